@@ -1,0 +1,62 @@
+/** Time is injected: only this file reads the machine's clock or sets a timer. */
+export interface Clock {
+  /** Milliseconds since 1970, UTC. */
+  nowMs(): number;
+  /** Microseconds on a clock that never steps back; only differences mean something. */
+  monotonicUs(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason as soon as it aborts. */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicUs: () => performance.now() * 1000,
+  sleep: (ms, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      }, ms);
+      const onAbort = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+    }),
+};
+
+/** A clock for tests: time moves only when told to, and sleepers wake in order. */
+export class ManualClock implements Clock {
+  #nowMs: number;
+  #sleepers: { readonly atMs: number; readonly wake: () => void }[] = [];
+
+  constructor(startMs = 0) {
+    this.#nowMs = startMs;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  monotonicUs(): number {
+    return this.#nowMs * 1000;
+  }
+
+  sleep(ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      this.#sleepers.push({ atMs: this.#nowMs + ms, wake: resolve });
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+  }
+
+  /** Moves time on and lets the sleepers that are due run. */
+  async advance(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    const due = this.#sleepers.filter((s) => s.atMs <= this.#nowMs).sort((a, b) => a.atMs - b.atMs);
+    this.#sleepers = this.#sleepers.filter((s) => s.atMs > this.#nowMs);
+    for (const sleeper of due) sleeper.wake();
+    await Promise.resolve();
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Every error hilda raises, in one table. The code is stable: scripts match on it, tests assert it, the HTTP
+ * status and the exit code of the CLI derive from it, and `docs/errors.md` explains it (a test holds the two
+ * together). Exit codes: 1 failure, 2 usage, 3 not found, 4 no device, 5 measurement not valid, 6 budget missed,
+ * 7 daemon unreachable, 8 not authorised, 9 device error, 124 time-out, 130 interrupted.
+ */
+interface ErrorKind {
+  readonly http: number;
+  readonly exit: number;
+  /** Whether the same request may succeed later without being changed. */
+  readonly retryable: boolean;
+  /** What the user can do; printed unless the thrower knows better. */
+  readonly hint: string;
+}
+
+const kind = (http: number, exit: number, retryable: boolean, hint: string): ErrorKind => ({ http, exit, retryable, hint });
+
+export const errorTable = {
+  INTERNAL: kind(500, 1, false, 'This is a defect in hilda. Please report it with the log.'),
+  INTERRUPTED: kind(503, 130, true, 'The operation was stopped before it ended. Start it again.'),
+  USAGE_INVALID: kind(400, 2, false, 'Run the command with --help to see what it takes.'),
+  REQUEST_INVALID: kind(400, 2, false, 'Compare the request with /v1/openapi.json.'),
+  ORIGIN_REFUSED: kind(403, 8, false, 'The daemon answers only pages and clients of its own host.'),
+  NOT_FOUND: kind(404, 3, false, 'List what exists first.'),
+  DEVICE_UNKNOWN: kind(404, 3, false, 'Run `hilda devices list` to see the devices.'),
+  STUDY_UNKNOWN: kind(404, 3, false, 'Run `hilda search list` to see the studies.'),
+  SAMPLER_UNKNOWN: kind(422, 2, false, 'Choose one of the samplers named in the message.'),
+  STATE_CONFLICT: kind(409, 1, false, 'Look at the present state with `hilda search show` first.'),
+  LEASE_DENIED: kind(409, 4, true, 'Another job holds the device. Wait for it, or choose another device.'),
+  LEASE_STALE: kind(409, 4, false, 'The lease ran out and the device went to another job. Start the job again.'),
+  SPEC_INVALID: kind(422, 2, false, 'Correct the fields named in the message.'),
+  SPACE_INVALID: kind(422, 2, false, 'Correct the space file: docs/spaces.md describes each field.'),
+  SPACE_INFEASIBLE: kind(422, 6, false, 'No architecture of the space meets the limits. Loosen a limit or widen the space.'),
+  ARCHITECTURE_INVALID: kind(422, 2, false, 'The architecture does not belong to the space it names.'),
+  SUPERNET_INVALID: kind(422, 1, false, 'The weights do not belong to the space, or the file is damaged. Fetch or train them again.'),
+  DATASET_MISSING: kind(422, 1, false, 'Install the data set (Debian: apt-get install dataset-fashion-mnist) or name its folder.'),
+  ONNX_INVALID: kind(422, 1, false, 'Check the file with onnx.checker, then export it again.'),
+  OPERATOR_UNSUPPORTED: kind(422, 1, false, 'Replace the operator named in the message, or export with another opset.'),
+  SHAPE_UNKNOWN: kind(422, 1, false, 'Export the model with fixed input shapes.'),
+  NETWORK_TOO_LARGE: kind(413, 1, false, 'Reduce the network, or raise the limit named in the message.'),
+  PROVIDER_UNKNOWN: kind(422, 2, false, 'Choose one of the execution providers named in the message.'),
+  PROVIDER_FALLBACK: kind(422, 9, false, 'Some operators would run on the CPU instead. Choose the cpu provider or change the network.'),
+  PROTOCOL_UNKNOWN: kind(422, 2, false, 'Choose one of the protocols named in the message.'),
+  MEASUREMENT_INVALID: kind(422, 5, true, 'Quieten the machine and measure again, or use the protocol `careful`.'),
+  NETWORK_REJECTED: kind(422, 9, false, 'The runtime refused the network. Its own words are in the message.'),
+  DEVICE_FAILED: kind(502, 9, true, 'The device or its runtime crashed. The network may be at fault: try another one.'),
+  DEVICE_OUT_OF_MEMORY: kind(422, 9, false, 'The network needs more memory than the device allows.'),
+  DEVICE_TIMEOUT: kind(504, 124, false, 'The network did not finish in time and was stopped. Raise the limit if it is meant to be slow.'),
+  PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
+  DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
+  PORT_IN_USE: kind(500, 1, true, 'Choose another port with --port, or stop the process that holds this one.'),
+  DISK_FULL: kind(507, 1, true, 'Free space on the disk of the data folder. What was stored before is intact.'),
+  STORE_CORRUPT: kind(500, 1, false, 'The database was left as it is. Restore a backup, or recover it with sqlite3 .recover.'),
+  STORE_BUSY: kind(503, 1, true, 'Another daemon uses this data folder. Stop it, or choose another with --data.'),
+  STORE_NEWER: kind(500, 1, false, 'A newer hilda wrote this database. Install that version.'),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface ErrorOptions {
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** Facts for the machine: the field, the operator, the limit. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** The one error class. `message` says what happened to what; the hint says what to do. */
+export class HildaError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'HildaError';
+    this.code = code;
+    this.hint = options.hint ?? errorTable[code].hint;
+    this.details = options.details ?? {};
+  }
+
+  get retryable(): boolean {
+    return errorTable[this.code].retryable;
+  }
+
+  get httpStatus(): number {
+    return errorTable[this.code].http;
+  }
+
+  get exitCode(): number {
+    return errorTable[this.code].exit;
+  }
+}
+
+/** Turns whatever was thrown into a HildaError; an abort becomes INTERRUPTED, the unknown INTERNAL. */
+export function asHildaError(thrown: unknown): HildaError {
+  if (thrown instanceof HildaError) return thrown;
+  if (thrown instanceof Error && thrown.name === 'AbortError') {
+    return new HildaError('INTERRUPTED', thrown.message, { cause: thrown });
+  }
+  return new HildaError('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+}
+
+/** What crosses a process or network boundary in place of an error. */
+export interface ErrorDocument {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export function toErrorDocument(error: HildaError): ErrorDocument {
+  const { code, message, hint, retryable, details } = error;
+  return { code, message, hint, retryable, details };
+}
+
+export function fromErrorDocument(document: ErrorDocument): HildaError {
+  const code: ErrorCode = document.code in errorTable ? document.code : 'INTERNAL';
+  return new HildaError(code, document.message, { hint: document.hint, details: document.details });
+}

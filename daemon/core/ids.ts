@@ -1,0 +1,11 @@
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+/** SHA-256 of an architecture's canonical JSON, its space included. */
+export type ArchitectureId = Branded<'ArchitectureId'>;
+/** Stable name of one physical device, e.g. `cpu-3f2a91`. */
+export type DeviceId = Branded<'DeviceId'>;
+export type StudyId = Branded<'StudyId'>;
+export type MeasurementId = Branded<'MeasurementId'>;
+/** SHA-256 of stored bytes. */
+export type BlobId = Branded<'BlobId'>;

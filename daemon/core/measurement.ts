@@ -1,0 +1,96 @@
+import type { Json } from './json.js';
+import type { Target } from './target.js';
+
+/**
+ * How a number was obtained. `measured`: on the hardware it speaks of. `emulated`: instructions or modelled cycles,
+ * never shown as milliseconds of a real board. `predicted`: by a model, always with an interval. `imported`: from a
+ * named source.
+ */
+export type Provenance = 'measured' | 'emulated' | 'predicted' | 'imported';
+
+/** Only `valid` measurements train predictors and enter a front; the others are kept and marked. */
+export type Verdict = 'valid' | 'noisy' | 'throttled' | 'drifted' | 'contended' | 'suspect';
+
+/** A summary of samples. `ciLow` and `ciHigh` bound the median at 95 % (bootstrap). */
+export interface Summary {
+  readonly n: number;
+  readonly min: number;
+  readonly median: number;
+  readonly p90: number;
+  /** Median absolute deviation from the median, not scaled. */
+  readonly mad: number;
+  readonly ciLow: number;
+  readonly ciHigh: number;
+}
+
+export interface Latency {
+  /** Microseconds, one sample a round, as the clock gave them. */
+  readonly rawUs: Summary;
+  /**
+   * Candidate over reference network, one sample a round. The ratio reproduces where raw times do not
+   * (0.8 to 4 % between repeats against 3 to 12 % on shared machines).
+   */
+  readonly ratio: Summary;
+  /** `ratio.median` times the reference's calibrated latency on this device, and the same for its interval. */
+  readonly normalisedUs: number;
+  readonly normalisedCiUs: readonly [low: number, high: number];
+  /** Which reference network stood beside the candidate. */
+  readonly reference: 'convolution' | 'transformer';
+  /** From the network's bytes to a session that is ready. */
+  readonly loadUs: number;
+  /** The first inference after loading, before any warm-up. */
+  readonly firstRunUs: number;
+}
+
+export interface Memory {
+  /** All constants of the network. */
+  readonly weightBytes: number;
+  /** Highest live activation bytes that the runtime itself reported; deterministic. */
+  readonly activationPeakBytes: number;
+  /** `weightBytes + activationPeakBytes`: what limits are checked against. */
+  readonly peakBytes: number;
+  /** Rise of the process's resident memory while running, high-water mark cleared before; null where unreadable. */
+  readonly runPeakRssBytes: number | null;
+}
+
+/** One executed operator of a profile run. Times come from a run apart: profiling slows small networks up to 4.5 x. */
+export interface OperatorCost {
+  readonly name: string;
+  readonly op: string;
+  readonly provider: string;
+  readonly medianUs: number;
+  readonly outputBytes: number;
+  readonly parameterBytes: number;
+  /** Live bytes the runtime reported while this operator ran. */
+  readonly liveBytes: number;
+}
+
+/** Everything one visit to a device yields. Nothing is dropped: invalid measurements carry their verdict. */
+export interface Measurement {
+  readonly target: Target;
+  readonly provenance: Provenance;
+  readonly protocol: string;
+  /** SHA-256 of the network's canonical text, and of its weights. */
+  readonly structureHash: string;
+  readonly weightsHash: string;
+  readonly latency: Latency;
+  readonly memory: Memory;
+  readonly verdict: Verdict;
+  /** One sentence: which rule led to the verdict, with its figures. */
+  readonly reason: string;
+  /** Conditions: CPU model, governor, load averages, versions, threads, seed. */
+  readonly manifest: { readonly [key: string]: Json };
+  /** Every timed round, in order, the rejected ones included. */
+  readonly rounds: readonly Round[];
+  readonly takenAtMs: number;
+  readonly durationMs: number;
+}
+
+/** One interleaved round: reference, candidate, reference. Microseconds. */
+export interface Round {
+  readonly referenceBeforeUs: number;
+  readonly candidateUs: number;
+  readonly referenceAfterUs: number;
+  /** False when the references around the candidate disagree, or the machine was taken away meanwhile. */
+  readonly kept: boolean;
+}

@@ -1,0 +1,60 @@
+import type { DeviceId } from '../core/ids.js';
+import type { Measurement, OperatorCost } from '../core/measurement.js';
+import type { Target } from '../core/target.js';
+import type { Protocol } from '../measure/protocol.js';
+import type { Graph } from '../network/graph.js';
+
+/** A device that was seen, not yet opened. Seeing changes nothing on the device. */
+export interface Sighting {
+  readonly id: DeviceId;
+  readonly kind: string;
+  /** What a person calls it: the CPU's or board's model. */
+  readonly label: string;
+  readonly target: Target;
+  /** Null when this process may use the device, otherwise what stands in the way and what to do. */
+  readonly obstacle: string | null;
+}
+
+/** Static bounds; null where the device has none that is known. */
+export interface Limits {
+  readonly memoryBytes: number | null;
+  readonly weightBytes: number | null;
+}
+
+/** Named tensors in and out of one inference, float32 row-major. */
+export type Tensors = Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>;
+
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** Hears a line of progress now and then: which step, how far. */
+  readonly onProgress?: (progress: { readonly step: string; readonly done: number; readonly of: number }) => void;
+}
+
+/**
+ * Finds and opens devices of one kind. `discover` ends by itself when all were seen once; `open` throws DEVICE_FAILED
+ * when the device does not answer. Constructing a driver does nothing.
+ */
+export interface Driver {
+  readonly kind: string;
+  discover(options: { readonly signal: AbortSignal }): AsyncIterable<Sighting>;
+  open(sighting: Sighting, options: { readonly signal: AbortSignal }): Promise<Device>;
+}
+
+/**
+ * Something that runs a network and reports what it cost. One call at a time: callers hold the device's lease.
+ *
+ * - `measure` never answers with a half-taken measurement: it returns one with a verdict, or throws NETWORK_REJECTED
+ *   (the runtime refuses the network), DEVICE_OUT_OF_MEMORY, DEVICE_TIMEOUT, DEVICE_FAILED or INTERRUPTED. The device
+ *   is usable again after each of them.
+ * - Abilities that a device may lack are optional members.
+ * - `close` may be called in any state, more than once.
+ */
+export interface Device {
+  readonly target: Target;
+  readonly limits: Limits;
+  measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement>;
+  profile?(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]>;
+  run?(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors>;
+  reset?(options: CallOptions): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,19 @@
+import type { Architecture } from '../core/architecture.js';
+
+export interface Quality {
+  /** By metric, e.g. `{ accuracy: 0.893 }`: accuracy as a share of 1. */
+  readonly values: Readonly<Record<string, number>>;
+  /** On how many examples, of which data and split: printed beside the value. */
+  readonly source: string;
+}
+
+/**
+ * Gives an architecture's task quality. Deterministic: the same architecture gets the same answer.
+ * Throws ARCHITECTURE_INVALID, SUPERNET_INVALID or DEVICE_TIMEOUT.
+ */
+export interface Evaluator {
+  readonly metrics: readonly string[];
+  readonly cost: 'free' | 'cheap' | 'train';
+  evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality>;
+  close(): Promise<void>;
+}

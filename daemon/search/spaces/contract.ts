@@ -1,0 +1,55 @@
+import type { Architecture } from '../../core/architecture.js';
+import type { Rng } from '../../core/rng.js';
+import type { Graph } from '../../network/graph.js';
+
+/** One decision variable of a space with fixed dimensions. */
+export interface Dim {
+  readonly name: string;
+  /** What the variable may be; an architecture holds the index. Shown to people and one-hot encoded for predictors. */
+  readonly choices: readonly (number | string)[];
+}
+
+/** What is known of an architecture without running it. Never a measured value. */
+export interface FreeStats {
+  readonly macs: number;
+  readonly parameters: number;
+  readonly weightBytes: number;
+  /** Peak of live activation bytes in execution order, float32, batch 1. */
+  readonly peakActivationBytes: number;
+}
+
+/**
+ * Gives the constants of a network by name. `dims` is what the network needs; a super-network answers with the
+ * matching cut of its larger tensor (leading slice on every axis, centre crop on a kernel's two spatial axes).
+ */
+export interface WeightSource {
+  tensor(name: string, dims: readonly number[]): Float32Array;
+}
+
+/**
+ * A search space: decision variables and the rule that turns one architecture into a network.
+ *
+ * - Every architecture that `sample`, `mutate`, `crossover` or `seeds` returns is normal: two architectures that build
+ *   the same network are equal (decisions without effect hold index 0), so ids identify networks.
+ * - All randomness comes from the `rng` passed in; the same state gives the same architecture.
+ * - `mutate` returns an architecture other than its argument wherever the space holds one.
+ * - `network` without weights fills constants with reproducible small random values: right for latency, wrong for
+ *   accuracy. It throws ARCHITECTURE_INVALID for an architecture of another space.
+ */
+export interface Space {
+  readonly id: string;
+  readonly dims?: readonly Dim[];
+  /** How many architectures, normal forms only; Infinity for grammars. */
+  readonly size: number;
+  sample(rng: Rng): Architecture;
+  mutate(architecture: Architecture, rng: Rng, probability?: number): Architecture;
+  crossover?(a: Architecture, b: Architecture, rng: Rng): Architecture;
+  /** The normal form of index vectors that a sampler composed itself. Throws ARCHITECTURE_INVALID. */
+  normalise(architecture: Architecture): Architecture;
+  stats(architecture: Architecture): FreeStats;
+  /** Cost features: operator and shape -> how many, plus `macs` and `bytesMoved`. The predictor's input. */
+  features(architecture: Architecture): ReadonlyMap<string, number>;
+  network(architecture: Architecture, weights?: WeightSource): Graph;
+  /** Known good starting points, the smallest and the largest among them. */
+  seeds?(): readonly Architecture[];
+}
