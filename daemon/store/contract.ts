@@ -1,0 +1,160 @@
+import type { Architecture } from '../core/architecture.js';
+import type { ArchitectureId, BlobId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
+import type { Measurement } from '../core/measurement.js';
+import type { RngState } from '../core/rng.js';
+import type { Target } from '../core/target.js';
+
+export interface DeviceRecord {
+  readonly id: DeviceId;
+  readonly kind: string;
+  readonly label: string;
+  readonly target: Target;
+  readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+export type StudyState = 'running' | 'paused' | 'completed' | 'stopped' | 'failed';
+
+export interface StudyRecord {
+  readonly id: StudyId;
+  readonly name: string;
+  /** The validated specification, as given. */
+  readonly spec: Json;
+  readonly state: StudyState;
+  /** Why it failed or stopped; null otherwise. */
+  readonly reason: string | null;
+  readonly createdMs: number;
+  readonly updatedMs: number;
+  /** What makes the next proposals reproducible; written with the trials it belongs to, in one transaction. */
+  readonly sampler: Json;
+  readonly rng: RngState;
+}
+
+/** `asked` -> `complete | infeasible | failed`; a finished trial never changes again, except that it becomes told. */
+export interface TrialRecord {
+  readonly studyId: StudyId;
+  /** From 0, in the order of asking. */
+  readonly number: number;
+  readonly architectureId: ArchitectureId;
+  readonly architecture: Architecture;
+  readonly note: string;
+  readonly state: 'asked' | 'complete' | 'infeasible' | 'failed';
+  readonly told: boolean;
+  /** By metric. Measured and evaluated values only. */
+  readonly values: Readonly<Record<string, number>>;
+  /** What was predicted for it before it was measured, by metric. */
+  readonly predicted: Readonly<Record<string, { readonly mean: number; readonly low: number; readonly high: number }>>;
+  /** By device; written as each measurement ends, before the trial is finished. */
+  readonly measurements: Readonly<Record<DeviceId, MeasurementId>>;
+  /** Which limit was broken, or which error code and message; null when complete. */
+  readonly reason: string | null;
+  readonly askedMs: number;
+  readonly finishedMs: number | null;
+}
+
+export interface MeasurementRecord extends Measurement {
+  readonly id: MeasurementId;
+  readonly deviceId: DeviceId;
+  readonly studyId: StudyId | null;
+  readonly trialNumber: number | null;
+}
+
+/** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
+export interface StoredEvent {
+  readonly seq: number;
+  /** `devices`, `study.<id>`, `measurements`. */
+  readonly topic: string;
+  readonly atMs: number;
+  readonly data: Json;
+}
+
+/** One job's exclusive hold on a device. The token grows with every lease of that device and fences late writers. */
+export interface Lease {
+  readonly deviceId: DeviceId;
+  readonly holder: string;
+  readonly token: number;
+  readonly expiresMs: number;
+}
+
+export interface FinishedTrial {
+  readonly studyId: StudyId;
+  readonly number: number;
+  readonly state: 'complete' | 'infeasible' | 'failed';
+  readonly values: Readonly<Record<string, number>>;
+  readonly reason: string | null;
+}
+
+/**
+ * What the daemon remembers. One contract, several engines.
+ *
+ * - Each method is one transaction: after it resolved, its effect survives `kill -9`; when it throws, nothing changed.
+ * - Each write that others may want to hear of appends its event in the same transaction.
+ * - A measurement is never changed or deleted. A finished trial takes no other result (STATE_CONFLICT).
+ * - At most one live lease a device. `acquireLease` answers undefined when another holder's lease has not expired;
+ *   the same holder renews. Writes under a lease pass its token; a stale one throws LEASE_STALE and writes nothing.
+ * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN.
+ */
+export interface Store {
+  upsertDevice(device: Omit<DeviceRecord, 'firstSeenMs' | 'lastSeenMs' | 'state'>): Promise<DeviceRecord>;
+  setDeviceState(id: DeviceId, state: DeviceRecord['state']): Promise<DeviceRecord>;
+  devices(): Promise<DeviceRecord[]>;
+  device(id: DeviceId): Promise<DeviceRecord>;
+
+  acquireLease(deviceId: DeviceId, holder: string, ttlMs: number): Promise<Lease | undefined>;
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease>;
+  releaseLease(lease: Lease): Promise<void>;
+  /** Frees leases that ran out, and those of `holder` (a restarted daemon names its own). How many were freed. */
+  expireLeases(holderPrefix?: string): Promise<number>;
+  leases(): Promise<Lease[]>;
+
+  /**
+   * Stores a measurement under its lease. With a trial, the trial's `measurements` learns of it in the same
+   * transaction. Rounds are kept as one packed blob.
+   */
+  addMeasurement(
+    measurement: Measurement,
+    context: { readonly deviceId: DeviceId; readonly lease: Lease; readonly trial?: { readonly studyId: StudyId; readonly number: number } },
+  ): Promise<MeasurementRecord>;
+  measurement(id: MeasurementId): Promise<MeasurementRecord>;
+  /** Newest first. Rounds are left out (an empty list): ask for one measurement to see them. */
+  measurements(filter: { readonly deviceId?: DeviceId; readonly studyId?: StudyId; readonly structureHash?: string; readonly limit?: number }): Promise<MeasurementRecord[]>;
+
+  createStudy(study: { readonly name: string; readonly spec: Json; readonly sampler: Json; readonly rng: RngState }): Promise<StudyRecord>;
+  studies(): Promise<StudyRecord[]>;
+  study(id: StudyId): Promise<StudyRecord>;
+  setStudyState(id: StudyId, state: StudyState, reason?: string | null): Promise<StudyRecord>;
+  /** Inserts asked trials, numbered on from the last, with the sampler and rng state after asking. */
+  askTrials(
+    id: StudyId,
+    trials: readonly Pick<TrialRecord, 'architectureId' | 'architecture' | 'note' | 'predicted'>[],
+    after: { readonly sampler: Json; readonly rng: RngState },
+  ): Promise<TrialRecord[]>;
+  finishTrial(trial: FinishedTrial): Promise<TrialRecord>;
+  /** Marks finished trials as told, with the sampler's state after hearing of them. */
+  tellTrials(id: StudyId, numbers: readonly number[], sampler: Json): Promise<void>;
+  /** By number. */
+  trials(id: StudyId, filter?: { readonly fromNumber?: number; readonly limit?: number }): Promise<TrialRecord[]>;
+
+  /** Appends an event that belongs to no row, e.g. progress. */
+  publish(topic: string, data: Json): Promise<StoredEvent>;
+  /** Events with `seq > sinceSeq`, in order, at most `limit`; `topics` as exact names or prefixes ending in `.*`. */
+  events(sinceSeq: number, options?: { readonly topics?: readonly string[]; readonly limit?: number }): Promise<StoredEvent[]>;
+  lastSeq(): Promise<number>;
+  /** Calls back after each commit that appended events. A hint only: read `events`. Returns the way to stop. */
+  onEvents(listener: () => void): () => void;
+
+  /** A value by key, for what needs no table of its own (calibrations). */
+  setValue(key: string, value: Json): Promise<void>;
+  value(key: string): Promise<Json | undefined>;
+
+  close(): Promise<void>;
+}
+
+/** Bytes by their SHA-256. `put` of what is there already does nothing; what `get` returns was checked. */
+export interface BlobStore {
+  put(bytes: Uint8Array): Promise<BlobId>;
+  get(id: BlobId): Promise<Uint8Array>;
+  has(id: BlobId): Promise<boolean>;
+}
