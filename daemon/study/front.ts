@@ -1,0 +1,80 @@
+import type { ArchitectureId, DeviceId, MeasurementId } from '../core/ids.js';
+import type { Provenance } from '../core/measurement.js';
+import { hypervolume } from '../search/pareto/hypervolume.js';
+import type { Objective } from '../search/samplers/contract.js';
+import type { Space } from '../search/spaces/contract.js';
+import type { Store, TrialRecord } from '../store/contract.js';
+import type { StudySpec } from './spec.js';
+
+/** One member of a study's Pareto front. Every value in it was measured, evaluated or counted; none is predicted. */
+export interface FrontRow {
+  readonly trialNumber: number;
+  readonly architectureId: ArchitectureId;
+  readonly values: Readonly<Record<string, number>>;
+  /** 95 % interval of the reference-normalised median latency, by device. */
+  readonly latencyCiUs: Readonly<Record<DeviceId, readonly [low: number, high: number]>>;
+  readonly macs: number;
+  readonly parameters: number;
+  readonly provenance: Provenance;
+  readonly measurementIds: readonly MeasurementId[];
+}
+
+/** A trial's objectives, all to be minimised; undefined unless it is complete. */
+function costs(trial: TrialRecord, objectives: readonly Objective[]): number[] | undefined {
+  if (trial.state !== 'complete') return undefined;
+  return objectives.map(({ metric, goal }) => (goal === 'min' ? 1 : -1) * (trial.values[metric] ?? Number.POSITIVE_INFINITY));
+}
+
+const dominates = (a: readonly number[], b: readonly number[]): boolean =>
+  a.every((value, i) => value <= (b[i] as number)) && a.some((value, i) => value < (b[i] as number));
+
+/** The complete trials that no other complete trial dominates, best first in the first objective. */
+export function frontTrials(trials: readonly TrialRecord[], objectives: readonly Objective[]): TrialRecord[] {
+  const scored = trials.flatMap((trial) => {
+    const cost = costs(trial, objectives);
+    return cost ? [{ trial, cost }] : [];
+  });
+  return scored
+    .filter(({ cost }) => !scored.some((other) => dominates(other.cost, cost)))
+    .sort((a, b) => (a.cost[0] as number) - (b.cost[0] as number))
+    .map(({ trial }) => trial);
+}
+
+export async function frontRows(trials: readonly TrialRecord[], spec: StudySpec, space: Space, store: Store): Promise<FrontRow[]> {
+  return Promise.all(
+    frontTrials(trials, spec.objectives).map(async (trial) => {
+      const taken = await Promise.all(Object.values(trial.measurements).map((id) => store.measurement(id)));
+      const { macs, parameters } = space.stats(trial.architecture);
+      return {
+        trialNumber: trial.number,
+        architectureId: trial.architectureId,
+        values: trial.values,
+        latencyCiUs: Object.fromEntries(taken.map((m) => [m.deviceId, m.latency.normalisedCiUs])) as FrontRow['latencyCiUs'],
+        macs,
+        parameters,
+        provenance: taken.some((m) => m.provenance === 'emulated') ? 'emulated' : 'measured',
+        measurementIds: taken.map((m) => m.id),
+      } satisfies FrontRow;
+    }),
+  );
+}
+
+/**
+ * Share, 0 to 1, of the box between the reference and the ideal point that the front dominates. The reference is the
+ * worst value of each objective among the complete trials of the first batch, so it never moves and the share only
+ * grows; the ideal is 0 for what is minimised and 1 for what is maximised (accuracies are shares of 1).
+ */
+export function hypervolumeShare(trials: readonly TrialRecord[], spec: StudySpec): number {
+  const all = trials.flatMap((trial) => costs(trial, spec.objectives) ?? []);
+  if (all.length === 0 || spec.objectives.length < 2) return 0;
+  const points = trials.flatMap((trial) => {
+    const cost = costs(trial, spec.objectives);
+    return cost ? [cost] : [];
+  });
+  const first = trials.filter((t) => t.number < spec.batch).flatMap((t) => [costs(t, spec.objectives)].filter((c) => c !== undefined));
+  const basis = first.length > 0 ? first : points.slice(0, 1);
+  const reference = spec.objectives.map((_, i) => Math.max(...basis.map((cost) => cost[i] as number)));
+  const ideal = spec.objectives.map(({ goal }) => (goal === 'min' ? 0 : -1));
+  const box = reference.reduce((product, value, i) => product * (value - (ideal[i] as number)), 1);
+  return box > 0 ? hypervolume(points, reference) / box : 0;
+}

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { HildaError } from '../core/errors.js';
+
+const metricName = z.string().regex(/^[a-zA-Z][a-zA-Z0-9]*(@[\w.:-]+)?$/, 'a metric such as accuracy, latencyUs or latencyUs@DEVICE');
+
+/**
+ * What a user asks for: which space, searched by which sampler, measured where, scored how, within which limits.
+ * `space` is the name of a file under profiles/spaces or a space file's content; metrics are `accuracy`, `macs`,
+ * `parameters`, and for each device `latencyUs` and `peakBytes`, with `@DEVICE` appended from the second device on.
+ */
+export const studySpecSchema = z.strictObject({
+  name: z.string().min(1).max(100),
+  space: z.union([z.string().regex(/^[\w-]+$/), z.looseObject({ kind: z.string() })]),
+  sampler: z
+    .strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}) })
+    .default({ name: 'linas', options: {} }),
+  evaluator: z.looseObject({ kind: z.string() }).default({ kind: 'supernet' }),
+  devices: z.array(z.string().min(1)).min(1).max(16),
+  protocol: z.string().default('search'),
+  objectives: z
+    .array(z.strictObject({ metric: metricName, goal: z.enum(['min', 'max']) }))
+    .min(1)
+    .max(3)
+    .default([
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+    ]),
+  /** Hard limits on measured values: `metric <= max`. */
+  constraints: z.array(z.strictObject({ metric: metricName, max: z.number().positive() })).default([]),
+  budget: z.strictObject({
+    trials: z.number().int().min(1).max(1_000_000),
+    /** Wall-clock time of running, summed over restarts is not kept: each start has this much. */
+    maxMinutes: z.number().positive().optional(),
+  }),
+  /** Trials proposed at a time. The sampler hears of all of them, in order, before it proposes the next. */
+  batch: z.number().int().min(1).max(1000).default(10),
+  /** Measurements of one network on one device before an invalid verdict is final. */
+  attempts: z.number().int().min(1).max(10).default(3),
+  seed: z.number().int().min(0).max(0xffffffff).default(0),
+});
+
+export type StudySpec = z.infer<typeof studySpecSchema>;
+
+/** Throws SPEC_INVALID naming every wrong field by its path. */
+export function parseStudySpec(value: unknown): StudySpec {
+  const parsed = studySpecSchema.safeParse(value);
+  if (!parsed.success) {
+    const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
+    throw new HildaError('SPEC_INVALID', `the study specification is not valid: ${fields.join('; ')}`, { details: { fields } });
+  }
+  const spec = parsed.data;
+  const known = knownMetrics(spec);
+  for (const { metric } of [...spec.objectives, ...spec.constraints]) {
+    if (!known.has(metric) && /^(latencyUs|peakBytes)/.test(metric)) {
+      throw new HildaError('SPEC_INVALID', `the metric ${metric} belongs to no device of the study`, {
+        hint: `Metrics of this study: ${[...known].join(', ')}, and those of its evaluator.`,
+        details: { fields: [metric] },
+      });
+    }
+  }
+  if (new Set(spec.devices).size !== spec.devices.length) {
+    throw new HildaError('SPEC_INVALID', 'a device is named twice', { details: { fields: ['devices'] } });
+  }
+  return spec;
+}
+
+/** The name of a cost on the i-th device: bare for the first, so that one-device studies stay short. */
+export const deviceMetric = (metric: 'latencyUs' | 'peakBytes', spec: Pick<StudySpec, 'devices'>, index: number): string =>
+  index === 0 ? metric : `${metric}@${spec.devices[index]}`;
+
+/** Metrics known without an evaluator. */
+function knownMetrics(spec: StudySpec): Set<string> {
+  const costs = spec.devices.flatMap((_, i) => [deviceMetric('latencyUs', spec, i), deviceMetric('peakBytes', spec, i)]);
+  return new Set(['macs', 'parameters', ...costs]);
+}

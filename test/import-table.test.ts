@@ -1,0 +1,86 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import ts from 'typescript';
+
+/** The house's import rules (docs/architecture.md), held against every import in the tree. */
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const order = [
+  'core', 'network', 'runtime', 'predict', 'search', 'measure', 'devices', 'train', 'evaluate', 'store', 'fleet', 'study', 'api', 'cli',
+];
+const pure = ['core', 'network', 'predict', 'search'];
+/** Packages that pure folders may use: they do no I/O. */
+const purePackages = ['@noble/hashes', 'zod', 'onnx-proto'];
+/** Packages with one home. */
+const homes: Record<string, string[]> = {
+  knex: ['store'],
+  sqlite3: ['store'],
+  'onnxruntime-node': ['runtime'],
+  express: ['api'],
+  ws: ['api', 'cli'],
+  'node-cron': ['fleet'],
+  serialport: ['link', 'devices/mcu'],
+  commander: ['cli'],
+};
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name))
+    .map((name) => join(folder, name));
+}
+
+function importsOf(file: string): Import[] {
+  const { importedFiles } = ts.preProcessFile(readFileSync(join(root, file), 'utf8'), true, true);
+  return importedFiles.map(({ fileName }) => ({ file, specifier: fileName }));
+}
+
+const all = sources('daemon').flatMap(importsOf);
+const roomOf = (path: string): string => path.split('/')[1] ?? '';
+const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
+const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+const shown = (list: Import[]): string[] => list.map((i) => `${i.file} -> ${i.specifier}`);
+
+t.test('the scan sees the tree', async (t) => {
+  t.ok(all.length > 100, `${all.length} imports`);
+  t.same([...new Set(all.map((i) => roomOf(i.file)))].filter((room) => !order.includes(room)), [], 'every folder of daemon/ has its place in the order');
+});
+
+t.test('imports point up the list only', async (t) => {
+  const wrong = all.filter(isRelative).filter(({ file, specifier }) => {
+    const to = relative(root, resolve(root, dirname(file), specifier));
+    if (!to.startsWith('daemon/')) return roomOf(file) !== 'devices' || !to.startsWith('firmware-bridge/');
+    return order.indexOf(roomOf(to)) > order.indexOf(roomOf(file));
+  });
+  t.same(shown(wrong), []);
+});
+
+t.test('pure folders do no I/O', async (t) => {
+  const wrong = all.filter((i) => pure.includes(roomOf(i.file)) && !isRelative(i) && !purePackages.includes(packageOf(i.specifier)));
+  t.same(shown(wrong), []);
+});
+
+t.test('packages stay in their home', async (t) => {
+  const wrong = all.filter(({ file, specifier }) => {
+    const home = homes[packageOf(specifier)];
+    return home !== undefined && !home.some((folder) => file.includes(`/${folder}/`));
+  });
+  t.same(shown(wrong), []);
+});
+
+t.test('the dashboard speaks to the daemon through its public API alone', async (t) => {
+  t.same(shown(sources('dashboard').flatMap(importsOf).filter((i) => i.specifier.includes('daemon/'))), []);
+});
+
+t.test('time and chance are injected', async (t) => {
+  const banned = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval)\s*\(/;
+  // Child processes have no daemon to inject a clock; each says why it reads its own.
+  const exempt = ['daemon/core/clock.ts', ...sources('daemon/runtime').filter((file) => /child/.test(file))];
+  const wrong = sources('daemon').filter((file) => !exempt.includes(file) && banned.test(readFileSync(join(root, file), 'utf8')));
+  t.same(wrong, []);
+});
