@@ -1,0 +1,209 @@
+import { readdir, readFile, unlink } from 'node:fs/promises';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import { HildaError } from '../core/errors.js';
+import { fixedFeeds, toRuntimeValue } from './fixed-feeds.js';
+import type {
+  Answers,
+  FirstRun,
+  Leg,
+  LoadedSession,
+  Request,
+  RunOptions,
+  RuntimeDescription,
+  RuntimeTensor,
+  RuntimeTensors,
+  SessionOptions,
+  TimedLegs,
+  TraceRow,
+} from './messages.js';
+import { RssWatch, readStealShare } from './process-memory.js';
+import { parseTrace } from './trace.js';
+
+interface Hosted {
+  readonly session: InferenceSession;
+  readonly tracePrefix: string | null;
+  /** Built on first use: a session that is only run with given feeds never pays for it. */
+  feeds: Record<string, Tensor> | null;
+  readonly carried: Map<string, Tensor>;
+}
+
+/** The sessions of one child process. Lives inside the child only. */
+export class SessionHost {
+  readonly #sessions = new Map<number, Hosted>();
+  #nextHandle = 1;
+
+  async serve(request: Request): Promise<Answers[keyof Answers]> {
+    switch (request.op) {
+      case 'load':
+        return this.#load(request.model, request.options);
+      case 'run':
+        return this.#run(this.#hosted(request.handle), request.feeds, request.options);
+      case 'carried':
+        return Object.fromEntries(
+          [...this.#hosted(request.handle).carried].map(([name, tensor]) => [name, fromTensor(tensor)]),
+        );
+      case 'time':
+        return this.#time(request.legs);
+      case 'firstRun':
+        return this.#firstRun(this.#hosted(request.handle));
+      case 'profile':
+        return this.#profile(this.#hosted(request.handle), request.runs);
+      case 'release':
+        return this.#release(request.handle);
+      case 'describe':
+        return describe();
+    }
+  }
+
+  async #load(model: Uint8Array, options: SessionOptions): Promise<LoadedSession> {
+    const { provider, threads, optimisation, arena, profile } = options;
+    const { providers } = describe();
+    // onnxruntime itself drops an unknown provider with a console warning and runs on the CPU.
+    if (!providers.includes(provider)) {
+      throw new HildaError(
+        'PROVIDER_UNKNOWN',
+        `no execution provider "${provider}"; this onnxruntime has ${providers.join(', ')}`,
+      );
+    }
+    const handle = this.#nextHandle++;
+    const tracePrefix = profile ? `trace-${handle}-` : null;
+    const startMs = performance.now();
+    const session = await InferenceSession.create(model, {
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: optimisation,
+      enableCpuMemArena: arena,
+      enableMemPattern: arena,
+      logSeverityLevel: 3,
+      ...(tracePrefix === null ? {} : { enableProfiling: true, profileFilePrefix: tracePrefix }),
+      ...(provider === 'cpu' ? {} : { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
+    });
+    const loadUs = (performance.now() - startMs) * 1000;
+    this.#sessions.set(handle, { session, tracePrefix, feeds: null, carried: new Map() });
+    return {
+      handle,
+      loadUs,
+      inputs: session.inputMetadata.map(toRuntimeValue),
+      outputs: session.outputMetadata.map(toRuntimeValue),
+    };
+  }
+
+  async #run(
+    hosted: Hosted,
+    feeds: RuntimeTensors,
+    { fetch, carry = {} }: RunOptions,
+  ): Promise<RuntimeTensors> {
+    const inputs: Record<string, Tensor> = Object.fromEntries(hosted.carried);
+    for (const [name, tensor] of Object.entries(feeds)) inputs[name] = toTensor(tensor);
+    const results = await hosted.session.run(inputs);
+    for (const [input, output] of Object.entries(carry)) {
+      const tensor = results[output];
+      if (tensor === undefined)
+        throw new HildaError('REQUEST_INVALID', `the network has no output "${output}" to carry`);
+      hosted.carried.set(input, tensor);
+    }
+    const kept = new Set(Object.values(carry));
+    const names = fetch ?? Object.keys(results).filter((name) => !kept.has(name));
+    return Object.fromEntries(
+      names.map((name) => {
+        const tensor = results[name];
+        if (tensor === undefined)
+          throw new HildaError('REQUEST_INVALID', `the network has no output "${name}"`);
+        return [name, fromTensor(tensor)];
+      }),
+    );
+  }
+
+  async #time(legs: readonly Leg[]): Promise<TimedLegs> {
+    const prepared = legs.map(({ handle, runs }) => {
+      const hosted = this.#hosted(handle);
+      return { session: hosted.session, feeds: feedsOf(hosted), samplesUs: new Float64Array(runs) };
+    });
+    const steal = readStealShare();
+    const cpuBefore = process.cpuUsage();
+    const startMs = performance.now();
+    for (const { session, feeds, samplesUs } of prepared) {
+      for (let i = 0; i < samplesUs.length; i++) {
+        const runStartMs = performance.now();
+        await session.run(feeds);
+        samplesUs[i] = (performance.now() - runStartMs) * 1000;
+      }
+    }
+    const wallUs = (performance.now() - startMs) * 1000;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return {
+      samplesUs: prepared.map((leg) => leg.samplesUs),
+      wallUs,
+      cpuUs: user + system,
+      stealShare: steal(),
+    };
+  }
+
+  async #firstRun(hosted: Hosted): Promise<FirstRun> {
+    const feeds = feedsOf(hosted);
+    const watch = RssWatch.start();
+    const startMs = performance.now();
+    await hosted.session.run(feeds);
+    const firstRunUs = (performance.now() - startMs) * 1000;
+    return { firstRunUs, runPeakRssBytes: watch?.riseBytes() ?? null };
+  }
+
+  async #profile(hosted: Hosted, runs: number): Promise<readonly TraceRow[]> {
+    const { session, tracePrefix } = hosted;
+    if (tracePrefix === null)
+      throw new HildaError('REQUEST_INVALID', 'the session was loaded without profiling');
+    const feeds = feedsOf(hosted);
+    for (let i = 0; i < runs; i++) await session.run(feeds);
+    session.endProfiling();
+    // The runtime appends the time of day to the prefix; the working folder is this process's own.
+    const file = (await readdir('.')).find((name) => name.startsWith(tracePrefix));
+    if (file === undefined) throw new HildaError('DEVICE_FAILED', 'onnxruntime wrote no profile');
+    const text = await readFile(file, 'utf8');
+    await unlink(file);
+    return parseTrace(text);
+  }
+
+  async #release(handle: number): Promise<null> {
+    const hosted = this.#hosted(handle);
+    this.#sessions.delete(handle);
+    await hosted.session.release();
+    return null;
+  }
+
+  #hosted(handle: number): Hosted {
+    const hosted = this.#sessions.get(handle);
+    if (hosted === undefined) throw new HildaError('NOT_FOUND', `no session ${handle} in this process`);
+    return hosted;
+  }
+}
+
+function feedsOf(hosted: Hosted): Record<string, Tensor> {
+  hosted.feeds ??= Object.fromEntries(
+    Object.entries(fixedFeeds(hosted.session.inputMetadata.map(toRuntimeValue))).map(([name, tensor]) => [
+      name,
+      toTensor(tensor),
+    ]),
+  );
+  return hosted.feeds;
+}
+
+function describe(): RuntimeDescription {
+  return {
+    runtimeVersion: env.versions.node ?? env.versions.common,
+    nodeVersion: process.versions.node,
+    providers: listSupportedBackends().map((backend) => backend.name),
+  };
+}
+
+const toTensor = ({ type, data, dims }: RuntimeTensor): Tensor =>
+  new Tensor(type, data as never, dims) as Tensor;
+
+function fromTensor(tensor: Tensor): RuntimeTensor {
+  return {
+    type: tensor.type as RuntimeTensor['type'],
+    dims: tensor.dims,
+    data: tensor.data as RuntimeTensor['data'],
+  };
+}
