@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { HildaError } from '../core/errors.js';
+import { fromProblem } from './problem.js';
+import {
+  deviceSchema,
+  exportSchema,
+  frontRowSchema,
+  healthSchema,
+  jobSchema,
+  measurementSchema,
+  networkSchema,
+  operatorCostSchema,
+  studySchema,
+  studySummarySchema,
+  trialSchema,
+} from './schemas.js';
+
+interface CallOptions {
+  readonly signal: AbortSignal;
+}
+
+const devices = z.object({ devices: z.array(deviceSchema) });
+const discovered = devices.extend({ obstacles: z.record(z.string(), z.string()) });
+
+/**
+ * Speaks to a daemon over HTTP. Every method throws the daemon's own error, with its code and hint, and
+ * DAEMON_UNREACHABLE where none answers.
+ */
+export class DaemonClient {
+  readonly #base: string;
+
+  /** `base`: the daemon's address, e.g. `http://127.0.0.1:8766`. */
+  constructor(base: string) {
+    this.#base = base.replace(/\/+$/, '');
+  }
+
+  get base(): string {
+    return this.#base;
+  }
+
+  health = (options: CallOptions) => this.#get('/health', healthSchema, options);
+  devices = async (options: CallOptions) => (await this.#get('/devices', devices, options)).devices;
+  device = (id: string, options: CallOptions) =>
+    this.#get(`/devices/${encodeURIComponent(id)}`, deviceSchema, options);
+  discover = (options: CallOptions) => this.#post('/devices/discover', discovered, undefined, options);
+  adopt = (id: string, options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/adopt`, deviceSchema, undefined, options);
+
+  uploadModel = (bytes: Uint8Array, options: CallOptions) =>
+    this.#post('/models', networkSchema, bytes, options);
+
+  async modelBytes(sha256: string, options: CallOptions): Promise<Uint8Array> {
+    const response = await this.#fetch(`/models/${sha256}`, { method: 'GET' }, options);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  startMeasurement = (
+    request: { readonly model: string; readonly device: string; readonly protocol: string },
+    options: CallOptions,
+  ) => this.#post('/measurements?wait=false', jobSchema, request, options);
+  job = (id: string, options: CallOptions) =>
+    this.#get(`/jobs/${encodeURIComponent(id)}`, jobSchema, options);
+  measurement = (id: string, options: CallOptions) =>
+    this.#get(`/measurements/${encodeURIComponent(id)}`, measurementSchema, options);
+  profile = async (request: { readonly model: string; readonly device: string }, options: CallOptions) =>
+    (await this.#post('/profiles', z.object({ operators: z.array(operatorCostSchema) }), request, options))
+      .operators;
+
+  createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
+  studies = async (options: CallOptions) =>
+    (await this.#get('/studies', z.object({ studies: z.array(studySchema) }), options)).studies;
+  study = (id: string, options: CallOptions) =>
+    this.#get(`/studies/${encodeURIComponent(id)}`, studySummarySchema, options);
+  trials = async (id: string, options: CallOptions) =>
+    (
+      await this.#get(
+        `/studies/${encodeURIComponent(id)}/trials`,
+        z.object({ trials: z.array(trialSchema) }),
+        options,
+      )
+    ).trials;
+  front = async (id: string, options: CallOptions) =>
+    (
+      await this.#get(
+        `/studies/${encodeURIComponent(id)}/front`,
+        z.object({ front: z.array(frontRowSchema) }),
+        options,
+      )
+    ).front;
+  act = (id: string, action: 'pause' | 'resume' | 'stop', options: CallOptions) =>
+    this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
+  exportTrial = (id: string, trial: number, options: CallOptions) =>
+    this.#get(`/studies/${encodeURIComponent(id)}/trials/${trial}/export`, exportSchema, options);
+
+  async #get<S extends z.ZodType>(path: string, schema: S, options: CallOptions): Promise<z.infer<S>> {
+    return read(await this.#fetch(path, { method: 'GET' }, options), schema);
+  }
+
+  async #post<S extends z.ZodType>(
+    path: string,
+    schema: S,
+    body: unknown,
+    options: CallOptions,
+  ): Promise<z.infer<S>> {
+    const bytes = body instanceof Uint8Array;
+    const init: RequestInit = { method: 'POST' };
+    if (body !== undefined) {
+      init.headers = { 'content-type': bytes ? 'application/octet-stream' : 'application/json' };
+      init.body = bytes ? Buffer.from(body) : JSON.stringify(body);
+    }
+    return read(await this.#fetch(path, init, options), schema);
+  }
+
+  async #fetch(path: string, init: RequestInit, { signal }: CallOptions): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`${this.#base}/v1${path}`, { ...init, signal });
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw new HildaError('DAEMON_UNREACHABLE', `no daemon answers at ${this.#base}`, {
+        cause: thrown,
+        details: { host: this.#base },
+      });
+    }
+    if (!response.ok) throw fromProblem(await response.json().catch(() => null), response.status);
+    return response;
+  }
+}
+
+async function read<S extends z.ZodType>(response: Response, schema: S): Promise<z.infer<S>> {
+  const parsed = schema.safeParse(await response.json().catch(() => undefined));
+  if (parsed.success) return parsed.data;
+  throw new HildaError('INTERNAL', `the daemon's answer to ${response.url} has another shape than expected`, {
+    hint: 'The command and the daemon may be of different versions.',
+    cause: parsed.error,
+  });
+}

@@ -1,0 +1,25 @@
+import type { IncomingMessage } from 'node:http';
+import { HildaError } from '../core/errors.js';
+
+const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/**
+ * A page anywhere on the web can make the user's browser call a server on loopback. Two facts give it away: its own
+ * name in `Host` (DNS rebinding), or a foreign `Origin` (a plain cross-site request, or a ws handshake, which no
+ * same-origin rule guards). Programs send no Origin and pass. Throws ORIGIN_REFUSED.
+ */
+export function checkHostAndOrigin({ headers: { host, origin } }: IncomingMessage): void {
+  const name = host?.replace(/:\d+$/, '').toLowerCase() ?? '';
+  if (!loopbackNames.has(name)) {
+    throw new HildaError(
+      'ORIGIN_REFUSED',
+      `the host name ${host ?? '(none)'} is not this machine's loopback name`,
+      { details: { host: host ?? null } },
+    );
+  }
+  if (origin !== undefined && origin.toLowerCase() !== `http://${host?.toLowerCase()}`) {
+    throw new HildaError('ORIGIN_REFUSED', `requests from pages of ${origin} are not answered`, {
+      details: { origin },
+    });
+  }
+}

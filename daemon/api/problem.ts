@@ -1,0 +1,47 @@
+import { asHildaError, type ErrorCode, errorTable, HildaError } from '../core/errors.js';
+import type { ProblemDocument } from './schemas.js';
+
+/** The one place where an error becomes an RFC 9457 problem document; its status comes from the error table. */
+export function toProblem(error: HildaError): ProblemDocument {
+  const { code, hint, retryable, httpStatus: status } = error;
+  const details = JSON.parse(JSON.stringify(error.details)) as Record<string, unknown>;
+  return {
+    type: `urn:hilda:error:${code}`,
+    title: code,
+    status,
+    detail: error.message,
+    code,
+    hint,
+    retryable,
+    details,
+  };
+}
+
+/** The way back, in a client. An answer that is no problem document of ours becomes INTERNAL. */
+export function fromProblem(body: unknown, status: number): HildaError {
+  const problem = body as Partial<ProblemDocument> | null;
+  const code = problem?.code;
+  if (typeof code !== 'string' || !(code in errorTable)) {
+    return new HildaError('INTERNAL', `the daemon answered ${status} without a problem document`, {
+      hint: 'Is it a hilda daemon that listens there?',
+    });
+  }
+  return new HildaError(code as ErrorCode, problem?.detail ?? code, {
+    ...(problem?.hint === undefined ? {} : { hint: problem.hint }),
+    details: problem?.details ?? {},
+  });
+}
+
+/** Express's own errors (body too large, not JSON, bad percent-encoding) carry a status and a type; ours carry a code. */
+export function toRequestError(thrown: unknown): HildaError {
+  const { status, type, limit } = (thrown ?? {}) as { status?: unknown; type?: unknown; limit?: unknown };
+  if (thrown instanceof HildaError || typeof status !== 'number' || status >= 500)
+    return asHildaError(thrown);
+  if (type === 'request.aborted')
+    return new HildaError('INTERRUPTED', 'the client went away', { cause: thrown });
+  const message = thrown instanceof Error ? thrown.message : 'the request is malformed';
+  return new HildaError('REQUEST_INVALID', message, {
+    cause: thrown,
+    details: limit === undefined ? {} : { limitBytes: limit },
+  });
+}

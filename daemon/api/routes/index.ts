@@ -1,0 +1,13 @@
+import type { Route } from '../route.js';
+import { deviceRoutes } from './devices.js';
+import { measurementRoutes } from './measurements.js';
+import { studyRoutes } from './studies.js';
+import { systemRoutes } from './system.js';
+
+/** Every operation under /v1, in the order in which the documentation lists them. */
+export const routes: readonly Route[] = [
+  ...systemRoutes,
+  ...deviceRoutes,
+  ...measurementRoutes,
+  ...studyRoutes,
+];

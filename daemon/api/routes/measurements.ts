@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { HildaError } from '../../core/errors.js';
+import type { BlobId } from '../../core/ids.js';
+import type { Graph } from '../../network/graph.js';
+import { Answer, defineRoute, octets } from '../route.js';
+import {
+  jobSchema,
+  measurementRequestSchema,
+  measurementSchema,
+  networkSchema,
+  operatorCostSchema,
+  profileRequestSchema,
+  roundSchema,
+} from '../schemas.js';
+import { asDeviceId, asMeasurementId, asStudyId, type DaemonServices } from '../services.js';
+import { viewMeasurement, viewNetwork } from '../views.js';
+
+/** ONNX's protobuf form ends at 2 GiB; far below that a daemon on a small host still keeps its breath. */
+export const maxModelBytes = 256 * 1024 * 1024;
+
+async function bytesOf(sha256: string, { blobs }: DaemonServices): Promise<Uint8Array> {
+  const id = sha256 as BlobId;
+  if (!/^[0-9a-f]{64}$/.test(sha256) || !(await blobs.has(id))) {
+    throw new HildaError('NOT_FOUND', `there is no model ${sha256}`, {
+      hint: 'Upload it first: POST /v1/models.',
+    });
+  }
+  return blobs.get(id);
+}
+
+const networkOf = async (sha256: string, services: DaemonServices): Promise<Graph> =>
+  services.readNetwork(await bytesOf(sha256, services));
+
+export const measurementRoutes = [
+  defineRoute({
+    method: 'post',
+    path: '/models',
+    summary: 'Upload an ONNX file; the same bytes get the same id',
+    body: { maxBytes: maxModelBytes },
+    answer: { status: 201, schema: networkSchema },
+    handle: async ({ services, body }) => {
+      const graph = services.readNetwork(body);
+      return viewNetwork(await services.blobs.put(body), body.byteLength, graph);
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/models/{sha256}',
+    summary: 'The bytes of an uploaded or exported ONNX file',
+    answer: { status: 200, schema: octets },
+    handle: async ({ services, params }) =>
+      new Answer(await bytesOf(params.sha256, services), { type: octets }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/measurements',
+    summary: 'Measure a model on a device; with wait=false the answer is 202 and a job to look at',
+    query: z.object({ wait: z.enum(['true', 'false']).default('true') }),
+    body: measurementRequestSchema,
+    answer: { status: 201, schema: measurementSchema },
+    handle: async ({ services, jobs, body, query, signal }) => {
+      const deviceId = asDeviceId(body.device);
+      // Refused before it is a job: an unknown device or model is the request's fault.
+      await services.store.device(deviceId);
+      const network = await networkOf(body.model, services);
+      const job = jobs.start((jobSignal) =>
+        services.measure({ network, deviceId, protocol: body.protocol }, { signal: jobSignal }),
+      );
+      if (query.wait === 'false')
+        return new Answer(job.view, { status: 202, location: `/v1/jobs/${job.view.id}` });
+      signal.addEventListener('abort', () => job.cancel(), { once: true });
+      return viewMeasurement(await job.done);
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/jobs/{id}',
+    summary: 'What became of a measurement that was started with wait=false',
+    answer: { status: 200, schema: jobSchema },
+    handle: async ({ jobs, params }) => jobs.show(params.id),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/measurements',
+    summary: 'Measurements, newest first',
+    query: z.object({
+      device: z.string().optional(),
+      study: z.string().optional(),
+      structure: z.string().optional().describe('A structure hash.'),
+      limit: z.coerce.number().int().min(1).max(1000).default(100),
+    }),
+    answer: { status: 200, schema: z.object({ measurements: z.array(measurementSchema) }) },
+    handle: async ({ services, query: { device, study, structure, limit } }) => {
+      const records = await services.store.measurements({
+        limit,
+        ...(device === undefined ? {} : { deviceId: asDeviceId(device) }),
+        ...(study === undefined ? {} : { studyId: asStudyId(study) }),
+        ...(structure === undefined ? {} : { structureHash: structure }),
+      });
+      return { measurements: records.map(viewMeasurement) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/measurements/{id}',
+    summary: 'One measurement',
+    answer: { status: 200, schema: measurementSchema },
+    handle: async ({ services, params }) =>
+      viewMeasurement(await services.store.measurement(asMeasurementId(params.id))),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/measurements/{id}/samples',
+    summary: 'Every timed round of a measurement, in order, the rejected ones included',
+    answer: { status: 200, schema: z.object({ rounds: z.array(roundSchema) }) },
+    handle: async ({ services, params }) => ({
+      rounds: (await services.store.measurement(asMeasurementId(params.id))).rounds,
+    }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/profiles',
+    summary: 'Cost by operator; the times are from a profiled run and do not add up to the latency',
+    body: profileRequestSchema,
+    answer: { status: 200, schema: z.object({ operators: z.array(operatorCostSchema) }) },
+    handle: async ({ services, body, signal }) => {
+      const deviceId = asDeviceId(body.device);
+      await services.store.device(deviceId);
+      const network = await networkOf(body.model, services);
+      return { operators: await services.profile({ network, deviceId }, { signal }) };
+    },
+  }),
+];

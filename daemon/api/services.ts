@@ -1,0 +1,77 @@
+import type { Clock } from '../core/clock.js';
+import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
+import type { OperatorCost } from '../core/measurement.js';
+import type { Sighting } from '../devices/contract.js';
+import type { Graph } from '../network/graph.js';
+import type {
+  BlobStore,
+  DeviceRecord,
+  MeasurementRecord,
+  Store,
+  StudyRecord,
+  TrialRecord,
+} from '../store/contract.js';
+import type { FrontRow } from '../study/front.js';
+import type { StudySummary } from '../study/service.js';
+
+/** What the API needs of the fleet. */
+export interface DevicePort {
+  /** Looks at every driver once; records what it sees. Changes nothing on a device. */
+  discover(options: { readonly signal: AbortSignal }): Promise<readonly Sighting[]>;
+  /** From `sighted` to `adopted`. Throws DEVICE_UNKNOWN, or DEVICE_FAILED where an obstacle stands in the way. */
+  adopt(id: DeviceId): Promise<DeviceRecord>;
+}
+
+/** What the API needs of the studies; `StudyService` fits it. */
+export interface StudyPort {
+  create(spec: unknown): Promise<StudyRecord>;
+  list(): Promise<StudyRecord[]>;
+  show(id: StudyId): Promise<StudySummary>;
+  trials(
+    id: StudyId,
+    filter?: { readonly fromNumber?: number; readonly limit?: number },
+  ): Promise<TrialRecord[]>;
+  front(id: StudyId): Promise<FrontRow[]>;
+  pause(id: StudyId): Promise<StudyRecord>;
+  resume(id: StudyId): Promise<StudyRecord>;
+  /** For good. */
+  stopStudy(id: StudyId): Promise<StudyRecord>;
+  exportTrial(
+    id: StudyId,
+    trialNumber: number,
+  ): Promise<{ readonly onnx: Uint8Array; readonly manifest: Json }>;
+}
+
+/** One measurement outside any study. `protocol` is a name: PROTOCOL_UNKNOWN when there is no such file. */
+export interface MeasureRequest {
+  readonly network: Graph;
+  readonly deviceId: DeviceId;
+  readonly protocol: string;
+}
+
+/**
+ * Everything the API serves, and nothing of how it is made: tests hand in a real store and a fake device, the
+ * composition root (`daemon/cli/compose.ts`) the real parts.
+ */
+export interface DaemonServices {
+  readonly version: string;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly pool: DevicePort;
+  readonly studies: StudyPort;
+  /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */
+  readNetwork(bytes: Uint8Array): Graph;
+  /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
+  measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;
+  /** Per-operator costs, from a run apart. */
+  profile(
+    request: Omit<MeasureRequest, 'protocol'>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<readonly OperatorCost[]>;
+}
+
+export const asDeviceId = (text: string): DeviceId => text as DeviceId;
+export const asStudyId = (text: string): StudyId => text as StudyId;
+export const asMeasurementId = (text: string): MeasurementId => text as MeasurementId;

@@ -1,0 +1,105 @@
+import type { RawData, WebSocket } from 'ws';
+import { asHildaError, HildaError } from '../core/errors.js';
+import type { Store } from '../store/contract.js';
+import { clientMessageSchema, type ServerMessage } from './channel-messages.js';
+import { viewEvent } from './views.js';
+
+/** Events read and written at a time; the next batch is read only when the socket has taken this one. */
+const batchSize = 200;
+
+/**
+ * One client of the channel: a cursor into the store's events. Nothing is queued for it beyond one batch, so a slow
+ * client costs no memory; it falls behind and catches up, and one that takes nothing between two pings is dropped.
+ */
+export class Subscriber {
+  readonly #client: WebSocket;
+  readonly #store: Store;
+  #topics: readonly string[] | undefined;
+  #cursor = 0;
+  #generation = 0;
+  #woken = false;
+  #alive = true;
+  #pumping: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(client: WebSocket, store: Store) {
+    this.#client = client;
+    this.#store = store;
+    client.on('message', (data, isBinary) => void this.#hear(data, isBinary));
+    client.on('pong', () => {
+      this.#alive = true;
+    });
+    client.on('error', () => client.terminate());
+  }
+
+  /** There may be news. */
+  wake(): void {
+    this.#woken = true;
+    if (this.#topics && !this.#stopped)
+      this.#pumping ??= this.#pump().finally(() => {
+        this.#pumping = undefined;
+      });
+  }
+
+  checkAlive(): void {
+    if (!this.#alive) return this.#client.terminate();
+    this.#alive = false;
+    this.#client.ping();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#pumping;
+  }
+
+  async #hear(data: RawData, isBinary: boolean): Promise<void> {
+    this.#alive = true;
+    try {
+      const { topics, since } = clientMessageSchema.parse(isBinary ? undefined : JSON.parse(String(data)));
+      const generation = ++this.#generation;
+      const lastSeq = await this.#store.lastSeq();
+      // Two messages in a row: the later one counts, whichever read ended first.
+      if (generation !== this.#generation) return;
+      this.#cursor = Math.min(since ?? lastSeq, lastSeq);
+      this.#topics = topics;
+      await this.#send({ op: 'subscribed', seq: this.#cursor });
+      this.wake();
+    } catch (thrown) {
+      const { code, message } =
+        thrown instanceof HildaError
+          ? thrown
+          : new HildaError('REQUEST_INVALID', asHildaError(thrown).message);
+      await this.#send({ op: 'error', code, detail: message }).catch(() => {});
+    }
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      while (this.#woken && !this.#stopped && this.#topics) {
+        this.#woken = false;
+        const generation = this.#generation;
+        // Read before the events: what is committed between the two reads must not be skipped.
+        const lastSeq = await this.#store.lastSeq();
+        const events = await this.#store.events(this.#cursor, { topics: this.#topics, limit: batchSize });
+        if (generation !== this.#generation) {
+          this.#woken = true;
+          continue;
+        }
+        const full = events.length === batchSize;
+        this.#cursor = Math.max(this.#cursor, events.at(-1)?.seq ?? 0, full ? 0 : lastSeq);
+        this.#woken ||= full;
+        await Promise.all(events.map((event) => this.#send(viewEvent(event))));
+      }
+    } catch {
+      // The socket closed under us, or the store did: either way the client comes back with its last number.
+      this.#client.terminate();
+    }
+  }
+
+  /** Resolves when the socket took the message. */
+  #send(message: ServerMessage): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.send(JSON.stringify(message), (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}

@@ -1,0 +1,46 @@
+import type { Json } from '../core/json.js';
+import type { Graph } from '../network/graph.js';
+import type { DeviceRecord, Lease, MeasurementRecord, StoredEvent, StudyRecord } from '../store/contract.js';
+import type { StudySummary } from '../study/service.js';
+import type {
+  DeviceView,
+  EventView,
+  MeasurementView,
+  NetworkView,
+  StudySummaryView,
+  StudyView,
+} from './schemas.js';
+
+/** What each record shows to the outside. */
+
+export function viewDevice(record: DeviceRecord, leases: readonly Lease[], nowMs: number): DeviceView {
+  const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
+  return { ...record, lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null };
+}
+
+/** Without rounds: they are many, and have their own address. */
+export function viewMeasurement({ rounds: _, ...rest }: MeasurementRecord): MeasurementView {
+  return {
+    ...rest,
+    manifest: { ...rest.manifest } as MeasurementView['manifest'],
+    latency: { ...rest.latency, normalisedCiUs: [...rest.latency.normalisedCiUs] },
+  };
+}
+
+/** Without the sampler's and generator's states, which mean nothing outside the daemon. */
+export function viewStudy({ id, name, spec, state, reason, createdMs, updatedMs }: StudyRecord): StudyView {
+  return { id, name, spec: spec as StudyView['spec'], state, reason, createdMs, updatedMs };
+}
+
+export function viewSummary({ record, ...counts }: StudySummary): StudySummaryView {
+  return { record: viewStudy(record), ...counts };
+}
+
+export function viewNetwork(sha256: string, bytes: number, graph: Graph): NetworkView {
+  const inputs = graph.inputs.map(({ name, dtype, dims }) => ({ name, dtype, dims: [...dims] }));
+  return { sha256, bytes, name: graph.name, opset: graph.opset, nodes: graph.nodes.length, inputs };
+}
+
+export function viewEvent({ topic, seq, atMs, data }: StoredEvent): EventView & { readonly data: Json } {
+  return { topic, seq, t: atMs, data: data as EventView['data'] & Json };
+}

@@ -1,0 +1,109 @@
+import { WebSocket } from 'ws';
+import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
+import type { EventView } from './schemas.js';
+
+export interface WatchOptions {
+  readonly topics: readonly string[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Left out: from now on. */
+  readonly since?: number;
+  /** Pauses between attempts to come back; when all failed, the watch ends with DAEMON_UNREACHABLE. */
+  readonly retryMs?: readonly number[];
+}
+
+/**
+ * A daemon's events, in order, each once, across lost connections. Ends by throwing: the signal's reason, or
+ * DAEMON_UNREACHABLE. The first value, `subscribed`, says that nothing from now on will be missed.
+ */
+export async function* watchEvents(
+  base: string,
+  options: WatchOptions,
+): AsyncGenerator<EventView | 'subscribed'> {
+  const { clock, signal, retryMs = [250, 500, 1000, 2000, 4000] } = options;
+  let since = options.since;
+  let failures = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      for await (const message of connection(base, {
+        ...options,
+        ...(since === undefined ? {} : { since }),
+      })) {
+        failures = 0;
+        if ('op' in message) {
+          since = message.seq;
+          yield 'subscribed';
+        } else {
+          since = message.seq;
+          yield message;
+        }
+      }
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (thrown instanceof HildaError) throw thrown;
+      if (failures >= retryMs.length) {
+        throw new HildaError('DAEMON_UNREACHABLE', `no daemon answers at ${base}`, {
+          cause: thrown,
+          details: { host: base },
+        });
+      }
+    }
+    await clock.sleep(retryMs[failures++] ?? 0, { signal });
+  }
+}
+
+type Message =
+  | EventView
+  | { readonly op: 'subscribed'; readonly seq: number }
+  | { readonly op: 'error'; readonly code: string; readonly detail: string };
+
+/** One connection's messages; ends when it closes, throws when it fails. */
+async function* connection(
+  base: string,
+  { topics, since, signal }: WatchOptions,
+): AsyncGenerator<Exclude<Message, { op: 'error' }>> {
+  const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/v1/ws`, { perMessageDeflate: false });
+  const queue: Message[] = [];
+  let failure: Error | undefined;
+  let closed = false;
+  let wake = (): void => {};
+  const changed = (): void => wake();
+  socket.on('open', () =>
+    socket.send(JSON.stringify({ op: 'sub', topics, ...(since === undefined ? {} : { since }) })),
+  );
+  socket.on('message', (data) => {
+    queue.push(JSON.parse(String(data)) as Message);
+    changed();
+  });
+  socket.on('error', (error) => {
+    failure = error;
+    changed();
+  });
+  socket.on('close', () => {
+    closed = true;
+    changed();
+  });
+  const abort = (): void => socket.terminate();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    for (;;) {
+      const message = queue.shift();
+      if (message === undefined) {
+        if (failure) throw failure;
+        if (closed) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if ('op' in message && message.op === 'error') {
+        throw new HildaError('REQUEST_INVALID', message.detail);
+      } else {
+        yield message as Exclude<Message, { op: 'error' }>;
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    socket.terminate();
+  }
+}
