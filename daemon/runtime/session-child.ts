@@ -6,7 +6,7 @@
 
 import type { Envelope, Reply } from './messages.js';
 import { runtimeFailure } from './runtime-failure.js';
-import { SessionHost } from './session-host.js';
+import { SessionHost } from './session-child-host.js';
 
 const host = new SessionHost();
 let queue: Promise<void> = Promise.resolve();

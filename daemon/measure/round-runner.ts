@@ -1,0 +1,23 @@
+/** `runs` timed inferences in a row of one of the two networks that stand side by side. */
+export interface RoundLeg {
+  readonly network: 'candidate' | 'reference';
+  readonly runs: number;
+}
+
+export interface TimedRound {
+  /** Microseconds, one entry a run, one array a leg. */
+  readonly samplesUs: readonly Float64Array[];
+  /**
+   * Share of the round's time in which the machine was taken away (hypervisor steal, or the process had no CPU);
+   * null where the device cannot tell.
+   */
+  readonly lostShare: number | null;
+}
+
+/**
+ * What the protocol loop asks of a device: to time legs, back to back, with both networks loaded and their inputs
+ * fixed. The one thing to write for a new kind of device; the loop, its statistics and verdicts are shared.
+ */
+export interface RoundRunner {
+  time(legs: readonly RoundLeg[], options: { readonly signal: AbortSignal }): Promise<TimedRound>;
+}
