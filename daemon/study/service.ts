@@ -8,7 +8,7 @@ import { createSampler } from '../search/samplers/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
 import { exportTrial, type ExportedTrial } from './export.js';
 import { frontRows, frontTrials, hypervolumeShare, type FrontRow } from './front.js';
-import { openStudyParts, resolveSpec, type StudyParts } from './parts.js';
+import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
 import { runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 
@@ -66,8 +66,7 @@ export class StudyService {
   /** Validates, stores and starts a study. Everything that can be refused is refused here, before the first trial. */
   async create(specification: unknown): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
-    const spec = resolveSpec(parseStudySpec(specification), profilesDir);
-    for (const device of spec.devices) await store.device(device as DeviceId);
+    const spec = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
     const sampler = createSampler(spec.sampler.name, spec.sampler.options);
     const parts = await openStudyParts(spec, profilesDir);
     try {

@@ -1,0 +1,82 @@
+import type { DType } from '../graph.js';
+import { axisOf, broadcast, intAttribute, intsAttribute, invalid, type Rule } from './rule.js';
+
+/** Same shape and type as the first input; further inputs are parameters. */
+const same: Rule = (input) => [input.shape(0)];
+
+const binary: Rule = (input) => {
+  const [a, b] = [input.shape(0), input.shape(1)];
+  return [{ dtype: a.dtype, dims: broadcast(input.node, a.dims, b.dims) }];
+};
+
+const comparison: Rule = (input) => [{ dtype: 'bool', dims: broadcast(input.node, input.shape(0).dims, input.shape(1).dims) }];
+
+const where: Rule = (input) => [
+  { dtype: input.shape(1).dtype, dims: broadcast(input.node, input.shape(0).dims, input.shape(1).dims, input.shape(2).dims) },
+];
+
+const gemm: Rule = (input) => {
+  const { node } = input;
+  const a = input.shape(0);
+  const b = input.shape(1).dims;
+  if (a.dims.length !== 2 || b.length !== 2) throw invalid(node, `needs matrices, got [${a.dims}] and [${b}]`);
+  const [m, k] = intAttribute(node, 'transA', 0) ? [a.dims[1], a.dims[0]] : a.dims;
+  const [k2, n] = intAttribute(node, 'transB', 0) ? [b[1], b[0]] : b;
+  if (k !== k2) throw invalid(node, `inner sizes ${k} and ${k2} differ`);
+  return [{ dtype: a.dtype, dims: [m as number, n as number] }];
+};
+
+const matMul: Rule = (input) => {
+  const { node } = input;
+  const a = input.shape(0);
+  const b = input.shape(1).dims;
+  if (a.dims.length === 0 || b.length === 0) throw invalid(node, 'needs at least vectors');
+  const left = a.dims.length === 1 ? [1, ...a.dims] : [...a.dims];
+  const right = b.length === 1 ? [...b, 1] : [...b];
+  if (left.at(-1) !== right.at(-2)) throw invalid(node, `[${a.dims}] times [${b}]`);
+  const batch = broadcast(node, left.slice(0, -2), right.slice(0, -2));
+  const tail = [...(a.dims.length === 1 ? [] : [left.at(-2) as number]), ...(b.length === 1 ? [] : [right.at(-1) as number])];
+  return [{ dtype: a.dtype, dims: [...batch, ...tail] }];
+};
+
+/** Axes are an attribute up to opset 17 (Sum: 12) and an input from then on. */
+const reduce: Rule = (input) => {
+  const { node } = input;
+  const x = input.shape(0);
+  const given = intsAttribute(node, 'axes') ?? (input.has(1) ? input.constant(1) : undefined);
+  if (input.has(1) && !given) throw invalid(node, 'axes are not constant');
+  const noop = intAttribute(node, 'noop_with_empty_axes', 0) === 1;
+  const all = !given || given.length === 0;
+  if (all && noop) return [x];
+  const axes = new Set(all ? x.dims.map((_, i) => i) : given.map((axis) => axisOf(node, axis, x.dims.length)));
+  const keep = intAttribute(node, 'keepdims', 1) === 1;
+  const dims = x.dims.map((size, i) => (axes.has(i) ? 1 : size)).filter((_, i) => keep || !axes.has(i));
+  return [{ dtype: x.dtype, dims }];
+};
+
+const quantize: Rule = (input) => [{ dtype: input.has(2) ? input.shape(2).dtype : 'uint8', dims: input.shape(0).dims }];
+const dequantize: Rule = (input) => [{ dtype: 'float32', dims: input.shape(0).dims }];
+
+/** TensorProto.DataType numbers (onnx.proto3). */
+export const dtypeByNumber: Readonly<Record<number, DType>> = {
+  1: 'float32', 2: 'uint8', 3: 'int8', 4: 'uint16', 5: 'int16', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16', 11: 'float64', 12: 'uint32', 13: 'uint64',
+};
+
+const cast: Rule = (input) => {
+  const dtype = dtypeByNumber[intAttribute(input.node, 'to', 0)];
+  if (!dtype) throw invalid(input.node, 'casts to a type that is not supported');
+  const values = input.constant(0);
+  return [{ dtype, dims: input.shape(0).dims, ...(values && { constant: values }) }];
+};
+
+const table = (names: string, rule: Rule): [string, Rule][] => names.split(' ').map((name) => [name, rule]);
+
+export const arithmeticRules: Readonly<Record<string, Rule>> = Object.fromEntries([
+  ...table('Relu LeakyRelu HardSwish HardSigmoid Sigmoid Tanh Elu Selu Softplus Clip Sqrt Exp Log Erf Abs Neg Floor Ceil Round Reciprocal Gelu Softmax LogSoftmax Identity Sign Not', same),
+  ...table('BatchNormalization LayerNormalization InstanceNormalization', same),
+  ...table('Add Sub Mul Div Pow Min Max Mod PRelu', binary),
+  ...table('Equal Greater GreaterOrEqual Less LessOrEqual And Or', comparison),
+  ...table('ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL2 ReduceSumSquare', reduce),
+  ['Where', where], ['Gemm', gemm], ['MatMul', matMul], ['Cast', cast],
+  ['QuantizeLinear', quantize], ['DequantizeLinear', dequantize],
+]);

@@ -1,0 +1,68 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Architecture } from '../core/architecture.js';
+import { HildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import type { Evaluator } from '../evaluate/contract.js';
+import { createEvaluator } from '../evaluate/registry.js';
+import type { Protocol } from '../measure/protocol.js';
+import { loadProtocol } from '../measure/protocols.js';
+import { PredictorBank } from '../predict/bank.js';
+import type { Space } from '../search/spaces/contract.js';
+import { loadSpace } from '../search/spaces/registry.js';
+import type { Store } from '../store/contract.js';
+import type { StudySpec } from './spec.js';
+
+/** What a study needs besides store, devices and sampler, made from its specification. */
+export interface StudyParts {
+  readonly space: Space;
+  readonly evaluator: Evaluator;
+  readonly protocol: Protocol;
+  readonly bank: PredictorBank;
+}
+
+/** Replaces a space's name by the content of its file, so that a stored study stands on its own. Throws NOT_FOUND. */
+export function resolveSpace(spec: StudySpec, profilesDir: string): StudySpec {
+  if (typeof spec.space !== 'string') return spec;
+  const folder = join(profilesDir, 'spaces');
+  const known = readdirSync(folder).filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
+  if (!known.includes(spec.space)) {
+    throw new HildaError('NOT_FOUND', `there is no space named ${spec.space}`, { hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.` });
+  }
+  return { ...spec, space: JSON.parse(readFileSync(join(folder, `${spec.space}.json`), 'utf8')) as { kind: string } };
+}
+
+/** Replaces short device names by ids: an exact id, or the start of exactly one adopted device's id. */
+export async function resolveDevices(spec: StudySpec, store: Store): Promise<StudySpec> {
+  const adopted = (await store.devices()).filter((d) => d.state === 'adopted');
+  const devices = spec.devices.map((name): DeviceId => {
+    const matches = adopted.filter((d) => d.id === name || d.id.startsWith(`${name}-`));
+    const match = matches.find((d) => d.id === name) ?? matches[0];
+    if (!match || (matches.length > 1 && match.id !== name)) {
+      throw new HildaError('DEVICE_UNKNOWN', `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`, {
+        hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
+      });
+    }
+    return match.id;
+  });
+  return { ...spec, devices };
+}
+
+/** Throws SPACE_INVALID, SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator. */
+export async function openStudyParts(spec: StudySpec, profilesDir: string): Promise<StudyParts> {
+  const space = loadSpace(spec.space);
+  const protocol = await loadProtocol(spec.protocol, profilesDir);
+  const evaluator = await createEvaluator(spec.evaluator, { space, profilesDir });
+  const bank = new PredictorBank({
+    costFeatures: (architecture: Architecture) => space.features(architecture),
+    decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
+    kindOf: (metric: string) => (/^(latencyUs|peakBytes)(@|$)/.test(metric) ? 'cost' : 'quality'),
+  });
+  return { space, evaluator, protocol, bank };
+}
+
+/** One-hot decisions, or cost features where a space has no fixed dimensions. */
+function decisionFeatures(space: Space, architecture: Architecture): ReadonlyMap<string, number> {
+  if (!space.dims || !Array.isArray(architecture)) return space.features(architecture);
+  return new Map(space.dims.map((dim, i) => [`${dim.name}=${dim.choices[(architecture as readonly number[])[i] as number]}`, 1]));
+}
