@@ -8,6 +8,11 @@ export const bytesPerElement: Readonly<Record<DType, number>> = {
   float32: 4, float16: 2, float64: 8, int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, int64: 8, uint64: 8, bool: 1,
 };
 
+/** TensorProto.DataType numbers (onnx.proto3). */
+export const dtypeByNumber: Readonly<Record<number, DType>> = {
+  1: 'float32', 2: 'uint8', 3: 'int8', 4: 'uint16', 5: 'int16', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16', 11: 'float64', 12: 'uint32', 13: 'uint64',
+};
+
 /** A constant. `data` holds the elements in row-major order, little endian, as ONNX's `raw_data` does. */
 export interface Tensor {
   readonly dtype: DType;

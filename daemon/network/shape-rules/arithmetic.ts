@@ -1,4 +1,4 @@
-import type { DType } from '../graph.js';
+import { dtypeByNumber } from '../graph.js';
 import { axisOf, broadcast, intAttribute, intsAttribute, invalid, type Rule } from './rule.js';
 
 /** Same shape and type as the first input; further inputs are parameters. */
@@ -56,11 +56,6 @@ const reduce: Rule = (input) => {
 
 const quantize: Rule = (input) => [{ dtype: input.has(2) ? input.shape(2).dtype : 'uint8', dims: input.shape(0).dims }];
 const dequantize: Rule = (input) => [{ dtype: 'float32', dims: input.shape(0).dims }];
-
-/** TensorProto.DataType numbers (onnx.proto3). */
-export const dtypeByNumber: Readonly<Record<number, DType>> = {
-  1: 'float32', 2: 'uint8', 3: 'int8', 4: 'uint16', 5: 'int16', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16', 11: 'float64', 12: 'uint32', 13: 'uint64',
-};
 
 const cast: Rule = (input) => {
   const dtype = dtypeByNumber[intAttribute(input.node, 'to', 0)];
