@@ -1,4 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
+import type { Graph } from '../network/graph.js';
 
 export interface Quality {
   /** By metric, e.g. `{ accuracy: 0.893 }`: accuracy as a share of 1. */
@@ -15,5 +16,7 @@ export interface Evaluator {
   readonly metrics: readonly string[];
   readonly cost: 'free' | 'cheap' | 'train';
   evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality>;
+  /** The network with the very weights that were scored, ready to deploy; absent where the evaluator has none. */
+  network?(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph>;
   close(): Promise<void>;
 }

@@ -51,7 +51,7 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
 /** Throws SPACE_INVALID, SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator. */
 export async function openStudyParts(spec: StudySpec, profilesDir: string): Promise<StudyParts> {
   const space = loadSpace(spec.space);
-  const protocol = await loadProtocol(spec.protocol, profilesDir);
+  const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const evaluator = await createEvaluator(spec.evaluator, { space, profilesDir });
   const bank = new PredictorBank({
     costFeatures: (architecture: Architecture) => space.features(architecture),

@@ -1,0 +1,54 @@
+import { HildaError } from '../core/errors.js';
+import type { Json } from '../core/json.js';
+import { structureHash, weightsHash } from '../network/canonical-text.js';
+import { writeOnnx } from '../network/write-onnx.js';
+import type { MeasurementRecord, Store, StudyRecord } from '../store/contract.js';
+import { openStudyParts } from './parts.js';
+import { parseStudySpec } from './spec.js';
+
+export interface ExportedTrial {
+  readonly onnx: Uint8Array;
+  /** What was measured and evaluated for this network, and under which conditions. */
+  readonly manifest: Json;
+}
+
+/**
+ * The network of a complete trial with the weights it was scored with, and its manifest.
+ * Throws NOT_FOUND (no such trial) and STATE_CONFLICT (it is not complete).
+ */
+export async function exportTrial(study: StudyRecord, trialNumber: number, store: Store, profilesDir: string): Promise<ExportedTrial> {
+  const [trial] = await store.trials(study.id, { fromNumber: trialNumber, limit: 1 });
+  if (trial?.number !== trialNumber) throw new HildaError('NOT_FOUND', `the study ${study.id} has no trial ${trialNumber}`);
+  if (trial.state !== 'complete') {
+    throw new HildaError('STATE_CONFLICT', `trial ${trialNumber} is ${trial.state}: ${trial.reason ?? 'not finished'}`, { hint: 'Export a member of the front: `hilda search front`.' });
+  }
+  const { space, evaluator } = await openStudyParts(parseStudySpec(study.spec), profilesDir);
+  try {
+    const { signal } = new AbortController();
+    const network = (await evaluator.network?.(trial.architecture, { signal })) ?? space.network(trial.architecture);
+    const measurements = await Promise.all(Object.values(trial.measurements).map((id) => store.measurement(id)));
+    return {
+      onnx: writeOnnx(network),
+      manifest: {
+        schema: 'hilda.manifest.v1',
+        study: { id: study.id, name: study.name },
+        trial: trialNumber,
+        space: space.id,
+        architectureId: trial.architectureId,
+        architecture: trial.architecture as Json,
+        structureHash: structureHash(network),
+        weightsHash: weightsHash(network),
+        trainedWeights: evaluator.network !== undefined,
+        values: trial.values,
+        measurements: measurements.map(summarised),
+      },
+    };
+  } finally {
+    await evaluator.close();
+  }
+}
+
+/** A measurement without its rounds, which stay in the store. */
+function summarised({ id, deviceId, target, provenance, protocol, verdict, reason, latency, memory, manifest, takenAtMs }: MeasurementRecord): Json {
+  return { id, deviceId, target, provenance, protocol, verdict, reason, latency, memory, conditions: manifest, takenAtMs } as unknown as Json;
+}
