@@ -1,0 +1,75 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HildaError } from '../core/errors.js';
+import type { BlobId } from '../core/ids.js';
+import type { BlobStore } from './contract.js';
+import { mapStoreError } from './map-errors.js';
+
+const idPattern = /^[0-9a-f]{64}$/;
+
+/** Blobs as files, `<folder>/ab/cd/abcd...`: the fan-out keeps folders small. A file is complete or absent. */
+export function fileBlobs(folder: string): BlobStore {
+  const pathOf = (id: BlobId): string => {
+    // The id may come from a request and becomes a path.
+    if (!idPattern.test(id)) throw new HildaError('NOT_FOUND', `${id} is no blob id`);
+    return join(folder, id.slice(0, 2), id.slice(2, 4), id);
+  };
+  const has = async (id: BlobId): Promise<boolean> =>
+    access(pathOf(id)).then(
+      () => true,
+      () => false,
+    );
+  return {
+    has,
+
+    put: async (bytes) => {
+      const id = sha256(bytes);
+      if (await has(id)) return id;
+      try {
+        await writeWhole(pathOf(id), bytes);
+      } catch (thrown) {
+        throw mapStoreError(thrown, `storing blob ${id}`);
+      }
+      return id;
+    },
+
+    get: async (id) => {
+      let bytes: Uint8Array;
+      try {
+        bytes = await readFile(pathOf(id));
+      } catch (thrown) {
+        if ((thrown as { code?: string }).code === 'ENOENT')
+          throw new HildaError('NOT_FOUND', `there is no blob ${id}`, { cause: thrown });
+        throw mapStoreError(thrown, `reading blob ${id}`);
+      }
+      if (sha256(bytes) !== id) {
+        throw new HildaError('STORE_CORRUPT', `blob ${id} is damaged`, {
+          hint: 'Delete the file and store its content again.',
+        });
+      }
+      return bytes;
+    },
+  };
+}
+
+const sha256 = (bytes: Uint8Array): BlobId => createHash('sha256').update(bytes).digest('hex') as BlobId;
+
+/** Beside its place first, on the disk before it gets its name: a crash leaves no half-written blob under an id. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (thrown) {
+    await rm(temporary, { force: true });
+    throw thrown;
+  }
+}

@@ -1,0 +1,39 @@
+import { type ErrorCode, HildaError } from '../core/errors.js';
+
+/** By the engine's own code. Whatever is not listed here is a defect of ours. */
+const codes: Readonly<Record<string, ErrorCode>> = {
+  SQLITE_FULL: 'DISK_FULL',
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
+  SQLITE_CORRUPT: 'STORE_CORRUPT',
+  SQLITE_NOTADB: 'STORE_CORRUPT',
+  SQLITE_BUSY: 'STORE_BUSY',
+  SQLITE_LOCKED: 'STORE_BUSY',
+};
+
+/** A data folder that cannot be used is the caller's choice to correct. */
+const unusable: ReadonlySet<string> = new Set([
+  'SQLITE_CANTOPEN',
+  'SQLITE_READONLY',
+  'SQLITE_PERM',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOTDIR',
+  'EEXIST',
+]);
+
+/** Turns an engine's or the file system's error into ours; errors of ours pass. */
+export function mapStoreError(thrown: unknown, what: string): unknown {
+  if (thrown instanceof HildaError || !(thrown instanceof Error)) return thrown;
+  const engineCode = String((thrown as { code?: unknown }).code ?? '');
+  // Knex puts the whole statement with its values before the engine's words.
+  const message = `${what}: ${thrown.message.slice(Math.max(0, thrown.message.lastIndexOf(`${engineCode}:`)))}`;
+  const code = codes[engineCode];
+  if (code) return new HildaError(code, message, { cause: thrown, details: { engineCode } });
+  if (unusable.has(engineCode)) {
+    const hint = 'Name a folder this user may write to with --data.';
+    return new HildaError('USAGE_INVALID', message, { cause: thrown, hint, details: { engineCode } });
+  }
+  return new HildaError('INTERNAL', message, { cause: thrown, details: { engineCode } });
+}

@@ -1,0 +1,31 @@
+import type { Knex } from 'knex';
+import * as first from './0001-first.js';
+
+interface NamedMigration {
+  readonly name: string;
+  readonly up: (db: Knex) => Promise<void>;
+}
+
+/** In order. A released migration is never changed; a later one corrects it. */
+const migrations: readonly NamedMigration[] = [{ name: '0001-first', up: first.up }];
+
+export const migrationsTable = 'schema_migrations';
+export const knownMigrations: ReadonlySet<string> = new Set(migrations.map(({ name }) => name));
+
+const source: Knex.MigrationSource<NamedMigration> = {
+  getMigrations: async () => [...migrations],
+  getMigrationName: ({ name }) => name,
+  getMigration: async ({ up }) => ({
+    up,
+    down: async () => {
+      throw new Error('migrations go forward only');
+    },
+  }),
+};
+
+/** Brings the schema up to date. The caller holds the store alone, so a lock left by a killed process is void. */
+export async function migrate(db: Knex): Promise<void> {
+  const config: Knex.MigratorConfig = { migrationSource: source, tableName: migrationsTable };
+  if (await db.schema.hasTable(`${migrationsTable}_lock`)) await db.migrate.forceFreeMigrationsLock(config);
+  await db.migrate.latest(config);
+}

@@ -1,0 +1,34 @@
+import type { Clock } from '../core/clock.js';
+import type { Store } from './contract.js';
+import { Database } from './database.js';
+import { deviceStore } from './devices.js';
+import { eventStore } from './events.js';
+import { leaseStore } from './leases.js';
+import { measurementStore } from './measurements.js';
+import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
+import { studyStore } from './studies.js';
+import { trialStore } from './trials.js';
+import { valueStore } from './values.js';
+
+export interface StoreOptions extends SqliteOptions {
+  readonly clock: Clock;
+}
+
+/**
+ * Opens the store of a data folder, or one in memory with `dataDir: ':memory:'`. Throws STORE_BUSY while another
+ * daemon has it, STORE_CORRUPT and STORE_NEWER without having touched the file, DISK_FULL, and USAGE_INVALID for a
+ * folder that cannot be written to.
+ */
+export async function openStore({ clock, ...options }: StoreOptions): Promise<Store> {
+  const database = new Database(await openSqlite(options), clock);
+  return {
+    ...deviceStore(database),
+    ...leaseStore(database),
+    ...measurementStore(database),
+    ...studyStore(database),
+    ...trialStore(database),
+    ...eventStore(database),
+    ...valueStore(database),
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,169 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import knex, { type Knex } from 'knex';
+import type { Database as SqliteConnection } from 'sqlite3';
+import { HildaError } from '../core/errors.js';
+import { mapStoreError } from './map-errors.js';
+import { knownMigrations, migrate, migrationsTable } from './migrations/index.js';
+
+/** What an engine offers the rest of the store; another engine adds another file like this one. */
+export interface Engine {
+  readonly db: Knex;
+  close(): Promise<void>;
+}
+
+export interface SqliteOptions {
+  /** A folder, made when missing, or `:memory:`. */
+  readonly dataDir: string;
+  /** Most pages of 4 KiB the file may grow to, beyond which writes fail with DISK_FULL; null for no bound. */
+  readonly maxPages?: number | null;
+}
+
+const databaseFile = 'hilda.sqlite';
+const lockFile = 'hilda.lock';
+const busyTimeoutMs = 5000;
+
+// Knex publishes no types for its dialects; `Client` is their common base.
+const SqliteClient = createRequire(import.meta.url)(
+  'knex/lib/dialects/sqlite3/index.js',
+) as typeof knex.Client;
+
+interface TransactionInternals {
+  begin(connection: unknown): Promise<unknown>;
+  query(connection: unknown, sql: string): Promise<unknown>;
+}
+
+/** Takes the write lock at BEGIN: a deferred transaction that read first may fail when it turns to writing. */
+class ImmediateSqliteClient extends SqliteClient {
+  override transaction(container: unknown, config: unknown, outer: unknown): Knex.Transaction {
+    const transaction = super.transaction(container, config, outer);
+    const internals = transaction as unknown as TransactionInternals;
+    internals.begin = (connection) => internals.query(connection, 'BEGIN IMMEDIATE;');
+    return transaction;
+  }
+}
+
+/**
+ * Opens the database of a data folder: alone (STORE_BUSY), checked before anything is written to it (STORE_CORRUPT,
+ * STORE_NEWER), with its schema brought up to date.
+ */
+export async function openSqlite({ dataDir, maxPages = null }: SqliteOptions): Promise<Engine> {
+  if (dataDir === ':memory:') return connect(':memory:', maxPages, async () => {});
+  const unlock = await lockFolder(dataDir);
+  try {
+    const filename = join(dataDir, databaseFile);
+    await checkUntouched(filename);
+    return await connect(filename, maxPages, unlock);
+  } catch (thrown) {
+    await unlock();
+    throw mapStoreError(thrown, `opening ${dataDir}`);
+  }
+}
+
+/**
+ * Holds the folder by an exclusive lock on a side file for the life of the process. The kernel drops it however the
+ * process ends, so that nothing stale is left behind, as a file with a process id would be.
+ */
+async function lockFolder(dataDir: string): Promise<() => Promise<void>> {
+  let lock: Knex | undefined;
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    lock = openFile(join(dataDir, lockFile));
+    await lock.raw('PRAGMA journal_mode = MEMORY');
+    await lock.raw('BEGIN EXCLUSIVE');
+    return () => lock!.destroy();
+  } catch (thrown) {
+    await lock?.destroy();
+    if ((thrown as { code?: string }).code === 'SQLITE_BUSY') {
+      throw new HildaError('STORE_BUSY', `${dataDir} is in use by another daemon`, { cause: thrown });
+    }
+    throw mapStoreError(thrown, `locking ${dataDir}`);
+  }
+}
+
+/** Read-only, so that a damaged or newer file keeps every byte for whoever repairs it. */
+async function checkUntouched(filename: string): Promise<void> {
+  const size = await stat(filename).then(
+    (file) => file.size,
+    () => 0,
+  );
+  if (size === 0) return;
+  const db = openFile(filename, { readOnly: true });
+  try {
+    const problems = await db.raw<{ quick_check: string }[]>('PRAGMA quick_check(3)');
+    const found = problems.map((row) => row.quick_check).filter((text) => text !== 'ok');
+    if (found.length > 0)
+      throw new HildaError('STORE_CORRUPT', `${filename} is damaged: ${found.join('; ')}`);
+    if (!(await db.schema.hasTable(migrationsTable))) return;
+    const applied: string[] = await db(migrationsTable).pluck('name');
+    const unknown = applied.filter((name) => !knownMigrations.has(name));
+    if (unknown.length > 0)
+      throw new HildaError('STORE_NEWER', `${filename} has the unknown migrations ${unknown.join(', ')}`);
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function connect(
+  filename: string,
+  maxPages: number | null,
+  unlock: () => Promise<void>,
+): Promise<Engine> {
+  const db = openFile(filename, {
+    pragmas: [
+      `PRAGMA busy_timeout = ${busyTimeoutMs}`,
+      'PRAGMA journal_mode = WAL',
+      'PRAGMA synchronous = FULL',
+      'PRAGMA foreign_keys = ON',
+    ],
+  });
+  try {
+    await migrate(db);
+    if (maxPages !== null) await db.raw(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`);
+  } catch (thrown) {
+    await db.destroy();
+    throw thrown;
+  }
+  return {
+    db,
+    close: async () => {
+      await db.destroy();
+      await unlock();
+    },
+  };
+}
+
+interface FileOptions {
+  readonly readOnly?: boolean;
+  /** Run on the connection before its first use. */
+  readonly pragmas?: readonly string[];
+}
+
+/** One connection, never closed while idle: a lock and an in-memory database live exactly as long as it does. */
+function openFile(filename: string, { readOnly = false, pragmas = [] }: FileOptions = {}): Knex {
+  class Client extends ImmediateSqliteClient {
+    override async acquireRawConnection(): Promise<SqliteConnection> {
+      // Knex always opens for writing, and creates.
+      const driver = (this as unknown as { driver: typeof import('sqlite3') }).driver;
+      const connection = await new Promise<SqliteConnection>((resolve, reject) => {
+        const mode = readOnly ? driver.OPEN_READONLY : driver.OPEN_READWRITE | driver.OPEN_CREATE;
+        const opened = new driver.Database(filename, mode, (error) =>
+          error ? reject(error) : resolve(opened),
+        );
+      });
+      for (const pragma of pragmas) {
+        await new Promise<void>((resolve, reject) =>
+          connection.exec(pragma, (error) => (error ? reject(error) : resolve())),
+        );
+      }
+      return connection;
+    }
+  }
+  return knex({
+    client: Client,
+    connection: { filename },
+    useNullAsDefault: true,
+    pool: { min: 1, max: 1, idleTimeoutMillis: 2 ** 31 - 1 },
+  });
+}

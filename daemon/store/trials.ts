@@ -1,0 +1,142 @@
+import type { Knex } from 'knex';
+import { HildaError } from '../core/errors.js';
+import type { ArchitectureId, StudyId } from '../core/ids.js';
+import type { Store, TrialRecord } from './contract.js';
+import type { Database } from './database.js';
+import { fromJsonText, toJsonText } from './json-columns.js';
+import { requireStudy } from './studies.js';
+
+interface TrialRow {
+  readonly study_id: StudyId;
+  readonly number: number;
+  readonly architecture_id: ArchitectureId;
+  readonly architecture: string;
+  readonly note: string;
+  readonly state: TrialRecord['state'];
+  /** SQLite answers 0 or 1, PostgreSQL a boolean. */
+  readonly told: number | boolean;
+  readonly metric_values: string;
+  readonly predicted: string;
+  readonly measurements: string;
+  readonly reason: string | null;
+  readonly asked_ms: number;
+  readonly finished_ms: number | null;
+}
+
+export function trialStore(
+  database: Database,
+): Pick<Store, 'askTrials' | 'finishTrial' | 'tellTrials' | 'trials'> {
+  return {
+    askTrials: (studyId, trials, { sampler, rng }) =>
+      database.write(async ({ db, nowMs, publish }) => {
+        await requireStudy(db, studyId);
+        const numbered = await db('trials')
+          .where({ study_id: studyId })
+          .max<{ last: number | null }[]>('number as last');
+        const first = (numbered[0]?.last ?? -1) + 1;
+        for (const [i, { architectureId, architecture, note, predicted }] of trials.entries()) {
+          await db('trials').insert({
+            study_id: studyId,
+            number: first + i,
+            architecture_id: architectureId,
+            architecture: toJsonText(architecture),
+            note,
+            state: 'asked',
+            told: false,
+            metric_values: '{}',
+            predicted: toJsonText(predicted),
+            measurements: '{}',
+            reason: null,
+            asked_ms: nowMs,
+            finished_ms: null,
+          });
+        }
+        await db('studies')
+          .where({ id: studyId })
+          .update({ sampler: toJsonText(sampler), rng: toJsonText(rng), updated_ms: nowMs });
+        const numbers = trials.map((_, i) => first + i);
+        if (numbers.length > 0) await publish(`study.${studyId}`, { type: 'asked', studyId, numbers });
+        const rows: TrialRow[] = await db('trials')
+          .where({ study_id: studyId })
+          .andWhere('number', '>=', first)
+          .orderBy('number');
+        return rows.map(toTrial);
+      }),
+
+    finishTrial: ({ studyId, number, state, values, reason }) =>
+      database.write(async ({ db, nowMs, publish }) => {
+        await requireAskedTrial(db, studyId, number);
+        const finished = { state, metric_values: toJsonText(values), reason, finished_ms: nowMs };
+        await db('trials').where({ study_id: studyId, number }).update(finished);
+        await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
+        return toTrial(await requireTrial(db, studyId, number));
+      }),
+
+    tellTrials: (studyId, numbers, sampler) =>
+      database.write(async ({ db, nowMs, publish }) => {
+        await requireStudy(db, studyId);
+        for (const number of numbers) {
+          const trial = await requireTrial(db, studyId, number);
+          if (trial.state === 'asked' || trial.told) {
+            throw conflict(trial, trial.told ? 'was told already' : 'has no result yet');
+          }
+          await db('trials').where({ study_id: studyId, number }).update({ told: true });
+        }
+        await db('studies')
+          .where({ id: studyId })
+          .update({ sampler: toJsonText(sampler), updated_ms: nowMs });
+        if (numbers.length > 0)
+          await publish(`study.${studyId}`, { type: 'told', studyId, numbers: [...numbers] });
+      }),
+
+    trials: async (studyId, { fromNumber = 0, limit } = {}) => {
+      await database.read((db) => requireStudy(db, studyId));
+      const rows = await database.read<TrialRow[]>((db) => {
+        const query = db('trials')
+          .where({ study_id: studyId })
+          .andWhere('number', '>=', fromNumber)
+          .orderBy('number');
+        return limit === undefined ? query : query.limit(limit);
+      });
+      return rows.map(toTrial);
+    },
+  };
+}
+
+/** Throws NOT_FOUND (STUDY_UNKNOWN without its study), or STATE_CONFLICT when the trial has its result already. */
+export async function requireAskedTrial(db: Knex, studyId: StudyId, number: number): Promise<TrialRecord> {
+  const trial = await requireTrial(db, studyId, number);
+  if (trial.state !== 'asked') throw conflict(trial, `is ${trial.state} already`);
+  return toTrial(trial);
+}
+
+async function requireTrial(db: Knex, studyId: StudyId, number: number): Promise<TrialRow> {
+  const row: TrialRow | undefined = await db('trials').where({ study_id: studyId, number }).first();
+  if (row) return row;
+  await requireStudy(db, studyId);
+  throw new HildaError('NOT_FOUND', `the study ${studyId} has no trial ${number}`, {
+    details: { studyId, number },
+  });
+}
+
+const conflict = ({ study_id: studyId, number }: TrialRow, what: string): HildaError =>
+  new HildaError('STATE_CONFLICT', `trial ${number} of ${studyId} ${what}`, { details: { studyId, number } });
+
+const toTrial = (row: TrialRow): TrialRecord => {
+  const parse = <T>(text: string): T => fromJsonText(text, `trial ${row.number} of ${row.study_id}`);
+  return {
+    studyId: row.study_id,
+    number: row.number,
+    architectureId: row.architecture_id,
+    architecture: parse(row.architecture),
+    note: row.note,
+    state: row.state,
+    told: Boolean(row.told),
+    values: parse(row.metric_values),
+    predicted: parse(row.predicted),
+    measurements: parse(row.measurements),
+    reason: row.reason,
+    askedMs: row.asked_ms,
+    finishedMs: row.finished_ms,
+  };
+};
