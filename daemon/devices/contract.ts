@@ -1,6 +1,7 @@
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement, OperatorCost } from '../core/measurement.js';
 import type { Target } from '../core/target.js';
+import type { Calibration } from '../measure/calibration.js';
 import type { Protocol } from '../measure/protocol.js';
 import type { Graph } from '../network/graph.js';
 
@@ -22,12 +23,18 @@ export interface Limits {
 }
 
 /** Named tensors in and out of one inference, float32 row-major. */
-export type Tensors = Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>;
+export type Tensors = Readonly<
+  Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>
+>;
 
 export interface CallOptions {
   readonly signal: AbortSignal;
   /** Hears a line of progress now and then: which step, how far. */
-  readonly onProgress?: (progress: { readonly step: string; readonly done: number; readonly of: number }) => void;
+  readonly onProgress?: (progress: {
+    readonly step: string;
+    readonly done: number;
+    readonly of: number;
+  }) => void;
 }
 
 /**
@@ -53,6 +60,12 @@ export interface Device {
   readonly target: Target;
   readonly limits: Limits;
   measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement>;
+  /**
+   * Adopts what is `known` of the references' latencies on this device, or takes them, and answers with what holds from
+   * now on. Callers keep the answer and hand it back after the next opening: normalised latencies are in its units.
+   * `measure` takes one by itself where none was adopted.
+   */
+  calibrate?(options: CallOptions & { readonly known?: Calibration }): Promise<Calibration>;
   profile?(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]>;
   run?(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors>;
   reset?(options: CallOptions): Promise<void>;

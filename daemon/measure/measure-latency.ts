@@ -3,7 +3,7 @@ import { HildaError } from '../core/errors.js';
 import type { Round, Summary } from '../core/measurement.js';
 import type { Rng } from '../core/rng.js';
 import type { Protocol } from './protocol.js';
-import type { RoundRunner } from './round-runner.js';
+import type { RoundLeg, RoundRunner } from './round-runner.js';
 import { bootstrapMedianInterval, median, summarise } from './statistics.js';
 import { type WarmUp, warmUp } from './warm-up.js';
 
@@ -37,18 +37,22 @@ export interface LatencyOptions {
 /**
  * Takes rounds of reference, candidate, reference until the interval of the median ratio is tight enough, the rounds
  * are used up, or the budget ends. Regimes of a shared machine last longer than a round, so the ratio within a round
- * reproduces where raw times do not. Each leg counts with the median of its runs after the first: the first finds the
+ * reproduces where raw times do not. Each leg counts with the median of its runs after the first quarter: those find the
  * other network's data in the caches and would bias the raw latency against running alone.
  */
 export async function measureLatency(
   runner: RoundRunner,
-  given: Protocol,
+  protocol: Protocol,
   options: LatencyOptions,
 ): Promise<LatencyRun> {
-  const { clock, rng, signal, onRound, expectedUs = 0 } = options;
-  const protocol = affordable(given, expectedUs);
+  const { clock, rng, signal, onRound, expectedUs } = options;
+  const warmUpProtocol =
+    expectedUs === undefined
+      ? protocol
+      : { ...protocol, warmupBlock: Math.min(protocol.warmupBlock, affordableRuns(protocol, expectedUs)) };
   const startUs = clock.monotonicUs();
-  const warm = await warmUp(runner, protocol, { clock, signal });
+  const warm = await warmUp(runner, warmUpProtocol, { clock, signal });
+  const legs = roundLegs(protocol, warm);
   const roundsStartUs = clock.monotonicUs();
   const rounds: Round[] = [];
   const keptRatios: number[] = [];
@@ -57,7 +61,7 @@ export async function measureLatency(
   while (rounds.length < protocol.maxRounds) {
     if (signal.aborted)
       throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
-    const round = await takeRound(runner, protocol, signal);
+    const round = await takeRound(runner, legs, protocol.referenceTolerance, signal);
     rounds.push(round);
     if (round.kept) keptRatios.push(ratioOf(round));
     onRound?.(keptRatios.length, rounds.length);
@@ -91,29 +95,36 @@ export async function measureLatency(
   };
 }
 
-function affordable(protocol: Protocol, expectedUs: number): Protocol {
-  const runs = Math.max(1, Math.floor((protocol.maxMs * 1000) / protocol.minRounds / expectedUs));
-  return {
-    ...protocol,
-    runsPerLeg: Math.min(protocol.runsPerLeg, runs),
-    warmupBlock: Math.min(protocol.warmupBlock, runs),
-  };
+/** A leg of this length lets the caches forget the other network; shorter ones read small networks 15 % too slow. */
+const leastLegUs = 5000;
+const mostRunsPerLeg = 40;
+
+/** More runs a leg than the protocol's where it would end before it settled, fewer where the budget forbids. */
+function legRuns(protocol: Protocol, expectedUs: number): number {
+  const settling = Math.min(mostRunsPerLeg, Math.ceil(leastLegUs / expectedUs));
+  return Math.min(affordableRuns(protocol, expectedUs), Math.max(protocol.runsPerLeg, settling));
 }
+
+/** How many runs in a row leave room for the least number of rounds. */
+const affordableRuns = ({ maxMs, minRounds }: Protocol, expectedUs: number): number =>
+  Math.max(1, Math.floor((maxMs * 1000) / minRounds / expectedUs));
 
 export const referenceOf = (round: Round): number => (round.referenceBeforeUs + round.referenceAfterUs) / 2;
 
 export const ratioOf = (round: Round): number => round.candidateUs / referenceOf(round);
 
-async function takeRound(runner: RoundRunner, protocol: Protocol, signal: AbortSignal): Promise<Round> {
-  const { runsPerLeg: runs, referenceTolerance } = protocol;
-  const { samplesUs, lostShare } = await runner.time(
-    [
-      { network: 'reference', runs },
-      { network: 'candidate', runs },
-      { network: 'reference', runs },
-    ],
-    { signal },
-  );
+function roundLegs(protocol: Protocol, { referenceUs, candidateUs }: WarmUp): readonly RoundLeg[] {
+  const reference = { network: 'reference', runs: legRuns(protocol, referenceUs) } as const;
+  return [reference, { network: 'candidate', runs: legRuns(protocol, candidateUs) }, reference];
+}
+
+async function takeRound(
+  runner: RoundRunner,
+  legs: readonly RoundLeg[],
+  referenceTolerance: number,
+  signal: AbortSignal,
+): Promise<Round> {
+  const { samplesUs, lostShare } = await runner.time(legs, { signal });
   const [referenceBeforeUs, candidateUs, referenceAfterUs] = samplesUs.map(legUs) as [number, number, number];
   const apart =
     Math.abs(referenceBeforeUs - referenceAfterUs) / Math.min(referenceBeforeUs, referenceAfterUs);
@@ -121,9 +132,9 @@ async function takeRound(runner: RoundRunner, protocol: Protocol, signal: AbortS
   return { referenceBeforeUs, candidateUs, referenceAfterUs, kept };
 }
 
-/** One value for a leg: the median of its runs after the first, which had to fill the caches. */
+/** One value for a leg: the median of its runs after the first quarter, which had to fill the caches. */
 const legUs = (samplesUs: Float64Array): number =>
-  median(samplesUs.length > 1 ? samplesUs.subarray(1) : samplesUs);
+  median(samplesUs.length > 1 ? samplesUs.subarray(Math.ceil(samplesUs.length / 4)) : samplesUs);
 
 function tightEnough(ratios: readonly number[], halfWidth: number, rng: Rng): boolean {
   const [low, high] = bootstrapMedianInterval(ratios, rng, 200);

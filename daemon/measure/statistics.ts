@@ -89,3 +89,31 @@ function medianByCounts(sorted: Float64Array, counts: Uint32Array): number {
   }
   throw new RangeError('counts do not add up');
 }
+
+/** Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank. NaN where one side is constant. */
+export function spearman(x: readonly number[], y: readonly number[]): number {
+  if (x.length !== y.length || x.length < 2)
+    throw new RangeError('spearman needs two lists of one length, two or more');
+  const [a, b] = [ranks(x), ranks(y)];
+  const mean = (x.length - 1) / 2;
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [da, db] = [(a[i] as number) - mean, (b[i] as number) - mean];
+    ab += da * db;
+    aa += da * da;
+    bb += db * db;
+  }
+  return ab / Math.sqrt(aa * bb);
+}
+
+function ranks(values: readonly number[]): Float64Array {
+  const order = values.map((_, i) => i).sort((i, j) => (values[i] as number) - (values[j] as number));
+  const out = new Float64Array(values.length);
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && values[order[end] as number] === values[order[start] as number]) end++;
+    for (let i = start; i < end; i++) out[order[i] as number] = (start + end - 1) / 2;
+    start = end;
+  }
+  return out;
+}

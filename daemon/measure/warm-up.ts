@@ -7,7 +7,13 @@ export interface WarmUp {
   readonly durationMs: number;
   /** False when the budget ended before two consecutive medians agreed. */
   readonly settled: boolean;
+  /** Medians of the last blocks, microseconds. */
+  readonly referenceUs: number;
+  readonly candidateUs: number;
 }
+
+/** A fresh process runs interpreted code and a cold clock at first, and two early medians agree by chance. */
+const leastMs = 80;
 
 /**
  * Runs both networks until two consecutive medians of `warmupBlock` runs agree within `warmupTolerance`, for each
@@ -20,7 +26,6 @@ export async function warmUp(
 ): Promise<WarmUp> {
   const { warmupBlock: runs, warmupTolerance, warmupMaxMs } = protocol;
   const startUs = clock.monotonicUs();
-  const elapsedMs = (): number => (clock.monotonicUs() - startUs) / 1000;
   let previous: readonly number[] | null = null;
   for (;;) {
     const { samplesUs } = await runner.time(
@@ -31,11 +36,14 @@ export async function warmUp(
       { signal },
     );
     const medians: readonly number[] = samplesUs.map(median);
+    const [referenceUs, candidateUs] = medians as readonly [number, number];
     const before: readonly number[] | null = previous;
-    if (before !== null && medians.every((now, i) => agree(now, before[i] as number, warmupTolerance))) {
-      return { durationMs: elapsedMs(), settled: true };
-    }
-    if (elapsedMs() >= warmupMaxMs) return { durationMs: elapsedMs(), settled: false };
+    const durationMs = (clock.monotonicUs() - startUs) / 1000;
+    const settled =
+      durationMs >= Math.min(leastMs, warmupMaxMs) &&
+      before !== null &&
+      medians.every((now, i) => agree(now, before[i] as number, warmupTolerance));
+    if (settled || durationMs >= warmupMaxMs) return { durationMs, settled, referenceUs, candidateUs };
     previous = medians;
   }
 }

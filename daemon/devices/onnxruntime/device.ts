@@ -1,0 +1,171 @@
+import type { Clock } from '../../core/clock.js';
+import { HildaError } from '../../core/errors.js';
+import type { Measurement, OperatorCost } from '../../core/measurement.js';
+import { Xoshiro128 } from '../../core/rng.js';
+import type { Target } from '../../core/target.js';
+import { assembleMeasurement } from '../../measure/assemble.js';
+import type { Calibration } from '../../measure/calibration.js';
+import { hostManifest, readConditions } from '../../measure/manifest.js';
+import { measureLatency } from '../../measure/measure-latency.js';
+import { networkFacts } from '../../measure/network-facts.js';
+import type { Protocol } from '../../measure/protocol.js';
+import { referenceFor, referenceNetworks } from '../../measure/references.js';
+import type { Graph } from '../../network/graph.js';
+import { writeOnnx } from '../../network/write-onnx.js';
+import type { RuntimeTensors } from '../../runtime/messages.js';
+import { SessionProcess } from '../../runtime/session-process.js';
+import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import { calibrate } from './calibrate.js';
+import { SessionRounds } from './session-rounds.js';
+import { activationPeakBytes, operatorCosts } from './trace-costs.js';
+
+export interface OnnxRuntimeDeviceOptions {
+  readonly target: Target;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  /** Bound of each session process's address space. */
+  readonly memoryLimitBytes: number;
+  /** Bound of loading and of each single request to the session process; an endless network is killed then. */
+  readonly timeoutMs: number;
+  readonly cpu: number | null;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly seed: number;
+}
+
+const profileRuns = 20;
+
+/** This host through onnxruntime. Every visit gets a session process of its own, so no network sees another's heap. */
+export class OnnxRuntimeDevice implements Device {
+  readonly target: Target;
+  readonly limits: Limits;
+  readonly #options: OnnxRuntimeDeviceOptions;
+  readonly #living = new Set<SessionProcess>();
+  #calibration: Calibration | null = null;
+  #closed = false;
+
+  constructor(options: OnnxRuntimeDeviceOptions) {
+    this.target = options.target;
+    this.limits = options.limits;
+    this.#options = options;
+  }
+
+  async calibrate({ signal, known }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
+    this.#calibration =
+      known ??
+      this.#calibration ??
+      (await this.#visit((process) =>
+        calibrate(process, this.#session, { signal, clock: this.#options.clock }),
+      ));
+    return this.#calibration;
+  }
+
+  async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
+    const { signal, onProgress } = options;
+    const { clock, seed, timeoutMs } = this.#options;
+    const model = writeOnnx(network);
+    const calibration = await this.calibrate(options);
+    const reference = referenceFor(network);
+    const takenAtMs = clock.nowMs();
+    const startUs = clock.monotonicUs();
+    return this.#visit(async (process) => {
+      const limits = { signal, timeoutMs };
+      const before = readConditions();
+      onProgress?.({ step: 'load', done: 0, of: 1 });
+      const candidate = await process.load(model, this.#session, limits);
+      const first = await process.firstRun(candidate.handle, limits);
+      const beside = await process.load(writeOnnx(referenceNetworks()[reference]), this.#session, limits);
+      const rounds = new SessionRounds(process, {
+        candidate: candidate.handle,
+        reference: beside.handle,
+        provider: this.target.provider,
+        timeoutMs: timeoutMs + protocol.maxMs,
+      });
+      const run = await measureLatency(rounds, protocol, {
+        clock,
+        rng: Xoshiro128.fromSeed(seed),
+        signal,
+        expectedUs: first.firstRunUs,
+        onRound: (_, total) => onProgress?.({ step: 'rounds', done: total, of: protocol.maxRounds }),
+      });
+      await process.release(candidate.handle, limits);
+      onProgress?.({ step: 'memory', done: 0, of: 1 });
+      const traced = await process.load(model, { ...this.#session, profile: true }, limits);
+      const trace = await process.profile(traced.handle, 1, limits);
+      return assembleMeasurement({
+        facts: networkFacts(network),
+        target: this.target,
+        provenance: 'measured',
+        protocol,
+        run,
+        reference,
+        calibration,
+        loadUs: candidate.loadUs,
+        firstRunUs: first.firstRunUs,
+        activationPeakBytes: activationPeakBytes(trace),
+        runPeakRssBytes: first.runPeakRssBytes,
+        manifest: {
+          ...hostManifest(),
+          runtimeVersion: this.target.runtimeVersion,
+          provider: this.target.provider,
+          threads: this.target.threads,
+          pinnedCpu: this.#options.cpu,
+          seed,
+          before,
+          after: readConditions(),
+        },
+        takenAtMs,
+        durationMs: (clock.monotonicUs() - startUs) / 1000,
+      });
+    });
+  }
+
+  async profile(network: Graph, { signal }: CallOptions): Promise<readonly OperatorCost[]> {
+    const limits = { signal, timeoutMs: this.#options.timeoutMs };
+    return this.#visit(async (process) => {
+      const { handle } = await process.load(writeOnnx(network), { ...this.#session, profile: true }, limits);
+      return operatorCosts(await process.profile(handle, 1 + profileRuns, limits));
+    });
+  }
+
+  async run(network: Graph, inputs: Tensors, { signal }: CallOptions): Promise<Tensors> {
+    const limits = { signal, timeoutMs: this.#options.timeoutMs };
+    return this.#visit(async (process) => {
+      const { handle } = await process.load(writeOnnx(network), this.#session, limits);
+      const feeds: RuntimeTensors = Object.fromEntries(
+        Object.entries(inputs).map(([name, { dims, data }]) => [name, { type: 'float32', dims, data }]),
+      );
+      const outputs = await process.run(handle, feeds, {}, limits);
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, { dims, data }]) => [
+          name,
+          {
+            dims,
+            data: data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number>, Number),
+          },
+        ]),
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#living].map((process) => process.stop()));
+  }
+
+  get #session(): { readonly provider: string; readonly threads: number } {
+    return { provider: this.target.provider, threads: this.target.threads };
+  }
+
+  async #visit<T>(use: (process: SessionProcess) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new HildaError('DEVICE_FAILED', 'the device was closed');
+    const { memoryLimitBytes, cpu, environment, clock } = this.#options;
+    const process = new SessionProcess({ memoryLimitBytes, cpu, environment, clock });
+    this.#living.add(process);
+    try {
+      return await use(process);
+    } finally {
+      await process.stop();
+      this.#living.delete(process);
+    }
+  }
+}

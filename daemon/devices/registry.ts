@@ -1,0 +1,13 @@
+import type { Driver } from './contract.js';
+import { OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
+
+export interface DriverOptions {
+  readonly onnxruntime?: OnnxRuntimeDriverOptions;
+  /** Drivers beside the shipped ones, e.g. a fake. */
+  readonly others?: readonly Driver[];
+}
+
+/** Every driver that the daemon starts with. The fake is none of them: whoever wants one passes it in. */
+export function createDrivers({ onnxruntime = {}, others = [] }: DriverOptions = {}): Driver[] {
+  return [new OnnxRuntimeDriver(onnxruntime), ...others];
+}

@@ -1,0 +1,66 @@
+import type { Json } from '../core/json.js';
+import type { Measurement, Provenance } from '../core/measurement.js';
+import type { Target } from '../core/target.js';
+import { type Calibration, calibratedUs, type ReferenceName } from './calibration.js';
+import type { LatencyRun } from './measure-latency.js';
+import type { NetworkFacts } from './network-facts.js';
+import type { Protocol } from './protocol.js';
+import { judge } from './verdict.js';
+
+export interface Taken {
+  readonly facts: NetworkFacts;
+  readonly target: Target;
+  readonly provenance: Provenance;
+  readonly protocol: Protocol;
+  readonly run: LatencyRun;
+  readonly reference: ReferenceName;
+  readonly calibration: Calibration;
+  readonly loadUs: number;
+  readonly firstRunUs: number;
+  readonly activationPeakBytes: number;
+  readonly runPeakRssBytes: number | null;
+  readonly manifest: { readonly [key: string]: Json };
+  readonly takenAtMs: number;
+  readonly durationMs: number;
+}
+
+/** Puts what a device took together into a measurement, judged: the same for every kind of device. */
+export function assembleMeasurement(taken: Taken): Measurement {
+  const { facts, protocol, run, calibration, reference, activationPeakBytes } = taken;
+  const unitUs = calibratedUs(calibration, reference);
+  const { ratio, rawUs, referenceUs, warmUp, rounds } = run;
+  return {
+    target: taken.target,
+    provenance: taken.provenance,
+    protocol: protocol.name,
+    structureHash: facts.structureHash,
+    weightsHash: facts.weightsHash,
+    latency: {
+      rawUs,
+      ratio,
+      normalisedUs: ratio.median * unitUs,
+      normalisedCiUs: [ratio.ciLow * unitUs, ratio.ciHigh * unitUs],
+      reference,
+      loadUs: taken.loadUs,
+      firstRunUs: taken.firstRunUs,
+    },
+    memory: {
+      weightBytes: facts.weightBytes,
+      activationPeakBytes,
+      peakBytes: facts.weightBytes + activationPeakBytes,
+      runPeakRssBytes: taken.runPeakRssBytes,
+    },
+    ...judge({ run, protocol, macs: facts.macs, calibratedUs: unitUs }),
+    manifest: {
+      ...taken.manifest,
+      calibration: { ...calibration },
+      referenceMedianUs: referenceUs.median,
+      warmupMs: warmUp.durationMs,
+      warmupSettled: warmUp.settled,
+      stoppedBy: run.stoppedBy,
+    },
+    rounds,
+    takenAtMs: taken.takenAtMs,
+    durationMs: taken.durationMs,
+  };
+}

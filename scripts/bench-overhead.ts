@@ -1,0 +1,90 @@
+/**
+ * `npm run bench -- overhead [--pairs N]`: the daemon's median latency of a network against a bare onnxruntime-node
+ * loop of the same network on one thread, in turn. Figure: median over the pairs of ours / bare (bar: 0.97 to 1.03).
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Xoshiro128 } from '../daemon/core/rng.js';
+import type { Device } from '../daemon/devices/contract.js';
+import { OnnxRuntimeDriver } from '../daemon/devices/onnxruntime/driver.js';
+import { loadProtocol } from '../daemon/measure/protocols.js';
+import { median } from '../daemon/measure/statistics.js';
+import type { Graph } from '../daemon/network/graph.js';
+import { writeOnnx } from '../daemon/network/write-onnx.js';
+import { mobileNetwork, visionTransformer } from './sample-networks.js';
+
+const { values: flags } = parseArgs({ options: { pairs: { type: 'string', default: '15' } } });
+const pairs = Number(flags.pairs);
+const { signal } = new AbortController();
+const rng = Xoshiro128.fromSeed(1);
+const networks = [
+  mobileNetwork(rng, { name: 'mobile-small', size: 48, width: 16, blocks: 3 }),
+  visionTransformer(rng, { name: 'transformer-small', tokens: 50, width: 64, layers: 4 }),
+  mobileNetwork(rng, { name: 'mobile-middle', size: 64, width: 24, blocks: 5 }),
+  mobileNetwork(rng, { name: 'mobile-large', size: 176, width: 32, blocks: 5 }),
+];
+
+const device = await openCpu();
+const protocol = loadProtocol('quick');
+const results = [];
+try {
+  await device.calibrate?.({ signal });
+  for (const network of networks) results.push(await compare(network));
+} finally {
+  await device.close();
+}
+const figures = {
+  ratios: results.map((r) => r.ratio),
+  bareUs: results.map((r) => r.bareUs),
+  oursUs: results.map((r) => r.oursUs),
+  pairs,
+};
+console.log(JSON.stringify({ bench: 'overhead', figures }));
+
+async function compare(network: Graph): Promise<{ ratio: number; bareUs: number; oursUs: number }> {
+  const bare = await startBare(network);
+  const rows: { readonly bareUs: number; readonly oursUs: number }[] = [];
+  try {
+    let before = await ask(bare, { ms: 120 });
+    for (let pair = 0; pair < pairs; pair++) {
+      const { latency } = await device.measure(network, protocol, { signal });
+      const after = await ask(bare, { ms: 120 });
+      // Bare on both sides of ours cancels a slow change of the machine's speed.
+      rows.push({ bareUs: (before + after) / 2, oursUs: latency.rawUs.median });
+      before = after;
+    }
+  } finally {
+    bare.disconnect();
+  }
+  const row = {
+    ratio: median(rows.map(({ oursUs, bareUs }) => oursUs / bareUs)),
+    bareUs: median(rows.map((r) => r.bareUs)),
+    oursUs: median(rows.map((r) => r.oursUs)),
+  };
+  console.log(
+    `${network.name}: ours ${row.oursUs.toFixed(0)} us, bare ${row.bareUs.toFixed(0)} us, ratio ${row.ratio.toFixed(3)}`,
+  );
+  return row;
+}
+
+async function openCpu(): Promise<Device> {
+  const driver = new OnnxRuntimeDriver();
+  for await (const sighting of driver.discover({ signal })) return driver.open(sighting, { signal });
+  throw new Error('no CPU was found');
+}
+
+async function startBare(network: Graph): Promise<ChildProcess> {
+  const child = fork(fileURLToPath(new URL('./bare-loop-child.js', import.meta.url)), {
+    serialization: 'advanced',
+  });
+  await ask(child, { model: writeOnnx(network), threads: 1, dims: network.inputs[0]?.dims });
+  return child;
+}
+
+async function ask(child: ChildProcess, message: object): Promise<number> {
+  const answer = once(child, 'message');
+  child.send(message);
+  return (await answer)[0] as number;
+}
