@@ -42,7 +42,10 @@ export class Subscriber {
   }
 
   checkAlive(): void {
-    if (!this.#alive) return this.#client.terminate();
+    if (!this.#alive) {
+      this.#client.terminate();
+      return;
+    }
     this.#alive = false;
     this.#client.ping();
   }

@@ -1,0 +1,49 @@
+import { Command } from 'commander';
+import { fromProblem } from '../../api/problem.js';
+import { HildaError } from '../../core/errors.js';
+import { act, type CliContext, type Terminal } from '../context.js';
+import { describeMeasurement } from '../describe.js';
+import { readInput } from '../read-input.js';
+
+interface Options {
+  readonly device: string;
+  readonly protocol: string;
+}
+
+const pollMs = 200;
+
+export const measureCommand = (terminal: Terminal): Command =>
+  new Command('measure')
+    .description('latency, memory and verdict of a network on a device; exit code 5 when not valid')
+    .argument('<model>', 'an ONNX file')
+    .requiredOption('-d, --device <id>', 'where to measure')
+    .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search')
+    .action(
+      act(terminal, async (context, file: string, options: Options) => {
+        const measurement = await measure(context, await readInput(file), options);
+        context.answer('measurement', { measurement }, () => describeMeasurement(measurement));
+        if (measurement.verdict !== 'valid') {
+          throw new HildaError(
+            'MEASUREMENT_INVALID',
+            `the measurement is ${measurement.verdict}: ${measurement.reason}`,
+          );
+        }
+      }),
+    );
+
+/** As a job of the daemon, looked at now and then: no request stays open for minutes. */
+async function measure(
+  { client, terminal, signal }: CliContext,
+  bytes: Uint8Array,
+  { device, protocol }: Options,
+) {
+  const { sha256, nodes } = await client.uploadModel(bytes, { signal });
+  terminal.note(`measuring ${nodes} operators on ${device}, protocol ${protocol}`);
+  let job = await client.startMeasurement({ model: sha256, device, protocol }, { signal });
+  while (job.state === 'running') {
+    await terminal.clock.sleep(pollMs, { signal });
+    job = await client.job(job.id, { signal });
+  }
+  if (!job.measurement) throw fromProblem(job.problem, job.problem?.status ?? 500);
+  return job.measurement;
+}

@@ -1,0 +1,16 @@
+import { Command } from 'commander';
+import { act, type Terminal } from '../context.js';
+
+export const statusCommand = (terminal: Terminal): Command =>
+  new Command('status').description('whether the daemon runs, and what it holds').action(
+    act(terminal, async (context) => {
+      const health = await context.client.health(context);
+      const { base } = context.client;
+      context.answer(
+        'status',
+        { url: base, ...health },
+        () =>
+          `hilda ${health.version} at ${base}: ${health.devices} devices, ${health.studiesRunning} studies running, ${health.lastSeq} events`,
+      );
+    }),
+  );

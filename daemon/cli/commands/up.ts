@@ -1,0 +1,66 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { pino } from 'pino';
+import { HildaError } from '../../core/errors.js';
+import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
+
+interface Options {
+  readonly port: number;
+  readonly data?: string;
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new InvalidArgumentError('It must be a whole number from 0 to 65535.');
+  return port;
+}
+
+export const upCommand = (terminal: Terminal): Command =>
+  new Command('up')
+    .description('run the daemon and its page until a signal stops it')
+    .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', portNumber, defaultPort)
+    .option('--data <folder>', 'database and blobs (also HILDA_DATA; default $XDG_STATE_HOME/hilda)')
+    .action(act(terminal, up));
+
+async function up(context: CliContext, { port, data }: Options): Promise<void> {
+  const { terminal } = context;
+  const dataDir = data ?? terminal.env['HILDA_DATA'] ?? stateFolder(terminal.env);
+  await mkdir(dataDir, { recursive: true });
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  // Loaded here, so that the other commands need not load databases and runtimes.
+  const { Daemon } = await import('../compose.js');
+  const daemon = new Daemon({
+    dataDir,
+    port,
+    clock: terminal.clock,
+    onError: (error, place) =>
+      log.error({ code: error.code, place, err: error.cause ?? error }, error.message),
+  });
+  const url = await daemon.start(terminal.signal);
+  try {
+    log.info({ url, dataDir }, 'hilda is up');
+    context.answer('up', { url, dataDir }, () => `hilda is up: ${url}`);
+    await aborted(terminal.signal);
+  } finally {
+    await daemon.stop();
+    log.info('hilda is down');
+  }
+}
+
+function stateFolder(env: Terminal['env']): string {
+  const state = env['XDG_STATE_HOME'] ?? (env['HOME'] && join(env['HOME'], '.local', 'state'));
+  if (!state)
+    throw new HildaError('USAGE_INVALID', 'there is no home folder to keep the data in', {
+      hint: 'Name one with --data.',
+    });
+  return join(state, 'hilda');
+}
+
+/** A daemon that is told to stop has done its work: this resolves. */
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });

@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import { DaemonClient } from '../api/client.js';
+import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
+import { type Column, formatTable } from './table.js';
+
+export const defaultPort = 4380;
+
+/** What a command sees of the outside. Data goes to `out`, progress to `note`. */
+export interface Terminal {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether lines on stderr may be overwritten. */
+  readonly interactive: boolean;
+  out(text: string): void;
+  note(text: string): void;
+}
+
+interface GlobalOptions {
+  readonly json?: boolean;
+  readonly host?: string;
+}
+
+/** One run of one command: global options, the daemon it speaks to, and how it answers. */
+export class CliContext {
+  readonly terminal: Terminal;
+  readonly json: boolean;
+  readonly client: DaemonClient;
+
+  constructor(terminal: Terminal, command: Command) {
+    const { json = false, host } = command.optsWithGlobals<GlobalOptions>();
+    this.terminal = terminal;
+    this.json = json;
+    this.client = new DaemonClient(
+      address(host ?? terminal.env['HILDA_HOST'] ?? `http://127.0.0.1:${defaultPort}`),
+    );
+  }
+
+  get signal(): AbortSignal {
+    return this.terminal.signal;
+  }
+
+  /** The command's one answer: a JSON document whose `schema` names its shape and version, or text for people. */
+  answer(name: string, data: Readonly<Record<string, unknown>>, text: () => string): void {
+    this.terminal.out(this.json ? JSON.stringify({ schema: `hilda.${name}.v1`, ...data }) : text());
+  }
+
+  answerTable<Row>(
+    name: string,
+    data: Readonly<Record<string, unknown>>,
+    columns: readonly Column<Row>[],
+    rows: readonly Row[],
+    none: string,
+  ): void {
+    this.answer(name, data, () => (rows.length === 0 ? none : formatTable(columns, rows)));
+  }
+}
+
+function address(host: string): string {
+  const text = host.includes('://') ? host : `http://${host}`;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url.origin;
+  throw new HildaError('USAGE_INVALID', `${host} is no address of a daemon`, {
+    hint: `For example: http://127.0.0.1:${defaultPort}`,
+  });
+}
+
+/** Adds a subcommand's handler: every one gets its context first. */
+export type Action<Args extends unknown[]> = (context: CliContext, ...args: Args) => Promise<void>;
+export const act =
+  <Args extends unknown[]>(terminal: Terminal, action: Action<Args>) =>
+  async (...args: unknown[]): Promise<void> => {
+    const command = args.at(-1) as Command;
+    await action(new CliContext(terminal, command), ...(args.slice(0, -1) as Args));
+  };

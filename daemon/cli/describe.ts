@@ -1,0 +1,78 @@
+import type { DeviceView, MeasurementView, StudySummaryView } from '../api/schemas.js';
+import { formatBytes, formatDuration, formatInterval, formatLatency, formatTime } from './format.js';
+
+/** Label and value lines, values aligned. */
+function lines(entries: readonly (readonly [label: string, value: string])[]): string {
+  const width = Math.max(...entries.map(([label]) => label.length));
+  return entries.map(([label, value]) => `${label.padEnd(width)}  ${value}`).join('\n');
+}
+
+export function describeDevice({
+  id,
+  state,
+  lease,
+  label,
+  kind,
+  target,
+  firstSeenMs,
+  lastSeenMs,
+}: DeviceView): string {
+  return lines([
+    ['device', id],
+    ['state', lease ? `${state}, in use by ${lease.holder}` : state],
+    ['model', label],
+    ['driver', kind],
+    [
+      'runtime',
+      `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
+    ],
+    ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
+  ]);
+}
+
+export function describeMeasurement({
+  id,
+  deviceId,
+  provenance,
+  protocol,
+  latency,
+  memory,
+  verdict,
+  reason,
+  durationMs,
+}: MeasurementView): string {
+  const { rawUs } = latency;
+  return lines([
+    ['measurement', id],
+    ['device', deviceId],
+    [
+      'latency',
+      `${formatLatency(latency.normalisedUs)}, 95 % ${formatInterval(latency.normalisedCiUs)} (normalised, ${provenance})`,
+    ],
+    [
+      'raw',
+      `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,
+    ],
+    ['load', `${formatLatency(latency.loadUs)}, first run ${formatLatency(latency.firstRunUs)}`],
+    [
+      'memory',
+      `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
+    ],
+    ['verdict', `${verdict}: ${reason}`],
+    ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
+  ]);
+}
+
+export function describeStudy({ record, ...counts }: StudySummaryView): string {
+  return lines([
+    ['study', record.id],
+    ['name', record.name],
+    ['state', record.reason ? `${record.state}: ${record.reason}` : record.state],
+    [
+      'trials',
+      `${counts.told} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
+    ],
+    ['front', `${counts.frontSize} points, hypervolume ${counts.hypervolume.toFixed(4)}`],
+    ['time left', record.state === 'running' ? formatDuration(counts.etaMs) : '-'],
+  ]);
+}

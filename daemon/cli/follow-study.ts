@@ -1,0 +1,57 @@
+import type { StudySummaryView } from '../api/schemas.js';
+import { watchEvents } from '../api/watch.js';
+import type { CliContext } from './context.js';
+import { formatDuration } from './format.js';
+
+/** Between two looks at a study whose events come fast. */
+const minIntervalMs = 500;
+
+/** Shows a study's progress on stderr, line by line, until it no longer runs. Lost connections are taken up again. */
+export async function followStudy(
+  id: string,
+  { client, terminal, signal }: CliContext,
+): Promise<StudySummaryView> {
+  const over = new AbortController();
+  const watching = watchEvents(client.base, {
+    topics: [`study.${id}`],
+    clock: terminal.clock,
+    signal: AbortSignal.any([signal, over.signal]),
+  });
+  let last = '';
+  let shownMs = 0;
+  try {
+    for await (const event of watching) {
+      // A trial makes several events; the last one of a study must never be passed over.
+      const ends = event !== 'subscribed' && isStateChange(event.data);
+      if (event !== 'subscribed' && !ends && terminal.clock.nowMs() - shownMs < minIntervalMs) continue;
+      const summary = await client.study(id, { signal });
+      shownMs = terminal.clock.nowMs();
+      const line = progressLine(summary);
+      if (line !== last) terminal.note(line);
+      last = line;
+      if (summary.record.state !== 'running') return summary;
+    }
+  } finally {
+    over.abort();
+  }
+  return client.study(id, { signal });
+}
+
+/** Step and trial events are frequent and never end a study; whatever else comes might. */
+const isStateChange = (data: unknown): boolean => {
+  const type = (data as { readonly type?: unknown } | null)?.type;
+  return type !== 'step' && !(typeof type === 'string' && /trial|measure|ask|tell|told/.test(type));
+};
+
+function progressLine({
+  told,
+  asked,
+  budgetTrials,
+  frontSize,
+  hypervolume,
+  etaMs,
+  record,
+}: StudySummaryView): string {
+  const left = record.state === 'running' ? `, ${formatDuration(etaMs)} left` : `, ${record.state}`;
+  return `trials ${told}/${budgetTrials} (${asked} under way), front ${frontSize}, hypervolume ${hypervolume.toFixed(4)}${left}`;
+}

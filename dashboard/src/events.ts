@@ -1,0 +1,69 @@
+import { signal } from '@preact/signals';
+
+export type Connection = 'connecting' | 'live' | 'lost';
+
+/** Shown in the header, so that nobody mistakes an old number for a new one. */
+export const connection = signal<Connection>('connecting');
+
+interface Message {
+  readonly op?: 'subscribed' | 'error';
+  readonly topic?: string;
+  readonly seq: number;
+}
+
+const retryMs = [300, 600, 1200, 2500, 5000];
+
+/**
+ * Hears every event of the daemon and tells which topics have news. After a break it subscribes from the last number
+ * it saw, so that what was missed arrives as news; `afresh` says that there is no telling what was missed (the first
+ * connection, or another store).
+ */
+export function followEvents(hear: {
+  readonly news: (topics: ReadonlySet<string>) => void;
+  readonly afresh: () => void;
+}): void {
+  let since: number | undefined;
+  let failures = 0;
+  let pending = new Set<string>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  // Bursts become one look at the API.
+  const note = (topic: string): void => {
+    pending.add(topic);
+    timer ??= setTimeout(() => {
+      const topics = pending;
+      pending = new Set();
+      timer = undefined;
+      hear.news(topics);
+    }, 150);
+  };
+
+  const connect = (): void => {
+    const socket = new WebSocket(`ws://${location.host}/v1/ws`);
+    socket.onopen = () =>
+      socket.send(
+        JSON.stringify({
+          op: 'sub',
+          topics: ['devices', 'measurements', 'study.*'],
+          ...(since === undefined ? {} : { since }),
+        }),
+      );
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(String(data)) as Message;
+      if (message.op === 'error') return;
+      if (message.op === 'subscribed') {
+        failures = 0;
+        connection.value = 'live';
+        if (since === undefined || message.seq < since) hear.afresh();
+      } else if (message.topic) {
+        note(message.topic);
+      }
+      since = message.seq;
+    };
+    socket.onclose = () => {
+      connection.value = 'lost';
+      setTimeout(connect, retryMs[Math.min(failures++, retryMs.length - 1)]);
+    };
+  };
+  connect();
+}

@@ -1,0 +1,84 @@
+import { effect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { formatMetric } from './format.js';
+import { front, trials } from './state.js';
+
+type Series = [number[], (number | null)[], (number | null)[]];
+
+/** Points sorted by x, one series for the front and one for all other complete trials: uPlot's aligned form. */
+function points(x: string, y: string): Series {
+  const onFront = new Set(front.value.map(({ trialNumber }) => trialNumber));
+  const complete = trials.value
+    .filter(({ state, values }) => state === 'complete' && values[x] !== undefined && values[y] !== undefined)
+    .toSorted((a, b) => (a.values[x] as number) - (b.values[x] as number));
+  const pick = (wanted: boolean) =>
+    complete.map(({ number, values }) => (onFront.has(number) === wanted ? (values[y] as number) : null));
+  return [complete.map(({ values }) => values[x] as number), pick(false), pick(true)];
+}
+
+function options(x: string, y: string, width: number): uPlot.Options {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line, faint, accent] = ['--text', '--line', '--faint', '--accent'].map((name) =>
+    style.getPropertyValue(name).trim(),
+  ) as [string, string, string, string];
+  const axis = (metric: string, size: number): uPlot.Axis => ({
+    label: metric,
+    stroke: text,
+    size,
+    grid: { stroke: line, width: 1 },
+    ticks: { stroke: line, width: 1 },
+    values: (_, splits) => splits.map((value) => formatMetric(metric, value)),
+  });
+  return {
+    width,
+    height: Math.max(240, Math.min(420, width * 0.6)),
+    scales: { x: { time: false } },
+    legend: { show: true },
+    axes: [axis(x, 50), axis(y, 70)],
+    series: [
+      { label: x, value: (_, value) => formatMetric(x, value ?? undefined) },
+      {
+        label: 'dominated',
+        stroke: faint,
+        paths: () => null,
+        points: { show: true, size: 6, stroke: faint },
+        value: (_, value) => formatMetric(y, value ?? undefined),
+      },
+      {
+        label: 'front',
+        stroke: accent,
+        width: 2,
+        spanGaps: true,
+        points: { show: true, size: 9, fill: accent },
+        value: (_, value) => formatMetric(y, value ?? undefined),
+      },
+    ],
+  };
+}
+
+export function FrontChart({ x, y }: { readonly x: string; readonly y: string }) {
+  const host = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = host.current as HTMLDivElement;
+    const plot = new uPlot(options(x, y, element.clientWidth), points(x, y), element);
+    const stopFollowing = effect(() => plot.setData(points(x, y)));
+    const resizing = new ResizeObserver(() =>
+      plot.setSize({ width: element.clientWidth, height: plot.height }),
+    );
+    resizing.observe(element);
+    return () => {
+      stopFollowing();
+      resizing.disconnect();
+      plot.destroy();
+    };
+  }, [x, y]);
+  return (
+    <div
+      ref={host}
+      class="chart"
+      role="img"
+      aria-label={`${y} over ${x}; the table below holds the same points`}
+    />
+  );
+}

@@ -1,0 +1,54 @@
+import { formatCount, formatInterval, formatMetric } from './format.js';
+import { front } from './state.js';
+
+const counted = new Set(['macs', 'parameters']);
+
+/** The chart's twin: the same points, readable without seeing it. */
+export function FrontTable() {
+  const rows = front.value;
+  if (rows.length === 0) return <p>No trial is complete yet.</p>;
+  const metrics = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
+    .filter((name) => !counted.has(name))
+    .sort();
+  return (
+    <div class="scroll">
+      <table data-testid="front">
+        <caption>The points of the front. Every cost was measured.</caption>
+        <thead>
+          <tr>
+            <th class="number">Trial</th>
+            <th>Architecture</th>
+            {metrics.map((metric) => (
+              <th key={metric} class="number">
+                {metric}
+              </th>
+            ))}
+            <th class="number">Latency 95 %</th>
+            <th class="number">MACs</th>
+            <th class="number">Parameters</th>
+            <th>Provenance</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.trialNumber}>
+              <td class="number">{row.trialNumber}</td>
+              <td>
+                <code>{row.architectureId.slice(0, 10)}</code>
+              </td>
+              {metrics.map((metric) => (
+                <td key={metric} class="number">
+                  {formatMetric(metric, row.values[metric])}
+                </td>
+              ))}
+              <td class="number">{Object.values(row.latencyCiUs).map(formatInterval).join('; ')}</td>
+              <td class="number">{formatCount(row.macs)}</td>
+              <td class="number">{formatCount(row.parameters)}</td>
+              <td>{row.provenance}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,47 @@
+import 'uplot/dist/uPlot.min.css';
+import './main.css';
+import { render } from 'preact';
+import { DeviceList } from './device-list.js';
+import { connection } from './events.js';
+import { failure, startState, studyId } from './state.js';
+import { StudyList } from './study-list.js';
+import { StudyView } from './study-view.js';
+
+const connectionText = {
+  connecting: 'connecting',
+  live: 'live',
+  lost: 'connection lost, trying again',
+} as const;
+
+function Page() {
+  return (
+    <>
+      <header>
+        <h1>
+          <a href="#/">hilda</a>
+        </h1>
+        <p class={`chip ${connection.value}`} role="status" data-testid="connection">
+          {connectionText[connection.value]}
+        </p>
+      </header>
+      {failure.value && (
+        <p class="failure" role="alert">
+          {failure.value}
+        </p>
+      )}
+      <main>
+        {studyId.value === undefined ? (
+          <>
+            <DeviceList />
+            <StudyList />
+          </>
+        ) : (
+          <StudyView />
+        )}
+      </main>
+    </>
+  );
+}
+
+startState();
+render(<Page />, document.getElementById('page') as HTMLElement);

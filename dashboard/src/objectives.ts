@@ -1,0 +1,14 @@
+interface Objective {
+  readonly metric: string;
+  readonly goal: 'min' | 'max';
+}
+
+/** Costs to the right, quality upwards, as the field draws its fronts; undefined for a single objective. */
+export function axesOf(spec: unknown): { readonly x: string; readonly y: string } | undefined {
+  const objectives = (spec as { readonly objectives?: readonly Objective[] } | null)?.objectives ?? [];
+  const x = objectives.find(({ goal }) => goal === 'min') ?? objectives[0];
+  const y =
+    objectives.find((objective) => objective.goal === 'max' && objective !== x) ??
+    objectives.find((objective) => objective !== x);
+  return x && y ? { x: x.metric, y: y.metric } : undefined;
+}

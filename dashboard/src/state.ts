@@ -1,0 +1,85 @@
+import { signal } from '@preact/signals';
+import type {
+  DeviceView,
+  FrontRowView,
+  StudySummaryView,
+  StudyView,
+  TrialView,
+} from '../../daemon/api/schemas.js';
+import { fetchDevices, fetchFront, fetchStudies, fetchStudy, fetchTrials } from './api.js';
+import { followEvents } from './events.js';
+
+export const devices = signal<readonly DeviceView[]>([]);
+export const studies = signal<readonly StudyView[]>([]);
+export const studyId = signal<string | undefined>(undefined);
+export const summary = signal<StudySummaryView | undefined>(undefined);
+export const trials = signal<readonly TrialView[]>([]);
+export const front = signal<readonly FrontRowView[]>([]);
+export const failure = signal<string | undefined>(undefined);
+
+/** Says on the page what failed instead of leaving old numbers unexplained. */
+async function attempt(load: () => Promise<void>): Promise<void> {
+  try {
+    await load();
+    failure.value = undefined;
+  } catch (error) {
+    failure.value = error instanceof Error ? error.message : String(error);
+  }
+}
+
+const loadDevices = () =>
+  attempt(async () => {
+    devices.value = await fetchDevices();
+  });
+const loadStudies = () =>
+  attempt(async () => {
+    studies.value = (await fetchStudies()).toSorted((a, b) => b.createdMs - a.createdMs);
+  });
+
+/** Only what can have changed: finished and told trials stay as they are. */
+const loadStudy = () =>
+  attempt(async () => {
+    const id = studyId.value;
+    if (id === undefined) return;
+    const known = trials.value;
+    const firstOpen = known.find(({ told }) => !told)?.number ?? known.length;
+    const [newSummary, newTrials, newFront] = await Promise.all([
+      fetchStudy(id),
+      fetchTrials(id, firstOpen),
+      fetchFront(id),
+    ]);
+    // The user may have gone elsewhere meanwhile.
+    if (studyId.value !== id) return;
+    const kept = trials.value.filter(({ number }) => number < firstOpen);
+    trials.value = [...kept, ...newTrials];
+    summary.value = newSummary;
+    front.value = newFront;
+  });
+
+function openFromAddress(): void {
+  const id = /^#\/studies\/([^/]+)$/.exec(location.hash)?.[1];
+  studyId.value = id === undefined ? undefined : decodeURIComponent(id);
+  summary.value = undefined;
+  trials.value = [];
+  front.value = [];
+  void loadStudy();
+}
+
+export function startState(): void {
+  addEventListener('hashchange', openFromAddress);
+  openFromAddress();
+  void loadDevices();
+  void loadStudies();
+  followEvents({
+    news: (topics) => {
+      if (topics.has('devices') || topics.has('measurements')) void loadDevices();
+      if ([...topics].some((topic) => topic.startsWith('study.'))) void loadStudies();
+      if (studyId.value !== undefined && topics.has(`study.${studyId.value}`)) void loadStudy();
+    },
+    afresh: () => {
+      void loadDevices();
+      void loadStudies();
+      void loadStudy();
+    },
+  });
+}

@@ -1,0 +1,98 @@
+import { formatDuration, formatMetric } from './format.js';
+import { FrontChart } from './front-chart.js';
+import { FrontTable } from './front-table.js';
+import { axesOf } from './objectives.js';
+import { summary, trials } from './state.js';
+
+/** How many of the latest trials are listed; the API has them all. */
+const shownTrials = 200;
+
+export function StudyView() {
+  const study = summary.value;
+  if (!study) return <p>Loading…</p>;
+  const { record, told, budgetTrials, frontSize, hypervolume, etaMs, infeasible, failed } = study;
+  const axes = axesOf(record.spec);
+  return (
+    <>
+      <section aria-labelledby="study">
+        <h2 id="study">
+          {record.name}{' '}
+          <span class={`chip ${record.state}`} data-testid="study-state">
+            {record.state}
+          </span>
+        </h2>
+        {record.reason && <p>{record.reason}</p>}
+        <progress max={budgetTrials} value={told} aria-label="Trials done" />
+        <dl>
+          <div>
+            <dt>Trials</dt>
+            <dd data-testid="trials-done">
+              {told} of {budgetTrials}
+            </dd>
+          </div>
+          <div>
+            <dt>Infeasible, failed</dt>
+            <dd>
+              {infeasible}, {failed}
+            </dd>
+          </div>
+          <div>
+            <dt>Front</dt>
+            <dd>{frontSize}</dd>
+          </div>
+          <div>
+            <dt>Hypervolume</dt>
+            <dd>{hypervolume.toFixed(4)}</dd>
+          </div>
+          <div>
+            <dt>Time left</dt>
+            <dd>{record.state === 'running' ? formatDuration(etaMs) : '–'}</dd>
+          </div>
+        </dl>
+      </section>
+      <section aria-labelledby="front">
+        <h2 id="front">Pareto front</h2>
+        {axes && <FrontChart x={axes.x} y={axes.y} />}
+        <FrontTable />
+      </section>
+      <section aria-labelledby="trials">
+        <h2 id="trials">Trials</h2>
+        <div class="scroll">
+          <table data-testid="trials">
+            <thead>
+              <tr>
+                <th class="number">No.</th>
+                <th>State</th>
+                {axes && (
+                  <>
+                    <th class="number">{axes.x}</th>
+                    <th class="number">{axes.y}</th>
+                  </>
+                )}
+                <th>Note</th>
+              </tr>
+            </thead>
+            <tbody>
+              {trials.value
+                .slice(-shownTrials)
+                .reverse()
+                .map(({ number, state, values, note, reason }) => (
+                  <tr key={number}>
+                    <td class="number">{number}</td>
+                    <td>{state}</td>
+                    {axes && (
+                      <>
+                        <td class="number">{formatMetric(axes.x, values[axes.x])}</td>
+                        <td class="number">{formatMetric(axes.y, values[axes.y])}</td>
+                      </>
+                    )}
+                    <td>{reason ?? note}</td>
+                  </tr>
+                ))}
+            </tbody>
+          </table>
+        </div>
+      </section>
+    </>
+  );
+}

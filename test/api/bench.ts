@@ -1,0 +1,179 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { ApiServer } from '../../daemon/api/api-server.js';
+import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
+import { architectureId } from '../../daemon/core/architecture.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { HildaError } from '../../daemon/core/errors.js';
+import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { Json } from '../../daemon/core/json.js';
+import type { Measurement } from '../../daemon/core/measurement.js';
+import type { Sighting } from '../../daemon/devices/contract.js';
+import type { Graph } from '../../daemon/network/graph.js';
+import type { Store } from '../../daemon/store/contract.js';
+import { fileBlobs } from '../../daemon/store/file-blobs.js';
+import { openStore } from '../../daemon/store/open-store.js';
+
+const clock = systemClock;
+export const deviceId = 'fake-0' as DeviceId;
+export const modelBytes = new TextEncoder().encode('onnx: one convolution');
+
+const sighting: Sighting = {
+  id: deviceId,
+  kind: 'fake',
+  label: 'Fake device',
+  obstacle: null,
+  target: { model: 'fake', clockHz: null, runtime: 'fake', runtimeVersion: '1', provider: 'cpu', threads: 1, dtype: 'float32', tier: 'host' },
+};
+
+const graph: Graph = {
+  name: 'net',
+  opset: 17,
+  inputs: [{ name: 'x', dtype: 'float32', dims: [1, 3, 8, 8] }],
+  outputs: [],
+  initializers: new Map(),
+  nodes: [],
+};
+
+const summary = { n: 3, min: 90, median: 100, p90: 110, mad: 2, ciLow: 98, ciHigh: 102 };
+
+const measurement = (protocol: string): Measurement => ({
+  target: sighting.target,
+  provenance: 'measured',
+  protocol,
+  structureHash: 'a'.repeat(64),
+  weightsHash: 'b'.repeat(64),
+  latency: {
+    rawUs: summary,
+    ratio: summary,
+    normalisedUs: 100,
+    normalisedCiUs: [98, 102],
+    reference: 'convolution',
+    loadUs: 1000,
+    firstRunUs: 200,
+  },
+  memory: { weightBytes: 1000, activationPeakBytes: 500, peakBytes: 1500, runPeakRssBytes: null },
+  verdict: protocol === 'noisy' ? 'noisy' : 'valid',
+  reason: 'as the test wants it',
+  manifest: { threads: 1 },
+  rounds: [1, 2, 3].map((i) => ({ referenceBeforeUs: 50, candidateUs: 100 + i, referenceAfterUs: 50, kept: true })),
+  takenAtMs: clock.nowMs(),
+  durationMs: 5,
+});
+
+/** One measurement, stored under a lease, as the daemon does it. */
+async function measureInto(store: Store, protocol: string, trial?: { studyId: StudyId; number: number }) {
+  if (protocol === 'unheard-of') throw new HildaError('PROTOCOL_UNKNOWN', 'no such protocol');
+  const lease = await store.acquireLease(deviceId, 'test', 10_000);
+  if (!lease) throw new HildaError('LEASE_DENIED', 'the device is held');
+  try {
+    return await store.addMeasurement(measurement(protocol), { deviceId, lease, ...(trial && { trial }) });
+  } finally {
+    await store.releaseLease(lease);
+  }
+}
+
+/** Studies without a loop: the test says when the next trial ends. */
+export class SteppedStudies implements StudyPort {
+  constructor(readonly store: Store) {}
+
+  create = (spec: unknown) => {
+    if (typeof (spec as { name?: unknown } | null)?.name !== 'string') throw new HildaError('SPEC_INVALID', 'name: missing', { details: { fields: ['name'] } });
+    const { name } = spec as { name: string };
+    return this.store.createStudy({ name, spec: spec as Json, sampler: null, rng: [1, 2, 3, 4] });
+  };
+  list = () => this.store.studies();
+  trials = (id: StudyId, filter?: { fromNumber?: number; limit?: number }) => this.store.trials(id, filter);
+  pause = (id: StudyId) => this.store.setStudyState(id, 'paused', 'paused by the user');
+  resume = (id: StudyId) => this.store.setStudyState(id, 'running');
+  stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
+  exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true } });
+
+  async show(id: StudyId) {
+    const record = await this.store.study(id);
+    const trials = await this.store.trials(id);
+    const done = trials.filter(({ told }) => told).length;
+    return { record, budgetTrials: 10, told: done, asked: trials.length - done, complete: done, infeasible: 0, failed: 0, frontSize: done, hypervolume: done / 10, etaMs: 1000 };
+  }
+
+  async front(id: StudyId) {
+    const complete = (await this.store.trials(id)).filter(({ state }) => state === 'complete');
+    return complete.map(({ number, architectureId, values, measurements }) => ({
+      trialNumber: number,
+      architectureId,
+      values,
+      latencyCiUs: { [deviceId]: [98, 102] as const } as Record<DeviceId, readonly [number, number]>,
+      macs: 1000,
+      parameters: 100,
+      provenance: 'measured' as const,
+      measurementIds: Object.values(measurements),
+    }));
+  }
+
+  async finishTrial(studyId: StudyId): Promise<number> {
+    const number = (await this.store.trials(studyId)).length;
+    const architecture = [number];
+    const after = { sampler: null, rng: [1, 2, 3, 4] } as const;
+    await this.store.askTrials(studyId, [{ architectureId: architectureId('test', architecture), architecture, note: 'test', predicted: {} }], after);
+    await measureInto(this.store, 'search', { studyId, number });
+    const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number };
+    await this.store.finishTrial({ studyId, number, state: 'complete', values, reason: null });
+    await this.store.tellTrials(studyId, [number], null);
+    return number;
+  }
+}
+
+export interface Bench {
+  readonly dir: string;
+  readonly store: Store;
+  readonly studies: SteppedStudies;
+  readonly server: ApiServer;
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export async function temporaryFolder(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-test-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** A daemon's API over a real store, with a device and studies that do what the test says. */
+export async function openBench(t: Test, { dir, port = 0, dashboardDir }: { dir?: string; port?: number; dashboardDir?: string } = {}): Promise<Bench> {
+  const folder = dir ?? (await temporaryFolder(t));
+  const store = await openStore({ dataDir: folder, clock });
+  await store.upsertDevice(sighting);
+  const studies = new SteppedStudies(store);
+  const services: DaemonServices = {
+    version: '0.0.0-test',
+    clock,
+    store,
+    blobs: fileBlobs(join(folder, 'blobs')),
+    studies,
+    pool: {
+      discover: async () => [sighting],
+      adopt: (id) => store.setDeviceState(id, 'adopted'),
+    },
+    readNetwork: (bytes) => {
+      if (!new TextDecoder().decode(bytes).startsWith('onnx')) throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
+      return graph;
+    },
+    measure: ({ protocol }) => measureInto(store, protocol),
+    profile: async () => [
+      { name: 'conv', op: 'Conv', provider: 'cpu', medianUs: 50, outputBytes: 100, parameterBytes: 200, liveBytes: 300 },
+    ],
+  };
+  const server = new ApiServer(services, { port, ...(dashboardDir && { dashboardDir }) });
+  let stopped = false;
+  const stop = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    await server.stop();
+    await store.close();
+  };
+  t.teardown(stop);
+  const url = await server.start(new AbortController().signal);
+  return { dir: folder, store, studies, server, url, stop };
+}

@@ -1,0 +1,99 @@
+import t, { type Test } from 'tap';
+import { WebSocket } from 'ws';
+import { systemClock } from '../../daemon/core/clock.js';
+import { watchEvents } from '../../daemon/api/watch.js';
+import { openBench } from './bench.js';
+
+interface Message {
+  readonly op?: string;
+  readonly seq: number;
+  readonly topic?: string;
+  readonly data?: unknown;
+}
+
+/** A client that collects what it hears. */
+async function connect(t: Test, url: string, headers: Record<string, string> = {}) {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`, { headers });
+  t.teardown(() => socket.terminate());
+  const heard: Message[] = [];
+  let wake = (): void => {};
+  socket.on('message', (data) => {
+    heard.push(JSON.parse(String(data)) as Message);
+    wake();
+  });
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  const until = async (done: (heard: readonly Message[]) => boolean): Promise<void> => {
+    while (!done(heard)) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  return { heard, until, socket, sub: (topics: string[], since?: number) => socket.send(JSON.stringify({ op: 'sub', topics, since })) };
+}
+
+t.test('events arrive once, in order, and resume from a number', async (t) => {
+  const { url, store } = await openBench(t);
+  const first = await connect(t, url);
+  first.sub(['study.*', 'note']);
+  await first.until((heard) => heard.some(({ op }) => op === 'subscribed'));
+  for (let i = 0; i < 10; i++) await store.publish(i % 2 === 0 ? 'note' : 'other', i);
+  await first.until((heard) => heard.filter(({ topic }) => topic).length === 5);
+  first.socket.terminate();
+  const lastSeen = first.heard.at(-1)?.seq as number;
+
+  // More than one batch is missed meanwhile.
+  await Promise.all(Array.from({ length: 450 }, (_, i) => store.publish('study.x', i)));
+  const second = await connect(t, url);
+  second.sub(['study.*', 'note'], lastSeen);
+  await second.until((heard) => heard.length === 451);
+  await store.publish('study.x', 'last');
+  await second.until((heard) => heard.length === 452);
+  const seqs = second.heard.slice(1).map(({ seq }) => seq);
+  t.same(seqs, [...seqs].sort((a, b) => a - b));
+  t.equal(new Set(seqs).size, 451);
+  t.equal(second.heard[0]?.seq, lastSeen);
+  t.ok(second.heard.every(({ topic, op }) => op === 'subscribed' || topic === 'study.x'));
+
+  const ahead = await connect(t, url);
+  ahead.sub(['note'], 1_000_000);
+  await ahead.until((heard) => heard.length === 1);
+  t.equal(ahead.heard[0]?.seq, await store.lastSeq(), 'a number from another store is cut to what there is');
+});
+
+t.test('wrong words get an error, wrong pages get nothing', async (t) => {
+  const { url } = await openBench(t);
+  const client = await connect(t, url);
+  client.socket.send('{');
+  await client.until((heard) => heard.length === 1);
+  client.socket.send(JSON.stringify({ op: 'sub', topics: [] }));
+  await client.until((heard) => heard.length === 2);
+  t.match(client.heard, [{ op: 'error', code: 'REQUEST_INVALID' }, { op: 'error', code: 'REQUEST_INVALID' }]);
+  await t.rejects(connect(t, url, { origin: 'https://evil.example' }), /403/);
+  await t.rejects(connect(t, url, { host: 'rebound.example' }), /403/);
+
+  const closed = new Promise<number>((resolve) => client.socket.once('close', resolve));
+  client.socket.send('x'.repeat(100_000));
+  t.equal(await closed, 1009, 'a message beyond the limit ends the connection');
+});
+
+t.test('a watch goes on after the daemon came back, and gives up on one that does not', async (t) => {
+  const bench = await openBench(t);
+  const abort = new AbortController();
+  t.teardown(() => abort.abort());
+  const watch = watchEvents(bench.url, { topics: ['note'], clock: systemClock, signal: abort.signal, retryMs: [20, 20, 20, 20, 20] });
+  t.equal((await watch.next()).value, 'subscribed');
+  await bench.store.publish('note', 'before');
+  t.match((await watch.next()).value, { data: 'before' });
+
+  const next = watch.next();
+  await bench.store.publish('note', 'while away');
+  await bench.stop();
+  const again = await openBench(t, { dir: bench.dir, port: Number(new URL(bench.url).port) });
+  const heard = [(await next).value, (await watch.next()).value];
+  t.match(heard.find((value) => value !== 'subscribed'), { data: 'while away' });
+
+  const end = watch.next();
+  await again.stop();
+  await t.rejects(end, { code: 'DAEMON_UNREACHABLE' });
+});

@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { errorTable } from '../../daemon/core/errors.js';
+import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
+
+const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
+  const firstLine = new Promise<string>((resolve, reject) => {
+    child.stdout.on('data', (data) => {
+      out += data;
+      if (out.includes('\n')) resolve(out.split('\n')[0] as string);
+    });
+    void ended.then(() => reject(new Error(`ended without a line: ${err}`)));
+  });
+  firstLine.catch(() => {});
+  child.stderr.on('data', (data) => {
+    err += data;
+  });
+  return { child, ended, firstLine };
+}
+
+const run = (args: readonly string[], env?: Record<string, string>): Promise<Ended> => start(args, env).ended;
+
+async function inputs(t: Test) {
+  const folder = await temporaryFolder(t);
+  const file = async (name: string, content: string | Uint8Array): Promise<string> => {
+    await writeFile(join(folder, name), content);
+    return join(folder, name);
+  };
+  return { folder, file };
+}
+
+t.test('every command answers with one versioned document, and with text', async (t) => {
+  const { url, studies } = await openBench(t);
+  const { folder, file } = await inputs(t);
+  const model = await file('net.onnx', modelBytes);
+  const spec = await file('spec.yaml', 'name: by hand\nobjectives:\n  - { metric: accuracy, goal: max }\n');
+  const env = { HILDA_HOST: url };
+
+  const started = JSON.parse((await run(['search', 'start', spec, '--json'], env)).out) as { schema: string; study: { id: string } };
+  t.equal(started.schema, 'hilda.study.v1');
+  const id = started.study.id;
+  await studies.finishTrial(id as never);
+  const out = join(folder, 'winner.onnx');
+  const table: [schema: string, args: string[], text: RegExp][] = [
+    ['status', ['status'], /0\.0\.0-test/],
+    ['devices', ['devices', 'list', '--discover'], /fake-0/],
+    ['device', ['devices', 'show', deviceId], /Fake device/],
+    ['device', ['devices', 'adopt', deviceId], /adopted/],
+    ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 98\.0 us to 102 us/],
+    ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],
+    ['studies', ['search', 'list'], /by hand/],
+    ['study', ['search', 'show', id], /1 of 10/],
+    ['front', ['search', 'front', id], /50\.00 %/],
+    ['study', ['search', 'pause', id], /paused/],
+    ['study', ['search', 'resume', id], /running/],
+    ['export', ['search', 'export', id, '--trial', '0', '--out', out], /winner\.onnx/],
+    ['study', ['search', 'stop', id], /stopped/],
+  ];
+  for (const [schema, args, text] of table) {
+    const json = await run([...args, '--json'], env);
+    t.equal(json.code, 0, json.err);
+    t.equal((JSON.parse(json.out) as { schema: string }).schema, `hilda.${schema}.v1`, args.join(' '));
+    const plain = await run([...args, '--host', url]);
+    if (['pause', 'resume', 'stop'].includes(args[1] as string)) continue;
+    t.equal(plain.code, 0, plain.err);
+    t.match(plain.out, text);
+  }
+  t.same(new Uint8Array(await readFile(out)), modelBytes);
+  t.same(JSON.parse(await readFile(join(folder, 'winner.json'), 'utf8')), { measured: true });
+});
+
+t.test('failures end with the code of their kind and a problem document', async (t) => {
+  const { url } = await openBench(t);
+  const { file } = await inputs(t);
+  const broken = await file('broken.onnx', 'rubbish');
+  const model = await file('net.onnx', modelBytes);
+  const notYaml = await file('bad.yaml', 'a: [');
+  const wrong = await file('wrong.yaml', 'nothing: here');
+  const table: [code: keyof typeof errorTable, args: string[]][] = [
+    ['ONNX_INVALID', ['measure', broken, '--device', deviceId]],
+    ['DEVICE_UNKNOWN', ['measure', model, '--device', 'toaster']],
+    ['DEVICE_UNKNOWN', ['devices', 'show', 'toaster']],
+    ['PROTOCOL_UNKNOWN', ['measure', model, '--device', deviceId, '--protocol', 'unheard-of']],
+    ['MEASUREMENT_INVALID', ['measure', model, '--device', deviceId, '--protocol', 'noisy']],
+    ['NOT_FOUND', ['measure', '/no/such/file.onnx', '--device', deviceId]],
+    ['STUDY_UNKNOWN', ['search', 'show', 'none']],
+    ['SPEC_INVALID', ['search', 'start', notYaml]],
+    ['SPEC_INVALID', ['search', 'start', wrong]],
+    ['USAGE_INVALID', ['measure', model]],
+    ['USAGE_INVALID', ['search', 'export', 'x', '--trial', 'first', '--out', 'y']],
+    ['USAGE_INVALID', ['no-such-command']],
+    ['USAGE_INVALID', []],
+  ];
+  for (const [code, args] of table) {
+    const { code: exit, err } = await run([...args, '--json'], { HILDA_HOST: url });
+    t.equal(exit, errorTable[code].exit, `${code} ${args.join(' ')}`);
+    t.equal((JSON.parse(err.trim().split('\n').at(-1) as string) as { code: string }).code, code, args.join(' '));
+  }
+  const plain = await run(['devices', 'show', 'toaster'], { HILDA_HOST: url });
+  t.match(plain.err, /\[DEVICE_UNKNOWN\]\nRun `hilda devices list`/);
+  t.equal(plain.out, '');
+  t.equal((await run(['--help'])).code, 0);
+  t.equal((await run(['status'], { HILDA_HOST: 'http://127.0.0.1:9' })).code, errorTable.DAEMON_UNREACHABLE.exit);
+});
+
+t.test('search start --wait follows a study to its end', async (t) => {
+  const { url, store, studies } = await openBench(t);
+  const { file } = await inputs(t);
+  const spec = await file('spec.yaml', 'name: followed');
+  const waiting = start(['search', 'start', spec, '--wait', '--json', '--host', url]);
+  let id: string | undefined;
+  const stop = store.onEvents(() => {});
+  while (!id) {
+    await new Promise((resolve) => waiting.child.stderr.once('data', resolve));
+    id = (await store.studies())[0]?.id;
+  }
+  for (let i = 0; i < 3; i++) await studies.finishTrial(id as never);
+  await store.setStudyState(id as never, 'completed');
+  stop();
+  const { code, out, err } = await waiting.ended;
+  t.equal(code, 0, err);
+  t.match(JSON.parse(out), { schema: 'hilda.study.v1', study: { id, state: 'completed' }, progress: { told: 3, frontSize: 3 } });
+  t.match(err, /trials 3\/10 .* front 3, hypervolume 0\.3000, completed/);
+});
+
+t.test('hilda up says where it is, refuses a taken port, ends on a signal', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const up = start(['up', '--port', '0', '--data', dataDir, '--json']);
+  t.teardown(() => up.child.kill('SIGKILL'));
+  const { schema, url } = JSON.parse(await up.firstLine) as { schema: string; url: string };
+  t.equal(schema, 'hilda.up.v1');
+  const devices = JSON.parse((await run(['devices', 'list', '--json', '--host', url])).out) as { devices: { kind: string }[] };
+  t.ok(devices.devices.some(({ kind }) => kind === 'onnxruntime'), 'this machine is seen');
+  t.equal((await fetch(`${url}/v1/openapi.json`)).status, 200);
+
+  const blocker = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => blocker.once('listening', resolve));
+  const other = await run(['up', '--port', String((blocker.address() as AddressInfo).port), '--data', await temporaryFolder(t), '--json']);
+  blocker.close();
+  t.equal(other.code, errorTable.PORT_IN_USE.exit);
+  t.match(other.err, /PORT_IN_USE/);
+
+  up.child.kill('SIGTERM');
+  t.equal((await up.ended).code, 0);
+});
+
+t.test('docs/errors.md explains every code as the table has it', async (t) => {
+  const text = await readFile(join(root, 'docs/errors.md'), 'utf8');
+  const rows = [...text.matchAll(/^\| `([A-Z_]+)` \| (\d+) \| (\d+) \| (yes|no) \| (.+) \| (.+) \|$/gm)];
+  const documented = Object.fromEntries(rows.map(([, code, http, exit, retry, , hint]) => [code, { http: Number(http), exit: Number(exit), retryable: retry === 'yes', hint }]));
+  t.same(documented, errorTable);
+});
