@@ -1,0 +1,323 @@
+import fc from 'fast-check';
+import { ManualClock } from '../../daemon/core/clock.js';
+import { HildaError } from '../../daemon/core/errors.js';
+import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../../daemon/core/ids.js';
+import type { Measurement, Summary } from '../../daemon/core/measurement.js';
+import type { Target } from '../../daemon/core/target.js';
+import type { Lease, Store } from '../../daemon/store/contract.js';
+
+type Tap = typeof import('tap').default;
+type MakeStore = (clock: ManualClock) => Promise<Store>;
+
+export const target: Target = {
+  model: 'Fake 1',
+  clockHz: null,
+  runtime: 'fake',
+  runtimeVersion: '1',
+  provider: 'cpu',
+  threads: 1,
+  dtype: 'float32',
+  tier: 'host',
+};
+
+const summary: Summary = { n: 2, min: 1, median: 2, p90: 3, mad: 0.5, ciLow: 1.5, ciHigh: 2.5 };
+
+export const measurement: Measurement = {
+  target,
+  provenance: 'measured',
+  protocol: 'quick',
+  structureHash: 'a'.repeat(64),
+  weightsHash: 'b'.repeat(64),
+  latency: {
+    rawUs: summary,
+    ratio: summary,
+    normalisedUs: 20.125,
+    normalisedCiUs: [19, 21],
+    reference: 'convolution',
+    loadUs: 1,
+    firstRunUs: 2,
+  },
+  memory: { weightBytes: 10, activationPeakBytes: 20, peakBytes: 30, runPeakRssBytes: null },
+  verdict: 'valid',
+  reason: 'tight enough',
+  manifest: { cpu: 'x', load: [0.1, 0.2] },
+  rounds: Array.from({ length: 11 }, (_, i) => ({
+    referenceBeforeUs: i + 0.1,
+    candidateUs: i / 3,
+    referenceAfterUs: i,
+    kept: i % 3 !== 0,
+  })),
+  takenAtMs: 1234,
+  durationMs: 5.5,
+};
+
+/** The code of what a promise throws; undefined when it resolves. */
+export async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await promise;
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof HildaError ? thrown.code : String(thrown);
+  }
+}
+
+export const deviceId = 'fake-1' as DeviceId;
+const device = (id = 'fake-1') => ({ id: id as DeviceId, kind: 'fake', label: 'Fake', target });
+const asked = (name: string) => ({
+  architectureId: name as ArchitectureId,
+  architecture: [1, 2],
+  note: 'random',
+  predicted: {},
+});
+const newStudy = { name: 'n', spec: { a: [1] }, sampler: null, rng: [1, 2, 3, 4] as const };
+
+/** What every engine of the store must do. */
+export function runStoreContract(t: Tap, makeStore: MakeStore): void {
+  const withStore = (
+    name: string,
+    body: (t: Tap, store: Store, clock: ManualClock) => Promise<void>,
+  ): void => {
+    t.test(name, async (t) => {
+      const clock = new ManualClock(1000);
+      const store = await makeStore(clock);
+      t.teardown(() => store.close());
+      await body(t as unknown as Tap, store, clock);
+    });
+  };
+
+  withStore('devices keep their state and first sight', async (t, store, clock) => {
+    const first = await store.upsertDevice(device());
+    t.match(first, { state: 'sighted', firstSeenMs: 1000, lastSeenMs: 1000, target });
+    await store.setDeviceState(deviceId, 'adopted');
+    await clock.advance(5);
+    t.match(await store.upsertDevice({ ...device(), label: 'Renamed' }), {
+      state: 'adopted',
+      firstSeenMs: 1000,
+      lastSeenMs: 1005,
+      label: 'Renamed',
+    });
+    t.same(await store.devices(), [await store.device(deviceId)]);
+    const other = 'none' as DeviceId;
+    t.equal(await codeOf(store.device(other)), 'DEVICE_UNKNOWN');
+    t.equal(await codeOf(store.setDeviceState(other, 'adopted')), 'DEVICE_UNKNOWN');
+    t.equal(await codeOf(store.acquireLease(other, 'a', 1)), 'DEVICE_UNKNOWN');
+  });
+
+  withStore('a lease excludes, renews, runs out and fences', async (t, store, clock) => {
+    await store.upsertDevice(device());
+    const first = (await store.acquireLease(deviceId, 'host/a', 100))!;
+    t.equal(await store.acquireLease(deviceId, 'host/b', 100), undefined);
+    t.equal(
+      (await store.acquireLease(deviceId, 'host/a', 100))?.token,
+      first.token,
+      'the same holder renews',
+    );
+    await clock.advance(100);
+    t.same(await store.leases(), []);
+    t.equal(await codeOf(store.renewLease(first, 100)), 'LEASE_STALE');
+    const second = (await store.acquireLease(deviceId, 'host/b', 100))!;
+    t.ok(second.token > first.token);
+    t.equal(await codeOf(store.addMeasurement(measurement, { deviceId, lease: first })), 'LEASE_STALE');
+    t.same(await store.measurements({}), [], 'a stale write leaves nothing');
+    await store.releaseLease(first);
+    t.same(await store.leases(), [second], 'a stale release frees nothing');
+    t.equal(await store.expireLeases('other/'), 0);
+    t.equal(await store.expireLeases('host/'), 1);
+    t.ok((await store.acquireLease(deviceId, 'host/c', 1))!.token > second.token);
+  });
+
+  withStore('measurements come back as they were, newest first', async (t, store) => {
+    await store.upsertDevice(device());
+    const lease = (await store.acquireLease(deviceId, 'a', 1000))!;
+    const study = await store.createStudy(newStudy);
+    await store.askTrials(study.id, [asked('x')], { sampler: 1, rng: [4, 3, 2, 1] });
+    const alone = await store.addMeasurement(measurement, { deviceId, lease });
+    const inTrial = await store.addMeasurement(
+      { ...measurement, structureHash: 'c' },
+      { deviceId, lease, trial: { studyId: study.id, number: 0 } },
+    );
+    t.same(await store.measurement(alone.id), {
+      ...measurement,
+      id: alone.id,
+      deviceId,
+      studyId: null,
+      trialNumber: null,
+    });
+    t.same(
+      (await store.measurements({})).map((m) => [m.id, m.rounds.length]),
+      [
+        [inTrial.id, 0],
+        [alone.id, 0],
+      ],
+    );
+    t.same(
+      (await store.measurements({ studyId: study.id })).map((m) => m.id),
+      [inTrial.id],
+    );
+    t.same(
+      (await store.measurements({ structureHash: measurement.structureHash })).map((m) => m.id),
+      [alone.id],
+    );
+    t.same(
+      (await store.measurements({ deviceId, limit: 1 })).map((m) => m.id),
+      [inTrial.id],
+    );
+    t.same((await store.trials(study.id))[0]?.measurements, { [deviceId]: inTrial.id });
+    t.equal(await codeOf(store.measurement('none' as MeasurementId)), 'NOT_FOUND');
+    const infinite = {
+      ...measurement,
+      memory: { ...measurement.memory, peakBytes: Number.POSITIVE_INFINITY },
+    };
+    t.equal(
+      await codeOf(store.addMeasurement(infinite, { deviceId, lease })),
+      'INTERNAL',
+      'no number turns into null',
+    );
+  });
+
+  withStore('trials are asked, finished once, told once', async (t, store) => {
+    const study = await store.createStudy(newStudy);
+    t.same(await store.study(study.id), study);
+    const { id } = study;
+    t.same(
+      (await store.askTrials(id, [asked('x'), asked('y')], { sampler: { n: 2 }, rng: [9, 9, 9, 9] })).map(
+        (r) => r.number,
+      ),
+      [0, 1],
+    );
+    t.same(
+      (await store.askTrials(id, [asked('z')], { sampler: { n: 3 }, rng: [8, 8, 8, 8] })).map(
+        (r) => r.number,
+      ),
+      [2],
+    );
+    t.match(await store.study(id), { sampler: { n: 3 }, rng: [8, 8, 8, 8] });
+    const result = {
+      studyId: id,
+      number: 1,
+      state: 'complete' as const,
+      values: { latencyUs: 1.5 },
+      reason: null,
+    };
+    t.equal(await codeOf(store.tellTrials(id, [1], 'early')), 'STATE_CONFLICT');
+    t.match(await store.finishTrial(result), {
+      state: 'complete',
+      told: false,
+      values: { latencyUs: 1.5 },
+      finishedMs: 1000,
+    });
+    t.equal(await codeOf(store.finishTrial({ ...result, state: 'failed' })), 'STATE_CONFLICT');
+    await store.upsertDevice(device());
+    const lease = (await store.acquireLease(deviceId, 'a', 1000))!;
+    const late = store.addMeasurement(measurement, { deviceId, lease, trial: { studyId: id, number: 1 } });
+    t.equal(await codeOf(late), 'STATE_CONFLICT', 'a finished trial takes no measurement');
+    t.same(await store.measurements({}), []);
+    t.equal(await codeOf(store.tellTrials(id, [1, 0], 'half')), 'STATE_CONFLICT');
+    t.equal((await store.trials(id))[1]?.told, false, 'all or nothing');
+    await store.tellTrials(id, [1], { told: 1 });
+    t.equal(await codeOf(store.tellTrials(id, [1], 'twice')), 'STATE_CONFLICT');
+    t.same((await store.study(id)).sampler, { told: 1 });
+    t.same(
+      (await store.trials(id, { fromNumber: 1, limit: 1 })).map((r) => [r.number, r.told]),
+      [[1, true]],
+    );
+    t.match(await store.setStudyState(id, 'failed', 'why'), { state: 'failed', reason: 'why' });
+    t.equal((await store.studies()).length, 1);
+    const none = 'none' as StudyId;
+    t.equal(await codeOf(store.study(none)), 'STUDY_UNKNOWN');
+    t.equal(await codeOf(store.trials(none)), 'STUDY_UNKNOWN');
+    t.equal(await codeOf(store.finishTrial({ ...result, studyId: none })), 'STUDY_UNKNOWN');
+    t.equal(await codeOf(store.finishTrial({ ...result, number: 77 })), 'NOT_FOUND');
+  });
+
+  withStore('events have no gaps and resume', async (t, store) => {
+    let hints = 0;
+    const stop = store.onEvents(() => hints++);
+    const study = await store.createStudy(newStudy);
+    await codeOf(
+      store.finishTrial({ studyId: study.id, number: 5, state: 'failed', values: {}, reason: '' }),
+    );
+    await Promise.all(Array.from({ length: 20 }, (_, i) => store.publish(i % 2 ? 'a.b' : 'a%b', { i })));
+    stop();
+    await store.publish('a', null);
+    t.equal(hints, 21, 'one hint a commit');
+    const all = await store.events(0);
+    t.same(
+      all.map((e) => e.seq),
+      Array.from({ length: 22 }, (_, i) => i + 1),
+    );
+    t.equal(await store.lastSeq(), 22);
+    t.same(await store.events(20), all.slice(20));
+    t.same((await store.events(0, { topics: ['a.*'] })).length, 10);
+    t.same((await store.events(5, { topics: ['a.*', 'a'], limit: 3 })).length, 3);
+    t.same((await store.events(0, { topics: ['study.*'] }))[0]?.topic, `study.${study.id}`);
+    t.same(await store.events(0, { topics: [] }), []);
+  });
+
+  withStore('values by key', async (t, store) => {
+    t.equal(await store.value('k'), undefined);
+    await store.setValue('k', { a: [1, null] });
+    await store.setValue('k', { b: 2 });
+    t.same(await store.value('k'), { b: 2 });
+    await store.close();
+    await store.close();
+    t.equal(await codeOf(store.value('k')), 'INTERRUPTED');
+  });
+
+  withStore('never two holders, whatever the order', async (t, store, clock) => {
+    let runs = 0;
+    const holder = fc.constantFrom('a', 'b', 'c');
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('acquire' as const), holder, ttlMs: fc.integer({ min: 1, max: 20 }) }),
+      fc.record({
+        do: fc.constantFrom('renew' as const, 'release' as const, 'write' as const),
+        pick: fc.nat(30),
+      }),
+      fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 15 }) }),
+      fc.record({ do: fc.constant('expire' as const) }),
+    );
+    const law = fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const id = `device-${runs++}` as DeviceId;
+      await store.upsertDevice(device(id));
+      const given: Lease[] = [];
+      let live: { holder: string; token: number; expiresMs: number } | undefined;
+      let lastToken = 0;
+      for (const action of steps) {
+        if (live && live.expiresMs <= clock.nowMs()) live = undefined;
+        if (action.do === 'wait') await clock.advance(action.ms);
+        else if (action.do === 'expire') await store.expireLeases();
+        else if (action.do === 'acquire') {
+          const lease = await store.acquireLease(id, action.holder, action.ttlMs);
+          if ((lease === undefined) !== (live !== undefined && live.holder !== action.holder)) return false;
+          if (!lease) continue;
+          if (live ? lease.token !== live.token : lease.token <= lastToken) return false;
+          lastToken = lease.token;
+          live = { ...lease };
+          given.push(lease);
+        } else {
+          const lease = given[action.pick % Math.max(1, given.length)];
+          if (!lease) continue;
+          const valid = live?.token === lease.token;
+          if (action.do === 'release') {
+            await store.releaseLease(lease);
+            if (valid) live = undefined;
+          } else if (action.do === 'renew') {
+            if ((await codeOf(store.renewLease(lease, 10))) !== (valid ? undefined : 'LEASE_STALE'))
+              return false;
+            if (valid) live = { ...live!, expiresMs: clock.nowMs() + 10 };
+          } else if (
+            (await codeOf(store.addMeasurement(measurement, { deviceId: id, lease }))) !==
+            (valid ? undefined : 'LEASE_STALE')
+          )
+            return false;
+        }
+        const shown = (await store.leases()).filter((l) => l.deviceId === id);
+        const alive = live && live.expiresMs > clock.nowMs() ? [live.token] : [];
+        if (JSON.stringify(shown.map((l) => l.token)) !== JSON.stringify(alive)) return false;
+      }
+      return true;
+    });
+    await fc.assert(law, { numRuns: 40, seed: 7 });
+    t.ok(runs >= 40);
+  });
+}

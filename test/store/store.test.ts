@@ -1,0 +1,167 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import knex from 'knex';
+import t from 'tap';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
+import type { BlobId } from '../../daemon/core/ids.js';
+import { fileBlobs } from '../../daemon/store/file-blobs.js';
+import { openStore } from '../../daemon/store/open-store.js';
+import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
+import { codeOf, runStoreContract } from '../contract/store-contract.js';
+
+const clock = systemClock;
+
+t.test('in memory', (t) => {
+  runStoreContract(t as unknown as typeof import('tap').default, (clock) =>
+    openStore({ dataDir: ':memory:', clock }),
+  );
+  t.end();
+});
+
+t.test('in a file', (t) => {
+  const dir = t.testdir();
+  let n = 0;
+  runStoreContract(t as unknown as typeof import('tap').default, (clock) =>
+    openStore({ dataDir: join(dir, `s${n++}`), clock }),
+  );
+  t.end();
+});
+
+t.test('rounds survive packing bit by bit', async (t) => {
+  const number = fc.double({ noNaN: true });
+  const round = fc.record({
+    referenceBeforeUs: number,
+    candidateUs: number,
+    referenceAfterUs: number,
+    kept: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(round, { maxLength: 40 }), (rounds) => {
+      const back = unpackRounds(packRounds(rounds));
+      return (
+        back.length === rounds.length &&
+        back.every((b, i) => Object.entries(b).every(([k, v]) => Object.is(v, rounds[i]![k as 'kept'])))
+      );
+    }),
+  );
+  const bytes = packRounds([{ referenceBeforeUs: 1, candidateUs: 2, referenceAfterUs: 3, kept: true }]);
+  for (const bad of [bytes.subarray(1), bytes.subarray(0, 3), new Uint8Array(0)])
+    t.throws(() => unpackRounds(bad), { code: 'STORE_CORRUPT' });
+});
+
+t.test('one daemon a folder, reopened with all it knew', async (t) => {
+  const dataDir = t.testdir();
+  const store = await openStore({ dataDir, clock });
+  await store.setValue('k', 1);
+  t.equal(await codeOf(openStore({ dataDir, clock })), 'STORE_BUSY');
+  await store.close();
+  const again = await openStore({ dataDir, clock: new ManualClock() });
+  t.equal(await again.value('k'), 1);
+  await again.close();
+  const file = join(t.testdir({ file: 'x' }), 'file');
+  t.equal(await codeOf(openStore({ dataDir: file, clock })), 'USAGE_INVALID', 'a file is no folder');
+});
+
+t.test('a damaged file is left as it is', async (t) => {
+  const dataDir = t.testdir();
+  const path = join(dataDir, 'hilda.sqlite');
+  const store = await openStore({ dataDir, clock });
+  for (let i = 0; i < 30; i++) await store.publish('t', 'x'.repeat(2000));
+  await store.close();
+  const whole = readFileSync(path);
+
+  const rotten = Buffer.from(whole);
+  rotten.fill(0xa5, 4096 * 3, 4096 * 12);
+  for (const bytes of [rotten, randomBytes(8192), whole.subarray(0, 4096 * 5)]) {
+    writeFileSync(path, bytes);
+    t.equal(await codeOf(openStore({ dataDir, clock })), 'STORE_CORRUPT');
+    t.ok(readFileSync(path).equals(bytes), 'bytes unchanged');
+  }
+  writeFileSync(path, whole);
+  const repaired = await openStore({ dataDir, clock });
+  t.equal(await repaired.lastSeq(), 30);
+  await repaired.close();
+});
+
+t.test('a newer schema is refused, not changed', async (t) => {
+  const dataDir = t.testdir();
+  await (await openStore({ dataDir, clock })).close();
+  const path = join(dataDir, 'hilda.sqlite');
+  const db = knex({ client: 'sqlite3', connection: { filename: path }, useNullAsDefault: true });
+  await db('schema_migrations').insert({ name: '9999-future', batch: 9, migration_time: 0 });
+  await db.destroy();
+  const bytes = readFileSync(path);
+  t.equal(await codeOf(openStore({ dataDir, clock })), 'STORE_NEWER');
+  t.ok(readFileSync(path).equals(bytes));
+});
+
+t.test('a full disk stops writes and loses nothing', async (t) => {
+  const dataDir = t.testdir();
+  const store = await openStore({ dataDir, clock, maxPages: 60 });
+  let written = 0;
+  let code: string | undefined;
+  while (code === undefined && written < 1000) {
+    code = await codeOf(store.publish('t', 'x'.repeat(3000)));
+    if (code === undefined) written++;
+  }
+  t.equal(code, 'DISK_FULL');
+  t.equal((await store.events(0)).length, written);
+  await store.close();
+  const roomy = await openStore({ dataDir, clock });
+  await roomy.publish('t', 1);
+  t.equal(await roomy.lastSeq(), written + 1, 'no gap after the failure');
+  await roomy.close();
+});
+
+t.test('kill -9 loses no acknowledged write', { timeout: 60_000 }, async (t) => {
+  const dataDir = t.testdir();
+  const writer = fileURLToPath(new URL('./store-writer.js', import.meta.url));
+  for (let round = 0; round < 3; round++) {
+    const child = spawn(process.execPath, [writer, dataDir], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    let acknowledged = 0;
+    for await (const line of createInterface({ input: child.stdout })) {
+      acknowledged = Number(line);
+      if (acknowledged % 50 === 7 + round * 11) child.kill('SIGKILL');
+    }
+    await exited;
+    const store = await openStore({ dataDir, clock });
+    t.ok(
+      acknowledged > 0 && (await store.lastSeq()) >= acknowledged,
+      `${acknowledged} acknowledged, ${await store.lastSeq()} found`,
+    );
+    const events = await store.events(0, { limit: 100_000 });
+    t.ok(
+      events.every((event, i) => event.seq === i + 1),
+      'no gaps',
+    );
+    t.ok(((await store.value('last')) as number) >= events.length, 'in the order of writing');
+    await store.close();
+  }
+});
+
+t.test('blobs by their hash', async (t) => {
+  const folder = join(t.testdir(), 'blobs');
+  const blobs = fileBlobs(folder);
+  const bytes = randomBytes(5000);
+  const id = await blobs.put(bytes);
+  t.same(await Promise.all([blobs.put(bytes), blobs.put(bytes)]), [id, id]);
+  t.ok(Buffer.from(await blobs.get(id)).equals(bytes));
+  const path = join(folder, id.slice(0, 2), id.slice(2, 4), id);
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  t.same(readdirSync(join(path, '..')), [id], 'no temporary file left');
+  const none = 'f'.repeat(64) as BlobId;
+  t.equal(await blobs.has(none), false);
+  t.equal(await codeOf(blobs.get(none)), 'NOT_FOUND');
+  t.equal(await codeOf(blobs.get('../../etc/passwd' as BlobId)), 'NOT_FOUND');
+  writeFileSync(path, 'other');
+  t.equal(await codeOf(blobs.get(id)), 'STORE_CORRUPT');
+  const blocked = join(t.testdir({ file: 'x' }), 'file');
+  t.equal(await codeOf(fileBlobs(blocked).put(bytes)), 'USAGE_INVALID');
+});
