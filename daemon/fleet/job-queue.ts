@@ -64,7 +64,10 @@ export class JobQueue {
 
   #next(): void {
     const next = this.#waiting.shift();
-    if (next) return next.start();
+    if (next) {
+      next.start();
+      return;
+    }
     this.#busy = false;
     for (const wake of this.#idle.splice(0)) wake();
   }

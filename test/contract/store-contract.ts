@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Test } from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../../daemon/core/ids.js';
@@ -6,7 +7,7 @@ import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Lease, Store } from '../../daemon/store/contract.js';
 
-type Tap = typeof import('tap').default;
+type Tap = Test;
 type MakeStore = (clock: ManualClock) => Promise<Store>;
 
 export const target: Target = {
@@ -81,7 +82,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       const clock = new ManualClock(1000);
       const store = await makeStore(clock);
       t.teardown(() => store.close());
-      await body(t as unknown as Tap, store, clock);
+      await body(t, store, clock);
     });
   };
 

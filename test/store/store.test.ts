@@ -18,18 +18,14 @@ import { codeOf, runStoreContract } from '../contract/store-contract.js';
 const clock = systemClock;
 
 t.test('in memory', (t) => {
-  runStoreContract(t as unknown as typeof import('tap').default, (clock) =>
-    openStore({ dataDir: ':memory:', clock }),
-  );
+  runStoreContract(t, (clock) => openStore({ dataDir: ':memory:', clock }));
   t.end();
 });
 
 t.test('in a file', (t) => {
   const dir = t.testdir();
   let n = 0;
-  runStoreContract(t as unknown as typeof import('tap').default, (clock) =>
-    openStore({ dataDir: join(dir, `s${n++}`), clock }),
-  );
+  runStoreContract(t, (clock) => openStore({ dataDir: join(dir, `s${n++}`), clock }));
   t.end();
 });
 
@@ -128,6 +124,8 @@ t.test('kill -9 loses no acknowledged write', { timeout: 60_000 }, async (t) => 
     let acknowledged = 0;
     for await (const line of createInterface({ input: child.stdout })) {
       acknowledged = Number(line);
+      if (acknowledged === 3)
+        t.equal(await codeOf(openStore({ dataDir, clock })), 'STORE_BUSY', 'held by another process');
       if (acknowledged % 50 === 7 + round * 11) child.kill('SIGKILL');
     }
     await exited;

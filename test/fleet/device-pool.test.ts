@@ -1,0 +1,195 @@
+import t, { type Test } from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import { HildaError } from '../../daemon/core/errors.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
+import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import type { Store } from '../../daemon/store/contract.js';
+import { openStore } from '../../daemon/store/open-store.js';
+import { codeOf, deviceId, measurement, target } from '../contract/store-contract.js';
+
+/** Counts what the pool does with it; `obstacle` and `present` may be changed between looks. */
+class CountingDriver implements Driver {
+  readonly kind = 'counting';
+  opened = 0;
+  closed = 0;
+  obstacle: string | null = null;
+  present = true;
+  refusals = 0;
+
+  async *discover(): AsyncIterable<Sighting> {
+    if (this.present)
+      yield { id: deviceId, kind: this.kind, label: 'Counting', target, obstacle: this.obstacle };
+  }
+
+  async open(): Promise<Device> {
+    if (this.refusals-- > 0) throw new HildaError('DEVICE_FAILED', 'no answer');
+    this.opened++;
+    return {
+      target,
+      limits: { memoryBytes: null, weightBytes: null },
+      measure: async () => measurement,
+      close: async () => void this.closed++,
+    };
+  }
+}
+
+const brokenDriver: Driver = {
+  kind: 'broken',
+  // biome-ignore lint/correctness/useYield: it fails before it sees anything
+  async *discover() {
+    throw new Error('no such native module');
+  },
+  open: () => Promise.reject(new Error('never seen')),
+};
+
+interface Bench {
+  readonly store: Store;
+  readonly driver: CountingDriver;
+  readonly pool: DevicePool;
+  readonly signal: AbortSignal;
+}
+
+function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): void {
+  t.test(name, async (t) => {
+    const store = await openStore({ dataDir: ':memory:', clock: systemClock });
+    const driver = new CountingDriver();
+    const abort = new AbortController();
+    const pool = new DevicePool({
+      store,
+      drivers: [brokenDriver, driver],
+      clock: systemClock,
+      owner: 'here',
+      ttlMs: 60,
+      retryMs: 5,
+    });
+    await pool.start(abort.signal);
+    t.teardown(async () => {
+      await pool.stop();
+      await store.close();
+    });
+    await body(t, { store, driver, pool, signal: abort.signal });
+  });
+}
+type Tap = Test;
+
+const pause = (ms: number) => systemClock.sleep(ms);
+
+withPool('finds, adopts, refuses', async (t, { pool, driver, store, signal }) => {
+  t.match(
+    await pool.discover(),
+    [{ id: deviceId, state: 'sighted', obstacle: null }],
+    "a broken driver hides no other's devices",
+  );
+  t.match(await pool.adopt(deviceId), { state: 'adopted' });
+  const none = 'none' as DeviceId;
+  t.equal(await codeOf(pool.adopt(none)), 'DEVICE_UNKNOWN');
+  t.equal(await codeOf(pool.withDevice(none, { holder: 'a', signal }, async () => 1)), 'DEVICE_UNKNOWN');
+  driver.obstacle = 'no permission: join the group dialout';
+  await pool.discover();
+  t.equal(await codeOf(pool.adopt(deviceId)), 'DEVICE_FAILED');
+  t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_FAILED');
+  t.same(await store.leases(), [], 'a device that did not open is free again');
+  await store.setDeviceState(deviceId, 'quarantined');
+  t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'STATE_CONFLICT');
+});
+
+withPool('one job at a time, by priority, then by order', async (t, { pool, driver, store, signal }) => {
+  await pool.discover();
+  const order: string[] = [];
+  let running = 0;
+  const job = (name: string, priority = 0) =>
+    pool.withDevice(deviceId, { holder: name, priority, signal }, async (device, lease) => {
+      t.equal(++running, 1);
+      order.push(name);
+      t.match(await store.leases(), [{ holder: `here/${name}`, token: lease.token }]);
+      await pause(5);
+      running--;
+      return device.measure(undefined as never, undefined as never, { signal });
+    });
+  const first = job('first');
+  await pause(2);
+  await Promise.all([first, job('a'), job('b'), job('urgent', 1), job('c')]);
+  t.same(order, ['first', 'urgent', 'a', 'b', 'c']);
+  t.equal(driver.opened, 1, 'opened once for all');
+  t.same(await store.leases(), []);
+});
+
+withPool('a failed device is opened afresh, a failed job keeps it', async (t, { pool, driver, signal }) => {
+  await pool.discover();
+  const run = (code: 'DEVICE_FAILED' | 'NETWORK_REJECTED' | undefined) =>
+    codeOf(
+      pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+        if (code) throw new HildaError(code, 'x');
+      }),
+    );
+  driver.refusals = 1;
+  t.equal(await run(undefined), 'DEVICE_FAILED');
+  t.equal(await run('NETWORK_REJECTED'), 'NETWORK_REJECTED');
+  t.same([driver.opened, driver.closed], [1, 0]);
+  t.equal(await run('DEVICE_FAILED'), 'DEVICE_FAILED');
+  t.same([driver.opened, driver.closed], [1, 1]);
+  t.equal(await run(undefined), undefined);
+  t.same([driver.opened, driver.closed], [2, 1]);
+});
+
+withPool(
+  'the lease outlives its term while the job runs; a foreign one is waited for',
+  async (t, { pool, store, signal }) => {
+    await pool.discover();
+    await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
+      await pause(150);
+      t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
+      await store.addMeasurement(measurement, { deviceId, lease });
+    });
+    const foreign = (await store.acquireLease(deviceId, 'elsewhere/x', 10_000))!;
+    const waits = pool.withDevice(deviceId, { holder: 'patient', signal }, async () => 'done');
+    await pause(15);
+    await store.releaseLease(foreign);
+    t.equal(await waits, 'done');
+    await store.acquireLease(deviceId, 'elsewhere/x', 10_000);
+    const abort = new AbortController();
+    const gaveUp = codeOf(
+      pool.withDevice(deviceId, { holder: 'hasty', signal: abort.signal }, async () => 'never'),
+    );
+    const alsoWaiting = codeOf(
+      pool.withDevice(deviceId, { holder: 'behind', signal: abort.signal }, async () => 'never'),
+    );
+    await pause(10);
+    abort.abort(new HildaError('INTERRUPTED', 'enough'));
+    t.same(await Promise.all([gaveUp, alsoWaiting]), ['INTERRUPTED', 'INTERRUPTED']);
+  },
+);
+
+withPool(
+  'stop waits for the job, refuses the rest, closes the device',
+  async (t, { pool, store, driver, signal }) => {
+    await pool.discover();
+    let finished = false;
+    const running = pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+      await pause(30);
+      finished = true;
+    });
+    await pause(5);
+    const waiting = codeOf(pool.withDevice(deviceId, { holder: 'b', signal }, async () => {}));
+    await pause(2);
+    await Promise.all([pool.stop(), pool.stop()]);
+    t.ok(finished);
+    await running;
+    t.equal(await waiting, 'INTERRUPTED');
+    t.equal(driver.closed, 1);
+    t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'c', signal }, async () => {})), 'INTERRUPTED');
+
+    await store.acquireLease(deviceId, 'here/died', 60_000);
+    await store.acquireLease(deviceId, 'here/died', 60_000);
+    const successor = new DevicePool({ store, drivers: [driver], clock: systemClock, owner: 'here' });
+    await successor.start(signal);
+    t.same(await store.leases(), [], 'what the former daemon held is free');
+    t.equal(
+      await successor.withDevice(deviceId, { holder: 'd', signal }, async () => 4),
+      4,
+      'looks for the device by itself',
+    );
+    await successor.stop();
+  },
+);
