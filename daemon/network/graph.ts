@@ -66,7 +66,8 @@ export function int64Tensor(values: readonly number[], dims: readonly number[] =
 export function floatsOf(tensor: Tensor): Float32Array {
   if (tensor.dtype !== 'float32') throw new TypeError(`expected float32, got ${tensor.dtype}`);
   const { buffer, byteOffset, byteLength } = tensor.data;
-  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : new Float32Array(tensor.data.slice().buffer);
+  // A copy by the constructor, never by slice(): a Buffer's slice shares the memory of its pool.
+  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : new Float32Array(new Uint8Array(tensor.data).buffer);
 }
 
 export const elementCount = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);

@@ -1,13 +1,19 @@
 import onnxProto from 'onnx-proto';
 import { HildaError } from '../core/errors.js';
 import { bytesPerElement, dtypeByNumber, elementCount, type Attribute, type DType, type Graph, type Node, type Tensor, type ValueInfo } from './graph.js';
+import { isGraph } from './shape-rules/rule.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
 type Long = number | { toNumber(): number } | null | undefined;
 
 const invalid = (why: string, cause?: unknown): HildaError => new HildaError('ONNX_INVALID', `not a usable ONNX model: ${why}`, { cause });
-const whole = (value: Long): number => (typeof value === 'number' ? value : (value?.toNumber() ?? 0));
+/** Clamped to the integers a double holds: exporters write INT64_MAX for "to the end", which would wrap when written. */
+const whole = (value: Long): number => {
+  const number = typeof value === 'number' ? value : (value?.toNumber() ?? 0);
+  return Math.min(Math.max(number, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
+};
+const big = (value: Long): bigint => BigInt(String(value ?? 0));
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 /** Decodes an ONNX file. Shapes are not needed, unknown operators are kept. Throws ONNX_INVALID, never anything else. */
@@ -18,6 +24,15 @@ export function readOnnx(bytes: Uint8Array): Graph {
   } catch (cause) {
     throw invalid('the bytes are no protobuf of a model', cause);
   }
+  try {
+    return readModel(model);
+  } catch (error) {
+    if (error instanceof HildaError) throw error;
+    throw invalid('its contents contradict themselves', error);
+  }
+}
+
+function readModel(model: onnxProto.onnx.ModelProto): Graph {
   const opset = model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx');
   if (!model.graph) throw invalid('it holds no graph');
   if (!opset) throw invalid('it names no operator set');
@@ -93,7 +108,7 @@ function readTensor(proto: onnxProto.onnx.ITensorProto): Tensor {
   const dtype = readDtype(proto.dataType, name);
   const dims = (proto.dims ?? []).map(whole);
   if (dims.some((dim) => dim < 0)) throw invalid(`the constant ${name} has a negative size`);
-  const data = proto.rawData?.length ? proto.rawData.slice() : typedData(proto, dtype);
+  const data = proto.rawData?.length ? new Uint8Array(proto.rawData) : typedData(proto, dtype);
   if (data.byteLength !== elementCount(dims) * bytesPerElement[dtype]) {
     throw invalid(`the constant ${name} holds ${data.byteLength} bytes, its shape [${dims}] of ${dtype} needs ${elementCount(dims) * bytesPerElement[dtype]}`);
   }
@@ -107,8 +122,8 @@ function typedData(proto: onnxProto.onnx.ITensorProto, dtype: DType): Uint8Array
   switch (dtype) {
     case 'float32': return bytes(Float32Array.from(proto.floatData ?? []));
     case 'float64': return bytes(Float64Array.from(proto.doubleData ?? []));
-    case 'int64': return bytes(BigInt64Array.from((proto.int64Data ?? []).map((value) => BigInt(whole(value)))));
-    case 'uint64': return bytes(BigUint64Array.from((proto.uint64Data ?? []).map((value) => BigInt(whole(value)))));
+    case 'int64': return bytes(BigInt64Array.from((proto.int64Data ?? []).map(big)));
+    case 'uint64': return bytes(BigUint64Array.from((proto.uint64Data ?? []).map(big)));
     case 'uint32': return bytes(Uint32Array.from((proto.uint64Data ?? []).map(whole)));
     case 'int32': return bytes(Int32Array.from(ints));
     case 'int16': return bytes(Int16Array.from(ints));
@@ -119,11 +134,13 @@ function typedData(proto: onnxProto.onnx.ITensorProto, dtype: DType): Uint8Array
 }
 
 /** Each value defined once and before its use, as ONNX demands: no cycles follow. */
-function checkOrder(graph: Graph): void {
-  const defined = new Set(['', ...graph.inputs.map((input) => input.name), ...graph.initializers.keys()]);
+function checkOrder(graph: Graph, outer: ReadonlySet<string> = new Set()): void {
+  const defined = new Set([...outer, '', ...graph.inputs.map((input) => input.name), ...graph.initializers.keys()]);
   for (const node of graph.nodes) {
     const missing = node.inputs.find((name) => !defined.has(name));
     if (missing !== undefined) throw invalid(`node ${node.name || node.op} reads ${missing}, which nothing before it defines`);
+    // The graphs inside If and Loop see what stands before them.
+    for (const value of Object.values(node.attributes)) if (isGraph(value)) checkOrder(value, defined);
     for (const name of node.outputs) {
       if (name !== '' && defined.has(name)) throw invalid(`the value ${name} is defined twice`);
       defined.add(name);

@@ -10,12 +10,14 @@ const numberByDtype = Object.fromEntries(Object.entries(dtypeByNumber).map(([num
 /** The graph as the bytes of an ONNX file: IR version 8, constants as raw data. */
 export function writeOnnx(graph: Graph): Uint8Array {
   const domains = new Set(graph.nodes.map((node) => node.domain).filter((domain) => domain !== '' && domain !== 'ai.onnx'));
-  return onnx.ModelProto.encode({
+  const bytes = onnx.ModelProto.encode({
     irVersion: 8,
     producerName: 'hilda',
     opsetImport: [{ domain: '', version: graph.opset }, ...[...domains].map((domain) => ({ domain, version: 1 }))],
     graph: graphProto(graph),
   }).finish();
+  // protobufjs answers with a Buffer under Node, whose slice() does not copy: hand out a plain array.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function graphProto(graph: Graph): onnxProto.onnx.IGraphProto {
@@ -36,7 +38,10 @@ function nodeProto({ name, op, domain, inputs, outputs, attributes }: Node): onn
 }
 
 /** Attributes that ONNX declares as floats; a whole number would otherwise be written as an int. */
-const floatAttributes = new Set(['alpha', 'beta', 'epsilon', 'momentum', 'gamma', 'lambd', 'bias', 'value_float', 'value_floats', 'cubic_coeff_a', 'extrapolation_value', 'spatial_scale']);
+const floatAttributes = new Set([
+  'alpha', 'beta', 'epsilon', 'momentum', 'gamma', 'lambd', 'bias', 'value_float', 'value_floats', 'cubic_coeff_a', 'extrapolation_value', 'spatial_scale',
+  'min', 'max', 'value', 'scale', 'scales', 'ratio', 'mean', 'high', 'low', 'seed', 'threshold', 'mask_filter_value', 'softcap',
+]);
 
 function attributeProto(name: string, value: Attribute): onnxProto.onnx.IAttributeProto {
   const asFloat = floatAttributes.has(name);
