@@ -13,6 +13,7 @@ import type { BlobId } from '../../daemon/core/ids.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
+import { openSqlite } from '../../daemon/store/sqlite-engine.js';
 import { codeOf, runStoreContract } from '../contract/store-contract.js';
 
 const clock = systemClock;
@@ -62,6 +63,22 @@ t.test('one daemon a folder, reopened with all it knew', async (t) => {
   await again.close();
   const file = join(t.testdir({ file: 'x' }), 'file');
   t.equal(await codeOf(openStore({ dataDir: file, clock })), 'USAGE_INVALID', 'a file is no folder');
+});
+
+t.test('the engine is set to lose nothing', async (t) => {
+  const { db, close } = await openSqlite({ dataDir: t.testdir() });
+  t.teardown(close);
+  const pragma = async (name: string) => Object.values((await db.raw(`PRAGMA ${name}`))[0])[0];
+  t.same(await Promise.all(['journal_mode', 'synchronous', 'foreign_keys', 'busy_timeout'].map(pragma)), [
+    'wal',
+    2,
+    1,
+    5000,
+  ]);
+  const statements: string[] = [];
+  db.on('query', ({ sql }: { sql: string }) => statements.push(sql));
+  await db.transaction((transaction) => transaction('counters').select());
+  t.equal(statements[0], 'BEGIN IMMEDIATE;');
 });
 
 t.test('a damaged file is left as it is', async (t) => {
