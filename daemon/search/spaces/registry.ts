@@ -1,0 +1,26 @@
+import type { z } from 'zod';
+import { HildaError } from '../../core/errors.js';
+import type { Space } from './contract.js';
+import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
+import { vitFileSchema, vitSpace } from './vit.js';
+
+/** One line a kind of space: its file's schema and what makes the space of it. */
+const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
+  mbconv: (file) => mbconvSpace(checked(mbconvFileSchema, file)),
+  vit: (file) => vitSpace(checked(vitFileSchema, file)),
+};
+
+/** A space from its file's content. Throws SPACE_INVALID naming every wrong field by its path. */
+export function loadSpace(file: unknown): Space {
+  const kind = typeof file === 'object' && file !== null && 'kind' in file ? file.kind : undefined;
+  const make = typeof kind === 'string' ? kinds[kind] : undefined;
+  if (!make) throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, { hint: `Known kinds: ${Object.keys(kinds).join(', ')}.` });
+  return make(file);
+}
+
+function checked<T>(schema: z.ZodType<T>, file: unknown): T {
+  const parsed = schema.safeParse(file);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
+  throw new HildaError('SPACE_INVALID', `the space file is not valid: ${fields.join('; ')}`, { details: { fields } });
+}

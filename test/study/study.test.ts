@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { HildaError } from '../../daemon/core/errors.js';
+import type { StudyId } from '../../daemon/core/ids.js';
+import { readOnnx } from '../../daemon/network/read-onnx.js';
+import { parseStudySpec } from '../../daemon/study/spec.js';
+import { openBench, testSpec } from './bench.js';
+
+const dataDir = async (t: Test): Promise<string> => {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-study-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+};
+
+/** The architectures of a study, in the order of asking. */
+async function proposals(dir: string, spec: object): Promise<string[]> {
+  const bench = await openBench(dir);
+  const { id } = await bench.studies.create(spec);
+  await bench.studies.settled(id);
+  const ids = (await bench.store.trials(id)).map((trial) => trial.architectureId);
+  await bench.close();
+  return ids;
+}
+
+t.test('a study runs to its end: every front member was measured and is within the limits', async (t) => {
+  const bench = await openBench(await dataDir(t));
+  t.teardown(() => bench.close());
+  const { id } = await bench.studies.create(testSpec({ constraints: [{ metric: 'parameters', max: 60_000 }] }));
+  await bench.studies.settled(id);
+  const summary = await bench.studies.show(id);
+  t.equal(summary.record.state, 'completed', summary.record.reason ?? '');
+  t.equal(summary.told, 24);
+  t.equal(summary.asked, 0);
+  t.equal(summary.complete + summary.infeasible + summary.failed, 24);
+  t.ok(summary.infeasible > 0, 'the limit bites');
+  t.ok(summary.hypervolume > 0 && summary.hypervolume < 1);
+
+  const trials = await bench.store.trials(id);
+  t.equal(new Set(trials.map((trial) => trial.architectureId)).size, trials.length, 'no architecture twice');
+  for (const trial of trials.filter((x) => x.state === 'infeasible' && x.reason?.startsWith('parameters'))) {
+    t.same(trial.measurements, {}, 'a static limit costs no measurement');
+  }
+  const front = await bench.studies.front(id);
+  t.equal(front.length, summary.frontSize);
+  for (const row of front) {
+    t.ok(row.parameters <= 60_000);
+    t.equal(row.measurementIds.length, 1);
+    const taken = await bench.store.measurement(row.measurementIds[0]!);
+    t.equal(taken.verdict, 'valid');
+    t.equal(taken.latency.normalisedUs, row.values.latencyUs);
+    t.equal(taken.trialNumber, row.trialNumber);
+  }
+  const sorted = front.map((row) => row.values);
+  for (const [i, a] of sorted.entries()) {
+    for (const b of sorted.slice(i + 1)) t.notOk(a.accuracy! >= b.accuracy! && a.latencyUs! <= b.latencyUs!, 'front members do not dominate one another');
+  }
+
+  const exported = await bench.studies.exportTrial(id, front[0]!.trialNumber);
+  t.ok(readOnnx(exported.onnx).nodes.length > 5);
+  t.equal((exported.manifest as { architectureId: string }).architectureId, front[0]!.architectureId);
+});
+
+t.test('the same seed proposes the same architectures; a pause changes nothing', async (t) => {
+  for (const sampler of ['regularized-evolution', 'nsga2', 'linas']) {
+    const spec = testSpec({ sampler: { name: sampler } });
+    const unbroken = await proposals(await dataDir(t), spec);
+    t.equal(unbroken.length, 24);
+    const bench = await openBench(await dataDir(t));
+    const { id } = await bench.studies.create(spec);
+    for (let told = 0; told < 24; ) {
+      await bench.clock.sleep(30);
+      const before = await bench.studies.show(id);
+      told = before.told;
+      if (before.record.state !== 'running') break;
+      await bench.studies.pause(id).catch((error: HildaError) => t.equal(error.code, 'STATE_CONFLICT'));
+      if ((await bench.studies.show(id)).record.state === 'paused') await bench.studies.resume(id);
+    }
+    await bench.studies.settled(id);
+    t.same((await bench.store.trials(id)).map((x) => x.architectureId), unbroken, sampler);
+    await bench.close();
+  }
+});
+
+t.test('kill -9 at random moments: no told trial is lost, none runs twice, the proposals are those of an unbroken run', async (t) => {
+  const spec = testSpec({ sampler: { name: 'linas' } });
+  const unbroken = await proposals(await dataDir(t), spec);
+  const dir = await dataDir(t);
+  const child = new URL('./killed-child.js', import.meta.url).pathname;
+  const told = new Set<number>();
+  const finished = new Map<number, string>();
+  for (let round = 0, done = false; !done && round < 30; round++) {
+    done = await new Promise<boolean>((resolve, reject) => {
+      const run = spawn(process.execPath, [child, dir, JSON.stringify(spec)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let lines = 0;
+      let text = '';
+      run.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        const parts = text.split('\n');
+        text = parts.pop() ?? '';
+        for (const line of parts) {
+          const { number, state } = JSON.parse(line) as { number: number; state: string };
+          const earlier = finished.get(number);
+          if (earlier !== undefined) t.fail(`trial ${number} finished twice`);
+          finished.set(number, state);
+          told.add(number);
+          // The moment of the kill moves with the round: inside asking, measuring, evaluating or telling.
+          if (++lines >= 2 + (round % 4)) setTimeout(() => run.kill('SIGKILL'), round * 3);
+        }
+      });
+      run.on('error', reject);
+      run.on('close', (code) => resolve(code === 0));
+    });
+  }
+  const bench = await openBench(dir);
+  t.teardown(() => bench.close());
+  const [study] = await bench.studies.list();
+  const trials = await bench.store.trials(study!.id as StudyId);
+  t.equal(study!.state, 'completed', study!.reason ?? '');
+  t.same(trials.map((x) => x.architectureId), unbroken);
+  for (const number of told) t.not(trials[number]!.state, 'asked', `trial ${number} was acknowledged`);
+  t.equal(new Set(trials.map((x) => x.architectureId)).size, 24);
+});
+
+t.test('device faults end trials, not the study', async (t) => {
+  const bench = await openBench(await dataDir(t), { faults: [null, 'crash', null, 'hang', 'reject', 'contended', 'outOfMemory'], timeoutMs: 50 });
+  t.teardown(() => bench.close());
+  const { id } = await bench.studies.create(testSpec({ attempts: 1 }));
+  await bench.studies.settled(id);
+  const summary = await bench.studies.show(id);
+  t.equal(summary.record.state, 'completed', summary.record.reason ?? '');
+  t.equal(summary.failed, 3, 'crash, hang, contended');
+  t.equal(summary.infeasible, 2, 'rejected and out of memory');
+  t.equal(summary.complete, 19, `${summary.failed} failed, ${summary.complete} complete`);
+});
+
+t.test('what can be refused is refused before the first trial', async (t) => {
+  const bench = await openBench(await dataDir(t));
+  t.teardown(() => bench.close());
+  const refused: [object, string][] = [
+    [testSpec({ devices: ['nowhere'] }), 'DEVICE_UNKNOWN'],
+    [testSpec({ sampler: { name: 'oracle' } }), 'SAMPLER_UNKNOWN'],
+    [testSpec({ space: 'no-such-space' }), 'NOT_FOUND'],
+    [testSpec({ space: { kind: 'mbconv', id: 'x' } }), 'SPACE_INVALID'],
+    [testSpec({ protocol: 'no-such-protocol' }), 'PROTOCOL_UNKNOWN'],
+    [testSpec({ objectives: [{ metric: 'latencyUs@elsewhere', goal: 'min' }] }), 'SPEC_INVALID'],
+    [testSpec({ budget: { trials: 0 } }), 'SPEC_INVALID'],
+    [{}, 'SPEC_INVALID'],
+  ];
+  for (const [spec, code] of refused) await t.rejects(bench.studies.create(spec), { code }, code);
+  t.same(await bench.studies.list(), []);
+  await t.rejects(bench.studies.show('none' as StudyId), { code: 'STUDY_UNKNOWN' });
+  t.throws(() => parseStudySpec({ ...testSpec(), surprise: 1 }), { code: 'SPEC_INVALID' });
+});
