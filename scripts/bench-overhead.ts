@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Xoshiro128 } from '../daemon/core/rng.js';
@@ -40,6 +41,8 @@ const figures = {
   bareUs: results.map((r) => r.bareUs),
   oursUs: results.map((r) => r.oursUs),
   pairs,
+  // Above the number of cores the figures speak of the machine: hilda drops rounds that others disturbed, the bare loop cannot.
+  loadAverage: loadavg()[0],
 };
 console.log(JSON.stringify({ bench: 'overhead', figures }));
 

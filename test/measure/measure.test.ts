@@ -172,4 +172,7 @@ t.test('the references never change', async (t) => {
   );
 });
 
-const referenceHashes: string[] = ['4f4ffe47f8b86b81cbb5e240e2bad8bd87dfa4c7c4cfb798670f1bf7b979a17f', '1502d7cb1f84278cda88b6c0103e9b6e56db6fb38fb350b63c1b6ef72d250bf0'];
+const referenceHashes: string[] = [
+  '4f4ffe47f8b86b81cbb5e240e2bad8bd87dfa4c7c4cfb798670f1bf7b979a17f',
+  '1502d7cb1f84278cda88b6c0103e9b6e56db6fb38fb350b63c1b6ef72d250bf0',
+];
