@@ -49,17 +49,20 @@ export class EventChannel {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const refuse = (status: string): void => {
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    };
+    const refusal = this.#refusal(request);
+    if (refusal) socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    else this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client));
+  }
+
+  /** The status line of a handshake that is turned away. */
+  #refusal(request: IncomingMessage): string | undefined {
     try {
       checkHostAndOrigin(request);
     } catch (error) {
-      return refuse(`${asHildaError(error).httpStatus} Forbidden`);
+      return `${asHildaError(error).httpStatus} Forbidden`;
     }
-    if (new URL(request.url ?? '/', 'http://localhost').pathname !== '/v1/ws') return refuse('404 Not Found');
-    if (this.#server.clients.size >= this.#options.maxClients) return refuse('503 Service Unavailable');
-    this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client));
+    if (request.url?.split('?')[0] !== '/v1/ws') return '404 Not Found';
+    return this.#server.clients.size < this.#options.maxClients ? undefined : '503 Service Unavailable';
   }
 
   #welcome(client: WebSocket): void {

@@ -88,7 +88,7 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output', components: Compo
     $defs = {},
     ...root
   } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as JsonObject;
-  const name = root['id'];
+  const name = root.id;
   for (const [id, shape] of Object.entries($defs as JsonObject)) components[id] ??= relink(shape);
   if (typeof name !== 'string') return relink(root) as JsonObject;
   components[name] ??= relink(root);

@@ -33,7 +33,7 @@ export class CliContext {
     this.terminal = terminal;
     this.json = json;
     this.client = new DaemonClient(
-      address(host ?? terminal.env['HILDA_HOST'] ?? `http://127.0.0.1:${defaultPort}`),
+      address(host ?? terminal.env.HILDA_HOST ?? `http://127.0.0.1:${defaultPort}`),
     );
   }
 

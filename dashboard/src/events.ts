@@ -24,16 +24,15 @@ export function followEvents(hear: {
 }): void {
   let since: number | undefined;
   let failures = 0;
-  let pending = new Set<string>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const pending = new Set<string>();
 
   // Bursts become one look at the API.
   const note = (topic: string): void => {
     pending.add(topic);
-    timer ??= setTimeout(() => {
-      const topics = pending;
-      pending = new Set();
-      timer = undefined;
+    if (pending.size > 1) return;
+    setTimeout(() => {
+      const topics = new Set(pending);
+      pending.clear();
       hear.news(topics);
     }, 150);
   };

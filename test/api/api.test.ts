@@ -55,11 +55,18 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /measurements'] = ['/measurements', post({ model, device: deviceId })];
   calls['post /profiles'] = ['/profiles', post({ model, device: deviceId })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
-  const ids: Record<string, string> = { '/devices/{id}': deviceId, '/measurements/{id}': measurementId, '/studies/{id}': id, '/jobs/{id}': '2' };
+  const ids: Record<string, string> = {
+    '/devices/{id}': deviceId,
+    '/measurements/{id}': measurementId,
+    '/studies/{id}': id,
+    '/jobs/{id}': '2',
+  };
   for (const route of routes) {
     const key = `${route.method} ${route.path}`;
     const owner = Object.keys(ids).find((prefix) => route.path.startsWith(prefix));
-    const path = (owner ? route.path.replace('{id}', ids[owner] as string) : route.path).replace('{number}', '0').replace('{sha256}', model);
+    const path = (owner ? route.path.replace('{id}', ids[owner] as string) : route.path)
+      .replace('{number}', '0')
+      .replace('{sha256}', model);
     const [target, init] = calls[key] ?? [path, { method: route.method.toUpperCase() }];
     if (!(route.answer.schema instanceof z.ZodType)) {
       const response = await fetch(`${url}/v1${target}`);
@@ -73,7 +80,11 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   }
 
   const { body } = await call(url, '/v1/openapi.json');
-  const document = body as { openapi: string; paths: Record<string, object>; components: { schemas: Record<string, unknown> } };
+  const document = body as {
+    openapi: string;
+    paths: Record<string, object>;
+    components: { schemas: Record<string, unknown> };
+  };
   t.equal(document.openapi, '3.1.0');
   t.equal(Object.values(document.paths).flatMap((path) => Object.keys(path)).length, routes.length);
   const refs = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref]) => ref as string);
@@ -105,7 +116,12 @@ t.test('faults come as problem documents with their code and status', async (t) 
     ['REQUEST_INVALID', 400, '/v1/studies', { method: 'POST', body: `"${'x'.repeat(2 * 1024 * 1024)}"` }],
     ['DEVICE_UNKNOWN', 404, '/v1/measurements', post({ model: known, device: 'toaster' })],
     ['NOT_FOUND', 404, '/v1/measurements', post({ model, device: deviceId })],
-    ['PROTOCOL_UNKNOWN', 422, '/v1/measurements', post({ model: known, device: deviceId, protocol: 'unheard-of' })],
+    [
+      'PROTOCOL_UNKNOWN',
+      422,
+      '/v1/measurements',
+      post({ model: known, device: deviceId, protocol: 'unheard-of' }),
+    ],
     ['SPEC_INVALID', 422, '/v1/studies', post({})],
   ];
   for (const [code, status, path, init] of table) {
@@ -125,8 +141,16 @@ t.test('a measurement without waiting is a job that ends', async (t) => {
     while (job.state === 'running') job = await client.job(job.id, { signal });
     return job;
   };
-  t.match(await settle('quick'), { state: 'done', measurement: { deviceId, verdict: 'valid' }, problem: null });
-  t.match(await settle('unheard-of'), { state: 'failed', measurement: null, problem: { code: 'PROTOCOL_UNKNOWN' } });
+  t.match(await settle('quick'), {
+    state: 'done',
+    measurement: { deviceId, verdict: 'valid' },
+    problem: null,
+  });
+  t.match(await settle('unheard-of'), {
+    state: 'failed',
+    measurement: null,
+    problem: { code: 'PROTOCOL_UNKNOWN' },
+  });
 });
 
 t.test('only this machine and its own pages are answered', async (t) => {

@@ -25,7 +25,16 @@ const sighting: Sighting = {
   kind: 'fake',
   label: 'Fake device',
   obstacle: null,
-  target: { model: 'fake', clockHz: null, runtime: 'fake', runtimeVersion: '1', provider: 'cpu', threads: 1, dtype: 'float32', tier: 'host' },
+  target: {
+    model: 'fake',
+    clockHz: null,
+    runtime: 'fake',
+    runtimeVersion: '1',
+    provider: 'cpu',
+    threads: 1,
+    dtype: 'float32',
+    tier: 'host',
+  },
 };
 
 const graph: Graph = {
@@ -58,7 +67,12 @@ const measurement = (protocol: string): Measurement => ({
   verdict: protocol === 'noisy' ? 'noisy' : 'valid',
   reason: 'as the test wants it',
   manifest: { threads: 1 },
-  rounds: [1, 2, 3].map((i) => ({ referenceBeforeUs: 50, candidateUs: 100 + i, referenceAfterUs: 50, kept: true })),
+  rounds: [1, 2, 3].map((i) => ({
+    referenceBeforeUs: 50,
+    candidateUs: 100 + i,
+    referenceAfterUs: 50,
+    kept: true,
+  })),
   takenAtMs: clock.nowMs(),
   durationMs: 5,
 });
@@ -80,7 +94,8 @@ export class SteppedStudies implements StudyPort {
   constructor(readonly store: Store) {}
 
   create = (spec: unknown) => {
-    if (typeof (spec as { name?: unknown } | null)?.name !== 'string') throw new HildaError('SPEC_INVALID', 'name: missing', { details: { fields: ['name'] } });
+    if (typeof (spec as { name?: unknown } | null)?.name !== 'string')
+      throw new HildaError('SPEC_INVALID', 'name: missing', { details: { fields: ['name'] } });
     const { name } = spec as { name: string };
     return this.store.createStudy({ name, spec: spec as Json, sampler: null, rng: [1, 2, 3, 4] });
   };
@@ -95,7 +110,18 @@ export class SteppedStudies implements StudyPort {
     const record = await this.store.study(id);
     const trials = await this.store.trials(id);
     const done = trials.filter(({ told }) => told).length;
-    return { record, budgetTrials: 10, told: done, asked: trials.length - done, complete: done, infeasible: 0, failed: 0, frontSize: done, hypervolume: done / 10, etaMs: 1000 };
+    return {
+      record,
+      budgetTrials: 10,
+      told: done,
+      asked: trials.length - done,
+      complete: done,
+      infeasible: 0,
+      failed: 0,
+      frontSize: done,
+      hypervolume: done / 10,
+      etaMs: 1000,
+    };
   }
 
   async front(id: StudyId) {
@@ -116,7 +142,11 @@ export class SteppedStudies implements StudyPort {
     const number = (await this.store.trials(studyId)).length;
     const architecture = [number];
     const after = { sampler: null, rng: [1, 2, 3, 4] } as const;
-    await this.store.askTrials(studyId, [{ architectureId: architectureId('test', architecture), architecture, note: 'test', predicted: {} }], after);
+    await this.store.askTrials(
+      studyId,
+      [{ architectureId: architectureId('test', architecture), architecture, note: 'test', predicted: {} }],
+      after,
+    );
     await measureInto(this.store, 'search', { studyId, number });
     const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number };
     await this.store.finishTrial({ studyId, number, state: 'complete', values, reason: null });
@@ -141,7 +171,10 @@ export async function temporaryFolder(t: Test): Promise<string> {
 }
 
 /** A daemon's API over a real store, with a device and studies that do what the test says. */
-export async function openBench(t: Test, { dir, port = 0, dashboardDir }: { dir?: string; port?: number; dashboardDir?: string } = {}): Promise<Bench> {
+export async function openBench(
+  t: Test,
+  { dir, port = 0, dashboardDir }: { dir?: string; port?: number; dashboardDir?: string } = {},
+): Promise<Bench> {
   const folder = dir ?? (await temporaryFolder(t));
   const store = await openStore({ dataDir: folder, clock });
   await store.upsertDevice(sighting);
@@ -157,12 +190,21 @@ export async function openBench(t: Test, { dir, port = 0, dashboardDir }: { dir?
       adopt: (id) => store.setDeviceState(id, 'adopted'),
     },
     readNetwork: (bytes) => {
-      if (!new TextDecoder().decode(bytes).startsWith('onnx')) throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
+      if (!new TextDecoder().decode(bytes).startsWith('onnx'))
+        throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
       return graph;
     },
     measure: ({ protocol }) => measureInto(store, protocol),
     profile: async () => [
-      { name: 'conv', op: 'Conv', provider: 'cpu', medianUs: 50, outputBytes: 100, parameterBytes: 200, liveBytes: 300 },
+      {
+        name: 'conv',
+        op: 'Conv',
+        provider: 'cpu',
+        medianUs: 50,
+        outputBytes: 100,
+        parameterBytes: 200,
+        liveBytes: 300,
+      },
     ],
   };
   const server = new ApiServer(services, { port, ...(dashboardDir && { dashboardDir }) });

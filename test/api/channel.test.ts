@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import { systemClock } from '../../daemon/core/clock.js';
 import { watchEvents } from '../../daemon/api/watch.js';
+import { systemClock } from '../../daemon/core/clock.js';
 import { openBench } from './bench.js';
 
 interface Message {
@@ -29,7 +29,12 @@ async function connect(t: Test, url: string, headers: Record<string, string> = {
       });
     }
   };
-  return { heard, until, socket, sub: (topics: string[], since?: number) => socket.send(JSON.stringify({ op: 'sub', topics, since })) };
+  return {
+    heard,
+    until,
+    socket,
+    sub: (topics: string[], since?: number) => socket.send(JSON.stringify({ op: 'sub', topics, since })),
+  };
 }
 
 t.test('events arrive once, in order, and resume from a number', async (t) => {
@@ -50,7 +55,10 @@ t.test('events arrive once, in order, and resume from a number', async (t) => {
   await store.publish('study.x', 'last');
   await second.until((heard) => heard.length === 452);
   const seqs = second.heard.slice(1).map(({ seq }) => seq);
-  t.same(seqs, [...seqs].sort((a, b) => a - b));
+  t.same(
+    seqs,
+    [...seqs].sort((a, b) => a - b),
+  );
   t.equal(new Set(seqs).size, 451);
   t.equal(second.heard[0]?.seq, lastSeen);
   t.ok(second.heard.every(({ topic, op }) => op === 'subscribed' || topic === 'study.x'));
@@ -68,7 +76,10 @@ t.test('wrong words get an error, wrong pages get nothing', async (t) => {
   await client.until((heard) => heard.length === 1);
   client.socket.send(JSON.stringify({ op: 'sub', topics: [] }));
   await client.until((heard) => heard.length === 2);
-  t.match(client.heard, [{ op: 'error', code: 'REQUEST_INVALID' }, { op: 'error', code: 'REQUEST_INVALID' }]);
+  t.match(client.heard, [
+    { op: 'error', code: 'REQUEST_INVALID' },
+    { op: 'error', code: 'REQUEST_INVALID' },
+  ]);
   await t.rejects(connect(t, url, { origin: 'https://evil.example' }), /403/);
   await t.rejects(connect(t, url, { host: 'rebound.example' }), /403/);
 
@@ -81,7 +92,12 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
   const bench = await openBench(t);
   const abort = new AbortController();
   t.teardown(() => abort.abort());
-  const watch = watchEvents(bench.url, { topics: ['note'], clock: systemClock, signal: abort.signal, retryMs: [20, 20, 20, 20, 20] });
+  const watch = watchEvents(bench.url, {
+    topics: ['note'],
+    clock: systemClock,
+    signal: abort.signal,
+    retryMs: [20, 20, 20, 20, 20],
+  });
   t.equal((await watch.next()).value, 'subscribed');
   await bench.store.publish('note', 'before');
   t.match((await watch.next()).value, { data: 'before' });
@@ -91,7 +107,10 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
   await bench.stop();
   const again = await openBench(t, { dir: bench.dir, port: Number(new URL(bench.url).port) });
   const heard = [(await next).value, (await watch.next()).value];
-  t.match(heard.find((value) => value !== 'subscribed'), { data: 'while away' });
+  t.match(
+    heard.find((value) => value !== 'subscribed'),
+    { data: 'while away' },
+  );
 
   const end = watch.next();
   await again.stop();

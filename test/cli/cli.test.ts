@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
@@ -19,7 +19,10 @@ interface Ended {
 }
 
 function start(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env.PATH ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let out = '';
   let err = '';
   const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
@@ -74,7 +77,10 @@ t.test('every command answers with one versioned document, and with text', async
   const spec = await file('spec.yaml', 'name: by hand\nobjectives:\n  - { metric: accuracy, goal: max }\n');
   const env = { HILDA_HOST: url };
 
-  const started = JSON.parse((await run(['search', 'start', spec, '--json'], env)).out) as { schema: string; study: { id: string } };
+  const started = JSON.parse((await run(['search', 'start', spec, '--json'], env)).out) as {
+    schema: string;
+    study: { id: string };
+  };
   t.equal(started.schema, 'hilda.study.v1');
   const id = started.study.id;
   await studies.finishTrial(id as never);
@@ -131,13 +137,20 @@ t.test('failures end with the code of their kind and a problem document', async 
   for (const [code, args] of table) {
     const { code: exit, err } = await runHere([...args, '--json'], { HILDA_HOST: url });
     t.equal(exit, errorTable[code].exit, `${code} ${args.join(' ')}`);
-    t.equal((JSON.parse(err.trim().split('\n').at(-1) as string) as { code: string }).code, code, args.join(' '));
+    t.equal(
+      (JSON.parse(err.trim().split('\n').at(-1) as string) as { code: string }).code,
+      code,
+      args.join(' '),
+    );
   }
   const plain = await run(['devices', 'show', 'toaster'], { HILDA_HOST: url });
   t.match(plain.err, /\[DEVICE_UNKNOWN\]\nRun `hilda devices list`/);
   t.equal(plain.out, '');
   t.equal((await run(['--help'])).code, 0);
-  t.equal((await run(['status'], { HILDA_HOST: 'http://127.0.0.1:9' })).code, errorTable.DAEMON_UNREACHABLE.exit);
+  t.equal(
+    (await run(['status'], { HILDA_HOST: 'http://127.0.0.1:9' })).code,
+    errorTable.DAEMON_UNREACHABLE.exit,
+  );
 });
 
 t.test('search start --wait follows a study to its end', async (t) => {
@@ -156,7 +169,11 @@ t.test('search start --wait follows a study to its end', async (t) => {
   stop();
   const { code, out, err } = await waiting.ended;
   t.equal(code, 0, err);
-  t.match(JSON.parse(out), { schema: 'hilda.study.v1', study: { id, state: 'completed' }, progress: { told: 3, frontSize: 3 } });
+  t.match(JSON.parse(out), {
+    schema: 'hilda.study.v1',
+    study: { id, state: 'completed' },
+    progress: { told: 3, frontSize: 3 },
+  });
   t.match(err, /trials 3\/10 .* front 3, hypervolume 0\.3000, completed/);
 });
 
@@ -166,13 +183,25 @@ t.test('hilda up says where it is, refuses a taken port, ends on a signal', asyn
   t.teardown(() => up.child.kill('SIGKILL'));
   const { schema, url } = JSON.parse(await up.firstLine) as { schema: string; url: string };
   t.equal(schema, 'hilda.up.v1');
-  const devices = JSON.parse((await run(['devices', 'list', '--json', '--host', url])).out) as { devices: { kind: string }[] };
-  t.ok(devices.devices.some(({ kind }) => kind === 'onnxruntime'), 'this machine is seen');
+  const devices = JSON.parse((await run(['devices', 'list', '--json', '--host', url])).out) as {
+    devices: { kind: string }[];
+  };
+  t.ok(
+    devices.devices.some(({ kind }) => kind === 'onnxruntime'),
+    'this machine is seen',
+  );
   t.equal((await fetch(`${url}/v1/openapi.json`)).status, 200);
 
   const blocker = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => blocker.once('listening', resolve));
-  const other = await run(['up', '--port', String((blocker.address() as AddressInfo).port), '--data', await temporaryFolder(t), '--json']);
+  const other = await run([
+    'up',
+    '--port',
+    String((blocker.address() as AddressInfo).port),
+    '--data',
+    await temporaryFolder(t),
+    '--json',
+  ]);
   blocker.close();
   t.equal(other.code, errorTable.PORT_IN_USE.exit);
   t.match(other.err, /PORT_IN_USE/);
@@ -184,6 +213,11 @@ t.test('hilda up says where it is, refuses a taken port, ends on a signal', asyn
 t.test('docs/errors.md explains every code as the table has it', async (t) => {
   const text = await readFile(join(root, 'docs/errors.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` \| (\d+) \| (\d+) \| (yes|no) \| (.+) \| (.+) \|$/gm)];
-  const documented = Object.fromEntries(rows.map(([, code, http, exit, retry, , hint]) => [code, { http: Number(http), exit: Number(exit), retryable: retry === 'yes', hint }]));
+  const documented = Object.fromEntries(
+    rows.map(([, code, http, exit, retry, , hint]) => [
+      code,
+      { http: Number(http), exit: Number(exit), retryable: retry === 'yes', hint },
+    ]),
+  );
   t.same(documented, errorTable);
 });

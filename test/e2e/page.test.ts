@@ -9,10 +9,20 @@ const dashboardDir = fileURLToPath(new URL('../../dashboard', import.meta.url));
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 
 /** Chromium's own services would try the network and wait for it. */
-const quietFlags = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+const quietFlags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+];
 
 async function openPage(t: Test, url: string): Promise<{ page: Page; faults: string[] }> {
-  if (!executablePath) throw new Error('Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests');
+  if (!executablePath)
+    throw new Error(
+      'Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests',
+    );
   const browser: Browser = await chromium.launch({ executablePath, headless: true, args: quietFlags });
   t.teardown(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
@@ -30,7 +40,10 @@ async function openPage(t: Test, url: string): Promise<{ page: Page; faults: str
 }
 
 const createStudy = async ({ studies }: Bench): Promise<StudyId> => {
-  const objectives = [{ metric: 'accuracy', goal: 'max' }, { metric: 'latencyUs', goal: 'min' }];
+  const objectives = [
+    { metric: 'accuracy', goal: 'max' },
+    { metric: 'latencyUs', goal: 'min' },
+  ];
   return (await studies.create({ name: 'seen live', objectives })).id;
 };
 
@@ -39,10 +52,17 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   const id = await createStudy(bench);
   const { page, faults } = await openPage(t, bench.url);
   const trialRows = page.getByTestId('trials').locator('tbody tr');
-  const trialsDone = (n: number) => page.getByTestId('trials-done').filter({ hasText: `${n} of 10` }).waitFor();
+  const trialsDone = (n: number) =>
+    page
+      .getByTestId('trials-done')
+      .filter({ hasText: `${n} of 10` })
+      .waitFor();
 
-  await page.getByTestId('connection').filter({ hasText: /^live$/ }).waitFor();
-  t.match(await page.getByTestId('device').innerText(), /fake-0[\s\S]*sighted/);
+  await page
+    .getByTestId('connection')
+    .filter({ hasText: /^live$/ })
+    .waitFor();
+  t.match(await page.getByTestId('device').textContent(), /fake-0[\s\S]*sighted/);
   await bench.store.setDeviceState('fake-0' as never, 'adopted');
   await page.getByTestId('device').filter({ hasText: 'adopted' }).waitFor();
 
@@ -53,7 +73,10 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   await trialsDone(2);
   t.equal(await trialRows.count(), 2);
   await page.getByTestId('front').locator('tbody tr').nth(1).waitFor();
-  t.match(await page.getByTestId('front').locator('tbody tr').first().innerText(), /50\.00 %[\s\S]*100 us[\s\S]*measured/);
+  t.match(
+    await page.getByTestId('front').locator('tbody tr').first().textContent(),
+    /50\.00 %[\s\S]*100 us[\s\S]*measured/,
+  );
   t.ok(await page.locator('.chart canvas').isVisible());
   t.match(await page.locator('.chart').getAttribute('aria-label'), /table below/);
 
@@ -65,7 +88,10 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   await bench.stop();
   const again = await openBench(t, { dir: bench.dir, port: Number(new URL(bench.url).port), dashboardDir });
   await trialsDone(3);
-  await page.getByTestId('connection').filter({ hasText: /^live$/ }).waitFor();
+  await page
+    .getByTestId('connection')
+    .filter({ hasText: /^live$/ })
+    .waitFor();
   await again.studies.finishTrial(id);
   await trialsDone(4);
   await again.store.setStudyState(id, 'completed');
@@ -73,8 +99,11 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   t.equal(await trialRows.count(), 4);
   t.ok(await page.evaluate('window.stillTheSamePage'));
 
-  const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+  const overflow = await page.evaluate(
+    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+  );
   t.equal(overflow, 0, 'a phone shows it without scrolling sideways');
   t.same(faults, [], 'no script error, no request elsewhere, nothing that the policy refused');
-  if (process.env['HILDA_SCREENSHOT']) await page.screenshot({ path: process.env['HILDA_SCREENSHOT'], fullPage: true });
+  if (process.env.HILDA_SCREENSHOT)
+    await page.screenshot({ path: process.env.HILDA_SCREENSHOT, fullPage: true });
 });

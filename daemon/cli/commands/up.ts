@@ -26,7 +26,7 @@ export const upCommand = (terminal: Terminal): Command =>
 
 async function up(context: CliContext, { port, data }: Options): Promise<void> {
   const { terminal } = context;
-  const dataDir = data ?? terminal.env['HILDA_DATA'] ?? stateFolder(terminal.env);
+  const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   // Loaded here, so that the other commands need not load databases and runtimes.
@@ -50,7 +50,7 @@ async function up(context: CliContext, { port, data }: Options): Promise<void> {
 }
 
 function stateFolder(env: Terminal['env']): string {
-  const state = env['XDG_STATE_HOME'] ?? (env['HOME'] && join(env['HOME'], '.local', 'state'));
+  const state = env.XDG_STATE_HOME ?? (env.HOME && join(env.HOME, '.local', 'state'));
   if (!state)
     throw new HildaError('USAGE_INVALID', 'there is no home folder to keep the data in', {
       hint: 'Name one with --data.',
