@@ -37,16 +37,30 @@ export function countCost(graph: Graph): NetworkCost {
   const shapeOf = (name: string): Shape => shapes.get(name) as Shape;
   const isConstant = (name: string): boolean => graph.initializers.has(name);
   const lastUse = lastUses(graph);
+  const ending = new Map<number, string[]>();
+  for (const [name, index] of lastUse) ending.set(index, [...(ending.get(index) ?? []), name]);
   const alive = new Map<string, number>();
-  for (const { name } of graph.inputs) alive.set(name, bytesOf(shapeOf(name)));
+  let aliveBytes = 0;
+  const start = (name: string): void => {
+    const bytes = bytesOf(shapeOf(name));
+    alive.set(name, bytes);
+    aliveBytes += bytes;
+  };
+  const end = (name: string): void => {
+    aliveBytes -= alive.get(name) ?? 0;
+    alive.delete(name);
+  };
+  for (const { name } of graph.inputs) if (!isConstant(name)) start(name);
   const seen = new Set<string>();
 
   const operators = graph.nodes.map((node, index): OperatorCount => {
     const inputs = [...new Set(node.inputs.filter((name) => name !== ''))];
     const outputs = node.outputs.filter((name) => shapes.has(name));
-    for (const name of outputs) alive.set(name, bytesOf(shapeOf(name)));
-    const liveBytes = [...alive.values()].reduce((a, b) => a + b, 0);
-    for (const name of [...alive.keys()]) if ((lastUse.get(name) ?? -1) <= index) alive.delete(name);
+    outputs.forEach(start);
+    const liveBytes = aliveBytes;
+    ending.get(index)?.forEach(end);
+    // A value that nothing reads ends where it began.
+    for (const name of outputs) if (!lastUse.has(name)) end(name);
     // A constant shared by several operators is counted where it is first used.
     const fresh = inputs.filter((name) => isConstant(name) && !seen.has(name));
     for (const name of fresh) seen.add(name);
@@ -76,8 +90,9 @@ export function countCost(graph: Graph): NetworkCost {
   };
 }
 
-/** The predictor's input: how many operators of each key, and the totals `macs` and `bytesMoved`. */
-export function costFeatures(cost: NetworkCost): ReadonlyMap<string, number> {
+/** The predictor's input: how many operators of each key, and the totals `macs` and `bytesMoved`. Takes a graph, or its cost where that is counted already. */
+export function costFeatures(network: Graph | NetworkCost): ReadonlyMap<string, number> {
+  const cost = 'operators' in network ? network : countCost(network);
   const features = new Map<string, number>([['macs', cost.macs], ['bytesMoved', cost.bytesMoved]]);
   for (const { key } of cost.operators) features.set(key, (features.get(key) ?? 0) + 1);
   return features;
@@ -108,7 +123,11 @@ function keyOf(node: Node, shapeOf: (name: string) => Shape, isConstant: (name: 
   const activations = node.inputs.filter((name) => name !== '' && !isConstant(name)).map((name) => shapeOf(name).dims.join('x'));
   const output = shapeOf(node.outputs[0] as string)?.dims.join('x') ?? '';
   const head = `${node.op} ${activations.join(' ')} > ${output}`;
-  if (node.op !== 'Conv') return head;
-  const kernel = shapeOf(node.inputs[1] as string).dims.slice(2).join('x');
-  return `${head} k${kernel} s${(intsAttribute(node, 'strides') ?? [1]).join('x')} g${intAttribute(node, 'group', 1)}`;
+  if (node.op === 'Transpose') return `${head} p${(intsAttribute(node, 'perm') ?? []).join('')}`;
+  const kernel = node.op === 'Conv' ? shapeOf(node.inputs[1] as string).dims.slice(2) : intsAttribute(node, 'kernel_shape');
+  if (!kernel) return head;
+  const window = `${head} k${kernel.join('x')} s${(intsAttribute(node, 'strides') ?? kernel.map(() => 1)).join('x')}`;
+  if (node.op !== 'Conv') return window;
+  const dilations = intsAttribute(node, 'dilations') ?? [];
+  return `${window} g${intAttribute(node, 'group', 1)}${dilations.some((d) => d !== 1) ? ` d${dilations.join('x')}` : ''}`;
 }

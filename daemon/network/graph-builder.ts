@@ -37,6 +37,7 @@ export class GraphBuilder {
   }
 
   input(name: string, dtype: DType, dims: readonly number[]): string {
+    this.#claim(name);
     this.#inputs.push({ name, dtype, dims });
     this.#shapes.declare(name, { dtype, dims });
     return name;
@@ -44,7 +45,7 @@ export class GraphBuilder {
 
   /** Adds a constant under a name that must be new. */
   constant(name: string, tensor: Tensor): string {
-    if (this.#shapes.entries().has(name)) throw new RangeError(`the name ${name} is taken`);
+    this.#claim(name);
     this.#initializers.set(name, tensor);
     const constant = numbersOf(tensor);
     this.#shapes.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });
@@ -70,6 +71,7 @@ export class GraphBuilder {
   nodeMulti(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}, options: NodeOptions = {}): string[] {
     const name = options.name ?? this.#fresh(op);
     const outputs = Array.from({ length: options.outputs ?? 1 }, (_, i) => (i === 0 ? name : `${name}.${i}`));
+    outputs.forEach((output) => this.#claim(output));
     const node: Node = { name, op, domain: options.domain ?? '', inputs: [...inputs], outputs, attributes };
     this.#shapes.apply(node);
     this.#nodes.push(node);
@@ -183,6 +185,10 @@ export class GraphBuilder {
 
   split(x: string, axis: number, parts: readonly number[]): string[] {
     return this.nodeMulti('Split', [x, this.ints(parts)], { axis }, { outputs: parts.length });
+  }
+
+  #claim(name: string): void {
+    if (this.#shapes.entries().has(name)) throw new RangeError(`the name ${name} is taken`);
   }
 
   #shared(name: string, make: () => Tensor): string {

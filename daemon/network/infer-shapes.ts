@@ -47,7 +47,9 @@ export class ShapeTable {
     node.outputs.forEach((name, i) => {
       // Optional outputs (MaxPool's indices, LayerNormalization's statistics) are used by nothing we run.
       const shape = outputs[i];
-      if (name && shape) this.declare(name, shape);
+      if (!name || !shape) return;
+      if (!shape.dims.every((size) => Number.isSafeInteger(size) && size >= 0)) throw invalid(node, `its output would have the shape [${shape.dims}]`);
+      this.declare(name, shape);
     });
   }
 

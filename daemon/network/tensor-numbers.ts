@@ -1,7 +1,7 @@
 import { elementCount, type Tensor } from './graph.js';
 
 /** Shapes, axes and scales are short; longer constants are data, not structure. */
-const maxStructuralElements = 1024;
+export const maxStructuralElements = 1024;
 
 /** The elements of a short constant as numbers; undefined when it is long or of a type that shapes never have. */
 export function numbersOf(tensor: Tensor): readonly number[] | undefined {

@@ -1,10 +1,10 @@
 import { elementCount } from '../graph.js';
-import { numbersOf } from '../tensor-numbers.js';
-import { axisOf, intAttribute, intsAttribute, invalid, isTensor, type Rule, type RuleInput } from './rule.js';
+import { maxStructuralElements, numbersOf } from '../tensor-numbers.js';
+import { axisOf, intAttribute, intsAttribute, invalid, isTensor, unknownShape, type Rule, type RuleInput } from './rule.js';
 
 const known = (input: RuleInput, i: number, what: string): readonly number[] => {
   const values = input.constant(i);
-  if (!values) throw invalid(input.node, `${what} is not constant`);
+  if (!values) throw unknownShape(input.node, `${what} is`);
   return values;
 };
 
@@ -65,7 +65,7 @@ const concat: Rule = (input) => {
   }
   const constants = node.inputs.map((_, i) => input.constant(i));
   const dims = first.dims.map((size, i) => (i === axis ? parts.reduce((sum, part) => sum + (part.dims[i] as number), 0) : size));
-  const constant = first.dims.length === 1 && constants.every((values) => values !== undefined) ? { constant: constants.flat() as number[] } : {};
+  const constant = first.dims.length === 1 && (dims[0] as number) <= maxStructuralElements && constants.every((values) => values !== undefined) ? { constant: constants.flat() as number[] } : {};
   return [{ dtype: first.dtype, dims, ...constant }];
 };
 
@@ -81,7 +81,8 @@ const slice: Rule = (input) => {
   starts.forEach((start, i) => {
     const axis = axisOf(node, axes[i] as number, x.dims.length);
     const size = x.dims[axis] as number;
-    const step = steps[i] as number;
+    const step = steps[i];
+    if (!step) throw invalid(node, 'the step is 0');
     const clamp = (at: number, low: number, high: number): number => Math.min(Math.max(at < 0 ? at + size : at, low), high);
     const [from, to] = step > 0 ? [clamp(start, 0, size), clamp(ends[i] as number, 0, size)] : [clamp(start, 0, size - 1), clamp(ends[i] as number, -1, size - 1)];
     dims[axis] = Math.max(0, Math.ceil((to - from) / step));
@@ -121,7 +122,7 @@ const gather: Rule = (input) => {
   const axis = axisOf(input.node, intAttribute(input.node, 'axis', 0), x.dims.length);
   const values = x.dims.length === 1 ? input.constant(0) : undefined;
   const at = values && input.constant(1);
-  const constant = values && at?.map((i) => values[i < 0 ? i + values.length : i] as number);
+  const constant = values && indices.length <= 1 && at?.map((i) => values[i < 0 ? i + values.length : i] as number);
   return [{ dtype: x.dtype, dims: [...x.dims.slice(0, axis), ...indices, ...x.dims.slice(axis + 1)], ...(constant && { constant }) }];
 };
 

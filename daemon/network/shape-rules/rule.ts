@@ -28,6 +28,10 @@ export type Rule = (input: RuleInput) => readonly RuleOutput[];
 export const invalid = (node: Node, why: string): HildaError =>
   new HildaError('ONNX_INVALID', `node ${node.name || node.outputs[0]} (${node.op}): ${why}`, { details: { node: node.name, operator: node.op } });
 
+/** A shape that only running the network would tell. */
+export const unknownShape = (node: Node, what: string): HildaError =>
+  new HildaError('SHAPE_UNKNOWN', `node ${node.name || node.outputs[0]} (${node.op}): ${what} not constant`, { details: { node: node.name, operator: node.op } });
+
 export function intAttribute(node: Node, name: string, fallback: number): number {
   const value = node.attributes[name];
   return typeof value === 'number' ? value : fallback;

@@ -1,4 +1,4 @@
-import { axisOf, intAttribute, intsAttribute, invalid, stringAttribute, type Rule, type RuleInput } from './rule.js';
+import { axisOf, intAttribute, intsAttribute, invalid, stringAttribute, unknownShape, type Rule, type RuleInput } from './rule.js';
 
 /** Output size along the spatial axes of a sliding window: ONNX Conv and pooling, `auto_pad` and `ceil_mode` included. */
 function windowDims(input: RuleInput, spatial: readonly number[], kernel: readonly number[]): number[] {
@@ -15,7 +15,9 @@ function windowDims(input: RuleInput, spatial: readonly number[], kernel: readon
     const reach = ((kernel[i] as number) - 1) * (dilations[i] as number) + 1;
     if (autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER') return Math.ceil(size / stride);
     const padding = autoPad === 'VALID' ? 0 : (pads[i] as number) + (pads[i + rank] as number);
-    const out = round((size + padding - reach) / stride) + 1;
+    let out = round((size + padding - reach) / stride) + 1;
+    // Rounding up must not add a window that lies wholly in the padding behind (as onnxruntime does).
+    if (round === Math.ceil && (out - 1) * stride >= size + (autoPad === 'VALID' ? 0 : (pads[i] as number))) out -= 1;
     if (!(out > 0)) throw invalid(node, `a window of ${reach} does not fit ${size} + ${padding}`);
     return out;
   });
@@ -53,7 +55,7 @@ const resize: Rule = (input) => {
   const sizes = input.has(3) ? input.constant(3) : undefined;
   const scales = input.has(2) ? input.constant(2) : undefined;
   const given = sizes?.length ? sizes : scales;
-  if (!given?.length) throw invalid(node, 'neither sizes nor scales are constant');
+  if (!given?.length) throw unknownShape(node, 'neither sizes nor scales are');
   const dims = [...x.dims];
   axes.forEach((axis, i) => {
     dims[axis] = sizes?.length ? (sizes[i] as number) : Math.floor((x.dims[axis] as number) * (given[i] as number));
