@@ -45,7 +45,10 @@ export interface Prediction {
 }
 
 /** Answers for many architectures at once; undefined as long as a metric has too few measurements. */
-export type PredictMetric = (metric: string, architectures: readonly Architecture[]) => readonly Prediction[] | undefined;
+export type PredictMetric = (
+  metric: string,
+  architectures: readonly Architecture[],
+) => readonly Prediction[] | undefined;
 
 export interface AskContext {
   readonly space: Space;

@@ -1,0 +1,153 @@
+import type { Architecture } from '../../core/architecture.js';
+import { type Rating, selectionOrder } from '../pareto/dominance.js';
+import type { AskContext, Prediction, Proposal, Sampler, Trial } from './contract.js';
+import { breed } from './offspring.js';
+import { randomProposals } from './random.js';
+import { costsOf, excess, rateTrial } from './rating.js';
+import { architectureKey, Unseen } from './unseen.js';
+
+export interface LinasOptions {
+  /** Random trials before the predictors are trusted. */
+  readonly initial: number;
+  readonly population: number;
+  /** Candidates the inner search puts to the predictors in one ask. */
+  readonly innerEvaluations: number;
+  /** Share of each batch spent on the candidates whose predictions are least certain. */
+  readonly uncertainShare: number;
+}
+
+interface Candidate extends Rating {
+  readonly architecture: Architecture;
+  /** Width of the objectives' intervals, relative to the spread of the measured values. */
+  readonly uncertainty: number;
+}
+
+/**
+ * LINAS, the lightweight iterative search of DyNAS-T (Cummings et al. 2022, algorithm 1): a random first population is
+ * measured; then, in every round, predictors are refitted, NSGA-II runs on their answers, and the best of what it
+ * visited is measured next. Here part of each batch goes to the least certain of the promising candidates, and hard
+ * limits are read at the lower end of a prediction's interval: only what surely breaks a limit is passed over.
+ */
+export class LinasSampler implements Sampler {
+  readonly name = 'linas';
+  readonly needs = ['predict'] as const;
+  readonly #options: LinasOptions;
+
+  constructor(options: LinasOptions) {
+    this.#options = options;
+  }
+
+  ask(n: number, context: AskContext): Proposal[] {
+    const { initial, uncertainShare } = this.#options;
+    const unseen = new Unseen(context);
+    const missing = Math.max(0, initial - context.history.length - context.pending.length);
+    const proposals = randomProposals(Math.min(n, missing), unseen);
+    const left = n - proposals.length;
+    if (left === 0 || unseen.exhausted) return proposals;
+
+    const candidates = this.#search(context)?.filter(({ architecture }) => !unseen.has(architecture));
+    if (!candidates || candidates.length === 0) return [...proposals, ...randomProposals(left, unseen)];
+    const order = selectionOrder(candidates).map((i) => candidates[i] as Candidate);
+    const take = (list: readonly Candidate[], limit: number, note: string): void => {
+      for (const { architecture } of list) {
+        if (proposals.length >= limit) return;
+        if (unseen.take(architecture)) proposals.push({ architecture, note });
+      }
+    };
+    take(order, n - Math.round(left * uncertainShare), 'front');
+    // Uncertain, yet not hopeless: only the better ranked candidates compete.
+    const promising = order.slice(0, Math.max(5 * n, Math.ceil(order.length / 10)));
+    take(
+      promising.sort((a, b) => b.uncertainty - a.uncertainty),
+      n,
+      'uncertain',
+    );
+    return [...proposals, ...randomProposals(n - proposals.length, unseen)];
+  }
+
+  /** NSGA-II on predictions, started from the best measured trials; every candidate it visited. */
+  #search(context: AskContext): Candidate[] | undefined {
+    const { space, rng, history, objectives, constraints } = context;
+    const { population: size, innerEvaluations } = this.#options;
+    const best = selectionOrder(history.map((trial) => rateTrial(trial, objectives, constraints)));
+    const visited = new Set<string>();
+    const isNew = (architecture: Architecture): boolean => {
+      const key = architectureKey(architecture);
+      return !visited.has(key) && visited.add(key) !== undefined;
+    };
+    const founders = [
+      ...best.slice(0, size).map((i) => (history[i] as Trial).architecture),
+      ...Array.from({ length: size }, () => space.sample(rng)),
+    ].filter(isNew);
+    const rated = rate(founders, context);
+    if (!rated) return undefined;
+    let population = survivors(rated, size);
+    const all = [...rated];
+    for (let idle = 0; all.length < innerEvaluations && idle < 3; ) {
+      const parents = population.map(({ architecture }) => architecture);
+      const children = Array.from({ length: size }, () => breed(space, parents, rng, 0.9)).filter(isNew);
+      idle = children.length === 0 ? idle + 1 : 0;
+      const answers = rate(children, context) ?? [];
+      population = survivors([...population, ...answers], size);
+      all.push(...answers);
+    }
+    // Ranking is quadratic: thousands of candidates that no selection would reach are left out first.
+    return survivors(all, 600);
+  }
+
+  tell(): void {}
+  state(): null {
+    return null;
+  }
+  restore(): void {}
+}
+
+/** The best of a list, by rank and crowding; long lists are thinned in blocks, since ranking is quadratic. */
+function survivors(candidates: readonly Candidate[], size: number): Candidate[] {
+  const block = 2 * size;
+  let kept: readonly Candidate[] = candidates.slice(0, block);
+  for (let start = block; ; start += size) {
+    const ranked = kept;
+    if (ranked.length > size)
+      kept = selectionOrder(ranked)
+        .slice(0, size)
+        .map((i) => ranked[i] as Candidate);
+    if (start >= candidates.length) return [...kept];
+    kept = [...kept, ...candidates.slice(start, start + size)];
+  }
+}
+
+/** Predicted ratings; undefined while a metric has too few measurements. */
+function rate(architectures: readonly Architecture[], context: AskContext): Candidate[] | undefined {
+  const { predict, objectives, constraints, history } = context;
+  if (!predict) return undefined;
+  if (architectures.length === 0) return [];
+  const metrics = [...new Set([...objectives, ...constraints].map(({ metric }) => metric))];
+  const answers = new Map<string, readonly Prediction[]>();
+  for (const metric of metrics) {
+    const predictions = predict(metric, architectures);
+    if (!predictions) return undefined;
+    answers.set(metric, predictions);
+  }
+  const spreads = objectives.map(({ metric }) => spread(history, metric));
+  return architectures.map((architecture, i) => {
+    const at = (metric: string): Prediction => answers.get(metric)?.[i] as Prediction;
+    const means = Object.fromEntries(metrics.map((metric) => [metric, at(metric).mean]));
+    const lows = Object.fromEntries(metrics.map((metric) => [metric, at(metric).low]));
+    const widths = objectives.map(
+      ({ metric }, o) => (at(metric).high - at(metric).low) / (spreads[o] as number),
+    );
+    return {
+      architecture,
+      costs: costsOf(means, objectives),
+      violation: excess(lows, constraints),
+      uncertainty: widths.reduce((sum, width) => sum + width, 0),
+    };
+  });
+}
+
+/** Largest minus smallest measured value, never 0. */
+function spread(history: readonly Trial[], metric: string): number {
+  const values = history.flatMap(({ values: v }) => (v[metric] === undefined ? [] : [v[metric]]));
+  return Math.max(1e-12, Math.max(...values) - Math.min(...values));
+}
