@@ -1,13 +1,17 @@
 import { sha256Hex } from '../core/hash.js';
-import type { Attribute, Graph, Node } from './graph.js';
+import { HildaError } from '../core/errors.js';
+import type { Attribute, Graph, Node, Tensor } from './graph.js';
 import { isGraph, isTensor } from './shape-rules/rule.js';
+import { numbersOf } from './tensor-numbers.js';
 
 /**
  * A graph's structure as text, the same however its values are named and its nodes ordered (in the manner of
  * ONNX-Net's chain form): inputs, constants as type and shape, nodes with their attributes, outputs.
  *
- * Each value gets a hash of how it is computed; nodes are then listed depth first from the outputs, so that the order
- * in the file does not matter. Nodes that no output needs are left out: no runtime executes them.
+ * Nodes are listed depth first from the outputs and numbered as they come, so that the order in the file does not
+ * matter. Nodes that no output needs are left out: no runtime executes them. Constants that only steer a shape
+ * (Reshape's target, Slice's bounds: attributes in older operator sets) are written with their elements.
+ * Throws ONNX_INVALID for a graph with a cycle.
  */
 export function canonicalText(graph: Graph): string {
   return canonicalOrder(graph).lines.join('\n');
@@ -18,16 +22,33 @@ export const structureHash = (graph: Graph): string => sha256Hex(canonicalText(g
 
 /** Identifies the contents of a network's constants, taken in canonical order. */
 export function weightsHash(graph: Graph): string {
-  const parts = canonicalOrder(graph).constants.map((name) => sha256Hex(graph.initializers.get(name)?.data ?? new Uint8Array()));
-  return sha256Hex(parts.join('\n'));
+  return sha256Hex(canonicalOrder(graph).constants.map((tensor) => sha256Hex(tensor.data)).join('\n'));
 }
 
-function canonicalOrder(graph: Graph): { readonly lines: string[]; readonly constants: string[] } {
+/** Inputs that steer an operator's shapes and hold no weights, by operator. */
+const structuralInputs: Readonly<Record<string, readonly number[]>> = {
+  Reshape: [1], Slice: [1, 2, 3, 4], Split: [1], Pad: [1, 3], Expand: [1], Tile: [1], Squeeze: [1], Unsqueeze: [1], ConstantOfShape: [0],
+  Resize: [2, 3], ReduceMean: [1], ReduceSum: [1], ReduceMax: [1], ReduceMin: [1], ReduceProd: [1], ReduceL2: [1], ReduceSumSquare: [1],
+};
+
+/** Values of the surrounding graph that the graphs inside a node (If, Loop) read. */
+function captured(node: Node): string[] {
+  return Object.values(node.attributes).flatMap((value) => {
+    if (!isGraph(value)) return [];
+    const own = new Set([...value.inputs.map((input) => input.name), ...value.initializers.keys(), ...value.nodes.flatMap((inner) => inner.outputs)]);
+    const read = [...value.nodes.flatMap((inner) => [...inner.inputs, ...captured(inner)]), ...value.outputs.map((output) => output.name)];
+    return read.filter((name) => name !== '' && !own.has(name));
+  });
+}
+
+function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new Map()): { readonly lines: string[]; readonly constants: Tensor[] } {
   const producer = new Map<string, Node>();
   for (const node of graph.nodes) for (const name of node.outputs) if (name) producer.set(name, node);
   const lines: string[] = [`opset ${graph.opset}`];
-  const constants: string[] = [];
-  const names = new Map<string, string>([['', '']]);
+  const constants: Tensor[] = [];
+  const names = new Map<string, string>([...outer].map(([name, id]) => [name, id && `^${id}`]));
+  names.set('', '');
+  const needs = new Map<Node, string[]>();
   const written = new Set<Node>();
   graph.inputs.forEach((input, i) => {
     names.set(input.name, `in${i}`);
@@ -35,19 +56,26 @@ function canonicalOrder(graph: Graph): { readonly lines: string[]; readonly cons
   });
 
   const write = (node: Node): void => {
-    const inputs = node.inputs.map((name) => names.get(name) ?? constantName(name));
+    const structural = structuralInputs[node.op] ?? [];
+    const inputs = node.inputs.map((name, i) => {
+      const id = names.get(name) ?? constantName(name);
+      const tensor = structural.includes(i) ? graph.initializers.get(name) : undefined;
+      const elements = tensor && numbersOf(tensor);
+      return elements ? `${id}=[${elements}]` : id;
+    });
+    for (const name of captured(node)) if (!names.has(name)) constantName(name);
+    const attributes = Object.keys(node.attributes).sort().map((key) => `${key}=${attributeText(node.attributes[key] as Attribute, names, constants)}`);
     const outputs = node.outputs.map((name) => {
       if (!name) return '';
       names.set(name, `v${names.size}`);
       return names.get(name);
     });
-    const attributes = Object.keys(node.attributes).sort().map((key) => `${key}=${attributeText(node.attributes[key] as Attribute)}`);
     lines.push(`${outputs.join(',')} = ${node.domain}${node.domain ? '.' : ''}${node.op}(${inputs.join(',')}) {${attributes.join(' ')}}`);
   };
   const constantName = (name: string): string => {
     const tensor = graph.initializers.get(name);
-    const id = `c${constants.length}`;
-    constants.push(name);
+    const id = `c${names.size}`;
+    if (tensor) constants.push(tensor);
     names.set(name, id);
     lines.push(`${id}: ${tensor?.dtype ?? '?'}[${tensor?.dims.join(',') ?? '?'}]`);
     return id;
@@ -61,8 +89,13 @@ function canonicalOrder(graph: Graph): { readonly lines: string[]; readonly cons
         stack.pop();
         continue;
       }
-      const waiting = node.inputs.map((name) => producer.get(name)).filter((before) => before && !written.has(before));
+      const entered = needs.has(node);
+      const reads = needs.get(node) ?? [...node.inputs, ...captured(node)];
+      needs.set(node, reads);
+      const waiting = reads.map((name) => producer.get(name)).filter((before) => before && !written.has(before));
       if (waiting.length > 0) {
+        // All it waits for was written before it came up again, unless something there waits for it.
+        if (entered) throw new HildaError('ONNX_INVALID', `node ${node.name || node.op} depends on its own output`);
         stack.push(...waiting.reverse());
         continue;
       }
@@ -75,9 +108,13 @@ function canonicalOrder(graph: Graph): { readonly lines: string[]; readonly cons
   return { lines, constants };
 }
 
-function attributeText(value: Attribute): string {
+function attributeText(value: Attribute, names: ReadonlyMap<string, string>, constants: Tensor[]): string {
   // Constants inside attributes (Constant nodes) are part of the structure: shapes travel in them.
   if (isTensor(value)) return `${value.dtype}[${value.dims.join(',')}]#${sha256Hex(value.data).slice(0, 16)}`;
-  if (isGraph(value)) return `{${canonicalText(value)}}`;
+  if (isGraph(value)) {
+    const inside = canonicalOrder(value, names);
+    constants.push(...inside.constants);
+    return `{${inside.lines.join('\n')}}`;
+  }
   return JSON.stringify(value);
 }

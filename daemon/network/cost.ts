@@ -38,7 +38,11 @@ export function countCost(graph: Graph): NetworkCost {
   const isConstant = (name: string): boolean => graph.initializers.has(name);
   const lastUse = lastUses(graph);
   const ending = new Map<number, string[]>();
-  for (const [name, index] of lastUse) ending.set(index, [...(ending.get(index) ?? []), name]);
+  for (const [name, index] of lastUse) {
+    const names = ending.get(index);
+    if (names) names.push(name);
+    else ending.set(index, [name]);
+  }
   const alive = new Map<string, number>();
   let aliveBytes = 0;
   const start = (name: string): void => {

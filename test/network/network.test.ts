@@ -1,9 +1,10 @@
 import fc from 'fast-check';
+import onnxProto from 'onnx-proto';
 import t from 'tap';
 import { HildaError } from '../../daemon/core/errors.js';
 import { canonicalText, structureHash, weightsHash } from '../../daemon/network/canonical-text.js';
 import { costFeatures, countCost } from '../../daemon/network/cost.js';
-import { floatTensor, int64Tensor, type Graph, type Node } from '../../daemon/network/graph.js';
+import { floatsOf, floatTensor, int64Tensor, type Graph, type Node } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { inferShapes } from '../../daemon/network/infer-shapes.js';
 import { checkNetworkLimits } from '../../daemon/network/limits.js';
@@ -62,6 +63,41 @@ t.test('a graph survives writing and reading, bit for bit', async (t) => {
     }),
     { numRuns: 50 },
   );
+});
+
+t.test('constants read from a file are the constants written', async (t) => {
+  const graph = sample();
+  // A Buffer view into a pool, as reading a file gives it.
+  const back = readOnnx(Buffer.from(writeOnnx(graph)));
+  t.same(floatsOf(back.initializers.get('stem.w')!), floatsOf(graph.initializers.get('stem.w')!));
+  t.same([...inferShapes(back)].map(([name, { dims }]) => [name, dims]), [...inferShapes(graph)].map(([name, { dims }]) => [name, dims]));
+  t.equal(structureHash(back), structureHash(readOnnx(writeOnnx(back))));
+  t.equal(weightsHash(back), weightsHash(graph));
+
+  const { onnx } = onnxProto;
+  const longMax = onnx.TensorProto.decode(Uint8Array.from([0x3a, 9, ...Array(8).fill(255), 127])).int64Data[0]!;
+  const typed = onnx.ModelProto.encode({
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: 17 }],
+    graph: {
+      output: [{ name: 'y' }],
+      node: [{ opType: 'Identity', input: ['f'], output: ['y'] }],
+      initializer: [
+        { name: 'f', dataType: 1, dims: [2], floatData: [1.5, -2] },
+        { name: 'd', dataType: 11, dims: [1], doubleData: [0.1] },
+        { name: 'b', dataType: 3, dims: [2], int32Data: [-1, 7] },
+        { name: 'end', dataType: 7, dims: [1], int64Data: [longMax] },
+      ],
+    },
+  }).finish();
+  const read = readOnnx(typed).initializers;
+  t.same([...floatsOf(read.get('f')!)], [1.5, -2]);
+  t.same([...new Float64Array(read.get('d')!.data.slice().buffer)], [0.1]);
+  t.same([...read.get('b')!.data], [255, 7]);
+  t.equal(new BigInt64Array(read.get('end')!.data.slice().buffer)[0], 2n ** 63n - 1n, 'INT64_MAX does not wrap');
+  const external = onnx.ModelProto.decode(typed);
+  external.graph!.initializer![0]!.externalData = [{ key: 'location', value: 'weights.bin' }];
+  t.equal(code(() => readOnnx(onnx.ModelProto.encode(external).finish())), 'ONNX_INVALID');
 });
 
 t.test('whatever bytes arrive, reading answers or throws ONNX_INVALID', async (t) => {
@@ -127,6 +163,9 @@ t.test('mistakes have codes', async (t) => {
   t.equal(code(() => b.add(x, b.input('y', 'float32', [5]))), 'ONNX_INVALID');
   t.equal(code(() => b.reshape(x, [7, -1])), 'ONNX_INVALID');
   t.equal(code(() => b.node('Loop', [x])), 'OPERATOR_UNSUPPORTED');
+  t.equal(code(() => b.node('Reshape', [x, b.input('target', 'int64', [2])])), 'SHAPE_UNKNOWN');
+  t.equal(code(() => b.node('ConstantOfShape', [b.ints([-4])])), 'ONNX_INVALID', 'a negative size');
+  t.equal(code(() => b.node('Slice', [x, b.ints([0]), b.ints([1]), b.ints([1]), b.ints([0])])), 'ONNX_INVALID', 'a step of 0');
   t.equal(code(() => b.node('Relu', ['nowhere'])), 'ONNX_INVALID');
   const graph = sample();
   const open = { ...graph, inputs: graph.inputs.map((input) => ({ ...input, dims: ['N', 3, 16, 16] })) };
@@ -186,4 +225,28 @@ t.test('structure and weights hash apart', async (t) => {
   const other = { ...graph, initializers: new Map(graph.initializers).set('stem.w', weights([8, 3, 3, 3], 2)) };
   t.equal(structureHash(other), structureHash(graph));
   t.not(weightsHash(other), weightsHash(graph));
+
+  const reshaped = (target: number[]): Graph => {
+    const b = new GraphBuilder({ name: 'reshaped' });
+    b.output(b.node('Reshape', [b.input('x', 'float32', [2, 12]), b.constant('target', int64Tensor(target))]));
+    return b.build();
+  };
+  t.not(structureHash(reshaped([4, 6])), structureHash(reshaped([6, 4])), 'a target is structure, not weight');
+  const [first] = reshaped([4, 6]).nodes;
+  const cycle = { ...reshaped([4, 6]), nodes: [{ ...first!, inputs: [first!.outputs[0]!, 'target'] }] };
+  t.equal(code(() => structureHash(cycle)), 'ONNX_INVALID');
+
+  // An If whose branches read different values of the graph around it is another network; it reads and writes.
+  const branching = (reads: string): Graph => {
+    const branch: Graph = { name: 'b', opset: 17, inputs: [], outputs: [{ name: 'r', dtype: 'float32', dims: [] }], initializers: new Map(), nodes: [{ name: '', op: 'Neg', domain: '', inputs: [reads], outputs: ['r'], attributes: {} }] };
+    const node = (op: string, inputs: string[], output: string, attributes: Node['attributes'] = {}): Node => ({ name: output, op, domain: '', inputs, outputs: [output], attributes });
+    return {
+      name: 'if', opset: 17, inputs: [{ name: 'c', dtype: 'bool', dims: [] }, { name: 'x', dtype: 'float32', dims: [] }],
+      outputs: [{ name: 'y', dtype: 'float32', dims: [] }], initializers: new Map(),
+      nodes: [node('Exp', ['x'], 'p'), node('Tanh', ['x'], 'q'), node('If', ['c'], 'y', { then_branch: branch, else_branch: branch })],
+    };
+  };
+  t.not(structureHash(branching('p')), structureHash(branching('q')));
+  t.equal(structureHash(readOnnx(writeOnnx(branching('p')))), structureHash(branching('p')));
+  t.equal(code(() => readOnnx(writeOnnx(branching('nowhere')))), 'ONNX_INVALID');
 });
