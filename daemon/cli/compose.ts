@@ -31,7 +31,8 @@ export interface DaemonOptions {
 /** The composition root: the one place that knows which parts a daemon is made of. */
 export class Daemon {
   readonly #options: DaemonOptions;
-  readonly #stopping = new AbortController();
+  /** Ends after the parts have stopped: an abort before would fail the studies that stopping pauses. */
+  readonly #life = new AbortController();
   /** What was started, in order; stopped in reverse. */
   readonly #started: (() => Promise<void>)[] = [];
 
@@ -42,7 +43,7 @@ export class Daemon {
   /** Answers with the address of the page and the API. What had started is stopped again when a later part fails. */
   async start(signal: AbortSignal): Promise<string> {
     try {
-      return await this.#start(AbortSignal.any([signal, this.#stopping.signal]));
+      return await this.#start(signal);
     } catch (error) {
       await this.stop();
       throw error;
@@ -51,8 +52,13 @@ export class Daemon {
 
   /** Idempotent: requests end, then studies, then devices, then the store. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
-    for (let stop = this.#started.pop(); stop; stop = this.#started.pop()) await stop();
+    const failures: unknown[] = [];
+    for (let stop = this.#started.pop(); stop; stop = this.#started.pop()) {
+      // One part's failure must not keep the others, the store above all, from closing.
+      await stop().catch((error: unknown) => failures.push(error));
+    }
+    this.#life.abort(new HildaError('INTERRUPTED', 'the daemon has stopped'));
+    if (failures.length > 0) throw failures[0];
   }
 
   async #start(signal: AbortSignal): Promise<string> {
@@ -69,7 +75,8 @@ export class Daemon {
     const blobs = fileBlobs(join(dataDir, 'blobs'));
 
     const pool = new DevicePool({ store, drivers: [...createDrivers(), ...drivers], clock });
-    await pool.start(signal);
+    signal.throwIfAborted();
+    await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
 
     const studies = new StudyService({
@@ -97,7 +104,7 @@ export class Daemon {
       ...(onError && { onError }),
     });
     this.#started.push(() => server.stop());
-    const url = await server.start(signal);
+    const url = await server.start(this.#life.signal);
     await pool.discover({ signal });
     return url;
   }

@@ -1,20 +1,14 @@
 import { signal } from '@preact/signals';
-import type {
-  DeviceView,
-  FrontRowView,
-  StudySummaryView,
-  StudyView,
-  TrialView,
-} from '../../daemon/api/schemas.js';
 import { fetchDevices, fetchFront, fetchStudies, fetchStudy, fetchTrials } from './api.js';
 import { followEvents } from './events.js';
+import type { Device, FrontRow, Study, StudySummary, Trial } from './wire.js';
 
-export const devices = signal<readonly DeviceView[]>([]);
-export const studies = signal<readonly StudyView[]>([]);
+export const devices = signal<readonly Device[]>([]);
+export const studies = signal<readonly Study[]>([]);
 export const studyId = signal<string | undefined>(undefined);
-export const summary = signal<StudySummaryView | undefined>(undefined);
-export const trials = signal<readonly TrialView[]>([]);
-export const front = signal<readonly FrontRowView[]>([]);
+export const summary = signal<StudySummary | undefined>(undefined);
+export const trials = signal<readonly Trial[]>([]);
+export const front = signal<readonly FrontRow[]>([]);
 export const failure = signal<string | undefined>(undefined);
 
 /** Says on the page what failed instead of leaving old numbers unexplained. */

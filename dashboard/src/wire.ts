@@ -1,0 +1,60 @@
+/**
+ * What the page reads of the daemon's answers, as /v1/openapi.json describes them in full. The page knows the daemon by
+ * its public API alone, so these are its own words.
+ */
+export interface Device {
+  readonly id: string;
+  readonly label: string;
+  readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
+  readonly lease: { readonly holder: string } | null;
+  readonly target: {
+    readonly runtime: string;
+    readonly runtimeVersion: string;
+    readonly provider: string;
+    readonly threads: number;
+  };
+}
+
+export interface Study {
+  readonly id: string;
+  readonly name: string;
+  readonly spec: unknown;
+  readonly state: 'running' | 'paused' | 'completed' | 'stopped' | 'failed';
+  readonly reason: string | null;
+  readonly createdMs: number;
+}
+
+export interface StudySummary {
+  readonly record: Study;
+  readonly budgetTrials: number;
+  readonly told: number;
+  readonly infeasible: number;
+  readonly failed: number;
+  readonly frontSize: number;
+  readonly hypervolume: number;
+  readonly etaMs: number | null;
+}
+
+export interface Trial {
+  readonly number: number;
+  readonly state: 'asked' | 'complete' | 'infeasible' | 'failed';
+  readonly told: boolean;
+  readonly note: string;
+  readonly reason: string | null;
+  readonly values: Readonly<Record<string, number>>;
+}
+
+export interface FrontRow {
+  readonly trialNumber: number;
+  readonly architectureId: string;
+  readonly values: Readonly<Record<string, number>>;
+  readonly latencyCiUs: Readonly<Record<string, readonly [low: number, high: number]>>;
+  readonly macs: number;
+  readonly parameters: number;
+  readonly provenance: 'measured' | 'emulated' | 'predicted' | 'imported';
+}
+
+export interface Problem {
+  readonly code: string;
+  readonly detail: string;
+}
