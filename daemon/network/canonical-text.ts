@@ -1,5 +1,5 @@
-import { sha256Hex } from '../core/hash.js';
 import { HildaError } from '../core/errors.js';
+import { sha256Hex } from '../core/hash.js';
 import type { Attribute, Graph, Node, Tensor } from './graph.js';
 import { isGraph, isTensor } from './shape-rules/rule.js';
 import { numbersOf } from './tensor-numbers.js';
@@ -22,26 +22,55 @@ export const structureHash = (graph: Graph): string => sha256Hex(canonicalText(g
 
 /** Identifies the contents of a network's constants, taken in canonical order. */
 export function weightsHash(graph: Graph): string {
-  return sha256Hex(canonicalOrder(graph).constants.map((tensor) => sha256Hex(tensor.data)).join('\n'));
+  return sha256Hex(
+    canonicalOrder(graph)
+      .constants.map((tensor) => sha256Hex(tensor.data))
+      .join('\n'),
+  );
 }
 
 /** Inputs that steer an operator's shapes and hold no weights, by operator. */
 const structuralInputs: Readonly<Record<string, readonly number[]>> = {
-  Reshape: [1], Slice: [1, 2, 3, 4], Split: [1], Pad: [1, 3], Expand: [1], Tile: [1], Squeeze: [1], Unsqueeze: [1], ConstantOfShape: [0],
-  Resize: [2, 3], ReduceMean: [1], ReduceSum: [1], ReduceMax: [1], ReduceMin: [1], ReduceProd: [1], ReduceL2: [1], ReduceSumSquare: [1],
+  Reshape: [1],
+  Slice: [1, 2, 3, 4],
+  Split: [1],
+  Pad: [1, 3],
+  Expand: [1],
+  Tile: [1],
+  Squeeze: [1],
+  Unsqueeze: [1],
+  ConstantOfShape: [0],
+  Resize: [2, 3],
+  ReduceMean: [1],
+  ReduceSum: [1],
+  ReduceMax: [1],
+  ReduceMin: [1],
+  ReduceProd: [1],
+  ReduceL2: [1],
+  ReduceSumSquare: [1],
 };
 
 /** Values of the surrounding graph that the graphs inside a node (If, Loop) read. */
 function captured(node: Node): string[] {
   return Object.values(node.attributes).flatMap((value) => {
     if (!isGraph(value)) return [];
-    const own = new Set([...value.inputs.map((input) => input.name), ...value.initializers.keys(), ...value.nodes.flatMap((inner) => inner.outputs)]);
-    const read = [...value.nodes.flatMap((inner) => [...inner.inputs, ...captured(inner)]), ...value.outputs.map((output) => output.name)];
+    const own = new Set([
+      ...value.inputs.map((input) => input.name),
+      ...value.initializers.keys(),
+      ...value.nodes.flatMap((inner) => inner.outputs),
+    ]);
+    const read = [
+      ...value.nodes.flatMap((inner) => [...inner.inputs, ...captured(inner)]),
+      ...value.outputs.map((output) => output.name),
+    ];
     return read.filter((name) => name !== '' && !own.has(name));
   });
 }
 
-function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new Map()): { readonly lines: string[]; readonly constants: Tensor[] } {
+function canonicalOrder(
+  graph: Graph,
+  outer: ReadonlyMap<string, string> = new Map(),
+): { readonly lines: string[]; readonly constants: Tensor[] } {
   const producer = new Map<string, Node>();
   for (const node of graph.nodes) for (const name of node.outputs) if (name) producer.set(name, node);
   const lines: string[] = [`opset ${graph.opset}`];
@@ -52,7 +81,9 @@ function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new M
   const written = new Set<Node>();
   graph.inputs.forEach((input, i) => {
     names.set(input.name, `in${i}`);
-    lines.push(`in${i}: ${input.dtype}[${input.dims.map((dim) => (typeof dim === 'number' ? dim : '?')).join(',')}]`);
+    lines.push(
+      `in${i}: ${input.dtype}[${input.dims.map((dim) => (typeof dim === 'number' ? dim : '?')).join(',')}]`,
+    );
   });
 
   const write = (node: Node): void => {
@@ -64,13 +95,17 @@ function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new M
       return elements ? `${id}=[${elements}]` : id;
     });
     for (const name of captured(node)) if (!names.has(name)) constantName(name);
-    const attributes = Object.keys(node.attributes).sort().map((key) => `${key}=${attributeText(node.attributes[key] as Attribute, names, constants)}`);
+    const attributes = Object.keys(node.attributes)
+      .sort()
+      .map((key) => `${key}=${attributeText(node.attributes[key] as Attribute, names, constants)}`);
     const outputs = node.outputs.map((name) => {
       if (!name) return '';
       names.set(name, `v${names.size}`);
       return names.get(name);
     });
-    lines.push(`${outputs.join(',')} = ${node.domain}${node.domain ? '.' : ''}${node.op}(${inputs.join(',')}) {${attributes.join(' ')}}`);
+    lines.push(
+      `${outputs.join(',')} = ${node.domain}${node.domain ? '.' : ''}${node.op}(${inputs.join(',')}) {${attributes.join(' ')}}`,
+    );
   };
   const constantName = (name: string): string => {
     const tensor = graph.initializers.get(name);
@@ -92,10 +127,13 @@ function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new M
       const entered = needs.has(node);
       const reads = needs.get(node) ?? [...node.inputs, ...captured(node)];
       needs.set(node, reads);
-      const waiting = reads.map((name) => producer.get(name)).filter((before) => before && !written.has(before));
+      const waiting = reads
+        .map((name) => producer.get(name))
+        .filter((before) => before && !written.has(before));
       if (waiting.length > 0) {
         // All it waits for was written before it came up again, unless something there waits for it.
-        if (entered) throw new HildaError('ONNX_INVALID', `node ${node.name || node.op} depends on its own output`);
+        if (entered)
+          throw new HildaError('ONNX_INVALID', `node ${node.name || node.op} depends on its own output`);
         stack.push(...waiting.reverse());
         continue;
       }
@@ -104,7 +142,9 @@ function canonicalOrder(graph: Graph, outer: ReadonlyMap<string, string> = new M
       stack.pop();
     }
   }
-  lines.push(`out: ${graph.outputs.map((output) => names.get(output.name) ?? constantName(output.name)).join(',')}`);
+  lines.push(
+    `out: ${graph.outputs.map((output) => names.get(output.name) ?? constantName(output.name)).join(',')}`,
+  );
   return { lines, constants };
 }
 

@@ -72,7 +72,9 @@ export function countCost(graph: Graph): NetworkCost {
       name: node.name || (outputs[0] ?? node.op),
       op: node.op,
       macs: macsOf(node, shapeOf),
-      parameters: fresh.filter((name) => shapeOf(name).dtype !== 'int64').reduce((sum, name) => sum + elementCount(shapeOf(name).dims), 0),
+      parameters: fresh
+        .filter((name) => shapeOf(name).dtype !== 'int64')
+        .reduce((sum, name) => sum + elementCount(shapeOf(name).dims), 0),
       bytesRead: inputs.reduce((sum, name) => sum + bytesOf(shapeOf(name)), 0),
       bytesWritten: outputs.reduce((sum, name) => sum + bytesOf(shapeOf(name)), 0),
       liveBytes,
@@ -81,12 +83,19 @@ export function countCost(graph: Graph): NetworkCost {
     };
   });
 
-  const sum = (of: (operator: OperatorCount) => number): number => operators.reduce((total, operator) => total + of(operator), 0);
-  const peak = operators.reduce<OperatorCount | undefined>((a, b) => (a && a.liveBytes >= b.liveBytes ? a : b), undefined);
+  const sum = (of: (operator: OperatorCount) => number): number =>
+    operators.reduce((total, operator) => total + of(operator), 0);
+  const peak = operators.reduce<OperatorCount | undefined>(
+    (a, b) => (a && a.liveBytes >= b.liveBytes ? a : b),
+    undefined,
+  );
   return {
     macs: sum((o) => o.macs),
     parameters: sum((o) => o.parameters),
-    weightBytes: [...graph.initializers.values()].reduce((total, tensor) => total + tensor.data.byteLength, 0),
+    weightBytes: [...graph.initializers.values()].reduce(
+      (total, tensor) => total + tensor.data.byteLength,
+      0,
+    ),
     bytesMoved: sum((o) => o.bytesRead + o.bytesWritten),
     peakActivationBytes: peak?.liveBytes ?? 0,
     peakOperator: peak?.name ?? '',
@@ -97,7 +106,10 @@ export function countCost(graph: Graph): NetworkCost {
 /** The predictor's input: how many operators of each key, and the totals `macs` and `bytesMoved`. Takes a graph, or its cost where that is counted already. */
 export function costFeatures(network: Graph | NetworkCost): ReadonlyMap<string, number> {
   const cost = 'operators' in network ? network : countCost(network);
-  const features = new Map<string, number>([['macs', cost.macs], ['bytesMoved', cost.bytesMoved]]);
+  const features = new Map<string, number>([
+    ['macs', cost.macs],
+    ['bytesMoved', cost.bytesMoved],
+  ]);
   for (const { key } of cost.operators) features.set(key, (features.get(key) ?? 0) + 1);
   return features;
 }
@@ -116,19 +128,28 @@ function macsOf(node: Node, shapeOf: (name: string) => Shape): number {
   const dims = (i: number): readonly number[] => shapeOf(node.inputs[i] as string).dims;
   const out = elementCount(shapeOf(node.outputs[0] as string)?.dims ?? []);
   switch (node.op) {
-    case 'Conv': return out * elementCount(dims(1).slice(1));
-    case 'Gemm': return out * (dims(0)[intAttribute(node, 'transA', 0) ? 0 : 1] as number);
-    case 'MatMul': return out * (dims(0).at(-1) as number);
-    default: return 0;
+    case 'Conv':
+      return out * elementCount(dims(1).slice(1));
+    case 'Gemm':
+      return out * (dims(0)[intAttribute(node, 'transA', 0) ? 0 : 1] as number);
+    case 'MatMul':
+      return out * (dims(0).at(-1) as number);
+    default:
+      return 0;
   }
 }
 
 function keyOf(node: Node, shapeOf: (name: string) => Shape, isConstant: (name: string) => boolean): string {
-  const activations = node.inputs.filter((name) => name !== '' && !isConstant(name)).map((name) => shapeOf(name).dims.join('x'));
+  const activations = node.inputs
+    .filter((name) => name !== '' && !isConstant(name))
+    .map((name) => shapeOf(name).dims.join('x'));
   const output = shapeOf(node.outputs[0] as string)?.dims.join('x') ?? '';
   const head = `${node.op} ${activations.join(' ')} > ${output}`;
   if (node.op === 'Transpose') return `${head} p${(intsAttribute(node, 'perm') ?? []).join('')}`;
-  const kernel = node.op === 'Conv' ? shapeOf(node.inputs[1] as string).dims.slice(2) : intsAttribute(node, 'kernel_shape');
+  const kernel =
+    node.op === 'Conv'
+      ? shapeOf(node.inputs[1] as string).dims.slice(2)
+      : intsAttribute(node, 'kernel_shape');
   if (!kernel) return head;
   const window = `${head} k${kernel.join('x')} s${(intsAttribute(node, 'strides') ?? kernel.map(() => 1)).join('x')}`;
   if (node.op !== 'Conv') return window;

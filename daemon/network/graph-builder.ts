@@ -1,4 +1,13 @@
-import { floatTensor, int64Tensor, type Attribute, type DType, type Graph, type Node, type Tensor, type ValueInfo } from './graph.js';
+import {
+  type Attribute,
+  type DType,
+  floatTensor,
+  type Graph,
+  int64Tensor,
+  type Node,
+  type Tensor,
+  type ValueInfo,
+} from './graph.js';
 import { ShapeTable } from './infer-shapes.js';
 import { numbersOf } from './tensor-numbers.js';
 
@@ -64,14 +73,24 @@ export class GraphBuilder {
     return this.#shared(`ints_${values.join('_')}`, () => int64Tensor(values));
   }
 
-  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}, options: NodeOptions = {}): string {
+  node(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: NodeOptions = {},
+  ): string {
     return this.nodeMulti(op, inputs, attributes, options)[0] as string;
   }
 
-  nodeMulti(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}, options: NodeOptions = {}): string[] {
+  nodeMulti(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: NodeOptions = {},
+  ): string[] {
     const name = options.name ?? this.#fresh(op);
     const outputs = Array.from({ length: options.outputs ?? 1 }, (_, i) => (i === 0 ? name : `${name}.${i}`));
-    outputs.forEach((output) => this.#claim(output));
+    for (const output of outputs) this.#claim(output);
     const node: Node = { name, op, domain: options.domain ?? '', inputs: [...inputs], outputs, attributes };
     this.#shapes.apply(node);
     this.#nodes.push(node);
@@ -95,16 +114,31 @@ export class GraphBuilder {
 
   build(): Graph {
     return {
-      name: this.#name, opset: this.#opset, inputs: [...this.#inputs], outputs: [...this.#outputs],
-      initializers: new Map(this.#initializers), nodes: [...this.#nodes],
+      name: this.#name,
+      opset: this.#opset,
+      inputs: [...this.#inputs],
+      outputs: [...this.#outputs],
+      initializers: new Map(this.#initializers),
+      nodes: [...this.#nodes],
     };
   }
 
   /** 2-D convolution, NCHW; the kernel's size is the weight's. `bias` may be left out. */
-  conv(x: string, weight: string, bias?: string, { stride = 1, pad, groups = 1, name }: ConvOptions = {}): string {
+  conv(
+    x: string,
+    weight: string,
+    bias?: string,
+    { stride = 1, pad, groups = 1, name }: ConvOptions = {},
+  ): string {
     const [, , height, width] = this.dimsOf(weight) as [number, number, number, number];
     const [padY, padX] = pad === undefined ? [(height - 1) >> 1, (width - 1) >> 1] : [pad, pad];
-    const attributes = { kernel_shape: [height, width], strides: [stride, stride], pads: [padY, padX, padY, padX], dilations: [1, 1], group: groups };
+    const attributes = {
+      kernel_shape: [height, width],
+      strides: [stride, stride],
+      pads: [padY, padX, padY, padX],
+      dilations: [1, 1],
+      group: groups,
+    };
     return this.node('Conv', bias ? [x, weight, bias] : [x, weight], attributes, name ? { name } : {});
   }
 

@@ -28,10 +28,15 @@ export class ShapeTable {
 
   /** Throws OPERATOR_UNSUPPORTED, ONNX_INVALID. */
   apply(node: Node): void {
-    const rule = node.domain === '' || node.domain === 'ai.onnx' || node.op === 'Gelu' ? rules[node.op] : undefined;
+    const rule =
+      node.domain === '' || node.domain === 'ai.onnx' || node.op === 'Gelu' ? rules[node.op] : undefined;
     if (!rule) {
       const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
-      throw new HildaError('OPERATOR_UNSUPPORTED', `node ${node.name || node.outputs[0]}: the operator ${operator} is not supported`, { details: { operator, node: node.name } });
+      throw new HildaError(
+        'OPERATOR_UNSUPPORTED',
+        `node ${node.name || node.outputs[0]}: the operator ${operator} is not supported`,
+        { details: { operator, node: node.name } },
+      );
     }
     const input: RuleInput = {
       node,
@@ -48,7 +53,8 @@ export class ShapeTable {
       // Optional outputs (MaxPool's indices, LayerNormalization's statistics) are used by nothing we run.
       const shape = outputs[i];
       if (!name || !shape) return;
-      if (!shape.dims.every((size) => Number.isSafeInteger(size) && size >= 0)) throw invalid(node, `its output would have the shape [${shape.dims}]`);
+      if (!shape.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
+        throw invalid(node, `its output would have the shape [${shape.dims}]`);
       this.declare(name, shape);
     });
   }
@@ -61,7 +67,10 @@ export class ShapeTable {
 /** A type with every dimension known. Throws SHAPE_UNKNOWN for an open one. */
 export function closedShape(value: ValueInfo): Shape {
   const open = value.dims.find((dim) => typeof dim !== 'number');
-  if (open !== undefined) throw new HildaError('SHAPE_UNKNOWN', `the input ${value.name} has the open dimension ${open ?? '?'}`, { details: { input: value.name } });
+  if (open !== undefined)
+    throw new HildaError('SHAPE_UNKNOWN', `the input ${value.name} has the open dimension ${open ?? '?'}`, {
+      details: { input: value.name },
+    });
   return { dtype: value.dtype, dims: value.dims as number[] };
 }
 
@@ -71,7 +80,8 @@ export function closedShape(value: ValueInfo): Shape {
  */
 export function inferShapes(graph: Graph): ReadonlyMap<string, Shape> {
   const table = new ShapeTable();
-  for (const input of graph.inputs) if (!graph.initializers.has(input.name)) table.declare(input.name, closedShape(input));
+  for (const input of graph.inputs)
+    if (!graph.initializers.has(input.name)) table.declare(input.name, closedShape(input));
   for (const [name, tensor] of graph.initializers) {
     const constant = numbersOf(tensor);
     table.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });

@@ -9,7 +9,11 @@ export interface NetworkLimits {
   readonly maxNodes: number;
 }
 
-export const defaultNetworkLimits: NetworkLimits = { maxTensorBytes: 2 ** 30, maxWeightBytes: 2 ** 31, maxNodes: 100_000 };
+export const defaultNetworkLimits: NetworkLimits = {
+  maxTensorBytes: 2 ** 30,
+  maxWeightBytes: 2 ** 31,
+  maxNodes: 100_000,
+};
 
 /**
  * Refuses networks that would swamp a device before they reach one: a file of 118 bytes can ask for a tensor of
@@ -17,10 +21,15 @@ export const defaultNetworkLimits: NetworkLimits = { maxTensorBytes: 2 ** 30, ma
  */
 export function checkNetworkLimits(graph: Graph, limits: NetworkLimits = defaultNetworkLimits): void {
   const refuse = (what: string, is: number, max: number): never => {
-    throw new HildaError('NETWORK_TOO_LARGE', `${what}: ${is}, at most ${max} allowed`, { details: { is, max } });
+    throw new HildaError('NETWORK_TOO_LARGE', `${what}: ${is}, at most ${max} allowed`, {
+      details: { is, max },
+    });
   };
   if (graph.nodes.length > limits.maxNodes) refuse('operators', graph.nodes.length, limits.maxNodes);
-  const weightBytes = [...graph.initializers.values()].reduce((sum, tensor) => sum + tensor.data.byteLength, 0);
+  const weightBytes = [...graph.initializers.values()].reduce(
+    (sum, tensor) => sum + tensor.data.byteLength,
+    0,
+  );
   if (weightBytes > limits.maxWeightBytes) refuse('weight bytes', weightBytes, limits.maxWeightBytes);
   for (const [name, { dtype, dims }] of inferShapes(graph)) {
     const bytes = elementCount(dims) * bytesPerElement[dtype];

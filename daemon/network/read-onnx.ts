@@ -1,13 +1,24 @@
 import onnxProto from 'onnx-proto';
 import { HildaError } from '../core/errors.js';
-import { bytesPerElement, dtypeByNumber, elementCount, type Attribute, type DType, type Graph, type Node, type Tensor, type ValueInfo } from './graph.js';
+import {
+  type Attribute,
+  bytesPerElement,
+  type DType,
+  dtypeByNumber,
+  elementCount,
+  type Graph,
+  type Node,
+  type Tensor,
+  type ValueInfo,
+} from './graph.js';
 import { isGraph } from './shape-rules/rule.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
 type Long = number | { toNumber(): number } | null | undefined;
 
-const invalid = (why: string, cause?: unknown): HildaError => new HildaError('ONNX_INVALID', `not a usable ONNX model: ${why}`, { cause });
+const invalid = (why: string, cause?: unknown): HildaError =>
+  new HildaError('ONNX_INVALID', `not a usable ONNX model: ${why}`, { cause });
 /** Clamped to the integers a double holds: exporters write INT64_MAX for "to the end", which would wrap when written. */
 const whole = (value: Long): number => {
   const number = typeof value === 'number' ? value : (value?.toNumber() ?? 0);
@@ -42,7 +53,9 @@ function readModel(model: onnxProto.onnx.ModelProto): Graph {
 }
 
 function readGraph(proto: onnxProto.onnx.IGraphProto, opset: number): Graph {
-  const initializers = new Map((proto.initializer ?? []).map((tensor) => [tensor.name ?? '', readTensor(tensor)]));
+  const initializers = new Map(
+    (proto.initializer ?? []).map((tensor) => [tensor.name ?? '', readTensor(tensor)]),
+  );
   return {
     name: proto.name ?? '',
     opset,
@@ -62,18 +75,26 @@ function readNode(proto: onnxProto.onnx.INodeProto, opset: number): Node {
     domain: proto.domain ?? '',
     inputs: proto.input ?? [],
     outputs: proto.output ?? [],
-    attributes: Object.fromEntries((proto.attribute ?? []).map((attribute) => [attribute.name ?? '', readAttribute(attribute, opset)])),
+    attributes: Object.fromEntries(
+      (proto.attribute ?? []).map((attribute) => [attribute.name ?? '', readAttribute(attribute, opset)]),
+    ),
   };
 }
 
 function readAttribute(proto: onnxProto.onnx.IAttributeProto, opset: number): Attribute {
   switch (proto.type) {
-    case AttributeType.FLOAT: return proto.f ?? 0;
-    case AttributeType.INT: return whole(proto.i);
-    case AttributeType.STRING: return text(proto.s ?? new Uint8Array());
-    case AttributeType.FLOATS: return [...(proto.floats ?? [])];
-    case AttributeType.INTS: return (proto.ints ?? []).map(whole);
-    case AttributeType.STRINGS: return (proto.strings ?? []).map(text);
+    case AttributeType.FLOAT:
+      return proto.f ?? 0;
+    case AttributeType.INT:
+      return whole(proto.i);
+    case AttributeType.STRING:
+      return text(proto.s ?? new Uint8Array());
+    case AttributeType.FLOATS:
+      return [...(proto.floats ?? [])];
+    case AttributeType.INTS:
+      return (proto.ints ?? []).map(whole);
+    case AttributeType.STRINGS:
+      return (proto.strings ?? []).map(text);
     case AttributeType.TENSOR:
       if (proto.t) return readTensor(proto.t);
       break;
@@ -91,7 +112,11 @@ function readValue(proto: onnxProto.onnx.IValueInfoProto): ValueInfo {
     const size = whole(dim.dimValue);
     return size > 0 ? size : null;
   });
-  return { name: proto.name ?? '', dtype: type ? readDtype(type.elemType, proto.name ?? '') : 'float32', dims };
+  return {
+    name: proto.name ?? '',
+    dtype: type ? readDtype(type.elemType, proto.name ?? '') : 'float32',
+    dims,
+  };
 }
 
 function readDtype(number: number | null | undefined, name: string): DType {
@@ -104,13 +129,16 @@ function readDtype(number: number | null | undefined, name: string): DType {
 
 function readTensor(proto: onnxProto.onnx.ITensorProto): Tensor {
   const name = proto.name ?? '?';
-  if (proto.dataLocation || proto.externalData?.length) throw invalid(`the constant ${name} lies in another file`);
+  if (proto.dataLocation || proto.externalData?.length)
+    throw invalid(`the constant ${name} lies in another file`);
   const dtype = readDtype(proto.dataType, name);
   const dims = (proto.dims ?? []).map(whole);
   if (dims.some((dim) => dim < 0)) throw invalid(`the constant ${name} has a negative size`);
   const data = proto.rawData?.length ? new Uint8Array(proto.rawData) : typedData(proto, dtype);
   if (data.byteLength !== elementCount(dims) * bytesPerElement[dtype]) {
-    throw invalid(`the constant ${name} holds ${data.byteLength} bytes, its shape [${dims}] of ${dtype} needs ${elementCount(dims) * bytesPerElement[dtype]}`);
+    throw invalid(
+      `the constant ${name} holds ${data.byteLength} bytes, its shape [${dims}] of ${dtype} needs ${elementCount(dims) * bytesPerElement[dtype]}`,
+    );
   }
   return { dtype, dims, data };
 }
@@ -120,25 +148,43 @@ function typedData(proto: onnxProto.onnx.ITensorProto, dtype: DType): Uint8Array
   const ints = proto.int32Data ?? [];
   const bytes = (array: { buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(array.buffer);
   switch (dtype) {
-    case 'float32': return bytes(Float32Array.from(proto.floatData ?? []));
-    case 'float64': return bytes(Float64Array.from(proto.doubleData ?? []));
-    case 'int64': return bytes(BigInt64Array.from((proto.int64Data ?? []).map(big)));
-    case 'uint64': return bytes(BigUint64Array.from((proto.uint64Data ?? []).map(big)));
-    case 'uint32': return bytes(Uint32Array.from((proto.uint64Data ?? []).map(whole)));
-    case 'int32': return bytes(Int32Array.from(ints));
-    case 'int16': return bytes(Int16Array.from(ints));
-    case 'uint16': case 'float16': return bytes(Uint16Array.from(ints));
-    case 'int8': return bytes(Int8Array.from(ints));
-    case 'uint8': case 'bool': return bytes(Uint8Array.from(ints));
+    case 'float32':
+      return bytes(Float32Array.from(proto.floatData ?? []));
+    case 'float64':
+      return bytes(Float64Array.from(proto.doubleData ?? []));
+    case 'int64':
+      return bytes(BigInt64Array.from((proto.int64Data ?? []).map(big)));
+    case 'uint64':
+      return bytes(BigUint64Array.from((proto.uint64Data ?? []).map(big)));
+    case 'uint32':
+      return bytes(Uint32Array.from((proto.uint64Data ?? []).map(whole)));
+    case 'int32':
+      return bytes(Int32Array.from(ints));
+    case 'int16':
+      return bytes(Int16Array.from(ints));
+    case 'uint16':
+    case 'float16':
+      return bytes(Uint16Array.from(ints));
+    case 'int8':
+      return bytes(Int8Array.from(ints));
+    case 'uint8':
+    case 'bool':
+      return bytes(Uint8Array.from(ints));
   }
 }
 
 /** Each value defined once and before its use, as ONNX demands: no cycles follow. */
 function checkOrder(graph: Graph, outer: ReadonlySet<string> = new Set()): void {
-  const defined = new Set([...outer, '', ...graph.inputs.map((input) => input.name), ...graph.initializers.keys()]);
+  const defined = new Set([
+    ...outer,
+    '',
+    ...graph.inputs.map((input) => input.name),
+    ...graph.initializers.keys(),
+  ]);
   for (const node of graph.nodes) {
     const missing = node.inputs.find((name) => !defined.has(name));
-    if (missing !== undefined) throw invalid(`node ${node.name || node.op} reads ${missing}, which nothing before it defines`);
+    if (missing !== undefined)
+      throw invalid(`node ${node.name || node.op} reads ${missing}, which nothing before it defines`);
     // The graphs inside If and Loop see what stands before them.
     for (const value of Object.values(node.attributes)) if (isGraph(value)) checkOrder(value, defined);
     for (const name of node.outputs) {

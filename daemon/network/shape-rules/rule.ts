@@ -26,11 +26,15 @@ export interface RuleOutput extends Shape {
 export type Rule = (input: RuleInput) => readonly RuleOutput[];
 
 export const invalid = (node: Node, why: string): HildaError =>
-  new HildaError('ONNX_INVALID', `node ${node.name || node.outputs[0]} (${node.op}): ${why}`, { details: { node: node.name, operator: node.op } });
+  new HildaError('ONNX_INVALID', `node ${node.name || node.outputs[0]} (${node.op}): ${why}`, {
+    details: { node: node.name, operator: node.op },
+  });
 
 /** A shape that only running the network would tell. */
 export const unknownShape = (node: Node, what: string): HildaError =>
-  new HildaError('SHAPE_UNKNOWN', `node ${node.name || node.outputs[0]} (${node.op}): ${what} not constant`, { details: { node: node.name, operator: node.op } });
+  new HildaError('SHAPE_UNKNOWN', `node ${node.name || node.outputs[0]} (${node.op}): ${what} not constant`, {
+    details: { node: node.name, operator: node.op },
+  });
 
 export function intAttribute(node: Node, name: string, fallback: number): number {
   const value = node.attributes[name];
@@ -68,7 +72,8 @@ export function broadcast(node: Node, ...shapes: (readonly number[])[]): number[
   const rank = Math.max(...shapes.map((dims) => dims.length));
   return Array.from({ length: rank }, (_, i) => {
     const sizes = shapes.map((dims) => dims[i - rank + dims.length] ?? 1).filter((size) => size !== 1);
-    if (sizes.some((size) => size !== sizes[0])) throw invalid(node, `shapes ${shapes.map((d) => `[${d}]`).join(' and ')} do not broadcast`);
+    if (sizes.some((size) => size !== sizes[0]))
+      throw invalid(node, `shapes ${shapes.map((d) => `[${d}]`).join(' and ')} do not broadcast`);
     return sizes[0] ?? 1;
   });
 }

@@ -1,4 +1,13 @@
-import { axisOf, intAttribute, intsAttribute, invalid, stringAttribute, unknownShape, type Rule, type RuleInput } from './rule.js';
+import {
+  axisOf,
+  intAttribute,
+  intsAttribute,
+  invalid,
+  type Rule,
+  type RuleInput,
+  stringAttribute,
+  unknownShape,
+} from './rule.js';
 
 /** Output size along the spatial axes of a sliding window: ONNX Conv and pooling, `auto_pad` and `ceil_mode` included. */
 function windowDims(input: RuleInput, spatial: readonly number[], kernel: readonly number[]): number[] {
@@ -17,7 +26,8 @@ function windowDims(input: RuleInput, spatial: readonly number[], kernel: readon
     const padding = autoPad === 'VALID' ? 0 : (pads[i] as number) + (pads[i + rank] as number);
     let out = round((size + padding - reach) / stride) + 1;
     // Rounding up must not add a window that lies wholly in the padding behind (as onnxruntime does).
-    if (round === Math.ceil && (out - 1) * stride >= size + (autoPad === 'VALID' ? 0 : (pads[i] as number))) out -= 1;
+    if (round === Math.ceil && (out - 1) * stride >= size + (autoPad === 'VALID' ? 0 : (pads[i] as number)))
+      out -= 1;
     if (!(out > 0)) throw invalid(node, `a window of ${reach} does not fit ${size} + ${padding}`);
     return out;
   });
@@ -33,7 +43,12 @@ const conv: Rule = (input) => {
     throw invalid(node, `input [${x.dims}] does not fit weights [${w}] in ${groups} groups`);
   }
   const kernel = intsAttribute(node, 'kernel_shape') ?? w.slice(2);
-  return [{ dtype: x.dtype, dims: [x.dims[0] as number, w[0] as number, ...windowDims(input, x.dims.slice(2), kernel)] }];
+  return [
+    {
+      dtype: x.dtype,
+      dims: [x.dims[0] as number, w[0] as number, ...windowDims(input, x.dims.slice(2), kernel)],
+    },
+  ];
 };
 
 const pool: Rule = (input) => {
@@ -51,18 +66,26 @@ const globalPool: Rule = (input) => {
 const resize: Rule = (input) => {
   const { node } = input;
   const x = input.shape(0);
-  const axes = intsAttribute(node, 'axes')?.map((axis) => axisOf(node, axis, x.dims.length)) ?? x.dims.map((_, i) => i);
+  const axes =
+    intsAttribute(node, 'axes')?.map((axis) => axisOf(node, axis, x.dims.length)) ?? x.dims.map((_, i) => i);
   const sizes = input.has(3) ? input.constant(3) : undefined;
   const scales = input.has(2) ? input.constant(2) : undefined;
   const given = sizes?.length ? sizes : scales;
   if (!given?.length) throw unknownShape(node, 'neither sizes nor scales are');
   const dims = [...x.dims];
   axes.forEach((axis, i) => {
-    dims[axis] = sizes?.length ? (sizes[i] as number) : Math.floor((x.dims[axis] as number) * (given[i] as number));
+    dims[axis] = sizes?.length
+      ? (sizes[i] as number)
+      : Math.floor((x.dims[axis] as number) * (given[i] as number));
   });
   return [{ dtype: x.dtype, dims }];
 };
 
 export const windowRules: Readonly<Record<string, Rule>> = {
-  Conv: conv, AveragePool: pool, MaxPool: pool, GlobalAveragePool: globalPool, GlobalMaxPool: globalPool, Resize: resize,
+  Conv: conv,
+  AveragePool: pool,
+  MaxPool: pool,
+  GlobalAveragePool: globalPool,
+  GlobalMaxPool: globalPool,
+  Resize: resize,
 };
