@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { dominates, nondominatedRanks } from '../../daemon/search/pareto/dominance.js';
+import { hypervolume } from '../../daemon/search/pareto/hypervolume.js';
+import { ParetoFront } from '../../daemon/search/pareto/pareto-front.js';
+
+const points = (dimensions: number): fc.Arbitrary<number[][]> =>
+  fc.array(fc.array(fc.integer({ min: 0, max: 6 }), { minLength: dimensions, maxLength: dimensions }), {
+    maxLength: 9,
+  });
+
+/** Counts the unit cells below the reference that some point dominates. */
+function cells(list: readonly number[][], size: number, dimensions: number): number {
+  let count = 0;
+  for (let code = 0; code < size ** dimensions; code++) {
+    const cell = Array.from({ length: dimensions }, (_, d) => Math.floor(code / size ** d) % size);
+    if (list.some((point) => point.every((value, d) => value <= (cell[d] as number)))) count++;
+  }
+  return count;
+}
+
+t.test('hypervolume equals the count of dominated cells', async (t) => {
+  for (const dimensions of [1, 2, 3, 4]) {
+    const reference = Array.from({ length: dimensions }, () => 5);
+    fc.assert(
+      fc.property(points(dimensions), (list) => hypervolume(list, reference) === cells(list, 5, dimensions)),
+    );
+  }
+  t.equal(hypervolume([], [1, 1]), 0);
+  t.equal(hypervolume([[1, 0]], [1, 1]), 0, 'a point on the edge of the reference adds nothing');
+});
+
+t.test('the incremental front equals the brute-force one', async (t) => {
+  fc.assert(
+    fc.property(points(3), (list) => {
+      const front = new ParetoFront<number>();
+      let size = 0;
+      list.forEach((point, i) => {
+        const { added, removed } = front.add(point, i);
+        size += (added ? 1 : 0) - removed.length;
+      });
+      const expected = list.filter((point) => !list.some((other) => dominates(other, point))).map(String);
+      t.equal(front.members.length, size);
+      t.same(front.members.map(({ point }) => String(point)).sort(), [...new Set(expected)].sort());
+    }),
+  );
+  t.equal(new ParetoFront<undefined>().add([Number.NaN, 1], undefined).added, false);
+});
+
+t.test('rank 0 is the nondominated set, and violations come after', async (t) => {
+  fc.assert(
+    fc.property(points(2), (list) => {
+      const rankOf = nondominatedRanks(list.map((costs) => ({ costs, violation: 0 })));
+      t.ok(list.every((point, i) => (rankOf[i] === 0) === !list.some((other) => dominates(other, point))));
+    }),
+  );
+  const rated = [
+    { costs: [1], violation: Number.POSITIVE_INFINITY },
+    { costs: [9], violation: 0 },
+    { costs: [1], violation: 0.5 },
+  ];
+  t.same(nondominatedRanks(rated), [2, 0, 1]);
+});
