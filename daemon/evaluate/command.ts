@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process';
+import { z } from 'zod';
+import type { Architecture } from '../core/architecture.js';
+import { HildaError } from '../core/errors.js';
+import type { Evaluator, Quality } from './contract.js';
+
+export interface CommandOptions {
+  readonly command: readonly string[];
+  readonly timeoutMs: number;
+}
+
+const answerSchema = z.record(z.string(), z.number());
+
+/**
+ * Any program that reads `{"architecture": ...}` on stdin and prints one JSON object of metrics, e.g.
+ * `{"accuracy": 0.91}`. It runs without a shell and without the daemon's environment (but for PATH and HOME).
+ */
+export class CommandEvaluator implements Evaluator {
+  readonly metrics = ['accuracy'];
+  readonly cost = 'train';
+  readonly #options: CommandOptions;
+
+  constructor(options: CommandOptions) {
+    this.#options = options;
+  }
+
+  /** Throws DEVICE_TIMEOUT, and ARCHITECTURE_INVALID with the program's last words when it fails. */
+  async evaluate(architecture: Architecture, { signal }: { readonly signal: AbortSignal }): Promise<Quality> {
+    const [file, ...args] = this.#options.command as [string, ...string[]];
+    const output = await this.#run(file, args, JSON.stringify({ architecture }), signal);
+    const parsed = answerSchema.safeParse(tryJson(output));
+    if (!parsed.success) throw new HildaError('ARCHITECTURE_INVALID', `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`);
+    return { values: parsed.data, source: `command ${file}` };
+  }
+
+  async close(): Promise<void> {}
+
+  #run(file: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
+    const { PATH = '', HOME = '' } = process.env;
+    return new Promise((resolve, reject) => {
+      const child = execFile(file, args, { signal, timeout: this.#options.timeoutMs, killSignal: 'SIGKILL', env: { PATH, HOME } }, (error, stdout, stderr) => {
+        if (!error) return resolve(stdout);
+        if (signal.aborted) return reject(new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason }));
+        const code = error.killed ? 'DEVICE_TIMEOUT' : 'ARCHITECTURE_INVALID';
+        reject(new HildaError(code, `${file} failed: ${stderr.trim().slice(-300) || error.message}`, { cause: error }));
+      });
+      // A program that does not read its input closes the pipe; its exit says the rest.
+      child.stdin?.on('error', () => {});
+      child.stdin?.end(input);
+    });
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
