@@ -18,11 +18,11 @@ export interface Bench {
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 const scorer = fileURLToPath(new URL('./score-command.js', import.meta.url));
 
-/** A real store, pool and study service over one fake device without noise, so that runs can be compared. */
+/** A real store, pool and study service over one fake device, whose noise depends on the network alone, so that runs can be compared. */
 export async function openBench(dataDir: string, device: FakeDeviceOptions = {}): Promise<Bench> {
   const clock = systemClock;
   const store = await openStore({ dataDir, clock });
-  const pool = new DevicePool({ store, drivers: [new FakeDriver({ noise: 0, ...device })], clock });
+  const pool = new DevicePool({ store, drivers: [new FakeDriver(device)], clock });
   const { signal } = new AbortController();
   await pool.start(signal);
   await pool.discover({ signal });

@@ -2,6 +2,8 @@
 import { systemClock } from '../../daemon/core/clock.js';
 import { openBench } from './bench.js';
 
+// A test that gave up closes the pipe; nothing is left to report to.
+process.stdout.on('error', () => process.exit(1));
 const [dataDir, spec] = process.argv.slice(2) as [string, string];
 const bench = await openBench(dataDir);
 const [existing] = await bench.studies.list();

@@ -48,6 +48,7 @@ export class FakeDevice implements Device {
   readonly #options: FakeDeviceOptions;
   readonly #closing = new AbortController();
   #calls = 0;
+  readonly #visits = new Map<string, number>();
 
   constructor(
     readonly target: Target,
@@ -75,8 +76,10 @@ export class FakeDevice implements Device {
     const reference = referenceFor(network);
     const facts = networkFacts(network);
     const candidateUs = fakeLatencyUs(network);
+    const visit = this.#visits.get(facts.structureHash) ?? 0;
+    this.#visits.set(facts.structureHash, visit + 1);
     const rng = Xoshiro128.fromSeed(
-      seed + Number.parseInt(facts.structureHash.slice(0, 6), 16) + 7919 * call,
+      seed + Number.parseInt(facts.structureHash.slice(0, 6), 16) + 7919 * visit,
     );
     const machine = new FakeMachine({
       candidateUs,
@@ -103,7 +106,7 @@ export class FakeDevice implements Device {
       firstRunUs: 3 * candidateUs,
       activationPeakBytes: countCost(network).peakActivationBytes,
       runPeakRssBytes: null,
-      manifest: { seed, call, noise, fault },
+      manifest: { seed, visit, noise, fault },
       takenAtMs,
       durationMs: machine.nowMs(),
     });
