@@ -47,5 +47,7 @@ t.test('a wrong file names each wrong field', async (t) => {
     t.equal(code, 'SPACE_INVALID');
     for (const path of ['kernels.0', 'stages.0.width', 'stages.0.stride', 'surprise']) t.ok(details.fields.some((f) => f.includes(path)), path);
   }
+  t.throws(() => loadSpace({ ...good, kernels: [3, 5, 3] }), { code: 'SPACE_INVALID' }, 'one choice twice');
+  t.throws(() => loadSpace({ ...file('vit-fmnist'), heads: [2, 2] }), { code: 'SPACE_INVALID' });
   for (const bad of [null, {}, { kind: 'cube' }, [], 'mbconv']) t.throws(() => loadSpace(bad), { code: 'SPACE_INVALID' });
 });

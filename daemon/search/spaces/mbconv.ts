@@ -4,6 +4,7 @@ import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import { costFeatures, countCost } from '../../network/cost.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
+import { distinct } from './distinct.js';
 import { indexMoves } from './index-moves.js';
 import { randomWeights } from './random-weights.js';
 
@@ -22,8 +23,8 @@ export const mbconvFileSchema = z.strictObject({
   /** Width of the fixed first block: depthwise 3x3 without expansion. */
   firstWidth: size,
   stages: z.array(z.strictObject({ width: size, layers: z.number().int().min(1).max(12), stride: z.number().int().min(1).max(2) })).min(1).max(12),
-  kernels: z.array(odd).min(1),
-  expansions: z.array(z.number().int().min(1).max(12)).min(1),
+  kernels: distinct(odd),
+  expansions: distinct(z.number().int().min(1).max(12)),
   /** Whether layers that keep size and width may be left out, so that depth is searched. */
   skip: z.boolean(),
   headWidth: size,

@@ -4,12 +4,12 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
+import { distinct } from './distinct.js';
 import { indexMoves } from './index-moves.js';
 import { freeStats } from './mbconv.js';
 import { randomWeights } from './random-weights.js';
 
 const size = z.number().int().min(1).max(4096);
-const list = (item: z.ZodNumber): z.ZodArray<z.ZodNumber> => z.array(item).min(1).max(32);
 
 /** MCUFormer's space (Liang et al., NeurIPS 2023): AutoFormer's decisions, and the rank and patch size around them. */
 export const vitFileSchema = z.strictObject({
@@ -19,14 +19,14 @@ export const vitFileSchema = z.strictObject({
   /** Channels, height, width. */
   input: z.tuple([size, size, size]),
   classes: size,
-  patches: list(z.number().int().min(1).max(64)),
-  embeddings: list(size),
-  depths: list(z.number().int().min(1).max(48)),
+  patches: distinct(z.number().int().min(1).max(64)),
+  embeddings: distinct(size),
+  depths: distinct(z.number().int().min(1).max(48)),
   /** Rank of every linear layer's two factors, as a share of its smaller side. */
-  rankRatios: list(z.number().gt(0).max(1)),
-  heads: list(z.number().int().min(1).max(32)),
+  rankRatios: distinct(z.number().gt(0).max(1)),
+  heads: distinct(z.number().int().min(1).max(32)),
   headWidth: size,
-  mlpRatios: list(z.number().gt(0).max(16)),
+  mlpRatios: distinct(z.number().gt(0).max(16)),
 });
 
 export type VitFile = z.infer<typeof vitFileSchema>;

@@ -1,0 +1,132 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import type { Architecture } from '../../daemon/core/architecture.js';
+import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { recalibrate, withBatch } from '../../daemon/evaluate/recalibrate.js';
+import { createEvaluator } from '../../daemon/evaluate/registry.js';
+import { SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
+import { floatsOf } from '../../daemon/network/graph.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+
+const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
+const spaceNamed = (name: string) => loadSpace(JSON.parse(readFileSync(`${profilesDir}/spaces/${name}.json`, 'utf8')));
+const space = spaceNamed('mbconv-fmnist');
+const { signal } = new AbortController();
+
+/** Noise images with labels; enough to exercise the arithmetic. */
+function images(count: number, seed: number) {
+  const rng = Xoshiro128.fromSeed(seed);
+  const pixels = Float32Array.from({ length: count * 784 }, () => gaussian(rng));
+  return { count, height: 28, width: 28, pixels, labels: Uint8Array.from({ length: count }, (_, i) => i % 10) };
+}
+
+async function logitsOf(runtime: SessionProcess, graph: Parameters<typeof withBatch>[0], input: ReturnType<typeof images>): Promise<Float32Array> {
+  const { handle } = await runtime.load(writeOnnx(withBatch(graph, input.count)));
+  const feeds = { input: { type: 'float32' as const, dims: [input.count, 1, 28, 28], data: input.pixels } };
+  return (await runtime.run(handle, feeds)).logits?.data as Float32Array;
+}
+
+t.test('recalibration gives each normalisation the statistics of its own input', async (t) => {
+  const runtime = new SessionProcess();
+  t.teardown(() => runtime.stop());
+  const batch = images(64, 1);
+  const graph = space.network(space.sample(Xoshiro128.fromSeed(5)), randomWeights);
+  const fixed = await recalibrate(graph, batch, runtime, { signal });
+  // A second pass finds what the first one wrote: the statistics are a fixed point on the same images.
+  const again = await recalibrate(fixed, batch, runtime, { signal });
+  const statistics = [...graph.initializers.keys()].filter((name) => /\.(mean|var)$/.test(name));
+  t.ok(statistics.length >= 20, `${statistics.length} statistics`);
+  for (const name of statistics) {
+    const [one, two] = [floatsOf(fixed.initializers.get(name)!), floatsOf(again.initializers.get(name)!)];
+    t.ok(one.every((value, i) => Math.abs(value - two[i]!) <= 1e-4 * (1 + Math.abs(value))), name);
+  }
+  // The stem by hand: mean over batch and space of the convolution's output.
+  const stem = { ...graph, nodes: graph.nodes.slice(0, 1), outputs: [{ name: graph.nodes[0]!.outputs[0]!, dtype: 'float32' as const, dims: [1, 12, 14, 14] }] };
+  const { handle } = await runtime.load(writeOnnx(withBatch(stem, 64)));
+  const out = (await runtime.run(handle, { input: { type: 'float32', dims: [64, 1, 28, 28], data: batch.pixels } }))[stem.outputs[0]!.name]!.data as Float32Array;
+  const channel = (c: number): number[] => Array.from({ length: 64 }, (_, n) => [...out.subarray((n * 12 + c) * 196, (n * 12 + c + 1) * 196)]).flat();
+  const mean = channel(3).reduce((a, b) => a + b, 0) / (64 * 196);
+  const variance = channel(3).reduce((sum, value) => sum + (value - mean) ** 2, 0) / (64 * 196);
+  t.ok(Math.abs(floatsOf(fixed.initializers.get('stem.bn.mean')!)[3]! - mean) < 1e-4);
+  t.ok(Math.abs(floatsOf(fixed.initializers.get('stem.bn.var')!)[3]! / variance - 1) < 1e-3);
+
+  const vit = spaceNamed('vit-fmnist');
+  const transformer = vit.network(vit.sample(Xoshiro128.fromSeed(2)));
+  t.equal(await recalibrate(transformer, batch, runtime, { signal }), transformer, 'nothing to do without batch normalisation');
+});
+
+t.test('a super-network scores what it would export, whatever the batch', async (t) => {
+  const validation = images(70, 3);
+  const make = (batch: number) => new SupernetEvaluator({ space, weights: randomWeights, calibration: images(64, 1), validation, source: 'noise', batch });
+  const architecture = space.sample(Xoshiro128.fromSeed(8));
+  const scores: number[] = [];
+  for (const batch of [70, 32, 7]) {
+    const evaluator = make(batch);
+    const { values, source } = await evaluator.evaluate(architecture, { signal });
+    scores.push(values.accuracy!);
+    t.match(source, /70 images/);
+    if (batch === 32) {
+      const runtime = new SessionProcess();
+      const logits = await logitsOf(runtime, await evaluator.network(architecture, { signal }), validation);
+      const right = validation.labels.filter((label, i) => {
+        const row = [...logits.subarray(10 * i, 10 * i + 10)];
+        return row.indexOf(Math.max(...row)) === label;
+      }).length;
+      t.equal(values.accuracy, right / 70);
+      await runtime.stop();
+    }
+    await evaluator.close();
+  }
+  t.same(scores, Array(3).fill(scores[0]));
+});
+
+async function script(t: Test, text: string): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-evaluate-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'score.mjs');
+  await writeFile(file, text);
+  return [process.execPath, file];
+}
+
+t.test('a command scores; its failures have codes', async (t) => {
+  const run = async (text: string, o: { timeoutMs?: number; signal?: AbortSignal } = {}) => {
+    const evaluator = await createEvaluator({ kind: 'command', command: await script(t, text), timeoutMs: o.timeoutMs ?? 20_000 }, { space, profilesDir });
+    return evaluator.evaluate([1, 2, 3] as Architecture, { signal: o.signal ?? signal });
+  };
+  const echo = `import fs from 'node:fs'; const a = JSON.parse(fs.readFileSync(0)).architecture;
+    console.log(JSON.stringify({ accuracy: a.length / 10, variables: Object.keys(process.env).length }));`;
+  process.env.HILDA_SECRET = 'not for commands';
+  const { values } = await run(echo);
+  t.equal(values.accuracy, 0.3);
+  t.ok(values.variables! <= 2, 'the environment is cleared');
+  delete process.env.HILDA_SECRET;
+  await t.rejects(run('setInterval(() => {}, 1000)', { timeoutMs: 300 }), { code: 'DEVICE_TIMEOUT' });
+  await t.rejects(run('console.log("fine")'), { code: 'ARCHITECTURE_INVALID' });
+  await t.rejects(run('process.exit(3)'), { code: 'ARCHITECTURE_INVALID' });
+  await t.rejects(run(echo, { signal: AbortSignal.abort() }), { code: 'INTERRUPTED' });
+});
+
+t.test('a table answers for what it holds', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-table-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'table.json');
+  await writeFile(file, JSON.stringify([{ architecture: [0, 1], values: { accuracy: 0.75 } }]));
+  const evaluator = await createEvaluator({ kind: 'table', file, source: 'a test' }, { space, profilesDir });
+  t.same(evaluator.metrics, ['accuracy']);
+  t.same(await evaluator.evaluate([0, 1], { signal }), { values: { accuracy: 0.75 }, source: 'a test' });
+  await t.rejects(evaluator.evaluate([1, 1], { signal }), { code: 'ARCHITECTURE_INVALID' });
+  await writeFile(file, '[]');
+  await t.rejects(createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir }), { code: 'SPEC_INVALID' });
+});
+
+t.test('what cannot be opened is refused', async (t) => {
+  await t.rejects(createEvaluator({ kind: 'oracle' }, { space, profilesDir }), { code: 'SPEC_INVALID' });
+  await t.rejects(createEvaluator({ kind: 'supernet' }, { space: spaceNamed('proxylessnas-imagenet'), profilesDir }), { code: 'SUPERNET_INVALID' });
+});
