@@ -1,7 +1,7 @@
 import type { SessionProcess } from '../runtime/session-process.js';
 import { floatTensor, type Graph, type Node, type Tensor } from '../network/graph.js';
 import { writeOnnx } from '../network/write-onnx.js';
-import type { LabelledImages } from './idx-images.js';
+import type { LabelledImages } from '../train/idx-images.js';
 
 /** The same network on another batch size: spaces build graphs whose nodes take any. */
 export function withBatch(graph: Graph, batch: number): Graph {

@@ -7,10 +7,10 @@ import { writeOnnx } from '../network/write-onnx.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import type { Evaluator, Quality } from './contract.js';
-import { readIdxImages, sliceImages, type LabelledImages } from './idx-images.js';
+import { readIdxImages, sliceImages, type LabelledImages } from '../train/idx-images.js';
 import { recalibrate, withBatch } from './recalibrate.js';
-import { readSafetensors } from './safetensors.js';
-import { SharedWeights } from './shared-weights.js';
+import { readSafetensors } from '../train/safetensors.js';
+import { SharedWeights } from '../train/shared-weights.js';
 
 export interface SupernetOptions {
   readonly space: Space;
