@@ -8,18 +8,20 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../daemon/core/clock.js';
+import type { Json } from '../daemon/core/json.js';
+import { Xoshiro128 } from '../daemon/core/rng.js';
 import { createDrivers } from '../daemon/devices/registry.js';
+import type { Evaluator } from '../daemon/evaluate/contract.js';
 import { DevicePool } from '../daemon/fleet/device-pool.js';
+import { createSampler } from '../daemon/search/samplers/registry.js';
+import { openStore } from '../daemon/store/open-store.js';
 import { openStudyParts, resolveSpace } from '../daemon/study/parts.js';
 import { runStudy } from '../daemon/study/run-study.js';
 import { parseStudySpec } from '../daemon/study/spec.js';
-import { createSampler } from '../daemon/search/samplers/registry.js';
-import { Xoshiro128 } from '../daemon/core/rng.js';
-import { openStore } from '../daemon/store/open-store.js';
-import type { Evaluator } from '../daemon/evaluate/contract.js';
-import type { Json } from '../daemon/core/json.js';
 
-const { values: flags } = parseArgs({ options: { trials: { type: 'string', default: '30' }, space: { type: 'string', default: 'mbconv-fmnist' } } });
+const { values: flags } = parseArgs({
+  options: { trials: { type: 'string', default: '30' }, space: { type: 'string', default: 'mbconv-fmnist' } },
+});
 const profilesDir = resolve('profiles');
 const dataDir = await mkdtemp(join(tmpdir(), 'hilda-bench-'));
 const { signal } = new AbortController();
@@ -34,8 +36,12 @@ try {
   await pool.adopt(device.id);
   const spec = resolveSpace(
     parseStudySpec({
-      name: 'bench candidates', space: flags.space, sampler: { name: 'linas' }, devices: [device.id],
-      budget: { trials: Number(flags.trials) }, seed: 1,
+      name: 'bench candidates',
+      space: flags.space,
+      sampler: { name: 'linas' },
+      devices: [device.id],
+      budget: { trials: Number(flags.trials) },
+      seed: 1,
     }),
     profilesDir,
   );
@@ -55,7 +61,10 @@ try {
   };
   const sampler = createSampler(spec.sampler.name, spec.sampler.options);
   const study = await store.createStudy({
-    name: spec.name, spec: spec as unknown as Json, sampler: sampler.state(), rng: Xoshiro128.fromSeed(spec.seed).state(),
+    name: spec.name,
+    spec: spec as unknown as Json,
+    sampler: sampler.state(),
+    rng: Xoshiro128.fromSeed(spec.seed).state(),
   });
   const started = clock.nowMs();
   await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, clock }, { signal });
@@ -65,7 +74,9 @@ try {
   const trials = await store.trials(study.id);
   const complete = trials.filter((t) => t.state === 'complete').length;
   await parts.evaluator.close();
-  console.log(`${trials.length} trials, ${complete} complete, ${taken.length} measurements in ${(totalMs / 1000).toFixed(1)} s`);
+  console.log(
+    `${trials.length} trials, ${complete} complete, ${taken.length} measurements in ${(totalMs / 1000).toFixed(1)} s`,
+  );
   console.log(`device ${(deviceMs / 1000).toFixed(1)} s, evaluator ${(evaluatorMs / 1000).toFixed(1)} s`);
   const figures = {
     perMinute: complete / (totalMs / 60_000),

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -7,7 +7,20 @@ import ts from 'typescript';
 /** The house's import rules (docs/architecture.md), held against every import in the tree. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const order = [
-  'core', 'network', 'runtime', 'predict', 'search', 'measure', 'devices', 'train', 'evaluate', 'store', 'fleet', 'study', 'api', 'cli',
+  'core',
+  'network',
+  'runtime',
+  'predict',
+  'search',
+  'measure',
+  'devices',
+  'train',
+  'evaluate',
+  'store',
+  'fleet',
+  'study',
+  'api',
+  'cli',
 ];
 const pure = ['core', 'network', 'predict', 'search'];
 /** Packages that pure folders may use: they do no I/O. */
@@ -43,12 +56,20 @@ function importsOf(file: string): Import[] {
 const all = sources('daemon').flatMap(importsOf);
 const roomOf = (path: string): string => path.split('/')[1] ?? '';
 const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
-const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 const shown = (list: Import[]): string[] => list.map((i) => `${i.file} -> ${i.specifier}`);
 
 t.test('the scan sees the tree', async (t) => {
   t.ok(all.length > 100, `${all.length} imports`);
-  t.same([...new Set(all.map((i) => roomOf(i.file)))].filter((room) => !order.includes(room)), [], 'every folder of daemon/ has its place in the order');
+  t.same(
+    [...new Set(all.map((i) => roomOf(i.file)))].filter((room) => !order.includes(room)),
+    [],
+    'every folder of daemon/ has its place in the order',
+  );
 });
 
 t.test('imports point up the list only', async (t) => {
@@ -61,7 +82,9 @@ t.test('imports point up the list only', async (t) => {
 });
 
 t.test('pure folders do no I/O', async (t) => {
-  const wrong = all.filter((i) => pure.includes(roomOf(i.file)) && !isRelative(i) && !purePackages.includes(packageOf(i.specifier)));
+  const wrong = all.filter(
+    (i) => pure.includes(roomOf(i.file)) && !isRelative(i) && !purePackages.includes(packageOf(i.specifier)),
+  );
   t.same(shown(wrong), []);
 });
 
@@ -74,13 +97,22 @@ t.test('packages stay in their home', async (t) => {
 });
 
 t.test('the dashboard speaks to the daemon through its public API alone', async (t) => {
-  t.same(shown(sources('dashboard').flatMap(importsOf).filter((i) => i.specifier.includes('daemon/'))), []);
+  t.same(
+    shown(
+      sources('dashboard')
+        .flatMap(importsOf)
+        .filter((i) => i.specifier.includes('daemon/')),
+    ),
+    [],
+  );
 });
 
 t.test('time and chance are injected', async (t) => {
   const banned = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval)\s*\(/;
   // Child processes have no daemon to inject a clock; each says why it reads its own.
   const exempt = ['daemon/core/clock.ts', ...sources('daemon/runtime').filter((file) => /child/.test(file))];
-  const wrong = sources('daemon').filter((file) => !exempt.includes(file) && banned.test(readFileSync(join(root, file), 'utf8')));
+  const wrong = sources('daemon').filter(
+    (file) => !exempt.includes(file) && banned.test(readFileSync(join(root, file), 'utf8')),
+  );
   t.same(wrong, []);
 });

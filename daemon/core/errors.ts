@@ -13,7 +13,12 @@ interface ErrorKind {
   readonly hint: string;
 }
 
-const kind = (http: number, exit: number, retryable: boolean, hint: string): ErrorKind => ({ http, exit, retryable, hint });
+const kind = (http: number, exit: number, retryable: boolean, hint: string): ErrorKind => ({
+  http,
+  exit,
+  retryable,
+  hint,
+});
 
 export const errorTable = {
   INTERNAL: kind(500, 1, false, 'This is a defect in hilda. Please report it with the log.'),
@@ -27,31 +32,96 @@ export const errorTable = {
   SAMPLER_UNKNOWN: kind(422, 2, false, 'Choose one of the samplers named in the message.'),
   STATE_CONFLICT: kind(409, 1, false, 'Look at the present state with `hilda search show` first.'),
   LEASE_DENIED: kind(409, 4, true, 'Another job holds the device. Wait for it, or choose another device.'),
-  LEASE_STALE: kind(409, 4, false, 'The lease ran out and the device went to another job. Start the job again.'),
+  LEASE_STALE: kind(
+    409,
+    4,
+    false,
+    'The lease ran out and the device went to another job. Start the job again.',
+  ),
   SPEC_INVALID: kind(422, 2, false, 'Correct the fields named in the message.'),
   SPACE_INVALID: kind(422, 2, false, 'Correct the space file: docs/spaces.md describes each field.'),
-  SPACE_INFEASIBLE: kind(422, 6, false, 'No architecture of the space meets the limits. Loosen a limit or widen the space.'),
+  SPACE_INFEASIBLE: kind(
+    422,
+    6,
+    false,
+    'No architecture of the space meets the limits. Loosen a limit or widen the space.',
+  ),
   ARCHITECTURE_INVALID: kind(422, 2, false, 'The architecture does not belong to the space it names.'),
-  SUPERNET_INVALID: kind(422, 1, false, 'The weights do not belong to the space, or the file is damaged. Fetch or train them again.'),
-  DATASET_MISSING: kind(422, 1, false, 'Install the data set (Debian: apt-get install dataset-fashion-mnist) or name its folder.'),
+  SUPERNET_INVALID: kind(
+    422,
+    1,
+    false,
+    'The weights do not belong to the space, or the file is damaged. Fetch or train them again.',
+  ),
+  DATASET_MISSING: kind(
+    422,
+    1,
+    false,
+    'Install the data set (Debian: apt-get install dataset-fashion-mnist) or name its folder.',
+  ),
   ONNX_INVALID: kind(422, 1, false, 'Check the file with onnx.checker, then export it again.'),
-  OPERATOR_UNSUPPORTED: kind(422, 1, false, 'Replace the operator named in the message, or export with another opset.'),
+  OPERATOR_UNSUPPORTED: kind(
+    422,
+    1,
+    false,
+    'Replace the operator named in the message, or export with another opset.',
+  ),
   SHAPE_UNKNOWN: kind(422, 1, false, 'Export the model with fixed input shapes.'),
   NETWORK_TOO_LARGE: kind(413, 1, false, 'Reduce the network, or raise the limit named in the message.'),
   PROVIDER_UNKNOWN: kind(422, 2, false, 'Choose one of the execution providers named in the message.'),
-  PROVIDER_FALLBACK: kind(422, 9, false, 'Some operators would run on the CPU instead. Choose the cpu provider or change the network.'),
+  PROVIDER_FALLBACK: kind(
+    422,
+    9,
+    false,
+    'Some operators would run on the CPU instead. Choose the cpu provider or change the network.',
+  ),
   PROTOCOL_UNKNOWN: kind(422, 2, false, 'Choose one of the protocols named in the message.'),
-  MEASUREMENT_INVALID: kind(422, 5, true, 'Quieten the machine and measure again, or use the protocol `careful`.'),
+  MEASUREMENT_INVALID: kind(
+    422,
+    5,
+    true,
+    'Quieten the machine and measure again, or use the protocol `careful`.',
+  ),
   NETWORK_REJECTED: kind(422, 9, false, 'The runtime refused the network. Its own words are in the message.'),
-  DEVICE_FAILED: kind(502, 9, true, 'The device or its runtime crashed. The network may be at fault: try another one.'),
+  DEVICE_FAILED: kind(
+    502,
+    9,
+    true,
+    'The device or its runtime crashed. The network may be at fault: try another one.',
+  ),
   DEVICE_OUT_OF_MEMORY: kind(422, 9, false, 'The network needs more memory than the device allows.'),
-  DEVICE_TIMEOUT: kind(504, 124, false, 'The network did not finish in time and was stopped. Raise the limit if it is meant to be slow.'),
+  DEVICE_TIMEOUT: kind(
+    504,
+    124,
+    false,
+    'The network did not finish in time and was stopped. Raise the limit if it is meant to be slow.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
-  PORT_IN_USE: kind(500, 1, true, 'Choose another port with --port, or stop the process that holds this one.'),
-  DISK_FULL: kind(507, 1, true, 'Free space on the disk of the data folder. What was stored before is intact.'),
-  STORE_CORRUPT: kind(500, 1, false, 'The database was left as it is. Restore a backup, or recover it with sqlite3 .recover.'),
-  STORE_BUSY: kind(503, 1, true, 'Another daemon uses this data folder. Stop it, or choose another with --data.'),
+  PORT_IN_USE: kind(
+    500,
+    1,
+    true,
+    'Choose another port with --port, or stop the process that holds this one.',
+  ),
+  DISK_FULL: kind(
+    507,
+    1,
+    true,
+    'Free space on the disk of the data folder. What was stored before is intact.',
+  ),
+  STORE_CORRUPT: kind(
+    500,
+    1,
+    false,
+    'The database was left as it is. Restore a backup, or recover it with sqlite3 .recover.',
+  ),
+  STORE_BUSY: kind(
+    503,
+    1,
+    true,
+    'Another daemon uses this data folder. Stop it, or choose another with --data.',
+  ),
   STORE_NEWER: kind(500, 1, false, 'A newer hilda wrote this database. Install that version.'),
 } as const satisfies Record<string, ErrorKind>;
 
@@ -97,7 +167,9 @@ export function asHildaError(thrown: unknown): HildaError {
   if (thrown instanceof Error && thrown.name === 'AbortError') {
     return new HildaError('INTERRUPTED', thrown.message, { cause: thrown });
   }
-  return new HildaError('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+  return new HildaError('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), {
+    cause: thrown,
+  });
 }
 
 /** What crosses a process or network boundary in place of an error. */

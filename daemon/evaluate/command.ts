@@ -29,7 +29,11 @@ export class CommandEvaluator implements Evaluator {
     const [file, ...args] = this.#options.command as [string, ...string[]];
     const output = await this.#run(file, args, JSON.stringify({ architecture }), signal);
     const parsed = answerSchema.safeParse(tryJson(output));
-    if (!parsed.success) throw new HildaError('ARCHITECTURE_INVALID', `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`);
+    if (!parsed.success)
+      throw new HildaError(
+        'ARCHITECTURE_INVALID',
+        `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`,
+      );
     return { values: parsed.data, source: `command ${file}` };
   }
 
@@ -38,12 +42,24 @@ export class CommandEvaluator implements Evaluator {
   #run(file: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
     const { PATH = '', HOME = '' } = process.env;
     return new Promise((resolve, reject) => {
-      const child = execFile(file, args, { signal, timeout: this.#options.timeoutMs, killSignal: 'SIGKILL', env: { PATH, HOME } }, (error, stdout, stderr) => {
-        if (!error) return resolve(stdout);
-        if (signal.aborted) return reject(new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason }));
-        const code = error.killed ? 'DEVICE_TIMEOUT' : 'ARCHITECTURE_INVALID';
-        reject(new HildaError(code, `${file} failed: ${stderr.trim().slice(-300) || error.message}`, { cause: error }));
-      });
+      const child = execFile(
+        file,
+        args,
+        { signal, timeout: this.#options.timeoutMs, killSignal: 'SIGKILL', env: { PATH, HOME } },
+        (error, stdout, stderr) => {
+          if (!error) return resolve(stdout);
+          if (signal.aborted)
+            return reject(
+              new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason }),
+            );
+          const code = error.killed ? 'DEVICE_TIMEOUT' : 'ARCHITECTURE_INVALID';
+          reject(
+            new HildaError(code, `${file} failed: ${stderr.trim().slice(-300) || error.message}`, {
+              cause: error,
+            }),
+          );
+        },
+      );
       // A program that does not read its input closes the pipe; its exit says the rest.
       child.stdin?.on('error', () => {});
       child.stdin?.end(input);

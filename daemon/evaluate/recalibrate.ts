@@ -1,11 +1,14 @@
-import type { SessionProcess } from '../runtime/session-process.js';
 import { floatTensor, type Graph, type Node, type Tensor } from '../network/graph.js';
 import { writeOnnx } from '../network/write-onnx.js';
+import type { SessionProcess } from '../runtime/session-process.js';
 import type { LabelledImages } from '../train/idx-images.js';
 
 /** The same network on another batch size: spaces build graphs whose nodes take any. */
 export function withBatch(graph: Graph, batch: number): Graph {
-  const resize = <T extends { readonly dims: readonly (number | string | null)[] }>(value: T): T => ({ ...value, dims: [batch, ...value.dims.slice(1)] });
+  const resize = <T extends { readonly dims: readonly (number | string | null)[] }>(value: T): T => ({
+    ...value,
+    dims: [batch, ...value.dims.slice(1)],
+  });
   return { ...graph, inputs: graph.inputs.map(resize), outputs: graph.outputs.map(resize) };
 }
 
@@ -13,13 +16,21 @@ export function withBatch(graph: Graph, batch: number): Graph {
  * A graph whose normalisations use the statistics of the batch at hand and give them out: the mean over batch and
  * space and the (biased) variance, as in training.
  */
-function statisticsGraph(graph: Graph): { readonly graph: Graph; readonly outputs: readonly { readonly mean: string; readonly variance: string }[] } {
+function statisticsGraph(graph: Graph): {
+  readonly graph: Graph;
+  readonly outputs: readonly { readonly mean: string; readonly variance: string }[];
+} {
   const outputs: { mean: string; variance: string }[] = [];
   const nodes = graph.nodes.flatMap((node): Node[] => {
     if (node.op !== 'BatchNormalization') return [node];
     const [x, scale, bias] = node.inputs as [string, string, string];
     const at = `${node.outputs[0]}.batch`;
-    const make = (op: string, inputs: string[], output: string, attributes: Node['attributes'] = {}): Node => ({ name: output, op, domain: '', inputs, outputs: [output], attributes });
+    const make = (
+      op: string,
+      inputs: string[],
+      output: string,
+      attributes: Node['attributes'] = {},
+    ): Node => ({ name: output, op, domain: '', inputs, outputs: [output], attributes });
     const [mean, variance] = [`${at}.mean`, `${at}.var`];
     outputs.push({ mean, variance });
     const axes = { axes: [0, 2, 3] };
@@ -32,7 +43,9 @@ function statisticsGraph(graph: Graph): { readonly graph: Graph; readonly output
       { ...node, inputs: [x, scale, bias, mean, variance] },
     ];
   });
-  const given = outputs.flatMap(({ mean, variance }) => [mean, variance]).map((name) => ({ name, dtype: 'float32' as const, dims: [null] }));
+  const given = outputs
+    .flatMap(({ mean, variance }) => [mean, variance])
+    .map((name) => ({ name, dtype: 'float32' as const, dims: [null] }));
   return { graph: { ...graph, nodes, outputs: [...graph.outputs, ...given] }, outputs };
 }
 
@@ -40,19 +53,36 @@ function statisticsGraph(graph: Graph): { readonly graph: Graph; readonly output
  * A sub-network's own batch statistics, since those of the super-network belong to no architecture: one forward pass
  * of the calibration images, all of them in one batch. Networks without batch normalisation come back as they are.
  */
-export async function recalibrate(graph: Graph, images: LabelledImages, runtime: SessionProcess, options: { readonly signal: AbortSignal }): Promise<Graph> {
+export async function recalibrate(
+  graph: Graph,
+  images: LabelledImages,
+  runtime: SessionProcess,
+  options: { readonly signal: AbortSignal },
+): Promise<Graph> {
   const statistics = statisticsGraph(graph);
   if (statistics.outputs.length === 0) return graph;
-  const { handle } = await runtime.load(writeOnnx(withBatch(statistics.graph, images.count)), { arena: false }, options);
+  const { handle } = await runtime.load(
+    writeOnnx(withBatch(statistics.graph, images.count)),
+    { arena: false },
+    options,
+  );
   try {
     const input = graph.inputs[0]?.name as string;
     const dims = [images.count, 1, images.height, images.width];
-    const answers = await runtime.run(handle, { [input]: { type: 'float32', dims, data: images.pixels } }, {}, options);
+    const answers = await runtime.run(
+      handle,
+      { [input]: { type: 'float32', dims, data: images.pixels } },
+      {},
+      options,
+    );
     const initializers = new Map<string, Tensor>(graph.initializers);
     const normalisations = graph.nodes.filter((node) => node.op === 'BatchNormalization');
     normalisations.forEach((node, i) => {
       const { mean, variance } = statistics.outputs[i] as { mean: string; variance: string };
-      for (const [name, source] of [[node.inputs[3], mean], [node.inputs[4], variance]] as [string, string][]) {
+      for (const [name, source] of [
+        [node.inputs[3], mean],
+        [node.inputs[4], variance],
+      ] as [string, string][]) {
         const data = answers[source]?.data as Float32Array;
         initializers.set(name, floatTensor([data.length], data));
       }

@@ -11,20 +11,37 @@ const architectureSchema = z.union([z.array(z.number()), z.record(z.string(), z.
 
 /** One line a kind. */
 const evaluatorSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('supernet'), dataset: z.string().regex(/^[\w-]+$/).default('fashion-mnist') }),
-  z.strictObject({ kind: z.literal('command'), command: z.array(z.string()).min(1), timeoutMs: z.number().int().min(1).default(3_600_000) }),
+  z.strictObject({
+    kind: z.literal('supernet'),
+    dataset: z
+      .string()
+      .regex(/^[\w-]+$/)
+      .default('fashion-mnist'),
+  }),
+  z.strictObject({
+    kind: z.literal('command'),
+    command: z.array(z.string()).min(1),
+    timeoutMs: z.number().int().min(1).default(3_600_000),
+  }),
   /** A JSON file: a list of `{architecture, values}`. */
   z.strictObject({ kind: z.literal('table'), file: z.string(), source: z.string() }),
 ]);
 
-const tableSchema = z.array(z.object({ architecture: architectureSchema, values: z.record(z.string(), z.number()) })).min(1);
+const tableSchema = z
+  .array(z.object({ architecture: architectureSchema, values: z.record(z.string(), z.number()) }))
+  .min(1);
 
 /** The evaluator that a study's specification names. Throws SPEC_INVALID, SUPERNET_INVALID, DATASET_MISSING. */
-export async function createEvaluator(spec: unknown, { space, profilesDir }: { readonly space: Space; readonly profilesDir: string }): Promise<Evaluator> {
+export async function createEvaluator(
+  spec: unknown,
+  { space, profilesDir }: { readonly space: Space; readonly profilesDir: string },
+): Promise<Evaluator> {
   const parsed = evaluatorSchema.safeParse(spec);
   if (!parsed.success) {
     const fields = parsed.error.issues.map((issue) => `evaluator.${issue.path.join('.')}: ${issue.message}`);
-    throw new HildaError('SPEC_INVALID', `the evaluator is not valid: ${fields.join('; ')}`, { details: { fields } });
+    throw new HildaError('SPEC_INVALID', `the evaluator is not valid: ${fields.join('; ')}`, {
+      details: { fields },
+    });
   }
   const { data } = parsed;
   switch (data.kind) {
@@ -33,7 +50,11 @@ export async function createEvaluator(spec: unknown, { space, profilesDir }: { r
     case 'command':
       return new CommandEvaluator(data);
     case 'table':
-      return new TableEvaluator(space.id, readTable(data.file).map(({ architecture, values }) => [architecture, values] as const), data.source);
+      return new TableEvaluator(
+        space.id,
+        readTable(data.file).map(({ architecture, values }) => [architecture, values] as const),
+        data.source,
+      );
   }
 }
 
@@ -41,6 +62,8 @@ function readTable(file: string): z.infer<typeof tableSchema> {
   try {
     return tableSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (cause) {
-    throw new HildaError('SPEC_INVALID', `evaluator.file: ${file} is no table of architectures and values`, { cause });
+    throw new HildaError('SPEC_INVALID', `evaluator.file: ${file} is no table of architectures and values`, {
+      cause,
+    });
   }
 }

@@ -6,11 +6,11 @@ import type { Graph } from '../network/graph.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
-import type { Evaluator, Quality } from './contract.js';
-import { readIdxImages, sliceImages, type LabelledImages } from '../train/idx-images.js';
-import { recalibrate, withBatch } from './recalibrate.js';
+import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
 import { readSafetensors } from '../train/safetensors.js';
 import { SharedWeights } from '../train/shared-weights.js';
+import type { Evaluator, Quality } from './contract.js';
+import { recalibrate, withBatch } from './recalibrate.js';
 
 export interface SupernetOptions {
   readonly space: Space;
@@ -43,16 +43,27 @@ export class SupernetEvaluator implements Evaluator {
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
     const { validation, source } = this.#options;
     const right = await this.#countRight(await this.network(architecture, options), validation, options);
-    return { values: { accuracy: right / validation.count }, source: `${source}, ${validation.count} images` };
+    return {
+      values: { accuracy: right / validation.count },
+      source: `${source}, ${validation.count} images`,
+    };
   }
 
   close(): Promise<void> {
     return this.#runtime.stop();
   }
 
-  async #countRight(graph: Graph, images: LabelledImages, options: { readonly signal: AbortSignal }): Promise<number> {
+  async #countRight(
+    graph: Graph,
+    images: LabelledImages,
+    options: { readonly signal: AbortSignal },
+  ): Promise<number> {
     const batch = Math.min(this.#options.batch ?? 250, images.count);
-    const { handle } = await this.#runtime.load(writeOnnx(withBatch(graph, batch)), { arena: false }, options);
+    const { handle } = await this.#runtime.load(
+      writeOnnx(withBatch(graph, batch)),
+      { arena: false },
+      options,
+    );
     const [input, output] = [graph.inputs[0]?.name as string, graph.outputs[0]?.name as string];
     let right = 0;
     for (let from = 0; from < images.count; from += batch) {
@@ -60,7 +71,12 @@ export class SupernetEvaluator implements Evaluator {
       const start = Math.min(from, images.count - batch);
       const part = sliceImages(images, start, batch);
       const dims = [batch, 1, images.height, images.width];
-      const answer = await this.#runtime.run(handle, { [input]: { type: 'float32', dims, data: part.pixels } }, { fetch: [output] }, options);
+      const answer = await this.#runtime.run(
+        handle,
+        { [input]: { type: 'float32', dims, data: part.pixels } },
+        { fetch: [output] },
+        options,
+      );
       const logits = answer[output]?.data as Float32Array;
       const classes = logits.length / batch;
       for (let i = from - start; i < batch; i++) {
@@ -80,7 +96,10 @@ export function openSupernet(space: Space, profilesDir: string, dataset: string)
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    throw new HildaError('SUPERNET_INVALID', `there is no super-network for the space ${space.id}`, { cause, hint: 'Train one: hilda train --help. Or choose another evaluator.' });
+    throw new HildaError('SUPERNET_INVALID', `there is no super-network for the space ${space.id}`, {
+      cause,
+      hint: 'Train one: hilda train --help. Or choose another evaluator.',
+    });
   }
   const folder = join(profilesDir, 'datasets', dataset);
   return new SupernetEvaluator({

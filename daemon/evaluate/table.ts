@@ -1,4 +1,4 @@
-import { architectureId, type Architecture } from '../core/architecture.js';
+import { type Architecture, architectureId } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { Evaluator, Quality } from './contract.js';
 
@@ -10,16 +10,23 @@ export class TableEvaluator implements Evaluator {
   readonly #spaceId: string;
   readonly #source: string;
 
-  constructor(spaceId: string, rows: Iterable<readonly [Architecture, Readonly<Record<string, number>>]>, source: string) {
+  constructor(
+    spaceId: string,
+    rows: Iterable<readonly [Architecture, Readonly<Record<string, number>>]>,
+    source: string,
+  ) {
     this.#spaceId = spaceId;
     this.#source = source;
-    this.#rows = new Map([...rows].map(([architecture, values]) => [architectureId(spaceId, architecture), values]));
+    this.#rows = new Map(
+      [...rows].map(([architecture, values]) => [architectureId(spaceId, architecture), values]),
+    );
     this.metrics = Object.keys(this.#rows.values().next().value ?? {});
   }
 
   async evaluate(architecture: Architecture): Promise<Quality> {
     const values = this.#rows.get(architectureId(this.#spaceId, architecture));
-    if (!values) throw new HildaError('ARCHITECTURE_INVALID', `the table of ${this.#source} has no such architecture`);
+    if (!values)
+      throw new HildaError('ARCHITECTURE_INVALID', `the table of ${this.#source} has no such architecture`);
     return { values, source: this.#source };
   }
 

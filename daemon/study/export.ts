@@ -16,17 +16,30 @@ export interface ExportedTrial {
  * The network of a complete trial with the weights it was scored with, and its manifest.
  * Throws NOT_FOUND (no such trial) and STATE_CONFLICT (it is not complete).
  */
-export async function exportTrial(study: StudyRecord, trialNumber: number, store: Store, profilesDir: string): Promise<ExportedTrial> {
+export async function exportTrial(
+  study: StudyRecord,
+  trialNumber: number,
+  store: Store,
+  profilesDir: string,
+): Promise<ExportedTrial> {
   const [trial] = await store.trials(study.id, { fromNumber: trialNumber, limit: 1 });
-  if (trial?.number !== trialNumber) throw new HildaError('NOT_FOUND', `the study ${study.id} has no trial ${trialNumber}`);
+  if (trial?.number !== trialNumber)
+    throw new HildaError('NOT_FOUND', `the study ${study.id} has no trial ${trialNumber}`);
   if (trial.state !== 'complete') {
-    throw new HildaError('STATE_CONFLICT', `trial ${trialNumber} is ${trial.state}: ${trial.reason ?? 'not finished'}`, { hint: 'Export a member of the front: `hilda search front`.' });
+    throw new HildaError(
+      'STATE_CONFLICT',
+      `trial ${trialNumber} is ${trial.state}: ${trial.reason ?? 'not finished'}`,
+      { hint: 'Export a member of the front: `hilda search front`.' },
+    );
   }
   const { space, evaluator } = await openStudyParts(parseStudySpec(study.spec), profilesDir);
   try {
     const { signal } = new AbortController();
-    const network = (await evaluator.network?.(trial.architecture, { signal })) ?? space.network(trial.architecture);
-    const measurements = await Promise.all(Object.values(trial.measurements).map((id) => store.measurement(id)));
+    const network =
+      (await evaluator.network?.(trial.architecture, { signal })) ?? space.network(trial.architecture);
+    const measurements = await Promise.all(
+      Object.values(trial.measurements).map((id) => store.measurement(id)),
+    );
     return {
       onnx: writeOnnx(network),
       manifest: {
@@ -49,6 +62,30 @@ export async function exportTrial(study: StudyRecord, trialNumber: number, store
 }
 
 /** A measurement without its rounds, which stay in the store. */
-function summarised({ id, deviceId, target, provenance, protocol, verdict, reason, latency, memory, manifest, takenAtMs }: MeasurementRecord): Json {
-  return { id, deviceId, target, provenance, protocol, verdict, reason, latency, memory, conditions: manifest, takenAtMs } as unknown as Json;
+function summarised({
+  id,
+  deviceId,
+  target,
+  provenance,
+  protocol,
+  verdict,
+  reason,
+  latency,
+  memory,
+  manifest,
+  takenAtMs,
+}: MeasurementRecord): Json {
+  return {
+    id,
+    deviceId,
+    target,
+    provenance,
+    protocol,
+    verdict,
+    reason,
+    latency,
+    memory,
+    conditions: manifest,
+    takenAtMs,
+  } as unknown as Json;
 }

@@ -22,7 +22,9 @@ export interface FrontRow {
 /** A trial's objectives, all to be minimised; undefined unless it is complete. */
 function costs(trial: TrialRecord, objectives: readonly Objective[]): number[] | undefined {
   if (trial.state !== 'complete') return undefined;
-  return objectives.map(({ metric, goal }) => (goal === 'min' ? 1 : -1) * (trial.values[metric] ?? Number.POSITIVE_INFINITY));
+  return objectives.map(
+    ({ metric, goal }) => (goal === 'min' ? 1 : -1) * (trial.values[metric] ?? Number.POSITIVE_INFINITY),
+  );
 }
 
 const dominates = (a: readonly number[], b: readonly number[]): boolean =>
@@ -40,7 +42,12 @@ export function frontTrials(trials: readonly TrialRecord[], objectives: readonly
     .map(({ trial }) => trial);
 }
 
-export async function frontRows(trials: readonly TrialRecord[], spec: StudySpec, space: Space, store: Store): Promise<FrontRow[]> {
+export async function frontRows(
+  trials: readonly TrialRecord[],
+  spec: StudySpec,
+  space: Space,
+  store: Store,
+): Promise<FrontRow[]> {
   return Promise.all(
     frontTrials(trials, spec.objectives).map(async (trial) => {
       const taken = await Promise.all(Object.values(trial.measurements).map((id) => store.measurement(id)));
@@ -49,7 +56,9 @@ export async function frontRows(trials: readonly TrialRecord[], spec: StudySpec,
         trialNumber: trial.number,
         architectureId: trial.architectureId,
         values: trial.values,
-        latencyCiUs: Object.fromEntries(taken.map((m) => [m.deviceId, m.latency.normalisedCiUs])) as FrontRow['latencyCiUs'],
+        latencyCiUs: Object.fromEntries(
+          taken.map((m) => [m.deviceId, m.latency.normalisedCiUs]),
+        ) as FrontRow['latencyCiUs'],
         macs,
         parameters,
         provenance: taken.some((m) => m.provenance === 'emulated') ? 'emulated' : 'measured',
@@ -71,7 +80,9 @@ export function hypervolumeShare(trials: readonly TrialRecord[], spec: StudySpec
     const cost = costs(trial, spec.objectives);
     return cost ? [cost] : [];
   });
-  const first = trials.filter((t) => t.number < spec.batch).flatMap((t) => [costs(t, spec.objectives)].filter((c) => c !== undefined));
+  const first = trials
+    .filter((t) => t.number < spec.batch)
+    .flatMap((t) => [costs(t, spec.objectives)].filter((c) => c !== undefined));
   const basis = first.length > 0 ? first : points.slice(0, 1);
   const reference = spec.objectives.map((_, i) => Math.max(...basis.map((cost) => cost[i] as number)));
   const ideal = spec.objectives.map(({ goal }) => (goal === 'min' ? 0 : -1));

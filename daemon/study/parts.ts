@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
@@ -25,11 +25,18 @@ export interface StudyParts {
 export function resolveSpace(spec: StudySpec, profilesDir: string): StudySpec {
   if (typeof spec.space !== 'string') return spec;
   const folder = join(profilesDir, 'spaces');
-  const known = readdirSync(folder).filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
+  const known = readdirSync(folder)
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.slice(0, -'.json'.length));
   if (!known.includes(spec.space)) {
-    throw new HildaError('NOT_FOUND', `there is no space named ${spec.space}`, { hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.` });
+    throw new HildaError('NOT_FOUND', `there is no space named ${spec.space}`, {
+      hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.`,
+    });
   }
-  return { ...spec, space: JSON.parse(readFileSync(join(folder, `${spec.space}.json`), 'utf8')) as { kind: string } };
+  return {
+    ...spec,
+    space: JSON.parse(readFileSync(join(folder, `${spec.space}.json`), 'utf8')) as { kind: string },
+  };
 }
 
 /** Replaces short device names by ids: an exact id, or the start of exactly one adopted device's id. */
@@ -39,9 +46,13 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
     const matches = adopted.filter((d) => d.id === name || d.id.startsWith(`${name}-`));
     const match = matches.find((d) => d.id === name) ?? matches[0];
     if (!match || (matches.length > 1 && match.id !== name)) {
-      throw new HildaError('DEVICE_UNKNOWN', `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`, {
-        hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
-      });
+      throw new HildaError(
+        'DEVICE_UNKNOWN',
+        `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`,
+        {
+          hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
+        },
+      );
     }
     return match.id;
   });
@@ -64,5 +75,10 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
 /** One-hot decisions, or cost features where a space has no fixed dimensions. */
 function decisionFeatures(space: Space, architecture: Architecture): ReadonlyMap<string, number> {
   if (!space.dims || !Array.isArray(architecture)) return space.features(architecture);
-  return new Map(space.dims.map((dim, i) => [`${dim.name}=${dim.choices[(architecture as readonly number[])[i] as number]}`, 1]));
+  return new Map(
+    space.dims.map((dim, i) => [
+      `${dim.name}=${dim.choices[(architecture as readonly number[])[i] as number]}`,
+      1,
+    ]),
+  );
 }

@@ -1,6 +1,6 @@
 import { architectureId } from '../core/architecture.js';
-import { Xoshiro128 } from '../core/rng.js';
 import type { Clock } from '../core/clock.js';
+import { Xoshiro128 } from '../core/rng.js';
 import type { PredictorBank } from '../predict/bank.js';
 import type { Sampler, Trial } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
@@ -21,21 +21,35 @@ export interface StudyContext extends TrialContext {
  * tells go in trial order, and the sampler's and generator's states are stored with the trials they belong to. A
  * study killed at any moment therefore proposes, after `resume`, what the unbroken run would have proposed.
  */
-export async function runStudy(context: StudyContext, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+export async function runStudy(
+  context: StudyContext,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
   const { study, spec, store, sampler, clock } = context;
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
-  const deadlineMs = spec.budget.maxMinutes === undefined ? Number.POSITIVE_INFINITY : clock.nowMs() + spec.budget.maxMinutes * 60_000;
+  const deadlineMs =
+    spec.budget.maxMinutes === undefined
+      ? Number.POSITIVE_INFINITY
+      : clock.nowMs() + spec.budget.maxMinutes * 60_000;
   let trials = await store.trials(study.id);
 
   for (;;) {
     signal.throwIfAborted();
-    await finishBatch(trials.filter((t) => t.state === 'asked'), context, signal);
+    await finishBatch(
+      trials.filter((t) => t.state === 'asked'),
+      context,
+      signal,
+    );
     trials = await store.trials(study.id);
     const untold = trials.filter((t) => !t.told);
     if (untold.length > 0) {
       sampler.tell(untold.map(toTrial));
-      await store.tellTrials(study.id, untold.map((t) => t.number), sampler.state());
+      await store.tellTrials(
+        study.id,
+        untold.map((t) => t.number),
+        sampler.state(),
+      );
       trials = await store.trials(study.id);
     }
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
@@ -47,14 +61,27 @@ export async function runStudy(context: StudyContext, { signal }: { readonly sig
 }
 
 /** Refits the predictors on what is known, asks, and stores the proposals with the state that follows them. */
-async function askBatch(n: number, trials: readonly TrialRecord[], context: StudyContext, rng: Xoshiro128): Promise<TrialRecord[]> {
+async function askBatch(
+  n: number,
+  trials: readonly TrialRecord[],
+  context: StudyContext,
+  rng: Xoshiro128,
+): Promise<TrialRecord[]> {
   const { study, spec, space, store, sampler, bank } = context;
   const history = trials.map(toTrial);
   bank.refit(history);
   const predict = bank.predict.bind(bank);
   const known = new Set(trials.map((t) => t.architectureId));
   const proposals = sampler
-    .ask(n, { space, rng, objectives: spec.objectives, constraints: spec.constraints, history, pending: [], predict })
+    .ask(n, {
+      space,
+      rng,
+      objectives: spec.objectives,
+      constraints: spec.constraints,
+      history,
+      pending: [],
+      predict,
+    })
     .map((p) => ({ ...p, id: architectureId(space.id, p.architecture) }))
     .filter((p) => !known.has(p.id) && known.add(p.id));
   const metrics = [...new Set([...spec.objectives, ...spec.constraints].map((o) => o.metric))];
@@ -66,14 +93,20 @@ async function askBatch(n: number, trials: readonly TrialRecord[], context: Stud
       architectureId: p.id,
       architecture: p.architecture,
       note: p.note ?? '',
-      predicted: Object.fromEntries(predictions.flatMap(({ metric, answers }) => (answers?.[i] ? [[metric, answers[i]]] : []))),
+      predicted: Object.fromEntries(
+        predictions.flatMap(({ metric, answers }) => (answers?.[i] ? [[metric, answers[i]]] : [])),
+      ),
     })),
     { sampler: sampler.state(), rng: rng.state() },
   );
 }
 
 /** Runs the trials of a batch, as many at a time as there are devices to keep busy. */
-async function finishBatch(batch: readonly TrialRecord[], context: StudyContext, signal: AbortSignal): Promise<void> {
+async function finishBatch(
+  batch: readonly TrialRecord[],
+  context: StudyContext,
+  signal: AbortSignal,
+): Promise<void> {
   const queue = [...batch];
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);

@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.js';
-import { HildaError, asHildaError } from '../core/errors.js';
-import type { DeviceId, StudyId } from '../core/ids.js';
+import { asHildaError, HildaError } from '../core/errors.js';
+import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { createSampler } from '../search/samplers/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
-import { exportTrial, type ExportedTrial } from './export.js';
-import { frontRows, frontTrials, hypervolumeShare, type FrontRow } from './front.js';
+import { type ExportedTrial, exportTrial } from './export.js';
+import { type FrontRow, frontRows, frontTrials, hypervolumeShare } from './front.js';
 import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
 import { runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
@@ -55,12 +55,15 @@ export class StudyService {
   /** Studies that a killed daemon left running become paused: `resume` goes on where they stood. */
   async start(): Promise<void> {
     for (const study of await this.#options.store.studies()) {
-      if (study.state === 'running') await this.#options.store.setStudyState(study.id, 'paused', 'the daemon stopped while it ran');
+      if (study.state === 'running')
+        await this.#options.store.setStudyState(study.id, 'paused', 'the daemon stopped while it ran');
     }
   }
 
   async stop(): Promise<void> {
-    await Promise.allSettled([...this.#running.keys()].map((id) => this.#halt(id, 'paused', 'the daemon was stopped')));
+    await Promise.allSettled(
+      [...this.#running.keys()].map((id) => this.#halt(id, 'paused', 'the daemon was stopped')),
+    );
   }
 
   /** Validates, stores and starts a study. Everything that can be refused is refused here, before the first trial. */
@@ -70,8 +73,14 @@ export class StudyService {
     const sampler = createSampler(spec.sampler.name, spec.sampler.options);
     const parts = await openStudyParts(spec, profilesDir);
     try {
-      const unmet = sampler.needs.filter((need) => (need === 'dims' && !parts.space.dims) || (need === 'crossover' && !parts.space.crossover));
-      if (unmet.length > 0) throw new HildaError('SPEC_INVALID', `the sampler ${sampler.name} needs ${unmet.join(', ')}, which the space ${parts.space.id} lacks`);
+      const unmet = sampler.needs.filter(
+        (need) => (need === 'dims' && !parts.space.dims) || (need === 'crossover' && !parts.space.crossover),
+      );
+      if (unmet.length > 0)
+        throw new HildaError(
+          'SPEC_INVALID',
+          `the sampler ${sampler.name} needs ${unmet.join(', ')}, which the space ${parts.space.id} lacks`,
+        );
       const study = await store.createStudy({
         name: spec.name,
         spec: spec as unknown as Json,
@@ -98,7 +107,10 @@ export class StudyService {
     const finished = trials.length - count('asked');
     const running = this.#running.get(id);
     const sinceStart = finished - (running?.toldAtStart ?? 0);
-    const etaMs = running && sinceStart > 0 ? ((clock.nowMs() - running.startedMs) / sinceStart) * (spec.budget.trials - finished) : null;
+    const etaMs =
+      running && sinceStart > 0
+        ? ((clock.nowMs() - running.startedMs) / sinceStart) * (spec.budget.trials - finished)
+        : null;
     return {
       record,
       budgetTrials: spec.budget.trials,
@@ -113,7 +125,10 @@ export class StudyService {
     };
   }
 
-  async trials(id: StudyId, filter?: { readonly fromNumber?: number; readonly limit?: number }): Promise<TrialRecord[]> {
+  async trials(
+    id: StudyId,
+    filter?: { readonly fromNumber?: number; readonly limit?: number },
+  ): Promise<TrialRecord[]> {
     await this.#options.store.study(id);
     return this.#options.store.trials(id, filter);
   }
@@ -139,7 +154,9 @@ export class StudyService {
     const { store, profilesDir } = this.#options;
     const study = await store.study(id);
     if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed')) {
-      throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`, { hint: 'Only paused and failed studies can be resumed.' });
+      throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`, {
+        hint: 'Only paused and failed studies can be resumed.',
+      });
     }
     const spec = storedSpec(study);
     return this.#launch(study, spec, await openStudyParts(spec, profilesDir));
@@ -164,7 +181,10 @@ export class StudyService {
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
-    const done = runStudy({ ...parts, spec, study, sampler, store, pool, clock, onStep }, { signal: abort.signal })
+    const done = runStudy(
+      { ...parts, spec, study, sampler, store, pool, clock, onStep },
+      { signal: abort.signal },
+    )
       .then(() => store.setStudyState(study.id, 'completed'))
       .catch(async (thrown: unknown) => {
         if (abort.signal.aborted) return;
@@ -180,7 +200,11 @@ export class StudyService {
     return record;
   }
 
-  async #halt(id: StudyId, state: Extract<StudyState, 'paused' | 'stopped'>, reason: string): Promise<StudyRecord> {
+  async #halt(
+    id: StudyId,
+    state: Extract<StudyState, 'paused' | 'stopped'>,
+    reason: string,
+  ): Promise<StudyRecord> {
     const { store } = this.#options;
     const running = this.#running.get(id);
     if (running) {
@@ -188,7 +212,11 @@ export class StudyService {
       await running.done;
     }
     const study = await store.study(id);
-    if (study.state === 'completed' || study.state === 'stopped' || (study.state !== 'running' && state === 'paused')) {
+    if (
+      study.state === 'completed' ||
+      study.state === 'stopped' ||
+      (study.state !== 'running' && state === 'paused')
+    ) {
       throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`);
     }
     return store.setStudyState(id, state, reason);

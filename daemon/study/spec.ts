@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 
-const metricName = z.string().regex(/^[a-zA-Z][a-zA-Z0-9]*(@[\w.:-]+)?$/, 'a metric such as accuracy, latencyUs or latencyUs@DEVICE');
+const metricName = z
+  .string()
+  .regex(/^[a-zA-Z][a-zA-Z0-9]*(@[\w.:-]+)?$/, 'a metric such as accuracy, latencyUs or latencyUs@DEVICE');
 
 /**
  * What a user asks for: which space, searched by which sampler, measured where, scored how, within which limits.
@@ -45,8 +47,12 @@ export type StudySpec = z.infer<typeof studySpecSchema>;
 export function parseStudySpec(value: unknown): StudySpec {
   const parsed = studySpecSchema.safeParse(value);
   if (!parsed.success) {
-    const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
-    throw new HildaError('SPEC_INVALID', `the study specification is not valid: ${fields.join('; ')}`, { details: { fields } });
+    const fields = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`,
+    );
+    throw new HildaError('SPEC_INVALID', `the study specification is not valid: ${fields.join('; ')}`, {
+      details: { fields },
+    });
   }
   const spec = parsed.data;
   const known = knownMetrics(spec);
@@ -65,11 +71,17 @@ export function parseStudySpec(value: unknown): StudySpec {
 }
 
 /** The name of a cost on the i-th device: bare for the first, so that one-device studies stay short. */
-export const deviceMetric = (metric: 'latencyUs' | 'peakBytes', spec: Pick<StudySpec, 'devices'>, index: number): string =>
-  index === 0 ? metric : `${metric}@${spec.devices[index]}`;
+export const deviceMetric = (
+  metric: 'latencyUs' | 'peakBytes',
+  spec: Pick<StudySpec, 'devices'>,
+  index: number,
+): string => (index === 0 ? metric : `${metric}@${spec.devices[index]}`);
 
 /** Metrics known without an evaluator. */
 function knownMetrics(spec: StudySpec): Set<string> {
-  const costs = spec.devices.flatMap((_, i) => [deviceMetric('latencyUs', spec, i), deviceMetric('peakBytes', spec, i)]);
+  const costs = spec.devices.flatMap((_, i) => [
+    deviceMetric('latencyUs', spec, i),
+    deviceMetric('peakBytes', spec, i),
+  ]);
   return new Set(['macs', 'parameters', ...costs]);
 }

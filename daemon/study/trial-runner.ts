@@ -1,7 +1,7 @@
-import { HildaError, asHildaError, type ErrorCode } from '../core/errors.js';
+import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
+import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
-import { sha256Hex } from '../core/hash.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Protocol } from '../measure/protocol.js';
@@ -24,10 +24,20 @@ export interface TrialContext {
 
 /** The network itself is at fault: it will never run there, so no other attempt is made. */
 const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ARCHITECTURE_INVALID', 'NETWORK_TOO_LARGE', 'NETWORK_REJECTED', 'DEVICE_OUT_OF_MEMORY', 'OPERATOR_UNSUPPORTED', 'SHAPE_UNKNOWN',
+  'ARCHITECTURE_INVALID',
+  'NETWORK_TOO_LARGE',
+  'NETWORK_REJECTED',
+  'DEVICE_OUT_OF_MEMORY',
+  'OPERATOR_UNSUPPORTED',
+  'SHAPE_UNKNOWN',
 ]);
 /** The device or the moment is at fault: another attempt may succeed. */
-const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['DEVICE_FAILED', 'DEVICE_TIMEOUT', 'LEASE_STALE', 'MEASUREMENT_INVALID']);
+const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DEVICE_FAILED',
+  'DEVICE_TIMEOUT',
+  'LEASE_STALE',
+  'MEASUREMENT_INVALID',
+]);
 
 /** Every tenth candidate is measured although predicted to break a limit, so that a wrong predictor is found out. */
 const auditShare = 0.1;
@@ -38,19 +48,29 @@ type Outcome = Pick<FinishedTrial, 'state' | 'values' | 'reason'>;
  * One architecture's way through the loop: free checks, prediction, measurements, accuracy. Whatever goes wrong with
  * the network or its device becomes the trial's outcome; only an abort and faults of the store are thrown.
  */
-export async function runTrial(trial: TrialRecord, context: TrialContext, options: { readonly signal: AbortSignal }): Promise<FinishedTrial> {
+export async function runTrial(
+  trial: TrialRecord,
+  context: TrialContext,
+  options: { readonly signal: AbortSignal },
+): Promise<FinishedTrial> {
   const { studyId, number } = trial;
   try {
     return { studyId, number, ...(await decide(trial, context, options)) };
   } catch (thrown) {
     const error = asHildaError(thrown);
-    if (networkFaults.has(error.code)) return { studyId, number, state: 'infeasible', values: {}, reason: `${error.code}: ${error.message}` };
-    if (deviceFaults.has(error.code)) return { studyId, number, state: 'failed', values: {}, reason: `${error.code}: ${error.message}` };
+    if (networkFaults.has(error.code))
+      return { studyId, number, state: 'infeasible', values: {}, reason: `${error.code}: ${error.message}` };
+    if (deviceFaults.has(error.code))
+      return { studyId, number, state: 'failed', values: {}, reason: `${error.code}: ${error.message}` };
     throw error;
   }
 }
 
-async function decide(trial: TrialRecord, context: TrialContext, { signal }: { readonly signal: AbortSignal }): Promise<Outcome> {
+async function decide(
+  trial: TrialRecord,
+  context: TrialContext,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<Outcome> {
   const { spec, space, evaluator } = context;
   const stats = space.stats(trial.architecture);
   const values: Record<string, number> = { macs: stats.macs, parameters: stats.parameters };
@@ -66,9 +86,15 @@ async function decide(trial: TrialRecord, context: TrialContext, { signal }: { r
   for (const [index, name] of spec.devices.entries()) {
     const deviceId = name as DeviceId;
     context.onStep?.(`measure on ${name}`);
-    const measurement = (await alreadyMeasured(trial, deviceId, context.store)) ?? (await measure(trial, deviceId, network, context, signal));
+    const measurement =
+      (await alreadyMeasured(trial, deviceId, context.store)) ??
+      (await measure(trial, deviceId, network, context, signal));
     if (measurement.verdict !== 'valid') {
-      return { state: 'failed', values, reason: `MEASUREMENT_INVALID: ${measurement.verdict} after ${spec.attempts} attempts: ${measurement.reason}` };
+      return {
+        state: 'failed',
+        values,
+        reason: `MEASUREMENT_INVALID: ${measurement.verdict} after ${spec.attempts} attempts: ${measurement.reason}`,
+      };
     }
     values[deviceMetric('latencyUs', spec, index)] = measurement.latency.normalisedUs;
     values[deviceMetric('peakBytes', spec, index)] = measurement.memory.peakBytes;
@@ -81,12 +107,19 @@ async function decide(trial: TrialRecord, context: TrialContext, { signal }: { r
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
   const missing = spec.objectives.find(({ metric }) => values[metric] === undefined);
-  if (missing) throw new HildaError('SPEC_INVALID', `nothing yields the metric ${missing.metric}`, { hint: `Known: ${Object.keys(values).join(', ')}.` });
+  if (missing)
+    throw new HildaError('SPEC_INVALID', `nothing yields the metric ${missing.metric}`, {
+      hint: `Known: ${Object.keys(values).join(', ')}.`,
+    });
   return { state: 'complete', values, reason: null };
 }
 
 /** A measurement that a killed run had already stored for this trial counts; it is not taken twice. */
-async function alreadyMeasured(trial: TrialRecord, deviceId: DeviceId, store: Store): Promise<Measurement | undefined> {
+async function alreadyMeasured(
+  trial: TrialRecord,
+  deviceId: DeviceId,
+  store: Store,
+): Promise<Measurement | undefined> {
   const id = trial.measurements[deviceId];
   if (!id) return undefined;
   const stored = await store.measurement(id);
@@ -104,10 +137,14 @@ async function measure(
   let fault: HildaError | undefined;
   for (let attempt = 0; attempt < spec.attempts && last?.verdict !== 'valid'; attempt++) {
     try {
-      last = await pool.withDevice(deviceId, { holder: `study:${trial.studyId}`, signal }, async (device, lease) => {
-        const measurement = await device.measure(network, protocol, { signal });
-        return store.addMeasurement(measurement, { deviceId, lease, trial });
-      });
+      last = await pool.withDevice(
+        deviceId,
+        { holder: `study:${trial.studyId}`, signal },
+        async (device, lease) => {
+          const measurement = await device.measure(network, protocol, { signal });
+          return store.addMeasurement(measurement, { deviceId, lease, trial });
+        },
+      );
     } catch (thrown) {
       fault = asHildaError(thrown);
       if (!deviceFaults.has(fault.code)) throw fault;
@@ -117,22 +154,32 @@ async function measure(
   return last;
 }
 
-function brokenLimit(constraints: readonly Constraint[], values: Readonly<Record<string, number>>): string | undefined {
+function brokenLimit(
+  constraints: readonly Constraint[],
+  values: Readonly<Record<string, number>>,
+): string | undefined {
   const broken = constraints.find(({ metric, max }) => (values[metric] ?? Number.NEGATIVE_INFINITY) > max);
   return broken && `${broken.metric} ${values[broken.metric]} > ${broken.max}`;
 }
 
 /** Weights alone over the memory limit settle the matter before anything runs. */
 function weightLimit(spec: StudySpec, weightBytes: number): string | undefined {
-  const limit = spec.constraints.find(({ metric, max }) => metric.startsWith('peakBytes') && weightBytes > max);
+  const limit = spec.constraints.find(
+    ({ metric, max }) => metric.startsWith('peakBytes') && weightBytes > max,
+  );
   return limit && `weights alone take ${weightBytes} bytes: ${limit.metric} > ${limit.max}`;
 }
 
 /** The whole predicted interval lies beyond a limit. Decided by the id, so that a resumed study decides alike. */
 function predictedBreak(trial: TrialRecord, constraints: readonly Constraint[]): string | undefined {
-  const broken = constraints.find(({ metric, max }) => (trial.predicted[metric]?.low ?? Number.NEGATIVE_INFINITY) > max);
+  const broken = constraints.find(
+    ({ metric, max }) => (trial.predicted[metric]?.low ?? Number.NEGATIVE_INFINITY) > max,
+  );
   if (!broken) return undefined;
-  const audited = Number.parseInt(sha256Hex(`audit ${trial.architectureId}`).slice(0, 8), 16) / 0x100000000 < auditShare;
+  const audited =
+    Number.parseInt(sha256Hex(`audit ${trial.architectureId}`).slice(0, 8), 16) / 0x100000000 < auditShare;
   const interval = trial.predicted[broken.metric];
-  return audited ? undefined : `predicted ${broken.metric} ${interval?.low} to ${interval?.high} > ${broken.max}: not measured`;
+  return audited
+    ? undefined
+    : `predicted ${broken.metric} ${interval?.low} to ${interval?.high} > ${broken.max}: not measured`;
 }

@@ -26,7 +26,12 @@ export function runSpaceContract(t: Test, space: Space, samples: number): void {
       const cost = countCost(network);
       t.same(Object.fromEntries(space.features(a)), Object.fromEntries(costFeatures(cost)));
       const stats = space.stats(a);
-      t.same(stats, { macs: cost.macs, parameters: cost.parameters, weightBytes: cost.weightBytes, peakActivationBytes: cost.peakActivationBytes });
+      t.same(stats, {
+        macs: cost.macs,
+        parameters: cost.parameters,
+        weightBytes: cost.weightBytes,
+        peakActivationBytes: cost.peakActivationBytes,
+      });
       const structure = structureHash(network);
       const known = byStructure.get(structure);
       if (known) t.equal(known, id(a), 'equal networks have equal ids');

@@ -1,8 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { Architecture } from '../../daemon/core/architecture.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
@@ -16,7 +16,8 @@ import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
-const spaceNamed = (name: string) => loadSpace(JSON.parse(readFileSync(`${profilesDir}/spaces/${name}.json`, 'utf8')));
+const spaceNamed = (name: string) =>
+  loadSpace(JSON.parse(readFileSync(`${profilesDir}/spaces/${name}.json`, 'utf8')));
 const space = spaceNamed('mbconv-fmnist');
 const { signal } = new AbortController();
 
@@ -24,10 +25,20 @@ const { signal } = new AbortController();
 function images(count: number, seed: number) {
   const rng = Xoshiro128.fromSeed(seed);
   const pixels = Float32Array.from({ length: count * 784 }, () => gaussian(rng));
-  return { count, height: 28, width: 28, pixels, labels: Uint8Array.from({ length: count }, (_, i) => i % 10) };
+  return {
+    count,
+    height: 28,
+    width: 28,
+    pixels,
+    labels: Uint8Array.from({ length: count }, (_, i) => i % 10),
+  };
 }
 
-async function logitsOf(runtime: SessionProcess, graph: Parameters<typeof withBatch>[0], input: ReturnType<typeof images>): Promise<Float32Array> {
+async function logitsOf(
+  runtime: SessionProcess,
+  graph: Parameters<typeof withBatch>[0],
+  input: ReturnType<typeof images>,
+): Promise<Float32Array> {
   const { handle } = await runtime.load(writeOnnx(withBatch(graph, input.count)));
   const feeds = { input: { type: 'float32' as const, dims: [input.count, 1, 28, 28], data: input.pixels } };
   return (await runtime.run(handle, feeds)).logits?.data as Float32Array;
@@ -45,13 +56,25 @@ t.test('recalibration gives each normalisation the statistics of its own input',
   t.ok(statistics.length >= 20, `${statistics.length} statistics`);
   for (const name of statistics) {
     const [one, two] = [floatsOf(fixed.initializers.get(name)!), floatsOf(again.initializers.get(name)!)];
-    t.ok(one.every((value, i) => Math.abs(value - two[i]!) <= 1e-4 * (1 + Math.abs(value))), name);
+    t.ok(
+      one.every((value, i) => Math.abs(value - two[i]!) <= 1e-4 * (1 + Math.abs(value))),
+      name,
+    );
   }
   // The stem by hand: mean over batch and space of the convolution's output.
-  const stem = { ...graph, nodes: graph.nodes.slice(0, 1), outputs: [{ name: graph.nodes[0]!.outputs[0]!, dtype: 'float32' as const, dims: [1, 12, 14, 14] }] };
+  const stem = {
+    ...graph,
+    nodes: graph.nodes.slice(0, 1),
+    outputs: [{ name: graph.nodes[0]!.outputs[0]!, dtype: 'float32' as const, dims: [1, 12, 14, 14] }],
+  };
   const { handle } = await runtime.load(writeOnnx(withBatch(stem, 64)));
-  const out = (await runtime.run(handle, { input: { type: 'float32', dims: [64, 1, 28, 28], data: batch.pixels } }))[stem.outputs[0]!.name]!.data as Float32Array;
-  const channel = (c: number): number[] => Array.from({ length: 64 }, (_, n) => [...out.subarray((n * 12 + c) * 196, (n * 12 + c + 1) * 196)]).flat();
+  const out = (
+    await runtime.run(handle, { input: { type: 'float32', dims: [64, 1, 28, 28], data: batch.pixels } })
+  )[stem.outputs[0]!.name]!.data as Float32Array;
+  const channel = (c: number): number[] =>
+    Array.from({ length: 64 }, (_, n) => [
+      ...out.subarray((n * 12 + c) * 196, (n * 12 + c + 1) * 196),
+    ]).flat();
   const mean = channel(3).reduce((a, b) => a + b, 0) / (64 * 196);
   const variance = channel(3).reduce((sum, value) => sum + (value - mean) ** 2, 0) / (64 * 196);
   t.ok(Math.abs(floatsOf(fixed.initializers.get('stem.bn.mean')!)[3]! - mean) < 1e-4);
@@ -59,12 +82,24 @@ t.test('recalibration gives each normalisation the statistics of its own input',
 
   const vit = spaceNamed('vit-fmnist');
   const transformer = vit.network(vit.sample(Xoshiro128.fromSeed(2)));
-  t.equal(await recalibrate(transformer, batch, runtime, { signal }), transformer, 'nothing to do without batch normalisation');
+  t.equal(
+    await recalibrate(transformer, batch, runtime, { signal }),
+    transformer,
+    'nothing to do without batch normalisation',
+  );
 });
 
 t.test('a super-network scores what it would export, whatever the batch', async (t) => {
   const validation = images(70, 3);
-  const make = (batch: number) => new SupernetEvaluator({ space, weights: randomWeights, calibration: images(64, 1), validation, source: 'noise', batch });
+  const make = (batch: number) =>
+    new SupernetEvaluator({
+      space,
+      weights: randomWeights,
+      calibration: images(64, 1),
+      validation,
+      source: 'noise',
+      batch,
+    });
   const architecture = space.sample(Xoshiro128.fromSeed(8));
   const scores: number[] = [];
   for (const batch of [70, 32, 7]) {
@@ -97,7 +132,10 @@ async function script(t: Test, text: string): Promise<string[]> {
 
 t.test('a command scores; its failures have codes', async (t) => {
   const run = async (text: string, o: { timeoutMs?: number; signal?: AbortSignal } = {}) => {
-    const evaluator = await createEvaluator({ kind: 'command', command: await script(t, text), timeoutMs: o.timeoutMs ?? 20_000 }, { space, profilesDir });
+    const evaluator = await createEvaluator(
+      { kind: 'command', command: await script(t, text), timeoutMs: o.timeoutMs ?? 20_000 },
+      { space, profilesDir },
+    );
     return evaluator.evaluate([1, 2, 3] as Architecture, { signal: o.signal ?? signal });
   };
   const echo = `import fs from 'node:fs'; const a = JSON.parse(fs.readFileSync(0)).architecture;
@@ -123,10 +161,15 @@ t.test('a table answers for what it holds', async (t) => {
   t.same(await evaluator.evaluate([0, 1], { signal }), { values: { accuracy: 0.75 }, source: 'a test' });
   await t.rejects(evaluator.evaluate([1, 1], { signal }), { code: 'ARCHITECTURE_INVALID' });
   await writeFile(file, '[]');
-  await t.rejects(createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir }), { code: 'SPEC_INVALID' });
+  await t.rejects(createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir }), {
+    code: 'SPEC_INVALID',
+  });
 });
 
 t.test('what cannot be opened is refused', async (t) => {
   await t.rejects(createEvaluator({ kind: 'oracle' }, { space, profilesDir }), { code: 'SPEC_INVALID' });
-  await t.rejects(createEvaluator({ kind: 'supernet' }, { space: spaceNamed('proxylessnas-imagenet'), profilesDir }), { code: 'SUPERNET_INVALID' });
+  await t.rejects(
+    createEvaluator({ kind: 'supernet' }, { space: spaceNamed('proxylessnas-imagenet'), profilesDir }),
+    { code: 'SUPERNET_INVALID' },
+  );
 });

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { systemClock, type Clock } from '../../daemon/core/clock.js';
+import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import type { FakeDeviceOptions } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';

@@ -7,8 +7,16 @@ process.stdout.on('error', () => process.exit(1));
 const [dataDir, spec] = process.argv.slice(2) as [string, string];
 const bench = await openBench(dataDir);
 const [existing] = await bench.studies.list();
-const printed = new Set((existing ? await bench.store.trials(existing.id) : []).filter((x) => x.state !== 'asked').map((x) => x.number));
-const study = existing ? (existing.state === 'completed' ? existing : await bench.studies.resume(existing.id)) : await bench.studies.create(JSON.parse(spec));
+const printed = new Set(
+  (existing ? await bench.store.trials(existing.id) : [])
+    .filter((x) => x.state !== 'asked')
+    .map((x) => x.number),
+);
+const study = existing
+  ? existing.state === 'completed'
+    ? existing
+    : await bench.studies.resume(existing.id)
+  : await bench.studies.create(JSON.parse(spec));
 let running = true;
 void bench.studies.settled(study.id).then(() => {
   running = false;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { HildaError } from '../../daemon/core/errors.js';
+import type { HildaError } from '../../daemon/core/errors.js';
 import type { StudyId } from '../../daemon/core/ids.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
@@ -28,7 +28,9 @@ async function proposals(dir: string, spec: object): Promise<string[]> {
 t.test('a study runs to its end: every front member was measured and is within the limits', async (t) => {
   const bench = await openBench(await dataDir(t));
   t.teardown(() => bench.close());
-  const { id } = await bench.studies.create(testSpec({ constraints: [{ metric: 'parameters', max: 80_000 }] }));
+  const { id } = await bench.studies.create(
+    testSpec({ constraints: [{ metric: 'parameters', max: 80_000 }] }),
+  );
   await bench.studies.settled(id);
   const summary = await bench.studies.show(id);
   t.equal(summary.record.state, 'completed', summary.record.reason ?? '');
@@ -55,7 +57,11 @@ t.test('a study runs to its end: every front member was measured and is within t
   }
   const sorted = front.map((row) => row.values);
   for (const [i, a] of sorted.entries()) {
-    for (const b of sorted.slice(i + 1)) t.notOk(a.accuracy! >= b.accuracy! && a.latencyUs! <= b.latencyUs!, 'front members do not dominate one another');
+    for (const b of sorted.slice(i + 1))
+      t.notOk(
+        a.accuracy! >= b.accuracy! && a.latencyUs! <= b.latencyUs!,
+        'front members do not dominate one another',
+      );
   }
 
   const exported = await bench.studies.exportTrial(id, front[0]!.trialNumber);
@@ -81,53 +87,68 @@ t.test('the same seed proposes the same architectures; a pause changes nothing',
       if ((await bench.studies.show(id)).record.state === 'paused') await bench.studies.resume(id);
     }
     await bench.studies.settled(id);
-    t.same((await bench.store.trials(id)).map((x) => x.architectureId), unbroken, sampler);
+    t.same(
+      (await bench.store.trials(id)).map((x) => x.architectureId),
+      unbroken,
+      sampler,
+    );
     await bench.close();
   }
 });
 
-t.test('kill -9 at random moments: no told trial is lost, none runs twice, the proposals are those of an unbroken run', async (t) => {
-  const spec = testSpec({ sampler: { name: 'linas' } });
-  const unbroken = await proposals(await dataDir(t), spec);
-  const dir = await dataDir(t);
-  const child = new URL('./killed-child.js', import.meta.url).pathname;
-  const told = new Set<number>();
-  const finished = new Map<number, string>();
-  for (let round = 0, done = false; !done && round < 30; round++) {
-    done = await new Promise<boolean>((resolve, reject) => {
-      const run = spawn(process.execPath, [child, dir, JSON.stringify(spec)], { stdio: ['ignore', 'pipe', 'inherit'] });
-      let lines = 0;
-      let text = '';
-      run.stdout.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-        const parts = text.split('\n');
-        text = parts.pop() ?? '';
-        for (const line of parts) {
-          const { number, state } = JSON.parse(line) as { number: number; state: string };
-          const earlier = finished.get(number);
-          if (earlier !== undefined) t.fail(`trial ${number} finished twice`);
-          finished.set(number, state);
-          told.add(number);
-          // The moment of the kill moves with the round: inside asking, measuring, evaluating or telling.
-          if (++lines >= 2 + (round % 4)) setTimeout(() => run.kill('SIGKILL'), round * 3);
-        }
+t.test(
+  'kill -9 at random moments: no told trial is lost, none runs twice, the proposals are those of an unbroken run',
+  async (t) => {
+    const spec = testSpec({ sampler: { name: 'linas' } });
+    const unbroken = await proposals(await dataDir(t), spec);
+    const dir = await dataDir(t);
+    const child = new URL('./killed-child.js', import.meta.url).pathname;
+    const told = new Set<number>();
+    const finished = new Map<number, string>();
+    for (let round = 0, done = false; !done && round < 30; round++) {
+      done = await new Promise<boolean>((resolve, reject) => {
+        const run = spawn(process.execPath, [child, dir, JSON.stringify(spec)], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        let lines = 0;
+        let text = '';
+        run.stdout.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+          const parts = text.split('\n');
+          text = parts.pop() ?? '';
+          for (const line of parts) {
+            const { number, state } = JSON.parse(line) as { number: number; state: string };
+            const earlier = finished.get(number);
+            if (earlier !== undefined) t.fail(`trial ${number} finished twice`);
+            finished.set(number, state);
+            told.add(number);
+            // The moment of the kill moves with the round: inside asking, measuring, evaluating or telling.
+            if (++lines >= 2 + (round % 4)) setTimeout(() => run.kill('SIGKILL'), round * 3);
+          }
+        });
+        run.on('error', reject);
+        run.on('close', (code) => resolve(code === 0));
       });
-      run.on('error', reject);
-      run.on('close', (code) => resolve(code === 0));
-    });
-  }
-  const bench = await openBench(dir);
-  t.teardown(() => bench.close());
-  const [study] = await bench.studies.list();
-  const trials = await bench.store.trials(study!.id as StudyId);
-  t.equal(study!.state, 'completed', study!.reason ?? '');
-  t.same(trials.map((x) => x.architectureId), unbroken);
-  for (const number of told) t.not(trials[number]!.state, 'asked', `trial ${number} was acknowledged`);
-  t.equal(new Set(trials.map((x) => x.architectureId)).size, 24);
-});
+    }
+    const bench = await openBench(dir);
+    t.teardown(() => bench.close());
+    const [study] = await bench.studies.list();
+    const trials = await bench.store.trials(study!.id as StudyId);
+    t.equal(study!.state, 'completed', study!.reason ?? '');
+    t.same(
+      trials.map((x) => x.architectureId),
+      unbroken,
+    );
+    for (const number of told) t.not(trials[number]!.state, 'asked', `trial ${number} was acknowledged`);
+    t.equal(new Set(trials.map((x) => x.architectureId)).size, 24);
+  },
+);
 
 t.test('device faults end trials, not the study', async (t) => {
-  const bench = await openBench(await dataDir(t), { faults: [null, 'hang', 'reject', 'contended', 'outOfMemory', 'crash'], timeoutMs: 50 });
+  const bench = await openBench(await dataDir(t), {
+    faults: [null, 'hang', 'reject', 'contended', 'outOfMemory', 'crash'],
+    timeoutMs: 50,
+  });
   t.teardown(() => bench.close());
   const { id } = await bench.studies.create(testSpec({ attempts: 1 }));
   await bench.studies.settled(id);

@@ -1,5 +1,5 @@
-import { elementCount } from '../../network/graph.js';
 import { gaussian, Xoshiro128 } from '../../core/rng.js';
+import { elementCount } from '../../network/graph.js';
 import type { WeightSource } from './contract.js';
 
 const buffers = new Map<number, Float32Array>();
@@ -11,7 +11,10 @@ function values(count: number, fanIn: number): Float32Array {
   const known = buffers.get(scale);
   if (known && known.length >= count) return known.subarray(0, count);
   const rng = Xoshiro128.fromSeed(scale);
-  const fresh = Float32Array.from({ length: Math.max(4096, 2 * count) }, () => gaussian(rng) * Math.sqrt(2 / scale));
+  const fresh = Float32Array.from(
+    { length: Math.max(4096, 2 * count) },
+    () => gaussian(rng) * Math.sqrt(2 / scale),
+  );
   buffers.set(scale, fresh);
   return fresh.subarray(0, count);
 }
@@ -26,7 +29,8 @@ export const randomWeights: WeightSource = {
     if (/\.(scale|var)$/.test(name)) return new Float32Array(count).fill(1);
     if (/\.(bias|mean)$/.test(name)) return new Float32Array(count);
     // Convolution weights are [out, in, h, w]; factors of linear layers [in, out]; Gemm weights [out, in].
-    const fanIn = dims.length === 2 && !name.endsWith('.weight') ? (dims[0] as number) : elementCount(dims.slice(1));
+    const fanIn =
+      dims.length === 2 && !name.endsWith('.weight') ? (dims[0] as number) : elementCount(dims.slice(1));
     return values(count, fanIn);
   },
 };

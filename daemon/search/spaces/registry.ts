@@ -14,7 +14,10 @@ const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
 export function loadSpace(file: unknown): Space {
   const kind = typeof file === 'object' && file !== null && 'kind' in file ? file.kind : undefined;
   const make = typeof kind === 'string' ? kinds[kind] : undefined;
-  if (!make) throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, { hint: `Known kinds: ${Object.keys(kinds).join(', ')}.` });
+  if (!make)
+    throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, {
+      hint: `Known kinds: ${Object.keys(kinds).join(', ')}.`,
+    });
   return make(file);
 }
 
@@ -22,5 +25,7 @@ function checked<T>(schema: z.ZodType<T>, file: unknown): T {
   const parsed = schema.safeParse(file);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
-  throw new HildaError('SPACE_INVALID', `the space file is not valid: ${fields.join('; ')}`, { details: { fields } });
+  throw new HildaError('SPACE_INVALID', `the space file is not valid: ${fields.join('; ')}`, {
+    details: { fields },
+  });
 }

@@ -59,7 +59,9 @@ export function vitSpace(file: VitFile): Space {
     ]).flat(),
   ];
   const depthOf = (indices: readonly number[]): number => file.depths[indices[3] as number] as number;
-  const moves = indexMoves(file.id, dims, (indices) => indices.map((index, i) => (i < fixedDims + 2 * depthOf(indices) ? index : 0)));
+  const moves = indexMoves(file.id, dims, (indices) =>
+    indices.map((index, i) => (i < fixedDims + 2 * depthOf(indices) ? index : 0)),
+  );
   const shapeOf = (architecture: Architecture): Shape => {
     const indices = moves.normalise(architecture);
     return {
@@ -86,7 +88,12 @@ export function vitSpace(file: VitFile): Space {
 
   // Blocks of one shape cost the same wherever they stand: a network's features are a sum over remembered parts.
   const parts = new Map<string, ReadonlyMap<string, number>>();
-  const part = (key: string, inputDims: readonly number[], emit: (b: GraphBuilder, x: string) => string, output?: string): ReadonlyMap<string, number> => {
+  const part = (
+    key: string,
+    inputDims: readonly number[],
+    emit: (b: GraphBuilder, x: string) => string,
+    output?: string,
+  ): ReadonlyMap<string, number> => {
     let known = parts.get(key);
     if (!known) {
       const b = new GraphBuilder({ name: 'part' });
@@ -102,7 +109,11 @@ export function vitSpace(file: VitFile): Space {
   return {
     id: file.id,
     dims,
-    size: file.patches.length * file.embeddings.length * file.rankRatios.length * file.depths.reduce((sum, depth) => sum + perBlock ** depth, 0),
+    size:
+      file.patches.length *
+      file.embeddings.length *
+      file.rankRatios.length *
+      file.depths.reduce((sum, depth) => sum + perBlock ** depth, 0),
     ...moves,
     network,
     stats(architecture) {
@@ -115,43 +126,70 @@ export function vitSpace(file: VitFile): Space {
       const shape = shapeOf(architecture);
       const { patch, embedding, rankRatio } = shape;
       const tokenDims = [1, tokensOf(file, patch), embedding];
-      const sum = new Map(part(`embed ${patch} ${embedding}`, [1, ...file.input], (b, x) => emitEmbedding(b, x, file, shape, randomWeights)));
+      const sum = new Map(
+        part(`embed ${patch} ${embedding}`, [1, ...file.input], (b, x) =>
+          emitEmbedding(b, x, file, shape, randomWeights),
+        ),
+      );
       const all = [
         ...shape.blocks.map((block) =>
-          part(`${tokenDims} ${rankRatio} ${block.heads} ${block.mlpRatio}`, tokenDims, (b, x) => emitBlock(b, x, 'block', file, shape, block, randomWeights)),
+          part(`${tokenDims} ${rankRatio} ${block.heads} ${block.mlpRatio}`, tokenDims, (b, x) =>
+            emitBlock(b, x, 'block', file, shape, block, randomWeights),
+          ),
         ),
         part(`head ${tokenDims}`, tokenDims, (b, x) => emitHead(b, x, file, shape, randomWeights), 'logits'),
       ];
-      for (const features of all) for (const [key, value] of features) sum.set(key, (sum.get(key) ?? 0) + value);
+      for (const features of all)
+        for (const [key, value] of features) sum.set(key, (sum.get(key) ?? 0) + value);
       return sum;
     },
     /** The smallest and the largest architecture: cheapest and dearest choice of every decision. */
-    seeds: () => [-1, 1].map((sign) => moves.normalise(dims.map((dim) => extremeIndex(dim, dim.name === 'patch' ? -sign : sign)))),
+    seeds: () =>
+      [-1, 1].map((sign) =>
+        moves.normalise(dims.map((dim) => extremeIndex(dim, dim.name === 'patch' ? -sign : sign))),
+      ),
   };
 }
 
 /** Index of the smallest (-1) or largest (1) choice; a smaller patch means more tokens. */
 function extremeIndex({ choices }: Dim, sign: number): number {
-  return choices.reduce<number>((best, choice, i) => (sign * (Number(choice) - Number(choices[best])) > 0 ? i : best), 0);
+  return choices.reduce<number>(
+    (best, choice, i) => (sign * (Number(choice) - Number(choices[best])) > 0 ? i : best),
+    0,
+  );
 }
 
 /** Padding on each side that makes the patches fit; MCUFormer pads 240 to 252 for patch 28. */
 const paddingOf = (length: number, patch: number): number => {
   for (let pad = 0; ; pad++) if ((length + 2 * pad) % patch === 0 || pad >= patch) return pad;
 };
-const tokensAlong = (length: number, patch: number): number => Math.floor((length + 2 * paddingOf(length, patch)) / patch);
-const tokensOf = ({ input }: VitFile, patch: number): number => tokensAlong(input[1], patch) * tokensAlong(input[2], patch);
+const tokensAlong = (length: number, patch: number): number =>
+  Math.floor((length + 2 * paddingOf(length, patch)) / patch);
+const tokensOf = ({ input }: VitFile, patch: number): number =>
+  tokensAlong(input[1], patch) * tokensAlong(input[2], patch);
 
-function constants(b: GraphBuilder, weights: WeightSource): (name: string, dims: readonly number[]) => string {
+function constants(
+  b: GraphBuilder,
+  weights: WeightSource,
+): (name: string, dims: readonly number[]) => string {
   return (name, dims) => b.constant(name, floatTensor(dims, weights.tensor(name, dims)));
 }
 
-function emitEmbedding(b: GraphBuilder, x: string, file: VitFile, { patch, embedding }: Shape, weights: WeightSource): string {
+function emitEmbedding(
+  b: GraphBuilder,
+  x: string,
+  file: VitFile,
+  { patch, embedding }: Shape,
+  weights: WeightSource,
+): string {
   const constant = constants(b, weights);
   const tokens = tokensOf(file, patch);
   // Each patch size has its own kernel and positions: their shapes cannot be shared.
   const kernel = constant(`patch${patch}.weight`, [embedding, file.input[0], patch, patch]);
-  const y = b.conv(x, kernel, constant(`patch${patch}.bias`, [embedding]), { stride: patch, pad: paddingOf(file.input[1], patch) });
+  const y = b.conv(x, kernel, constant(`patch${patch}.bias`, [embedding]), {
+    stride: patch,
+    pad: paddingOf(file.input[1], patch),
+  });
   const sequence = b.transpose(b.reshape(y, [0, embedding, tokens]), [0, 2, 1]);
   return b.add(sequence, constant(`patch${patch}.position`, [1, tokens, embedding]));
 }
@@ -160,7 +198,14 @@ function emitEmbedding(b: GraphBuilder, x: string, file: VitFile, { patch, embed
  * x [batch, tokens, in] through two factors in -> r -> out and a bias. MCUFormer trains three factors; the one in the
  * middle (r -> r, nothing non-linear beside it) can always be multiplied into a neighbour, so a network never holds it.
  */
-function emitLinear(b: GraphBuilder, x: string, name: string, out: number, rankRatio: number, weights: WeightSource): string {
+function emitLinear(
+  b: GraphBuilder,
+  x: string,
+  name: string,
+  out: number,
+  rankRatio: number,
+  weights: WeightSource,
+): string {
   const constant = constants(b, weights);
   const inWidth = b.dimsOf(x).at(-1) as number;
   const rank = Math.max(1, Math.floor(Math.min(inWidth, out) * rankRatio));
@@ -174,7 +219,15 @@ function emitNorm(b: GraphBuilder, x: string, name: string, width: number, weigh
 }
 
 /** Pre-norm block: multi-head self-attention, then MLP with GELU, each beside an identity shortcut. */
-function emitBlock(b: GraphBuilder, x: string, name: string, file: VitFile, shape: Shape, block: Block, weights: WeightSource): string {
+function emitBlock(
+  b: GraphBuilder,
+  x: string,
+  name: string,
+  file: VitFile,
+  shape: Shape,
+  block: Block,
+  weights: WeightSource,
+): string {
   const { embedding, rankRatio } = shape;
   const { headWidth } = file;
   const width = block.heads * headWidth;
@@ -182,7 +235,15 @@ function emitBlock(b: GraphBuilder, x: string, name: string, file: VitFile, shap
   const normal = emitNorm(b, x, `${name}.norm1`, embedding, weights);
   // [batch, tokens, heads * d] -> [batch, heads, tokens, d]; the 0 keeps whatever batch the graph is given.
   const split = (part: string, order: readonly number[]): string =>
-    b.transpose(b.reshape(emitLinear(b, normal, `${name}.${part}`, width, rankRatio, weights), [0, tokens, block.heads, headWidth]), order);
+    b.transpose(
+      b.reshape(emitLinear(b, normal, `${name}.${part}`, width, rankRatio, weights), [
+        0,
+        tokens,
+        block.heads,
+        headWidth,
+      ]),
+      order,
+    );
   const query = split('query', [0, 2, 1, 3]);
   const key = split('key', [0, 2, 3, 1]);
   const value = split('value', [0, 2, 1, 3]);
@@ -191,12 +252,31 @@ function emitBlock(b: GraphBuilder, x: string, name: string, file: VitFile, shap
   const attended = b.add(x, emitLinear(b, joined, `${name}.project`, embedding, rankRatio, weights));
 
   const hidden = Math.round(embedding * block.mlpRatio);
-  const wide = b.gelu(emitLinear(b, emitNorm(b, attended, `${name}.norm2`, embedding, weights), `${name}.fc1`, hidden, rankRatio, weights));
+  const wide = b.gelu(
+    emitLinear(
+      b,
+      emitNorm(b, attended, `${name}.norm2`, embedding, weights),
+      `${name}.fc1`,
+      hidden,
+      rankRatio,
+      weights,
+    ),
+  );
   return b.add(attended, emitLinear(b, wide, `${name}.fc2`, embedding, rankRatio, weights));
 }
 
-function emitHead(b: GraphBuilder, x: string, { classes }: VitFile, { embedding }: Shape, weights: WeightSource): string {
+function emitHead(
+  b: GraphBuilder,
+  x: string,
+  { classes }: VitFile,
+  { embedding }: Shape,
+  weights: WeightSource,
+): string {
   const constant = constants(b, weights);
   const pooled = b.reduceMean(emitNorm(b, x, 'norm', embedding, weights), [1], 0);
-  return b.gemm(pooled, constant('classifier.weight', [classes, embedding]), constant('classifier.bias', [classes]));
+  return b.gemm(
+    pooled,
+    constant('classifier.weight', [classes, embedding]),
+    constant('classifier.bias', [classes]),
+  );
 }
