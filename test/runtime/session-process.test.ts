@@ -173,7 +173,9 @@ t.test(
       .filter(Boolean)
       .map((entry) => entry.split('=')[0]);
     t.same(
-      names.filter((name) => !/^(NODE_CHANNEL_|PWD$|OLDPWD$|SHLVL$|_$|_TAPJS_|NODE_OPTIONS$)/.test(name ?? '')),
+      names.filter(
+        (name) => !/^(NODE_CHANNEL_|PWD$|OLDPWD$|SHLVL$|_$|_TAPJS_|NODE_OPTIONS$)/.test(name ?? ''),
+      ),
       ['GREETING'],
     );
     t.match(read('limits'), new RegExp(`Max address space\\s+${5 * 2 ** 30}`));
