@@ -70,7 +70,7 @@ export function describeStudy({ record, ...counts }: StudySummaryView): string {
     ['state', record.reason ? `${record.state}: ${record.reason}` : record.state],
     [
       'trials',
-      `${counts.told} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
+      `${counts.complete + counts.infeasible + counts.failed} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
     ],
     ['front', `${counts.frontSize} points, hypervolume ${counts.hypervolume.toFixed(4)}`],
     ['time left', record.state === 'running' ? formatDuration(counts.etaMs) : '-'],

@@ -44,7 +44,9 @@ const isStateChange = (data: unknown): boolean => {
 };
 
 function progressLine({
-  told,
+  complete,
+  infeasible,
+  failed,
   asked,
   budgetTrials,
   frontSize,
@@ -53,5 +55,5 @@ function progressLine({
   record,
 }: StudySummaryView): string {
   const left = record.state === 'running' ? `, ${formatDuration(etaMs)} left` : `, ${record.state}`;
-  return `trials ${told}/${budgetTrials} (${asked} under way), front ${frontSize}, hypervolume ${hypervolume.toFixed(4)}${left}`;
+  return `trials ${complete + infeasible + failed}/${budgetTrials} (${asked} under way), front ${frontSize}, hypervolume ${hypervolume.toFixed(4)}${left}`;
 }

@@ -10,7 +10,8 @@ const shownTrials = 200;
 export function StudyView() {
   const study = summary.value;
   if (!study) return <p>Loading…</p>;
-  const { record, told, budgetTrials, frontSize, hypervolume, etaMs, infeasible, failed } = study;
+  const { record, complete, budgetTrials, frontSize, hypervolume, etaMs, infeasible, failed } = study;
+  const done = complete + infeasible + failed;
   const axes = axesOf(record.spec);
   return (
     <>
@@ -22,12 +23,12 @@ export function StudyView() {
           </span>
         </h2>
         {record.reason && <p>{record.reason}</p>}
-        <progress max={budgetTrials} value={told} aria-label="Trials done" />
+        <progress max={budgetTrials} value={done} aria-label="Trials done" />
         <dl>
           <div>
             <dt>Trials</dt>
             <dd data-testid="trials-done">
-              {told} of {budgetTrials}
+              {done} of {budgetTrials}
             </dd>
           </div>
           <div>

@@ -27,7 +27,7 @@ export interface Study {
 export interface StudySummary {
   readonly record: Study;
   readonly budgetTrials: number;
-  readonly told: number;
+  readonly complete: number;
   readonly infeasible: number;
   readonly failed: number;
   readonly frontSize: number;
