@@ -41,6 +41,10 @@ export function cellDecisions(cell: readonly number[]): ReadonlyMap<string, numb
     const along = path.map((edge) => live[edge] as number);
     if (along.every((op) => op !== 0)) features.set(`path ${along.join('')}`, 1);
   }
+  for (const [op, name] of operators.entries()) {
+    const count = live.filter((other) => other === op).length;
+    if (count > 0) features.set(`count ${name}`, count);
+  }
   return features;
 }
 
