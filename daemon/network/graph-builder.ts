@@ -101,6 +101,11 @@ export class GraphBuilder {
     return this.#shapes.shapeOf(value).dims;
   }
 
+  /** The elements of a short constant; undefined for what only running the graph tells. */
+  constantOf(value: string): readonly number[] | undefined {
+    return this.#shapes.entries().get(value)?.constant;
+  }
+
   dtypeOf(value: string): DType {
     return this.#shapes.shapeOf(value).dtype;
   }

@@ -59,7 +59,7 @@ export class ShapeTable {
     });
   }
 
-  entries(): ReadonlyMap<string, Shape> {
+  entries(): ReadonlyMap<string, RuleOutput> {
     return this.#shapes;
   }
 }

@@ -89,6 +89,14 @@ const reduce: Rule = (input) => {
   return [{ dtype: x.dtype, dims }];
 };
 
+/** The further outputs are the mean and the reciprocal deviation that training needs, 1 along the normalised axes. */
+const layerNormalization: Rule = (input) => {
+  const { dtype, dims } = input.shape(0);
+  const axis = axisOf(input.node, intAttribute(input.node, 'axis', -1), dims.length);
+  const statistic = { dtype, dims: dims.map((size, i) => (i < axis ? size : 1)) };
+  return [{ dtype, dims }, statistic, statistic];
+};
+
 const quantize: Rule = (input) => [
   { dtype: input.has(2) ? input.shape(2).dtype : 'uint8', dims: input.shape(0).dims },
 ];
@@ -114,7 +122,8 @@ export const arithmeticRules: Readonly<Record<string, Rule>> = Object.fromEntrie
     'Relu LeakyRelu HardSwish HardSigmoid Sigmoid Tanh Elu Selu Softplus Clip Sqrt Exp Log Erf Abs Neg Floor Ceil Round Reciprocal Gelu Softmax LogSoftmax Sign Not Dropout',
     same,
   ),
-  ...table('BatchNormalization LayerNormalization InstanceNormalization', same),
+  ...table('BatchNormalization InstanceNormalization', same),
+  ['LayerNormalization', layerNormalization],
   ...table('Add Sub Mul Div Pow Min Max Mod PRelu', binary),
   ...table('Equal Greater GreaterOrEqual Less LessOrEqual And Or', comparison),
   ...table('ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL2 ReduceSumSquare', reduce),
