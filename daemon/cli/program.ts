@@ -4,6 +4,7 @@ import { measureCommand } from './commands/measure.js';
 import { profileCommand } from './commands/profile.js';
 import { searchCommand } from './commands/search.js';
 import { statusCommand } from './commands/status.js';
+import { trainCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { defaultPort, type Terminal } from './context.js';
 import { hildaVersion } from './installation.js';
@@ -28,6 +29,7 @@ export function buildProgram(terminal: Terminal): Command {
     measureCommand,
     profileCommand,
     searchCommand,
+    trainCommand,
   ]) {
     program.addCommand(command(terminal));
   }

@@ -1,0 +1,65 @@
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { parse, YAMLParseError } from 'yaml';
+import { HildaError } from '../../core/errors.js';
+import { openTraining } from '../../train/open-training.js';
+import { parseTrainSpec } from '../../train/spec.js';
+import { type TrainProgress, trainSupernet } from '../../train/train-supernet.js';
+import { act, type Terminal } from '../context.js';
+import { profilesDir } from '../installation.js';
+import { readInput } from '../read-input.js';
+
+interface Options {
+  readonly work?: string;
+  readonly profiles: string;
+  readonly threads: string;
+}
+
+/** Runs by itself: training needs no daemon. */
+export const trainCommand = (terminal: Terminal): Command =>
+  new Command('train')
+    .description("train a space's super-network; goes on where its checkpoint stopped")
+    .argument('<spec>', 'a YAML or JSON file: docs/training.md')
+    .option('-w, --work <folder>', 'for the checkpoint and weights.safetensors (default train/<space>)')
+    .option('--profiles <folder>', 'where spaces are looked up', profilesDir)
+    .option('-t, --threads <count>', "threads of one operator; another count rounds differently", '2')
+    .action(
+      act(terminal, async (context, file: string, options: Options) => {
+        const threads = Number(options.threads);
+        if (!Number.isInteger(threads) || threads < 1) throw new HildaError('USAGE_INVALID', `--threads: ${options.threads} is no count`);
+        const spec = parseTrainSpec(parseSpec((await readInput(file)).toString('utf8'), file));
+        const work = resolve(options.work ?? join('train', spec.space));
+        const exportPath = join(work, 'weights.safetensors');
+        let last: TrainProgress | undefined;
+        await trainSupernet({
+          ...openTraining(spec, options.profiles),
+          spec,
+          clock: terminal.clock,
+          signal: context.signal,
+          checkpointPath: join(work, 'checkpoint.safetensors'),
+          exportPath,
+          threads,
+          onProgress: (progress) => {
+            last = progress.validation || !last?.validation ? progress : { ...progress, validation: last.validation };
+            terminal.note(describeProgress(progress));
+          },
+        });
+        context.answer('training', { weights: exportPath, progress: last ?? null }, () => exportPath);
+      }),
+    );
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+
+function describeProgress({ step, totalSteps, epoch, rate, loss, trainAccuracy, validation, elapsedMs }: TrainProgress): string {
+  const shown = `step ${step}/${totalSteps} epoch ${epoch.toFixed(2)} rate ${rate.toPrecision(3)} loss ${loss.toFixed(4)} train ${percent(trainAccuracy)} after ${Math.round(elapsedMs / 1000)} s`;
+  return validation ? `${shown}; validation: largest ${percent(validation.largest)}, smallest ${percent(validation.smallest)}` : shown;
+}
+
+function parseSpec(text: string, file: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof YAMLParseError)) throw cause;
+    throw new HildaError('SPEC_INVALID', `${file} is not YAML: ${cause.message}`, { cause });
+  }
+}

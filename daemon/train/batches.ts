@@ -1,0 +1,80 @@
+import { type Rng, randomInt, shuffled, Xoshiro128 } from '../core/rng.js';
+import type { LabelledImages } from './idx-images.js';
+
+export interface Augmentation {
+  readonly flip: boolean;
+  /** Largest shift along each axis; pixels that come in from outside repeat the image's corner value. */
+  readonly shiftPixels: number;
+}
+
+export interface Batch {
+  /** [size, 1, height, width]. */
+  readonly images: Float32Array;
+  readonly labels: Uint8Array;
+}
+
+/**
+ * The batches of a training run, each a function of (seed, step) alone: a resumed run sees what an unbroken one would
+ * have. Every epoch is a fresh shuffle; images that do not fill the last batch wait for another epoch.
+ */
+export class Batches {
+  readonly #images: LabelledImages;
+  readonly #size: number;
+  readonly #seed: number;
+  readonly #augmentation: Augmentation;
+  #epoch = -1;
+  #order: readonly number[] = [];
+
+  constructor(images: LabelledImages, { size, seed, augmentation }: { readonly size: number; readonly seed: number; readonly augmentation: Augmentation }) {
+    this.#images = images;
+    this.#size = size;
+    this.#seed = seed;
+    this.#augmentation = augmentation;
+  }
+
+  get stepsPerEpoch(): number {
+    return Math.floor(this.#images.count / this.#size);
+  }
+
+  at(step: number): Batch {
+    const epoch = Math.floor(step / this.stepsPerEpoch);
+    if (epoch !== this.#epoch) {
+      this.#order = shuffled(streamOf(this.#seed, 'epoch', epoch), Array.from({ length: this.#images.count }, (_, i) => i));
+      this.#epoch = epoch;
+    }
+    const rng = streamOf(this.#seed, 'augmentation', step);
+    const from = (step % this.stepsPerEpoch) * this.#size;
+    const { height, width, pixels, labels } = this.#images;
+    const area = height * width;
+    const images = new Float32Array(this.#size * area);
+    const chosen = new Uint8Array(this.#size);
+    for (let i = 0; i < this.#size; i++) {
+      const index = this.#order[from + i] as number;
+      chosen[i] = labels[index] as number;
+      augment(pixels.subarray(index * area, (index + 1) * area), images.subarray(i * area, (i + 1) * area), { height, width }, this.#augmentation, rng);
+    }
+    return { images, labels: chosen };
+  }
+}
+
+/** Independent streams of one seed, by purpose and counter. */
+export function streamOf(seed: number, purpose: string, counter: number): Rng {
+  let hash = seed | 0;
+  for (const code of [...purpose].map((c) => c.charCodeAt(0))) hash = Math.imul(hash ^ code, 0x01000193);
+  return Xoshiro128.fromSeed(Math.imul(hash, 0x9e3779b1) + counter);
+}
+
+function augment(from: Float32Array, to: Float32Array, { height, width }: { readonly height: number; readonly width: number }, { flip, shiftPixels }: Augmentation, rng: Rng): void {
+  const mirrored = flip && rng.next() < 0.5;
+  const shift = (): number => (shiftPixels === 0 ? 0 : randomInt(rng, 2 * shiftPixels + 1) - shiftPixels);
+  const [down, right] = [shift(), shift()];
+  const background = from[0] as number;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [fromY, shiftedX] = [y - down, x - right];
+      const fromX = mirrored ? width - 1 - shiftedX : shiftedX;
+      const inside = fromY >= 0 && fromY < height && fromX >= 0 && fromX < width;
+      to[y * width + x] = inside ? (from[fromY * width + fromX] as number) : background;
+    }
+  }
+}

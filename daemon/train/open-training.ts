@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { HildaError } from '../core/errors.js';
+import type { Space } from '../search/spaces/contract.js';
+import { loadSpace } from '../search/spaces/registry.js';
+import { type LabelledImages, readIdxImages, sliceImages } from './idx-images.js';
+import type { TrainSpec } from './spec.js';
+
+/** What a specification names, read and checked. */
+export interface TrainingParts {
+  readonly space: Space;
+  readonly images: LabelledImages;
+  readonly validation: LabelledImages;
+  readonly classes: number;
+}
+
+/** Throws SPEC_INVALID, SPACE_INVALID, DATASET_MISSING. */
+export function openTraining(spec: TrainSpec, profilesDir: string): TrainingParts {
+  const space = loadSpace(readSpaceFile(spec.space, profilesDir));
+  const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
+  const trained = all.count - spec.dataset.heldOut;
+  if (trained < spec.batch) throw new HildaError('SPEC_INVALID', `dataset.heldOut: ${trained} images are left, fewer than a batch`);
+  const network = space.network(space.seeds?.().at(-1) ?? []);
+  const [, channels, height, width] = network.inputs[0]?.dims as number[];
+  if (channels !== 1 || height !== all.height || width !== all.width) {
+    throw new HildaError('SPEC_INVALID', `the space ${space.id} takes ${channels}x${height}x${width}, the images are 1x${all.height}x${all.width}`);
+  }
+  const classes = network.outputs[0]?.dims[1] as number;
+  if (all.labels.some((label) => label >= classes)) throw new HildaError('SPEC_INVALID', `the space ${space.id} has ${classes} classes, the images more`);
+  const { validation } = spec.dataset;
+  return { space, images: sliceImages(all, 0, trained), validation: sliceImages(all, all.count - validation, validation), classes };
+}
+
+function readSpaceFile(id: string, profilesDir: string): unknown {
+  try {
+    return JSON.parse(readFileSync(join(profilesDir, 'spaces', `${id}.json`), 'utf8'));
+  } catch (cause) {
+    throw new HildaError('SPEC_INVALID', `space: cannot read the file of the space ${id}`, { cause });
+  }
+}
