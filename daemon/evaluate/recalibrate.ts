@@ -1,16 +1,8 @@
 import { floatTensor, type Graph, type Node, type Tensor } from '../network/graph.js';
+import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
 import type { LabelledImages } from '../train/idx-images.js';
-
-/** The same network on another batch size: spaces build graphs whose nodes take any. */
-export function withBatch(graph: Graph, batch: number): Graph {
-  const resize = <T extends { readonly dims: readonly (number | string | null)[] }>(value: T): T => ({
-    ...value,
-    dims: [batch, ...value.dims.slice(1)],
-  });
-  return { ...graph, inputs: graph.inputs.map(resize), outputs: graph.outputs.map(resize) };
-}
 
 /**
  * A graph whose normalisations use the statistics of the batch at hand and give them out: the mean over batch and

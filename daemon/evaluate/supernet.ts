@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { Graph } from '../network/graph.js';
+import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
-import { readSafetensors } from '../train/safetensors.js';
-import { SharedWeights } from '../train/shared-weights.js';
+import { readSafetensors } from '../train/weights/safetensors.js';
+import { SharedWeights } from '../train/weights/shared-weights.js';
 import type { Evaluator, Quality } from './contract.js';
-import { recalibrate, withBatch } from './recalibrate.js';
+import { recalibrate } from './recalibrate.js';
 
 export interface SupernetOptions {
   readonly space: Space;

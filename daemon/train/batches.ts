@@ -25,7 +25,14 @@ export class Batches {
   #epoch = -1;
   #order: readonly number[] = [];
 
-  constructor(images: LabelledImages, { size, seed, augmentation }: { readonly size: number; readonly seed: number; readonly augmentation: Augmentation }) {
+  constructor(
+    images: LabelledImages,
+    {
+      size,
+      seed,
+      augmentation,
+    }: { readonly size: number; readonly seed: number; readonly augmentation: Augmentation },
+  ) {
     this.#images = images;
     this.#size = size;
     this.#seed = seed;
@@ -39,7 +46,10 @@ export class Batches {
   at(step: number): Batch {
     const epoch = Math.floor(step / this.stepsPerEpoch);
     if (epoch !== this.#epoch) {
-      this.#order = shuffled(streamOf(this.#seed, 'epoch', epoch), Array.from({ length: this.#images.count }, (_, i) => i));
+      this.#order = shuffled(
+        streamOf(this.#seed, 'epoch', epoch),
+        Array.from({ length: this.#images.count }, (_, i) => i),
+      );
       this.#epoch = epoch;
     }
     const rng = streamOf(this.#seed, 'augmentation', step);
@@ -51,7 +61,13 @@ export class Batches {
     for (let i = 0; i < this.#size; i++) {
       const index = this.#order[from + i] as number;
       chosen[i] = labels[index] as number;
-      augment(pixels.subarray(index * area, (index + 1) * area), images.subarray(i * area, (i + 1) * area), { height, width }, this.#augmentation, rng);
+      augment(
+        pixels.subarray(index * area, (index + 1) * area),
+        images.subarray(i * area, (i + 1) * area),
+        { height, width },
+        this.#augmentation,
+        rng,
+      );
     }
     return { images, labels: chosen };
   }
@@ -64,7 +80,13 @@ export function streamOf(seed: number, purpose: string, counter: number): Rng {
   return Xoshiro128.fromSeed(Math.imul(hash, 0x9e3779b1) + counter);
 }
 
-function augment(from: Float32Array, to: Float32Array, { height, width }: { readonly height: number; readonly width: number }, { flip, shiftPixels }: Augmentation, rng: Rng): void {
+function augment(
+  from: Float32Array,
+  to: Float32Array,
+  { height, width }: { readonly height: number; readonly width: number },
+  { flip, shiftPixels }: Augmentation,
+  rng: Rng,
+): void {
   const mirrored = flip && rng.next() < 0.5;
   const shift = (): number => (shiftPixels === 0 ? 0 : randomInt(rng, 2 * shiftPixels + 1) - shiftPixels);
   const [down, right] = [shift(), shift()];

@@ -4,10 +4,10 @@ import { writeOnnx } from '../network/write-onnx.js';
 import type { RuntimeTensor } from '../runtime/messages.js';
 import type { SessionProcess } from '../runtime/session-process.js';
 import type { Space } from '../search/spaces/contract.js';
-import type { NamedTensor } from './safetensors.js';
-import { addCut, cut } from './shared-weights.js';
-import { type Parameter, trainingGraph } from './training-graph.js';
-import { tensorsOf } from './initial-weights.js';
+import { type Parameter, trainingGraph } from './differentiation/training-graph.js';
+import { tensorsOf } from './weights/initial-weights.js';
+import type { NamedTensor } from './weights/safetensors.js';
+import { addCut, cut } from './weights/shared-weights.js';
 
 interface Session {
   readonly handle: number;
@@ -49,17 +49,36 @@ export class NetworkTrainer {
   }
 
   /** One pass of the architecture's part of the shared weights over a batch. */
-  async pass(architecture: Architecture, tensors: ReadonlyMap<string, NamedTensor>, images: Float32Array, targets: Float32Array, options: CallOptions): Promise<{ readonly pass: Pass; readonly parameters: readonly Parameter[] }> {
+  async pass(
+    architecture: Architecture,
+    tensors: ReadonlyMap<string, NamedTensor>,
+    images: Float32Array,
+    targets: Float32Array,
+    options: CallOptions,
+  ): Promise<{ readonly pass: Pass; readonly parameters: readonly Parameter[] }> {
     const { imageDims, batch, classes, runtime } = this.#options;
     const session = await this.#sessionOf(architecture, options);
     const weights = new Float32Array(session.parameterCount);
-    for (const { name, dims, offset } of session.parameters) weights.set(cut(tensors.get(name) as NamedTensor, dims), offset);
-    const float = (dims: readonly number[], data: Float32Array): RuntimeTensor => ({ type: 'float32', dims, data });
-    const feeds = { images: float([batch, ...imageDims], images), targets: float([batch, classes], targets), weights: float([weights.length], weights) };
+    for (const { name, dims, offset } of session.parameters)
+      weights.set(cut(tensors.get(name) as NamedTensor, dims), offset);
+    const float = (dims: readonly number[], data: Float32Array): RuntimeTensor => ({
+      type: 'float32',
+      dims,
+      data,
+    });
+    const feeds = {
+      images: float([batch, ...imageDims], images),
+      targets: float([batch, classes], targets),
+      weights: float([weights.length], weights),
+    };
     const answers = await runtime.run(session.handle, feeds, {}, { ...options, timeoutMs: passTimeoutMs });
     const floats = (name: string): Float32Array => answers[name]?.data as Float32Array;
     return {
-      pass: { loss: floats('loss')[0] as number, probabilities: floats('probabilities'), gradient: floats('gradient') },
+      pass: {
+        loss: floats('loss')[0] as number,
+        probabilities: floats('probabilities'),
+        gradient: floats('gradient'),
+      },
       parameters: session.parameters,
     };
   }
@@ -80,7 +99,10 @@ export class NetworkTrainer {
     }
     // The weights are an input of the graph: what the network is built with does not matter.
     const names = tensorsOf(space, architecture);
-    const { graph, parameters, parameterCount } = trainingGraph(space.network(architecture), { batch, trainable: names.keys() });
+    const { graph, parameters, parameterCount } = trainingGraph(space.network(architecture), {
+      batch,
+      trainable: names.keys(),
+    });
     const { handle } = await runtime.load(writeOnnx(graph), { threads, arena: false }, options);
     const session = { handle, parameters, parameterCount };
     this.#sessions.set(id, session);
@@ -92,6 +114,11 @@ export class NetworkTrainer {
 const passTimeoutMs = 600_000;
 
 /** Adds a sub-network's gradient to the gradients of the shared tensors. */
-export function addGradient(tensors: ReadonlyMap<string, NamedTensor>, parameters: readonly Parameter[], gradient: Float32Array): void {
-  for (const { name, dims, offset } of parameters) addCut(tensors.get(name) as NamedTensor, dims, gradient.subarray(offset, offset + elementCount(dims)));
+export function addGradient(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  parameters: readonly Parameter[],
+  gradient: Float32Array,
+): void {
+  for (const { name, dims, offset } of parameters)
+    addCut(tensors.get(name) as NamedTensor, dims, gradient.subarray(offset, offset + elementCount(dims)));
 }

@@ -25,12 +25,18 @@ export class OptimizerSession {
   }
 
   /** Gives the new weights. `t` counts the steps from 1. */
-  async step(weights: Float32Array, gradient: Float32Array, { rate, t }: { readonly rate: number; readonly t: number }, options: CallOptions): Promise<Float32Array> {
+  async step(
+    weights: Float32Array,
+    gradient: Float32Array,
+    { rate, t }: { readonly rate: number; readonly t: number },
+    options: CallOptions,
+  ): Promise<Float32Array> {
     const { graph, state, scalars } = this.#optimizer;
     this.#handle ??= (await this.#runtime.load(writeOnnx(graph), { arena: false }, options)).handle;
     const vector = (data: Float32Array): RuntimeTensor => ({ type: 'float32', dims: [this.#length], data });
     const feeds: Record<string, RuntimeTensor> = { gradient: vector(gradient) };
-    for (const [name, value] of Object.entries({ rate, ...scalars(t) })) feeds[name] = { type: 'float32', dims: [], data: Float32Array.of(value) };
+    for (const [name, value] of Object.entries({ rate, ...scalars(t) }))
+      feeds[name] = { type: 'float32', dims: [], data: Float32Array.of(value) };
     if (!this.#started) {
       feeds.weights = vector(weights);
       for (const name of state) feeds[name] = vector(this.#initial[name] ?? new Float32Array(this.#length));
@@ -44,6 +50,8 @@ export class OptimizerSession {
   async state(options: CallOptions): Promise<Readonly<Record<string, Float32Array>>> {
     if (this.#handle === undefined || !this.#started) return this.#initial;
     const carried = await this.#runtime.carried(this.#handle, options);
-    return Object.fromEntries(this.#optimizer.state.map((name) => [name, carried[name]?.data as Float32Array]));
+    return Object.fromEntries(
+      this.#optimizer.state.map((name) => [name, carried[name]?.data as Float32Array]),
+    );
   }
 }

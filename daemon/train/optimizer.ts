@@ -1,10 +1,17 @@
 import { floatTensor, type Graph } from '../network/graph.js';
 import { GraphBuilder } from '../network/graph-builder.js';
-import { reduceSum } from './gradients/rule.js';
+import { reduceSum } from './differentiation/gradients/rule.js';
 
 export type OptimizerSpec =
   | { readonly kind: 'sgd'; readonly momentum: number; readonly decay: number; readonly maxNorm: number }
-  | { readonly kind: 'adamw'; readonly beta1: number; readonly beta2: number; readonly epsilon: number; readonly decay: number; readonly maxNorm: number };
+  | {
+      readonly kind: 'adamw';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+      readonly decay: number;
+      readonly maxNorm: number;
+    };
 
 /**
  * One step over the flat vector of all weights, as a graph. Inputs: `gradient` [n], `rate` [], `weights` [n] and the
@@ -44,7 +51,10 @@ export function optimizerGraph(spec: OptimizerSpec, decayed: Float32Array): Opti
   const second = b.add(scaled(vector('second'), beta2), scaled(b.mul(gradient, gradient), 1 - beta2));
   b.output(first, 'first.next');
   b.output(second, 'second.next');
-  const [correction1, correction2] = [b.input('correction1', 'float32', []), b.input('correction2', 'float32', [])];
+  const [correction1, correction2] = [
+    b.input('correction1', 'float32', []),
+    b.input('correction2', 'float32', []),
+  ];
   const deviation = b.add(b.node('Sqrt', [b.mul(second, correction2)]), b.scalar(spec.epsilon));
   const step = b.add(b.node('Div', [b.mul(first, correction1), deviation]), decay);
   b.output(sub(weights, b.mul(rate, step)), 'weights.next');
@@ -63,7 +73,16 @@ function clipped(b: GraphBuilder, gradient: string, maxNorm: number): string {
 }
 
 /** Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2017). `step` counts from 0. */
-export function rateAt(step: number, { rate, warmUpSteps, totalSteps }: { readonly rate: number; readonly warmUpSteps: number; readonly totalSteps: number }): number {
+export function rateAt(
+  step: number,
+  {
+    rate,
+    warmUpSteps,
+    totalSteps,
+  }: { readonly rate: number; readonly warmUpSteps: number; readonly totalSteps: number },
+): number {
   if (step < warmUpSteps) return (rate * (step + 1)) / warmUpSteps;
-  return (rate / 2) * (1 + Math.cos((Math.PI * (step - warmUpSteps)) / Math.max(1, totalSteps - warmUpSteps)));
+  return (
+    (rate / 2) * (1 + Math.cos((Math.PI * (step - warmUpSteps)) / Math.max(1, totalSteps - warmUpSteps)))
+  );
 }

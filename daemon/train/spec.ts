@@ -5,7 +5,12 @@ const share = z.number().min(0).max(1);
 const count = z.number().int().min(1);
 
 const optimizerSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('sgd'), momentum: share.default(0.9), decay: z.number().min(0).default(1e-4), maxNorm: z.number().gt(0).default(5) }),
+  z.strictObject({
+    kind: z.literal('sgd'),
+    momentum: share.default(0.9),
+    decay: z.number().min(0).default(1e-4),
+    maxNorm: z.number().gt(0).default(5),
+  }),
   z.strictObject({
     kind: z.literal('adamw'),
     beta1: share.default(0.9),
@@ -23,12 +28,17 @@ export const trainSpecSchema = z.strictObject({
   dataset: z.strictObject({
     /** Holds `<split>-images-idx3-ubyte.gz` and `<split>-labels-idx1-ubyte.gz`. */
     folder: z.string(),
-    split: z.string().regex(/^[\w-]+$/).default('train'),
+    split: z
+      .string()
+      .regex(/^[\w-]+$/)
+      .default('train'),
     /** Last images of the split that are not trained on: `validation` at the very end, calibration before. */
     heldOut: z.number().int().min(0).default(0),
     /** How many of the held-out images, counted from the end, give the accuracy shown while training. */
     validation: z.number().int().min(0).default(0),
   }),
+  /** Train this architecture alone, from the start, instead of weights that all share. */
+  architecture: z.array(z.number().int().min(0)).optional(),
   seed: z.number().int().default(1),
   epochs: count,
   /** Epochs in which the largest architecture trains alone. */
@@ -44,7 +54,9 @@ export const trainSpecSchema = z.strictObject({
   /** Share of the hard label in a smaller network's target; the rest is the largest network's answer. */
   hardShare: share.default(0.5),
   labelSmoothing: share.default(0),
-  augmentation: z.strictObject({ flip: z.boolean().default(true), shiftPixels: z.number().int().min(0).default(0) }).default({ flip: true, shiftPixels: 0 }),
+  augmentation: z
+    .strictObject({ flip: z.boolean().default(true), shiftPixels: z.number().int().min(0).default(0) })
+    .default({ flip: true, shiftPixels: 0 }),
   /** Steps between two checkpoints. */
   checkpointSteps: count.default(200),
 });
@@ -55,11 +67,23 @@ export type TrainSpec = z.infer<typeof trainSpecSchema>;
 export function parseTrainSpec(value: unknown): TrainSpec {
   const parsed = trainSpecSchema.safeParse(value);
   if (!parsed.success) {
-    const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
-    throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${fields.join('; ')}`, { details: { fields } });
+    const fields = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`,
+    );
+    throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${fields.join('; ')}`, {
+      details: { fields },
+    });
   }
   const { data } = parsed;
-  const wrong = data.dataset.validation > data.dataset.heldOut ? 'dataset.validation: more than dataset.heldOut' : data.warmEpochs > data.epochs ? 'warmEpochs: more than epochs' : undefined;
-  if (wrong) throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${wrong}`, { details: { fields: [wrong] } });
+  const wrong =
+    data.dataset.validation > data.dataset.heldOut
+      ? 'dataset.validation: more than dataset.heldOut'
+      : data.warmEpochs > data.epochs
+        ? 'warmEpochs: more than epochs'
+        : undefined;
+  if (wrong)
+    throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${wrong}`, {
+      details: { fields: [wrong] },
+    });
   return data;
 }

@@ -22,11 +22,12 @@ export const trainCommand = (terminal: Terminal): Command =>
     .argument('<spec>', 'a YAML or JSON file: docs/training.md')
     .option('-w, --work <folder>', 'for the checkpoint and weights.safetensors (default train/<space>)')
     .option('--profiles <folder>', 'where spaces are looked up', profilesDir)
-    .option('-t, --threads <count>', "threads of one operator; another count rounds differently", '2')
+    .option('-t, --threads <count>', 'threads of one operator; another count rounds differently', '2')
     .action(
       act(terminal, async (context, file: string, options: Options) => {
         const threads = Number(options.threads);
-        if (!Number.isInteger(threads) || threads < 1) throw new HildaError('USAGE_INVALID', `--threads: ${options.threads} is no count`);
+        if (!Number.isInteger(threads) || threads < 1)
+          throw new HildaError('USAGE_INVALID', `--threads: ${options.threads} is no count`);
         const spec = parseTrainSpec(parseSpec((await readInput(file)).toString('utf8'), file));
         const work = resolve(options.work ?? join('train', spec.space));
         const exportPath = join(work, 'weights.safetensors');
@@ -40,7 +41,10 @@ export const trainCommand = (terminal: Terminal): Command =>
           exportPath,
           threads,
           onProgress: (progress) => {
-            last = progress.validation || !last?.validation ? progress : { ...progress, validation: last.validation };
+            last =
+              progress.validation || !last?.validation
+                ? progress
+                : { ...progress, validation: last.validation };
             terminal.note(describeProgress(progress));
           },
         });
@@ -50,9 +54,20 @@ export const trainCommand = (terminal: Terminal): Command =>
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
-function describeProgress({ step, totalSteps, epoch, rate, loss, trainAccuracy, validation, elapsedMs }: TrainProgress): string {
-  const shown = `step ${step}/${totalSteps} epoch ${epoch.toFixed(2)} rate ${rate.toPrecision(3)} loss ${loss.toFixed(4)} train ${percent(trainAccuracy)} after ${Math.round(elapsedMs / 1000)} s`;
-  return validation ? `${shown}; validation: largest ${percent(validation.largest)}, smallest ${percent(validation.smallest)}` : shown;
+function describeProgress({
+  step,
+  totalSteps,
+  epoch,
+  rate,
+  loss,
+  trainAccuracy,
+  validation,
+  trainedMs,
+}: TrainProgress): string {
+  const shown = `step ${step}/${totalSteps} epoch ${epoch.toFixed(2)} rate ${rate.toPrecision(3)} loss ${loss.toFixed(4)} train ${percent(trainAccuracy)} after ${Math.round(trainedMs / 1000)} s`;
+  return validation
+    ? `${shown}; validation: largest ${percent(validation.largest)}, smallest ${percent(validation.smallest)}`
+    : shown;
 }
 
 function parseSpec(text: string, file: string): unknown {

@@ -1,20 +1,32 @@
-import { floatTensor } from '../../network/graph.js';
-import type { GraphBuilder } from '../../network/graph-builder.js';
+import { floatTensor } from '../../../network/graph.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
 import { type Forward, gradientOf, inputOf, reduceSum, sumTo, type TrainingRule } from './rule.js';
 
 /**
  * Rows of x [rows, length] to mean 0 and variance 1, by onnxruntime's LayerNormalization kernel without its affine
  * part: one pass, and it hands out the reciprocal deviation [rows, 1] that the gradient needs.
  */
-function normaliseRows(b: GraphBuilder, x: string, epsilon: number): { readonly normal: string; readonly reciprocal: string } {
+function normaliseRows(
+  b: GraphBuilder,
+  x: string,
+  epsilon: number,
+): { readonly normal: string; readonly reciprocal: string } {
   const length = b.dimsOf(x).at(-1) as number;
   const name = `ones_${length}`;
-  const ones = b.hasConstant(name) ? name : b.constant(name, floatTensor([length], new Float32Array(length).fill(1)));
-  const [normal, , reciprocal] = b.nodeMulti('LayerNormalization', [x, ones], { axis: -1, epsilon }, { outputs: 3 });
+  const ones = b.hasConstant(name)
+    ? name
+    : b.constant(name, floatTensor([length], new Float32Array(length).fill(1)));
+  const [normal, , reciprocal] = b.nodeMulti(
+    'LayerNormalization',
+    [x, ones],
+    { axis: -1, epsilon },
+    { outputs: 3 },
+  );
   return { normal: normal as string, reciprocal: reciprocal as string };
 }
 
-const epsilonOf = (node: { readonly attributes: Readonly<Record<string, unknown>> }): number => (node.attributes.epsilon as number | undefined) ?? 1e-5;
+const epsilonOf = (node: { readonly attributes: Readonly<Record<string, unknown>> }): number =>
+  (node.attributes.epsilon as number | undefined) ?? 1e-5;
 
 /** [n, c, ...] as [c, rest] and back; free where n is 1. */
 function toRows(b: GraphBuilder, x: string): string {

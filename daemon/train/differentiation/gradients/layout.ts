@@ -1,4 +1,4 @@
-import { gradientOf, type GradientInput, inputOf, type TrainingRule } from './rule.js';
+import { type GradientInput, gradientOf, inputOf, type TrainingRule } from './rule.js';
 
 /** Puts the gradient back into the input's shape. */
 const reshaped: TrainingRule = {
@@ -9,8 +9,15 @@ const transpose: TrainingRule = {
   gradient: (input) => {
     const { b, node } = input;
     const rank = b.dimsOf(inputOf(input, 0)).length;
-    const perm = (node.attributes.perm as readonly number[] | undefined) ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
-    return [b.transpose(gradientOf(input), perm.map((_, axis) => perm.indexOf(axis)))];
+    const perm =
+      (node.attributes.perm as readonly number[] | undefined) ??
+      Array.from({ length: rank }, (_, i) => rank - 1 - i);
+    return [
+      b.transpose(
+        gradientOf(input),
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
   },
 };
 
@@ -41,14 +48,16 @@ const split: TrainingRule = {
   },
 };
 
-const zeros = ({ b }: GradientInput, dims: readonly number[]): string => b.node('Expand', [b.scalar(0), b.ints(dims)]);
+const zeros = ({ b }: GradientInput, dims: readonly number[]): string =>
+  b.node('Expand', [b.scalar(0), b.ints(dims)]);
 
 /** Contiguous slices with step 1: pads the gradient with zeros. */
 const slice: TrainingRule = {
   gradient: (input) => {
     const { b, node } = input;
     const from = b.dimsOf(inputOf(input, 0));
-    const constant = (i: number): readonly number[] | undefined => (node.inputs[i] ? b.constantOf(node.inputs[i] as string) : undefined);
+    const constant = (i: number): readonly number[] | undefined =>
+      node.inputs[i] ? b.constantOf(node.inputs[i] as string) : undefined;
     const starts = constant(1) ?? [];
     const axes = constant(3) ?? starts.map((_, i) => i);
     const to = b.dimsOf(input.outputs[0] as string);

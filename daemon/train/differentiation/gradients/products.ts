@@ -1,5 +1,5 @@
-import type { GraphBuilder } from '../../network/graph-builder.js';
-import { gradientOf, inputOf, reduceSum, sumTo, transposed, type TrainingRule } from './rule.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
+import { gradientOf, inputOf, reduceSum, sumTo, type TrainingRule, transposed } from './rule.js';
 
 /** Y = A B over the last two axes, the others broadcast: dA = dY B^T, dB = A^T dY. Vectors are not supported. */
 const matMul: TrainingRule = {
@@ -10,7 +10,13 @@ const matMul: TrainingRule = {
     const rank = b.dimsOf(right).length;
     return [
       input.wants(0) ? sumTo(b, b.matMul(g, transposed(b, right)), b.dimsOf(left)) : undefined,
-      input.wants(1) ? sumTo(b, rank === 2 ? sharedRight(b, left, g) : b.matMul(leftTransposed(b, left), g), b.dimsOf(right)) : undefined,
+      input.wants(1)
+        ? sumTo(
+            b,
+            rank === 2 ? sharedRight(b, left, g) : b.matMul(leftTransposed(b, left), g),
+            b.dimsOf(right),
+          )
+        : undefined,
     ];
   },
 };
@@ -32,7 +38,11 @@ function leftTransposed(b: GraphBuilder, x: string): string {
   const dims = b.dimsOf(x);
   const [rows, columns] = dims.slice(-2) as [number, number];
   const swapped = b.transpose(b.reshape(x, [-1, rows, columns]), [0, 2, 1]);
-  return b.reshape(dims.length === 3 ? b.reshape(swapped, [1, -1, columns, rows]) : swapped, [...dims.slice(0, -2), columns, rows]);
+  return b.reshape(dims.length === 3 ? b.reshape(swapped, [1, -1, columns, rows]) : swapped, [
+    ...dims.slice(0, -2),
+    columns,
+    rows,
+  ]);
 }
 
 /** Y = alpha A' B' + beta C, where ' transposes where asked. */
@@ -41,14 +51,23 @@ const gemm: TrainingRule = {
     const { b, node } = input;
     const [left, right] = [inputOf(input, 0), inputOf(input, 1)];
     const { transA = 0, transB = 0, alpha = 1, beta = 1 } = node.attributes as Record<string, number>;
-    const scale = (value: string, factor: number): string => (factor === 1 ? value : b.mul(value, b.scalar(factor)));
+    const scale = (value: string, factor: number): string =>
+      factor === 1 ? value : b.mul(value, b.scalar(factor));
     const product = (x: string, transX: number, y: string, transY: number): string =>
       b.node('Gemm', [x, y], { transA: transX, transB: transY });
     const g = gradientOf(input);
     const scaled = scale(g, alpha);
     return [
-      !input.wants(0) ? undefined : transA ? product(right, transB, scaled, 1) : product(scaled, 0, right, 1 - transB),
-      !input.wants(1) ? undefined : transB ? product(scaled, 1, left, transA) : product(left, 1 - transA, scaled, 0),
+      !input.wants(0)
+        ? undefined
+        : transA
+          ? product(right, transB, scaled, 1)
+          : product(scaled, 0, right, 1 - transB),
+      !input.wants(1)
+        ? undefined
+        : transB
+          ? product(scaled, 1, left, transA)
+          : product(left, 1 - transA, scaled, 0),
       node.inputs[2] && input.wants(2) ? sumTo(b, scale(g, beta), b.dimsOf(inputOf(input, 2))) : undefined,
     ];
   },
@@ -66,4 +85,8 @@ const softmax: TrainingRule = {
   },
 };
 
-export const productRules: Readonly<Record<string, TrainingRule>> = { MatMul: matMul, Gemm: gemm, Softmax: softmax };
+export const productRules: Readonly<Record<string, TrainingRule>> = {
+  MatMul: matMul,
+  Gemm: gemm,
+  Softmax: softmax,
+};

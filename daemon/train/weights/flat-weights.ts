@@ -1,4 +1,4 @@
-import { elementCount } from '../network/graph.js';
+import { elementCount } from '../../network/graph.js';
 import type { NamedTensor } from './safetensors.js';
 
 /**

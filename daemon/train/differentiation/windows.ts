@@ -1,4 +1,4 @@
-import type { Node } from '../network/graph.js';
+import type { Node } from '../../network/graph.js';
 
 /** The geometry of one 2-D convolution. */
 export interface Window {
@@ -19,7 +19,8 @@ export interface Window {
 
 /** From a Conv node, its input's shape [n, c, h, w] and its kernel's [out, in / groups, h, w]; explicit padding only. */
 export function windowOf(node: Node, input: readonly number[], kernel: readonly number[]): Window {
-  const ints = (name: string, fallback: readonly number[]): readonly number[] => (node.attributes[name] as readonly number[] | undefined) ?? fallback;
+  const ints = (name: string, fallback: readonly number[]): readonly number[] =>
+    (node.attributes[name] as readonly number[] | undefined) ?? fallback;
   const [, inChannels, inHeight, inWidth] = input as [number, number, number, number];
   const [outChannels, , kernelHeight, kernelWidth] = kernel as [number, number, number, number];
   const strides = ints('strides', [1, 1]) as [number, number];
@@ -67,10 +68,15 @@ export function toeplitzMap(w: Window): Float32Array {
 
 /** For each (channel, tap, output pixel) the row of its input pixel, counted from 1; 0 for padding. */
 export function windowRows(w: Window): number[] {
-  const [inPixels, outPixels, taps] = [w.inHeight * w.inWidth, w.outHeight * w.outWidth, w.kernelHeight * w.kernelWidth];
+  const [inPixels, outPixels, taps] = [
+    w.inHeight * w.inWidth,
+    w.outHeight * w.outWidth,
+    w.kernelHeight * w.kernelWidth,
+  ];
   const rows = new Array<number>(w.inChannels * taps * outPixels).fill(0);
   eachTap(w, (tap, outPixel, inPixel) => {
-    for (let c = 0; c < w.inChannels; c++) rows[(c * taps + tap) * outPixels + outPixel] = 1 + c * inPixels + inPixel;
+    for (let c = 0; c < w.inChannels; c++)
+      rows[(c * taps + tap) * outPixels + outPixel] = 1 + c * inPixels + inPixel;
   });
   return rows;
 }

@@ -1,5 +1,5 @@
-import type { GraphBuilder } from '../../network/graph-builder.js';
-import type { Node } from '../../network/graph.js';
+import type { Node } from '../../../network/graph.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
 
 /** Values that the forward form keeps for the gradient, by the rule's own keys. */
 export type Saved = Readonly<Record<string, string>>;
@@ -56,5 +56,8 @@ export const reduceSum = (b: GraphBuilder, x: string, axes: readonly number[], k
 /** Swaps the last two axes. */
 export function transposed(b: GraphBuilder, x: string): string {
   const rank = b.dimsOf(x).length;
-  return b.transpose(x, Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : i === rank - 2 ? rank - 1 : rank - 2)));
+  return b.transpose(
+    x,
+    Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : i === rank - 2 ? rank - 1 : rank - 2)),
+  );
 }

@@ -1,5 +1,5 @@
-import { HildaError } from '../core/errors.js';
-import { elementCount } from '../network/graph.js';
+import { HildaError } from '../../core/errors.js';
+import { elementCount } from '../../network/graph.js';
 
 export interface NamedTensor {
   readonly dims: readonly number[];
@@ -37,11 +37,14 @@ export function writeSafetensors({ tensors, metadata }: TensorFile): Uint8Array 
 
 /** Throws SUPERNET_INVALID for anything but a whole file of float32 tensors. */
 export function readSafetensors(bytes: Uint8Array): TensorFile {
-  const invalid = (why: string, cause?: unknown): HildaError => new HildaError('SUPERNET_INVALID', `the weights file is damaged: ${why}`, { cause });
+  const invalid = (why: string, cause?: unknown): HildaError =>
+    new HildaError('SUPERNET_INVALID', `the weights file is damaged: ${why}`, { cause });
   if (bytes.length < 8) throw invalid('too short');
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > bytes.length - 8) throw invalid('the header is cut off');
-  let header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> & { __metadata__?: Record<string, string> };
+  let header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> & {
+    __metadata__?: Record<string, string>;
+  };
   try {
     header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   } catch (cause) {
@@ -52,8 +55,13 @@ export function readSafetensors(bytes: Uint8Array): TensorFile {
   const tensors = new Map<string, NamedTensor>();
   for (const [name, { dtype, shape, data_offsets: offsets }] of Object.entries(entries)) {
     const [from, to] = offsets ?? [0, -1];
-    if (dtype !== 'F32' || to - from !== 4 * elementCount(shape) || to > body.length) throw invalid(`the tensor ${name}`);
-    tensors.set(name, { dims: shape, data: new Float32Array(body.slice(from, to).buffer) });
+    if (dtype !== 'F32' || to - from !== 4 * elementCount(shape) || to > body.length)
+      throw invalid(`the tensor ${name}`);
+    // A copy: the file's bytes may lie unaligned, and a Buffer's `slice` would share the whole file's memory.
+    tensors.set(name, {
+      dims: shape,
+      data: new Float32Array(Uint8Array.from(body.subarray(from, to)).buffer),
+    });
   }
   return { tensors, metadata };
 }

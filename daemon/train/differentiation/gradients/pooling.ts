@@ -1,5 +1,5 @@
-import type { GraphBuilder } from '../../network/graph-builder.js';
-import { gradientOf, type GradientInput, inputOf, type TrainingRule } from './rule.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
+import { type GradientInput, gradientOf, inputOf, type TrainingRule } from './rule.js';
 
 /** Spreads a gradient [.., 1, ..] evenly over `dims`, divided by how many elements were averaged. */
 function spread(b: GraphBuilder, gradient: string, kept: readonly number[], dims: readonly number[]): string {
@@ -14,15 +14,32 @@ const reduceMean: TrainingRule = {
     const dims = b.dimsOf(inputOf(input, 0));
     const axes = (node.attributes.axes as readonly number[] | undefined) ?? dims.map((_, i) => i);
     const reduced = new Set(axes.map((axis) => (axis + dims.length) % dims.length));
-    return [spread(b, gradientOf(input), dims.map((size, i) => (reduced.has(i) ? 1 : size)), dims)];
+    return [
+      spread(
+        b,
+        gradientOf(input),
+        dims.map((size, i) => (reduced.has(i) ? 1 : size)),
+        dims,
+      ),
+    ];
   },
 };
 
 const globalAveragePool: TrainingRule = {
   gradient: (input) => {
     const dims = input.b.dimsOf(inputOf(input, 0));
-    return [spread(input.b, gradientOf(input), dims.map((size, i) => (i < 2 ? size : 1)), dims)];
+    return [
+      spread(
+        input.b,
+        gradientOf(input),
+        dims.map((size, i) => (i < 2 ? size : 1)),
+        dims,
+      ),
+    ];
   },
 };
 
-export const poolingRules: Readonly<Record<string, TrainingRule>> = { ReduceMean: reduceMean, GlobalAveragePool: globalAveragePool };
+export const poolingRules: Readonly<Record<string, TrainingRule>> = {
+  ReduceMean: reduceMean,
+  GlobalAveragePool: globalAveragePool,
+};

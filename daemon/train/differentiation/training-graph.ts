@@ -1,8 +1,9 @@
-import { elementCount, type Graph, int64Tensor } from '../network/graph.js';
-import { GraphBuilder } from '../network/graph-builder.js';
+import { elementCount, type Graph, int64Tensor } from '../../network/graph.js';
+import { GraphBuilder } from '../../network/graph-builder.js';
+import { withBatch } from '../../network/with-batch.js';
 import { channelMajor } from './channel-major.js';
-import { Tape } from './differentiate.js';
 import { reduceSum } from './gradients/rule.js';
+import { Tape } from './tape.js';
 
 /** Where one weight lies in the flat vector of a training graph. */
 export interface Parameter {
@@ -27,7 +28,10 @@ export interface TrainingGraph {
  * (running statistics of batch normalisation) are left out.
  * Throws OPERATOR_UNSUPPORTED where a gradient is missing.
  */
-export function trainingGraph(network: Graph, { batch, trainable }: { readonly batch: number; readonly trainable: Iterable<string> }): TrainingGraph {
+export function trainingGraph(
+  network: Graph,
+  { batch, trainable }: { readonly batch: number; readonly trainable: Iterable<string> },
+): TrainingGraph {
   const lowered = channelMajor(withBatch(network, batch));
   const parameters = layOut(lowered, trainable);
   const last = parameters.at(-1);
@@ -39,7 +43,12 @@ export function trainingGraph(network: Graph, { batch, trainable }: { readonly b
   const values = new Map([[lowered.inputs[0]?.name as string, images]]);
   const tape = new Tape(b);
   const sizes = parameters.map(({ dims }) => elementCount(dims));
-  const parts = b.nodeMulti('Split', [weights, b.constant('parameter_sizes', int64Tensor(sizes))], { axis: 0 }, { outputs: sizes.length });
+  const parts = b.nodeMulti(
+    'Split',
+    [weights, b.constant('parameter_sizes', int64Tensor(sizes))],
+    { axis: 0 },
+    { outputs: sizes.length },
+  );
   const watched = parameters.map(({ name, dims }, i) => {
     const value = b.reshape(parts[i] as string, dims);
     tape.watch(value);
@@ -49,8 +58,13 @@ export function trainingGraph(network: Graph, { batch, trainable }: { readonly b
   const constants = [...lowered.initializers].filter(([name]) => !values.has(name));
   for (const [name, tensor] of constants) values.set(name, b.constant(`constant.${name}`, tensor));
   for (const node of lowered.nodes) {
-    const outputs = tape.apply({ ...node, inputs: node.inputs.map((name) => (name === '' ? '' : (values.get(name) as string))) });
-    node.outputs.forEach((name, i) => values.set(name, outputs[i] as string));
+    const outputs = tape.apply({
+      ...node,
+      inputs: node.inputs.map((name) => (name === '' ? '' : (values.get(name) as string))),
+    });
+    node.outputs.forEach((name, i) => {
+      values.set(name, outputs[i] as string);
+    });
   }
 
   const logits = values.get(lowered.outputs[0]?.name as string) as string;
@@ -63,14 +77,18 @@ export function trainingGraph(network: Graph, { batch, trainable }: { readonly b
   // Softmax and cross-entropy together: (p - t) / n.
   const seed = b.mul(b.node('Sub', [probabilities, targets]), b.scalar(1 / batch));
   const gradients = tape.backward(logits, seed);
-  const flat = watched.map((value, i) => b.reshape(gradients.get(value) ?? b.node('Expand', [b.scalar(0), b.ints([sizes[i] as number])]), [-1]));
+  const flat = watched.map((value, i) =>
+    b.reshape(gradients.get(value) ?? b.node('Expand', [b.scalar(0), b.ints([sizes[i] as number])]), [-1]),
+  );
   b.output(b.concat(flat, 0), 'gradient');
   return { graph: b.build(), parameters, parameterCount };
 }
 
 /** Running statistics: the only constants that batch normalisation's training form does not read. */
 function layOut(graph: Graph, trainable: Iterable<string>): readonly Parameter[] {
-  const used = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === 'BatchNormalization' ? inputs.slice(0, 3) : inputs)));
+  const used = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (op === 'BatchNormalization' ? inputs.slice(0, 3) : inputs)),
+  );
   let offset = 0;
   return [...trainable]
     .filter((name) => used.has(name))
@@ -80,10 +98,4 @@ function layOut(graph: Graph, trainable: Iterable<string>): readonly Parameter[]
       offset += elementCount(dims);
       return parameter;
     });
-}
-
-/** The same network on another batch size: spaces build graphs whose nodes take any. */
-export function withBatch(graph: Graph, batch: number): Graph {
-  const resize = <T extends { readonly dims: readonly (number | string | null)[] }>(value: T): T => ({ ...value, dims: [batch, ...value.dims.slice(1)] });
-  return { ...graph, inputs: graph.inputs.map(resize), outputs: graph.outputs.map(resize) };
 }

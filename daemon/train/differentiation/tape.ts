@@ -1,6 +1,6 @@
-import { HildaError } from '../core/errors.js';
-import type { Node } from '../network/graph.js';
-import type { GraphBuilder } from '../network/graph-builder.js';
+import { HildaError } from '../../core/errors.js';
+import type { Node } from '../../network/graph.js';
+import type { GraphBuilder } from '../../network/graph-builder.js';
 import { elementwiseRules } from './gradients/elementwise.js';
 import { layoutRules } from './gradients/layout.js';
 import { normalisationRules } from './gradients/normalisation.js';
@@ -8,7 +8,13 @@ import { poolingRules } from './gradients/pooling.js';
 import { productRules } from './gradients/products.js';
 import type { Saved, TrainingRule } from './gradients/rule.js';
 
-const rules: Readonly<Record<string, TrainingRule>> = { ...elementwiseRules, ...layoutRules, ...productRules, ...normalisationRules, ...poolingRules };
+const rules: Readonly<Record<string, TrainingRule>> = {
+  ...elementwiseRules,
+  ...layoutRules,
+  ...productRules,
+  ...normalisationRules,
+  ...poolingRules,
+};
 
 /** The operators that can be trained through. */
 export const trainableOperators: readonly string[] = Object.keys(rules).sort();
@@ -49,7 +55,12 @@ export class Tape {
         details: { operator: node.op, node: node.name },
       });
     }
-    const { outputs, saved = {} } = rule?.forward?.({ b, node }) ?? { outputs: b.nodeMulti(node.op, node.inputs, node.attributes, { outputs: node.outputs.length, domain: node.domain }) };
+    const { outputs, saved = {} } = rule?.forward?.({ b, node }) ?? {
+      outputs: b.nodeMulti(node.op, node.inputs, node.attributes, {
+        outputs: node.outputs.length,
+        domain: node.domain,
+      }),
+    };
     if (live) {
       for (const output of outputs) this.#live.add(output);
       this.#steps.push({ node, outputs, saved });

@@ -1,6 +1,6 @@
-import { floatTensor, type Graph, int64Tensor, type Node } from '../network/graph.js';
-import { GraphBuilder } from '../network/graph-builder.js';
-import { toeplitzMap, windowOf, type Window, windowRows } from './windows.js';
+import { floatTensor, type Graph, int64Tensor, type Node } from '../../network/graph.js';
+import { GraphBuilder } from '../../network/graph-builder.js';
+import { toeplitzMap, type Window, windowOf, windowRows } from './windows.js';
 
 /** Depthwise convolutions become products with matrices of (output pixels x input pixels) up to this many elements. */
 const maxToeplitzElements = 200 * 200;
@@ -13,7 +13,20 @@ interface Map4 {
   readonly width: number;
 }
 
-const elementwise = new Set(['Clip', 'Relu', 'HardSwish', 'HardSigmoid', 'Sigmoid', 'Tanh', 'Erf', 'Identity', 'Add', 'Mul', 'Sub', 'Div']);
+const elementwise = new Set([
+  'Clip',
+  'Relu',
+  'HardSwish',
+  'HardSigmoid',
+  'Sigmoid',
+  'Tanh',
+  'Erf',
+  'Identity',
+  'Add',
+  'Mul',
+  'Sub',
+  'Div',
+]);
 
 /**
  * The same network on another memory layout, for training. onnxruntime's convolution is slow where the weights are no
@@ -47,39 +60,52 @@ class Lowering {
 
   run(): Graph {
     const b = this.#b;
-    for (const { name, dtype, dims } of this.#graph.inputs) this.#plain.set(name, b.input(name, dtype, dims as number[]));
+    for (const { name, dtype, dims } of this.#graph.inputs)
+      this.#plain.set(name, b.input(name, dtype, dims as number[]));
     for (const [name, tensor] of this.#graph.initializers) this.#plain.set(name, b.constant(name, tensor));
     for (const node of this.#graph.nodes) this.#lower(node);
     for (const { name } of this.#graph.outputs) b.output(this.#asPlain(name), `${name}.plain`);
     const built = b.build();
-    // Constants that only the first layout used (shapes) would be refused as unused by nothing, but cost bytes.
+    // Constants that only the first layout used (shapes) cost bytes.
     const used = new Set(built.nodes.flatMap((node) => node.inputs));
     return { ...built, initializers: new Map([...built.initializers].filter(([name]) => used.has(name))) };
   }
 
   #lower(node: Node): void {
-    const [first = '', weight = ''] = node.inputs;
+    const [first = ''] = node.inputs;
     const map = this.#maps.get(first);
     if (node.op === 'Conv' && this.#lowerConv(node)) return;
     if (map && node.op === 'BatchNormalization') {
       const parameters = node.inputs.slice(1).map((name) => this.#asPlain(name));
       const { channels } = map;
-      const normal = this.#b.node('BatchNormalization', [this.#b.reshape(map.matrix, [1, channels, -1]), ...parameters], node.attributes);
-      return this.#setMap(node, { ...map, matrix: this.#b.reshape(normal, [channels, -1]) });
+      const normal = this.#b.node(
+        'BatchNormalization',
+        [this.#b.reshape(map.matrix, [1, channels, -1]), ...parameters],
+        node.attributes,
+      );
+      this.#setMap(node, { ...map, matrix: this.#b.reshape(normal, [channels, -1]) });
+      return;
     }
     if (map && node.op === 'GlobalAveragePool') {
       const pixels = this.#b.reshape(map.matrix, [map.channels, map.height * map.width, this.#batch]);
-      return this.#setMap(node, { channels: map.channels, height: 1, width: 1, matrix: this.#b.reduceMean(pixels, [1], 0) });
+      const mean = this.#b.reduceMean(pixels, [1], 0);
+      this.#setMap(node, { channels: map.channels, height: 1, width: 1, matrix: mean });
+      return;
     }
     if (map && node.op === 'Flatten' && map.height * map.width === 1) {
       this.#plain.set(node.outputs[0] as string, this.#b.transpose(map.matrix, [1, 0]));
       return;
     }
     if (elementwise.has(node.op) && this.#lowerElementwise(node)) return;
-    const outputs = this.#b.nodeMulti(node.op, node.inputs.map((name) => (name === '' ? '' : this.#asPlain(name))), node.attributes, {
-      outputs: node.outputs.length,
-      domain: node.domain,
-    });
+    const outputs = this.#b.nodeMulti(
+      node.op,
+      node.inputs.map((name) => (name === '' ? '' : this.#asPlain(name))),
+      node.attributes,
+      {
+        outputs: node.outputs.length,
+        domain: node.domain,
+      },
+    );
     node.outputs.forEach((name, i) => {
       this.#plain.set(name, outputs[i] as string);
     });
@@ -91,10 +117,16 @@ class Lowering {
     const maps = present.flatMap((name) => this.#maps.get(name) ?? []);
     const [map] = maps;
     if (!map) return false;
-    const same = maps.every((other) => other.channels === map.channels && other.height === map.height && other.width === map.width);
-    const scalars = present.every((name) => this.#maps.has(name) || this.#b.dimsOf(this.#asPlain(name)).every((size) => size === 1));
+    const same = maps.every(
+      (other) => other.channels === map.channels && other.height === map.height && other.width === map.width,
+    );
+    const scalars = present.every(
+      (name) => this.#maps.has(name) || this.#b.dimsOf(this.#asPlain(name)).every((size) => size === 1),
+    );
     if (!same || !scalars) return false;
-    const inputs = node.inputs.map((name) => this.#maps.get(name)?.matrix ?? (name === '' ? '' : this.#asPlain(name)));
+    const inputs = node.inputs.map(
+      (name) => this.#maps.get(name)?.matrix ?? (name === '' ? '' : this.#asPlain(name)),
+    );
     this.#setMap(node, { ...map, matrix: this.#b.node(node.op, inputs, node.attributes) });
     return true;
   }
@@ -103,7 +135,9 @@ class Lowering {
     const b = this.#b;
     const [x, weight, bias] = node.inputs as [string, string, string | undefined];
     const known = this.#maps.get(x);
-    const dims = known ? [this.#batch, known.channels, known.height, known.width] : b.dimsOf(this.#asPlain(x));
+    const dims = known
+      ? [this.#batch, known.channels, known.height, known.width]
+      : b.dimsOf(this.#asPlain(x));
     const kernel = b.dimsOf(this.#asPlain(weight));
     if (dims.length !== 4) return false;
     const window = windowOf(node, dims, kernel);
@@ -129,8 +163,14 @@ class Lowering {
     }
     if (groups === inChannels && groups === outChannels && inPixels * outPixels <= maxToeplitzElements) {
       const name = `toeplitz_${[window.inHeight, window.inWidth, kernelHeight, kernelWidth, ...window.strides, ...window.pads, ...window.dilations].join('_')}`;
-      const map = b.hasConstant(name) ? name : b.constant(name, floatTensor([taps, outPixels * inPixels], toeplitzMap(window)));
-      const toeplitz = b.reshape(b.matMul(b.reshape(weight, [groups, taps]), map), [groups, outPixels, inPixels]);
+      const map = b.hasConstant(name)
+        ? name
+        : b.constant(name, floatTensor([taps, outPixels * inPixels], toeplitzMap(window)));
+      const toeplitz = b.reshape(b.matMul(b.reshape(weight, [groups, taps]), map), [
+        groups,
+        outPixels,
+        inPixels,
+      ]);
       const pixels = b.reshape(this.#asMap(x).matrix, [groups, inPixels, this.#batch]);
       return b.reshape(b.matMul(toeplitz, pixels), [groups, outPixels * this.#batch]);
     }
@@ -144,7 +184,10 @@ class Lowering {
     if (source === undefined) {
       const flat = b.transpose(b.reshape(this.#asPlain(x), [this.#batch, -1]), [1, 0]);
       const name = `${x}.padding`;
-      source = b.concat([b.constant(name, floatTensor([1, this.#batch], new Float32Array(this.#batch))), flat], 0);
+      source = b.concat(
+        [b.constant(name, floatTensor([1, this.#batch], new Float32Array(this.#batch))), flat],
+        0,
+      );
       this.#rows.set(x, source);
     }
     const rows = windowRows(window);
@@ -162,7 +205,10 @@ class Lowering {
     const known = this.#plain.get(name);
     if (known !== undefined) return known;
     const { matrix, channels, height, width } = this.#maps.get(name) as Map4;
-    const value = this.#b.transpose(this.#b.reshape(matrix, [channels, height, width, this.#batch]), [3, 0, 1, 2]);
+    const value = this.#b.transpose(
+      this.#b.reshape(matrix, [channels, height, width, this.#batch]),
+      [3, 0, 1, 2],
+    );
     this.#plain.set(name, value);
     return value;
   }
@@ -173,7 +219,12 @@ class Lowering {
     if (known) return known;
     const value = this.#asPlain(name);
     const [, channels, height, width] = this.#b.dimsOf(value) as [number, number, number, number];
-    const map = { channels, height, width, matrix: this.#b.reshape(this.#b.transpose(value, [1, 2, 3, 0]), [channels, -1]) };
+    const map = {
+      channels,
+      height,
+      width,
+      matrix: this.#b.reshape(this.#b.transpose(value, [1, 2, 3, 0]), [channels, -1]),
+    };
     this.#maps.set(name, map);
     return map;
   }

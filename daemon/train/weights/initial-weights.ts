@@ -1,7 +1,7 @@
-import type { Architecture } from '../core/architecture.js';
-import { gaussian, type Rng } from '../core/rng.js';
-import { elementCount } from '../network/graph.js';
-import type { Space, WeightSource } from '../search/spaces/contract.js';
+import type { Architecture } from '../../core/architecture.js';
+import { gaussian, type Rng } from '../../core/rng.js';
+import { elementCount } from '../../network/graph.js';
+import type { Space, WeightSource } from '../../search/spaces/contract.js';
 import type { NamedTensor } from './safetensors.js';
 
 /** Names and shapes of the constants that one architecture asks for. */
@@ -24,8 +24,11 @@ export function tensorsOf(space: Space, architecture: Architecture): ReadonlyMap
 function covering(space: Space): readonly Architecture[] {
   const seeds = space.seeds?.() ?? [];
   const largest = seeds.at(-1) as readonly number[] | undefined;
-  if (!largest || !space.dims) throw new RangeError(`the space ${space.id} names no largest architecture and no dimensions`);
-  const variants = space.dims.flatMap((dim, i) => dim.choices.map((_, choice) => space.normalise(largest.map((index, k) => (k === i ? choice : index)))));
+  if (!largest || !space.dims)
+    throw new RangeError(`the space ${space.id} names no largest architecture and no dimensions`);
+  const variants = space.dims.flatMap((dim, i) =>
+    dim.choices.map((_, choice) => space.normalise(largest.map((index, k) => (k === i ? choice : index)))),
+  );
   return [...seeds, ...variants];
 }
 
@@ -46,7 +49,9 @@ export function fullDims(space: Space): ReadonlyMap<string, readonly number[]> {
  * positions 0.02 (Dosovitskiy et al. 2021), normalisations the identity, biases 0.
  */
 export function initialise(space: Space, rng: Rng): ReadonlyMap<string, NamedTensor> {
-  return new Map([...fullDims(space)].map(([name, dims]) => [name, { dims, data: initialTensor(name, dims, rng) }]));
+  return new Map(
+    [...fullDims(space)].map(([name, dims]) => [name, { dims, data: initialTensor(name, dims, rng) }]),
+  );
 }
 
 function initialTensor(name: string, dims: readonly number[], rng: Rng): Float32Array {

@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { HildaError } from '../core/errors.js';
+import { HildaError } from '../../core/errors.js';
 import { readSafetensors, type TensorFile, writeSafetensors } from './safetensors.js';
 
 /** Writes the whole file or leaves the old one: a power cut in between loses nothing. */
