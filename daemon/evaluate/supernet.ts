@@ -3,13 +3,12 @@ import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { Graph } from '../network/graph.js';
-import { withBatch } from '../network/with-batch.js';
-import { writeOnnx } from '../network/write-onnx.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
-import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
+import { type LabelledImages, readIdxImages } from '../train/idx-images.js';
 import { readSafetensors } from '../train/weights/safetensors.js';
 import { SharedWeights } from '../train/weights/shared-weights.js';
+import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
 import { recalibrate } from './recalibrate.js';
 
@@ -42,51 +41,26 @@ export class SupernetEvaluator implements Evaluator {
   }
 
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
-    const { validation, source } = this.#options;
-    const right = await this.#countRight(await this.network(architecture, options), validation, options);
+    const { source } = this.#options;
+    const right = await this.rightAnswers(architecture, options);
     return {
-      values: { accuracy: right / validation.count },
-      source: `${source}, ${validation.count} images`,
+      values: { accuracy: right.reduce((sum, one) => sum + one, 0) / right.length },
+      source: `${source}, ${right.length} images`,
     };
+  }
+
+  /** Image by image, so that two sub-networks can be compared on the images where they differ. */
+  async rightAnswers(
+    architecture: Architecture,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    const { validation, batch } = this.#options;
+    const graph = await this.network(architecture, { signal });
+    return rightAnswers(graph, validation, this.#runtime, { signal, ...(batch && { batch }) });
   }
 
   close(): Promise<void> {
     return this.#runtime.stop();
-  }
-
-  async #countRight(
-    graph: Graph,
-    images: LabelledImages,
-    options: { readonly signal: AbortSignal },
-  ): Promise<number> {
-    const batch = Math.min(this.#options.batch ?? 250, images.count);
-    const { handle } = await this.#runtime.load(
-      writeOnnx(withBatch(graph, batch)),
-      { arena: false },
-      options,
-    );
-    const [input, output] = [graph.inputs[0]?.name as string, graph.outputs[0]?.name as string];
-    let right = 0;
-    for (let from = 0; from < images.count; from += batch) {
-      // The last batch is moved back to be full; images already counted are skipped.
-      const start = Math.min(from, images.count - batch);
-      const part = sliceImages(images, start, batch);
-      const dims = [batch, 1, images.height, images.width];
-      const answer = await this.#runtime.run(
-        handle,
-        { [input]: { type: 'float32', dims, data: part.pixels } },
-        { fetch: [output] },
-        options,
-      );
-      const logits = answer[output]?.data as Float32Array;
-      const classes = logits.length / batch;
-      for (let i = from - start; i < batch; i++) {
-        const row = logits.subarray(i * classes, (i + 1) * classes);
-        if (row.indexOf(Math.max(...row)) === part.labels[i]) right++;
-      }
-    }
-    await this.#runtime.release(handle, options);
-    return right;
   }
 }
 
