@@ -81,8 +81,7 @@ async function score(space: Space, weights: SharedWeights, a: Architecture): Pro
 async function trainAlone(architecture: Architecture): Promise<SharedWeights> {
   const folder = join(
     work,
-    space
-      .key(architecture)
+    JSON.stringify(architecture)
       .replaceAll(/[^\w]+/g, '-')
       .slice(0, 80),
   );

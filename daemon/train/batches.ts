@@ -73,6 +73,15 @@ export class Batches {
   }
 }
 
+/** Part `i` of a batch cut into `count` equal ones. */
+export function partOf({ images, labels }: Batch, i: number, count: number): Batch {
+  const [size, values] = [labels.length / count, images.length / count];
+  return {
+    images: images.slice(i * values, (i + 1) * values),
+    labels: labels.subarray(i * size, (i + 1) * size),
+  };
+}
+
 /** Independent streams of one seed, by purpose and counter. */
 export function streamOf(seed: number, purpose: string, counter: number): Rng {
   let hash = seed | 0;

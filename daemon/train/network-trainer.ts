@@ -15,12 +15,14 @@ interface Session {
   readonly parameterCount: number;
 }
 
-export interface Pass {
+/** What one forward and backward pass gave. */
+export interface Passed {
   readonly loss: number;
   /** [batch, classes]. */
   readonly probabilities: Float32Array;
-  /** In the order of `parameters`. */
+  /** Of all weights of the sub-network, laid out as `parameters` says. */
   readonly gradient: Float32Array;
+  readonly parameters: readonly Parameter[];
 }
 
 interface Options {
@@ -55,7 +57,7 @@ export class NetworkTrainer {
     images: Float32Array,
     targets: Float32Array,
     options: CallOptions,
-  ): Promise<{ readonly pass: Pass; readonly parameters: readonly Parameter[] }> {
+  ): Promise<Passed> {
     const { imageDims, batch, classes, runtime } = this.#options;
     const session = await this.#sessionOf(architecture, options);
     const weights = new Float32Array(session.parameterCount);
@@ -74,11 +76,9 @@ export class NetworkTrainer {
     const answers = await runtime.run(session.handle, feeds, {}, { ...options, timeoutMs: passTimeoutMs });
     const floats = (name: string): Float32Array => answers[name]?.data as Float32Array;
     return {
-      pass: {
-        loss: floats('loss')[0] as number,
-        probabilities: floats('probabilities'),
-        gradient: floats('gradient'),
-      },
+      loss: floats('loss')[0] as number,
+      probabilities: floats('probabilities'),
+      gradient: floats('gradient'),
       parameters: session.parameters,
     };
   }
@@ -116,9 +116,10 @@ const passTimeoutMs = 600_000;
 /** Adds a sub-network's gradient to the gradients of the shared tensors. */
 export function addGradient(
   tensors: ReadonlyMap<string, NamedTensor>,
-  parameters: readonly Parameter[],
-  gradient: Float32Array,
+  { parameters, gradient }: Pick<Passed, 'parameters' | 'gradient'>,
 ): void {
-  for (const { name, dims, offset } of parameters)
-    addCut(tensors.get(name) as NamedTensor, dims, gradient.subarray(offset, offset + elementCount(dims)));
+  for (const { name, dims, offset } of parameters) {
+    const part = gradient.subarray(offset, offset + elementCount(dims));
+    addCut(tensors.get(name) as NamedTensor, dims, part);
+  }
 }

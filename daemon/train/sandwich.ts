@@ -1,9 +1,9 @@
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { Space } from '../search/spaces/contract.js';
-import { type Batches, streamOf } from './batches.js';
+import { type Batch, type Batches, partOf, streamOf } from './batches.js';
 import type { LabelledImages } from './idx-images.js';
-import { addGradient, type CallOptions, type NetworkTrainer } from './network-trainer.js';
+import { addGradient, type CallOptions, type NetworkTrainer, type Passed } from './network-trainer.js';
 import type { TrainSpec } from './spec.js';
 import { oneHot, shareRight, softened } from './targets.js';
 import type { FlatWeights } from './weights/flat-weights.js';
@@ -13,7 +13,8 @@ interface Parts {
   readonly spec: TrainSpec;
   readonly classes: number;
   readonly batches: Batches;
-  readonly trainer: NetworkTrainer;
+  /** One a process; each takes an equal part of every batch. */
+  readonly trainers: readonly NetworkTrainer[];
 }
 
 /**
@@ -42,60 +43,85 @@ export class Sandwich {
     this.#warmSteps = seeds.length === 1 ? Number.POSITIVE_INFINITY : spec.warmEpochs * batches.stepsPerEpoch;
   }
 
-  /** Adds one step's gradients to `gradients`. Gives the loss and the share of right answers of the largest network. */
-  async addGradients(
+  /** Puts one step's gradient into `gradients`. Gives the loss and the share of right answers of the largest network. */
+  async gradient(
     step: number,
     weights: FlatWeights,
     gradients: FlatWeights,
     options: CallOptions,
   ): Promise<{ readonly loss: number; readonly right: number }> {
-    const { spec, classes, batches, trainer } = this.#parts;
-    const { images, labels } = batches.at(step);
+    const { batches, trainers } = this.#parts;
+    const batch = batches.at(step);
+    const parts = await Promise.all(
+      trainers.map((trainer, i) =>
+        this.#learn(step, trainer, partOf(batch, i, trainers.length), weights, options),
+      ),
+    );
+    gradients.vector.fill(0);
+    // In one order, whichever process ended first: sums of floats depend on it.
+    for (const { passed } of parts) for (const one of passed) addGradient(gradients.tensors, one);
+    const share = 1 / parts.length;
+    gradients.vector.forEach((value, i) => {
+      gradients.vector[i] = value * share;
+    });
+    return {
+      loss: share * parts.reduce((sum, { loss }) => sum + loss, 0),
+      right: share * parts.reduce((sum, { right }) => sum + right, 0),
+    };
+  }
+
+  /** All architectures of a step on one part of its batch. */
+  async #learn(
+    step: number,
+    trainer: NetworkTrainer,
+    { images, labels }: Batch,
+    { tensors }: FlatWeights,
+    options: CallOptions,
+  ): Promise<{ readonly passed: readonly Passed[]; readonly loss: number; readonly right: number }> {
+    const { spec, classes } = this.#parts;
     const hard = oneHot(labels, classes, spec.labelSmoothing);
-    const learn = async (architecture: Architecture, targets: Float32Array) => {
-      const { pass, parameters } = await trainer.pass(
-        architecture,
-        weights.tensors,
-        images,
-        targets,
-        options,
-      );
-      if (!Number.isFinite(pass.loss)) {
-        throw new HildaError('SPEC_INVALID', `the loss is ${pass.loss} at step ${step}`, {
+    const learn = async (architecture: Architecture, targets: Float32Array): Promise<Passed> => {
+      const passed = await trainer.pass(architecture, tensors, images, targets, options);
+      if (!Number.isFinite(passed.loss)) {
+        throw new HildaError('SPEC_INVALID', `the loss is ${passed.loss} at step ${step}`, {
           hint: 'Lower the rate, or optimizer.maxNorm.',
         });
       }
-      addGradient(gradients.tensors, parameters, pass.gradient);
-      return pass;
+      return passed;
     };
     const teacher = await learn(this.#largest, hard);
+    const passed = [teacher];
     if (step >= this.#warmSteps) {
       const mixed = softened(hard, teacher.probabilities, spec.hardShare);
-      for (const architecture of [this.#smallest, ...this.#randomAt(step)]) await learn(architecture, mixed);
+      for (const architecture of [this.#smallest, ...this.#randomAt(step)]) {
+        passed.push(await learn(architecture, mixed));
+      }
     }
-    return { loss: teacher.loss, right: shareRight(teacher.probabilities, labels) };
+    return { passed, loss: teacher.loss, right: shareRight(teacher.probabilities, labels) };
   }
 
-  /** Share of right answers on whole batches of `images`, normalised with each batch's own statistics. */
+  /** Share of right answers on whole parts of a batch, normalised with each part's own statistics. */
   async accuracy(
     weights: FlatWeights,
     images: LabelledImages,
     options: CallOptions,
   ): Promise<{ readonly largest: number; readonly smallest: number }> {
-    const { spec, classes, trainer } = this.#parts;
+    const { spec, classes, trainers } = this.#parts;
+    const [trainer] = trainers as readonly [NetworkTrainer];
     const area = images.height * images.width;
-    const batches = Math.floor(images.count / spec.batch);
+    const size = spec.batch / trainers.length;
+    const parts = Math.floor(images.count / size);
     const accuracyOf = async (architecture: Architecture): Promise<number> => {
       let sum = 0;
-      for (let i = 0; i < batches; i++) {
-        const [from, to] = [i * spec.batch, (i + 1) * spec.batch];
+      for (let i = 0; i < parts; i++) {
+        const [from, to] = [i * size, (i + 1) * size];
         const labels = images.labels.subarray(from, to);
         const pixels = images.pixels.slice(from * area, to * area);
         const targets = oneHot(labels, classes, 0);
-        const { pass } = await trainer.pass(architecture, weights.tensors, pixels, targets, options);
-        sum += shareRight(pass.probabilities, labels);
+        const { probabilities } = await trainer.pass(architecture, weights.tensors, pixels, targets, options);
+        sum += shareRight(probabilities, labels);
       }
-      return sum / batches;
+      return sum / parts;
     };
     return { largest: await accuracyOf(this.#largest), smallest: await accuracyOf(this.#smallest) };
   }

@@ -44,6 +44,11 @@ export const trainSpecSchema = z.strictObject({
   /** Epochs in which the largest architecture trains alone. */
   warmEpochs: z.number().int().min(0).default(0),
   batch: count.default(128),
+  /**
+   * Processes that each take an equal part of every batch: with one thread each they wait for one another once a step, not
+   * once an operator. Batch normalisation sees its part alone.
+   */
+  processes: count.default(1),
   optimizer: optimizerSchema,
   rate: z.number().gt(0),
   warmUpSteps: z.number().int().min(0).default(100),
@@ -80,7 +85,9 @@ export function parseTrainSpec(value: unknown): TrainSpec {
       ? 'dataset.validation: more than dataset.heldOut'
       : data.warmEpochs > data.epochs
         ? 'warmEpochs: more than epochs'
-        : undefined;
+        : data.batch % data.processes !== 0
+          ? 'processes: does not divide batch'
+          : undefined;
   if (wrong)
     throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${wrong}`, {
       details: { fields: [wrong] },

@@ -63,15 +63,21 @@ const environment = { MALLOC_MMAP_THRESHOLD_: '4000000000', MALLOC_TRIM_THRESHOL
  * Throws SUPERNET_INVALID when the checkpoint belongs to another specification, SPEC_INVALID when the loss diverges.
  */
 export async function trainSupernet(options: TrainOptions): Promise<ReadonlyMap<string, NamedTensor>> {
-  const runtime = new SessionProcess({ memoryLimitBytes: null, environment });
+  const runtimes = Array.from(
+    { length: options.spec.processes },
+    () => new SessionProcess({ memoryLimitBytes: null, environment }),
+  );
   try {
-    return await train(options, runtime);
+    return await train(options, runtimes);
   } finally {
-    await runtime.stop();
+    await Promise.all(runtimes.map((runtime) => runtime.stop()));
   }
 }
 
-async function train(o: TrainOptions, runtime: SessionProcess): Promise<ReadonlyMap<string, NamedTensor>> {
+async function train(
+  o: TrainOptions,
+  runtimes: readonly SessionProcess[],
+): Promise<ReadonlyMap<string, NamedTensor>> {
   const { space, spec, images, validation, classes, clock, threads } = o;
   const { reportSteps = 50, stopAfterStep = Number.POSITIVE_INFINITY } = o;
   const call = { signal: o.signal };
@@ -79,21 +85,16 @@ async function train(o: TrainOptions, runtime: SessionProcess): Promise<Readonly
   const batches = new Batches(images, { size, seed, augmentation });
   const totalSteps = spec.epochs * batches.stepsPerEpoch;
   const imageDims = [1, images.height, images.width];
-  const trainer = new NetworkTrainer({
-    space,
-    runtime,
-    imageDims,
-    batch: size,
-    classes,
-    threads,
-    maxSessions,
-  });
-  const sandwich = new Sandwich({ space, spec, classes, batches, trainer });
+  const batch = size / runtimes.length;
+  const trainers = runtimes.map(
+    (runtime) => new NetworkTrainer({ space, runtime, imageDims, batch, classes, threads, maxSessions }),
+  );
+  const sandwich = new Sandwich({ space, spec, classes, batches, trainers });
 
   const initial = initialise(space, streamOf(seed, 'weights', 0));
   const weights = FlatWeights.of(initial);
   const gradients = new FlatWeights([...initial].map(([name, { dims }]) => [name, dims] as const));
-  const optimizer = new OptimizerSession(runtime, spec.optimizer, weights.decayed());
+  const optimizer = new OptimizerSession(runtimes[0] as SessionProcess, spec.optimizer, weights.decayed());
   const fingerprint = sha256Hex(canonicalJson({ spec, images: images.count } as unknown as Json));
   const saved = await loadTraining(o.checkpointPath, fingerprint, weights.vector.length);
   if (saved) {
@@ -106,8 +107,7 @@ async function train(o: TrainOptions, runtime: SessionProcess): Promise<Readonly
   let right = 0;
   let batchesSeen = 0;
   while (step < totalSteps) {
-    gradients.vector.fill(0);
-    const largest = await sandwich.addGradients(step, weights, gradients, call);
+    const largest = await sandwich.gradient(step, weights, gradients, call);
     const rate = rateAt(step, { rate: spec.rate, warmUpSteps: spec.warmUpSteps, totalSteps });
     step += 1;
     weights.vector.set(await optimizer.step(weights.vector, gradients.vector, { rate, t: step }, call));

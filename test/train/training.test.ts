@@ -116,6 +116,38 @@ t.test('training learns, and a run cut off anywhere ends with the same weights',
   await t.rejects(trainSupernet(optionsIn(broken)), { code: 'SUPERNET_INVALID' });
 });
 
+t.test('parts of a batch in processes of their own give the gradient of the whole', async (t) => {
+  // Layer normalisation, unlike batch normalisation, sees one image at a time: the parts must add up to the whole.
+  const vit = loadSpace({
+    kind: 'vit',
+    id: 'small-vit',
+    input: [1, 8, 8],
+    classes: 3,
+    patches: [4],
+    embeddings: [4, 8],
+    depths: [1],
+    rankRatios: [0.5],
+    heads: [1],
+    headWidth: 4,
+    mlpRatios: [1],
+  });
+  // Adam would turn the rounding of a gradient that is zero (a key's bias) into a step.
+  const optimizer = { kind: 'sgd' as const, momentum: 0.9, decay: 0, maxNorm: 5 };
+  const after = async (processes: number): Promise<ReadonlyMap<string, NamedTensor>> => {
+    const shared = { space: vit, stopAfterStep: 3, spec: { ...spec, optimizer, processes, warmEpochs: 0 } };
+    return trainSupernet(optionsIn(await folder(t), shared));
+  };
+  const [one, two] = [await after(1), await after(2)];
+  for (const [name, { data }] of one) {
+    const other = two.get(name)!.data;
+    t.ok(
+      data.every((value, i) => Math.abs(value - other[i]!) < 2e-3),
+      name,
+    );
+  }
+  t.throws(() => parseTrainSpec({ ...spec, processes: 3 }), { code: 'SPEC_INVALID' });
+});
+
 t.test('one architecture trains alone, with its own sizes', async (t) => {
   const architecture = [0, 0];
   const only = oneArchitecture(space, architecture);

@@ -226,8 +226,10 @@ function emitLayer(
   weights: WeightSource,
 ): string {
   if (choice === 'skip') return x;
-  const { name, inWidth, width, stride } = layer;
+  const { inWidth, width, stride } = layer;
   const mid = inWidth * choice.expansion;
+  // Without expansion the depthwise kernels see other features: they share no weights with the expanded layer.
+  const name = choice.expansion === 1 ? `${layer.name}.plain` : layer.name;
   const expanded =
     choice.expansion === 1 ? x : emitConv(b, x, `${name}.expand`, weights, { out: mid, kernel: 1 });
   const depthwise = emitConv(b, expanded, `${name}.depthwise`, weights, {
