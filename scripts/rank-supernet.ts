@@ -86,7 +86,9 @@ async function trainAlone(architecture: Architecture): Promise<SharedWeights> {
       .slice(0, 80),
   );
   await mkdir(folder, { recursive: true });
-  const spec: TrainSpec = { ...recipe, architecture: architecture as number[], epochs, warmEpochs: 0 };
+  // Trainings run side by side instead of each in several processes.
+  const alone = { architecture: architecture as number[], epochs, warmEpochs: 0, processes: 1 };
+  const spec: TrainSpec = { ...recipe, ...alone };
   const weights = await trainSupernet({
     ...parts,
     space: oneArchitecture(space, architecture),
