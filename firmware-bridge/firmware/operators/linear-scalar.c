@@ -1,0 +1,61 @@
+/* LINEAR for cores without SIMD, layout 1: one row times four outputs, two weights an extension (ABI.md, "Weight layouts"). */
+#include "kernel.h"
+
+#if HILDA_NATIVE_LAYOUT == HILDA_LAYOUT_SCALAR
+
+/* |sum hi * x| stays below 2^23 up to this many inputs. */
+#define PAIR_INPUTS 512u
+
+/* sums: lo and pair sums of outputs (0, 1), then of outputs (2, 3), over k (a multiple of 4) inputs. */
+#if defined(__ARM_ARCH_6M__)
+void hilda_scalar_dot(const int16_t *x, const uint32_t *weights, uint32_t k, int32_t sums[4]); /* linear-m0plus.S */
+#else
+static void hilda_scalar_dot(const int16_t *x, const uint32_t *weights, uint32_t k, int32_t sums[4]) {
+  int32_t low0 = 0, pair0 = 0, low1 = 0, pair1 = 0;
+  for (uint32_t i = 0; i < k; i++) {
+    const int32_t value = x[i], word = (int32_t)weights[i];
+    low0 += (int8_t)word * value;
+    pair0 += (int16_t)word * value;
+    low1 += (int8_t)(word >> 16) * value;
+    pair1 += (word >> 16) * value;
+  }
+  sums[0] = low0;
+  sums[1] = pair0;
+  sums[2] = low1;
+  sums[3] = pair1;
+}
+#endif
+
+void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
+  (void)rows;
+  const uint32_t k = linear->k, k4 = hilda_round_up(k, 4);
+  int16_t *expanded = linear->expanded;
+  for (uint32_t i = 0; i < k; i++) expanded[i] = x[0][i];
+  for (uint32_t i = k; i < k4; i++) expanded[i] = 0;
+  const uint32_t *weights = linear->weights;
+  const int32_t *bias = linear->bias, *multipliers = linear->multipliers;
+  const uint32_t column = linear->column_stride;
+  for (uint32_t left = linear->n;; left -= 4) {
+    int32_t total[4] = {bias[0], bias[1], bias[2], bias[3]};
+    for (uint32_t at = 0; at < k4; at += PAIR_INPUTS) {
+      const uint32_t inputs = k4 - at < PAIR_INPUTS ? k4 - at : PAIR_INPUTS;
+      int32_t sums[4];
+      hilda_scalar_dot(expanded + at, weights, inputs, sums);
+      weights += inputs;
+      total[0] += sums[0];
+      total[1] += (sums[1] - sums[0]) >> 8;
+      total[2] += sums[2];
+      total[3] += (sums[3] - sums[2]) >> 8;
+    }
+    const uint32_t outputs = left < 4 ? left : 4;
+    for (uint32_t j = 0; j < outputs; j++) {
+      *out = hilda_requantise(total[j], multipliers[j], &linear->quant);
+      out += column;
+    }
+    if (left <= 4) break;
+    bias += 4;
+    multipliers += 4;
+  }
+}
+
+#endif
