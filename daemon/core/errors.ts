@@ -108,6 +108,24 @@ export const errorTable = {
     false,
     'The network did not finish in time and was stopped. Raise the limit if it is meant to be slow.',
   ),
+  DEVICE_BUSY: kind(
+    409,
+    4,
+    true,
+    'Stop the other program (a second daemon, a serial monitor, ModemManager), then try again.',
+  ),
+  FIRMWARE_MISMATCH: kind(
+    422,
+    9,
+    false,
+    'Flash the firmware that belongs to this version of hilda: `hilda devices flash`.',
+  ),
+  FLASH_TOOL_MISSING: kind(
+    422,
+    9,
+    false,
+    'Install one of the tools named in the message, or write the image by hand as described there.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
   PORT_IN_USE: kind(
