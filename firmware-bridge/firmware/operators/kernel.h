@@ -55,5 +55,4 @@ typedef struct hilda_matmul {
 } hilda_matmul;
 void hilda_matmul_block(const hilda_matmul *matmul, const int8_t *const *a, uint32_t rows, int8_t *out);
 
-/* out[c] for the windows of the pools is common to all cores: see pool.c. */
 #endif
