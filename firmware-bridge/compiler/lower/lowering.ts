@@ -26,7 +26,7 @@ export class Lowering {
   }
 
   dims(name: string): readonly number[] {
-    const shape = this.#prepared.shapes.get(name);
+    const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
     if (!shape) throw new HildaError('INTERNAL', `the shape of ${name} was lost`);
     return shape.dims;
   }

@@ -40,6 +40,8 @@ export interface ConstantOperand {
 }
 
 export interface Window {
+  readonly inHeight: number;
+  readonly outHeight: number;
   readonly inWidth: number;
   readonly inChannels: number;
   /** Bytes from a pixel to the next: more than the channels where an operator takes a slice of them. */
@@ -118,6 +120,8 @@ export type Body =
   | (Limits & { readonly kind: 'mean'; readonly x: Quantisation; readonly y: Quantisation })
   /** Rows to rows. */
   | { readonly kind: 'copy' }
+  /** A slice of the network's input, `offset` + iteration x `step`, by the firmware's hook. */
+  | { readonly kind: 'fetch'; readonly offset: number; readonly step: number }
   /** Elements in another order: `dims` of the output, outermost first, with the input's byte stride for each. */
   | { readonly kind: 'transpose'; readonly dims: readonly number[]; readonly strides: readonly number[] };
 

@@ -127,6 +127,8 @@ export function windowOf(node: Node, lowering: Lowering, kernel: readonly [numbe
     return mode === 'SAME_UPPER' ? total >> 1 : (total + 1) >> 1;
   }) as [number, number];
   return {
+    inHeight: x[2] as number,
+    outHeight: y[2] as number,
     inWidth: x[3] as number,
     inChannels: x[1] as number,
     inStride: x[1] as number,
