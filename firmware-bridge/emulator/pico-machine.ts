@@ -17,7 +17,11 @@ export interface PicoOptions {
   readonly keepsPower?: (operation: number) => boolean;
 }
 
-/** What rp2040js's watchdog has and does not export. */
+/** What rp2040js has and does not export. */
+interface Receiver {
+  readonly rxFIFO: { readonly size: number; readonly itemCount: number };
+}
+
 interface Watchdog {
   reason: number;
   onWatchdogTrigger: () => void;
@@ -50,8 +54,7 @@ export class PicoMachine {
 
   /** How many bytes the receiver can take now. */
   get room(): number {
-    // Private in name only: rp2040js offers no other way to see it.
-    const rxFIFO = uartOf(this.#chip)['rxFIFO'];
+    const { rxFIFO } = uartOf(this.#chip) as unknown as Receiver;
     return rxFIFO.size - rxFIFO.itemCount;
   }
 

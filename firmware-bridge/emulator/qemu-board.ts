@@ -19,7 +19,7 @@ export const qemuProgram = 'qemu-system-arm';
 
 /** Null when QEMU is not installed. */
 export function findQemu(): string | null {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const path = join(folder, qemuProgram);
     try {
       accessSync(path, constants.X_OK);

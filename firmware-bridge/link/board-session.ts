@@ -353,7 +353,7 @@ const restarted = (board: string, reason: ResetReason): HildaError =>
 
 /** No answer, or the board came up meanwhile: hello is worth another try. */
 const isTransient = (thrown: unknown): boolean =>
-  thrown instanceof NoReplyError || (thrown instanceof HildaError && thrown.details['restarted'] === true);
+  thrown instanceof NoReplyError || (thrown instanceof HildaError && thrown.details.restarted === true);
 
 function readHello(payload: Uint8Array): Hello {
   try {

@@ -197,6 +197,7 @@ uint8_t execute_run(const run_order *order, const request *run, run_result *resu
     const uint32_t first = board_ticks();
     result->tick_overhead = board_ticks() - first;
     board_ticks_start();
+    now.seen = board_ticks();
     const int error = hilda_run(&memory, storage_program(order->slot).program, hooks, report);
     board_watchdog_stop();
     if (now.cancelled) return LINK_CANCELLED;

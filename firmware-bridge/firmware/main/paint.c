@@ -23,7 +23,7 @@ __attribute__((noinline)) void paint_stack(void)
 {
     uint8_t here;
     uint8_t *to = (uint8_t *)(((uintptr_t)&here - RED_ZONE) & ~(uintptr_t)3);
-    if (to > stack_bottom()) paint_fill(stack_bottom(), to, STACK_PAINT);
+    if (stack_bottom() && to > stack_bottom()) paint_fill(stack_bottom(), to, STACK_PAINT);
 }
 
 uint32_t paint_stack_depth(void)
