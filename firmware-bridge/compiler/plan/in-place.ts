@@ -1,5 +1,5 @@
 import { type Read, type View, viewBytes } from '../lower/operators.js';
-import { lifetimesOf, positionsOf } from './lifetimes.js';
+import { positionsOf, storagesOf } from './lifetimes.js';
 import { mergeStorages } from './rename-storages.js';
 import { type Schedule, type Task, tasksOf } from './schedule.js';
 
@@ -15,53 +15,63 @@ export function shareInPlace(
   ends: { readonly input: number; readonly output: number },
 ): { readonly schedule: Schedule; readonly output: number } {
   const { byTask } = positionsOf(schedule.steps);
-  const lifetimes = new Map(lifetimesOf(schedule, ends));
   const target = new Map<number, number>();
   const find = (id: number): number => {
     let at = id;
     for (let next = target.get(at); next !== undefined; next = target.get(at)) at = next;
     return at;
   };
-  // The last task that touches a storage, which lifetimes blur to whole groups.
-  const lastTouch = new Map<number, number>();
-  const firstTouch = new Map<number, number>();
-  const touch = (storage: number, at: number): void => {
-    lastTouch.set(storage, Math.max(at, lastTouch.get(storage) ?? at));
-    firstTouch.set(storage, Math.min(at, firstTouch.get(storage) ?? at));
-  };
-  for (const [task, at] of byTask) {
-    for (const { view } of task.operator.reads) touch(view.storage, at);
-    touch(task.operator.write.storage, at);
-  }
+  // Which tasks touch a storage, in order; merged storages share one list.
+  const touches = new Map<number, { readonly task: Task; readonly at: number }[]>();
+  for (const [task, at] of byTask)
+    for (const storage of new Set(storagesOf(task))) {
+      const known = touches.get(storage);
+      if (known) known.push({ task, at });
+      else touches.set(storage, [{ task, at }]);
+    }
   const bytesOf = (id: number): number => schedule.storages.get(id)?.bytes ?? 0;
   for (const step of schedule.steps) {
-    for (const task of tasksOf(step)) {
-      const { body, reads, write } = task.operator;
-      if (!worksInPlace.has(body.kind) || task.ringOut) continue;
-      const at = byTask.get(task) as number;
-      const to = write.storage;
-      if (firstTouch.get(to) !== at || target.has(to)) continue;
-      const wholeGroup = tasksOf(step);
-      const source = reads.findIndex((read, i) => {
-        const from = find(read.view.storage);
+    const group = tasksOf(step);
+    for (const task of group) {
+      const to = task.operator.write.storage;
+      if (target.has(to) || to === ends.input) continue;
+      // Heads and other batches are several tasks that fill one storage.
+      const writers = (touches.get(to) ?? []).filter((touch) => touch.task.operator.write.storage === to);
+      if (writers[0]?.task !== task || !writers.every((writer) => group.includes(writer.task))) continue;
+      const sources = task.operator.reads.map((read) => find(read.view.storage));
+      const from = sources.find((source) => {
+        const last = writers.at(-1)?.at as number;
+        const first = writers[0]?.at as number;
+        const later = (touches.get(source) ?? []).filter(({ at }) => at >= first);
         return (
-          from !== find(to) &&
-          sameWalk(read, write) &&
-          task.readSteps[i] === task.writeStep &&
-          lastTouch.get(from) === at &&
-          from !== find(ends.output) &&
-          bytesOf(from) >= bytesOf(to) &&
-          !wholeGroup.some((other) => walksOtherwise(other, read.view.storage, task.writeStep))
+          source !== find(to) &&
+          source !== find(ends.output) &&
+          bytesOf(source) >= bytesOf(to) &&
+          writers.every((writer) => canReplace(writer.task, source, find)) &&
+          later.every(({ task: other, at }) => at <= last && writers.some((writer) => writer.task === other)) &&
+          !group.some((other) => walksOtherwise(other, source, task.writeStep, find))
         );
       });
-      if (source < 0) continue;
-      const from = find((reads[source] as Read).view.storage);
+      if (from === undefined) continue;
       target.set(to, from);
-      lastTouch.set(from, lastTouch.get(to) as number);
-      lifetimes.delete(to);
+      const both = [...(touches.get(from) ?? []), ...(touches.get(to) ?? [])];
+      touches.set(from, both.sort((a, b) => a.at - b.at));
     }
   }
   return { schedule: mergeStorages(schedule, target), output: find(ends.output) };
+}
+
+/** Whether a task may write its result where it reads from the storage `from`. */
+function canReplace(task: Task, from: number, find: (id: number) => number): boolean {
+  const { body, reads, write } = task.operator;
+  return (
+    worksInPlace.has(body.kind) &&
+    !task.ringOut &&
+    reads.some(
+      (read, i) =>
+        find(read.view.storage) === from && sameWalk(read, write) && task.readSteps[i] === task.writeStep,
+    )
+  );
 }
 
 const sameWalk = ({ view, access }: Read, write: View): boolean =>
@@ -73,7 +83,12 @@ const sameWalk = ({ view, access }: Read, write: View): boolean =>
   viewBytes(view) === viewBytes(write);
 
 /** Whether a task of the group reads the storage whole, or at another pace: it would meet rows already replaced. */
-const walksOtherwise = ({ operator, readSteps }: Task, storage: number, step: number): boolean =>
+const walksOtherwise = (
+  { operator, readSteps }: Task,
+  storage: number,
+  step: number,
+  find: (id: number) => number,
+): boolean =>
   operator.reads.some(
-    (read, i) => read.view.storage === storage && (read.access === 'all' || readSteps[i] !== step),
+    (read, i) => find(read.view.storage) === storage && (read.access === 'all' || readSteps[i] !== step),
   );

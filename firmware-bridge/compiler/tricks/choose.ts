@@ -2,7 +2,11 @@ import type { CompilerBoard } from '../board.js';
 import type { Lowered } from '../lower/operators.js';
 import { shareInPlace } from '../plan/in-place.js';
 import { type MemoryPlan, planMemory } from '../plan/plan-memory.js';
-import { perBatch, type Schedule, soloTask, type Step } from '../plan/schedule.js';
+import { perBatch, type Schedule, soloTask, type Step, type Task } from '../plan/schedule.js';
+import { isGroup, type Plot } from './flow.js';
+import { walkImageRows } from './image-rows.js';
+import { walkRowBlocks } from './row-blocks.js';
+import { cutToTiles } from './weight-tiles.js';
 
 /** MCUFormer's operator library (Liang et al., NeurIPS 2023, section 3.3), as what the planner may do. */
 export interface Tricks {
@@ -23,25 +27,65 @@ export interface Planned {
   readonly lowered: Lowered;
   readonly schedule: Schedule;
   readonly plan: MemoryPlan;
+  /** What was used of what was allowed. */
   readonly tricks: Tricks;
+  /** Rows a block of tokens; 0 without blocks. */
+  readonly blockRows: number;
   readonly fetched: boolean;
 }
 
-export function planWithTricks(
-  lowered: Lowered,
-  board: CompilerBoard,
-  wanted: Tricks,
-  _goal: 'fit' | 'smallest',
-): Planned {
-  return planOnce(lowered, board, wanted);
+/** Block heights, dearest in memory first: kernels share weights among the rows of a block. */
+const blockHeights = [32, 16, 8, 4];
+const defaultTileBytes = 16 * 1024;
+
+/**
+ * Plans a network with as few of the wanted tricks as let it fit the board (`fit`), or with those that give the smallest
+ * arena (`smallest`). Overwriting costs no time and is used whenever wanted.
+ */
+export function planWithTricks(lowered: Lowered, board: CompilerBoard, wanted: Tricks, goal: 'fit' | 'smallest'): Planned {
+  const tried = new Map<string, Planned>();
+  const plan = (tricks: Tricks, blockRows: number): Planned => {
+    const key = `${JSON.stringify(tricks)} ${blockRows}`;
+    const known = tried.get(key) ?? planOnce(lowered, board, tricks, blockRows);
+    tried.set(key, known);
+    return known;
+  };
+  const { overwriting } = wanted;
+  const candidates: (() => Planned)[] = [
+    () => plan({ ...noTricks, overwriting }, 0),
+    () => plan({ ...noTricks, overwriting, patchRows: wanted.patchRows }, 0),
+    ...blockHeights.map((height) => () => plan(wanted, height)),
+  ];
+  let smallest: Planned | undefined;
+  for (const candidate of candidates) {
+    const made = candidate();
+    if (goal === 'fit' && made.plan.arenaBytes <= board.arenaBytes) return made;
+    // A smaller block must save something worth its time.
+    if (!smallest || made.plan.arenaBytes < 0.99 * smallest.plan.arenaBytes) smallest = made;
+  }
+  return smallest as Planned;
 }
 
-function planOnce(lowered: Lowered, board: CompilerBoard, tricks: Tricks): Planned {
-  const steps: Step[] = lowered.operators
-    .flatMap(perBatch)
-    .map((operator) => ({ kind: 'single', task: soloTask(operator) }));
+function planOnce(lowered: Lowered, board: CompilerBoard, tricks: Tricks, blockRows: number): Planned {
   const storages = new Map(lowered.storages.map((storage) => [storage.id, storage]));
-  const ends = { input: lowered.input.view.storage, output: lowered.output.view.storage };
+  const inPlaceOfFlash = board.weightsAt !== 'flash';
+  let plot: Plot = {
+    storages,
+    items: lowered.operators,
+    input: lowered.input.view.storage,
+    output: lowered.output.view.storage,
+  };
+  if (inPlaceOfFlash) plot = cutToTiles(plot, board.tileBytes ?? defaultTileBytes);
+  plot = walkImageRows(plot, {
+    // Weights copied to a tile once a line would cost more than they save.
+    integrate: tricks.integration && !inPlaceOfFlash,
+    fetchInput: tricks.patchRows && board.fetchesInput,
+  });
+  plot = walkRowBlocks(plot, { blockRows, integrate: tricks.integration, attention: tricks.rowBlocks });
+  const steps = plot.items.flatMap((item): Step[] =>
+    isGroup(item) ? [item] : perBatch(item).map((operator) => ({ kind: 'single', task: soloTask(operator) })),
+  );
+  const ends = { input: plot.input, output: plot.output };
   const shared = shareInPlace({ storages, steps }, ends);
   const output = { ...lowered.output, view: { ...lowered.output.view, storage: shared.output } };
   const plan = planMemory(shared.schedule, {
@@ -49,7 +93,11 @@ function planOnce(lowered: Lowered, board: CompilerBoard, tricks: Tricks): Plann
     overwrite: tricks.overwriting,
     input: ends.input,
     output: shared.output,
-    needsTile: () => false,
+    needsTile: (task) => inPlaceOfFlash && hasWeights(task),
   });
-  return { lowered: { ...lowered, output }, schedule: shared.schedule, plan, tricks, fetched: false };
+  const fetched = !plan.offsets.has(ends.input);
+  return { lowered: { ...lowered, output }, schedule: shared.schedule, plan, tricks, blockRows, fetched };
 }
+
+const hasWeights = ({ operator: { body } }: Task): boolean =>
+  body.kind === 'linear' || body.kind === 'conv' || body.kind === 'depthwise';
