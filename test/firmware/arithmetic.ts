@@ -67,10 +67,18 @@ const overOutputs = (w: Window, pixel: (at: number[]) => number[]): number[][] =
     pixel(taps(w, Math.floor(i / w.outWidth), i % w.outWidth)),
   );
 
-export const convolution = (x: Pixels, channels: number, w: Window, zeroIn: number, layer: Layer): number[][] =>
+export const convolution = (
+  x: Pixels,
+  channels: number,
+  w: Window,
+  zeroIn: number,
+  layer: Layer,
+): number[][] =>
   overOutputs(w, (at) =>
     linear(
-      at.flatMap((p) => (p < 0 ? new Array<number>(channels).fill(zeroIn) : Array.from(x[p] as ArrayLike<number>))),
+      at.flatMap((p) =>
+        p < 0 ? new Array<number>(channels).fill(zeroIn) : Array.from(x[p] as ArrayLike<number>),
+      ),
       layer,
     ),
   );
@@ -81,7 +89,9 @@ export const depthwise = (x: Pixels, channels: number, w: Window, zeroIn: number
     Array.from({ length: channels }, (_, c) => {
       const sum = at.reduce(
         (a, p, tap) =>
-          a + (p < 0 ? zeroIn : ((x[p] as ArrayLike<number>)[c] as number)) * (layer.weights[tap * channels + c] as number),
+          a +
+          (p < 0 ? zeroIn : ((x[p] as ArrayLike<number>)[c] as number)) *
+            (layer.weights[tap * channels + c] as number),
         layer.bias[c] as number,
       );
       return requantise(sum, layer.multipliers[c] as number, layer);
@@ -108,7 +118,10 @@ export const averagePool = (
 export const maxPool = (x: Pixels, channels: number, w: Window, quant: Quant): number[][] =>
   overOutputs(w, (at) =>
     Array.from({ length: channels }, (_, c) =>
-      clamp(Math.max(-128, ...at.filter((p) => p >= 0).map((p) => (x[p] as ArrayLike<number>)[c] as number)), quant),
+      clamp(
+        Math.max(-128, ...at.filter((p) => p >= 0).map((p) => (x[p] as ArrayLike<number>)[c] as number)),
+        quant,
+      ),
     ),
   );
 
@@ -166,7 +179,9 @@ export function layerNorm(x: ArrayLike<number>, norm: Norm, f: number, quant: Qu
     const shift = h / 2 - 7;
     const raw = (n * v - sum) * reciprocal;
     const z = BigInt.asIntN(32, shift >= 0 ? raw << BigInt(shift) : raw >> BigInt(-shift));
-    const out = Number(BigInt.asIntN(32, ((z * BigInt(norm.gamma[i] as number)) >> 32n) + BigInt(norm.beta[i] as number)));
+    const out = Number(
+      BigInt.asIntN(32, ((z * BigInt(norm.gamma[i] as number)) >> 32n) + BigInt(norm.beta[i] as number)),
+    );
     return clamp(out >> f, quant);
   });
 }

@@ -31,7 +31,12 @@ function place(builder: CaseBuilder, rng: Rng, rows: readonly ArrayLike<number>[
 }
 
 /** Room for an output, with what must be there: gaps between rows stay as they were. */
-function expectRows(builder: CaseBuilder, rng: Rng, rows: readonly ArrayLike<number>[], stride: number): number {
+function expectRows(
+  builder: CaseBuilder,
+  rng: Rng,
+  rows: readonly ArrayLike<number>[],
+  stride: number,
+): number {
   const values = strided(rows, stride);
   const at = builder.reserve(values.length, 4, skewOf(rng));
   builder.expect(at, values);
@@ -162,9 +167,18 @@ const matmul: Generator = (rng) => {
     out: arena(expectRows(builder, rng, transpose ? transposed(y) : y, outStride)),
     outStride: transpose ? 1 : outStride,
     scratch: arena(builder.reserve(4 * Math.ceil(k / 4) * 4)),
-    rows: { rows, k, n, in1ColumnStride: byColumns ? bStride : 1, outColumnStride: transpose ? outStride : 1, multiplier },
+    rows: {
+      rows,
+      k,
+      n,
+      in1ColumnStride: byColumns ? bStride : 1,
+      outColumnStride: transpose ? outStride : 1,
+      multiplier,
+    },
   });
-  return builder.build(`matmul ${rows}x${k}x${n}${byColumns ? ' b [k][n]' : ''}${transpose ? ' transposed' : ''}`);
+  return builder.build(
+    `matmul ${rows}x${k}x${n}${byColumns ? ' b [k][n]' : ''}${transpose ? ' transposed' : ''}`,
+  );
 };
 
 /** The operators from rows of n to rows of n. */
@@ -202,7 +216,12 @@ const softmax: Generator = (rng) => {
   return rowCase(
     rng,
     'softmax',
-    (builder, rows, n) => ({ code: code.softmax, ...quantFields(quant), weights: builder.constant(table), rows: { rows, n } }),
+    (builder, rows, n) => ({
+      code: code.softmax,
+      ...quantFields(quant),
+      weights: builder.constant(table),
+      rows: { rows, n },
+    }),
     (x) => exact.softmax(x, table, quant),
     size,
   );
@@ -357,7 +376,13 @@ const transpose: Generator = (rng) => {
 
 const copy: Generator = (rng) => {
   const size = [between(rng, 1, 5), between(rng, 1, 40)] as const;
-  return rowCase(rng, 'copy', (_, rows, n) => ({ code: code.copy, rows: { rows, n } }), (x) => x, size);
+  return rowCase(
+    rng,
+    'copy',
+    (_, rows, n) => ({ code: code.copy, rows: { rows, n } }),
+    (x) => x,
+    size,
+  );
 };
 
 const fill: Generator = (rng) => {

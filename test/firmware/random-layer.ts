@@ -12,7 +12,9 @@ export const bytes = (rng: Rng, length: number, low = -128, high = 127): Int8Arr
   Int8Array.from({ length }, () => between(rng, low, high));
 
 export const rowsOf = (rng: Rng, rows: number, width: number): Int8Array[] =>
-  Array.from({ length: rows }, () => (chance(rng, 0.05) ? new Int8Array(width).fill(-128) : bytes(rng, width)));
+  Array.from({ length: rows }, () =>
+    chance(rng, 0.05) ? new Int8Array(width).fill(-128) : bytes(rng, width),
+  );
 
 /** Mostly the full range; sometimes what a ReLU6 or an odd clamp leaves. */
 export function randomQuant(rng: Rng, shift = 0): Quant {
@@ -25,8 +27,7 @@ export function randomQuant(rng: Rng, shift = 0): Quant {
 export function randomLayer(rng: Rng, n: number, k: number): Layer {
   const shift = chance(rng, 0.2) ? between(rng, 1, 4) : 0;
   const weights = bytes(rng, n * k, -127, 127);
-  for (let j = 0; j < n; j++)
-    if (chance(rng, 0.1)) weights.fill(pick(rng, [127, -127]), j * k, (j + 1) * k);
+  for (let j = 0; j < n; j++) if (chance(rng, 0.1)) weights.fill(pick(rng, [127, -127]), j * k, (j + 1) * k);
   const typical = 5000 * Math.sqrt(k) * 2 ** shift;
   const multipliers = Int32Array.from({ length: n }, () =>
     Math.min(2 ** 31 - 1, Math.round((2 ** 32 * 60 * (0.5 + rng.next())) / typical)),

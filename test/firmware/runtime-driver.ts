@@ -14,7 +14,11 @@ const sourcesIn = (folder: string): string[] =>
     .filter((name) => name.endsWith('.c'))
     .map((name) => join(folder, name));
 const warnings = ['-std=gnu11', '-fwrapv', '-Wall', '-Wextra', '-Werror', `-I${firmware}/include`];
-const common = [...sourcesIn(join(firmware, 'runtime')), ...sourcesIn(join(firmware, 'operators')), ...sourcesIn(driver)];
+const common = [
+  ...sourcesIn(join(firmware, 'runtime')),
+  ...sourcesIn(join(firmware, 'operators')),
+  ...sourcesIn(driver),
+];
 
 export interface Core {
   readonly layout: WeightLayout;
@@ -52,7 +56,13 @@ export function missingForCores(): string {
 
 export function buildNative(): string {
   const out = join(folder, 'native');
-  const sanitize = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
+  const sanitize = [
+    '-g',
+    '-O1',
+    '-fsanitize=address,undefined',
+    '-fno-sanitize-recover=all',
+    '-fno-omit-frame-pointer',
+  ];
   // The split products of ARMv6-M are tested here too: `native-split` is the same build with them.
   execFileSync('gcc', [...warnings, ...sanitize, ...common, '-o', out], { stdio: 'inherit' });
   return out;
@@ -116,13 +126,31 @@ export function runOnCore(elf: string, core: Core, cases: readonly ProgramCase[]
   const semihosting = `enable=on,target=native${words}`;
   execFileSync(
     'qemu-system-arm',
-    ['-M', core.machine, '-kernel', elf, '-display', 'none', '-monitor', 'none', '-serial', 'none', '-semihosting-config', semihosting],
+    [
+      '-M',
+      core.machine,
+      '-kernel',
+      elf,
+      '-display',
+      'none',
+      '-monitor',
+      'none',
+      '-serial',
+      'none',
+      '-semihosting-config',
+      semihosting,
+    ],
     { stdio: 'inherit', timeout: 120_000 },
   );
   return readOutcomes(output, cases);
 }
 
-export function fuzzNative(binary: string, cases: readonly ProgramCase[], seed: number, rounds: number): string {
+export function fuzzNative(
+  binary: string,
+  cases: readonly ProgramCase[],
+  seed: number,
+  rounds: number,
+): string {
   const input = writeCases(cases, 'fuzz-in');
   return execFileSync(binary, ['fuzz', input, String(seed), String(rounds)], { encoding: 'utf8' });
 }

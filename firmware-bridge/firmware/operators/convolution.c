@@ -1,4 +1,5 @@
 /* CONV2D: the taps of a block of output pixels are gathered into contiguous rows, then multiplied as by LINEAR. */
+#include "copy.h"
 #include "kernel.h"
 #include "window.h"
 
@@ -13,13 +14,13 @@ static void gather(const hilda_window *window, uint32_t oy, uint32_t ox, int32_t
   for (uint32_t ky = 0; ky < s->kernel_height; ky++) {
     const int8_t *row = hilda_window_row(window, oy, ky);
     if (row && dense) {
-      __builtin_memcpy(to, row + first * channels, s->kernel_width * channels);
+      hilda_copy_bytes(to, row + first * channels, s->kernel_width * channels);
       to += s->kernel_width * channels;
       continue;
     }
     for (uint32_t kx = 0; kx < s->kernel_width; kx++) {
       const uint32_t ix = hilda_window_column(window, ox, kx);
-      if (row && ix < s->in_width) __builtin_memcpy(to, row + ix * window->pixel_stride, channels);
+      if (row && ix < s->in_width) hilda_copy_bytes(to, row + ix * window->pixel_stride, channels);
       else __builtin_memset(to, zero, channels);
       to += channels;
     }
