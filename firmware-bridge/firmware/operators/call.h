@@ -16,6 +16,7 @@ typedef struct hilda_call {
   uint32_t first_row, end_row;  /* windowed operators: output rows to run */
   uint32_t ring_rows;           /* windowed operators: rows of the input ring, or 0 */
   int (*keep_going)(void);
+  uint32_t *unasked; /* elementary steps since keep_going was asked */
 } hilda_call;
 
 /* Every operator returns 0, or HILDA_E_CANCELLED when keep_going said stop. */
@@ -34,7 +35,16 @@ int hilda_transpose_run(const hilda_call *call);
 int hilda_copy_run(const hilda_call *call);
 int hilda_fill_run(const hilda_call *call);
 
-HILDA_INLINE int hilda_cancelled(const hilda_call *call) { return call->keep_going && !call->keep_going(); }
+/* Asking costs as much as a row of a small operator: it is done once in so many MACs or elements. */
+#define HILDA_STEPS_BETWEEN_ASKS 16384u
+
+/* Called before `steps` elementary steps. */
+HILDA_INLINE int hilda_cancelled(const hilda_call *call, uint32_t steps) {
+  *call->unasked += steps;
+  if (*call->unasked < HILDA_STEPS_BETWEEN_ASKS) return 0;
+  *call->unasked = 0;
+  return call->keep_going && !call->keep_going();
+}
 
 HILDA_INLINE hilda_quant hilda_quant_of(const hilda_operator *record) {
   const hilda_quant quant = {record->zero_out, record->low, record->high, record->shift};

@@ -56,7 +56,7 @@ int hilda_convolution_run(const hilda_call *call) {
     for (uint32_t ox = 0; ox < shape->out_width; ox += block) {
       const uint32_t pixels = shape->out_width - ox < block ? shape->out_width - ox : block;
       const int8_t *x[HILDA_BLOCK_ROWS];
-      if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
+      if (hilda_cancelled(call, pixels * k * shape->out_channels)) return HILDA_E_CANCELLED;
       for (uint32_t i = 0; i < pixels; i++) {
         if (pointwise) {
           x[i] = hilda_window_row(&window, oy, 0) + hilda_window_column(&window, ox + i, 0) * window.pixel_stride;

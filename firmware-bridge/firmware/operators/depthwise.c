@@ -20,6 +20,7 @@ int hilda_depthwise_run(const hilda_call *call) {
   int8_t *out = call->out;
   for (uint32_t oy = call->first_row; oy < call->end_row; oy++) {
     for (uint32_t ox = 0; ox < shape->out_width; ox++) {
+      if (hilda_cancelled(call, depthwise.taps * depthwise.channels)) return HILDA_E_CANCELLED;
       const int8_t *taps[HILDA_MAX_TAPS];
       const int8_t **tap = taps;
       const uint32_t first = hilda_window_column(&window, ox, 0);
@@ -35,7 +36,6 @@ int hilda_depthwise_run(const hilda_call *call) {
       }
       hilda_depthwise_pixel(&depthwise, taps, out);
       out += record->out_stride;
-      if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
     }
   }
   return HILDA_OK;

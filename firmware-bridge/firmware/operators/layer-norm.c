@@ -65,7 +65,7 @@ int hilda_layer_norm_run(const hilda_call *call) {
   const int8_t *x = call->in;
   int8_t *out = call->out;
   for (uint32_t row = 0; row < call->rows; row++) {
-    if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
+    if (hilda_cancelled(call, call->record->shape.rows.n)) return HILDA_E_CANCELLED;
     layer_norm_row(call, x, out);
     x += call->record->in_stride;
     out += call->record->out_stride;

@@ -31,7 +31,7 @@ int hilda_linear_run(const hilda_call *call) {
   int8_t *out = call->out;
   for (uint32_t row = 0; row < call->rows; row += block) {
     const uint32_t rows = call->rows - row < block ? call->rows - row : block;
-    if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
+    if (hilda_cancelled(call, rows * shape->k * shape->n)) return HILDA_E_CANCELLED;
     if (record->layout == HILDA_LAYOUT_ROWS) {
       hilda_linear_plain(&linear, x, out);
     } else {

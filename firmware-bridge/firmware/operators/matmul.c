@@ -23,7 +23,7 @@ int hilda_matmul_run(const hilda_call *call) {
   for (uint32_t row = 0; row < call->rows; row += HILDA_BLOCK_ROWS) {
     const uint32_t rows = call->rows - row < HILDA_BLOCK_ROWS ? call->rows - row : HILDA_BLOCK_ROWS;
     const int8_t *pointers[HILDA_BLOCK_ROWS];
-    if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
+    if (hilda_cancelled(call, rows * shape->k * shape->n)) return HILDA_E_CANCELLED;
     for (uint32_t i = 0; i < rows; i++) pointers[i] = a + i * record->in_stride;
     hilda_matmul_block(&matmul, pointers, rows, out);
     a += rows * record->in_stride;

@@ -50,13 +50,13 @@ int hilda_average_pool_run(const hilda_call *call) {
     for (uint32_t ox = 0; ox < shape->out_width; ox++, out += record->out_stride) {
       const region r = inside(&window, oy, ox);
       const uint32_t taps = (r.bottom - r.top) * (r.right - r.left);
+      if (hilda_cancelled(call, taps * shape->in_channels)) return HILDA_E_CANCELLED;
       int32_t multiplier = shape->multiplier;
       if (record->flags & HILDA_EXCLUDE_PAD) multiplier = taps ? call->multipliers[taps - 1u] : 0;
       for (uint32_t c = 0; c < shape->in_channels; c++) {
         const int32_t sum = taps ? sum_of(&window, oy, ox, r, c) : 0;
         out[c] = hilda_requantise(sum - (int32_t)taps * record->zero_in, multiplier, &quant);
       }
-      if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
     }
   }
   return HILDA_OK;
@@ -70,9 +70,10 @@ int hilda_max_pool_run(const hilda_call *call) {
   for (uint32_t oy = call->first_row; oy < call->end_row; oy++) {
     for (uint32_t ox = 0; ox < shape->out_width; ox++, out += record->out_stride) {
       const region r = inside(&window, oy, ox);
+      const uint32_t taps = (r.bottom - r.top) * (r.right - r.left);
+      if (hilda_cancelled(call, taps * shape->in_channels)) return HILDA_E_CANCELLED;
       for (uint32_t c = 0; c < shape->in_channels; c++)
         out[c] = (int8_t)hilda_clamp(maximum_of(&window, oy, ox, r, c), record->low, record->high);
-      if (hilda_cancelled(call)) return HILDA_E_CANCELLED;
     }
   }
   return HILDA_OK;

@@ -8,7 +8,7 @@ typedef struct runner {
   uint8_t *arena;
   const uint8_t *constants, *pool;
   hilda_hooks hooks;
-  uint32_t done;
+  uint32_t done, unasked;
 } runner;
 
 static const uint8_t *resolve(const runner *run, uint32_t reference, int32_t delta) {
@@ -25,11 +25,15 @@ typedef struct position {
   uint32_t first_row, end_row;
 } position;
 
+/* A record costs this much besides its elements, so that loops of tiny operators are asked about too. */
+enum { STEPS_OF_A_CALL = 64 };
+
 static int run_record(runner *run, const hilda_operator *record, const position *at) {
   const int32_t in_delta = (int32_t)((uint32_t)record->in_step * at->in);
   const int32_t out_delta = (int32_t)((uint32_t)record->out_step * at->out);
   int8_t *out = (int8_t *)resolve(run, record->out, out_delta);
   run->done++;
+  run->unasked += STEPS_OF_A_CALL;
   if (record->code == HILDA_FETCH) {
     const hilda_rows_shape *shape = &record->shape.rows;
     if (!run->hooks.fetch) return HILDA_E_FETCH;
@@ -49,6 +53,7 @@ static int run_record(runner *run, const hilda_operator *record, const position 
       .end_row = at->end_row ? at->end_row : record->shape.window.out_height,
       .ring_rows = record->count,
       .keep_going = run->hooks.keep_going,
+      .unasked = &run->unasked,
   };
   return hilda_dispatch[record->code] ? hilda_dispatch[record->code](&call) : HILDA_E_CODE;
 }

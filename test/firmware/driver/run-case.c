@@ -23,7 +23,8 @@ static int keep_going(void) {
 }
 
 static int fetch(uint32_t offset, uint32_t bytes, uint8_t *to) {
-  if ((uint64_t)offset + bytes > now.input_bytes) abort(); /* the check proves this cannot be */
+  /* The check holds a program to the input it claims; whether that is what there is, the hook must see. */
+  if ((uint64_t)offset + bytes > now.input_bytes) return 1;
   memcpy(to, now.input + offset, bytes);
   return 0;
 }
