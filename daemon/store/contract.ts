@@ -45,7 +45,9 @@ export interface TrialRecord {
   /** By metric. Measured and evaluated values only. */
   readonly values: Readonly<Record<string, number>>;
   /** What was predicted for it before it was measured, by metric. */
-  readonly predicted: Readonly<Record<string, { readonly mean: number; readonly low: number; readonly high: number }>>;
+  readonly predicted: Readonly<
+    Record<string, { readonly mean: number; readonly low: number; readonly high: number }>
+  >;
   /** By device; written as each measurement ends, before the trial is finished. */
   readonly measurements: Readonly<Record<DeviceId, MeasurementId>>;
   /** Which limit was broken, or which error code and message; null when complete. */
@@ -115,13 +117,27 @@ export interface Store {
    */
   addMeasurement(
     measurement: Measurement,
-    context: { readonly deviceId: DeviceId; readonly lease: Lease; readonly trial?: { readonly studyId: StudyId; readonly number: number } },
+    context: {
+      readonly deviceId: DeviceId;
+      readonly lease: Lease;
+      readonly trial?: { readonly studyId: StudyId; readonly number: number };
+    },
   ): Promise<MeasurementRecord>;
   measurement(id: MeasurementId): Promise<MeasurementRecord>;
   /** Newest first. Rounds are left out (an empty list): ask for one measurement to see them. */
-  measurements(filter: { readonly deviceId?: DeviceId; readonly studyId?: StudyId; readonly structureHash?: string; readonly limit?: number }): Promise<MeasurementRecord[]>;
+  measurements(filter: {
+    readonly deviceId?: DeviceId;
+    readonly studyId?: StudyId;
+    readonly structureHash?: string;
+    readonly limit?: number;
+  }): Promise<MeasurementRecord[]>;
 
-  createStudy(study: { readonly name: string; readonly spec: Json; readonly sampler: Json; readonly rng: RngState }): Promise<StudyRecord>;
+  createStudy(study: {
+    readonly name: string;
+    readonly spec: Json;
+    readonly sampler: Json;
+    readonly rng: RngState;
+  }): Promise<StudyRecord>;
   studies(): Promise<StudyRecord[]>;
   study(id: StudyId): Promise<StudyRecord>;
   setStudyState(id: StudyId, state: StudyState, reason?: string | null): Promise<StudyRecord>;
@@ -135,12 +151,18 @@ export interface Store {
   /** Marks finished trials as told, with the sampler's state after hearing of them. */
   tellTrials(id: StudyId, numbers: readonly number[], sampler: Json): Promise<void>;
   /** By number. */
-  trials(id: StudyId, filter?: { readonly fromNumber?: number; readonly limit?: number }): Promise<TrialRecord[]>;
+  trials(
+    id: StudyId,
+    filter?: { readonly fromNumber?: number; readonly limit?: number },
+  ): Promise<TrialRecord[]>;
 
   /** Appends an event that belongs to no row, e.g. progress. */
   publish(topic: string, data: Json): Promise<StoredEvent>;
   /** Events with `seq > sinceSeq`, in order, at most `limit`; `topics` as exact names or prefixes ending in `.*`. */
-  events(sinceSeq: number, options?: { readonly topics?: readonly string[]; readonly limit?: number }): Promise<StoredEvent[]>;
+  events(
+    sinceSeq: number,
+    options?: { readonly topics?: readonly string[]; readonly limit?: number },
+  ): Promise<StoredEvent[]>;
   lastSeq(): Promise<number>;
   /** Calls back after each commit that appended events. A hint only: read `events`. Returns the way to stop. */
   onEvents(listener: () => void): () => void;

@@ -282,6 +282,11 @@ export class BoardSession {
     return this.hello({ signal });
   }
 
+  /** Ends every call under way with this error, and all later ones: the board is given up. */
+  fail(error: HildaError): void {
+    this.#line.fail(error);
+  }
+
   async close(): Promise<void> {
     this.#line.fail(new HildaError('DEVICE_FAILED', 'the session was closed'));
     await this.#options.transport.close();
