@@ -23,19 +23,27 @@ HILDA_INLINE uint32_t hilda_round_up(uint32_t value, uint32_t multiple) {
   return (value + multiple - 1u) & ~(multiple - 1u);
 }
 
-/* (a * b + 2^31) >> 32: SMMULR; on ARMv6-M, which has no long multiplication, from four 16-bit products. */
+/* (a * b + 2^31) >> 32: SMMULR; on ARMv6-M, which has no long multiplication, from four products of halves. */
 HILDA_INLINE int32_t hilda_multiply_high(int32_t a, int32_t b) {
 #if HILDA_HAS_DSP
   int32_t high;
   __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
   return high;
-#elif defined(__ARM_ARCH_6M__) || defined(HILDA_SPLIT_PRODUCTS)
-  const uint32_t a_low = (uint32_t)a & 0xffffu, b_low = (uint32_t)b & 0xffffu;
-  const int32_t a_high = a >> 16, b_high = b >> 16;
-  const int32_t cross = a_high * (int32_t)b_low + (int32_t)((a_low * b_low) >> 16);
-  const int32_t other = (int32_t)a_low * b_high;
-  const uint32_t carry = ((uint32_t)cross & 0xffffu) + ((uint32_t)other & 0xffffu) + 0x8000u;
-  return a_high * b_high + (cross >> 16) + (other >> 16) + (int32_t)(carry >> 16);
+#elif defined(__ARM_ARCH_6M__)
+  /* a_high * b_low + (a_low * b_low >> 16) + 2^15 is at most 2^31 - 1: the rounding may be added there. */
+  int32_t a_low, b_low, sum;
+  const int32_t half = 0x8000;
+  __asm__(
+      ".syntax unified\n\tuxth %[al], %[a]\n\tuxth %[bl], %[b]\n\tasrs %[a], %[a], #16\n\tasrs %[b], %[b], #16\n\t"
+      "mov %[sum], %[al]\n\tmuls %[sum], %[bl], %[sum]\n\tmuls %[bl], %[a], %[bl]\n\tmuls %[al], %[b], %[al]\n\t"
+      "muls %[b], %[a], %[b]\n\tlsrs %[sum], %[sum], #16\n\tadds %[bl], %[bl], %[sum]\n\tadd %[bl], %[half]\n\t"
+      "uxth %[sum], %[bl]\n\tuxth %[a], %[al]\n\tadds %[sum], %[sum], %[a]\n\tlsrs %[sum], %[sum], #16\n\t"
+      "asrs %[bl], %[bl], #16\n\tasrs %[al], %[al], #16\n\tadds %[b], %[b], %[sum]\n\tadds %[b], %[b], %[bl]\n\t"
+      "adds %[b], %[b], %[al]\n\t.syntax divided"
+      : [a] "+l"(a), [b] "+l"(b), [al] "=&l"(a_low), [bl] "=&l"(b_low), [sum] "=&l"(sum)
+      : [half] "r"(half)
+      : "cc");
+  return b;
 #else
   return (int32_t)(((int64_t)a * b + 0x80000000ll) >> 32);
 #endif
@@ -47,7 +55,7 @@ typedef struct hilda_quant {
 } hilda_quant;
 
 HILDA_INLINE int32_t hilda_clamp(int32_t value, int32_t low, int32_t high) {
-  if (value < low) value = low;
+  if (value < low) value = low; /* a move or a conditional one on every core: no time depends on data */
   if (value > high) value = high;
   return value;
 }

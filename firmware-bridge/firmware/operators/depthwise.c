@@ -18,15 +18,17 @@ int hilda_depthwise_run(const hilda_call *call) {
   int8_t *outside = call->scratch;
   __builtin_memset(outside, record->zero_in, shape->in_channels);
   int8_t *out = call->out;
+  const uint32_t step = shape->dilation_width * window.pixel_stride;
   for (uint32_t oy = call->first_row; oy < call->end_row; oy++) {
+    const int8_t *rows[HILDA_MAX_TAPS];
+    for (uint32_t ky = 0; ky < shape->kernel_height; ky++) rows[ky] = hilda_window_row(&window, oy, ky);
     for (uint32_t ox = 0; ox < shape->out_width; ox++) {
-      if (hilda_cancelled(call, depthwise.taps * depthwise.channels)) return HILDA_E_CANCELLED;
       const int8_t *taps[HILDA_MAX_TAPS];
       const int8_t **tap = taps;
+      if (hilda_cancelled(call, depthwise.taps * depthwise.channels)) return HILDA_E_CANCELLED;
       const uint32_t first = hilda_window_column(&window, ox, 0);
-      const uint32_t step = shape->dilation_width * window.pixel_stride;
       for (uint32_t ky = 0; ky < shape->kernel_height; ky++) {
-        const int8_t *row = hilda_window_row(&window, oy, ky);
+        const int8_t *row = rows[ky];
         uint32_t ix = first, at = first * window.pixel_stride;
         for (uint32_t kx = 0; kx < shape->kernel_width; kx++) {
           *tap++ = row && ix < shape->in_width ? row + at : outside;

@@ -17,7 +17,7 @@ static uint32_t square_root(uint32_t value) {
 
 /* The high word of a signed product, rounded down. */
 HILDA_INLINE int32_t multiply_high_down(int32_t a, int32_t b) {
-#if defined(__ARM_ARCH_6M__) || defined(HILDA_SPLIT_PRODUCTS)
+#if defined(__ARM_ARCH_6M__)
   const uint32_t a_low = (uint32_t)a & 0xffffu, b_low = (uint32_t)b & 0xffffu;
   const int32_t a_high = a >> 16, b_high = b >> 16;
   const int32_t cross = a_high * (int32_t)b_low + (int32_t)((a_low * b_low) >> 16);
@@ -53,11 +53,13 @@ static void layer_norm_row(const hilda_call *call, const int8_t *x, int8_t *out)
   }
   const int32_t reciprocal = (int32_t)(0x80000000u / square_root(normal));
   const int32_t shift = scale / 2 - 7;
+  const int32_t *gamma = call->multipliers, *beta = call->bias;
+  const int32_t low = record->low, high = record->high, fraction = record->shift;
   for (uint32_t i = 0; i < n; i++) {
     const int64_t product = (int64_t)((int32_t)n * x[i] - sum) * reciprocal;
     const int32_t z = shift >= 0 ? (int32_t)((uint64_t)product << shift) : (int32_t)(product >> -shift);
-    const int32_t value = multiply_high_down(z, call->multipliers[i]) + call->bias[i];
-    out[i] = (int8_t)hilda_clamp(value >> record->shift, record->low, record->high);
+    const int32_t value = multiply_high_down(z, gamma[i]) + beta[i];
+    out[i] = (int8_t)hilda_clamp(value >> fraction, low, high);
   }
 }
 

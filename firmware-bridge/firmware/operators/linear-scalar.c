@@ -51,35 +51,57 @@ static void hilda_scalar_dot(const int16_t *x, const uint32_t *weights, uint32_t
 }
 #endif
 
+/* Sums over more inputs than the pair trick allows at a time. */
+static void long_dot(const int16_t *x, const uint32_t *weights, uint32_t k, int32_t total[4]) {
+  total[0] = total[1] = total[2] = total[3] = 0;
+  for (uint32_t at = 0; at < k; at += PAIR_INPUTS) {
+    const uint32_t inputs = k - at < PAIR_INPUTS ? k - at : PAIR_INPUTS;
+    int32_t sums[4];
+    hilda_scalar_dot(x + at, weights + at, inputs, sums);
+    total[0] += sums[0];
+    total[1] += (sums[1] - sums[0]) >> 8;
+    total[2] += sums[2];
+    total[3] += (sums[3] - sums[2]) >> 8;
+  }
+}
+
+static void expand(const int8_t *x, uint32_t k, int16_t *to) {
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < k; i++) to[i] = x[i];
+  for (; k & 3u; k++) to[k] = 0;
+}
+
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
   (void)rows;
-  const uint32_t k = linear->k, k4 = hilda_round_up(k, 4);
+  const uint32_t k4 = hilda_round_up(linear->k, 4), column = linear->column_stride;
+  const hilda_quant quant = linear->quant;
   int16_t *expanded = linear->expanded;
-  for (uint32_t i = 0; i < k; i++) expanded[i] = x[0][i];
-  for (uint32_t i = k; i < k4; i++) expanded[i] = 0;
+  expand(x[0], linear->k, expanded);
   const uint32_t *weights = linear->weights;
   const int32_t *bias = linear->bias, *multipliers = linear->multipliers;
-  const uint32_t column = linear->column_stride;
-  for (uint32_t left = linear->n;; left -= 4) {
-    int32_t total[4] = {bias[0], bias[1], bias[2], bias[3]};
-    for (uint32_t at = 0; at < k4; at += PAIR_INPUTS) {
-      const uint32_t inputs = k4 - at < PAIR_INPUTS ? k4 - at : PAIR_INPUTS;
-      int32_t sums[4];
-      hilda_scalar_dot(expanded + at, weights, inputs, sums);
-      weights += inputs;
-      total[0] += sums[0];
-      total[1] += (sums[1] - sums[0]) >> 8;
-      total[2] += sums[2];
-      total[3] += (sums[3] - sums[2]) >> 8;
+  for (uint32_t left = linear->n;; left -= 4, bias += 4, multipliers += 4, weights += k4) {
+    int32_t sums[4];
+    if (k4 <= PAIR_INPUTS) {
+      hilda_scalar_dot(expanded, weights, k4, sums);
+      sums[1] = (sums[1] - sums[0]) >> 8;
+      sums[3] = (sums[3] - sums[2]) >> 8;
+    } else {
+      long_dot(expanded, weights, k4, sums);
     }
-    const uint32_t outputs = left < 4 ? left : 4;
-    for (uint32_t j = 0; j < outputs; j++) {
-      *out = hilda_requantise(total[j], multipliers[j], &linear->quant);
-      out += column;
+    if (left < 4) {
+      for (uint32_t j = 0; j < left; j++, out += column)
+        *out = hilda_requantise(bias[j] + sums[j], multipliers[j], &quant);
+      return;
     }
-    if (left <= 4) break;
-    bias += 4;
-    multipliers += 4;
+    out[0] = hilda_requantise(bias[0] + sums[0], multipliers[0], &quant);
+    out += column;
+    out[0] = hilda_requantise(bias[1] + sums[1], multipliers[1], &quant);
+    out += column;
+    out[0] = hilda_requantise(bias[2] + sums[2], multipliers[2], &quant);
+    out += column;
+    out[0] = hilda_requantise(bias[3] + sums[3], multipliers[3], &quant);
+    out += column;
+    if (left == 4) return;
   }
 }
 

@@ -28,44 +28,73 @@ static int32_t expand(const int8_t *a, uint32_t k, int32_t zero, uint32_t *to) {
   return sum;
 }
 
-/* b holds columns: rows of k contiguous values. */
-static void dot(const uint32_t *a0, const uint32_t *a1, const int8_t *b, uint32_t k, int32_t sum[2]) {
-  int32_t sum0 = sum[0], sum1 = sum[1];
-  for (; k >= 4; k -= 4, b += 4, a0 += 2, a1 += 2) {
-    const uint32_t word = hilda_load32(b);
-    const uint32_t even = hilda_bytes_02(word), odd = hilda_bytes_13(word);
-    sum0 = hilda_smlad(a0[0], even, sum0);
-    sum1 = hilda_smlad(a1[0], even, sum1);
-    sum0 = hilda_smlad(a0[1], odd, sum0);
-    sum1 = hilda_smlad(a1[1], odd, sum1);
+/* Two columns of b, each k contiguous values, times two rows of a. */
+static void two_columns(const uint32_t *a0, const uint32_t *a1, const int8_t *b0, const int8_t *b1, uint32_t k,
+                        int32_t sum[4]) {
+  int32_t sum00 = sum[0], sum01 = sum[1], sum10 = sum[2], sum11 = sum[3];
+  for (; k > 0; k -= k < 4 ? k : 4, b0 += 4, b1 += 4) {
+    const uint32_t word0 = k < 4 ? hilda_load_tail(b0, k) : hilda_load32(b0);
+    const uint32_t word1 = k < 4 ? hilda_load_tail(b1, k) : hilda_load32(b1);
+    const uint32_t even0 = hilda_bytes_02(word0), even1 = hilda_bytes_02(word1);
+    uint32_t x0 = *a0++, x1 = *a1++;
+    sum00 = hilda_smlad(x0, even0, sum00);
+    sum01 = hilda_smlad(x0, even1, sum01);
+    sum10 = hilda_smlad(x1, even0, sum10);
+    sum11 = hilda_smlad(x1, even1, sum11);
+    const uint32_t odd0 = hilda_bytes_13(word0), odd1 = hilda_bytes_13(word1);
+    x0 = *a0++;
+    x1 = *a1++;
+    sum00 = hilda_smlad(x0, odd0, sum00);
+    sum01 = hilda_smlad(x0, odd1, sum01);
+    sum10 = hilda_smlad(x1, odd0, sum10);
+    sum11 = hilda_smlad(x1, odd1, sum11);
   }
-  if (k) {
-    const uint32_t word = hilda_load_tail(b, k);
-    sum0 = hilda_smlad(a0[1], hilda_bytes_13(word), hilda_smlad(a0[0], hilda_bytes_02(word), sum0));
-    sum1 = hilda_smlad(a1[1], hilda_bytes_13(word), hilda_smlad(a1[0], hilda_bytes_02(word), sum1));
-  }
-  sum[0] = sum0;
-  sum[1] = sum1;
+  sum[0] = sum00;
+  sum[1] = sum01;
+  sum[2] = sum10;
+  sum[3] = sum11;
 }
 
-/* b is stored as [k][n]: four columns at a time, two rows of b packed into pairs. */
+/* b is stored as [k][n]: two rows of it, packed into pairs, times one row of a: four columns. */
+HILDA_INLINE void pack_columns(uint32_t first, uint32_t second, uint32_t pairs[4]) {
+  const uint32_t first02 = hilda_bytes_02(first), second02 = hilda_bytes_02(second);
+  const uint32_t first13 = hilda_bytes_13(first), second13 = hilda_bytes_13(second);
+  pairs[0] = hilda_pack_low(first02, second02);
+  pairs[1] = hilda_pack_low(first13, second13);
+  pairs[2] = hilda_pack_high(first02, second02);
+  pairs[3] = hilda_pack_high(first13, second13);
+}
+
 static void four_columns(const hilda_matmul *m, const uint32_t *a0, const uint32_t *a1, const int8_t *b, int32_t sum[8]) {
   const uint32_t pitch = m->b_column;
-  for (uint32_t k = 0; k < m->k; k += 4, a0 += 2, a1 += 2) {
+  int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3], s4 = sum[4], s5 = sum[5], s6 = sum[6], s7 = sum[7];
+  for (uint32_t k = 0; k < m->k; k += 4) {
+    const uint32_t left = m->k - k;
     for (uint32_t h = 0; h < 2; h++) {
-      /* Inputs k + h and k + h + 2; beyond the end a is zero, so any readable row of b will do. */
-      const uint32_t i = k + h < m->k ? k + h : m->k - 1u, j = k + h + 2 < m->k ? k + h + 2 : m->k - 1u;
-      const uint32_t first = hilda_load32(b + i * pitch), second = hilda_load32(b + j * pitch);
-      const uint32_t first02 = hilda_bytes_02(first), second02 = hilda_bytes_02(second);
-      const uint32_t first13 = hilda_bytes_13(first), second13 = hilda_bytes_13(second);
-      const uint32_t pairs[4] = {hilda_pack_low(first02, second02), hilda_pack_low(first13, second13),
-                                 hilda_pack_high(first02, second02), hilda_pack_high(first13, second13)};
-      for (uint32_t c = 0; c < 4; c++) {
-        sum[c] = hilda_smlad(a0[h], pairs[c], sum[c]);
-        sum[4 + c] = hilda_smlad(a1[h], pairs[c], sum[4 + c]);
-      }
+      /* Inputs k + h and k + h + 2; beyond the end a is zero, so any row of b will do. */
+      const int8_t *first = b + (h < left ? h * pitch : 0), *second = b + (h + 2 < left ? (h + 2) * pitch : 0);
+      uint32_t pairs[4];
+      pack_columns(hilda_load32(first), hilda_load32(second), pairs);
+      const uint32_t x0 = *a0++, x1 = *a1++;
+      s0 = hilda_smlad(x0, pairs[0], s0);
+      s1 = hilda_smlad(x0, pairs[1], s1);
+      s2 = hilda_smlad(x0, pairs[2], s2);
+      s3 = hilda_smlad(x0, pairs[3], s3);
+      s4 = hilda_smlad(x1, pairs[0], s4);
+      s5 = hilda_smlad(x1, pairs[1], s5);
+      s6 = hilda_smlad(x1, pairs[2], s6);
+      s7 = hilda_smlad(x1, pairs[3], s7);
     }
+    b += 4 * pitch;
   }
+  sum[0] = s0;
+  sum[1] = s1;
+  sum[2] = s2;
+  sum[3] = s3;
+  sum[4] = s4;
+  sum[5] = s5;
+  sum[6] = s6;
+  sum[7] = s7;
 }
 
 static int32_t one_column(const hilda_matmul *m, const int8_t *a, const int8_t *b, int32_t sum) {
@@ -83,10 +112,13 @@ void hilda_matmul_block(const hilda_matmul *m, const int8_t *const *a, uint32_t 
     uint32_t columns = 1;
     const int8_t *b = m->b + j * m->b_row;
     if (m->b_column == 1) {
-      int32_t both[2] = {bias0, bias1};
-      dot(a0, a1, b, m->k, both);
+      int32_t both[4] = {bias0, bias0, bias1, bias1};
+      columns = m->n - j >= 2 ? 2 : 1;
+      two_columns(a0, a1, b, columns == 2 ? b + m->b_row : b, m->k, both);
       sum[0] = both[0];
-      sum[4] = both[1];
+      sum[1] = both[1];
+      sum[4] = both[2];
+      sum[5] = both[3];
     } else if (m->n - j >= 4) {
       columns = 4;
       four_columns(m, a0, a1, b, sum);

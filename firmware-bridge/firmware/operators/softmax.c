@@ -13,10 +13,11 @@ static void softmax_row(const int8_t *x, uint32_t n, const uint16_t *table, cons
   const uint32_t divisor = sum >> shift;
   const uint32_t reciprocal = divisor ? 0x80000000u / divisor : 0;
   const uint32_t half = 1u << (14u + shift);
+  const int32_t zero_out = record->zero_out, low = record->low, high = record->high;
   for (uint32_t i = 0; i < n; i++) {
     const uint32_t scaled = (table[(uint8_t)(maximum - x[i])] * reciprocal) >> 8;
-    const int32_t value = (int32_t)((scaled + half) >> (15u + shift)) + record->zero_out;
-    out[i] = (int8_t)hilda_clamp(value, record->low, record->high);
+    const int32_t value = (int32_t)((scaled + half) >> (15u + shift)) + zero_out;
+    out[i] = (int8_t)hilda_clamp(value, low, high);
   }
 }
 

@@ -4,13 +4,13 @@
 
 enum { KB = 1024 };
 
-const mps2_map mps2 = {.uart = 0x59303000, .fpga_io = 0x59302000, .uart_receive_irq = 33};
+const mps2_map mps2 = {.uart = 0x59303000, .uart_receive_irq = 33, .instructions = 125, .ticks_log2 = 9};
 
 const board_facts board = {
     .name = "mps3-an547",
     .core_hz = 32000000,
-    .ticks_hz = 32000000,
-    .tick_unit = TICKS_ARE_TIMER,
+    .ticks_hz = 7812500,
+    .tick_unit = TICKS_ARE_INSTRUCTIONS,
     .is_flash = 0,
     .window_bytes = 4096,
     .flash_window_bytes = 4096,
