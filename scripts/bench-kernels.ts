@@ -62,16 +62,25 @@ console.log(JSON.stringify({ bench: 'kernels', figures }));
 
 async function open(core: Core): Promise<EmulatedBoard> {
   if (core === 'm0plus') return startPico(readFileSync(join(flags.images, 'rp2040-pico.bin')));
-  return startQemu({ machine: machines[core], imagePath: join(flags.images, `${machines[core]}.bin`), signal });
+  return startQemu({
+    machine: machines[core],
+    imagePath: join(flags.images, `${machines[core]}.bin`),
+    signal,
+  });
 }
 
 async function measure(core: Core, board: EmulatedBoard): Promise<void> {
-  const session = new BoardSession({ transport: board, nonce: () => 1 + Math.floor(Math.random() * 2 ** 30), patience: 20 });
+  const session = new BoardSession({
+    transport: board,
+    nonce: () => 1 + Math.floor(Math.random() * 2 ** 30),
+    patience: 20,
+  });
   const hello = await session.hello({ signal });
   await session.preparePool({ signal });
   const layout = weightLayouts[hello.nativeLayout] ?? 'rows';
   // Ticks of the machine's timer to instructions; the Pico counts cycles themselves.
-  const perTick = hello.tickUnit === 'cycles' || core === 'm0plus' ? 1 : 1e9 / hello.ticksHz / qemuInstructionNs;
+  const perTick =
+    hello.tickUnit === 'cycles' || core === 'm0plus' ? 1 : 1e9 / hello.ticksHz / qemuInstructionNs;
   const unit = core === 'm0plus' ? 'modelled cycles' : 'instructions';
   for (const kernel of kernelPrograms(layout, sides[core], Math.min(hello.poolBytes, 96 * 1024))) {
     if (flags.only !== '' && !kernel.name.includes(flags.only)) continue;
@@ -81,6 +90,8 @@ async function measure(core: Core, board: EmulatedBoard): Promise<void> {
     const key = `${core}.${kernel.name}`;
     figures[key] = Number(cost.toFixed(3));
     const anchor = anchors[key];
-    console.log(`${key.padEnd(34)} ${cost.toFixed(3)} ${unit} a ${kernel.unit}${anchor ? `  (CMSIS-NN ${anchor})` : ''}`);
+    console.log(
+      `${key.padEnd(34)} ${cost.toFixed(3)} ${unit} a ${kernel.unit}${anchor ? `  (CMSIS-NN ${anchor})` : ''}`,
+    );
   }
 }

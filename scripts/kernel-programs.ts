@@ -53,7 +53,12 @@ const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
       rows: { rows, k, n, outColumnStride: 1 },
     }),
   });
-  const windowed = (kind: 'conv2d' | 'depthwise' | 'averagePool' | 'maxPool', c: number, n: number, kernel: number): Draft => ({
+  const windowed = (
+    kind: 'conv2d' | 'depthwise' | 'averagePool' | 'maxPool',
+    c: number,
+    n: number,
+    kernel: number,
+  ): Draft => ({
     units: side * side * kernel * kernel * c * (kind === 'conv2d' ? n : 1),
     unit: 'MAC',
     record: (place, pool) => ({
@@ -100,7 +105,12 @@ const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
       rows: { rows, k, n, in1ColumnStride: byColumns ? n : 1, outColumnStride: 1, multiplier: 1 << 20 },
     }),
   });
-  const byRow = (fields: (pool: number, at: number) => RecordFields, rows: number, n: number, two = false): Draft => ({
+  const byRow = (
+    fields: (pool: number, at: number) => RecordFields,
+    rows: number,
+    n: number,
+    two = false,
+  ): Draft => ({
     units: rows * n,
     unit: 'element',
     record: (place, pool) => ({
@@ -135,9 +145,19 @@ const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
     matmulValues_16_196_64: matmul(16, 196, 64, true),
     averagePool3x3_64: windowed('averagePool', 64, 64, 3),
     maxPool3x3_64: windowed('maxPool', 64, 64, 3),
-    softmax_196: byRow((pool) => ({ code: code.softmax, weights: pool, zeroOut: -128, rows: { rows: 4, n: 196 } }), 4, 196),
+    softmax_196: byRow(
+      (pool) => ({ code: code.softmax, weights: pool, zeroOut: -128, rows: { rows: 4, n: 196 } }),
+      4,
+      196,
+    ),
     layerNorm_192: byRow(
-      (pool) => ({ code: code.layerNorm, shift: 8, bias: pool, multipliers: pool, rows: { rows: 4, n: 192, multiplier: 1 } }),
+      (pool) => ({
+        code: code.layerNorm,
+        shift: 8,
+        bias: pool,
+        multipliers: pool,
+        rows: { rows: 4, n: 192, multiplier: 1 },
+      }),
       4,
       192,
     ),
@@ -155,7 +175,12 @@ const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
       true,
     ),
     multiply_192: byRow(
-      (_, other) => ({ code: code.multiply, in1: other, in1Stride: 192, rows: { rows: 4, n: 192, multiplier: 1 << 25 } }),
+      (_, other) => ({
+        code: code.multiply,
+        in1: other,
+        in1Stride: 192,
+        rows: { rows: 4, n: 192, multiplier: 1 << 25 },
+      }),
       4,
       192,
       true,
@@ -167,11 +192,14 @@ const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
 export function kernelPrograms(layout: WeightLayout, side: number, poolBytes: number): KernelProgram[] {
   return Object.entries(drafts(layout, side)).map(([name, { record, units, unit }]) => {
     let arenaBytes = 0;
-    const fields = record((bytes) => {
-      const at = ceilTo(arenaBytes, 16);
-      arenaBytes = at + bytes;
-      return at;
-    }, reference('pool', 0));
+    const fields = record(
+      (bytes) => {
+        const at = ceilTo(arenaBytes, 16);
+        arenaBytes = at + bytes;
+        return at;
+      },
+      reference('pool', 0),
+    );
     const program = new Uint8Array(ceilTo(headerBytes + recordBytes, 16));
     const view = new DataView(program.buffer);
     view.setUint32(0, magic, true);

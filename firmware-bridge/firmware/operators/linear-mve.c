@@ -13,6 +13,8 @@ typedef struct dot_arguments {
   const int32_t *bias;
 } dot_arguments;
 void hilda_mve_dot2(const dot_arguments *arguments, int32_t sums[8]);
+/* One row: x1 is not read, sums are four. */
+void hilda_mve_dot1(const dot_arguments *arguments, int32_t sums[4]);
 
 __asm__(
     "  .syntax unified\n  .thumb\n  .section .text.hilda_mve_dot2,\"ax\",%progbits\n  .align 2\n"
@@ -34,44 +36,42 @@ __asm__(
     "2:\n  cmp r9, #0\n  beq 3f\n"
     "  vctp.8 r9\n  vpst\n  vldrbt.u8 q0, [r1]\n  vpst\n  vldrbt.u8 q1, [r3]\n  hilda_group\n"
     "3:\n  pop {r1}\n  stmia r1, {r0, r2, r4, r6, r8, r10, r12, lr}\n  pop {r4-r11, pc}\n"
-    "  .size hilda_mve_dot2, . - hilda_mve_dot2\n  .text\n");
+    "  .size hilda_mve_dot2, . - hilda_mve_dot2\n"
 
-static void one_row(const hilda_linear *linear, const int8_t *x, int8_t *out) {
-  const hilda_vector_quant quant = hilda_vector_quant_of(&linear->quant);
-  const int8_t *weights = linear->weights;
-  for (uint32_t j = 0; j < linear->n; j += 4) {
-    int32_t sums[4] = {0, 0, 0, 0};
-    for (uint32_t k = 0; k < linear->k; k += 16, weights += 64) {
-      const int8x16_t values = vldrbq_z_s8(x + k, vctp8q(linear->k - k));
-      sums[0] = vmladavaq_s8(sums[0], values, vldrbq_s8(weights));
-      sums[1] = vmladavaq_s8(sums[1], values, vldrbq_s8(weights + 16));
-      sums[2] = vmladavaq_s8(sums[2], values, vldrbq_s8(weights + 32));
-      sums[3] = vmladavaq_s8(sums[3], values, vldrbq_s8(weights + 48));
-    }
-    const int32x4_t total = vaddq_s32(vldrwq_s32(sums), vldrwq_s32(linear->bias + j));
-    const int32x4_t result = hilda_requantise4(total, vldrwq_s32(linear->multipliers + j), &quant);
-    hilda_store4(out + j * linear->column_stride, result, linear->column_stride, linear->n - j);
-  }
-}
+    "  .section .text.hilda_mve_dot1,\"ax\",%progbits\n  .align 2\n"
+    "  .global hilda_mve_dot1\n  .type hilda_mve_dot1, %function\n  .thumb_func\n"
+    "  .macro hilda_one_row\n"
+    "  vldrb.u8 q2, [r5], #16\n  vmladava.s8 r0, q0, q2\n  vldrb.u8 q3, [r5], #16\n  vmladava.s8 r2, q0, q3\n"
+    "  vldrb.u8 q2, [r5], #16\n  vmladava.s8 r4, q0, q2\n  vldrb.u8 q3, [r5], #16\n  vmladava.s8 r6, q0, q3\n"
+    "  .endm\n"
+    "hilda_mve_dot1:\n"
+    "  push {r1, r4-r9, lr}\n"
+    "  ldr r9, [r0, #20]\n  ldr r8, [r0, #16]\n  ldr r7, [r0, #12]\n  ldr r5, [r0, #8]\n  ldr r3, [r0]\n"
+    "  ldrd r0, r2, [r9]\n  ldrd r4, r6, [r9, #8]\n"
+    "  wls lr, r7, 2f\n"
+    "1:\n  vldrb.u8 q0, [r3], #16\n  hilda_one_row\n  le lr, 1b\n"
+    "2:\n  cmp r8, #0\n  beq 3f\n"
+    "  vctp.8 r8\n  vpst\n  vldrbt.u8 q0, [r3]\n  hilda_one_row\n"
+    "3:\n  pop {r1}\n  stmia r1, {r0, r2, r4, r6}\n  pop {r4-r9, pc}\n"
+    "  .size hilda_mve_dot1, . - hilda_mve_dot1\n  .text\n");
 
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
-  if (rows == 1) {
-    one_row(linear, x[0], out);
-    return;
-  }
   const hilda_vector_quant quant = hilda_vector_quant_of(&linear->quant);
-  dot_arguments arguments = {x[0], x[1], linear->weights, linear->k / 16u, linear->k % 16u, linear->bias};
+  dot_arguments arguments = {x[0],           rows > 1 ? x[1] : x[0], linear->weights, linear->k / 16u,
+                             linear->k % 16u, linear->bias};
   const int32_t *multipliers = linear->multipliers;
   const uint32_t column = linear->column_stride, block_bytes = 4u * hilda_round_up(linear->k, 16);
   int8_t *out1 = out + linear->row_stride;
   for (uint32_t left = linear->n;; left -= 4) {
     int32_t sums[8];
-    hilda_mve_dot2(&arguments, sums);
     const int32x4_t m = vldrwq_s32(multipliers);
-    const int32x4_t first = hilda_requantise4(vldrwq_s32(sums), m, &quant);
-    const int32x4_t second = hilda_requantise4(vldrwq_s32(sums + 4), m, &quant);
-    hilda_store4(out, first, column, left);
-    hilda_store4(out1, second, column, left);
+    if (rows > 1) {
+      hilda_mve_dot2(&arguments, sums);
+      hilda_store4(out1, hilda_requantise4(vldrwq_s32(sums + 4), m, &quant), column, left);
+    } else {
+      hilda_mve_dot1(&arguments, sums);
+    }
+    hilda_store4(out, hilda_requantise4(vldrwq_s32(sums), m, &quant), column, left);
     if (left <= 4) break;
     arguments.weights += block_bytes;
     arguments.bias += 4;
