@@ -71,7 +71,7 @@ export interface Hello {
   readonly windowBytes: number;
   readonly resetReason: ResetReason;
   readonly slotsSurvivePower: boolean;
-  readonly tickUnit: 'cycles' | 'timer';
+  readonly tickUnit: 'cycles' | 'timer' | 'instructions';
   /** The weight layout of ABI.md that this build's kernels want. */
   readonly nativeLayout: number;
   readonly faultAddress: number;
@@ -106,7 +106,7 @@ export function parseHello(payload: Uint8Array): Hello {
     windowBytes: view.getUint16(46, true),
     resetReason: resetReasons[view.getUint8(48)] ?? 'unknown',
     slotsSurvivePower: view.getUint8(49) === 1,
-    tickUnit: view.getUint8(50) === 0 ? 'cycles' : 'timer',
+    tickUnit: (['cycles', 'timer', 'instructions'] as const)[view.getUint8(50)] ?? 'timer',
     nativeLayout: view.getUint8(51),
     faultAddress: word(52),
     chipId: bytesToHex(payload.subarray(56, 72)),

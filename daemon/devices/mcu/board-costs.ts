@@ -11,8 +11,6 @@ export interface CountOptions {
   /** The board's own limit for one inference, and how long its answer is waited for. */
   readonly limitMs: number;
   readonly timeoutMs: number;
-  /** From a tick of the board's counter to the unit of the counts. */
-  readonly perTick: number;
   readonly unit: Counts['unit'];
   readonly onRun?: ((done: number, of: number) => void) | undefined;
 }
@@ -30,7 +28,7 @@ export async function takeCosts(
   { compiled, slot }: BoardProgram,
   options: CountOptions,
 ): Promise<BoardCosts> {
-  const { signal, limitMs, timeoutMs, perTick, unit, onRun } = options;
+  const { signal, limitMs, timeoutMs, unit, onRun } = options;
   if (compiled.weights === 'pool') await session.preparePool({ signal });
   const facts = await session.upload(slot, compiled.program, { signal });
   const runs: RunReport[] = [];
@@ -49,7 +47,7 @@ export async function takeCosts(
   const operators = compiled.topLevel.map((record, i) => ({
     name: compiled.records[record]?.name ?? `operator ${record}`,
     op: compiled.records[record]?.kind ?? 'unknown',
-    count: Math.round((first[i] ?? 0) * perTick),
+    count: first[i] ?? 0,
   }));
   const arenaPeakBytes = Math.max(...runs.map((run) => run.arenaPeakBytes));
   const stackPeakBytes = Math.max(...runs.map((run) => run.stackPeakBytes));

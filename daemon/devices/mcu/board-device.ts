@@ -28,7 +28,6 @@ export interface BoardDeviceOptions {
   /** `emulated`: counts alone; no microseconds are made of them. */
   readonly provenance: 'measured' | 'emulated';
   readonly unit: CountOptions['unit'];
-  readonly perTick: number;
   /** Bound of one inference, in the board's own time, and for its answer in this machine's. */
   readonly limitMs?: number;
   readonly timeoutMs?: number;
@@ -183,9 +182,9 @@ export class BoardDevice implements Device {
     program: Awaited<ReturnType<typeof compileForBoard>>,
     { signal, onProgress }: CallOptions,
   ): Promise<BoardCosts> {
-    const { perTick, unit } = this.#options;
+    const { unit } = this.#options;
     const onRun = (done: number, of: number): void => onProgress?.({ step: 'rounds', done, of });
-    return takeCosts(session, program, { signal, perTick, unit, onRun, ...this.#bounds });
+    return takeCosts(session, program, { signal, unit, onRun, ...this.#bounds });
   }
 
   get #bounds(): { limitMs: number; timeoutMs: number } {

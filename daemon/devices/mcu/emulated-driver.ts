@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { type EmulatedBoard, startPico } from '../../../firmware-bridge/emulator/pico-board.js';
 import {
   findQemu,
-  qemuInstructionNs,
   qemuProgram,
   startQemu,
 } from '../../../firmware-bridge/emulator/qemu-board.js';
@@ -84,7 +83,6 @@ export class EmulatedDriver implements Driver {
         clock,
         provenance: 'emulated',
         unit,
-        perTick: unit === 'cycles' ? 1 : 1e9 / board.ticksHz / qemuInstructionNs,
         // The emulated time of a network that a person would wait for, at the emulator's pace.
         ...(timeoutMs !== undefined && { timeoutMs }),
       });

@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 enum { RESET_POWER = 0, RESET_ASKED = 1, RESET_WATCHDOG = 2, RESET_FAULT = 3 };
-enum { TICKS_ARE_CYCLES = 0, TICKS_ARE_TIMER = 1 };
+/* Cycles of the core, a clock beside it, or instructions of an emulator. */
+enum { TICKS_ARE_CYCLES = 0, TICKS_ARE_TIMER = 1, TICKS_ARE_INSTRUCTIONS = 2 };
 enum { STORAGE_PAGE_BYTES = 256 };
 
 typedef struct {
@@ -45,6 +46,7 @@ void board_wait(void);
 /* Starts the counter anew, so that equal runs find it in equal phase; `board_ticks` counts up from about 0, modulo 2^32. */
 void board_ticks_start(void);
 uint32_t board_ticks(void);
+void board_ticks_stop(void);
 
 /* From now on the board restarts unless `board_watchdog_kick` is called every 4 s of the board's own time. */
 void board_watchdog_start(void);

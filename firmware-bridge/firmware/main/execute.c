@@ -199,6 +199,7 @@ uint8_t execute_run(const run_order *order, const request *run, run_result *resu
     board_ticks_start();
     now.seen = board_ticks();
     const int error = hilda_run(&memory, storage_program(order->slot).program, hooks, report);
+    board_ticks_stop();
     board_watchdog_stop();
     if (now.cancelled) return LINK_CANCELLED;
     if (now.late) return LINK_TIME;

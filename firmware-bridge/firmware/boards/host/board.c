@@ -132,6 +132,7 @@ void board_wait(void)
 }
 
 void board_ticks_start(void) {}
+void board_ticks_stop(void) {}
 
 uint32_t board_ticks(void)
 {

@@ -4,13 +4,13 @@
 
 enum { MB = 1024 * 1024 };
 
-const mps2_map mps2 = {.uart = 0x40004000, .fpga_io = 0x40028000, .uart_receive_irq = 0};
+const mps2_map mps2 = {.uart = 0x40004000, .uart_receive_irq = 0, .instructions = 5, .ticks_log2 = 4};
 
 const board_facts board = {
     .name = "mps2-an385",
     .core_hz = 25000000,
-    .ticks_hz = 25000000,
-    .tick_unit = TICKS_ARE_TIMER,
+    .ticks_hz = 7812500,
+    .tick_unit = TICKS_ARE_INSTRUCTIONS,
     .is_flash = 0,
     .window_bytes = 4096,
     .flash_window_bytes = 4096,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../common/cortex.h"
+#include "../common/systick.h"
 
 /* Writes through these aliases set or clear bits without reading (2.1.2). */
 #define SET(address) REGISTER((address) + 0x2000)
@@ -31,8 +32,6 @@ const board_facts board = {
     .erase_bytes = 4096,
     .firmware_bytes = 128 * KB,
 };
-
-static uint32_t wraps;
 
 static void start_clocks(void)
 {
@@ -114,28 +113,9 @@ void board_wait(void)
     NVIC_ICPR(0) = 1u << UART0_IRQ;
 }
 
-/* SysTick is 24 bits wide; its interrupt is masked with all others, so a wrap is seen as a pending exception. That is
-   lost when two come between two looks: `keep_going` looks far more often than every 134 ms. */
-void board_ticks_start(void)
-{
-    wraps = 0;
-    SYST_CSR = 0;
-    SYST_RVR = 0xffffff;
-    SYST_CVR = 0;
-    SCB_ICSR = 1u << 25;
-    SYST_CSR = 7;
-}
-
-uint32_t board_ticks(void)
-{
-    uint32_t count = SYST_CVR;
-    if (SCB_ICSR & 1u << 26) {
-        SCB_ICSR = 1u << 25;
-        wraps++;
-        count = SYST_CVR;
-    }
-    return (wraps << 24) + (0xffffff - count);
-}
+void board_ticks_start(void) { systick_start(); }
+uint32_t board_ticks(void) { return (uint32_t)systick_count(); }
+void board_ticks_stop(void) { systick_stop(); }
 
 /* 4.7.6 and erratum E1: the counter falls two a microsecond. */
 void board_watchdog_kick(void) { REGISTER(watchdog + 4) = 8000000; }
