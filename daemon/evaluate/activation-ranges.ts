@@ -46,7 +46,10 @@ export async function activationRanges(
   runtime: SessionProcess,
   { batch = 64, signal }: RangeOptions,
 ): Promise<ReadonlyMap<string, ActivationRange>> {
-  const known = new Set([...graph.inputs.map(({ name }) => name), ...graph.nodes.flatMap((node) => node.outputs)]);
+  const known = new Set([
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap((node) => node.outputs),
+  ]);
   const asked = values.filter((value) => known.has(value));
   const size = Math.min(batch, images.count);
   const batched = withBatch(extremesGraph(graph, asked), size);
@@ -68,7 +71,12 @@ export async function activationRanges(
         sum.max += Number(answer[`range.max.${i}`]?.data[0]);
       });
     }
-    return new Map(asked.map((name, i) => [name, { min: (sums[i]?.min ?? 0) / batches, max: (sums[i]?.max ?? 0) / batches }]));
+    return new Map(
+      asked.map((name, i) => [
+        name,
+        { min: (sums[i]?.min ?? 0) / batches, max: (sums[i]?.max ?? 0) / batches },
+      ]),
+    );
   } finally {
     await runtime.release(handle, { signal });
   }

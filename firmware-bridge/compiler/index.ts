@@ -1,4 +1,5 @@
 export { type CompilerBoard, linearCosts } from './board.js';
+export { countRight, quantisedInput } from './classify.js';
 export { type Calibration, type CompiledNetwork, type CompileOptions, compile } from './compile.js';
 export { weightPool } from './encode/pool.js';
 export { loweredOperators } from './lower/lower.js';

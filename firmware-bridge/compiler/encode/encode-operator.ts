@@ -4,7 +4,15 @@ import type { Task } from '../plan/schedule.js';
 import { multiplierOf, shiftFor } from '../quantise/quantisation.js';
 import type { LayerConstants } from '../quantise/quantise-weights.js';
 import type { ConstantStore } from './constants.js';
-import { ceilTo, code, flag, type RecordFields, reference, type WeightLayout, weightLayouts } from './format.js';
+import {
+  ceilTo,
+  code,
+  flag,
+  type RecordFields,
+  reference,
+  type WeightLayout,
+  weightLayouts,
+} from './format.js';
 import { layerNormConstants, softmaxTable } from './normalisation.js';
 import { packWeights } from './pack-weights.js';
 
@@ -102,7 +110,11 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
     }
     case 'add':
     case 'mul':
-      return { ...common, ...secondOperand(task, second, context), ...binaryFields(operator.name, body, rows, n) };
+      return {
+        ...common,
+        ...secondOperand(task, second, context),
+        ...binaryFields(operator.name, body, rows, n),
+      };
     case 'lookup':
       return {
         ...common,
@@ -152,13 +164,22 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
         inStep: readSteps[0] ?? 0,
         out: common.out,
         outStep: writeStep,
-        transpose: { sizes: [...pad.fill(1), ...body.dims], strides: [...new Array<number>(lead).fill(0), ...body.strides] },
+        transpose: {
+          sizes: [...pad.fill(1), ...body.dims],
+          strides: [...new Array<number>(lead).fill(0), ...body.strides],
+        },
       };
     }
   }
 }
 
-const clamps = ({ low, high }: { readonly low: number; readonly high: number }): { low: number; high: number } => ({
+const clamps = ({
+  low,
+  high,
+}: {
+  readonly low: number;
+  readonly high: number;
+}): { low: number; high: number } => ({
   low,
   high,
 });
@@ -173,7 +194,11 @@ const padded = (values: Int32Array, multiple: number): Uint8Array => {
 };
 
 /** The constants of a layer as bytes: `packed` for LINEAR and CONV2D, `channels` for DEPTHWISE. */
-export function weightBytes(constants: LayerConstants, form: 'packed' | 'channels', layout: WeightLayout): Uint8Array {
+export function weightBytes(
+  constants: LayerConstants,
+  form: 'packed' | 'channels',
+  layout: WeightLayout,
+): Uint8Array {
   const { weights, outputs, depth } = constants;
   if (form === 'packed') return packWeights(weights, outputs, depth, layout);
   // [channel][tap] to [tap][ceil4(channel)].
@@ -195,7 +220,8 @@ function layerFields(
   return {
     layout: form === 'packed' ? weightLayouts.indexOf(layout) : 0,
     shift: constants.shift,
-    weights: tile === undefined ? store.place(weightBytes(constants, form, layout), true) : reference('arena', tile),
+    weights:
+      tile === undefined ? store.place(weightBytes(constants, form, layout), true) : reference('arena', tile),
     bias: store.place(padded(constants.bias, multiple), true),
     multipliers: store.place(padded(constants.multipliers, multiple), true),
   };
@@ -243,7 +269,13 @@ function poolFields(
   const shift = provenShift(task.operator.name, scale, taps * 255);
   const zero = { zeroIn: body.x.zeroPoint, zeroOut: body.y.zeroPoint };
   if (body.countsPadding)
-    return { ...common, ...zero, code: code.averagePool, shift, window: { ...fields, multiplier: multiplierOf(scale / taps, shift) } };
+    return {
+      ...common,
+      ...zero,
+      code: code.averagePool,
+      shift,
+      window: { ...fields, multiplier: multiplierOf(scale / taps, shift) },
+    };
   const each = Int32Array.from({ length: taps }, (_, i) => multiplierOf(scale / (i + 1), shift));
   return {
     ...common,
@@ -298,7 +330,11 @@ function secondOperand(
     };
   const constant = body.kind === 'add' || body.kind === 'mul' ? body.constant : undefined;
   if (!constant) throw new HildaError('INTERNAL', 'an addition has no second operand');
-  return { in1: constants.place(bytesOf(constant.data), false), in1Stride: constant.rowStride, in1Step: constantStep };
+  return {
+    in1: constants.place(bytesOf(constant.data), false),
+    in1Stride: constant.rowStride,
+    in1Step: constantStep,
+  };
 }
 
 function binaryFields(
@@ -311,7 +347,13 @@ function binaryFields(
   if (body.kind === 'mul') {
     const scale = (body.a.scale * body.b.scale) / body.y.scale;
     const shift = provenShift(name, scale, 255 * 255);
-    return { code: code.multiply, ...clamps(body), ...zeros, shift, rows: { rows, n, multiplier: multiplierOf(scale, shift) } };
+    return {
+      code: code.multiply,
+      ...clamps(body),
+      ...zeros,
+      shift,
+      rows: { rows, n, multiplier: multiplierOf(scale, shift) },
+    };
   }
   const sign = body.negative ? -1 : 1;
   for (let shift = 30; shift >= 0; shift--) {
@@ -323,7 +365,13 @@ function binaryFields(
     // Every partial sum, in any order, of the largest operands must fit.
     const bound = 128 * (Math.abs(multiplier) + Math.abs(multiplier1)) + Math.abs(offset);
     if (bound < 2 ** 31)
-      return { code: code.add, ...clamps(body), ...zeros, shift, rows: { rows, n, multiplier, multiplier1, offset } };
+      return {
+        code: code.add,
+        ...clamps(body),
+        ...zeros,
+        shift,
+        rows: { rows, n, multiplier, multiplier1, offset },
+      };
   }
   throw new HildaError('QUANTISATION_FAILED', `${name}: its operands are too large for its output`, {
     details: { name, scales: [body.a.scale, body.b.scale, body.y.scale] },

@@ -1,8 +1,8 @@
 import { HildaError } from '../../../daemon/core/errors.js';
+import type { Lowered } from '../lower/operators.js';
 import { viewBytes } from '../lower/operators.js';
 import type { MemoryPlan } from '../plan/plan-memory.js';
 import type { Schedule, Step, Task } from '../plan/schedule.js';
-import type { Lowered } from '../lower/operators.js';
 import { ConstantBlob, type ConstantStore, PooledConstants } from './constants.js';
 import { type EncodeContext, encodeOperator, weightBytes } from './encode-operator.js';
 import {
@@ -91,11 +91,17 @@ export function encodeProgram(
     for (const task of tasks) pushTask(task);
     const members = records.length - at - 1;
     if (members > maxMembers)
-      throw new HildaError('INTERNAL', `a group of ${members} members was planned, at most ${maxMembers} can run`);
+      throw new HildaError(
+        'INTERNAL',
+        `a group of ${members} members was planned, at most ${maxMembers} can run`,
+      );
     records[at] = groupRecord(step, members, at + 1, records);
   }
   if (records.length > maxOperators)
-    throw new HildaError('NETWORK_TOO_LARGE', `operators: ${records.length}, at most ${maxOperators} allowed`);
+    throw new HildaError(
+      'NETWORK_TOO_LARGE',
+      `operators: ${records.length}, at most ${maxOperators} allowed`,
+    );
   const constantBytes = blob.bytes();
   const constantsAt = ceilTo(headerBytes + recordBytes * records.length, 16);
   const program = new Uint8Array(constantsAt + constantBytes.length);
@@ -145,7 +151,9 @@ function groupRecord(
   if (step.kind === 'loop')
     return { code: code.loop, count: members, rows: { rows: step.iterations, k: step.partialRows } };
   // Copies of weights stand among the producers.
-  const windowed = records.findIndex((record, i) => i >= first && record.count !== undefined && record.count > 0);
+  const windowed = records.findIndex(
+    (record, i) => i >= first && record.count !== undefined && record.count > 0,
+  );
   return {
     code: code.window,
     count: members,
@@ -166,7 +174,11 @@ function groupRecord(
 }
 
 /** Brings a task's weights to its tile. */
-function tileCopy({ operator: { body } }: Task, tile: number, { constants, layout }: EncodeContext): RecordFields {
+function tileCopy(
+  { operator: { body } }: Task,
+  tile: number,
+  { constants, layout }: EncodeContext,
+): RecordFields {
   if (body.kind !== 'linear' && body.kind !== 'conv' && body.kind !== 'depthwise')
     throw new HildaError('INTERNAL', `${body.kind} has no weights to copy`);
   const bytes = weightBytes(body.constants, body.kind === 'depthwise' ? 'channels' : 'packed', layout);

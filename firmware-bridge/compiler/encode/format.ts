@@ -96,9 +96,11 @@ export function writeRecord(view: DataView, at: number, f: RecordFields): void {
   const i32 = (offset: number, value = 0): void => view.setInt32(at + offset, value | 0, true);
   const u16 = (offset: number, value = 0): void => view.setUint16(at + offset, value, true);
   const ref = (offset: number, value = none): void => view.setUint32(at + offset, value, true);
-  [f.code, f.flags, f.layout, f.shift, f.zeroIn, f.zeroIn1, f.zeroOut, f.low, f.high].forEach((value = 0, i) => {
-    view.setInt8(at + i, value);
-  });
+  [f.code, f.flags, f.layout, f.shift, f.zeroIn, f.zeroIn1, f.zeroOut, f.low, f.high].forEach(
+    (value = 0, i) => {
+      view.setInt8(at + i, value);
+    },
+  );
   u16(10, f.count);
   [f.in, f.in1, f.out, f.weights, f.bias, f.multipliers, f.scratch].forEach((value, i) => {
     ref(12 + 4 * i, value);
@@ -114,9 +116,11 @@ export function writeRecord(view: DataView, at: number, f: RecordFields): void {
   }
   if (f.window) {
     const w = f.window;
-    [w.inHeight, w.inWidth, w.inChannels, w.outHeight, w.outWidth, w.outChannels, ...w.kernel].forEach((value, i) => {
-      u16(64 + 2 * i, value);
-    });
+    [w.inHeight, w.inWidth, w.inChannels, w.outHeight, w.outWidth, w.outChannels, ...w.kernel].forEach(
+      (value, i) => {
+        u16(64 + 2 * i, value);
+      },
+    );
     [...w.stride, ...w.dilation].forEach((value, i) => {
       view.setUint8(at + 80 + i, value);
     });

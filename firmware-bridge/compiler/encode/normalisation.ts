@@ -12,9 +12,15 @@ export const softmaxTable = (scale: number): Uint16Array =>
 export function layerNormConstants(
   name: string,
   { x, y, scale, shift: shifts, epsilon }: Extract<Body, { kind: 'layerNorm' }>,
-): { readonly shift: number; readonly multiplier: number; readonly gamma: Int32Array; readonly beta: Int32Array } {
+): {
+  readonly shift: number;
+  readonly multiplier: number;
+  readonly gamma: Int32Array;
+  readonly beta: Int32Array;
+} {
   const n = scale.length;
-  const real = (values: Float32Array): number => values.reduce((a, v) => Math.max(a, Math.abs(v)), 0) / y.scale;
+  const real = (values: Float32Array): number =>
+    values.reduce((a, v) => Math.max(a, Math.abs(v)), 0) / y.scale;
   const reach = Math.sqrt(n) * real(scale) + real(shifts) + 256;
   for (let f = 22; f >= 1; f--) {
     if (reach * 2 ** f >= 2 ** 31 || real(scale) * 2 ** (f + 8) >= 2 ** 31) continue;

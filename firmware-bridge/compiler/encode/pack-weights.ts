@@ -20,8 +20,7 @@ export function packWeights(weights: Int8Array, n: number, k: number, layout: We
     for (let b = 0; b < blocks; b++)
       for (let g = 0; g < groups; g++)
         for (let j = 0; j < 4; j++)
-          for (let i = 0; i < 16; i++)
-            out[((b * groups + g) * 4 + j) * 16 + i] = at(4 * b + j, 16 * g + i);
+          for (let i = 0; i < 16; i++) out[((b * groups + g) * 4 + j) * 16 + i] = at(4 * b + j, 16 * g + i);
     return out;
   }
   const words = new DataView(out.buffer);

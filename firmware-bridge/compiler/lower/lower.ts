@@ -2,7 +2,7 @@ import { HildaError } from '../../../daemon/core/errors.js';
 import { closedShape } from '../../../daemon/network/infer-shapes.js';
 import type { Prepared } from '../passes/prepare.js';
 import { quantisationOf, type Range } from '../quantise/quantisation.js';
-import { Lowering, type LoweringRule, unsupported } from './lowering.js';
+import { Lowering, type LoweringRule, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
 import { binary, unary } from './rules/elementwise.js';
@@ -11,7 +11,6 @@ import { layerNorm, softmax } from './rules/normalisation.js';
 import { globalAverage, pooling, reduceMean } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
 import { physicalOrder, type Value } from './value.js';
-import { wholeOf } from './lowering.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
   names.split(' ').map((name) => [name, rule]);

@@ -22,7 +22,8 @@ export class Lowering {
     this.graph = prepared.graph;
     this.#ranges = ranges;
     for (const node of prepared.graph.nodes)
-      for (const name of new Set(node.inputs)) this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
+      for (const name of new Set(node.inputs))
+        this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
   }
 
   dims(name: string): readonly number[] {
@@ -69,9 +70,13 @@ export class Lowering {
     if (!this.#ranges) return quantisationOf({ min: -4, max: 4 });
     const range = this.#ranges.get(name);
     if (!range || !Number.isFinite(range.min) || !Number.isFinite(range.max))
-      throw new HildaError('QUANTISATION_FAILED', `the calibration gave no finite range for the value ${name}`, {
-        details: { value: name, range },
-      });
+      throw new HildaError(
+        'QUANTISATION_FAILED',
+        `the calibration gave no finite range for the value ${name}`,
+        {
+          details: { value: name, range },
+        },
+      );
     return quantisationOf(range);
   }
 
@@ -114,8 +119,15 @@ export class Lowering {
   view(node: Node, value: Value, take: (value: Value) => View | undefined): View {
     const direct = take(value);
     if (direct) return direct;
-    const copy = take(this.arranged(node, value, value.dims.map((_, axis) => axis)));
-    if (!copy) throw unsupported(node, `it needs the layout of [${value.dims}] in a form that cannot be made`);
+    const copy = take(
+      this.arranged(
+        node,
+        value,
+        value.dims.map((_, axis) => axis),
+      ),
+    );
+    if (!copy)
+      throw unsupported(node, `it needs the layout of [${value.dims}] in a form that cannot be made`);
     return copy;
   }
 
@@ -143,9 +155,13 @@ export const nodeName = (node: Node): string => node.name || (node.outputs[0] ??
 
 /** Names the operator that the compiler cannot lower, as the network spells it. */
 export const unsupported = (node: Node, why: string, hint?: string): HildaError =>
-  new HildaError('OPERATOR_UNSUPPORTED', `node ${nodeName(node)} (${node.op}) cannot run on a board: ${why}`, {
-    ...(hint && { hint }),
-    details: { node: nodeName(node), operator: node.op },
-  });
+  new HildaError(
+    'OPERATOR_UNSUPPORTED',
+    `node ${nodeName(node)} (${node.op}) cannot run on a board: ${why}`,
+    {
+      ...(hint && { hint }),
+      details: { node: nodeName(node), operator: node.op },
+    },
+  );
 
 export type LoweringRule = (node: Node, lowering: Lowering) => void;

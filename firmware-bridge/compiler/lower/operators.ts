@@ -1,5 +1,5 @@
-import type { LayerConstants } from '../quantise/quantise-weights.js';
 import type { Quantisation } from '../quantise/quantisation.js';
+import type { LayerConstants } from '../quantise/quantise-weights.js';
 
 /**
  * The lowered form: what the board will do, before offsets are chosen and bytes are written. Activations lie in

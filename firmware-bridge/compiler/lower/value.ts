@@ -51,7 +51,8 @@ export function mergedAxes(value: Pick<Value, 'dims' | 'strides'>, order: readon
     const [size, stride] = [value.dims[axis] as number, value.strides[axis] as number];
     if (size === 1) continue;
     const outer = merged.at(-1);
-    if (outer && outer.stride === stride * size) merged[merged.length - 1] = { size: outer.size * size, stride };
+    if (outer && outer.stride === stride * size)
+      merged[merged.length - 1] = { size: outer.size * size, stride };
     else merged.push({ size, stride });
   }
   return merged;
@@ -90,10 +91,7 @@ export function rowsOf(value: Value): View | undefined {
 export function matrixOf(value: Value): View | undefined {
   const rank = value.dims.length;
   const [rows, width] = [value.dims[rank - 2] as number, value.dims[rank - 1] as number];
-  const batch = mergedAxes(
-    value,
-    value.dims.map((_, axis) => axis).slice(0, -2),
-  );
+  const batch = mergedAxes(value, value.dims.map((_, axis) => axis).slice(0, -2));
   if (batch.length > 1 || (width > 1 && value.strides[rank - 1] !== 1)) return undefined;
   return {
     storage: value.storage,
@@ -113,7 +111,9 @@ export const isDense = (value: Value): boolean => {
 
 /** The same elements under another shape without moving them, where strides allow (as numpy's reshape decides). */
 export function reshaped(value: Value, dims: readonly number[]): Value | undefined {
-  const from = value.dims.map((size, i) => ({ size, stride: value.strides[i] as number })).filter((a) => a.size !== 1);
+  const from = value.dims
+    .map((size, i) => ({ size, stride: value.strides[i] as number }))
+    .filter((a) => a.size !== 1);
   const strides = new Array<number>(dims.length).fill(0);
   let at = 0;
   let axis = 0;

@@ -82,7 +82,8 @@ function transpose(
   dims: readonly number[],
 ): Float32Array {
   const source = graph.constant(node.inputs[0])?.dims ?? [];
-  const perm = (node.attributes.perm as readonly number[] | undefined) ?? source.map((_, i) => source.length - 1 - i);
+  const perm =
+    (node.attributes.perm as readonly number[] | undefined) ?? source.map((_, i) => source.length - 1 - i);
   const strides = source.map((_, axis) => elementCount(source.slice(axis + 1)));
   const moved = perm.map((axis) => strides[axis] as number);
   return Float32Array.from({ length: from.length }, (_, i) => {

@@ -1,6 +1,5 @@
-import { floatTensor, type Node } from '../../../daemon/network/graph.js';
+import { elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
-import { elementCount } from '../../../daemon/network/graph.js';
 import type { Shapes } from './fold-constants.js';
 
 /** What a layer costs on a board; see `BoardCost` of its profile. */
@@ -51,7 +50,13 @@ function multiplyOut(
   graph: EditableGraph,
   first: Node,
   second: Node,
-  { a, b, inWidth, rank, outWidth }: { a: Float32Array; b: Float32Array; inWidth: number; rank: number; outWidth: number },
+  {
+    a,
+    b,
+    inWidth,
+    rank,
+    outWidth,
+  }: { a: Float32Array; b: Float32Array; inWidth: number; rank: number; outWidth: number },
 ): void {
   const product = (rows: number, left: Float32Array): Float32Array => {
     const out = new Float32Array(rows * outWidth);
@@ -60,7 +65,8 @@ function multiplyOut(
       sums.fill(0);
       for (let r = 0; r < rank; r++) {
         const x = left[i * rank + r] as number;
-        for (let n = 0; n < outWidth; n++) sums[n] = (sums[n] as number) + x * (b[r * outWidth + n] as number);
+        for (let n = 0; n < outWidth; n++)
+          sums[n] = (sums[n] as number) + x * (b[r * outWidth + n] as number);
       }
       out.set(sums, i * outWidth);
     }

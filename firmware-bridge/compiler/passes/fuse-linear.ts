@@ -17,7 +17,8 @@ function fuseMatMul(graph: EditableGraph, node: Node): void {
   if (!graph.floats(node.inputs[1]) || dims?.length !== 2) return;
   const width = dims[1] as number;
   const next = graph.onlyConsumer(node.outputs[0] as string);
-  const bias = next?.op === 'Add' ? next.inputs.find((name) => graph.floats(name)?.length === width) : undefined;
+  const bias =
+    next?.op === 'Add' ? next.inputs.find((name) => graph.floats(name)?.length === width) : undefined;
   const isVector = bias && graph.constant(bias)?.dims.at(-1) === width;
   const inputs = node.inputs as [string, string];
   if (next && bias && isVector) {
@@ -81,12 +82,17 @@ export function fuseClamps(graph: EditableGraph): void {
     const node = graph.producer(old.outputs[0]);
     if (node?.op !== 'Relu' && node?.op !== 'Clip') continue;
     const before = graph.producer(node.inputs[0]);
-    if (!before || !clampable.has(before.op) || graph.onlyConsumer(node.inputs[0] as string) !== node) continue;
+    if (!before || !clampable.has(before.op) || graph.onlyConsumer(node.inputs[0] as string) !== node)
+      continue;
     const { min, max } = clampOf(graph, node);
     const limits = { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
     if ('min' in before.attributes || 'max' in before.attributes) continue;
     graph.remove([before]);
-    graph.replace(node, { ...before, outputs: node.outputs, attributes: { ...before.attributes, ...limits } });
+    graph.replace(node, {
+      ...before,
+      outputs: node.outputs,
+      attributes: { ...before.attributes, ...limits },
+    });
   }
 }
 

@@ -50,7 +50,8 @@ function geluArgument(graph: EditableGraph, value: string): string | undefined {
   if (bend?.op === 'Tanh') {
     const { constant, values } = factors(graph, bend.inputs[0] as string);
     const cubic = graph.producer(values[0]);
-    if (!near(constant, Math.sqrt(2 / Math.PI)) || values.length !== 1 || cubic?.op !== 'Add') return undefined;
+    if (!near(constant, Math.sqrt(2 / Math.PI)) || values.length !== 1 || cubic?.op !== 'Add')
+      return undefined;
     return cubic.inputs.find((name) => graph.consumers(name).length > 1);
   }
   return undefined;

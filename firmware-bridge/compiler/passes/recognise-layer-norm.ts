@@ -21,16 +21,25 @@ export function recogniseLayerNorm(graph: EditableGraph, shapes: Shapes): void {
     const variance = sum.inputs.map((name) => graph.producer(name)).find((n) => n?.op === 'ReduceMean');
     const square = graph.producer(variance?.inputs[0]);
     const squares =
-      square?.op === 'Pow' ? graph.scalar(square.inputs[1]) === 2 : square?.op === 'Mul' && square.inputs[1] === centred;
+      square?.op === 'Pow'
+        ? graph.scalar(square.inputs[1]) === 2
+        : square?.op === 'Mul' && square.inputs[1] === centred;
     const width = shapes.get(x)?.dims.at(-1);
     const reduced = shapes.get(mean.outputs[0] as string)?.dims;
-    if (epsilon === undefined || mean.inputs[0] !== x || square?.inputs[0] !== centred || !squares || !width) continue;
+    if (epsilon === undefined || mean.inputs[0] !== x || square?.inputs[0] !== centred || !squares || !width)
+      continue;
     if (reduced?.at(-1) !== 1) continue;
 
     // Scale and shift follow where the exporter wrote them.
-    const behind = (value: string, op: string): { readonly node: ReturnType<EditableGraph['producer']>; readonly values: Float32Array } | undefined => {
+    const behind = (
+      value: string,
+      op: string,
+    ):
+      | { readonly node: ReturnType<EditableGraph['producer']>; readonly values: Float32Array }
+      | undefined => {
       const next = graph.onlyConsumer(value);
-      const constant = next?.op === op ? next.inputs.find((name) => graph.floats(name)?.length === width) : undefined;
+      const constant =
+        next?.op === op ? next.inputs.find((name) => graph.floats(name)?.length === width) : undefined;
       return next && constant ? { node: next, values: graph.floats(constant) as Float32Array } : undefined;
     };
     const value = div.outputs[0] as string;
@@ -39,7 +48,10 @@ export function recogniseLayerNorm(graph: EditableGraph, shapes: Shapes): void {
     const last = shift?.node ?? scale?.node ?? div;
     const name = last.outputs[0] as string;
     const constants = [
-      graph.setConstant(`${name}.scale`, floatTensor([width], scale?.values ?? new Float32Array(width).fill(1))),
+      graph.setConstant(
+        `${name}.scale`,
+        floatTensor([width], scale?.values ?? new Float32Array(width).fill(1)),
+      ),
       graph.setConstant(`${name}.shift`, floatTensor([width], shift?.values ?? new Float32Array(width))),
     ];
     const node = fusedNode(last, 'LayerNormalization', [x, ...constants], { axis: -1, epsilon });

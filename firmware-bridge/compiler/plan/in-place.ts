@@ -48,14 +48,19 @@ export function shareInPlace(
           source !== find(ends.output) &&
           bytesOf(source) >= bytesOf(to) &&
           writers.every((writer) => canReplace(writer.task, source, find)) &&
-          later.every(({ task: other, at }) => at <= last && writers.some((writer) => writer.task === other)) &&
+          later.every(
+            ({ task: other, at }) => at <= last && writers.some((writer) => writer.task === other),
+          ) &&
           !group.some((other) => walksOtherwise(other, source, task.writeStep, find))
         );
       });
       if (from === undefined) continue;
       target.set(to, from);
       const both = [...(touches.get(from) ?? []), ...(touches.get(to) ?? [])];
-      touches.set(from, both.sort((a, b) => a.at - b.at));
+      touches.set(
+        from,
+        both.sort((a, b) => a.at - b.at),
+      );
     }
   }
   return { schedule: mergeStorages(schedule, target), output: find(ends.output) };

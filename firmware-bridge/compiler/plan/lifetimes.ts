@@ -45,7 +45,10 @@ export function lifetimesOf(
   const result = new Map<number, Lifetime>();
   const touch = (storage: number, first: number, last: number): void => {
     const known = result.get(storage);
-    result.set(storage, { first: Math.min(first, known?.first ?? first), last: Math.max(last, known?.last ?? last) });
+    result.set(storage, {
+      first: Math.min(first, known?.first ?? first),
+      last: Math.max(last, known?.last ?? last),
+    });
   };
   steps.forEach((step, i) => {
     const span = spans[i] as Lifetime;

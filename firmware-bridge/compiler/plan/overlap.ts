@@ -68,9 +68,7 @@ function readsOf(task: Task, from: number): { readonly start: number; readonly s
 
 function writesOf(task: Task, to: number): { readonly end: number; readonly step: number }[] {
   const { write } = task.operator;
-  return write.storage === to
-    ? [{ end: endOfRow(write, write.rows - 1), step: task.writeStep }]
-    : [];
+  return write.storage === to ? [{ end: endOfRow(write, write.rows - 1), step: task.writeStep }] : [];
 }
 
 function alongLoop(iterations: number, tasks: readonly Task[], from: number, to: number): number | undefined {
@@ -82,7 +80,10 @@ function alongLoop(iterations: number, tasks: readonly Task[], from: number, to:
           // A reader before the writer is done with this iteration's block; the writer itself or one behind it is not.
           const ahead = p < q ? 1 : 0;
           for (let i = 0; i + ahead < iterations; i++)
-            distance = Math.max(distance, write.end + i * write.step - (read.start + (i + ahead) * read.step));
+            distance = Math.max(
+              distance,
+              write.end + i * write.step - (read.start + (i + ahead) * read.step),
+            );
         }
       });
     }
@@ -105,7 +106,8 @@ function alongWindow(step: Extract<Step, { kind: 'window' }>, from: number, to: 
         const next = Math.min(window.inHeight - 1, reach) + 1;
         for (const producer of step.producers)
           for (const read of readsOf(producer, from))
-            if (next < window.inHeight) distance = Math.max(distance, end - (read.start + Math.max(0, next) * read.step));
+            if (next < window.inHeight)
+              distance = Math.max(distance, end - (read.start + Math.max(0, next) * read.step));
         behind.forEach((reader, p) => {
           const row = p < q ? oy + 1 : oy;
           for (const read of readsOf(reader, from))

@@ -85,7 +85,10 @@ function placeInOrder(
  * Bytes that must be live at once whatever the offsets: at each task the sum of what lives, where an input and the output
  * that may overwrite it count as the least they can span.
  */
-export function liveBound(requests: readonly Request[], overlaps: readonly Overlap[]): { bytes: number; at: number } {
+export function liveBound(
+  requests: readonly Request[],
+  overlaps: readonly Overlap[],
+): { bytes: number; at: number } {
   const positions = new Set(requests.map((request) => request.first));
   let best = { bytes: 0, at: 0 };
   for (const at of positions) {
@@ -198,7 +201,9 @@ function localSearch(
   let current = start;
   for (let round = 0; round < rounds && current.placement.bytes > bound; round++) {
     const { offsets, bytes } = current.placement;
-    const top = current.order.filter((i) => (offsets[i] as number) + (requests[i] as Request).bytes === bytes);
+    const top = current.order.filter(
+      (i) => (offsets[i] as number) + (requests[i] as Request).bytes === bytes,
+    );
     const moved =
       rng.next() < 0.7
         ? (top[randomInt(rng, top.length)] as number)

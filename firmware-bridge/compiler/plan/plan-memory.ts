@@ -1,9 +1,9 @@
-import { scratchBytes } from '../encode/scratch.js';
-import type { WeightLayout } from '../encode/format.js';
 import { weightBytes } from '../encode/encode-operator.js';
+import type { WeightLayout } from '../encode/format.js';
+import { scratchBytes } from '../encode/scratch.js';
 import { lifetimesOf, positionsOf, storagesOf } from './lifetimes.js';
 import { overlapDistance } from './overlap.js';
-import { arenaAlignment, liveBound, type Overlap, place, type PlaceOptions, type Request } from './place.js';
+import { arenaAlignment, liveBound, type Overlap, type PlaceOptions, place, type Request } from './place.js';
 import { type Schedule, type Task, tasksOf } from './schedule.js';
 
 export interface MemoryPlan {
@@ -11,7 +11,11 @@ export interface MemoryPlan {
   /** What must be live at once however the offsets are chosen; the plan is never below. */
   readonly boundBytes: number;
   /** The task at which the most is live. */
-  readonly peak: { readonly operator: string; readonly kind: string; readonly live: readonly { readonly name: string; readonly bytes: number }[] };
+  readonly peak: {
+    readonly operator: string;
+    readonly kind: string;
+    readonly live: readonly { readonly name: string; readonly bytes: number }[];
+  };
   readonly offsets: ReadonlyMap<number, number>;
   readonly scratch: ReadonlyMap<Task, number>;
   readonly tiles: ReadonlyMap<Task, number>;
@@ -78,7 +82,8 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
 
 /** Bytes of a task's weights as they lie in a tile; 0 for operators without weights. */
 export function tileBytes({ operator: { body } }: Task, layout: WeightLayout): number {
-  if (body.kind === 'linear' || body.kind === 'conv') return weightBytes(body.constants, 'packed', layout).length;
+  if (body.kind === 'linear' || body.kind === 'conv')
+    return weightBytes(body.constants, 'packed', layout).length;
   return body.kind === 'depthwise' ? weightBytes(body.constants, 'channels', layout).length : 0;
 }
 
@@ -103,7 +108,8 @@ function overlapsOf(
         if (dying.last >= count) continue;
         const distance = overlapDistance(step, from, to);
         const [a, b] = [index.get(from), index.get(to)];
-        if (distance !== undefined && a !== undefined && b !== undefined) found.push({ from: a, to: b, distance });
+        if (distance !== undefined && a !== undefined && b !== undefined)
+          found.push({ from: a, to: b, distance });
       }
     }
   });

@@ -1,22 +1,17 @@
 import type { View } from '../lower/operators.js';
-import { type Schedule, type Step, type Task } from './schedule.js';
+import type { Schedule, Step, Task } from './schedule.js';
 
 /** A schedule with every task replaced. */
 export function mapTasks(steps: readonly Step[], change: (task: Task) => Task): Step[] {
   return steps.map((step): Step => {
-    switch (step.kind) {
-      case 'single':
-        return { kind: 'single', task: change(step.task) };
-      case 'loop':
-        return { ...step, tasks: step.tasks.map(change) };
-      case 'window':
-        return {
-          ...step,
-          producers: step.producers.map(change),
-          windowed: change(step.windowed),
-          rest: step.rest.map(change),
-        };
-    }
+    if (step.kind === 'single') return { kind: 'single', task: change(step.task) };
+    if (step.kind === 'loop') return { ...step, tasks: step.tasks.map(change) };
+    return {
+      ...step,
+      producers: step.producers.map(change),
+      windowed: change(step.windowed),
+      rest: step.rest.map(change),
+    };
   });
 }
 

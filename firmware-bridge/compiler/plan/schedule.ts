@@ -71,7 +71,12 @@ export function perBatch(operator: Operator): readonly Operator[] {
     ...operator,
     reads: operator.reads.map(({ view, access }) => ({
       access,
-      view: { ...view, batch: 1, batchStride: 0, offset: view.offset + (view.batch > 1 ? i * view.batchStride : 0) },
+      view: {
+        ...view,
+        batch: 1,
+        batchStride: 0,
+        offset: view.offset + (view.batch > 1 ? i * view.batchStride : 0),
+      },
     })),
     write: {
       ...operator.write,

@@ -23,7 +23,11 @@ const accumulatorLimit = 2 ** 31 - 1;
  */
 export function quantiseWeights(
   name: string,
-  values: { readonly outputs: number; readonly weights: Float32Array; readonly bias: Float32Array | undefined },
+  values: {
+    readonly outputs: number;
+    readonly weights: Float32Array;
+    readonly bias: Float32Array | undefined;
+  },
   x: Quantisation,
   y: Quantisation,
 ): LayerConstants {
@@ -34,7 +38,8 @@ export function quantiseWeights(
   const scales = new Float64Array(outputs);
   for (let n = 0; n < outputs; n++) {
     let largest = 0;
-    for (let k = 0; k < depth; k++) largest = Math.max(largest, Math.abs(values.weights[n * depth + k] as number));
+    for (let k = 0; k < depth; k++)
+      largest = Math.max(largest, Math.abs(values.weights[n * depth + k] as number));
     const real = values.bias?.[n] ?? 0;
     // A channel of nearly no weight must still hold its bias in 2^30 steps, and its multiplier must not vanish.
     const scale = Math.max(largest / 127, Math.abs(real) / x.scale / 2 ** 30, (y.scale / x.scale) * 2 ** -24);
@@ -54,14 +59,24 @@ export function quantiseWeights(
     if (bound > accumulatorLimit) refuse(name, n, bound);
     bias[n] = folded;
   }
-  const shift = shiftFor(scales.reduce((a, b) => Math.max(a, b), 0), name);
+  const shift = shiftFor(
+    scales.reduce((a, b) => Math.max(a, b), 0),
+    name,
+  );
   if (shift > 0)
     for (let n = 0; n < outputs; n++) {
       const magnitude = weights.subarray(n * depth, (n + 1) * depth).reduce((a, w) => a + Math.abs(w), 0);
       const bound = (Math.abs(bias[n] as number) + 128 * magnitude) * 2 ** shift;
       if (bound > accumulatorLimit) refuse(name, n, bound);
     }
-  return { outputs, depth, weights, bias, multipliers: Int32Array.from(scales, (s) => multiplierOf(s, shift)), shift };
+  return {
+    outputs,
+    depth,
+    weights,
+    bias,
+    multipliers: Int32Array.from(scales, (s) => multiplierOf(s, shift)),
+    shift,
+  };
 }
 
 function refuse(name: string, channel: number, bound: number): never {

@@ -13,7 +13,8 @@ export function decodeConstants(
   const { rows, window } = record;
   const empty = { weights: new Int16Array(), bias: new Int32Array(), multipliers: new Int32Array() };
   const none256 = { table: new Int8Array(), exponentials: new Uint16Array() };
-  const arrays = (reference: number, count: number): Int32Array => new Int32Array(copied(reference, 4 * count));
+  const arrays = (reference: number, count: number): Int32Array =>
+    new Int32Array(copied(reference, 4 * count));
   switch (record.code) {
     case code.linear:
     case code.conv2d: {
@@ -33,13 +34,30 @@ export function decodeConstants(
       const c = window.inChannels;
       const taps = window.kernelHeight * window.kernelWidth;
       const packed = new Int8Array(copied(record.weights, taps * ceilTo(c, 4)));
-      const weights = Int16Array.from({ length: taps * c }, (_, i) => packed[Math.floor(i / c) * ceilTo(c, 4) + (i % c)] as number);
-      return { ...none256, weights, bias: arrays(record.bias, c), multipliers: arrays(record.multipliers, c) };
+      const weights = Int16Array.from(
+        { length: taps * c },
+        (_, i) => packed[Math.floor(i / c) * ceilTo(c, 4) + (i % c)] as number,
+      );
+      return {
+        ...none256,
+        weights,
+        bias: arrays(record.bias, c),
+        multipliers: arrays(record.multipliers, c),
+      };
     }
     case code.layerNorm:
-      return { ...none256, ...empty, bias: arrays(record.bias, rows.n), multipliers: arrays(record.multipliers, rows.n) };
+      return {
+        ...none256,
+        ...empty,
+        bias: arrays(record.bias, rows.n),
+        multipliers: arrays(record.multipliers, rows.n),
+      };
     case code.averagePool:
-      return { ...none256, ...empty, multipliers: arrays(record.multipliers, window.kernelHeight * window.kernelWidth) };
+      return {
+        ...none256,
+        ...empty,
+        multipliers: arrays(record.multipliers, window.kernelHeight * window.kernelWidth),
+      };
     case code.table:
       return { ...none256, ...empty, table: new Int8Array(copied(record.weights, 256)) };
     case code.softmax:

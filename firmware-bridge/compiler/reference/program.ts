@@ -24,7 +24,10 @@ export function readHeader(program: Uint8Array): ProgramHeader {
   if (program.length < headerBytes || view.getUint32(0, true) !== magic)
     throw new HildaError('REQUEST_INVALID', 'the bytes are no program for the firmware');
   if (view.getUint16(4, true) !== abi || view.getUint16(6, true) !== recordBytes)
-    throw new HildaError('REQUEST_INVALID', `the program has ABI ${view.getUint16(4, true)}, this is ABI ${abi}`);
+    throw new HildaError(
+      'REQUEST_INVALID',
+      `the program has ABI ${view.getUint16(4, true)}, this is ABI ${abi}`,
+    );
   const u32 = (at: number): number => view.getUint32(at, true);
   return {
     totalBytes: u32(8),
@@ -103,4 +106,5 @@ export function readRecord(view: DataView, index: number) {
   };
 }
 
-export const isGroup = (record: ProgramRecord): boolean => record.code === code.loop || record.code === code.window;
+export const isGroup = (record: ProgramRecord): boolean =>
+  record.code === code.loop || record.code === code.window;

@@ -5,7 +5,18 @@ import type { Call, RecordConstants } from './call.js';
 import { decodeConstants } from './decode-constants.js';
 import { convolution, depthwise, linear, matmul } from './matrix-kernels.js';
 import { isGroup, type ProgramHeader, type ProgramRecord, readHeader, readRecord } from './program.js';
-import { add, averagePool, copy, fill, layerNorm, maxPool, multiply, softmax, table, transpose } from './row-kernels.js';
+import {
+  add,
+  averagePool,
+  copy,
+  fill,
+  layerNorm,
+  maxPool,
+  multiply,
+  softmax,
+  table,
+  transpose,
+} from './row-kernels.js';
 
 const kernels: Readonly<Record<number, (call: Call) => void>> = {
   [code.linear]: linear,
@@ -54,7 +65,8 @@ export class Reference {
     const { operatorCount, constantsOffset, constantsBytes, arenaBytes, poolBytes } = this.header;
     const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
     this.#records = Array.from({ length: operatorCount }, (_, i) => readRecord(view, i));
-    const signed = (bytes: Uint8Array): Int8Array => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    const signed = (bytes: Uint8Array): Int8Array =>
+      new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#constants = signed(program.subarray(constantsOffset, constantsOffset + constantsBytes));
     this.#pool = signed(weightPool(poolBytes));
     this.arena = new Int8Array(arenaBytes);
@@ -64,7 +76,10 @@ export class Reference {
   run(input: Int8Array): Int8Array {
     const { inputBytes, inputOffset, outputOffset, outputBytes } = this.header;
     if (input.length !== inputBytes)
-      throw new HildaError('REQUEST_INVALID', `the input has ${input.length} bytes, the network takes ${inputBytes}`);
+      throw new HildaError(
+        'REQUEST_INVALID',
+        `the input has ${input.length} bytes, the network takes ${inputBytes}`,
+      );
     this.#input = input as Int8Array<ArrayBuffer>;
     if (inputOffset !== undefined) this.arena.set(input, inputOffset);
     for (let i = 0; i < this.#records.length; i++) {
@@ -116,7 +131,8 @@ export class Reference {
       return;
     }
     const kernel = kernels[record.code];
-    if (!kernel) throw new HildaError('REQUEST_INVALID', `the program holds the unknown operator ${record.code}`);
+    if (!kernel)
+      throw new HildaError('REQUEST_INVALID', `the program holds the unknown operator ${record.code}`);
     kernel({
       record,
       arena: this.arena,
@@ -152,4 +168,5 @@ export class Reference {
 }
 
 /** One run of a program: its output for an input. */
-export const runReference = (program: Uint8Array, input: Int8Array): Int8Array => new Reference(program).run(input);
+export const runReference = (program: Uint8Array, input: Int8Array): Int8Array =>
+  new Reference(program).run(input);

@@ -14,7 +14,8 @@ export function softmax({ record, arena, inMemory, constants, ...call }: Call): 
     let maximum = -128;
     for (let i = 0; i < n; i++) maximum = Math.max(maximum, inMemory[from + i] as number);
     let sum = 0;
-    for (let i = 0; i < n; i++) sum = (sum + (table[maximum - (inMemory[from + i] as number)] as number)) >>> 0;
+    for (let i = 0; i < n; i++)
+      sum = (sum + (table[maximum - (inMemory[from + i] as number)] as number)) >>> 0;
     let shift = 0;
     while (sum >>> shift > 0xffff) shift++;
     const divisor = sum >>> shift;
@@ -58,7 +59,10 @@ export function layerNorm({ record, arena, inMemory, constants, ...call }: Call)
     for (let i = 0; i < n; i++) {
       // At most 4096 * 255 * 65536 < 2^37: exact; the shift to the left stays below 2^53 for what is a unit value.
       const product = (n * (inMemory[from + i] as number) - sum) * reciprocal;
-      const z = shift >= 0 ? Number(BigInt.asIntN(32, BigInt(product) << BigInt(shift))) : Math.floor(product / 2 ** -shift) | 0;
+      const z =
+        shift >= 0
+          ? Number(BigInt.asIntN(32, BigInt(product) << BigInt(shift)))
+          : Math.floor(product / 2 ** -shift) | 0;
       const gamma = constants.multipliers[i] as number;
       // floor(z gamma / 2^32) by halves of gamma.
       const high = Math.floor((z * (gamma >> 16) + Math.floor((z * (gamma & 0xffff)) / 65536)) / 65536);
@@ -120,7 +124,8 @@ export function transpose({ record, arena, inMemory, ...call }: Call): void {
   for (let a = 0; a < s0; a++)
     for (let b = 0; b < s1; b++)
       for (let c = 0; c < s2; c++)
-        for (let d = 0; d < s3; d++) arena[to++] = inMemory[call.in + a * t0 + b * t1 + c * t2 + d * t3] as number;
+        for (let d = 0; d < s3; d++)
+          arena[to++] = inMemory[call.in + a * t0 + b * t1 + c * t2 + d * t3] as number;
 }
 
 /** AVERAGE_POOL and MAX_POOL: calls back with each output's taps inside the image. */

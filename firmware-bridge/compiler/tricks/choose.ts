@@ -2,7 +2,7 @@ import type { CompilerBoard } from '../board.js';
 import type { Lowered } from '../lower/operators.js';
 import { shareInPlace } from '../plan/in-place.js';
 import { type MemoryPlan, planMemory } from '../plan/plan-memory.js';
-import { perBatch, type Schedule, soloTask, type Step, type Task } from '../plan/schedule.js';
+import { perBatch, type Schedule, type Step, soloTask, type Task } from '../plan/schedule.js';
 import { isGroup, type Plot } from './flow.js';
 import { walkImageRows } from './image-rows.js';
 import { walkRowBlocks } from './row-blocks.js';
@@ -21,7 +21,12 @@ export interface Tricks {
 }
 
 export const allTricks: Tricks = { integration: true, patchRows: true, overwriting: true, rowBlocks: true };
-export const noTricks: Tricks = { integration: false, patchRows: false, overwriting: false, rowBlocks: false };
+export const noTricks: Tricks = {
+  integration: false,
+  patchRows: false,
+  overwriting: false,
+  rowBlocks: false,
+};
 
 export interface Planned {
   readonly lowered: Lowered;
@@ -42,7 +47,12 @@ const defaultTileBytes = 16 * 1024;
  * Plans a network with as few of the wanted tricks as let it fit the board (`fit`), or with those that give the smallest
  * arena (`smallest`). Overwriting costs no time and is used whenever wanted.
  */
-export function planWithTricks(lowered: Lowered, board: CompilerBoard, wanted: Tricks, goal: 'fit' | 'smallest'): Planned {
+export function planWithTricks(
+  lowered: Lowered,
+  board: CompilerBoard,
+  wanted: Tricks,
+  goal: 'fit' | 'smallest',
+): Planned {
   const tried = new Map<string, Planned>();
   const plan = (tricks: Tricks, blockRows: number): Planned => {
     const key = `${JSON.stringify(tricks)} ${blockRows}`;

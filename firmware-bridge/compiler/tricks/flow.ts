@@ -1,5 +1,5 @@
 import type { Operator, Storage, View } from '../lower/operators.js';
-import { soloTask, type Step, type Task, tasksOf } from '../plan/schedule.js';
+import { type Step, soloTask, type Task, tasksOf } from '../plan/schedule.js';
 
 /** An operator, or a group that an earlier trick made of several. */
 export type Item = Operator | Exclude<Step, { kind: 'single' }>;
@@ -26,7 +26,8 @@ const operatorsOf = (item: Item): readonly Operator[] =>
 
 export const readStorages = (item: Item): number[] =>
   operatorsOf(item).flatMap((operator) => operator.reads.map((read) => read.view.storage));
-export const writtenStorages = (item: Item): number[] => operatorsOf(item).map((operator) => operator.write.storage);
+export const writtenStorages = (item: Item): number[] =>
+  operatorsOf(item).map((operator) => operator.write.storage);
 
 /** Who reads and who writes each storage, by index in the list. */
 export function usesOf(items: readonly Item[]): {

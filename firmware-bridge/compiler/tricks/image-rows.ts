@@ -1,6 +1,6 @@
 import type { Operator, Read, View, Window } from '../lower/operators.js';
 import type { Step, Task } from '../plan/schedule.js';
-import { addStorage, type Item, isGroup, type Plot, steppedTask, usesOf } from './flow.js';
+import { addStorage, type Item, isGroup, type Plot, usesOf } from './flow.js';
 
 export interface ImageRowOptions {
   /** Whether a windowed operator may take pointwise operators around it into its walk. */
@@ -55,8 +55,14 @@ export function walkImageRows(plot: Plot, options: ImageRowOptions): Plot {
       const [made, read] = [writers.get(storage) ?? [], readers.get(storage) ?? []];
       const i = made[0];
       const item = i === undefined ? undefined : items[i];
-      if (i === undefined || made.length !== 1 || read.length !== 1 || !item || isGroup(item) || taken.has(i)) break;
-      if (!pointwise.has(item.body.kind) || !isPixelwise(item, pixels, window.inWidth) || item.reads.length !== 1) break;
+      if (i === undefined || made.length !== 1 || read.length !== 1 || !item || isGroup(item) || taken.has(i))
+        break;
+      if (
+        !pointwise.has(item.body.kind) ||
+        !isPixelwise(item, pixels, window.inWidth) ||
+        item.reads.length !== 1
+      )
+        break;
       chain.unshift(i);
       storage = (item.reads[0] as Read).view.storage;
       // One expansion is what pays: a longer chain would only grow the ring's producers.
@@ -98,7 +104,10 @@ const isPixelwise = ({ reads, write, body }: Operator, pixels: number, width: nu
   write.batch === 1 &&
   write.rows === pixels &&
   pixels % width === 0 &&
-  (!('constant' in body) || !body.constant || body.constant.rowStride === 0 || body.constant.data.length === pixels * write.width) &&
+  (!('constant' in body) ||
+    !body.constant ||
+    body.constant.rowStride === 0 ||
+    body.constant.data.length === pixels * write.width) &&
   reads.every(({ view, access }) => access === 'rows' && view.batch === 1 && view.rows === pixels);
 
 function build(
@@ -126,7 +135,12 @@ function build(
   const own = windowed.write.storage;
   const lineStorage = last ? own : addStorage(storages, `${windowed.name} line`, outLine);
   const rest = oneLine(plot, behind, window.outWidth, new Map(), new Map([[own, lineStorage]]));
-  const write: View = { ...windowed.write, storage: lineStorage, offset: last ? windowed.write.offset : 0, rows: 1 };
+  const write: View = {
+    ...windowed.write,
+    storage: lineStorage,
+    offset: last ? windowed.write.offset : 0,
+    rows: 1,
+  };
   return {
     kind: 'window',
     rows: window.outHeight,
@@ -144,7 +158,15 @@ function build(
 }
 
 function fetchTask(name: string, ring: number, line: number): Task {
-  const write: View = { storage: ring, offset: 0, batch: 1, batchStride: 0, rows: 1, rowStride: line, width: line };
+  const write: View = {
+    storage: ring,
+    offset: 0,
+    batch: 1,
+    batchStride: 0,
+    rows: 1,
+    rowStride: line,
+    width: line,
+  };
   return {
     operator: { name, body: { kind: 'fetch', offset: 0, step: line }, reads: [], write },
     readSteps: [],
@@ -172,10 +194,15 @@ function oneLine(
     const { write, body } = operator;
     const reads = operator.reads.map((read): Read => {
       const storage = local.get(read.view.storage);
-      return { ...read, view: { ...read.view, rows: width, ...(storage !== undefined && { storage, offset: 0 }) } };
+      return {
+        ...read,
+        view: { ...read.view, rows: width, ...(storage !== undefined && { storage, offset: 0 }) },
+      };
     });
     const stepped = operator.reads.map(({ view }) => (local.has(view.storage) ? 0 : width * view.rowStride));
-    const target = isLast ? place.get(write.storage) : addStorage(storages, `${operator.name} line`, width * write.width);
+    const target = isLast
+      ? place.get(write.storage)
+      : addStorage(storages, `${operator.name} line`, width * write.width);
     if (!isLast) local.set(write.storage, target as number);
     const constant = 'constant' in body ? body.constant : undefined;
     return {

@@ -113,7 +113,8 @@ function liveBytes(
     if (first >= start && last >= end) born.push(bytes);
   }
   // A result may take the place of an input that dies here.
-  for (const bytes of born.sort((a, b) => b - a)) whole -= Math.min(bytes, dying.sort((a, b) => b - a).shift() ?? 0);
+  for (const bytes of born.sort((a, b) => b - a))
+    whole -= Math.min(bytes, dying.sort((a, b) => b - a).shift() ?? 0);
   let most = 0;
   for (let at = start; at < end; at++)
     most = Math.max(
@@ -123,16 +124,27 @@ function liveBytes(
   return whole + most;
 }
 
-function loopOf(plot: Plot, start: number, end: number, rows: number, blockRows: number): Exclude<Step, { kind: 'single' }> {
+function loopOf(
+  plot: Plot,
+  start: number,
+  end: number,
+  rows: number,
+  blockRows: number,
+): Exclude<Step, { kind: 'single' }> {
   const { items, storages, output } = plot;
   const uses = usesOf(items);
   const inside = items.slice(start, end) as Operator[];
   const block = new Map<number, number>();
   for (const id of new Set(inside.map((operator) => operator.write.storage))) {
-    const within = [...(uses.readers.get(id) ?? []), ...(uses.writers.get(id) ?? [])].every((i) => i >= start && i < end);
+    const within = [...(uses.readers.get(id) ?? []), ...(uses.writers.get(id) ?? [])].every(
+      (i) => i >= start && i < end,
+    );
     if (!within || id === output) continue;
     const storage = storages.get(id) as { name: string; bytes: number };
-    block.set(id, addStorage(storages, `${storage.name} block`, Math.ceil((storage.bytes * blockRows) / rows)));
+    block.set(
+      id,
+      addStorage(storages, `${storage.name} block`, Math.ceil((storage.bytes * blockRows) / rows)),
+    );
   }
   const shrink = (view: View): View => {
     const storage = block.get(view.storage);
@@ -149,7 +161,9 @@ function loopOf(plot: Plot, start: number, end: number, rows: number, blockRows:
   const tasks = inside.flatMap((operator): Task[] => {
     const shrunk: Operator = {
       ...operator,
-      reads: operator.reads.map((read): Read => (read.access === 'all' ? read : { ...read, view: shrink(read.view) })),
+      reads: operator.reads.map(
+        (read): Read => (read.access === 'all' ? read : { ...read, view: shrink(read.view) }),
+      ),
       write: shrink(operator.write),
     };
     const isWhole = operator.reads.map((read) => read.access === 'all');
@@ -167,4 +181,3 @@ function loopOf(plot: Plot, start: number, end: number, rows: number, blockRows:
   });
   return { kind: 'loop', iterations: Math.ceil(rows / blockRows), partialRows: rows % blockRows, tasks };
 }
-

@@ -10,7 +10,9 @@ const cheapKinds = new Set(['layerNorm', 'lookup']);
 export function blockableRows(item: Item): number | undefined {
   if (isGroup(item) || !rowKinds.has(item.body.kind)) return undefined;
   const { rows } = item.write;
-  const aligned = item.reads.every(({ view, access }) => access === 'all' || (view.rows === rows && view.rowStride > 0));
+  const aligned = item.reads.every(
+    ({ view, access }) => access === 'all' || (view.rows === rows && view.rowStride > 0),
+  );
   return rows > 1 && aligned ? rows : undefined;
 }
 
@@ -20,14 +22,21 @@ export function blockableRows(item: Item): number | undefined {
  */
 export function alignBatches(items: readonly Item[]): Item[] {
   const filled = new Map<number, Operator['write']>();
-  for (const item of items) if (!isGroup(item) && item.write.batch > 1) filled.set(item.write.storage, item.write);
+  for (const item of items)
+    if (!isGroup(item) && item.write.batch > 1) filled.set(item.write.storage, item.write);
   return items.map((item) => {
     if (isGroup(item) || item.reads.length !== 1 || item.write.batch > 1) return item;
     const read = item.reads[0] as Read;
     const like = filled.get(read.view.storage);
     const { view } = read;
     const outermost = like && like.batchStride === like.rows * like.rowStride;
-    if (!like || !outermost || view.batch > 1 || view.rows !== like.batch * like.rows || view.offset !== like.offset)
+    if (
+      !like ||
+      !outermost ||
+      view.batch > 1 ||
+      view.rows !== like.batch * like.rows ||
+      view.offset !== like.offset
+    )
       return item;
     const batches = (of: typeof view): typeof view => ({
       ...of,
@@ -65,7 +74,8 @@ export function orderByLevel(plot: Plot): Plot {
     const storage = (item as Operator).write.storage;
     const after = (readers.get(storage) ?? []).filter((r) => r > i);
     const byRows = after.every((r) => !needsWhole(items[r] as Item, storage));
-    if (after.length === 0 || !byRows || storage === plot.output || (writers.get(storage) ?? []).length !== 1) continue;
+    if (after.length === 0 || !byRows || storage === plot.output || (writers.get(storage) ?? []).length !== 1)
+      continue;
     level[i] = Math.max(level[i] as number, Math.min(...after.map((r) => level[r] as number)));
   }
   // Copies of cheap operators for readers on higher levels.
@@ -76,7 +86,9 @@ export function orderByLevel(plot: Plot): Plot {
     if (isGroup(item) || !cheapKinds.has(item.body.kind) || blockableRows(item) === undefined) continue;
     const storage = item.write.storage;
     const input = item.reads[0]?.view.storage as number;
-    const later = new Set((readers.get(storage) ?? []).map((r) => level[r] as number).filter((l) => l > (level[i] as number)));
+    const later = new Set(
+      (readers.get(storage) ?? []).map((r) => level[r] as number).filter((l) => l > (level[i] as number)),
+    );
     for (const l of later) {
       const alive = (readers.get(input) ?? []).some((r) => r !== i && (level[r] as number) >= l);
       if (!alive) continue;
@@ -110,9 +122,7 @@ function inOrder(
   level: readonly number[],
   writers: ReadonlyMap<number, readonly number[]>,
 ): Item[] {
-  const order = items
-    .map((_, i) => i)
-    .sort((a, b) => (level[a] as number) - (level[b] as number) || a - b);
+  const order = items.map((_, i) => i).sort((a, b) => (level[a] as number) - (level[b] as number) || a - b);
   const done = new Set<number>();
   const result: Item[] = [];
   const visit = (i: number): void => {

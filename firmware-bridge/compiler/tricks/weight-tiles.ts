@@ -7,7 +7,10 @@ import { type Item, isGroup, type Plot } from './flow.js';
  * boards whose weights are copied to SRAM before they are used. MCUFormer's memory formula counts one such tile.
  */
 export function cutToTiles(plot: Plot, tileBytes: number): Plot {
-  return { ...plot, items: plot.items.flatMap((item): Item[] => (isGroup(item) ? [item] : partsOf(item, tileBytes))) };
+  return {
+    ...plot,
+    items: plot.items.flatMap((item): Item[] => (isGroup(item) ? [item] : partsOf(item, tileBytes))),
+  };
 }
 
 function partsOf(operator: Operator, tileBytes: number): Operator[] {

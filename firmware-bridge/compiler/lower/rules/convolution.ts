@@ -26,7 +26,10 @@ export const convolution: LoweringRule = (node, lowering) => {
       nodeName(node),
       {
         outputs,
-        weights: inside.subarray((from * inside.length) / window.outChannels, ((from + outputs) * inside.length) / window.outChannels),
+        weights: inside.subarray(
+          (from * inside.length) / window.outChannels,
+          ((from + outputs) * inside.length) / window.outChannels,
+        ),
         bias: bias?.subarray(from, from + outputs),
       },
       x.quantisation,
@@ -40,7 +43,11 @@ export const convolution: LoweringRule = (node, lowering) => {
     const read: Read = { view: linesOf(x), access: 'window' };
     emit({ kind: 'depthwise', window, constants, ...common }, read, linesOf(y));
   } else if (groups === 1 && isPointwise(lowering, node, window)) {
-    emit({ kind: 'linear', constants: constantsOf(0, outChannels), ...common }, { view: pixelsOf(x), access: 'rows' }, pixelsOf(y));
+    emit(
+      { kind: 'linear', constants: constantsOf(0, outChannels), ...common },
+      { view: pixelsOf(x), access: 'rows' },
+      pixelsOf(y),
+    );
   } else {
     const [inputs, outputs] = [inChannels / groups, outChannels / groups];
     for (let g = 0; g < groups; g++) {
@@ -48,7 +55,10 @@ export const convolution: LoweringRule = (node, lowering) => {
       const view = { ...linesOf(x), offset: x.offset + g * inputs };
       const write = { ...linesOf(y), offset: y.offset + g * outputs };
       // A slice of the channels ends before the pixel does.
-      const shorter = (of: View, channels: number, part: number): View => ({ ...of, width: of.width - channels + part });
+      const shorter = (of: View, channels: number, part: number): View => ({
+        ...of,
+        width: of.width - channels + part,
+      });
       emit(
         { kind: 'conv', window: part, constants: constantsOf(g * outputs, outputs), ...common },
         { view: shorter(view, inChannels, inputs), access: 'window' },
@@ -62,7 +72,11 @@ export const convolution: LoweringRule = (node, lowering) => {
 const isPointwise = (lowering: Lowering, node: Node, window: Window): boolean =>
   [...window.kernel, ...window.stride].every((size) => size === 1) && !hasPadding(lowering, node, window);
 
-const hasPadding = (lowering: Lowering, node: Node, { padTop, padLeft, inWidth, outWidth }: Window): boolean =>
+const hasPadding = (
+  lowering: Lowering,
+  node: Node,
+  { padTop, padLeft, inWidth, outWidth }: Window,
+): boolean =>
   padTop > 0 ||
   padLeft > 0 ||
   inWidth !== outWidth ||
@@ -85,7 +99,11 @@ function channelsInside(weight: Float32Array, dims: readonly number[]): Float32A
 export function imageOf(node: Node, lowering: Lowering): Value {
   const x = lowering.value(node, 0);
   if (x.dims.length !== 4 || x.dims[0] !== 1)
-    throw unsupported(node, `its input is [${x.dims}], not one image`, 'Export the model with two spatial axes and batch 1.');
+    throw unsupported(
+      node,
+      `its input is [${x.dims}], not one image`,
+      'Export the model with two spatial axes and batch 1.',
+    );
   return lowering.arranged(node, x, [0, 2, 3, 1]);
 }
 

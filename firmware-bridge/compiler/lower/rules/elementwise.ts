@@ -1,8 +1,8 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { broadcastIndex } from '../../passes/broadcast.js';
+import { clampOf } from '../../passes/fuse-linear.js';
 import { activations, lookupTable } from '../../quantise/lookup-table.js';
 import { limitsOf, type Quantisation, quantisationOf, quantise } from '../../quantise/quantisation.js';
-import { clampOf } from '../../passes/fuse-linear.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { ConstantOperand, Read, View } from '../operators.js';
 import { mergedAxes, physicalOrder, rowsAlong, type Value } from '../value.js';
@@ -86,20 +86,19 @@ export const binary: LoweringRule = (node, lowering) => {
   arithmetic(node, lowering, at, constant);
 };
 
-function arithmetic(
-  node: Node,
-  lowering: Lowering,
-  at: number,
-  constant: Float32Array | undefined,
-): void {
+function arithmetic(node: Node, lowering: Lowering, at: number, constant: Float32Array | undefined): void {
   const name = node.outputs[0] as string;
   const dims = lowering.dims(name);
   let [first, second] = [at, 1 - at];
   // The operand of the full shape comes first; Sub keeps its order.
-  if (!constant && elementCount(lowering.value(node, first).dims) < elementCount(dims)) [first, second] = [second, first];
+  if (!constant && elementCount(lowering.value(node, first).dims) < elementCount(dims))
+    [first, second] = [second, first];
   const a = lowering.dense(node, lowering.value(node, first));
   if (elementCount(a.dims) !== elementCount(dims) || (node.op === 'Sub' && first === 1))
-    throw unsupported(node, `both operands are broadcast, or what is subtracted from is: [${a.dims}] to [${dims}]`);
+    throw unsupported(
+      node,
+      `both operands are broadcast, or what is subtracted from is: [${a.dims}] to [${dims}]`,
+    );
   const order = physicalOrder(a);
   const y = lowering.allocate(name, a.dims, lowering.quantisation(name), order);
   const reads: Read[] = [{ view: elements(a, order), access: 'rows' }];
@@ -140,7 +139,8 @@ const rangeOf = (values: Float32Array): { min: number; max: number } =>
 function secondRead(node: Node, lowering: Lowering, value: Value, a: Value, order: readonly number[]): Read {
   const dims = [...new Array<number>(a.dims.length - value.dims.length).fill(1), ...value.dims];
   const b: Value = { ...value, dims, strides: sameOrExpanded(value, dims) };
-  if (elementCount(dims) === elementCount(a.dims)) return { view: elements(lowering.arranged(node, b, order), order), access: 'rows' };
+  if (elementCount(dims) === elementCount(a.dims))
+    return { view: elements(lowering.arranged(node, b, order), order), access: 'rows' };
   const inner = order.at(-1) as number;
   const isRow = dims.every((size, axis) => (axis === inner ? size === a.dims[axis] : size === 1));
   const width = dims[inner] as number;

@@ -1,8 +1,8 @@
 import { axisOf, intAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import type { Quantisation } from '../../quantise/quantisation.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
-import { physicalOrder, rowsAlong, type Value } from '../value.js';
 import type { View } from '../operators.js';
+import { physicalOrder, rowsAlong, type Value } from '../value.js';
 
 /** Probabilities lie in 0..1 whatever the images: softmax has the one scale that uses all 256 steps. */
 const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
