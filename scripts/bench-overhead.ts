@@ -55,7 +55,7 @@ async function compare(network: Graph): Promise<{ ratio: number; bareUs: number;
       const { latency } = await device.measure(network, protocol, { signal });
       const after = await ask(bare, { ms: 120 });
       // Bare on both sides of ours cancels a slow change of the machine's speed.
-      rows.push({ bareUs: (before + after) / 2, oursUs: latency.rawUs.median });
+      rows.push({ bareUs: (before + after) / 2, oursUs: latency?.rawUs.median ?? Number.NaN });
       before = after;
     }
   } finally {

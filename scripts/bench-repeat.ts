@@ -40,19 +40,20 @@ try {
   for (const network of networks) second.push(await measure(network));
   const pairs = first.map((a, i) => ({ a, b: second[i] as Measurement }));
   for (const [i, { a, b }] of pairs.entries()) {
-    const apart = b.latency.normalisedUs / a.latency.normalisedUs - 1;
+    const apart = (b.latency?.normalisedUs ?? Number.NaN) / (a.latency?.normalisedUs ?? Number.NaN) - 1;
     console.log(
-      `n${i}: ${a.latency.normalisedUs.toFixed(0)} us ${a.verdict}, ${b.latency.normalisedUs.toFixed(0)} us ${b.verdict}, ${(apart * 100).toFixed(1)} %`,
+      `n${i}: ${(a.latency?.normalisedUs ?? Number.NaN).toFixed(0)} us ${a.verdict}, ${(b.latency?.normalisedUs ?? Number.NaN).toFixed(0)} us ${b.verdict}, ${(apart * 100).toFixed(1)} %`,
     );
   }
   const both = pairs.filter(({ a, b }) => a.verdict === 'valid' && b.verdict === 'valid');
   const close = both.filter(
-    ({ a, b }) => Math.abs(b.latency.normalisedUs / a.latency.normalisedUs - 1) <= 0.05,
+    ({ a, b }) =>
+      Math.abs((b.latency?.normalisedUs ?? Number.NaN) / (a.latency?.normalisedUs ?? Number.NaN) - 1) <= 0.05,
   );
   const figures = {
     spearman: spearman(
-      pairs.map(({ a }) => a.latency.normalisedUs),
-      pairs.map(({ b }) => b.latency.normalisedUs),
+      pairs.map(({ a }) => a.latency?.normalisedUs ?? Number.NaN),
+      pairs.map(({ b }) => b.latency?.normalisedUs ?? Number.NaN),
     ),
     within5: both.length === 0 ? 0 : close.length / both.length,
     validShare: valid / taken,

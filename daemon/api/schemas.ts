@@ -60,15 +60,33 @@ export const measurementSchema = z
     protocol: z.string(),
     structureHash: z.string(),
     weightsHash: z.string(),
-    latency: z.object({
-      rawUs: summarySchema,
-      ratio: summarySchema,
-      normalisedUs: z.number(),
-      normalisedCiUs: z.tuple([z.number(), z.number()]),
-      reference: z.enum(['convolution', 'transformer']),
-      loadUs: z.number(),
-      firstRunUs: z.number(),
-    }),
+    latency: z
+      .object({
+        rawUs: summarySchema,
+        ratio: summarySchema,
+        normalisedUs: z.number(),
+        normalisedCiUs: z.tuple([z.number(), z.number()]),
+        reference: z.enum(['convolution', 'transformer']),
+        loadUs: z.number(),
+        firstRunUs: z.number(),
+      })
+      .nullable()
+      .describe('Null where the device counts and does not time: an emulated board.'),
+    counts: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        total: z.number(),
+        operators: z.array(z.object({ name: z.string(), op: z.string(), count: z.number() })),
+        arenaPeakBytes: z.number(),
+        arenaPlannedBytes: z.number(),
+        stackPeakBytes: z.number(),
+        peakRamBytes: z.number(),
+        flashBytes: z.number(),
+        weights: z.enum(['real', 'pool']),
+        firmwareBuild: z.string(),
+      })
+      .nullable()
+      .describe('What a board reports of one inference; from an emulated board never a time.'),
     memory: z.object({
       weightBytes: z.number(),
       activationPeakBytes: z.number(),

@@ -23,7 +23,8 @@ export function viewMeasurement({ rounds: _, ...rest }: MeasurementRecord): Meas
   return {
     ...rest,
     manifest: { ...rest.manifest } as MeasurementView['manifest'],
-    latency: { ...rest.latency, normalisedCiUs: [...rest.latency.normalisedCiUs] },
+    latency: rest.latency && { ...rest.latency, normalisedCiUs: [...rest.latency.normalisedCiUs] },
+    counts: rest.counts && { ...rest.counts, operators: [...rest.counts.operators] },
   };
 }
 

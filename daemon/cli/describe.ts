@@ -1,5 +1,12 @@
 import type { DeviceView, MeasurementView, StudySummaryView } from '../api/schemas.js';
-import { formatBytes, formatDuration, formatInterval, formatLatency, formatTime } from './format.js';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatInterval,
+  formatLatency,
+  formatTime,
+} from './format.js';
 
 /** Label and value lines, values aligned. */
 function lines(entries: readonly (readonly [label: string, value: string])[]): string {
@@ -36,24 +43,17 @@ export function describeMeasurement({
   provenance,
   protocol,
   latency,
+  counts,
   memory,
   verdict,
   reason,
   durationMs,
 }: MeasurementView): string {
-  const { rawUs } = latency;
   return lines([
     ['measurement', id],
     ['device', deviceId],
-    [
-      'latency',
-      `${formatLatency(latency.normalisedUs)}, 95 % ${formatInterval(latency.normalisedCiUs)} (normalised, ${provenance})`,
-    ],
-    [
-      'raw',
-      `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,
-    ],
-    ['load', `${formatLatency(latency.loadUs)}, first run ${formatLatency(latency.firstRunUs)}`],
+    ...(latency ? describeLatency(latency, provenance) : []),
+    ...(counts ? describeCounts(counts, provenance) : []),
     [
       'memory',
       `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
@@ -61,6 +61,39 @@ export function describeMeasurement({
     ['verdict', `${verdict}: ${reason}`],
     ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
   ]);
+}
+
+type Lines = (readonly [label: string, value: string])[];
+
+function describeLatency(latency: NonNullable<MeasurementView['latency']>, provenance: string): Lines {
+  const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs } = latency;
+  return [
+    [
+      'latency',
+      `${formatLatency(normalisedUs)}, 95 % ${formatInterval(normalisedCiUs)} (normalised, ${provenance})`,
+    ],
+    [
+      'raw',
+      `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,
+    ],
+    ['load', `${formatLatency(loadUs)}, first run ${formatLatency(firstRunUs)}`],
+  ];
+}
+
+/** Cycles of an emulated core are a model's: said each time. */
+function describeCounts(counts: NonNullable<MeasurementView['counts']>, provenance: string): Lines {
+  const unit = counts.unit === 'cycles' && provenance === 'emulated' ? 'cycles (modelled)' : counts.unit;
+  const heaviest = [...counts.operators].sort((a, b) => b.count - a.count).slice(0, 3);
+  return [
+    ['count', `${counts.total} ${unit}, ${provenance}, ${counts.weights} weights`],
+    ['heaviest', heaviest.map(({ op, name, count }) => `${op} ${name} ${formatCount(count)}`).join(', ')],
+    [
+      'RAM',
+      `${formatBytes(counts.peakRamBytes)} = arena ${formatBytes(counts.arenaPeakBytes)} (planned ${formatBytes(counts.arenaPlannedBytes)}) + stack ${formatBytes(counts.stackPeakBytes)}`,
+    ],
+    ['flash', formatBytes(counts.flashBytes)],
+    ['firmware', counts.firmwareBuild.slice(0, 12)],
+  ];
 }
 
 export function describeStudy({ record, ...counts }: StudySummaryView): string {

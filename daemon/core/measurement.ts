@@ -65,6 +65,37 @@ export interface OperatorCost {
   readonly liveBytes: number;
 }
 
+/** What one operator of a board's program took, in the unit of the counts that hold it. */
+export interface OperatorCount {
+  /** The network's node it comes from; fused nodes are joined by `+`. */
+  readonly name: string;
+  readonly op: string;
+  readonly count: number;
+}
+
+/**
+ * What a microcontroller reports of one int8 inference. From a board that is emulated these are instructions or modelled
+ * cycles: no microseconds follow from them.
+ */
+export interface Counts {
+  readonly unit: 'cycles' | 'instructions';
+  /** Of one inference; equal programs give equal counts, so there is no interval. */
+  readonly total: number;
+  readonly operators: readonly OperatorCount[];
+  /** End of the highest byte of the arena that was used, found by painting; and what the compiler had planned. */
+  readonly arenaPeakBytes: number;
+  readonly arenaPlannedBytes: number;
+  readonly stackPeakBytes: number;
+  /** Arena and stack; the firmware's own buffers are not in it. */
+  readonly peakRamBytes: number;
+  /** The program in flash: records and constants, weights included, as it would be deployed. */
+  readonly flashBytes: number;
+  /** `pool`: pseudo-random weights that were on the board already; the kernels' time does not depend on values. */
+  readonly weights: 'real' | 'pool';
+  /** SHA-256 of the firmware's sources, compiler and flags: counts change with each. */
+  readonly firmwareBuild: string;
+}
+
 /** Everything one visit to a device yields. Nothing is dropped: invalid measurements carry their verdict. */
 export interface Measurement {
   readonly target: Target;
@@ -73,7 +104,10 @@ export interface Measurement {
   /** SHA-256 of the network's canonical text, and of its weights. */
   readonly structureHash: string;
   readonly weightsHash: string;
-  readonly latency: Latency;
+  /** Null where the device counts and does not time: an emulated board. */
+  readonly latency: Latency | null;
+  /** Null where the device times and does not count. */
+  readonly counts: Counts | null;
   readonly memory: Memory;
   readonly verdict: Verdict;
   /** One sentence: which rule led to the verdict, with its figures. */
@@ -93,4 +127,27 @@ export interface Round {
   readonly referenceAfterUs: number;
   /** False when the references around the candidate disagree, or the machine was taken away meanwhile. */
   readonly kept: boolean;
+}
+
+export const costMetrics = [
+  'latencyUs',
+  'peakBytes',
+  'cycles',
+  'instructions',
+  'peakRamBytes',
+  'flashBytes',
+] as const;
+export type CostMetric = (typeof costMetrics)[number];
+
+/** The costs a measurement knows, by the names that objectives and limits use. */
+export function costsOf({ latency, counts, memory }: Measurement): Partial<Record<CostMetric, number>> {
+  return {
+    ...(latency && { latencyUs: latency.normalisedUs }),
+    peakBytes: memory.peakBytes,
+    ...(counts && {
+      [counts.unit]: counts.total,
+      peakRamBytes: counts.peakRamBytes,
+      flashBytes: counts.flashBytes,
+    }),
+  };
 }

@@ -27,6 +27,32 @@ export type Tensors = Readonly<
   Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>
 >;
 
+/** How a deployed network's tensor lies on the board: enough to talk to it without the network. */
+export interface DeployedPort {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly layout: 'row-major' | 'channels-last';
+  readonly quantisation: { readonly scale: number; readonly zeroPoint: number };
+}
+
+/** A network that was put into a board's flash. Data: callers keep it, and hand it back to run the network. */
+export interface Deployment {
+  readonly structureHash: string;
+  readonly weightsHash: string;
+  /** CRC-32 of the program: what the board says it holds. */
+  readonly programCrc: number;
+  readonly flashBytes: number;
+  readonly arenaBytes: number;
+  readonly inputOffset: number | null;
+  readonly inputBytes: number;
+  readonly outputOffset: number;
+  readonly outputBytes: number;
+  readonly input: DeployedPort;
+  readonly output: DeployedPort;
+  /** What the quantisation was calibrated on, e.g. `12 inputs` or `random values`. */
+  readonly calibratedOn: string;
+}
+
 export interface CallOptions {
   readonly signal: AbortSignal;
   /** Hears a line of progress now and then: which step, how far. */
@@ -68,6 +94,14 @@ export interface Device {
   calibrate?(options: CallOptions & { readonly known?: Calibration }): Promise<Calibration>;
   profile?(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]>;
   run?(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors>;
+  /** Puts the network with its weights where it survives a reset. `calibration`: inputs it will see. */
+  deploy?(
+    network: Graph,
+    options: CallOptions & { readonly calibration?: readonly Tensors[] },
+  ): Promise<Deployment>;
+  /** Runs what was deployed. STATE_CONFLICT when the board holds something else. */
+  runDeployed?(deployment: Deployment, inputs: Tensors, options: CallOptions): Promise<Tensors>;
+  /** Restarts the device; what was deployed stays. */
   reset?(options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }

@@ -44,6 +44,7 @@ export function assembleMeasurement(taken: Taken): Measurement {
       loadUs: taken.loadUs,
       firstRunUs: taken.firstRunUs,
     },
+    counts: null,
     memory: {
       weightBytes: facts.weightBytes,
       activationPeakBytes,

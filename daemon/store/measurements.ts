@@ -1,6 +1,6 @@
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
-import type { Provenance, Verdict } from '../core/measurement.js';
+import { costsOf, type Provenance, type Verdict } from '../core/measurement.js';
 import type { MeasurementRecord, Store } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
@@ -19,6 +19,7 @@ interface MeasurementRow {
   readonly structure_hash: string;
   readonly weights_hash: string;
   readonly latency: string;
+  readonly counts: string;
   readonly memory: string;
   readonly verdict: Verdict;
   readonly reason: string;
@@ -38,6 +39,7 @@ const summaryColumns = [
   'structure_hash',
   'weights_hash',
   'latency',
+  'counts',
   'memory',
   'verdict',
   'reason',
@@ -78,6 +80,7 @@ export function measurementStore(
           structureHash,
           weightsHash,
           latency,
+          counts,
           memory,
           verdict,
           reason,
@@ -97,6 +100,7 @@ export function measurementStore(
           structure_hash: structureHash,
           weights_hash: weightsHash,
           latency: toJsonText(latency),
+          counts: toJsonText(counts),
           memory: toJsonText(memory),
           verdict,
           reason,
@@ -105,7 +109,7 @@ export function measurementStore(
           taken_at_ms: measurement.takenAtMs,
           duration_ms: measurement.durationMs,
         });
-        const facts = { verdict, normalisedUs: latency.normalisedUs, peakBytes: memory.peakBytes };
+        const facts = { verdict, ...costsOf(measurement) };
         await publish('measurements', {
           type: 'measurement',
           id,
@@ -153,6 +157,7 @@ const toSummary = (row: MeasurementRow): MeasurementRecord => {
     structureHash: row.structure_hash,
     weightsHash: row.weights_hash,
     latency: parse(row.latency),
+    counts: parse(row.counts),
     memory: parse(row.memory),
     verdict: row.verdict,
     reason: row.reason,

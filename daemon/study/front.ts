@@ -57,7 +57,7 @@ export async function frontRows(
         architectureId: trial.architectureId,
         values: trial.values,
         latencyCiUs: Object.fromEntries(
-          taken.map((m) => [m.deviceId, m.latency.normalisedCiUs]),
+          taken.flatMap((m) => (m.latency ? [[m.deviceId, m.latency.normalisedCiUs]] : [])),
         ) as FrontRow['latencyCiUs'],
         macs,
         parameters,

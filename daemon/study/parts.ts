@@ -11,7 +11,7 @@ import { PredictorBank } from '../predict/bank.js';
 import type { Space } from '../search/spaces/contract.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
-import type { StudySpec } from './spec.js';
+import { isCostMetric, type StudySpec } from './spec.js';
 
 /** What a study needs besides store, devices and sampler, made from its specification. */
 export interface StudyParts {
@@ -67,7 +67,7 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
   const bank = new PredictorBank({
     costFeatures: (architecture: Architecture) => space.features(architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
-    kindOf: (metric: string) => (/^(latencyUs|peakBytes)(@|$)/.test(metric) ? 'cost' : 'quality'),
+    kindOf: (metric: string) => (isCostMetric(metric) ? 'cost' : 'quality'),
   });
   return { space, evaluator, protocol, bank };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
+import { type CostMetric, costMetrics } from '../core/measurement.js';
 
 const metricName = z
   .string()
@@ -8,7 +9,8 @@ const metricName = z
 /**
  * What a user asks for: which space, searched by which sampler, measured where, scored how, within which limits.
  * `space` is the name of a file under profiles/spaces or a space file's content; metrics are `accuracy`, `macs`,
- * `parameters`, and for each device `latencyUs` and `peakBytes`, with `@DEVICE` appended from the second device on.
+ * `parameters`, and for each device `latencyUs` and `peakBytes`, or, on a microcontroller, `cycles` or `instructions`,
+ * `peakRamBytes` and `flashBytes`, with `@DEVICE` appended from the second device on.
  */
 export const studySpecSchema = z.strictObject({
   name: z.string().min(1).max(100),
@@ -57,7 +59,7 @@ export function parseStudySpec(value: unknown): StudySpec {
   const spec = parsed.data;
   const known = knownMetrics(spec);
   for (const { metric } of [...spec.objectives, ...spec.constraints]) {
-    if (!known.has(metric) && /^(latencyUs|peakBytes)/.test(metric)) {
+    if (!known.has(metric) && isCostMetric(metric)) {
       throw new HildaError('SPEC_INVALID', `the metric ${metric} belongs to no device of the study`, {
         hint: `Metrics of this study: ${[...known].join(', ')}, and those of its evaluator.`,
         details: { fields: [metric] },
@@ -71,17 +73,15 @@ export function parseStudySpec(value: unknown): StudySpec {
 }
 
 /** The name of a cost on the i-th device: bare for the first, so that one-device studies stay short. */
-export const deviceMetric = (
-  metric: 'latencyUs' | 'peakBytes',
-  spec: Pick<StudySpec, 'devices'>,
-  index: number,
-): string => (index === 0 ? metric : `${metric}@${spec.devices[index]}`);
+export const deviceMetric = (metric: CostMetric, spec: Pick<StudySpec, 'devices'>, index: number): string =>
+  index === 0 ? metric : `${metric}@${spec.devices[index]}`;
+
+/** Whether a metric is measured on a device, and not a quality of the network. */
+export const isCostMetric = (metric: string): boolean =>
+  costMetrics.some((cost) => metric === cost || metric.startsWith(`${cost}@`));
 
 /** Metrics known without an evaluator. */
 function knownMetrics(spec: StudySpec): Set<string> {
-  const costs = spec.devices.flatMap((_, i) => [
-    deviceMetric('latencyUs', spec, i),
-    deviceMetric('peakBytes', spec, i),
-  ]);
+  const costs = spec.devices.flatMap((_, i) => costMetrics.map((metric) => deviceMetric(metric, spec, i)));
   return new Set(['macs', 'parameters', ...costs]);
 }

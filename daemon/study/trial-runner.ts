@@ -1,7 +1,7 @@
 import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
-import type { Measurement } from '../core/measurement.js';
+import { type CostMetric, costsOf, type Measurement } from '../core/measurement.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Protocol } from '../measure/protocol.js';
@@ -96,8 +96,9 @@ async function decide(
         reason: `MEASUREMENT_INVALID: ${measurement.verdict} after ${spec.attempts} attempts: ${measurement.reason}`,
       };
     }
-    values[deviceMetric('latencyUs', spec, index)] = measurement.latency.normalisedUs;
-    values[deviceMetric('peakBytes', spec, index)] = measurement.memory.peakBytes;
+    for (const [metric, value] of Object.entries(costsOf(measurement))) {
+      values[deviceMetric(metric as CostMetric, spec, index)] = value;
+    }
     const limit = brokenLimit(spec.constraints, values);
     if (limit) return infeasible(limit);
   }

@@ -63,6 +63,7 @@ const measurement = (protocol: string): Measurement => ({
     loadUs: 1000,
     firstRunUs: 200,
   },
+  counts: null,
   memory: { weightBytes: 1000, activationPeakBytes: 500, peakBytes: 1500, runPeakRssBytes: null },
   verdict: protocol === 'noisy' ? 'noisy' : 'valid',
   reason: 'as the test wants it',

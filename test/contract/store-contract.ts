@@ -38,6 +38,7 @@ export const measurement: Measurement = {
     loadUs: 1,
     firstRunUs: 2,
   },
+  counts: null,
   memory: { weightBytes: 10, activationPeakBytes: 20, peakBytes: 30, runPeakRssBytes: null },
   verdict: 'valid',
   reason: 'tight enough',

@@ -5,7 +5,7 @@ import type { Rng } from '../../core/rng.js';
 import type { Space } from '../spaces/contract.js';
 
 export interface Objective {
-  /** e.g. `accuracy`, `latencyUs`, `peakBytes`. */
+  /** e.g. `accuracy`, `latencyUs`, `peakRamBytes`. */
   readonly metric: string;
   readonly goal: 'max' | 'min';
 }

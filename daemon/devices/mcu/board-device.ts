@@ -1,0 +1,258 @@
+import { crc32 } from 'node:zlib';
+import type { CompiledNetwork } from '../../../firmware-bridge/compiler/index.js';
+import type { BoardSession, ProgramFacts, Slot } from '../../../firmware-bridge/link/index.js';
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
+import type { Measurement } from '../../core/measurement.js';
+import type { Target } from '../../core/target.js';
+import type { Calibration } from '../../measure/calibration.js';
+import { networkFacts } from '../../measure/network-facts.js';
+import type { Protocol } from '../../measure/protocol.js';
+import { referenceFor, referenceNetworks } from '../../measure/references.js';
+import type { Graph } from '../../network/graph.js';
+import type { CallOptions, Deployment, Device, Limits, Tensors } from '../contract.js';
+import { type BoardCosts, type CountOptions, takeCosts } from './board-costs.js';
+import type { BoardKeeper } from './board-keeper.js';
+import type { BoardProfile } from './board-profile.js';
+import { compileForBoard } from './board-program.js';
+import { calibrateOn } from './calibrate.js';
+import { fromBoard, toBoard } from './int8-tensors.js';
+import { timesOf } from './silicon-latency.js';
+
+export interface BoardDeviceOptions {
+  readonly target: Target;
+  readonly limits: Limits;
+  readonly profile: BoardProfile;
+  readonly keeper: BoardKeeper;
+  readonly clock: Clock;
+  /** `emulated`: counts alone; no microseconds are made of them. */
+  readonly provenance: 'measured' | 'emulated';
+  readonly unit: CountOptions['unit'];
+  /** Bound of one inference, in the board's own time, and for its answer in this machine's. */
+  readonly limitMs?: number;
+  readonly timeoutMs?: number;
+}
+
+const defaultLimitMs = 60_000;
+const defaultTimeoutMs = 180_000;
+
+/** A board with hilda's firmware: every network is data sent over its line. */
+export class BoardDevice implements Device {
+  readonly target: Target;
+  readonly limits: Limits;
+  readonly calibrate?: NonNullable<Device['calibrate']>;
+  readonly #options: BoardDeviceOptions;
+  #calibration: Calibration | undefined;
+
+  constructor(options: BoardDeviceOptions) {
+    this.target = options.target;
+    this.limits = options.limits;
+    this.#options = options;
+    if (options.provenance === 'measured') this.calibrate = (call) => this.#calibrate(call);
+  }
+
+  async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
+    const { clock, provenance, profile } = this.#options;
+    return this.#use(options, async (session) => {
+      const takenAtMs = clock.nowMs();
+      const startUs = clock.monotonicUs();
+      options.onProgress?.({ step: 'compile', done: 0, of: 1 });
+      const program = await compileForBoard(network, profile, session.board, { weights: 'pool' });
+      const { counts, disagreement, runs } = await this.#costs(session, program, options);
+      const facts = networkFacts(network);
+      const times =
+        provenance === 'measured'
+          ? timesOf(runs, { ...(await this.#reference(network, options)), ticksHz: session.board.ticksHz })
+          : { latency: null, rounds: [] };
+      return {
+        target: this.target,
+        provenance,
+        protocol: protocol.name,
+        structureHash: facts.structureHash,
+        weightsHash: facts.weightsHash,
+        ...times,
+        counts,
+        memory: {
+          weightBytes: program.compiled.constantsBytes + program.compiled.poolBytes,
+          activationPeakBytes: counts.arenaPeakBytes,
+          peakBytes: program.compiled.constantsBytes + program.compiled.poolBytes + counts.arenaPeakBytes,
+          runPeakRssBytes: null,
+        },
+        verdict: disagreement ? 'suspect' : 'valid',
+        reason: disagreement
+          ? `The board contradicts itself: ${disagreement}.`
+          : `${runs.length} runs took the same ${counts.total} ${counts.unit} to the last one, and the arena was used as planned.`,
+        manifest: {
+          board: session.board.board,
+          chipId: session.board.chipId,
+          firmwareBuild: session.board.buildHash,
+          clockHz: session.board.coreHz,
+          programIn: program.slot === 'ram' ? 'ram' : 'flash',
+          weights: counts.weights,
+          tickOverhead: runs[0]?.tickOverhead ?? 0,
+          droppedFrames: session.droppedFrames,
+        },
+        takenAtMs,
+        durationMs: (clock.monotonicUs() - startUs) / 1000,
+      } satisfies Measurement;
+    });
+  }
+
+  async run(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors> {
+    return this.#use(options, async (session) => {
+      const calibration = calibrateOn([inputs], options.signal);
+      const { compiled, slot } = await compileForBoard(network, this.#options.profile, session.board, {
+        weights: 'real',
+        calibration: calibration.ranges,
+      });
+      const facts = await session.upload(slot, compiled.program, { signal: options.signal });
+      return this.#infer(session, slot, { ...facts, ...portsOf(compiled) }, inputs, options);
+    });
+  }
+
+  async deploy(
+    network: Graph,
+    options: CallOptions & { readonly calibration?: readonly Tensors[] },
+  ): Promise<Deployment> {
+    return this.#use(options, async (session) => {
+      const calibration = calibrateOn(options.calibration ?? [], options.signal);
+      const { compiled } = await compileForBoard(network, this.#options.profile, session.board, {
+        weights: 'real',
+        calibration: calibration.ranges,
+      });
+      const facts = await session.deploy(compiled.program, {
+        signal: options.signal,
+        onProgress: (done) => options.onProgress?.({ step: 'upload', done, of: compiled.program.length }),
+      });
+      const { structureHash, weightsHash } = networkFacts(network);
+      const { inputOffset, inputBytes, outputOffset, outputBytes } = facts;
+      return {
+        structureHash,
+        weightsHash,
+        programCrc: crc32(compiled.program),
+        flashBytes: compiled.flashBytes,
+        arenaBytes: compiled.arenaBytes,
+        inputOffset,
+        inputBytes,
+        outputOffset,
+        outputBytes,
+        ...portsOf(compiled),
+        calibratedOn: calibration.description,
+      };
+    });
+  }
+
+  async runDeployed(deployment: Deployment, inputs: Tensors, options: CallOptions): Promise<Tensors> {
+    return this.#use(options, async (session) => {
+      const { deployedCrc, deployedBytes } = await session.hello(options);
+      if (deployedBytes === 0 || deployedCrc !== deployment.programCrc) {
+        throw new HildaError('STATE_CONFLICT', 'the board holds no network, or another one', {
+          hint: 'Deploy it again with `hilda deploy`.',
+          details: { deployedBytes, deployedCrc, expectedCrc: deployment.programCrc },
+        });
+      }
+      return this.#infer(session, 'deployed', deployment, inputs, options);
+    });
+  }
+
+  async reset(options: CallOptions): Promise<void> {
+    await this.#use(options, (session) => session.reset(options));
+  }
+
+  async close(): Promise<void> {
+    await this.#options.keeper.close();
+  }
+
+  async #infer(
+    session: BoardSession,
+    slot: Slot,
+    deployed: Pick<Deployment, 'input' | 'output'> & Omit<ProgramFacts, 'operators' | 'arenaBytes'>,
+    inputs: Tensors,
+    { signal }: CallOptions,
+  ): Promise<Tensors> {
+    const input = new Uint8Array(toBoard(inputs, deployed.input).buffer);
+    if (deployed.inputOffset !== null) await session.write(deployed.inputOffset, input, { signal });
+    await session.run({ slot, input, signal, ...this.#bounds });
+    const output = await session.read(deployed.outputOffset, deployed.outputBytes, { signal });
+    return fromBoard(new Int8Array(output.buffer, output.byteOffset, output.length), deployed.output);
+  }
+
+  #costs(
+    session: BoardSession,
+    program: Awaited<ReturnType<typeof compileForBoard>>,
+    { signal, onProgress }: CallOptions,
+  ): Promise<BoardCosts> {
+    const { unit } = this.#options;
+    const onRun = (done: number, of: number): void => onProgress?.({ step: 'rounds', done, of });
+    return takeCosts(session, program, { signal, unit, onRun, ...this.#bounds });
+  }
+
+  get #bounds(): { limitMs: number; timeoutMs: number } {
+    const { limitMs = defaultLimitMs, timeoutMs = defaultTimeoutMs } = this.#options;
+    return { limitMs, timeoutMs };
+  }
+
+  async #calibrate({
+    known,
+    ...options
+  }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
+    this.#calibration ??=
+      known ??
+      (await this.#use(options, async (session) => {
+        const { convolution, transformer } = referenceNetworks();
+        const timeUs = async (network: Graph): Promise<number> => {
+          const program = await compileForBoard(network, this.#options.profile, session.board, {
+            weights: 'pool',
+          });
+          const { runs } = await this.#costs(session, program, { signal: options.signal });
+          return ((runs[0]?.ticks ?? 0) * 1e6) / session.board.ticksHz;
+        };
+        return {
+          convolutionUs: await timeUs(convolution),
+          transformerUs: await timeUs(transformer),
+          takenAtMs: this.#options.clock.nowMs(),
+        };
+      }));
+    return this.#calibration;
+  }
+
+  async #reference(network: Graph, options: CallOptions) {
+    return { calibration: await this.#calibrate(options), reference: referenceFor(network) };
+  }
+
+  /** The board, attached; afterwards it is idle again whatever happened, or dropped and taken up afresh. */
+  async #use<T>(options: CallOptions, job: (session: BoardSession) => Promise<T>): Promise<T> {
+    const { keeper } = this.#options;
+    const { signal } = options;
+    try {
+      return await job(await keeper.attach(signal));
+    } catch (thrown) {
+      const error = asHildaError(thrown);
+      if (error.details['unanswered'] === true) await this.#recover();
+      if (signal.aborted && error.code !== 'INTERRUPTED')
+        throw new HildaError('INTERRUPTED', 'the call was aborted', { cause: thrown });
+      throw error;
+    }
+  }
+
+  /** A board that does not answer is restarted, not waited for. */
+  async #recover(): Promise<void> {
+    const { keeper } = this.#options;
+    try {
+      const session = await keeper.attach(AbortSignal.timeout(5000));
+      await session.restart({ signal: AbortSignal.timeout(10_000) });
+    } catch {
+      await keeper.drop();
+    }
+  }
+}
+
+const portsOf = ({ input, output }: CompiledNetwork): Pick<Deployment, 'input' | 'output'> => {
+  const port = ({ name, dims, layout, quantisation }: CompiledNetwork['input']) => ({
+    name,
+    dims,
+    layout,
+    quantisation,
+  });
+  return { input: port(input), output: port(output) };
+};

@@ -1,0 +1,67 @@
+import { type Calibration, type CompiledNetwork, compile } from '../../../firmware-bridge/compiler/index.js';
+import type { Hello, Slot } from '../../../firmware-bridge/link/index.js';
+import { HildaError } from '../../core/errors.js';
+import type { Graph } from '../../network/graph.js';
+import type { BoardProfile } from './board-profile.js';
+
+export interface BoardProgram {
+  readonly compiled: CompiledNetwork;
+  /** Where the program goes for a run: RAM where it fits beside its arena, else the flash. */
+  readonly slot: Exclude<Slot, 'deployed'>;
+}
+
+/** Bytes of work memory that are no arena: ticks of the operators, and the program when it is uploaded to RAM. */
+const overheadBytes = (operators: number, programBytes: number): number =>
+  4 * operators + Math.ceil(programBytes / 16) * 16 + 16;
+
+const layouts = ['rows', 'scalar', 'dsp', 'mve'] as const;
+
+/** The largest arena that a board gives to a network it keeps in flash. */
+export const arenaLimit = (profile: BoardProfile, board: Pick<Hello, 'workBytes'>): number =>
+  Math.min(profile.arenaBytes ?? Number.POSITIVE_INFINITY, board.workBytes);
+
+/**
+ * Compiles a network for a board. Throws what `compile` throws, and DEVICE_OUT_OF_MEMORY with the operator at the peak
+ * when the network does not fit: nothing is sent then.
+ */
+export async function compileForBoard(
+  network: Graph,
+  profile: BoardProfile,
+  board: Hello,
+  options: { readonly weights: 'real' | 'pool'; readonly calibration?: Calibration },
+): Promise<BoardProgram> {
+  const limit = arenaLimit(profile, board);
+  const flashBytes = Math.min(board.slotBytes, profile.flashBytes);
+  const compiled = await compile(network, {
+    board: {
+      weightLayout: layouts[board.nativeLayout] ?? profile.weightLayout,
+      // The ticks of a thousand operators are kept free: how many there are is not known yet.
+      arenaBytes: limit - 4096,
+      flashBytes,
+      weightsAt: profile.weightsAt,
+      poolBytes: board.poolBytes,
+      fetchesInput: true,
+    },
+    ...options,
+  });
+  const { arenaBytes, peak, program, records } = compiled;
+  if (program.length > flashBytes) {
+    throw new HildaError(
+      'DEVICE_OUT_OF_MEMORY',
+      `the program takes ${program.length} bytes of flash, ${profile.label} has ${flashBytes}`,
+      { details: { flashBytes: program.length, limitBytes: flashBytes } },
+    );
+  }
+  if (arenaBytes + overheadBytes(records.length, 0) > limit) {
+    throw new HildaError(
+      'DEVICE_OUT_OF_MEMORY',
+      `the network needs an arena of ${arenaBytes} bytes, ${profile.label} has ${limit - overheadBytes(records.length, 0)}`,
+      {
+        hint: 'Make the tensors that live at the peak smaller: it is named in the details.',
+        details: { arenaBytes, limitBytes: limit, peak },
+      },
+    );
+  }
+  const inRam = arenaBytes + overheadBytes(records.length, program.length) <= board.workBytes;
+  return { compiled, slot: inRam ? 'ram' : 'staged' };
+}

@@ -1,0 +1,39 @@
+import { quantise } from '../../../firmware-bridge/compiler/index.js';
+import { HildaError } from '../../core/errors.js';
+import type { DeployedPort as BoardPort, Tensors } from '../contract.js';
+
+/** Position in the board's tensor of the i-th element of the network's, which is row-major. */
+function positions({ dims, layout }: BoardPort): (i: number) => number {
+  if (layout === 'row-major') return (i) => i;
+  // [1, C, H, W] lies as [H, W, C].
+  const [, channels = 1, ...rest] = dims;
+  const pixels = rest.reduce((product, dim) => product * dim, 1);
+  return (i) => (i % pixels) * channels + Math.floor(i / pixels);
+}
+
+/** The network's input as the board takes it. Throws REQUEST_INVALID when it is missing or of another size. */
+export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
+  const tensor = inputs[port.name];
+  const elements = port.dims.reduce((product, dim) => product * dim, 1);
+  if (!tensor || tensor.data.length !== elements) {
+    throw new HildaError(
+      'REQUEST_INVALID',
+      `the network takes "${port.name}" with ${elements} values (${port.dims.join(' x ')}), ${tensor ? `${tensor.data.length} were given` : 'it was not given'}`,
+    );
+  }
+  const at = positions(port);
+  const out = new Int8Array(elements);
+  for (const [i, value] of tensor.data.entries()) out[at(i)] = quantise(value, port.quantisation);
+  return out;
+}
+
+/** The board's output as real numbers. */
+export function fromBoard(bytes: Int8Array, port: BoardPort): Tensors {
+  const at = positions(port);
+  const { scale, zeroPoint } = port.quantisation;
+  const data = Float32Array.from(
+    { length: bytes.length },
+    (_, i) => scale * ((bytes[at(i)] as number) - zeroPoint),
+  );
+  return { [port.name]: { dims: port.dims, data } };
+}

@@ -1,0 +1,109 @@
+import type { Graph } from '../../daemon/network/graph.js';
+import { type CompilerBoard, linearCosts } from './board.js';
+import { type Encoded, encodeProgram, type RecordSource } from './encode/encode-program.js';
+import { lower } from './lower/lower.js';
+import { macsOf, type Operator, type Port } from './lower/operators.js';
+import type { FoldedChain } from './passes/fold-low-rank.js';
+import { prepare } from './passes/prepare.js';
+import type { MemoryPlan } from './plan/plan-memory.js';
+import { type Schedule, tasksOf } from './plan/schedule.js';
+import type { Range } from './quantise/quantisation.js';
+import { allTricks, noTricks, planWithTricks, type Tricks } from './tricks/choose.js';
+
+/** Gives the ranges of the network's values over calibration images, by name. Ran by a runtime the compiler does not know. */
+export type Calibration = (graph: Graph, values: readonly string[]) => Promise<ReadonlyMap<string, Range>>;
+
+export interface CompileOptions {
+  readonly board: CompilerBoard;
+  /** Needed for real weights; without it a program of pool weights takes made-up ranges. */
+  readonly calibration?: Calibration;
+  /** `pool`: weights come from the board's pool, for latency alone. */
+  readonly weights: 'real' | 'pool';
+  /** MCUFormer's operator library, each part of which can be switched off; outputs are the same bit for bit. */
+  readonly tricks?: Partial<Tricks> | 'all' | 'none';
+  /** `fit` (default): no more tricks than the board needs; `smallest`: the smallest arena there is. */
+  readonly goal?: 'fit' | 'smallest';
+  readonly lowRank?: 'cost' | 'always' | 'never';
+}
+
+export interface CompiledNetwork {
+  readonly program: Uint8Array;
+  readonly input: Port;
+  readonly output: Port;
+  readonly arenaBytes: number;
+  /** Bytes that must be live at once in the schedule chosen: no plan is smaller. */
+  readonly boundBytes: number;
+  /** The program in flash: header, records, constants. */
+  readonly flashBytes: number;
+  readonly constantsBytes: number;
+  readonly poolBytes: number;
+  readonly macs: number;
+  readonly weights: 'real' | 'pool';
+  /** Where the arena is fullest, and with what. */
+  readonly peak: MemoryPlan['peak'];
+  readonly records: readonly RecordSource[];
+  readonly topLevel: readonly number[];
+  readonly tricks: Tricks;
+  readonly chains: readonly FoldedChain[];
+  readonly schedule: Schedule;
+  readonly plan: MemoryPlan;
+  readonly board: CompilerBoard;
+}
+
+/**
+ * Compiles a network for a board: float graph -> int8 program, with its memory plan. Sends nothing and needs no board.
+ * Throws OPERATOR_UNSUPPORTED (the first operator that cannot be lowered), QUANTISATION_FAILED, SHAPE_UNKNOWN,
+ * NETWORK_TOO_LARGE; a network larger than the board is answered, not refused: see `assertFits`.
+ */
+export async function compile(network: Graph, options: CompileOptions): Promise<CompiledNetwork> {
+  const { board } = options;
+  const prepared = prepare(network, {
+    cost: board.cost ?? linearCosts[board.weightLayout],
+    lowRank: options.lowRank ?? 'cost',
+  });
+  const values = activationsOf(prepared.graph);
+  const ranges = await options.calibration?.(network, values);
+  const lowered = lower(prepared, ranges);
+  const wanted: Tricks =
+    options.tricks === 'none'
+      ? noTricks
+      : options.tricks === 'all' || options.tricks === undefined
+        ? allTricks
+        : { ...allTricks, ...options.tricks };
+  const chosen = planWithTricks(lowered, board, wanted, options.goal ?? 'fit');
+  const encoded: Encoded = encodeProgram(chosen.schedule, chosen.lowered, chosen.plan, {
+    layout: board.weightLayout,
+    poolBytes: options.weights === 'pool' ? board.poolBytes : undefined,
+    fetched: chosen.fetched,
+  });
+  return {
+    program: encoded.program,
+    input: lowered.input,
+    output: chosen.lowered.output,
+    arenaBytes: chosen.plan.arenaBytes,
+    boundBytes: chosen.plan.boundBytes,
+    flashBytes: encoded.program.length - (board.weightsAt === 'external' ? encoded.constantsBytes : 0),
+    constantsBytes: encoded.constantsBytes,
+    poolBytes: encoded.poolBytes,
+    macs: lowered.operators.reduce((sum: number, operator: Operator) => sum + macsOf(operator), 0),
+    weights: options.weights,
+    peak: chosen.plan.peak,
+    records: encoded.records,
+    topLevel: encoded.topLevel,
+    tricks: chosen.tricks,
+    chains: prepared.chains,
+    schedule: chosen.schedule,
+    plan: chosen.plan,
+    board,
+  };
+}
+
+/** The values whose ranges lowering asks for: the input and what nodes compute. */
+const activationsOf = (graph: Graph): string[] => [
+  ...graph.inputs.map((input) => input.name),
+  ...graph.nodes.flatMap((node) => node.outputs.filter((name) => name !== '')),
+];
+
+/** Tasks of a compiled network, for reports. */
+export const taskCount = ({ schedule }: CompiledNetwork): number =>
+  schedule.steps.reduce((sum, step) => sum + tasksOf(step).length, 0);

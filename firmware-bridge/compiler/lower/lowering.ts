@@ -1,0 +1,167 @@
+import { HildaError } from '../../../daemon/core/errors.js';
+import { elementCount, floatsOf, type Graph, type Node } from '../../../daemon/network/graph.js';
+import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
+import type { Prepared } from '../passes/prepare.js';
+import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import type { Operator, Storage, View } from './operators.js';
+import { channelsLast, isDense, physicalOrder, rowMajor, stridesIn, type Value } from './value.js';
+
+/** What a lowering rule sees and fills: the network's values as they lie in storages, and the operators so far. */
+export class Lowering {
+  readonly storages: Storage[] = [];
+  readonly operators: Operator[] = [];
+  readonly graph: Graph;
+  readonly #prepared: Prepared;
+  readonly #ranges: ReadonlyMap<string, Range> | undefined;
+  readonly #values = new Map<string, Value>();
+  readonly #readers = new Map<string, Node[]>();
+
+  /** Without ranges every activation takes one from -4 to 4: right for latency, meaningless for accuracy. */
+  constructor(prepared: Prepared, ranges: ReadonlyMap<string, Range> | undefined) {
+    this.#prepared = prepared;
+    this.graph = prepared.graph;
+    this.#ranges = ranges;
+    for (const node of prepared.graph.nodes)
+      for (const name of new Set(node.inputs))
+        this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
+  }
+
+  dims(name: string): readonly number[] {
+    const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
+    if (!shape) throw new HildaError('INTERNAL', `the shape of ${name} was lost`);
+    return shape.dims;
+  }
+
+  /** The value of an activation; a constant where an activation is needed has none. */
+  value(node: Node, i: number): Value {
+    const value = this.#values.get(node.inputs[i] ?? '');
+    if (!value) throw unsupported(node, `its input ${i} is a constant where only an activation can stand`);
+    return value;
+  }
+
+  isActivation(name: string | undefined): boolean {
+    return name !== undefined && this.#values.has(name);
+  }
+
+  define(name: string, value: Value): Value {
+    this.#values.set(name, value);
+    return value;
+  }
+
+  floats(name: string | undefined): Float32Array | undefined {
+    const tensor = name === undefined ? undefined : this.graph.initializers.get(name);
+    return tensor?.dtype === 'float32' ? floatsOf(tensor) : undefined;
+  }
+
+  numbers(name: string | undefined): readonly number[] | undefined {
+    const tensor = name === undefined ? undefined : this.graph.initializers.get(name);
+    return tensor && numbersOf(tensor);
+  }
+
+  /** The node that alone reads a value. */
+  onlyReader(name: string): Node | undefined {
+    const readers = this.#readers.get(name) ?? [];
+    const isOutput = this.graph.outputs.some((output) => output.name === name);
+    return readers.length === 1 && !isOutput ? readers[0] : undefined;
+  }
+
+  /** Quantisation of an activation by its calibrated range. Throws QUANTISATION_FAILED where there is none. */
+  quantisation(name: string): Quantisation {
+    if (!this.#ranges) return quantisationOf({ min: -4, max: 4 });
+    const range = this.#ranges.get(name);
+    if (!range || !Number.isFinite(range.min) || !Number.isFinite(range.max))
+      throw new HildaError(
+        'QUANTISATION_FAILED',
+        `the calibration gave no finite range for the value ${name}`,
+        {
+          details: { value: name, range },
+        },
+      );
+    return quantisationOf(range);
+  }
+
+  /** A new dense value in a storage of its own, axes in `order` from the outside in (default: images channels last). */
+  allocate(
+    name: string,
+    dims: readonly number[],
+    quantisation: Quantisation,
+    order?: readonly number[],
+  ): Value {
+    const strides = order ? stridesIn(dims, order) : dims.length === 4 ? channelsLast(dims) : rowMajor(dims);
+    const storage: Storage = { id: this.storages.length, name, bytes: elementCount(dims) };
+    this.storages.push(storage);
+    return { storage: storage.id, offset: 0, dims, strides, quantisation };
+  }
+
+  emit(operator: Operator): void {
+    this.operators.push(operator);
+  }
+
+  /** The value dense, its axes in `order`: itself, or a copy. */
+  arranged(node: Node, value: Value, order: readonly number[]): Value {
+    const wanted = stridesIn(value.dims, order);
+    const fits = value.dims.every((size, axis) => size === 1 || value.strides[axis] === wanted[axis]);
+    if (fits) return value;
+    const copy = this.allocate(`${node.outputs[0]}.arranged`, value.dims, value.quantisation, order);
+    const axes = order.filter((axis) => value.dims[axis] !== 1);
+    const dims = axes.map((axis) => value.dims[axis] as number);
+    if (dims.length > 4) throw unsupported(node, `it moves ${dims.length} axes at once, at most 4 can be`);
+    this.emit({
+      name: nodeName(node),
+      body: { kind: 'transpose', dims, strides: axes.map((axis) => value.strides[axis] as number) },
+      reads: [{ view: wholeOf(value), access: 'all' }],
+      write: wholeOf(copy),
+    });
+    return copy;
+  }
+
+  /** The view that `take` finds in a value, or in a row-major copy of it where its own layout has none. */
+  view(node: Node, value: Value, take: (value: Value) => View | undefined): View {
+    const direct = take(value);
+    if (direct) return direct;
+    const copy = take(
+      this.arranged(
+        node,
+        value,
+        value.dims.map((_, axis) => axis),
+      ),
+    );
+    if (!copy)
+      throw unsupported(node, `it needs the layout of [${value.dims}] in a form that cannot be made`);
+    return copy;
+  }
+
+  /** The value dense in whatever order it lies. */
+  dense(node: Node, value: Value): Value {
+    return isDense(value) ? value : this.arranged(node, value, physicalOrder(value));
+  }
+}
+
+/** All bytes a value spans, as one row. */
+export function wholeOf(value: Value): View {
+  const span = value.dims.reduce((sum, size, axis) => sum + (size - 1) * (value.strides[axis] as number), 1);
+  return {
+    storage: value.storage,
+    offset: value.offset,
+    batch: 1,
+    batchStride: 0,
+    rows: 1,
+    rowStride: span,
+    width: span,
+  };
+}
+
+export const nodeName = (node: Node): string => node.name || (node.outputs[0] ?? node.op);
+
+/** Names the operator that the compiler cannot lower, as the network spells it. */
+export const unsupported = (node: Node, why: string, hint?: string): HildaError =>
+  new HildaError(
+    'OPERATOR_UNSUPPORTED',
+    `node ${nodeName(node)} (${node.op}) cannot run on a board: ${why}`,
+    {
+      ...(hint && { hint }),
+      details: { node: nodeName(node), operator: node.op },
+    },
+  );
+
+export type LoweringRule = (node: Node, lowering: Lowering) => void;

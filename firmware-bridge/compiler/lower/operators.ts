@@ -1,0 +1,169 @@
+import type { Quantisation } from '../quantise/quantisation.js';
+import type { LayerConstants } from '../quantise/quantise-weights.js';
+
+/**
+ * The lowered form: what the board will do, before offsets are chosen and bytes are written. Activations lie in
+ * storages; an operator reads and writes views of them, rows of int8. Row operators make row i of their output from row
+ * i of the inputs they read by `rows`; that is what tiling, in-place and overwriting rest on.
+ */
+export interface Storage {
+  readonly id: number;
+  /** The value it holds, in the network's words. */
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** `batch` blocks of `rows` rows of `width` bytes each. */
+export interface View {
+  readonly storage: number;
+  readonly offset: number;
+  readonly batch: number;
+  readonly batchStride: number;
+  readonly rows: number;
+  readonly rowStride: number;
+  readonly width: number;
+}
+
+/** How an input is walked: row i for output row i, a window of rows around it, or all of it for each row. */
+export type Access = 'rows' | 'window' | 'all';
+
+export interface Read {
+  readonly view: View;
+  readonly access: Access;
+}
+
+/** An activation-sized or row-sized constant of an Add or Mul. */
+export interface ConstantOperand {
+  readonly data: Int8Array;
+  /** Bytes from one row to the next; 0 repeats the one row. */
+  readonly rowStride: number;
+}
+
+export interface Window {
+  readonly inHeight: number;
+  readonly outHeight: number;
+  readonly inWidth: number;
+  readonly inChannels: number;
+  /** Bytes from a pixel to the next: more than the channels where an operator takes a slice of them. */
+  readonly inStride: number;
+  readonly outWidth: number;
+  readonly outChannels: number;
+  readonly outStride: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly padTop: number;
+  readonly padLeft: number;
+}
+
+interface Limits {
+  readonly low: number;
+  readonly high: number;
+}
+
+export type Body =
+  /** `constants.weights` is [out][ky][kx][in of its group]; depthwise: [channel][ky][kx]. */
+  | (Limits & {
+      readonly kind: 'conv' | 'depthwise';
+      readonly window: Window;
+      readonly constants: LayerConstants;
+      readonly x: Quantisation;
+      readonly y: Quantisation;
+    })
+  /** `constants.weights` is [out][in]. */
+  | (Limits & {
+      readonly kind: 'linear';
+      readonly constants: LayerConstants;
+      readonly x: Quantisation;
+      readonly y: Quantisation;
+    })
+  /** Reads a by rows and b whole: b is [N][K] when `bTransposed`, else [K][N]. */
+  | (Limits & {
+      readonly kind: 'matmul';
+      readonly depth: number;
+      readonly bTransposed: boolean;
+      readonly a: Quantisation;
+      readonly b: Quantisation;
+      readonly y: Quantisation;
+      /** A factor of the product, 1 / sqrt d in attention. */
+      readonly factor: number;
+    })
+  | (Limits & {
+      readonly kind: 'add' | 'mul';
+      readonly a: Quantisation;
+      readonly b: Quantisation;
+      readonly y: Quantisation;
+      /** a - b instead of a + b. */
+      readonly negative: boolean;
+      /** In place of a second read. */
+      readonly constant?: ConstantOperand;
+    })
+  | { readonly kind: 'lookup'; readonly table: Int8Array }
+  | { readonly kind: 'softmax'; readonly x: Quantisation; readonly y: Quantisation }
+  | {
+      readonly kind: 'layerNorm';
+      readonly x: Quantisation;
+      readonly y: Quantisation;
+      readonly scale: Float32Array;
+      readonly shift: Float32Array;
+      readonly epsilon: number;
+    }
+  | (Limits & {
+      readonly kind: 'maxPool' | 'averagePool';
+      readonly window: Window;
+      /** Whether padding counts among what is averaged. */
+      readonly countsPadding: boolean;
+      readonly x: Quantisation;
+      readonly y: Quantisation;
+    })
+  /** Mean over the rows: one row out. */
+  | (Limits & { readonly kind: 'mean'; readonly x: Quantisation; readonly y: Quantisation })
+  /** Rows to rows. */
+  | { readonly kind: 'copy' }
+  /** A slice of the network's input, `offset` + iteration x `step`, by the firmware's hook. */
+  | { readonly kind: 'fetch'; readonly offset: number; readonly step: number }
+  /** Elements in another order: `dims` of the output, outermost first, with the input's byte stride for each. */
+  | { readonly kind: 'transpose'; readonly dims: readonly number[]; readonly strides: readonly number[] };
+
+export interface Operator {
+  /** The network's node. */
+  readonly name: string;
+  readonly body: Body;
+  readonly reads: readonly Read[];
+  readonly write: View;
+}
+
+/** Host-side description of the network's input and output. */
+export interface Port {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly view: View;
+  /** `channels-last` where the board holds [1, C, H, W] as H, W, C. */
+  readonly layout: 'row-major' | 'channels-last';
+  readonly quantisation: Quantisation;
+}
+
+export interface Lowered {
+  readonly storages: readonly Storage[];
+  readonly operators: readonly Operator[];
+  readonly input: Port;
+  readonly output: Port;
+}
+
+export const viewBytes = (view: View): number =>
+  (view.batch - 1) * view.batchStride + (view.rows - 1) * view.rowStride + view.width;
+
+/** Multiply-accumulates of an operator. */
+export function macsOf({ body, write }: Operator): number {
+  switch (body.kind) {
+    case 'conv':
+    case 'depthwise':
+      return write.rows * body.window.outWidth * body.constants.outputs * body.constants.depth;
+    case 'linear':
+      return write.batch * write.rows * body.constants.outputs * body.constants.depth;
+    case 'matmul':
+      return write.batch * write.rows * write.width * body.depth;
+    default:
+      return 0;
+  }
+}

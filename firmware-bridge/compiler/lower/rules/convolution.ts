@@ -1,0 +1,162 @@
+import type { Node } from '../../../../daemon/network/graph.js';
+import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { limitsOf } from '../../quantise/quantisation.js';
+import { type LayerConstants, quantiseWeights } from '../../quantise/quantise-weights.js';
+import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
+import type { Body, Read, View, Window } from '../operators.js';
+import { rowsAlong, type Value } from '../value.js';
+import { clampAttributes } from './clamp-attributes.js';
+
+export const convolution: LoweringRule = (node, lowering) => {
+  const weight = lowering.floats(node.inputs[1]);
+  const dims = lowering.dims(node.inputs[1] as string);
+  if (!weight) throw unsupported(node, 'its weights are no float constant');
+  const window = windowOf(node, lowering, [dims[2] as number, dims[3] as number]);
+  const groups = intAttribute(node, 'group', 1);
+  const name = node.outputs[0] as string;
+  const x = imageOf(node, lowering);
+  const y = lowering.allocate(name, lowering.dims(name), lowering.quantisation(name));
+  const bias = node.inputs[2] ? lowering.floats(node.inputs[2]) : undefined;
+  if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
+  const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
+  const inside = channelsInside(weight, dims);
+  const common = { low, high, x: x.quantisation, y: y.quantisation };
+  const constantsOf = (from: number, outputs: number): LayerConstants =>
+    quantiseWeights(
+      nodeName(node),
+      {
+        outputs,
+        weights: inside.subarray(
+          (from * inside.length) / window.outChannels,
+          ((from + outputs) * inside.length) / window.outChannels,
+        ),
+        bias: bias?.subarray(from, from + outputs),
+      },
+      x.quantisation,
+      y.quantisation,
+    );
+  const emit = (body: Body, read: Read, write: View): void =>
+    lowering.emit({ name: nodeName(node), body, reads: [read], write });
+  const { inChannels, outChannels } = window;
+  if (groups === inChannels && groups === outChannels && groups > 1) {
+    const constants = constantsOf(0, outChannels);
+    const read: Read = { view: linesOf(x), access: 'window' };
+    emit({ kind: 'depthwise', window, constants, ...common }, read, linesOf(y));
+  } else if (groups === 1 && isPointwise(lowering, node, window)) {
+    emit(
+      { kind: 'linear', constants: constantsOf(0, outChannels), ...common },
+      { view: pixelsOf(x), access: 'rows' },
+      pixelsOf(y),
+    );
+  } else {
+    const [inputs, outputs] = [inChannels / groups, outChannels / groups];
+    for (let g = 0; g < groups; g++) {
+      const part: Window = { ...window, inChannels: inputs, outChannels: outputs };
+      const view = { ...linesOf(x), offset: x.offset + g * inputs };
+      const write = { ...linesOf(y), offset: y.offset + g * outputs };
+      // A slice of the channels ends before the pixel does.
+      const shorter = (of: View, channels: number, part: number): View => ({
+        ...of,
+        width: of.width - channels + part,
+      });
+      emit(
+        { kind: 'conv', window: part, constants: constantsOf(g * outputs, outputs), ...common },
+        { view: shorter(view, inChannels, inputs), access: 'window' },
+        shorter(write, outChannels, outputs),
+      );
+    }
+  }
+  lowering.define(name, y);
+};
+
+const isPointwise = (lowering: Lowering, node: Node, window: Window): boolean =>
+  [...window.kernel, ...window.stride].every((size) => size === 1) && !hasPadding(lowering, node, window);
+
+const hasPadding = (
+  lowering: Lowering,
+  node: Node,
+  { padTop, padLeft, inWidth, outWidth }: Window,
+): boolean =>
+  padTop > 0 ||
+  padLeft > 0 ||
+  inWidth !== outWidth ||
+  lowering.dims(node.inputs[0] as string)[2] !== lowering.dims(node.outputs[0] as string)[2];
+
+/** [out, in, ky, kx] to [out][ky][kx][in]. */
+function channelsInside(weight: Float32Array, dims: readonly number[]): Float32Array {
+  const [outputs, inputs, height, width] = dims as [number, number, number, number];
+  const area = height * width;
+  if (inputs === 1) return weight;
+  const moved = new Float32Array(weight.length);
+  for (let n = 0; n < outputs; n++)
+    for (let c = 0; c < inputs; c++)
+      for (let k = 0; k < area; k++)
+        moved[(n * area + k) * inputs + c] = weight[(n * inputs + c) * area + k] as number;
+  return moved;
+}
+
+/** The image input of a node, dense and channels last. */
+export function imageOf(node: Node, lowering: Lowering): Value {
+  const x = lowering.value(node, 0);
+  if (x.dims.length !== 4 || x.dims[0] !== 1)
+    throw unsupported(
+      node,
+      `its input is [${x.dims}], not one image`,
+      'Export the model with two spatial axes and batch 1.',
+    );
+  return lowering.arranged(node, x, [0, 2, 3, 1]);
+}
+
+/** An image as lines of pixels. */
+export const linesOf = (image: Value): View => {
+  const [, channels, height, width] = image.dims as [number, number, number, number];
+  return {
+    storage: image.storage,
+    offset: image.offset,
+    batch: 1,
+    batchStride: 0,
+    rows: height,
+    rowStride: width * channels,
+    width: width * channels,
+  };
+};
+
+/** An image as pixels of channels. */
+export const pixelsOf = (image: Value): View => rowsAlong(image, [0, 2, 3], [1]) as View;
+
+/** Geometry of a sliding window over a channels-last image. */
+export function windowOf(node: Node, lowering: Lowering, kernel: readonly [number, number]): Window {
+  const x = lowering.dims(node.inputs[0] as string);
+  const y = lowering.dims(node.outputs[0] as string);
+  if (x.length !== 4) throw unsupported(node, `its input is [${x}]`, 'Only two spatial axes can run.');
+  const pair = (name: string): readonly [number, number] =>
+    (intsAttribute(node, name) as readonly [number, number] | undefined) ?? [1, 1];
+  const [stride, dilation] = [pair('strides'), pair('dilations')];
+  const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const given = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
+  const before = [0, 1].map((axis) => {
+    if (mode === 'NOTSET') return given[axis] as number;
+    if (mode === 'VALID') return 0;
+    const reach = ((kernel[axis] as number) - 1) * (dilation[axis] as number) + 1;
+    const total = Math.max(
+      0,
+      ((y[axis + 2] as number) - 1) * (stride[axis] as number) + reach - (x[axis + 2] as number),
+    );
+    return mode === 'SAME_UPPER' ? total >> 1 : (total + 1) >> 1;
+  }) as [number, number];
+  return {
+    inHeight: x[2] as number,
+    outHeight: y[2] as number,
+    inWidth: x[3] as number,
+    inChannels: x[1] as number,
+    inStride: x[1] as number,
+    outWidth: y[3] as number,
+    outChannels: y[1] as number,
+    outStride: y[1] as number,
+    kernel,
+    stride,
+    dilation,
+    padTop: before[0],
+    padLeft: before[1],
+  };
+}

@@ -1,0 +1,86 @@
+import { limitsOf } from '../../quantise/quantisation.js';
+import { quantiseWeights } from '../../quantise/quantise-weights.js';
+import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
+import type { View } from '../operators.js';
+import { matrixOf, rowsOf, transposed } from '../value.js';
+import { clampAttributes } from './clamp-attributes.js';
+
+/** Linear(x, weight [in, out], bias): rows of `in` to rows of `out`. */
+export const linear: LoweringRule = (node, lowering) => {
+  const weight = lowering.floats(node.inputs[1]);
+  if (!weight) throw unsupported(node, 'its weights are no float constant');
+  const [inputs, outputs] = lowering.dims(node.inputs[1] as string) as [number, number];
+  const x = lowering.value(node, 0);
+  const name = node.outputs[0] as string;
+  const rows = lowering.view(node, x, rowsOf);
+  const dims = lowering.dims(name);
+  const order = dims.map((_, axis) => axis);
+  const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
+  const byOutput = new Float32Array(weight.length);
+  for (let k = 0; k < inputs; k++)
+    for (let n = 0; n < outputs; n++) byOutput[n * inputs + k] = weight[k * outputs + n] as number;
+  const constants = quantiseWeights(
+    nodeName(node),
+    { outputs, weights: byOutput, bias: lowering.floats(node.inputs[2]) },
+    x.quantisation,
+    y.quantisation,
+  );
+  const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
+  const written = rowsOf(y) as View;
+  lowering.emit({
+    name: nodeName(node),
+    body: { kind: 'linear', low, high, constants, x: x.quantisation, y: y.quantisation },
+    reads: [{ view: rows, access: 'rows' }],
+    // The input's rows may come in blocks; the output's then do too.
+    write:
+      rows.batch > 1
+        ? { ...written, batch: rows.batch, rows: rows.rows, batchStride: rows.rows * written.rowStride }
+        : written,
+  });
+  lowering.define(name, y);
+};
+
+/** The product of two activations: scores and their use in attention. */
+export const matMul: LoweringRule = (node, lowering) => {
+  const [a, b] = [lowering.value(node, 0), lowering.value(node, 1)];
+  const rank = a.dims.length;
+  if (rank < 2 || rank !== b.dims.length || a.dims.slice(0, -2).some((size, i) => size !== b.dims[i]))
+    throw unsupported(node, `[${a.dims}] times [${b.dims}]: both need the same batch axes`);
+  const name = node.outputs[0] as string;
+  const left = lowering.view(node, a, matrixOf);
+  // A transposed b lies as rows of its own: then each output is a product of two rows.
+  const swap = b.dims.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  const direct = matrixOf(b);
+  const flipped = direct ? undefined : matrixOf(transposed(b, swap));
+  const right = direct ?? flipped ?? lowering.view(node, b, matrixOf);
+  const dims = lowering.dims(name);
+  // Where the result is transposed next, it is written in that order at once.
+  const next = lowering.onlyReader(name);
+  const perm = next?.op === 'Transpose' ? (next.attributes.perm as readonly number[] | undefined) : undefined;
+  const keepsWidth = perm?.at(-1) === rank - 1;
+  const order = perm && keepsWidth ? perm : dims.map((_, axis) => axis);
+  const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
+  const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
+  const write = matrixOf(y);
+  if (!write) throw unsupported(node, `the layout of its output [${dims}]`);
+  lowering.emit({
+    name: nodeName(node),
+    body: {
+      kind: 'matmul',
+      depth: a.dims.at(-1) as number,
+      bTransposed: flipped !== undefined,
+      a: a.quantisation,
+      b: b.quantisation,
+      y: y.quantisation,
+      factor: Number(node.attributes.scale ?? 1),
+      low,
+      high,
+    },
+    reads: [
+      { view: left, access: 'rows' },
+      { view: right, access: 'all' },
+    ],
+    write,
+  });
+  lowering.define(name, y);
+};

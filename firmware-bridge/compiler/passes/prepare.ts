@@ -1,0 +1,46 @@
+import type { Graph } from '../../../daemon/network/graph.js';
+import { inferShapes } from '../../../daemon/network/infer-shapes.js';
+import { dropIdentities } from './drop-identities.js';
+import { EditableGraph } from './editable-graph.js';
+import { foldBatchNorm } from './fold-batch-norm.js';
+import { foldConstants, type Shapes } from './fold-constants.js';
+import { type FoldedChain, foldLowRank, type LinearCost } from './fold-low-rank.js';
+import { fuseClamps, fuseLinear, fuseScale } from './fuse-linear.js';
+import { recogniseActivations } from './recognise-activations.js';
+import { recogniseLayerNorm } from './recognise-layer-norm.js';
+
+export interface PrepareOptions {
+  readonly cost: LinearCost;
+  /** Whether low-rank chains are multiplied out; `cost` decides chain by chain. */
+  readonly lowRank: 'cost' | 'always' | 'never';
+}
+
+export interface Prepared {
+  /** Fewer, fused operators (domain `hilda`); every value that is left means what it meant before. */
+  readonly graph: Graph;
+  /** Shapes of the network's values as it came. */
+  readonly shapes: Shapes;
+  readonly chains: readonly FoldedChain[];
+}
+
+/** All passes, in an order in which each finds what the ones before it made. Throws what `inferShapes` throws. */
+export function prepare(network: Graph, options: PrepareOptions): Prepared {
+  const shapes = inferShapes(network) as Shapes;
+  const graph = new EditableGraph(network);
+  const passes = [
+    foldConstants,
+    dropIdentities,
+    foldBatchNorm,
+    recogniseLayerNorm,
+    recogniseActivations,
+    fuseScale,
+    fuseLinear,
+    fuseClamps,
+  ];
+  for (const pass of passes) {
+    pass(graph, shapes);
+    graph.prune();
+  }
+  const chains = foldLowRank(graph, shapes, options.cost, options.lowRank);
+  return { graph: graph.toGraph(), shapes, chains };
+}

@@ -1,0 +1,68 @@
+import { HildaError } from '../../../daemon/core/errors.js';
+
+/** real = scale (q - zeroPoint), q int8 (Jacob et al., CVPR 2018, equation 1). */
+export interface Quantisation {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** Smallest and largest value that was seen. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Per-tensor, asymmetric. The range is widened to hold 0, which must be exact: padding and Relu rest on it. */
+export function quantisationOf({ min, max }: Range): Quantisation {
+  const [low, high] = [Math.min(0, min), Math.max(0, max)];
+  // A tensor that is always 0 has no range; any scale represents it.
+  const scale = high > low ? (high - low) / 255 : 1 / 255;
+  const zeroPoint = Math.min(127, Math.max(-128, Math.round(-128 - low / scale)));
+  return { scale, zeroPoint };
+}
+
+export const quantise = (value: number, { scale, zeroPoint }: Quantisation): number =>
+  Math.min(127, Math.max(-128, Math.round(value / scale) + zeroPoint));
+
+/** The int8 limits of a real interval; an open end is int8's own. */
+export function limitsOf(
+  { min, max }: { readonly min: number | undefined; readonly max: number | undefined },
+  quantisation: Quantisation,
+): readonly [number, number] {
+  return [
+    min === undefined ? -128 : quantise(min, quantisation),
+    max === undefined ? 127 : quantise(max, quantisation),
+  ];
+}
+
+/** The largest left shift of an accumulator that the program format knows. */
+export const maxShift = 7;
+
+/** The left shift at which every scale's multiplier stays below 2^31. Throws QUANTISATION_FAILED for scales from 64 on. */
+export function shiftFor(largestScale: number, name: string): number {
+  for (let shift = 0; shift <= maxShift; shift++)
+    if (Math.round((largestScale / 2 ** shift) * 2 ** 32) < 2 ** 31) return shift;
+  throw new HildaError(
+    'QUANTISATION_FAILED',
+    `${name}: one step of the accumulator is ${largestScale} steps of the output, at most 64 can be represented`,
+    { details: { name, scale: largestScale } },
+  );
+}
+
+/** m = round(scale 2^32 / 2^shift), at least 1. */
+export const multiplierOf = (scale: number, shift: number): number =>
+  Math.max(1, Math.round((scale / 2 ** shift) * 2 ** 32));
+
+/** q = clamp(zy + ((acc 2^shift m + 2^31) >> 32), lo, hi): rounds half up, as every core does. Exact below 2^53? see test. */
+export function requantise(
+  accumulator: number,
+  multiplier: number,
+  { shift, zeroPoint, low, high }: { shift: number; zeroPoint: number; low: number; high: number },
+): number {
+  const a = accumulator * 2 ** shift;
+  // The 64-bit product by halves of the multiplier, so that doubles stay exact.
+  const [upper, lower] = [Math.floor(multiplier / 65536), multiplier & 0xffff];
+  const rest = a * lower + 2147483648;
+  const sum = a * upper + Math.floor(rest / 65536);
+  return Math.min(high, Math.max(low, zeroPoint + Math.floor(sum / 65536)));
+}

@@ -1,0 +1,88 @@
+import { HildaError } from '../../../daemon/core/errors.js';
+import { multiplierOf, type Quantisation, shiftFor } from './quantisation.js';
+
+/** The constants of a layer with weights: int8 symmetric by output channel, zero point folded into the bias. */
+export interface LayerConstants {
+  readonly outputs: number;
+  /** Weights an output channel. */
+  readonly depth: number;
+  /** [outputs][depth]. */
+  readonly weights: Int8Array;
+  /** bias - zx sum(w), in steps of the accumulator. */
+  readonly bias: Int32Array;
+  readonly multipliers: Int32Array;
+  readonly shift: number;
+}
+
+/** Largest magnitude an accumulator may reach before the left shift. */
+const accumulatorLimit = 2 ** 31 - 1;
+
+/**
+ * Quantises a layer. Every accumulator and partial sum is proven to fit 32 bits from the weights themselves: an input
+ * is at most 128 in magnitude, so |bias'| + 128 sum |w| bounds it. Throws QUANTISATION_FAILED where that fails.
+ */
+export function quantiseWeights(
+  name: string,
+  values: {
+    readonly outputs: number;
+    readonly weights: Float32Array;
+    readonly bias: Float32Array | undefined;
+  },
+  x: Quantisation,
+  y: Quantisation,
+): LayerConstants {
+  const { outputs } = values;
+  const depth = values.weights.length / outputs;
+  const weights = new Int8Array(values.weights.length);
+  const bias = new Int32Array(outputs);
+  const scales = new Float64Array(outputs);
+  for (let n = 0; n < outputs; n++) {
+    let largest = 0;
+    for (let k = 0; k < depth; k++)
+      largest = Math.max(largest, Math.abs(values.weights[n * depth + k] as number));
+    const real = values.bias?.[n] ?? 0;
+    // A channel of nearly no weight must still hold its bias in 2^30 steps, and its multiplier must not vanish.
+    const scale = Math.max(largest / 127, Math.abs(real) / x.scale / 2 ** 30, (y.scale / x.scale) * 2 ** -24);
+    if (!Number.isFinite(scale))
+      throw new HildaError('QUANTISATION_FAILED', `${name}: channel ${n} holds a weight that is no number`);
+    let sum = 0;
+    let magnitude = 0;
+    for (let k = 0; k < depth; k++) {
+      const q = Math.round((values.weights[n * depth + k] as number) / scale);
+      weights[n * depth + k] = q;
+      sum += q;
+      magnitude += Math.abs(q);
+    }
+    const folded = Math.round(real / (scale * x.scale)) - x.zeroPoint * sum;
+    const bound = Math.abs(folded) + 128 * magnitude;
+    scales[n] = (x.scale * scale) / y.scale;
+    if (bound > accumulatorLimit) refuse(name, n, bound);
+    bias[n] = folded;
+  }
+  const shift = shiftFor(
+    scales.reduce((a, b) => Math.max(a, b), 0),
+    name,
+  );
+  if (shift > 0)
+    for (let n = 0; n < outputs; n++) {
+      const magnitude = weights.subarray(n * depth, (n + 1) * depth).reduce((a, w) => a + Math.abs(w), 0);
+      const bound = (Math.abs(bias[n] as number) + 128 * magnitude) * 2 ** shift;
+      if (bound > accumulatorLimit) refuse(name, n, bound);
+    }
+  return {
+    outputs,
+    depth,
+    weights,
+    bias,
+    multipliers: Int32Array.from(scales, (s) => multiplierOf(s, shift)),
+    shift,
+  };
+}
+
+function refuse(name: string, channel: number, bound: number): never {
+  throw new HildaError(
+    'QUANTISATION_FAILED',
+    `${name}: the accumulator of channel ${channel} may reach ${bound}, more than 32 bits hold`,
+    { details: { name, channel, bound } },
+  );
+}

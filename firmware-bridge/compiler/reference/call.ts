@@ -1,0 +1,38 @@
+import type { ProgramRecord } from './program.js';
+
+/** One run of one record: where its operands lie in this iteration, and how much of it runs. */
+export interface Call {
+  readonly record: ProgramRecord;
+  readonly arena: Int8Array;
+  /** Index of `in` in `inMemory`, and so on. */
+  readonly in: number;
+  readonly inMemory: Int8Array;
+  readonly in1: number;
+  readonly in1Memory: Int8Array;
+  readonly out: number;
+  readonly rows: number;
+  /** Output rows of a windowed operator; `out` is where the first of them goes. */
+  readonly firstRow: number;
+  readonly endRow: number;
+  readonly constants: RecordConstants;
+}
+
+/** A record's constants, decoded once. */
+export interface RecordConstants {
+  /** [n][k], or [tap][channel] for DEPTHWISE. Wide enough for what pool bytes may decode to. */
+  readonly weights: Int16Array;
+  readonly bias: Int32Array;
+  readonly multipliers: Int32Array;
+  /** TABLE. */
+  readonly table: Int8Array;
+  /** SOFTMAX. */
+  readonly exponentials: Uint16Array;
+}
+
+/** clamp(zeroOut + ((int64(acc << shift) * m + 2^31) >> 32)), by halves of m so that doubles stay exact. */
+export function requantised(accumulator: number, multiplier: number, record: ProgramRecord): number {
+  const a = accumulator << record.shift;
+  const rest = a * (multiplier & 0xffff) + 2147483648;
+  const value = record.zeroOut + Math.floor((a * (multiplier >> 16) + Math.floor(rest / 65536)) / 65536);
+  return value < record.low ? record.low : value > record.high ? record.high : value;
+}

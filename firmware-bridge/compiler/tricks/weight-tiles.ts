@@ -1,0 +1,45 @@
+import type { Operator, View } from '../lower/operators.js';
+import type { LayerConstants } from '../quantise/quantise-weights.js';
+import { type Item, isGroup, type Plot } from './flow.js';
+
+/**
+ * Cuts layers whose weights exceed a tile into parts by output channels (multiples of 4), each with a tile of its own: for
+ * boards whose weights are copied to SRAM before they are used. MCUFormer's memory formula counts one such tile.
+ */
+export function cutToTiles(plot: Plot, tileBytes: number): Plot {
+  return {
+    ...plot,
+    items: plot.items.flatMap((item): Item[] => (isGroup(item) ? [item] : partsOf(item, tileBytes))),
+  };
+}
+
+function partsOf(operator: Operator, tileBytes: number): Operator[] {
+  const { body } = operator;
+  if (body.kind !== 'linear' && body.kind !== 'conv') return [operator];
+  const { outputs, depth } = body.constants;
+  const channels = Math.max(4, Math.floor(tileBytes / (Math.ceil(depth / 4) * 4) / 4) * 4);
+  if (channels >= outputs) return [operator];
+  return Array.from({ length: Math.ceil(outputs / channels) }, (_, i): Operator => {
+    const from = i * channels;
+    const count = Math.min(channels, outputs - from);
+    const constants = sliceOutputs(body.constants, from, count);
+    const width = operator.write.width - outputs + count;
+    const write: View = { ...operator.write, offset: operator.write.offset + from, width };
+    const cut =
+      body.kind === 'linear'
+        ? { ...body, constants }
+        : { ...body, constants, window: { ...body.window, outChannels: count } };
+    return { ...operator, body: cut, write };
+  });
+}
+
+function sliceOutputs(constants: LayerConstants, from: number, count: number): LayerConstants {
+  const { depth } = constants;
+  return {
+    ...constants,
+    outputs: count,
+    weights: constants.weights.subarray(from * depth, (from + count) * depth),
+    bias: constants.bias.subarray(from, from + count),
+    multipliers: constants.multipliers.subarray(from, from + count),
+  };
+}

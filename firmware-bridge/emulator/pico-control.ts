@@ -1,0 +1,18 @@
+/** Words that the board's thread and its owner share. */
+export const control = {
+  /** One of `orders`; the thread sets it back to none when it has obeyed. */
+  order: 0,
+  /** Rises with every byte and order: what the sleeping thread waits on. */
+  wake: 1,
+  /** Milliseconds of the thread's time that went into executing instructions. */
+  busyMs: 2,
+  words: 3,
+} as const;
+
+export const orders = { none: 0, stop: 1, cutPower: 2 } as const;
+
+export interface PicoWorkerData {
+  readonly image: Uint8Array;
+  readonly control: SharedArrayBuffer;
+  readonly received: SharedArrayBuffer;
+}

@@ -1,0 +1,143 @@
+import { ConsoleLogger, LogLevel, RP2040 } from 'rp2040js';
+import { HildaError } from '../../daemon/core/errors.js';
+import { installRom, type RomCall, romCallOf } from './pico-rom.js';
+
+/** 2 MB, as on a Pico. */
+export const picoFlashBytes = 2 * 1024 * 1024;
+const entry = 0x10000100;
+const nanosecondsPerCycle = 8;
+const watchdogPage = 0x40058;
+
+export interface PicoOptions {
+  /** What the flash holds from its start; the rest is erased. */
+  readonly image: Uint8Array;
+  /** Bytes that the firmware sends. */
+  readonly onByte: (byte: number) => void;
+  /** Asked before the n-th erase or write of a page (from 0); false cuts the power in its middle. For tests. */
+  readonly keepsPower?: (operation: number) => boolean;
+}
+
+/** What rp2040js has and does not export. */
+interface Receiver {
+  readonly rxFIFO: { readonly size: number; readonly itemCount: number };
+}
+
+interface Watchdog {
+  reason: number;
+  onWatchdogTrigger: () => void;
+}
+
+/**
+ * A Raspberry Pi Pico in this thread: rp2040js's Cortex-M0+ at 125 MHz with its UART on a byte stream. Flash survives
+ * resets and loss of power. Cycles are the core's ideal ones: memory has no wait states, flash and its cache least of all.
+ */
+export class PicoMachine {
+  readonly #options: PicoOptions;
+  readonly #flash = new Uint8Array(picoFlashBytes).fill(0xff);
+  #chip: RP2040;
+  #resetReason = 0;
+  #restart = false;
+  #flashOperations = 0;
+  /** Cycles since the machine was made, over all resets. */
+  cycles = 0;
+
+  constructor(options: PicoOptions) {
+    this.#options = options;
+    this.#flash.set(options.image);
+    this.#chip = this.#boot();
+  }
+
+  /** Nothing happens until a byte comes. */
+  get idle(): boolean {
+    return this.#chip.core.waiting && !this.#restart;
+  }
+
+  /** How many bytes the receiver can take now. */
+  get room(): number {
+    const { rxFIFO } = uartOf(this.#chip) as unknown as Receiver;
+    return rxFIFO.size - rxFIFO.itemCount;
+  }
+
+  receive(byte: number): void {
+    // A masked interrupt only ends the sleep; rp2040js would enter its handler.
+    this.#chip.core.waiting = false;
+    uartOf(this.#chip).feedByte(byte);
+  }
+
+  /** Runs until the core sleeps or about `instructions` were executed. */
+  run(instructions: number): void {
+    for (let left = instructions; left > 0; ) {
+      const { core, clock } = this.#chip;
+      // The inner loop is all the emulator's time: nothing else stands in it.
+      for (; left > 0 && !core.waiting && !this.#restart; left--) {
+        const cycles = core.executeInstruction();
+        this.cycles += cycles;
+        (clock as unknown as { tick(nanoseconds: number): void }).tick(cycles * nanosecondsPerCycle);
+      }
+      if (!this.#restart) return;
+      this.#restart = false;
+      this.#chip = this.#boot();
+    }
+  }
+
+  /** Off and on again; only the flash remains. */
+  cutPower(): void {
+    this.#resetReason = 0;
+    this.#restart = false;
+    this.#chip = this.#boot();
+  }
+
+  #boot(): RP2040 {
+    const chip = new RP2040();
+    chip.logger = new ConsoleLogger(LogLevel.Error, false);
+    chip.flash.set(this.#flash);
+    installRom(chip);
+    uartOf(chip).onByte = this.#options.onByte;
+    const watchdog = chip.peripherals[watchdogPage] as unknown as Watchdog;
+    watchdog.reason = this.#resetReason;
+    watchdog.onWatchdogTrigger = () => {
+      this.#resetReason = watchdog.reason;
+      this.#restart = true;
+    };
+    chip.onBreak = (code) => {
+      const call = romCallOf(code);
+      if (call) this.#serve(call);
+      else {
+        // A breakpoint without a debugger is a hard fault, which locks the core up until the watchdog comes.
+        this.#resetReason = 1;
+        this.#restart = true;
+      }
+    };
+    chip.core.VTOR = entry;
+    chip.core.SP = chip.readUint32(entry);
+    chip.core.PC = chip.readUint32(entry + 4) & ~1;
+    return chip;
+  }
+
+  /** The boot ROM's flash routines; registers hold the arguments. */
+  #serve(call: RomCall): void {
+    if (call !== 'erase' && call !== 'program') return;
+    const { registers } = this.#chip.core;
+    const [offset = 0, second = 0, count = 0] = registers;
+    const bytes = call === 'erase' ? second : count;
+    if (offset + bytes > picoFlashBytes)
+      throw new HildaError('INTERNAL', `the firmware writes beyond the flash: ${offset} + ${bytes}`);
+    const cut = this.#options.keepsPower?.(this.#flashOperations++) === false;
+    const done = cut ? bytes >> 1 : bytes;
+    const { flash } = this.#chip;
+    for (let i = 0; i < done; i++) {
+      const at = offset + i;
+      // Programming clears bits; only erasing sets them.
+      const value = call === 'erase' ? 0xff : (this.#flash[at] as number) & this.#chip.readUint8(second + i);
+      this.#flash[at] = value;
+      flash[at] = value;
+    }
+    if (cut) {
+      this.#resetReason = 0;
+      this.#restart = true;
+    }
+  }
+}
+
+/** The one that the firmware's board folder sets up. */
+const uartOf = (chip: RP2040): RP2040['uart'][number] => chip.uart[0] as RP2040['uart'][number];

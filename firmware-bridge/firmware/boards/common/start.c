@@ -1,0 +1,58 @@
+/* Vectors, start of C, faults: the same for every Cortex-M. */
+#include <stdint.h>
+
+#include "../board.h"
+#include "cortex.h"
+#include "fault.h"
+
+extern uint32_t stack_top[], data_start[], data_end[], data_load[], bss_start[], bss_end[];
+
+int main(void);
+void enable_coprocessors(void);
+
+__attribute__((section(".kept"))) fault_note kept_fault;
+
+__attribute__((noreturn, used)) void reset_handler(void)
+{
+    __asm volatile("cpsid i");
+    enable_coprocessors();
+    for (uint32_t *to = data_start, *from = data_load; to < data_end;) *to++ = *from++;
+    for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0;
+    main();
+    board_restart();
+}
+
+uint32_t board_cpuid(void) { return SCB_CPUID; }
+
+/* CP10 and CP11, the floating-point and vector unit, are off after reset; the compiler may use them anywhere. */
+void enable_coprocessors(void)
+{
+#if __ARM_ARCH >= 7
+    *(volatile uint32_t *)0xe000ed88 |= 0xfu << 20;
+    __asm volatile("dsb\n isb");
+#endif
+}
+
+/* Whatever went wrong, the board comes back and hello tells where it was. */
+__attribute__((noreturn, used)) void note_fault(const uint32_t *frame)
+{
+    kept_fault.magic = FAULT_MAGIC;
+    const uint32_t at = (uint32_t)(uintptr_t)frame;
+    const int readable = at >= (uint32_t)(uintptr_t)stack_top - 0x10000u && at < (uint32_t)(uintptr_t)stack_top;
+    kept_fault.address = readable ? frame[6] : 0;
+    board_restart();
+}
+
+__attribute__((naked)) void fault_handler(void)
+{
+    /* The stack may be what overflowed: the handler gets a fresh one. */
+    __asm volatile("mrs r0, msp\n ldr r1, =stack_top\n mov sp, r1\n bl note_fault\n");
+}
+
+typedef void (*vector)(void);
+
+__attribute__((section(".vectors"), used)) const vector vectors[16] = {
+    (vector)stack_top, reset_handler, fault_handler, fault_handler, fault_handler, fault_handler,
+    fault_handler,     fault_handler, 0,             0,             0,             fault_handler,
+    fault_handler,     0,             fault_handler, fault_handler,
+};

@@ -1,0 +1,203 @@
+/* Raspberry Pi Pico. Section numbers are those of the RP2040 data sheet. UART0 on GPIO 0 and 1. */
+#include "../board.h"
+
+#include <string.h>
+
+#include "../common/cortex.h"
+#include "../common/systick.h"
+
+/* Writes through these aliases set or clear bits without reading (2.1.2). */
+#define SET(address) REGISTER((address) + 0x2000)
+#define CLEAR(address) REGISTER((address) + 0x3000)
+
+enum { CLOCK_HZ = 125000000, BAUD = 115200, UART0_IRQ = 20 };
+
+static const uint32_t resets = 0x4000c000, clocks = 0x40008000, xosc = 0x40024000, pll = 0x40028000,
+                      io_bank0 = 0x40014000, uart = 0x40034000, watchdog = 0x40058000;
+
+enum { FLASH = 0x10000000, KB = 1024 };
+
+const board_facts board = {
+    .name = "rp2040-pico",
+    .core_hz = CLOCK_HZ,
+    .ticks_hz = CLOCK_HZ,
+    .tick_unit = TICKS_ARE_CYCLES,
+    .is_flash = 1,
+    .window_bytes = 4096,
+    .flash_window_bytes = 1024,
+    .slot = {(uint8_t *)FLASH + 512 * KB, (uint8_t *)FLASH + 1280 * KB},
+    .slot_bytes = 768 * KB,
+    .pool = (uint8_t *)FLASH + 128 * KB,
+    .pool_bytes = 384 * KB,
+    .erase_bytes = 4096,
+    .firmware_bytes = 128 * KB,
+};
+
+static void start_clocks(void)
+{
+    /* 2.16: crystal, 47 x 256 cycles of start-up are about 1 ms at 12 MHz. */
+    REGISTER(xosc + 0x0c) = 47;
+    REGISTER(xosc) = 0xfabaa0;
+    while (!(REGISTER(xosc + 4) & 1u << 31)) {
+    }
+    /* 2.18: 12 MHz x 125 = 1500 MHz, divided by 6 and 2. */
+    const uint32_t bits = 1u << 12 | 1u << 22 | 1u << 5; /* PLL_SYS, UART0, IO_BANK0 */
+    SET(resets) = 1u << 12 | 1u << 22;
+    CLEAR(resets) = bits | 1u << 8; /* PADS_BANK0 */
+    while ((REGISTER(resets + 8) & (bits | 1u << 8)) != (bits | 1u << 8)) {
+    }
+    REGISTER(pll) = 1;
+    REGISTER(pll + 8) = 125;
+    CLEAR(pll + 4) = 1u << 0 | 1u << 5;
+    while (!(REGISTER(pll) & 1u << 31)) {
+    }
+    REGISTER(pll + 0x0c) = 6u << 16 | 2u << 12;
+    CLEAR(pll + 4) = 1u << 3;
+    /* 2.15: reference from the crystal, system from the PLL, peripherals from the system clock. */
+    REGISTER(clocks + 0x30) = 2;
+    while (!(REGISTER(clocks + 0x38) & 1u << 2)) {
+    }
+    REGISTER(clocks + 0x3c) = 0;
+    SET(clocks + 0x3c) = 1;
+    while (!(REGISTER(clocks + 0x44) & 1u << 1)) {
+    }
+    REGISTER(clocks + 0x48) = 1u << 11;
+    /* 4.7.2: a tick a microsecond for the watchdog. */
+    REGISTER(watchdog + 0x2c) = 12 | 1u << 9;
+}
+
+void board_start(void)
+{
+    start_clocks();
+    REGISTER(io_bank0 + 0x04) = 2;
+    REGISTER(io_bank0 + 0x0c) = 2;
+    /* 4.2.7.1: the divider in 64ths, rounded. */
+    const uint32_t divider = (8 * CLOCK_HZ / BAUD + 1) / 2;
+    REGISTER(uart + 0x24) = divider / 64;
+    REGISTER(uart + 0x28) = divider % 64;
+    REGISTER(uart + 0x2c) = 3u << 5 | 1u << 4; /* 8 bits, FIFOs */
+    REGISTER(uart + 0x30) = 1u << 9 | 1u << 8 | 1;
+    REGISTER(uart + 0x38) = 1u << 4 | 1u << 6; /* received, receive time-out */
+    NVIC_ISER(0) = 1u << UART0_IRQ;
+}
+
+uint8_t board_reset_reason(void)
+{
+    const uint32_t reason = REGISTER(watchdog + 8);
+    if (reason & 1) return RESET_WATCHDOG;
+    return reason & 2 ? RESET_ASKED : RESET_POWER;
+}
+
+int board_receive(void)
+{
+    if (REGISTER(uart + 0x18) & 1u << 4) return -1;
+    return (int)(REGISTER(uart) & 0xff);
+}
+
+void board_send(uint8_t byte)
+{
+    while (REGISTER(uart + 0x18) & 1u << 5) {
+    }
+    REGISTER(uart) = byte;
+}
+
+void board_flush(void)
+{
+    while (REGISTER(uart + 0x18) & 1u << 3) {
+    }
+}
+
+void board_wait(void)
+{
+    if (REGISTER(uart + 0x18) & 1u << 4) sleep_until_pending();
+    NVIC_ICPR(0) = 1u << UART0_IRQ;
+}
+
+void board_ticks_start(void) { systick_start(); }
+uint32_t board_ticks(void) { return (uint32_t)systick_count(); }
+void board_ticks_stop(void) { systick_stop(); }
+
+/* 4.7.6 and erratum E1: the counter falls two a microsecond. */
+void board_watchdog_kick(void) { REGISTER(watchdog + 4) = 8000000; }
+
+void board_watchdog_start(void)
+{
+    board_watchdog_kick();
+    /* Everything but the oscillators restarts (2.13.5, PSM_WDSEL). */
+    REGISTER(0x40010008) = 0x0001fffc;
+    SET(watchdog) = 1u << 30;
+}
+
+void board_watchdog_stop(void) { CLEAR(watchdog) = 1u << 30; }
+
+void board_restart(void)
+{
+    REGISTER(0x40010008) = 0x0001fffc;
+    SET(watchdog) = 1u << 31;
+    for (;;) __asm volatile("nop");
+}
+
+/* The flash cannot be read while it is written: this runs from RAM, with the boot ROM's routines (2.8.3.1.3) and the
+   second boot stage, which sets up execute in place again, copied there as well. */
+typedef void (*rom_function)(void);
+typedef struct {
+    rom_function connect, exit_xip, flush_cache;
+    void (*erase)(uint32_t offset, uint32_t bytes, uint32_t block, uint8_t command);
+    void (*program)(uint32_t offset, const uint8_t *bytes, uint32_t count);
+    void (*enter_xip)(void);
+} flash_routines;
+
+static uint32_t boot_copy[63];
+static flash_routines rom;
+
+static uintptr_t rom_lookup(char first, char second)
+{
+    typedef uintptr_t (*lookup)(const uint16_t *table, uint32_t code);
+    uintptr_t at = 0x14;
+    __asm("" : "+r"(at)); /* the compiler takes a constant that small for a broken null pointer */
+    const volatile uint16_t *pointers = (const volatile uint16_t *)at;
+    const lookup find = (lookup)(uintptr_t)pointers[2];
+    return find((const uint16_t *)(uintptr_t)pointers[0], (uint32_t)second << 8 | (uint8_t)first);
+}
+
+static void find_routines(void)
+{
+    if (rom.connect) return;
+    /* Without `volatile` the compiler turns the loop into a call into flash it may not read from address 0. */
+    const volatile uint32_t *boot = (const volatile uint32_t *)FLASH;
+    for (uint32_t i = 0; i < 63; i++) boot_copy[i] = boot[i];
+    rom.exit_xip = (rom_function)rom_lookup('E', 'X');
+    rom.flush_cache = (rom_function)rom_lookup('F', 'C');
+    rom.erase = (void (*)(uint32_t, uint32_t, uint32_t, uint8_t))rom_lookup('R', 'E');
+    rom.program = (void (*)(uint32_t, const uint8_t *, uint32_t))rom_lookup('R', 'P');
+    rom.enter_xip = (void (*)(void))((uintptr_t)boot_copy | 1);
+    rom.connect = (rom_function)rom_lookup('I', 'F');
+}
+
+__attribute__((section(".in_ram"), noinline)) static void write_flash(uint32_t offset, const uint8_t *bytes)
+{
+    rom.connect();
+    rom.exit_xip();
+    if (bytes) rom.program(offset, bytes, STORAGE_PAGE_BYTES);
+    else rom.erase(offset, 4096, 65536, 0xd8);
+    rom.flush_cache();
+    rom.enter_xip();
+}
+
+int board_erase(uint8_t *unit)
+{
+    find_routines();
+    write_flash((uint32_t)(uintptr_t)unit - FLASH, 0);
+    return 0;
+}
+
+int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
+{
+    find_routines();
+    write_flash((uint32_t)(uintptr_t)page - FLASH, bytes);
+    return memcmp(page, bytes, STORAGE_PAGE_BYTES) == 0 ? 0 : -1;
+}
+
+/* The RP2040 has no serial number of its own; the flash chip's is read by command 0x4b, which needs the same detour. Until
+   a board can be tried that reads it, the id is zero and the USB adapter's serial number tells boards apart. */
+void board_chip_id(uint8_t id[16]) { memset(id, 0, 16); }

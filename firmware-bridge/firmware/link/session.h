@@ -1,0 +1,28 @@
+/* Sessions of LINK.md: whose frames are served, in which order, and how they are answered. */
+#ifndef HILDA_SESSION_H
+#define HILDA_SESSION_H
+#include <stdint.h>
+
+#include "codes.h"
+#include "frame.h"
+
+typedef struct {
+    uint8_t kind;
+    uint16_t request;
+    const uint8_t *payload;
+    uint32_t bytes;
+} request;
+
+/* Feeds what the line brought; 1 when a request is to be served. Frames of other sessions and replays are answered here. */
+int session_poll(request *out);
+
+/* The reply's payload goes here, at most FRAME_MAX_PAYLOAD bytes; the request's own payload stays intact. */
+uint8_t *reply_payload(void);
+void reply(const request *to, uint32_t bytes);
+void reply_error(const request *to, uint8_t code, uint32_t operator_index, uint32_t detail);
+/* A frame that answers nothing: log and boot. */
+void announce(uint8_t kind, const void *payload, uint32_t bytes);
+
+uint32_t session_dropped(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* The small interface behind which each core class hides its kernels: scalar (M0+, M3, host), DSP (M4, M7), MVE (M55). */
+#ifndef HILDA_KERNEL_H
+#define HILDA_KERNEL_H
+
+#include "call.h"
+
+#if HILDA_HAS_MVE
+#define HILDA_NATIVE_LAYOUT HILDA_LAYOUT_MVE
+#define HILDA_BLOCK_ROWS 2u
+#elif HILDA_HAS_DSP
+#define HILDA_NATIVE_LAYOUT HILDA_LAYOUT_DSP
+#define HILDA_BLOCK_ROWS 2u
+#else
+#define HILDA_NATIVE_LAYOUT HILDA_LAYOUT_SCALAR
+#define HILDA_BLOCK_ROWS 1u
+#endif
+
+/* A matrix of weights with its requantisation: out[j] = requant(bias[j] + sum_i x[i] * w[j][i], multipliers[j]). */
+typedef struct hilda_linear {
+  const void *weights;
+  const int32_t *bias, *multipliers;
+  uint32_t k, n;
+  hilda_quant quant;
+  uint32_t row_stride, column_stride; /* of the output */
+  void *expanded;                     /* scratch for the rows as 16-bit pairs; unused by MVE */
+} hilda_linear;
+
+/* One block: `rows` (1..HILDA_BLOCK_ROWS) input rows of k values each, native layout. */
+void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out);
+/* The same for one row and layout 0, on every core. */
+void hilda_linear_plain(const hilda_linear *linear, const int8_t *x, int8_t *out);
+
+/* Bytes of scratch before a convolution's gathered taps, and how far two gathered rows lie apart (ABI.md, "Scratch bytes"). */
+uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k);
+uint32_t hilda_gathered_bytes(uint32_t layout, uint32_t k);
+
+/* One output pixel of a depthwise convolution; taps point to `channels` values each. */
+typedef struct hilda_depthwise {
+  const int8_t *weights; /* [taps][pitch] */
+  const int32_t *bias, *multipliers;
+  uint32_t taps, channels, pitch;
+  hilda_quant quant;
+} hilda_depthwise;
+void hilda_depthwise_pixel(const hilda_depthwise *depthwise, const int8_t *const *taps, int8_t *out);
+
+/* One block of rows of a product of two activations. */
+typedef struct hilda_matmul {
+  const int8_t *b;
+  uint32_t k, n;
+  uint32_t b_row, b_column; /* element (i, j) of [k][n] at j * b_row + i * b_column */
+  int32_t zero_a, zero_b, multiplier;
+  hilda_quant quant;
+  uint32_t row_stride, column_stride;
+  void *scratch;
+} hilda_matmul;
+void hilda_matmul_block(const hilda_matmul *matmul, const int8_t *const *a, uint32_t rows, int8_t *out);
+
+#endif

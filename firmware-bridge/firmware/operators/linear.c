@@ -1,0 +1,56 @@
+/* LINEAR: rows times a constant matrix. The matrix kernels are the core class's own (kernel.h). */
+#include "kernel.h"
+
+uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k) {
+  const uint32_t k4 = hilda_round_up(k, 4);
+  if (layout == HILDA_LAYOUT_SCALAR) return 2 * k4;
+  if (layout == HILDA_LAYOUT_DSP) return 4 * k4;
+  return 0;
+}
+
+uint32_t hilda_gathered_bytes(uint32_t layout, uint32_t k) {
+  return layout == HILDA_LAYOUT_MVE ? hilda_round_up(k, 16) : hilda_round_up(k, 4);
+}
+
+int hilda_linear_run(const hilda_call *call) {
+  const hilda_operator *record = call->record;
+  const hilda_rows_shape *shape = &record->shape.rows;
+  const hilda_linear linear = {
+      .weights = call->weights,
+      .bias = call->bias,
+      .multipliers = call->multipliers,
+      .k = shape->k,
+      .n = shape->n,
+      .quant = hilda_quant_of(record),
+      .row_stride = record->out_stride,
+      .column_stride = shape->out_column_stride,
+      .expanded = call->scratch,
+  };
+  const uint32_t block = record->layout == HILDA_LAYOUT_ROWS ? 1u : HILDA_BLOCK_ROWS;
+  const int8_t *x = call->in;
+  int8_t *out = call->out;
+  for (uint32_t row = 0; row < call->rows; row += block) {
+    const uint32_t rows = call->rows - row < block ? call->rows - row : block;
+    if (hilda_cancelled(call, rows * shape->k * shape->n)) return HILDA_E_CANCELLED;
+    if (record->layout == HILDA_LAYOUT_ROWS) {
+      hilda_linear_plain(&linear, x, out);
+    } else {
+      const int8_t *pointers[HILDA_BLOCK_ROWS];
+      for (uint32_t i = 0; i < rows; i++) pointers[i] = x + i * record->in_stride;
+      hilda_linear_block(&linear, pointers, rows, out);
+    }
+    x += rows * record->in_stride;
+    out += rows * record->out_stride;
+  }
+  return HILDA_OK;
+}
+
+void hilda_linear_plain(const hilda_linear *linear, const int8_t *x, int8_t *out) {
+  const int8_t *weights = linear->weights;
+  for (uint32_t j = 0; j < linear->n; j++) {
+    int32_t sum = linear->bias[j];
+    for (uint32_t i = 0; i < linear->k; i++) sum += x[i] * weights[i];
+    weights += linear->k;
+    out[j * linear->column_stride] = hilda_requantise(sum, linear->multipliers[j], &linear->quant);
+  }
+}

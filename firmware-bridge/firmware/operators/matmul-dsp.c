@@ -1,0 +1,137 @@
+/* A block of rows of a product of two activations with 16-bit SIMD. The rows of a are held as halfwords less their zero
+ * point, in the order (0, 2), (1, 3) of each group of four that extending the bytes of b gives. */
+#include "dsp.h"
+#include "kernel.h"
+
+#if HILDA_HAS_DSP && !HILDA_HAS_MVE
+
+/* Returns the sum of the row. */
+static int32_t expand(const int8_t *a, uint32_t k, int32_t zero, uint32_t *to) {
+  const uint32_t zeros = hilda_pack_low((uint32_t)zero, (uint32_t)zero);
+  const uint32_t ones = 0x00010001u;
+  int32_t sum = 0;
+  for (; k >= 4; k -= 4, a += 4, to += 2) {
+    const uint32_t word = hilda_load32(a);
+    to[0] = hilda_subtract_halves(hilda_bytes_02(word), zeros);
+    to[1] = hilda_subtract_halves(hilda_bytes_13(word), zeros);
+    sum = hilda_smlad(to[1], ones, hilda_smlad(to[0], ones, sum));
+  }
+  if (k) {
+    /* Missing inputs count as the zero point. */
+    int16_t *half = (int16_t *)to;
+    half[0] = (int16_t)(a[0] - zero);
+    half[2] = (int16_t)(k > 1 ? a[1] - zero : 0);
+    half[1] = (int16_t)(k > 2 ? a[2] - zero : 0);
+    half[3] = 0;
+    sum += half[0] + half[1] + half[2];
+  }
+  return sum;
+}
+
+/* Two columns of b, each k contiguous values, times two rows of a. */
+static void two_columns(const uint32_t *a0, const uint32_t *a1, const int8_t *b0, const int8_t *b1, uint32_t k,
+                        int32_t sum[4]) {
+  int32_t sum00 = sum[0], sum01 = sum[1], sum10 = sum[2], sum11 = sum[3];
+  for (; k > 0; k -= k < 4 ? k : 4, b0 += 4, b1 += 4) {
+    const uint32_t word0 = k < 4 ? hilda_load_tail(b0, k) : hilda_load32(b0);
+    const uint32_t word1 = k < 4 ? hilda_load_tail(b1, k) : hilda_load32(b1);
+    const uint32_t even0 = hilda_bytes_02(word0), even1 = hilda_bytes_02(word1);
+    uint32_t x0 = *a0++, x1 = *a1++;
+    sum00 = hilda_smlad(x0, even0, sum00);
+    sum01 = hilda_smlad(x0, even1, sum01);
+    sum10 = hilda_smlad(x1, even0, sum10);
+    sum11 = hilda_smlad(x1, even1, sum11);
+    const uint32_t odd0 = hilda_bytes_13(word0), odd1 = hilda_bytes_13(word1);
+    x0 = *a0++;
+    x1 = *a1++;
+    sum00 = hilda_smlad(x0, odd0, sum00);
+    sum01 = hilda_smlad(x0, odd1, sum01);
+    sum10 = hilda_smlad(x1, odd0, sum10);
+    sum11 = hilda_smlad(x1, odd1, sum11);
+  }
+  sum[0] = sum00;
+  sum[1] = sum01;
+  sum[2] = sum10;
+  sum[3] = sum11;
+}
+
+/* b is stored as [k][n]: two rows of it, packed into pairs, times one row of a: four columns. */
+HILDA_INLINE void pack_columns(uint32_t first, uint32_t second, uint32_t pairs[4]) {
+  const uint32_t first02 = hilda_bytes_02(first), second02 = hilda_bytes_02(second);
+  const uint32_t first13 = hilda_bytes_13(first), second13 = hilda_bytes_13(second);
+  pairs[0] = hilda_pack_low(first02, second02);
+  pairs[1] = hilda_pack_low(first13, second13);
+  pairs[2] = hilda_pack_high(first02, second02);
+  pairs[3] = hilda_pack_high(first13, second13);
+}
+
+static void four_columns(const hilda_matmul *m, const uint32_t *a0, const uint32_t *a1, const int8_t *b, int32_t sum[8]) {
+  const uint32_t pitch = m->b_column;
+  int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3], s4 = sum[4], s5 = sum[5], s6 = sum[6], s7 = sum[7];
+  for (uint32_t k = 0; k < m->k; k += 4) {
+    const uint32_t left = m->k - k;
+    for (uint32_t h = 0; h < 2; h++) {
+      /* Inputs k + h and k + h + 2; beyond the end a is zero, so any row of b will do. */
+      const int8_t *first = b + (h < left ? h * pitch : 0), *second = b + (h + 2 < left ? (h + 2) * pitch : 0);
+      uint32_t pairs[4];
+      pack_columns(hilda_load32(first), hilda_load32(second), pairs);
+      const uint32_t x0 = *a0++, x1 = *a1++;
+      s0 = hilda_smlad(x0, pairs[0], s0);
+      s1 = hilda_smlad(x0, pairs[1], s1);
+      s2 = hilda_smlad(x0, pairs[2], s2);
+      s3 = hilda_smlad(x0, pairs[3], s3);
+      s4 = hilda_smlad(x1, pairs[0], s4);
+      s5 = hilda_smlad(x1, pairs[1], s5);
+      s6 = hilda_smlad(x1, pairs[2], s6);
+      s7 = hilda_smlad(x1, pairs[3], s7);
+    }
+    b += 4 * pitch;
+  }
+  sum[0] = s0;
+  sum[1] = s1;
+  sum[2] = s2;
+  sum[3] = s3;
+  sum[4] = s4;
+  sum[5] = s5;
+  sum[6] = s6;
+  sum[7] = s7;
+}
+
+static int32_t one_column(const hilda_matmul *m, const int8_t *a, const int8_t *b, int32_t sum) {
+  for (uint32_t i = 0; i < m->k; i++) sum += (a[i] - m->zero_a) * b[i * m->b_column];
+  return sum;
+}
+
+void hilda_matmul_block(const hilda_matmul *m, const int8_t *const *a, uint32_t rows, int8_t *out) {
+  const uint32_t words = (m->k + 3u) / 4u * 2u;
+  uint32_t *a0 = m->scratch, *a1 = rows > 1 ? a0 + words : a0;
+  const int32_t bias0 = -m->zero_b * expand(a[0], m->k, m->zero_a, a0);
+  const int32_t bias1 = rows > 1 ? -m->zero_b * expand(a[1], m->k, m->zero_a, a1) : bias0;
+  for (uint32_t j = 0; j < m->n;) {
+    int32_t sum[8] = {bias0, bias0, bias0, bias0, bias1, bias1, bias1, bias1};
+    uint32_t columns = 1;
+    const int8_t *b = m->b + j * m->b_row;
+    if (m->b_column == 1) {
+      int32_t both[4] = {bias0, bias0, bias1, bias1};
+      columns = m->n - j >= 2 ? 2 : 1;
+      two_columns(a0, a1, b, columns == 2 ? b + m->b_row : b, m->k, both);
+      sum[0] = both[0];
+      sum[1] = both[1];
+      sum[4] = both[2];
+      sum[5] = both[3];
+    } else if (m->n - j >= 4) {
+      columns = 4;
+      four_columns(m, a0, a1, b, sum);
+    } else {
+      sum[0] = one_column(m, a[0], b, bias0);
+      if (rows > 1) sum[4] = one_column(m, a[1], b, bias1);
+    }
+    for (uint32_t c = 0; c < columns; c++, j++) {
+      int8_t *to = out + j * m->column_stride;
+      *to = hilda_requantise(sum[c], m->multiplier, &m->quant);
+      if (rows > 1) to[m->row_stride] = hilda_requantise(sum[4 + c], m->multiplier, &m->quant);
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,195 @@
+/** The integer formulas of ABI.md on plain arrays: written from its text alone, sharing nothing with C or compiler. */
+
+export interface Quant {
+  readonly zeroOut: number;
+  readonly low: number;
+  readonly high: number;
+  readonly shift: number;
+}
+
+const clamp = (value: number, { low, high }: { readonly low: number; readonly high: number }): number =>
+  Math.min(Math.max(value, low), high);
+
+/** clamp(zeroOut + ((int64(int32(acc << shift)) * m + 2^31) >> 32)), exact in doubles by halves of m. */
+export function requantise(accumulator: number, m: number, quant: Quant): number {
+  const scaled = (accumulator << quant.shift) | 0;
+  const [high, low] = [m >> 16, m & 0xffff];
+  const carry = Math.floor((scaled * low + 2 ** 31) / 65536);
+  return clamp(quant.zeroOut + Math.floor((scaled * high + carry) / 65536), quant);
+}
+
+export interface Layer extends Quant {
+  readonly k: number;
+  readonly n: number;
+  /** [n][k] */
+  readonly weights: Int8Array;
+  readonly bias: Int32Array;
+  readonly multipliers: Int32Array;
+}
+
+/** x [k] to out [n]. */
+export function linear(x: ArrayLike<number>, layer: Layer): number[] {
+  return Array.from({ length: layer.n }, (_, j) => {
+    let sum = layer.bias[j] as number;
+    for (let i = 0; i < layer.k; i++) sum += (x[i] as number) * (layer.weights[j * layer.k + i] as number);
+    return requantise(sum, layer.multipliers[j] as number, layer);
+  });
+}
+
+export interface Window {
+  readonly inHeight: number;
+  readonly inWidth: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly padTop: number;
+  readonly padLeft: number;
+}
+
+/** Calls back with the pixel index of each tap of an output pixel, or -1 outside the image. */
+export function taps(w: Window, oy: number, ox: number): number[] {
+  const found: number[] = [];
+  for (let ky = 0; ky < w.kernel[0]; ky++)
+    for (let kx = 0; kx < w.kernel[1]; kx++) {
+      const y = oy * w.stride[0] - w.padTop + ky * w.dilation[0];
+      const x = ox * w.stride[1] - w.padLeft + kx * w.dilation[1];
+      found.push(y >= 0 && y < w.inHeight && x >= 0 && x < w.inWidth ? y * w.inWidth + x : -1);
+    }
+  return found;
+}
+
+type Pixels = readonly ArrayLike<number>[];
+
+const overOutputs = (w: Window, pixel: (at: number[]) => number[]): number[][] =>
+  Array.from({ length: w.outHeight * w.outWidth }, (_, i) =>
+    pixel(taps(w, Math.floor(i / w.outWidth), i % w.outWidth)),
+  );
+
+export const convolution = (
+  x: Pixels,
+  channels: number,
+  w: Window,
+  zeroIn: number,
+  layer: Layer,
+): number[][] =>
+  overOutputs(w, (at) =>
+    linear(
+      at.flatMap((p) =>
+        p < 0 ? new Array<number>(channels).fill(zeroIn) : Array.from(x[p] as ArrayLike<number>),
+      ),
+      layer,
+    ),
+  );
+
+/** weights [taps][channels]. */
+export const depthwise = (x: Pixels, channels: number, w: Window, zeroIn: number, layer: Layer): number[][] =>
+  overOutputs(w, (at) =>
+    Array.from({ length: channels }, (_, c) => {
+      const sum = at.reduce(
+        (a, p, tap) =>
+          a +
+          (p < 0 ? zeroIn : ((x[p] as ArrayLike<number>)[c] as number)) *
+            (layer.weights[tap * channels + c] as number),
+        layer.bias[c] as number,
+      );
+      return requantise(sum, layer.multipliers[c] as number, layer);
+    }),
+  );
+
+/** `multipliers[taps inside - 1]`. */
+export const averagePool = (
+  x: Pixels,
+  channels: number,
+  w: Window,
+  zeroIn: number,
+  multiplier: (inside: number) => number,
+  quant: Quant,
+): number[][] =>
+  overOutputs(w, (at) => {
+    const inside = at.filter((p) => p >= 0);
+    return Array.from({ length: channels }, (_, c) => {
+      const sum = inside.reduce((a, p) => a + ((x[p] as ArrayLike<number>)[c] as number) - zeroIn, 0);
+      return requantise(sum, inside.length === 0 ? multiplier(0) : multiplier(inside.length), quant);
+    });
+  });
+
+export const maxPool = (x: Pixels, channels: number, w: Window, quant: Quant): number[][] =>
+  overOutputs(w, (at) =>
+    Array.from({ length: channels }, (_, c) =>
+      clamp(
+        Math.max(-128, ...at.filter((p) => p >= 0).map((p) => (x[p] as ArrayLike<number>)[c] as number)),
+        quant,
+      ),
+    ),
+  );
+
+/** a [k] times b(i, j). */
+export const product = (
+  a: ArrayLike<number>,
+  b: (i: number, j: number) => number,
+  n: number,
+  zeros: readonly [number, number],
+  multiplier: number,
+  quant: Quant,
+): number[] =>
+  Array.from({ length: n }, (_, j) => {
+    let sum = 0;
+    for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - zeros[0]) * (b(i, j) - zeros[1]);
+    return requantise(sum, multiplier, quant);
+  });
+
+export function softmax(x: ArrayLike<number>, table: Uint16Array, quant: Quant): number[] {
+  const values = Array.from(x);
+  const maximum = Math.max(...values);
+  const exponentials = values.map((v) => table[maximum - v] as number);
+  const sum = exponentials.reduce((a, e) => a + e, 0);
+  let s = 0;
+  while (Math.floor(sum / 2 ** s) >= 65536) s++;
+  const divisor = Math.floor(sum / 2 ** s);
+  const reciprocal = divisor === 0 ? 0 : Math.floor(2 ** 31 / divisor);
+  return exponentials.map((e) => {
+    const scaled = Math.floor(((e * reciprocal) % 2 ** 32) / 256);
+    return clamp(quant.zeroOut + Math.floor((scaled + 2 ** (14 + s)) / 2 ** (15 + s)), quant);
+  });
+}
+
+export interface Norm {
+  readonly epsilon: number;
+  readonly gamma: Int32Array;
+  readonly beta: Int32Array;
+}
+
+export function layerNorm(x: ArrayLike<number>, norm: Norm, f: number, quant: Quant): number[] {
+  const values = Array.from(x, BigInt);
+  const n = BigInt(values.length);
+  const sum = values.reduce((a, v) => a + v, 0n);
+  let variance = n * values.reduce((a, v) => a + v * v, 0n) - sum * sum + BigInt(norm.epsilon);
+  if (variance === 0n) variance = 1n;
+  let h = 0;
+  const w = (): bigint => (h >= 0 ? variance << BigInt(h) : variance >> BigInt(-h));
+  while (w() >= 2n ** 32n) h -= 2;
+  while (w() < 2n ** 30n) h += 2;
+  let root = BigInt(Math.floor(Math.sqrt(Number(w()))));
+  while (root * root > w()) root--;
+  while ((root + 1n) * (root + 1n) <= w()) root++;
+  const reciprocal = 2n ** 31n / root;
+  return values.map((v, i) => {
+    const shift = h / 2 - 7;
+    const raw = (n * v - sum) * reciprocal;
+    const z = BigInt.asIntN(32, shift >= 0 ? raw << BigInt(shift) : raw >> BigInt(-shift));
+    const out = Number(
+      BigInt.asIntN(32, ((z * BigInt(norm.gamma[i] as number)) >> 32n) + BigInt(norm.beta[i] as number)),
+    );
+    return clamp(out >> f, quant);
+  });
+}
+
+export const add = (
+  a: number,
+  b: number,
+  [ma, mb, offset]: readonly [number, number, number],
+  shift: number,
+  quant: Quant,
+): number => clamp((a * ma + b * mb + offset) >> shift, quant);

@@ -1,0 +1,391 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { encodeFrame, FrameDecoder, maxPayloadBytes } from '../../firmware-bridge/link/frames.js';
+import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
+import { kinds, pack } from '../../firmware-bridge/link/messages.js';
+import { compileForHost, compileHostBoard, type HostBoardOptions, startHostBoard } from './host-firmware.js';
+import { fillProgram } from './tiny-program.js';
+
+interface Golden {
+  readonly frames: readonly {
+    readonly name: string;
+    readonly kind: number;
+    readonly request: number;
+    readonly session: number;
+    readonly payload: string;
+    readonly wire: string;
+  }[];
+  readonly streams: readonly {
+    readonly name: string;
+    readonly wire: string;
+    readonly frames: readonly { kind: number; request: number; session: number; payload: string }[];
+    readonly dropped: number;
+  }[];
+}
+
+const fromHex = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
+const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const golden = JSON.parse(
+  await readFile(fileURLToPath(new URL('../../../test/link/golden-frames.json', import.meta.url)), 'utf8'),
+) as Golden;
+const signal = AbortSignal.timeout(120_000);
+let nonces = 1;
+const nonce = (): number => nonces++;
+
+const board = await compileHostBoard();
+
+async function inC(lines: readonly string[]): Promise<string[]> {
+  const program = await compileForHost(['boards/host/frames.c', 'link/frame.c', 'link/crc32.c'], 'frames');
+  const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdin.end(lines.map((line) => `${line}\n`).join(''));
+  let out = '';
+  for await (const chunk of child.stdout) out += chunk;
+  return out.trimEnd().split('\n');
+}
+
+/** What the C program prints for a stream, from the TypeScript decoder. */
+function decodeText(wire: Uint8Array): string {
+  const decoder = new FrameDecoder();
+  const frames = decoder
+    .push(wire)
+    .map(({ kind, request, session, payload }) => `${kind} ${request} ${session} ${toHex(payload) || '-'}`);
+  return `${frames.join(' | ')} # ${decoder.dropped}`;
+}
+
+t.test('golden vectors: C and TypeScript write and read the same bytes', async (t) => {
+  const { frames, streams } = golden;
+  for (const { name, wire, payload, ...frame } of frames) {
+    t.equal(toHex(encodeFrame({ ...frame, payload: fromHex(payload) })), wire, name);
+    t.same(new FrameDecoder().push(fromHex(wire)), [{ ...frame, payload: fromHex(payload) }], name);
+  }
+  for (const { name, wire, frames, dropped } of streams) {
+    const decoder = new FrameDecoder();
+    const got = decoder.push(fromHex(wire)).map((frame) => ({ ...frame, payload: toHex(frame.payload) }));
+    t.same(got, frames, name);
+    t.equal(decoder.dropped, dropped, name);
+  }
+  const encoded = frames.map((f) => `e ${f.kind} ${f.request} ${f.session} ${f.payload || '-'}`);
+  const decoded = [...frames, ...streams].map(({ wire }) => `d ${wire}`);
+  const answers = await inC([...encoded, ...decoded]);
+  t.same(
+    answers.slice(0, frames.length),
+    frames.map(({ wire }) => wire),
+  );
+  t.same(
+    answers.slice(frames.length),
+    [...frames, ...streams].map(({ wire }) => decodeText(fromHex(wire))),
+  );
+});
+
+t.test('damaged streams: both decoders keep and drop the same frames', async (t) => {
+  const rng = Xoshiro128.fromSeed(6);
+  const below = (n: number): number => Math.floor(rng.next() * n);
+  const streams = Array.from({ length: 400 }, () => {
+    const parts = Array.from({ length: 1 + below(4) }, () => {
+      const payload = Uint8Array.from({ length: below(3) ? below(40) : below(maxPayloadBytes + 1) }, () =>
+        below(2) ? 0 : below(256),
+      );
+      const wire = [
+        ...encodeFrame({ kind: below(256), request: below(65536), session: below(2 ** 32), payload }),
+      ];
+      const damage = below(6);
+      if (damage === 1) wire[below(wire.length)] = below(256);
+      if (damage === 2) wire.splice(below(wire.length), 1 + below(3));
+      if (damage === 3) wire.splice(below(wire.length), 0, below(256), below(256));
+      if (damage === 4) wire.length = below(wire.length);
+      return wire;
+    });
+    return Uint8Array.from(parts.flat());
+  });
+  t.same(await inC(streams.map((wire) => `d ${toHex(wire)}`)), streams.map(decodeText));
+  for (const wire of streams.slice(0, 50)) {
+    const decoder = new FrameDecoder();
+    const piecewise = [...wire].flatMap((byte) => decoder.push(Uint8Array.of(byte)));
+    t.same(piecewise, new FrameDecoder().push(wire), 'pieces do not matter');
+  }
+});
+
+/** A session with the firmware as a process, closed at the test's end. */
+async function openBoard(
+  t: Test,
+  options: HostBoardOptions & { readonly through?: (line: Transport) => Transport } = {},
+): Promise<{ session: BoardSession; line: ReturnType<typeof startHostBoard> }> {
+  const line = startHostBoard(board, options);
+  const session = new BoardSession({ transport: options.through?.(line) ?? line, nonce, patience: 3 });
+  t.teardown(() => session.close());
+  await session.hello({ signal });
+  return { session, line };
+}
+
+t.test('a program is sent, checked, run and read back', async (t) => {
+  const { session } = await openBoard(t);
+  t.equal(session.board.board, 'host');
+  const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 256);
+  t.same(await session.echo(bytes, { signal }), bytes);
+  await session.preparePool({ signal });
+  t.equal((await session.hello({ signal })).poolSeed, 0x9e3779b9);
+  const facts = await session.upload('ram', fillProgram(7, 100), { signal });
+  t.match(facts, { arenaBytes: 116, operators: 1, inputOffset: 100, outputBytes: 100 });
+  const run = await session.run({ slot: 'ram', paint: 0xa5, limitMs: 1000, timeoutMs: 2000, signal });
+  t.equal(run.operators, 1);
+  t.equal(run.arenaPeakBytes, 101, 'the output and the byte of input behind it');
+  t.same(await session.read(0, 100, { signal }), new Uint8Array(100).fill(7));
+  t.equal((await session.ticks(1, { signal })).length, 1);
+  await session.write(5, Uint8Array.of(1, 2, 3), { signal });
+  t.same(await session.read(4, 5, { signal }), Uint8Array.of(7, 1, 2, 3, 7));
+});
+
+t.test('refusals are typed, and the board answers hello afterwards', async (t) => {
+  const { session } = await openBoard(t);
+  const program = fillProgram(1);
+  const changed = (offset: number, value: number): Uint8Array => {
+    const copy = program.slice();
+    new DataView(copy.buffer).setUint32(offset, value, true);
+    return copy;
+  };
+  const upload = (bytes: Uint8Array) => session.upload('ram', bytes, { signal });
+  await t.rejects(upload(changed(0, 0)), { code: 'NETWORK_REJECTED' }, 'no header');
+  await t.rejects(upload(changed(12, 2 ** 31)), { code: 'NETWORK_REJECTED' }, '2^31 operators');
+  await t.rejects(
+    upload(changed(64 + 20, 0x3ffffff0)),
+    { code: 'NETWORK_REJECTED' },
+    'output outside the arena',
+  );
+  await t.rejects(upload(changed(24, 0x10000000)), { code: 'DEVICE_OUT_OF_MEMORY' }, 'a giant arena');
+  await t.rejects(
+    upload(new Uint8Array(300_000)),
+    { code: 'DEVICE_OUT_OF_MEMORY' },
+    'more than the board holds',
+  );
+  // Work memory less the program and the ticks of its operator is what the arena may take: one byte more is too much.
+  const { workBytes } = session.board;
+  const room = (workBytes - Math.ceil(program.length / 16) * 16 - 4) & ~15;
+  await upload(changed(24, room));
+  await t.rejects(upload(changed(24, room + 1)), { code: 'DEVICE_OUT_OF_MEMORY' }, 'one byte too much');
+  await t.rejects(session.run({ slot: 'ram', limitMs: 100, timeoutMs: 500, signal }), {
+    code: 'DEVICE_FAILED',
+  });
+  await t.rejects(session.run({ slot: 'deployed', limitMs: 100, timeoutMs: 500, signal }), {
+    code: 'DEVICE_FAILED',
+  });
+  await t.rejects(session.read(workBytes - 3, 4, { signal }), { code: 'DEVICE_FAILED' });
+  await t.rejects(session.write(0xfffffff0, new Uint8Array(64), { signal }), { code: 'DEVICE_FAILED' });
+  t.ok(await session.hello({ signal }));
+});
+
+t.test('cancel and time limit end a run that would last for hours', async (t) => {
+  const { session } = await openBoard(t);
+  await session.upload('ram', fillProgram(1, 100_000, 1 << 20), { signal });
+  await t.rejects(session.run({ slot: 'ram', limitMs: 50, timeoutMs: 5000, signal }), {
+    code: 'DEVICE_TIMEOUT',
+  });
+  t.same(await session.ping(), { running: null });
+});
+
+t.test('replayed, foreign and reordered frames have no effect', async (t) => {
+  const line = startHostBoard(board);
+  t.teardown(() => line.close());
+  const decoder = new FrameDecoder();
+  const queue: ReturnType<FrameDecoder['push']> = [];
+  let wake = (): void => {};
+  line.onBytes((bytes) => {
+    queue.push(...decoder.push(bytes).filter(({ kind }) => kind !== kinds.boot));
+    wake();
+  });
+  const ask = async (kind: number, request: number, session: number, payload = pack()): Promise<number[]> => {
+    await line.write(encodeFrame({ kind, request, session, payload }));
+    while (queue.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    const { kind: answer, payload: said } = queue.shift() as (typeof queue)[number];
+    return answer === kinds.error ? [answer, said[1] as number] : [answer];
+  };
+  t.same(await ask(kinds.ping, 1, 9), [0xff, 1], 'no session yet');
+  t.same(await ask(kinds.hello, 1, 9), [0x81]);
+  t.same(await ask(kinds.ping, 2, 9), [0x82]);
+  t.same(await ask(kinds.ping, 2, 9), [0xff, 2], 'the same again');
+  t.same(await ask(kinds.ping, 1, 9), [0xff, 2], 'an older one');
+  t.same(await ask(kinds.ping, 3, 8), [0xff, 1], 'another session');
+  t.same(await ask(kinds.ping, 40000, 9), [0xff, 2], 'too far ahead is behind');
+  t.same(await ask(kinds.ping, 32000, 9), [0x82]);
+  t.same(await ask(kinds.ping, 64000, 9), [0x82]);
+  t.same(await ask(kinds.ping, 5, 9), [0x82], 'ids wrap');
+  t.same(await ask(0x66, 6, 9), [0xff, 3], 'unknown');
+  t.same(await ask(kinds.run, 7, 9, pack([0, 8])), [0xff, 4], 'malformed');
+});
+
+t.test('whatever comes, the firmware reads and writes only what is its own', async (t) => {
+  const rng = Xoshiro128.fromSeed(11);
+  const below = (n: number): number => Math.floor(rng.next() * n);
+  const { session, line } = await openBoard(t);
+  await session.preparePool({ signal });
+  const sound = fillProgram(3, 40, 3);
+  let request = 0;
+  const interesting = [0, 1, 4, 15, 16, 255, 1024, 65535, 2 ** 18, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
+  for (let burst = 0; burst < 60; burst++) {
+    const id = 1_000_000 + burst;
+    const bytes = [
+      encodeFrame({ kind: kinds.hello, request: ++request & 0xffff, session: id, payload: pack() }),
+    ];
+    for (let i = 0; i < 60; i++) {
+      const kind = below(8) ? 1 + below(15) : below(256);
+      // Never waited for here: runs of hours and restarts have tests of their own.
+      if (kind === kinds.reset) continue;
+      const word = (): number =>
+        below(2) ? (interesting[below(interesting.length)] as number) : below(2 ** 32);
+      let payload = pack([below(4), 8], [word(), 32], [word(), 32], [word(), 32]).subarray(0, below(14));
+      if (kind === kinds.run) payload = pack([below(4), 8], [below(8), 8], [below(256), 8], [0, 8], [20, 32]);
+      if (kind === kinds.data && below(2)) {
+        const mutant = sound.slice();
+        for (let n = below(3); n > 0; n--) mutant[below(mutant.length)] = below(256);
+        bytes.push(uploadFrames(mutant, id, () => ++request & 0xffff));
+        continue;
+      }
+      bytes.push(encodeFrame({ kind, request: ++request & 0xffff, session: id, payload }));
+      if (!below(10)) bytes.push(Uint8Array.from({ length: below(300) }, () => below(256)));
+    }
+    await line.write(Buffer.concat(bytes)).catch(() => {});
+  }
+  let told = '';
+  for (let attempt = 0; attempt < 8 && told !== 'alive'; attempt++) {
+    told = await session.hello({ signal }).then(
+      () => 'alive',
+      (error) => `${error.message}: ${line.errors()}`,
+    );
+  }
+  t.equal(told, 'alive');
+  t.equal((await session.echo(Uint8Array.of(1), { signal })).length, 1);
+});
+
+function uploadFrames(program: Uint8Array, session: number, next: () => number): Uint8Array {
+  const crc = new DataView(new ArrayBuffer(4));
+  crc.setUint32(0, crcOf(program));
+  const begin = pack([0, 8], [0, 8], [0, 16], [program.length, 32], [crc.getUint32(0), 32]);
+  const run = pack([0, 8], [3, 8], [0xa5, 8], [0, 8], [20, 32]);
+  return Buffer.concat([
+    encodeFrame({ kind: kinds.begin, request: next(), session, payload: begin }),
+    encodeFrame({ kind: kinds.data, request: next(), session, payload: pack([0, 32], program) }),
+    encodeFrame({ kind: kinds.finish, request: next(), session, payload: pack() }),
+    encodeFrame({ kind: kinds.run, request: next(), session, payload: run }),
+  ]);
+}
+
+/** A line that loses, damages and swaps what is written to it. */
+function faulty(line: Transport, rng: Xoshiro128, share: number): Transport {
+  let held: Uint8Array | undefined;
+  return {
+    ...line,
+    write: async (bytes) => {
+      const dice = rng.next() / share;
+      if (dice < 1) return;
+      if (dice < 2) {
+        const damaged = bytes.slice();
+        damaged[Math.floor(rng.next() * damaged.length)] = 0x55;
+        return line.write(damaged);
+      }
+      if (dice < 3 && !held) {
+        held = bytes;
+        return;
+      }
+      await line.write(bytes);
+      if (held) await line.write(held);
+      held = undefined;
+    },
+  };
+}
+
+t.test('uploads arrive whole over a line that loses, damages and reorders', async (t) => {
+  const rng = Xoshiro128.fromSeed(3);
+  const { session } = await openBoard(t, { through: (line) => faulty(line, rng, 0.04) });
+  const program = fillProgram(9, 64);
+  const padded = new Uint8Array(40_000);
+  padded.set(program);
+  // The program says how long it is; constants fill the rest.
+  const view = new DataView(padded.buffer);
+  view.setUint32(8, padded.length, true);
+  view.setUint32(16, 160, true);
+  view.setUint32(20, padded.length - 160, true);
+  for (let i = 160; i < padded.length; i++) padded[i] = (i * 31) % 251;
+  t.match(await session.upload('ram', padded, { signal }), { operators: 1 });
+});
+
+t.test('an upload that broke off goes on where it stood, under another daemon', async (t) => {
+  const { session, line } = await openBoard(t);
+  const program = new Uint8Array(50_000).fill(5);
+  const controller = new AbortController();
+  await t.rejects(
+    session.upload('ram', program, {
+      signal: controller.signal,
+      onProgress: (sent) => {
+        if (sent > 20_000) controller.abort(new Error('the daemon died'));
+      },
+    }),
+  );
+  const second = new BoardSession({ transport: line, nonce, patience: 3 });
+  await second.hello({ signal });
+  const steps: number[] = [];
+  await t.rejects(second.upload('ram', program, { signal, onProgress: (sent) => steps.push(sent) }), {
+    code: 'NETWORK_REJECTED',
+  });
+  t.ok((steps[0] as number) > 20_000, `went on at ${steps[0]}`);
+});
+
+t.test(
+  'power lost at any moment of a deployment: the former one runs, or the new one, never half',
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hilda-flash-'));
+    const flashPath = join(folder, 'flash.bin');
+    const boot = async (cutAt?: number) => {
+      const { session, line } = await openBoard(t, { flashPath, ...(cutAt === undefined ? {} : { cutAt }) });
+      return { session, line };
+    };
+    const output = async (session: BoardSession): Promise<number> => {
+      await session.run({ slot: 'deployed', limitMs: 1000, timeoutMs: 2000, signal });
+      const bytes = await session.read(0, 64, { signal });
+      t.ok(bytes.every((byte) => byte === bytes[0]));
+      return bytes[0] as number;
+    };
+    let { session } = await boot();
+    t.equal(session.board.deployedBytes, 0);
+    await session.deploy(fillProgram(1), { signal });
+    t.equal(await output(session), 1);
+    await session.close();
+    let cuts = 0;
+    for (let cutAt = 0; ; cutAt++) {
+      ({ session } = await boot(cutAt));
+      const value = 2 + cutAt;
+      const done = await session.deploy(fillProgram(value), { signal }).then(
+        () => true,
+        () => false,
+      );
+      await session.close();
+      ({ session } = await boot());
+      const running = await output(session);
+      await session.close();
+      if (done) {
+        t.equal(running, value);
+        break;
+      }
+      cuts++;
+      t.equal(running, 1, `cut at write ${cutAt}`);
+    }
+    t.ok(cuts >= 3, `${cuts} moments`);
+    ({ session } = await boot());
+    await session.erase({ signal });
+    await session.close();
+    ({ session } = await boot());
+    t.equal(session.board.deployedBytes, 0);
+  },
+);
+
+function crcOf(bytes: Uint8Array): number {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}
