@@ -8,6 +8,7 @@ import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { PredictorBank } from '../predict/bank.js';
+import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
 import type { Space } from '../search/spaces/contract.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
@@ -65,20 +66,9 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const evaluator = await createEvaluator(spec.evaluator, { space, profilesDir });
   const bank = new PredictorBank({
-    costFeatures: (architecture: Architecture) => space.features(architecture),
+    costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
     kindOf: (metric: string) => (/^(latencyUs|peakBytes)(@|$)/.test(metric) ? 'cost' : 'quality'),
   });
   return { space, evaluator, protocol, bank };
-}
-
-/** One-hot decisions, or cost features where a space has no fixed dimensions. */
-function decisionFeatures(space: Space, architecture: Architecture): ReadonlyMap<string, number> {
-  if (!space.dims || !Array.isArray(architecture)) return space.features(architecture);
-  return new Map(
-    space.dims.map((dim, i) => [
-      `${dim.name}=${dim.choices[(architecture as readonly number[])[i] as number]}`,
-      1,
-    ]),
-  );
 }

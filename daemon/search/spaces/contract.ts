@@ -49,6 +49,11 @@ export interface Space {
   stats(architecture: Architecture): FreeStats;
   /** Cost features: operator and shape -> how many, plus `macs` and `bytesMoved`. The predictor's input. */
   features(architecture: Architecture): ReadonlyMap<string, number>;
+  /**
+   * Descriptions for predicting a cost, the likeliest first, where `features` is not the only one: what differently
+   * optimising runtimes execute. Which one a target follows is chosen by cross-validation.
+   */
+  views?(architecture: Architecture): Readonly<Record<string, ReadonlyMap<string, number>>>;
   network(architecture: Architecture, weights?: WeightSource): Graph;
   /** Known good starting points, the smallest and the largest among them. */
   seeds?(): readonly Architecture[];
