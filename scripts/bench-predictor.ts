@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import type { Views } from '../daemon/predict/contract.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
-import { type SourceTarget, withTransfer } from '../daemon/predict/transfer.js';
+import { type SourceTarget, transferSamples, withTransfer } from '../daemon/predict/transfer.js';
 import {
   helpSources,
   helpTargets,
@@ -22,7 +22,7 @@ const { values: args } = parseArgs({
     data: { type: 'string', default: '../shared/data' },
     seeds: { type: 'string', default: '10' },
     test: { type: 'string', default: '3000' },
-    sources: { type: 'string', default: '200' },
+    sources: { type: 'string', default: '100' },
     parts: { type: 'string', default: 'help,n,phones,ofa,time' },
     verbose: { type: 'boolean', default: false },
   },
@@ -60,19 +60,27 @@ function report(name: string, rows: readonly PublishedRow[], column: string, n: 
   console.log(`${name.padEnd(10)} ${column.padEnd(16)} Spearman ${scores.spearman}  MAPE ${scores.mape} %  within 10 % ${scores.within10}`);
 }
 
+/** What is known of the other devices, by seed; their networks are others than the seed's probes and test rows. */
+const known = new Map<number, readonly SourceTarget[]>();
+function sourcesOf(seed: number): readonly SourceTarget[] {
+  const made =
+    known.get(seed) ??
+    helpSources.map((source): SourceTarget => {
+      const rows = split(cells, Number(args.sources), 0, 1000 + seed).train;
+      const predictor = new PickedPredictor();
+      predictor.fit(rows.map(({ views }) => views), rows.map(({ latencyMs }) => latencyMs[source] as number));
+      return { name: source, predict: (samples) => predictor.predict(samples) };
+    });
+  known.set(seed, made);
+  return made;
+}
+
 if (parts.has('help')) {
   for (const n of [10, 20]) {
     const all = helpTargets.map((column) => {
       const scores = average(
         seeds.map((seed) => {
-          // The source devices' networks are others than the seed's probes and test rows.
-          const sources = helpSources.map((source): SourceTarget => {
-            const rows = split(cells, Number(args.sources), 0, 1000 + seed).train;
-            const predictor = new PickedPredictor();
-            predictor.fit(rows.map(({ views }) => views), rows.map(({ latencyMs }) => latencyMs[source] as number));
-            return { name: source, predict: (samples) => predictor.predict(samples) };
-          });
-          return trial(cells, column, n, seed, n < 15 ? sources : []);
+          return trial(cells, column, n, seed, n < transferSamples ? sourcesOf(seed) : []);
         }),
       );
       figures[`help${n}.${column}.spearman`] = scores.spearman;

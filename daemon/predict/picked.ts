@@ -1,8 +1,10 @@
 import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Features, Predictions, Predictor, PredictorScore, Views } from './contract.js';
+import type { Matrix } from './design.js';
 import { average, type Pick, pick } from './picker/pick.js';
 import type { FittedCandidate, Places } from './picker/candidate.js';
+import { mostInformative } from './picker/informative.js';
 import { Leverage } from './picker/leverage.js';
 import { type ViewData, viewData } from './picker/view-data.js';
 import { rejectBadSamples } from './samples.js';
@@ -96,7 +98,7 @@ export class PickedPredictor implements Predictor<Views> {
     );
     const logs = average(fitted.map((member) => member.predictLog(places)));
     const mean = logs.map(Math.exp);
-    const distance = leverage.of(places.get(near.name) as never, mean);
+    const distance = leverage.of(places.get(near.name) as Matrix, mean);
     const half = distance.map(
       (h, i) =>
         quantile *
@@ -108,6 +110,20 @@ export class PickedPredictor implements Predictor<Views> {
       low: mean.map((value, i) => value * Math.exp(-(half[i] as number))),
       high: mean.map((value, i) => value * Math.exp(half[i] as number)),
     };
+  }
+
+  /** Which of `samples` to measure next for the least error over all of them; indices, best first. */
+  mostInformative(samples: readonly Views[], n: number): number[] {
+    const { near, y } = this.#need();
+    const rows = (x: Matrix, costs: ArrayLike<number>): Float64Array[] =>
+      Array.from({ length: x.rows }, (_, i) =>
+        Float64Array.from(
+          { length: x.columns + 1 },
+          (_, j) => (j === 0 ? 1 : (x.data[i * x.columns + j - 1] as number)) / (costs[i] as number),
+        ),
+      );
+    const places = near.design.matrix(samples.map((sample) => sample[near.name] ?? none));
+    return mostInformative(rows(near.x, y), rows(places, this.predict(samples).mean), n);
   }
 
   score(): PredictorScore {

@@ -1,5 +1,5 @@
 import type { Features, Views } from './contract.js';
-import { likePrefix } from './picker/view-data.js';
+import { likePrefix, transferView } from './picker/view-data.js';
 
 /** A predictor of the same metric on another target, over the same views. */
 export interface SourceTarget {
@@ -27,6 +27,6 @@ export function withTransfer(
     const transfer: Features = new Map(
       sources.map(({ name }, s) => [`${likePrefix}${name}`, answers[s]?.[i] as number]),
     );
-    return { transfer, ...views };
+    return { [transferView]: transfer, ...views };
   });
 }

@@ -24,20 +24,21 @@ export interface StudyParts {
 
 /** Replaces a space's name by the content of its file, so that a stored study stands on its own. Throws NOT_FOUND. */
 export function resolveSpace(spec: StudySpec, profilesDir: string): StudySpec {
-  if (typeof spec.space !== 'string') return spec;
+  return typeof spec.space === 'string' ? { ...spec, space: findSpace(spec.space, profilesDir) } : spec;
+}
+
+/** The content of a space file by its name. Throws NOT_FOUND. */
+export function findSpace(name: string, profilesDir: string): { readonly kind: string } {
   const folder = join(profilesDir, 'spaces');
   const known = readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -'.json'.length));
-  if (!known.includes(spec.space)) {
-    throw new HildaError('NOT_FOUND', `there is no space named ${spec.space}`, {
+  if (!known.includes(name)) {
+    throw new HildaError('NOT_FOUND', `there is no space named ${name}`, {
       hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.`,
     });
   }
-  return {
-    ...spec,
-    space: JSON.parse(readFileSync(join(folder, `${spec.space}.json`), 'utf8')) as { kind: string },
-  };
+  return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { kind: string };
 }
 
 /** Replaces short device names by ids: an exact id, or the start of exactly one adopted device's id. */

@@ -18,14 +18,16 @@ export interface TableOptions {
    * 1977), by reweighting: devices change regime now and then, and a table should read the usual one.
    */
   readonly loss: 'squares' | 'robust';
+  /** Of the coordinate descent; 300 where left out. */
+  readonly maxSweeps?: number;
 }
 
 const reweightings = 8;
 /**
  * In standard deviations. 2.985 would be 95 % efficient under normal errors (Holland and Welsch 1977); narrower finds the
- * usual regime even where a quarter of the measurements fell into another.
+ * usual regime even where a fifth of the measurements fell into another.
  */
-const welschWidth = 1.8;
+const welschWidth = 2.2;
 
 /** Minimises the loss of the relative errors `prediction_i / y_i - 1` over the `rows` named, y > 0. */
 export function fitTable(x: Matrix, y: Float64Array, rows: readonly number[], options: TableOptions): Table {
@@ -73,7 +75,7 @@ function solve(
   scaled: Float64Array,
   weights: Float64Array,
   p: number,
-  { penalty, shares }: TableOptions,
+  { penalty, shares, maxSweeps = 300 }: TableOptions,
   start?: Float64Array,
 ): Float64Array {
   const n = weights.length;
@@ -100,7 +102,7 @@ function solve(
     const share = j === 0 ? 0.05 : (shares?.[j - 1] ?? 1);
     gram[j * p + j] = (gram[j * p + j] as number) + (penalty * share) / Math.sqrt(n);
   }
-  return nonNegativeLeastSquares(gram, b, 300, start);
+  return nonNegativeLeastSquares(gram, b, maxSweeps, start);
 }
 
 function relativeError(scaled: Float64Array, solution: Float64Array, i: number, p: number): number {

@@ -29,8 +29,8 @@ const errorOf = (held: Float64Array, logY: Float64Array, i: number): number =>
   Math.min(Math.abs((held[i] as number) - (logY[i] as number)), Math.LN2);
 
 /** Which samples are held out together: each in turn below 25 samples, else so that a fold is a fifth or a tenth. */
-export function foldsOf(n: number): number[][] {
-  const folds = n < 25 ? n : n <= 200 ? 10 : 5;
+export function foldsOf(n: number, wanted?: number): number[][] {
+  const folds = Math.min(n, wanted ?? (n < 25 ? n : n <= 200 ? 10 : 5));
   return Array.from({ length: folds }, (_, fold) =>
     Array.from({ length: Math.ceil((n - fold) / folds) }, (_, k) => fold + k * folds),
   );

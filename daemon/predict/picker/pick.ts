@@ -1,9 +1,9 @@
 import { beats, type Candidate, type FittedCandidate, leastGain, lossOf } from './candidate.js';
 import { gaussianCandidate, gaussianOn, treesOn } from './residual-candidates.js';
 import { tableCandidates } from './table-candidates.js';
-import type { ViewData } from './view-data.js';
+import { transferView, type ViewData } from './view-data.js';
 
-/** Odds against every view but the first, which its space names as the likeliest. */
+/** Odds against every view but the first of the space's own, which it names as the likeliest, and transfer. */
 const viewOdds = 10;
 /** In standard errors of the paired difference of held-out errors. */
 const curveDeviations = 2;
@@ -32,8 +32,15 @@ export function pick(views: readonly ViewData[], y: Float64Array): Pick {
   const byLoss = (list: readonly Candidate[]): Candidate[] => [...list].sort((a, b) => loss(a) - loss(b));
 
   const tables = views.map((view) => tableCandidates(view, y, logY));
+  const likeliest = views.find(({ name }) => name !== transferView);
   const table = tables
-    .flatMap((list, v) => list.map((candidate) => ({ candidate, odds: evidence(loss(candidate), y.length, v) })))
+    .flat()
+    .map((candidate) => ({
+      candidate,
+      odds:
+        evidence(loss(candidate), y.length) -
+        (candidate.view === likeliest || candidate.view.name === transferView ? 0 : Math.log(viewOdds)),
+    }))
     .reduce((a, b) => (b.odds > a.odds ? b : a)).candidate;
   // Curves are tried on the table's own view and on the richest: a fit is to take a blink.
   const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
@@ -62,9 +69,8 @@ export function pick(views: readonly ViewData[], y: Float64Array): Pick {
   };
 }
 
-/** Logarithm of a view's likelihood under Laplace errors of the held-out size, times its prior odds. */
-const evidence = (loss: number, n: number, view: number): number =>
-  -n * Math.log(Math.max(loss, leastGain)) - (view === 0 ? 0 : Math.log(viewOdds));
+/** Logarithm of the likelihood under Laplace errors of the held-out size. */
+const evidence = (loss: number, n: number): number => -n * Math.log(Math.max(loss, leastGain));
 
 /** Adds, one at a time, the candidate whose share in the average lowers the held-out error most, if beyond chance. */
 function ensemble(first: Candidate, others: readonly Candidate[], logY: Float64Array): Candidate[] {

@@ -4,6 +4,8 @@ import { type Candidate, foldsOf, lossOf, othersOf } from './candidate.js';
 import type { ViewData } from './view-data.js';
 
 const penalties = [1e-3, 1e-2, 1e-1];
+/** A view of more columns than this costs too much to try in every way: it gets one penalty, and few folds. */
+const wideColumns = 60;
 
 export interface TableCandidate extends Candidate {
   readonly options: TableOptions;
@@ -15,10 +17,11 @@ export interface TableCandidate extends Candidate {
 /** Tables on one view: the best penalty under squares, and the same under the robust loss. */
 export function tableCandidates(view: ViewData, y: Float64Array, logY: Float64Array): TableCandidate[] {
   const floor = 0.01 * Math.min(...y);
+  const wide = view.x.columns > wideColumns;
   const make = (options: TableOptions): TableCandidate => ({
     label: `table(${view.name}, ${options.loss})`,
     views: [view.name],
-    held: heldOut(view, y, options, floor),
+    held: heldOut(view, y, options, floor, wide ? 5 : undefined),
     options,
     view,
     fitTo: (rows) => logs(fitTable(view.x, y, rows, options), view.x, floor),
@@ -27,6 +30,7 @@ export function tableCandidates(view: ViewData, y: Float64Array, logY: Float64Ar
       return { predictLog: (places) => logs(table, places.get(view.name) as Matrix, floor) };
     },
   });
+  if (wide) return [make({ penalty: 1e-2, shares: view.shares, loss: 'squares', maxSweeps: 60 })];
   const squares = penalties
     .map((penalty) => make({ penalty, shares: view.shares, loss: 'squares' }))
     .reduce((a, b) => (lossOf(b.held, logY) < lossOf(a.held, logY) ? b : a));
@@ -35,9 +39,15 @@ export function tableCandidates(view: ViewData, y: Float64Array, logY: Float64Ar
 
 export const all = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-function heldOut(view: ViewData, y: Float64Array, options: TableOptions, floor: number): Float64Array {
+function heldOut(
+  view: ViewData,
+  y: Float64Array,
+  options: TableOptions,
+  floor: number,
+  folds: number | undefined,
+): Float64Array {
   const held = new Float64Array(y.length);
-  for (const fold of foldsOf(y.length)) {
+  for (const fold of foldsOf(y.length, folds)) {
     const table = fitTable(view.x, y, othersOf(fold, y.length), options);
     const predicted = logs(table, rowsOf(view.x, fold), floor);
     fold.forEach((row, k) => {

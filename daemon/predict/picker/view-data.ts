@@ -12,6 +12,8 @@ export interface ViewData {
 
 /** Totals carry the prediction where an operator was hardly ever measured (the roofline's terms, Williams et al. 2009). */
 const totals = new Set(['macs', 'bytesMoved']);
+/** The view that holds them. */
+export const transferView = 'transfer';
 /** Columns that start so are another target's predictions. */
 export const likePrefix = 'like ';
 const lightShare = 0.05;
