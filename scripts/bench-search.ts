@@ -90,7 +90,7 @@ function run(
   const sampler = createSampler(name);
   const rng = Xoshiro128.fromSeed(seed);
   const bank = new PredictorBank({
-    costFeatures: (a) => space.features(a),
+    costViews: (a) => space.views(a),
     decisionFeatures: (a) => cellDecisions(a as readonly number[]),
     kindOf: (metric) => (metric === 'accuracy' ? 'quality' : 'cost'),
   });

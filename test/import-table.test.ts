@@ -19,12 +19,13 @@ const order = [
   'store',
   'fleet',
   'study',
+  'campaign',
   'api',
   'cli',
 ];
 const pure = ['core', 'network', 'predict', 'search'];
 /** Packages that pure folders may use: they do no I/O. */
-const purePackages = ['@noble/hashes', 'zod', 'onnx-proto'];
+const purePackages = ['@noble/hashes', 'zod', 'onnx-proto', 'yaml'];
 /** Packages with one home. */
 const homes: Record<string, string[]> = {
   knex: ['store'],

@@ -1,5 +1,15 @@
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
+import {
+  type campaignRequestSchema,
+  campaignSchema,
+  driftSchema,
+  figuresSchema,
+  predictorDetailSchema,
+  predictorSchema,
+  type tableQuerySchema,
+  tableSchema,
+} from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
   deviceSchema,
@@ -91,6 +101,25 @@ export class DaemonClient {
     this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
   exportTrial = (id: string, trial: number, options: CallOptions) =>
     this.#get(`/studies/${encodeURIComponent(id)}/trials/${trial}/export`, exportSchema, options);
+
+  startCampaign = (request: z.input<typeof campaignRequestSchema>, options: CallOptions) =>
+    this.#post('/campaigns', campaignSchema, request, options);
+  campaign = (id: string, options: CallOptions) =>
+    this.#get(`/campaigns/${encodeURIComponent(id)}`, campaignSchema, options);
+  predictors = async (options: CallOptions) =>
+    (await this.#get('/predictors', z.object({ predictors: z.array(predictorSchema) }), options)).predictors;
+  predictor = (id: string, options: CallOptions) =>
+    this.#get(`/predictors/${encodeURIComponent(id)}`, predictorDetailSchema, options);
+  predictorFigures = (id: string, options: CallOptions) =>
+    this.#get(`/predictors/${encodeURIComponent(id)}/figures`, figuresSchema, options);
+  drift = (id: string, options: CallOptions) =>
+    this.#get(`/predictors/${encodeURIComponent(id)}/drift`, driftSchema, options);
+  probe = (id: string, request: { readonly count: number; readonly seed: number }, options: CallOptions) =>
+    this.#post(`/predictors/${encodeURIComponent(id)}/probe`, campaignSchema, request, options);
+  refit = (id: string, options: CallOptions) =>
+    this.#post(`/predictors/${encodeURIComponent(id)}/refit`, predictorDetailSchema, undefined, options);
+  latencyTable = (id: string, query: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
+    this.#get(`/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(query)}`, tableSchema, options);
 
   async #get<S extends z.ZodType>(path: string, schema: S, options: CallOptions): Promise<z.infer<S>> {
     return read(await this.#fetch(path, { method: 'GET' }, options), schema);

@@ -1,3 +1,4 @@
+import type { PredictorService } from '../campaign/predictor-service.js';
 import type { Clock } from '../core/clock.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
@@ -43,6 +44,12 @@ export interface StudyPort {
   ): Promise<{ readonly onnx: Uint8Array; readonly manifest: Json }>;
 }
 
+/** What the API needs of the predictors. */
+export type PredictorPort = Pick<
+  PredictorService,
+  'train' | 'campaign' | 'list' | 'open' | 'predict' | 'probe' | 'refit' | 'table'
+>;
+
 /** One measurement outside any study. `protocol` is a name: PROTOCOL_UNKNOWN when there is no such file. */
 export interface MeasureRequest {
   readonly network: Graph;
@@ -61,6 +68,7 @@ export interface DaemonServices {
   readonly blobs: BlobStore;
   readonly pool: DevicePort;
   readonly studies: StudyPort;
+  readonly predictors: PredictorPort;
   /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Graph;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */

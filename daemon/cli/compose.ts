@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiServer } from '../api/api-server.js';
 import type { DaemonServices } from '../api/services.js';
+import { PredictorService } from '../campaign/predictor-service.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Driver } from '../devices/contract.js';
@@ -89,6 +90,9 @@ export class Daemon {
     await studies.start();
     this.#started.push(() => studies.stop());
 
+    const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
+    this.#started.push(() => predictors.stop());
+
     const services: DaemonServices = {
       version: hildaVersion(),
       clock,
@@ -96,6 +100,7 @@ export class Daemon {
       blobs,
       pool,
       studies,
+      predictors,
       ...measuring(store, pool),
     };
     const server = new ApiServer(services, {

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { devicesCommand } from './commands/devices.js';
+import { lutCommand } from './commands/lut.js';
 import { measureCommand } from './commands/measure.js';
+import { predictorCommand } from './commands/predictor.js';
 import { profileCommand } from './commands/profile.js';
 import { searchCommand } from './commands/search.js';
 import { statusCommand } from './commands/status.js';
@@ -29,6 +31,8 @@ export function buildProgram(terminal: Terminal): Command {
     measureCommand,
     profileCommand,
     searchCommand,
+    predictorCommand,
+    lutCommand,
     trainCommand,
   ]) {
     program.addCommand(command(terminal));

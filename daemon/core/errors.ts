@@ -127,6 +127,17 @@ export const errorTable = {
     'Install one of the tools named in the message, or write the image by hand as described there.',
   ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
+  PREDICTOR_UNKNOWN: kind(404, 3, false, 'Run `hilda predictor list` to see the predictors.'),
+  PREDICTOR_CORRUPT: kind(409, 1, false, 'Train the predictor again: `hilda predictor train`.'),
+  TARGET_MISMATCH: kind(409, 1, false, 'Train a predictor for that target: costs hold for one target only.'),
+  SAMPLES_INVALID: kind(422, 2, false, 'Correct or leave out the rows named in the message.'),
+  TABLE_INVALID: kind(422, 2, false, 'Correct the table: docs/predictors.md shows each format.'),
+  TABLE_INCOMPLETE: kind(
+    409,
+    1,
+    false,
+    'Measure the missing operators: `hilda lut build` takes the space that holds them.',
+  ),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
   PORT_IN_USE: kind(
     500,

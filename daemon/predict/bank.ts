@@ -1,11 +1,12 @@
 import type { Architecture } from '../core/architecture.js';
 import { canonicalJson, type Json } from '../core/json.js';
-import type { Features, Predictor, PredictorScore } from './contract.js';
-import { createPredictor } from './registry.js';
+import type { Features, PredictorScore, Views } from './contract.js';
+import { PickedPredictor } from './picked.js';
+import { RidgePredictor } from './ridge.js';
 
 export interface PredictorBankOptions {
-  /** Operator and shape counts, MACs, bytes moved. */
-  readonly costFeatures: (architecture: Architecture) => Features;
+  /** What a cost may follow, the likeliest first: executed operators, the same by type, decisions. */
+  readonly costViews: (architecture: Architecture) => Views;
   /** One-hot decisions, or whatever tells architectures apart. */
   readonly decisionFeatures: (architecture: Architecture) => Features;
   /** Costs add up over operators; qualities do not. */
@@ -23,22 +24,24 @@ export interface BankPrediction {
   readonly high: number;
 }
 
-interface Fitted {
-  readonly predictor: Predictor;
-  readonly features: 'cost' | 'decision';
-}
+type Fitted =
+  | { readonly kind: 'cost'; readonly predictor: PickedPredictor }
+  | { readonly kind: 'quality'; readonly predictor: RidgePredictor };
 
+/** A study measures this many before its predictions steer it. */
+const leastSamples = 10;
 /** Beyond this many remembered feature vectors the cache starts afresh. */
 const cacheLimit = 20_000;
 
 /**
- * One predictor a metric, refitted on a study's history. Qualities are learnt from decisions; costs from operator
- * counts and from decisions, whichever cross-validates to the smaller percentage error.
+ * One predictor a metric, refitted on a study's history. Qualities are learnt from decisions; costs from whichever view
+ * and model cross-validates best.
  */
 export class PredictorBank {
   readonly #options: PredictorBankOptions;
   readonly #fitted = new Map<string, Fitted>();
-  readonly #cache = { cost: new Map<string, Features>(), decision: new Map<string, Features>() };
+  readonly #views = new Map<string, Views>();
+  readonly #decisions = new Map<string, Features>();
 
   constructor(options: PredictorBankOptions) {
     this.#options = options;
@@ -48,26 +51,21 @@ export class PredictorBank {
   refit(history: readonly BankSample[]): void {
     this.#fitted.clear();
     for (const metric of new Set(history.flatMap(({ values }) => Object.keys(values)))) {
-      const known = history.filter(({ values }) => Number.isFinite(values[metric]));
-      const candidates = this.#candidates(metric).filter(
-        ({ predictor }) => known.length >= predictor.minimumSamples,
-      );
-      const y = known.map(({ values }) => values[metric] as number);
-      const fitted = candidates.filter(({ predictor, features }) => {
-        if (predictor.name === 'lut' && y.some((value) => value <= 0)) return false;
-        predictor.fit(
-          known.map(({ architecture }) => this.#features(features, architecture)),
-          y,
-        );
-        return true;
+      const fitted: Fitted =
+        this.#options.kindOf(metric) === 'cost'
+          ? { kind: 'cost', predictor: new PickedPredictor() }
+          : { kind: 'quality', predictor: new RidgePredictor() };
+      const known = history.filter(({ values }) => {
+        const value = values[metric] as number;
+        return Number.isFinite(value) && (fitted.kind === 'quality' || value > 0);
       });
-      const [first, ...others] = fitted;
-      if (!first) continue;
-      const mape = ({ predictor }: Fitted): number => predictor.score().mape;
-      this.#fitted.set(
-        metric,
-        others.reduce((best, other) => (mape(other) < mape(best) ? other : best), first),
-      );
+      if (known.length < Math.max(leastSamples, fitted.predictor.minimumSamples)) continue;
+      const y = known.map(({ values }) => values[metric] as number);
+      const architectures = known.map(({ architecture }) => architecture);
+      if (fitted.kind === 'cost')
+        fitted.predictor.fit(architectures.map((a) => this.#viewsOf(a)), y);
+      else fitted.predictor.fit(architectures.map((a) => this.#decisionsOf(a)), y);
+      this.#fitted.set(metric, fitted);
     }
   }
 
@@ -75,9 +73,10 @@ export class PredictorBank {
   predict(metric: string, architectures: readonly Architecture[]): BankPrediction[] | undefined {
     const fitted = this.#fitted.get(metric);
     if (!fitted) return undefined;
-    const { mean, low, high } = fitted.predictor.predict(
-      architectures.map((a) => this.#features(fitted.features, a)),
-    );
+    const { mean, low, high } =
+      fitted.kind === 'cost'
+        ? fitted.predictor.predict(architectures.map((a) => this.#viewsOf(a)))
+        : fitted.predictor.predict(architectures.map((a) => this.#decisionsOf(a)));
     return architectures.map((_, i) => ({
       mean: mean[i] as number,
       low: low[i] as number,
@@ -89,29 +88,29 @@ export class PredictorBank {
     return Object.fromEntries(
       [...this.#fitted].map(([metric, { predictor }]) => [
         metric,
-        { predictor: predictor.name, ...predictor.score() },
+        {
+          predictor: predictor instanceof PickedPredictor ? predictor.report().model : predictor.name,
+          ...predictor.score(),
+        },
       ]),
     );
   }
 
-  #candidates(metric: string): Fitted[] {
-    const ridge: Fitted = { predictor: createPredictor('ridge'), features: 'decision' };
-    return this.#options.kindOf(metric) === 'quality'
-      ? [ridge]
-      : [{ predictor: createPredictor('lut'), features: 'cost' }, ridge];
+  #viewsOf(architecture: Architecture): Views {
+    return remembered(this.#views, architecture, this.#options.costViews);
   }
 
-  #features(kind: 'cost' | 'decision', architecture: Architecture): Features {
-    const cache = this.#cache[kind];
-    const key = canonicalJson(architecture as Json);
-    const cached = cache.get(key);
-    if (cached) return cached;
-    if (cache.size >= cacheLimit) cache.clear();
-    const features =
-      kind === 'cost'
-        ? this.#options.costFeatures(architecture)
-        : this.#options.decisionFeatures(architecture);
-    cache.set(key, features);
-    return features;
+  #decisionsOf(architecture: Architecture): Features {
+    return remembered(this.#decisions, architecture, this.#options.decisionFeatures);
   }
+}
+
+function remembered<T>(cache: Map<string, T>, architecture: Architecture, make: (a: Architecture) => T): T {
+  const key = canonicalJson(architecture as Json);
+  const cached = cache.get(key);
+  if (cached) return cached;
+  if (cache.size >= cacheLimit) cache.clear();
+  const made = make(architecture);
+  cache.set(key, made);
+  return made;
 }

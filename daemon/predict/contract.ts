@@ -3,6 +3,12 @@ import type { Json } from '../core/json.js';
 /** A sparse, named vector: operator and shape -> count, or decision -> 1. */
 export type Features = ReadonlyMap<string, number>;
 
+/**
+ * Several descriptions of one network, by name, the likeliest first: the operators that a runtime executes, the same by
+ * type, the decisions. Which one a target's cost follows is chosen by cross-validation.
+ */
+export type Views = Readonly<Record<string, Features>>;
+
 /** Cross-validated on the data the predictor was fitted to. */
 export interface PredictorScore {
   readonly n: number;
@@ -31,11 +37,11 @@ export interface Predictions {
  *   the interval widens.
  * - Deterministic: equal data, in equal order, give equal answers.
  */
-export interface Predictor {
+export interface Predictor<X = Features> {
   readonly name: string;
   readonly minimumSamples: number;
-  fit(x: readonly Features[], y: readonly number[]): void;
-  predict(x: readonly Features[]): Predictions;
+  fit(x: readonly X[], y: readonly number[]): void;
+  predict(x: readonly X[]): Predictions;
   score(): PredictorScore;
   /** The fitted model as data, for the store and for export. */
   state(): Json;

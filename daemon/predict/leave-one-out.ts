@@ -1,6 +1,6 @@
 import { invertDefinite } from './linear-algebra.js';
 import { type Kernel, kernelShapes, type SparseVector, similarity, squaredDistances } from './similarity.js';
-import { spearman } from './statistics.js';
+import { evenly, spearman } from './statistics.js';
 import { makeWarp, type Warp, warpNames } from './warp.js';
 
 /** In units of the inverse mean squared distance between samples. */
@@ -129,9 +129,3 @@ const fallback = (distances: Float64Array): { kernel: Kernel; noise: number } =>
   const mean = distances.reduce((sum, d) => sum + d, 0) / distances.length || 1;
   return { kernel: { shape: 'gaussian', rate: 0.3 / mean }, noise: 0.1 };
 };
-
-/** Up to `most` indices below `count`, evenly spread. */
-function evenly(count: number, most: number): number[] {
-  const n = Math.min(count, most);
-  return Array.from({ length: n }, (_, i) => Math.floor((i * count) / n));
-}

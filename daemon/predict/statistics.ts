@@ -42,9 +42,23 @@ export function kendall(a: readonly number[], b: readonly number[]): number {
   return untiedA > 0 && untiedB > 0 ? agree / Math.sqrt(untiedA * untiedB) : 0;
 }
 
+export function medianOf(values: Float64Array | readonly number[]): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
 /** The finite-sample quantile of conformal prediction: the ceil(share (n + 1))-th smallest; Infinity when n is too small. */
-export function conformalQuantile(values: readonly number[], share: number): number {
+export function conformalQuantile(values: readonly number[] | Float64Array, share: number): number {
   const rank = Math.ceil(share * (values.length + 1));
   if (rank > values.length) return Number.POSITIVE_INFINITY;
   return [...values].sort((a, b) => a - b)[rank - 1] as number;
+}
+
+/** Up to `most` indices below `count`, evenly spread. */
+export function evenly(count: number, most: number): number[] {
+  const n = Math.min(count, most);
+  return Array.from({ length: n }, (_, i) => Math.floor((i * count) / n));
 }

@@ -1,5 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
-import type { ArchitectureId, BlobId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { ArchitectureId, BlobId, DeviceId, MeasurementId, PredictorId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
@@ -63,10 +63,24 @@ export interface MeasurementRecord extends Measurement {
   readonly trialNumber: number | null;
 }
 
+/** What a predictor of one metric of one target was fitted to, and how it has done since. */
+export interface PredictorRecord {
+  readonly id: PredictorId;
+  /** Where its networks were measured; any device of the same target may be asked about. */
+  readonly deviceId: DeviceId;
+  readonly target: Target;
+  readonly spaceId: string;
+  readonly metric: string;
+  /** `daemon/campaign/predictor-body.ts`. */
+  readonly body: Json;
+  readonly createdMs: number;
+  readonly updatedMs: number;
+}
+
 /** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `study.<id>`, `measurements`. */
+  /** `devices`, `study.<id>`, `measurements`, `predictors`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -96,7 +110,8 @@ export interface FinishedTrial {
  * - A measurement is never changed or deleted. A finished trial takes no other result (STATE_CONFLICT).
  * - At most one live lease a device. `acquireLease` answers undefined when another holder's lease has not expired;
  *   the same holder renews. Writes under a lease pass its token; a stale one throws LEASE_STALE and writes nothing.
- * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN.
+ * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
+ *   PREDICTOR_UNKNOWN.
  */
 export interface Store {
   upsertDevice(device: Omit<DeviceRecord, 'firstSeenMs' | 'lastSeenMs' | 'state'>): Promise<DeviceRecord>;
@@ -155,6 +170,13 @@ export interface Store {
     id: StudyId,
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
+
+  addPredictor(predictor: Omit<PredictorRecord, 'id' | 'createdMs' | 'updatedMs'>): Promise<PredictorRecord>;
+  updatePredictor(id: PredictorId, body: Json): Promise<PredictorRecord>;
+  /** Oldest first. */
+  predictors(): Promise<PredictorRecord[]>;
+  /** Throws PREDICTOR_UNKNOWN. */
+  predictor(id: PredictorId): Promise<PredictorRecord>;
 
   /** Appends an event that belongs to no row, e.g. progress. */
   publish(topic: string, data: Json): Promise<StoredEvent>;

@@ -5,6 +5,7 @@ import { deviceStore } from './devices.js';
 import { eventStore } from './events.js';
 import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
+import { predictorStore } from './predictors.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
 import { trialStore } from './trials.js';
@@ -27,6 +28,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...measurementStore(database),
     ...studyStore(database),
     ...trialStore(database),
+    ...predictorStore(database),
     ...eventStore(database),
     ...valueStore(database),
     close: () => database.close(),

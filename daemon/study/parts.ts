@@ -8,6 +8,7 @@ import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { PredictorBank } from '../predict/bank.js';
+import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
 import type { Space } from '../search/spaces/contract.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
@@ -23,20 +24,21 @@ export interface StudyParts {
 
 /** Replaces a space's name by the content of its file, so that a stored study stands on its own. Throws NOT_FOUND. */
 export function resolveSpace(spec: StudySpec, profilesDir: string): StudySpec {
-  if (typeof spec.space !== 'string') return spec;
+  return typeof spec.space === 'string' ? { ...spec, space: findSpace(spec.space, profilesDir) } : spec;
+}
+
+/** The content of a space file by its name. Throws NOT_FOUND. */
+export function findSpace(name: string, profilesDir: string): { readonly kind: string } {
   const folder = join(profilesDir, 'spaces');
   const known = readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -'.json'.length));
-  if (!known.includes(spec.space)) {
-    throw new HildaError('NOT_FOUND', `there is no space named ${spec.space}`, {
+  if (!known.includes(name)) {
+    throw new HildaError('NOT_FOUND', `there is no space named ${name}`, {
       hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.`,
     });
   }
-  return {
-    ...spec,
-    space: JSON.parse(readFileSync(join(folder, `${spec.space}.json`), 'utf8')) as { kind: string },
-  };
+  return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { kind: string };
 }
 
 /** Replaces short device names by ids: an exact id, or the start of exactly one adopted device's id. */
@@ -65,20 +67,9 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const evaluator = await createEvaluator(spec.evaluator, { space, profilesDir });
   const bank = new PredictorBank({
-    costFeatures: (architecture: Architecture) => space.features(architecture),
+    costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
     kindOf: (metric: string) => (isCostMetric(metric) ? 'cost' : 'quality'),
   });
   return { space, evaluator, protocol, bank };
-}
-
-/** One-hot decisions, or cost features where a space has no fixed dimensions. */
-function decisionFeatures(space: Space, architecture: Architecture): ReadonlyMap<string, number> {
-  if (!space.dims || !Array.isArray(architecture)) return space.features(architecture);
-  return new Map(
-    space.dims.map((dim, i) => [
-      `${dim.name}=${dim.choices[(architecture as readonly number[])[i] as number]}`,
-      1,
-    ]),
-  );
 }

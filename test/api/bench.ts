@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
+import { PredictorService } from '../../daemon/campaign/predictor-service.js';
+import { profilesDir } from '../../daemon/cli/installation.js';
 import { architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
@@ -186,6 +188,16 @@ export async function openBench(
     store,
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
+    predictors: new PredictorService({
+      store,
+      clock,
+      profilesDir,
+      pool: {
+        withDevice: async () => {
+          throw new HildaError('DEVICE_FAILED', 'this bench has no device to lease');
+        },
+      },
+    }),
     pool: {
       discover: async () => [sighting],
       adopt: (id) => store.setDeviceState(id, 'adopted'),

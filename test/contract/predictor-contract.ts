@@ -1,12 +1,13 @@
 import type { Test } from 'tap';
-import type { Features, Predictor } from '../../daemon/predict/contract.js';
+import type { Predictor } from '../../daemon/predict/contract.js';
 
-/** What every predictor must keep. The samples should be ones it can learn. */
-export function predictorContract(
+/** What every predictor must keep. The samples should be ones it can learn; `strange` adds a feature never seen. */
+export function predictorContract<X>(
   t: Test,
-  make: () => Predictor,
-  x: readonly Features[],
+  make: () => Predictor<X>,
+  x: readonly X[],
   y: readonly number[],
+  strange: (sample: X) => X,
 ): void {
   const unfit = { code: 'PREDICTOR_UNFIT' };
   const predictor = make();
@@ -35,7 +36,7 @@ export function predictorContract(
   t.same([...restored.predict(x).high], [...high], 'state survives a round trip');
 
   const known = predictor.predict(x.slice(0, 1));
-  const foreign = predictor.predict([new Map([...(x[0] as Features), ['never seen', 3]])]);
+  const foreign = predictor.predict([strange(x[0] as X)]);
   const width = (p: typeof known): number => (p.high[0] as number) - (p.low[0] as number);
   t.ok(width(foreign) > width(known), 'unseen features widen the interval');
 }

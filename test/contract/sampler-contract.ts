@@ -5,6 +5,7 @@ import { PredictorBank } from '../../daemon/predict/bank.js';
 import type { AskContext, Sampler, Trial } from '../../daemon/search/samplers/contract.js';
 import { architectureKey } from '../../daemon/search/samplers/unseen.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
+import { costViews } from '../../daemon/search/spaces/cost-views.js';
 import { CellTableSpace, cellDecisions } from '../../daemon/search/spaces/table.js';
 
 const objectives = [
@@ -43,7 +44,7 @@ function study(
 ): string[] {
   const rng = Xoshiro128.fromSeed(seed);
   const bank = new PredictorBank({
-    costFeatures: (a) => space.features(a),
+    costViews: (a) => costViews(space, a),
     decisionFeatures: (a) =>
       space.id === 'line' ? space.features(a) : cellDecisions(a as readonly number[]),
     kindOf: (metric) => (metric === 'cost' ? 'cost' : 'quality'),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Test } from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../../daemon/core/ids.js';
+import type { ArchitectureId, DeviceId, MeasurementId, StudyId, PredictorId } from '../../daemon/core/ids.js';
 import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Lease, Store } from '../../daemon/store/contract.js';
@@ -126,6 +126,23 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await store.expireLeases('other/'), 0);
     t.equal(await store.expireLeases('host/'), 1);
     t.ok((await store.acquireLease(deviceId, 'host/c', 1))!.token > second.token);
+  });
+
+  withStore('predictors keep their body and tell of each change', async (t, store, clock) => {
+    await store.upsertDevice(device());
+    const draft = { deviceId, target, spaceId: 's', metric: 'latencyUs', body: { version: 1, samples: [1.5] } };
+    const first = await store.addPredictor(draft);
+    t.match(first, { ...draft, createdMs: 1000, updatedMs: 1000 });
+    await clock.advance(7);
+    const changed = await store.updatePredictor(first.id, { version: 2 });
+    t.match(changed, { id: first.id, body: { version: 2 }, createdMs: 1000, updatedMs: 1007 });
+    const second = await store.addPredictor(draft);
+    t.same(await store.predictors(), [changed, second], 'oldest first');
+    t.same(await store.predictor(first.id), changed);
+    t.equal((await store.events(0, { topics: ['predictors'] })).length, 3);
+    const none = 'predictor-99' as PredictorId;
+    t.equal(await codeOf(store.predictor(none)), 'PREDICTOR_UNKNOWN');
+    t.equal(await codeOf(store.updatePredictor(none, null)), 'PREDICTOR_UNKNOWN');
   });
 
   withStore('measurements come back as they were, newest first', async (t, store) => {

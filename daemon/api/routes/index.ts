@@ -1,6 +1,7 @@
 import type { Route } from '../route.js';
 import { deviceRoutes } from './devices.js';
 import { measurementRoutes } from './measurements.js';
+import { predictorRoutes } from './predictors.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
 
@@ -10,4 +11,5 @@ export const routes: readonly Route[] = [
   ...deviceRoutes,
   ...measurementRoutes,
   ...studyRoutes,
+  ...predictorRoutes,
 ];

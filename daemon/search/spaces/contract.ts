@@ -9,6 +9,18 @@ export interface Dim {
   readonly choices: readonly (number | string)[];
 }
 
+/** One block of a network: the unit of ProxylessNAS's and FBNet's tables. */
+export interface Block {
+  /** How the names of its constants begin, `.` included. */
+  readonly prefix: string;
+  /** In the grammar of `daemon/predict/tables/block-key.ts`. */
+  readonly key: string;
+  /** Of a searched layer, from 0; null for stem and head. */
+  readonly layer: number | null;
+  /** The layer's choice by name; null for stem and head. */
+  readonly choice: string | null;
+}
+
 /** What is known of an architecture without running it. Never a measured value. */
 export interface FreeStats {
   readonly macs: number;
@@ -49,6 +61,13 @@ export interface Space {
   stats(architecture: Architecture): FreeStats;
   /** Cost features: operator and shape -> how many, plus `macs` and `bytesMoved`. The predictor's input. */
   features(architecture: Architecture): ReadonlyMap<string, number>;
+  /**
+   * Descriptions for predicting a cost, the likeliest first, where `features` is not the only one: what differently
+   * optimising runtimes execute. Which one a target follows is chosen by cross-validation.
+   */
+  views?(architecture: Architecture): Readonly<Record<string, ReadonlyMap<string, number>>>;
+  /** The blocks of an architecture's network, in order, as published latency tables key them. */
+  blocks?(architecture: Architecture): readonly Block[];
   network(architecture: Architecture, weights?: WeightSource): Graph;
   /** Known good starting points, the smallest and the largest among them. */
   seeds?(): readonly Architecture[];

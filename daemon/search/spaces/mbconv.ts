@@ -6,6 +6,7 @@ import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
 import { distinct } from './distinct.js';
 import { indexMoves } from './index-moves.js';
+import { mbconvBlocks } from './mbconv-blocks.js';
 import { randomWeights } from './random-weights.js';
 
 const size = z.number().int().min(1).max(4096);
@@ -120,6 +121,16 @@ export function mbconvSpace(file: MbconvFile): Space {
         for (const [key, value] of part) sum.set(key, (sum.get(key) ?? 0) + value);
       }
       return sum;
+    },
+    blocks(architecture) {
+      return mbconvBlocks(
+        file,
+        chosen(moves.normalise(architecture)).map((choice, i) => ({
+          ...(layers[i] as Layer),
+          choice,
+          choiceName: choiceName(choice),
+        })),
+      );
     },
     /** The smallest and the largest architecture, by kernel, expansion and depth. */
     seeds: () => [

@@ -1,18 +1,11 @@
 import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
+import { cellEdges, cellOperators, type ExecutedCell, runEagerly, runFolded, runPruned } from './cell-execution.js';
 import type { Dim, FreeStats, Space } from './contract.js';
 
-const operators = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3'] as const;
-/** NAS-Bench-201's cell: node 0 is the input, node 3 the output (Dong and Yang 2020, section 2.1). */
-const edges: readonly (readonly [from: number, to: number])[] = [
-  [0, 1],
-  [0, 2],
-  [1, 2],
-  [0, 3],
-  [1, 3],
-  [2, 3],
-];
+const operators = cellOperators;
+const edges = cellEdges;
 const outputNode = 3;
 
 /** The cell's operators with those that the output does not depend on replaced by `none`; all `none` when dead. */
@@ -135,12 +128,33 @@ export class CellTableSpace implements Space {
     return features;
   }
 
+  /** What eager, compiling and merely pruning runtimes execute, and the decisions. */
+  views(architecture: Architecture): Readonly<Record<string, ReadonlyMap<string, number>>> {
+    const cell = this.normalise(architecture);
+    return {
+      eager: executedFeatures(runEagerly(cell)),
+      folded: executedFeatures(runFolded(cell)),
+      pruned: executedFeatures(runPruned(cell)),
+      decisions: new Map(cell.map((op, i) => [`${i}=${operators[op]}`, 1])),
+    };
+  }
+
   network(): never {
     throw new HildaError(
       'SPACE_INVALID',
       `the space ${this.id} is a table of measurements and holds no networks`,
     );
   }
+}
+
+/** `skip_connect` executes nothing, and `none` nothing that takes time. */
+function executedFeatures({ operators: run, additions }: ExecutedCell): ReadonlyMap<string, number> {
+  const features = new Map<string, number>([['additions', additions]]);
+  for (const op of [2, 3, 4]) {
+    const count = run.filter((other) => other === op).length;
+    if (count > 0) features.set(operators[op] as string, count);
+  }
+  return features;
 }
 
 const isAlive = (cell: readonly number[]): boolean => liveOperators(cell).some((op) => op !== 0);

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import * as first from './0001-first.js';
 import * as counts from './0002-counts.js';
+import * as predictors from './0003-predictors.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -11,6 +12,7 @@ interface NamedMigration {
 const migrations: readonly NamedMigration[] = [
   { name: '0001-first', up: first.up },
   { name: '0002-counts', up: counts.up },
+  { name: '0003-predictors', up: predictors.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

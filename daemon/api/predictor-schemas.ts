@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import { tableFormats } from '../predict/tables/table-formats.js';
+import { problemSchema, targetSchema } from './schemas.js';
+
+const scoreSchema = z
+  .object({
+    n: z.number(),
+    spearman: z.number(),
+    kendall: z.number(),
+    mape: z.number().describe('Percent.'),
+    within10: z.number().describe('Share within 10 %, 0 to 1.'),
+    coverage: z.number().describe('Share inside the 90 % interval, 0 to 1.'),
+  })
+  .meta({ id: 'PredictorScore', description: 'Cross-validated on the samples of the fit.' });
+
+export const driftSchema = z
+  .object({
+    n: z.number(),
+    outside: z.number(),
+    shift: z.number(),
+    pValue: z.number(),
+    state: z.enum(['too-few', 'steady', 'drifted']),
+    reason: z.string(),
+  })
+  .meta({ id: 'Drift', description: 'Whether live measurements still lie where the predictor says.' });
+
+export const predictorSchema = z
+  .object({
+    id: z.string(),
+    deviceId: z.string(),
+    target: targetSchema,
+    spaceId: z.string(),
+    metric: z.string(),
+    provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']).describe('Of its samples.'),
+    samples: z.number(),
+    createdMs: z.number(),
+    updatedMs: z.number(),
+  })
+  .meta({ id: 'Predictor' });
+
+export const predictorDetailSchema = predictorSchema
+  .extend({
+    model: z.string(),
+    transform: z.string().describe('The view of the network that its table builds on.'),
+    candidates: z.record(z.string(), z.number()).describe('Held-out error of each model that was tried.'),
+    score: scoreSchema,
+    drift: driftSchema,
+    cautions: z.array(z.string()),
+  })
+  .meta({ id: 'PredictorDetail' });
+
+export const predictRequestSchema = z.object({
+  architectures: z.array(z.json()).min(1).max(10_000),
+  device: z.string().optional().describe('Refused when its target is not the predictor’s.'),
+});
+
+export const predictionsSchema = z
+  .object({
+    provenance: z.literal('predicted'),
+    predictor: z.string(),
+    unit: z.enum(['us', 'cycles']),
+    predictions: z.array(z.object({ mean: z.number(), low: z.number(), high: z.number() })),
+    cautions: z.array(z.string()),
+  })
+  .meta({ id: 'Predictions', description: 'Mean and 90 % interval of each architecture.' });
+
+export const figuresSchema = z
+  .object({
+    pairs: z.array(z.object({ measured: z.number(), predicted: z.number(), macs: z.number() })),
+    residualsByType: z.array(z.object({ type: z.string(), n: z.number(), median: z.number() })),
+    reliability: z.array(z.object({ nominal: z.number(), actual: z.number() })),
+    learningCurve: z.array(z.object({ n: z.number(), mape: z.number(), spearman: z.number() })),
+  })
+  .meta({ id: 'PredictorFigures' });
+
+export const campaignRequestSchema = z.object({
+  device: z.string(),
+  space: z.union([z.string(), z.looseObject({ kind: z.string() })]),
+  samples: z.number().int().min(5).max(5000).default(50),
+  seed: z.number().int().min(0).default(1),
+  protocol: z.string().default('search'),
+  profile: z.boolean().default(false).describe('Profile every network by operator too, for a table.'),
+});
+
+export const campaignSchema = z
+  .object({
+    id: z.string(),
+    state: z.enum(['running', 'done', 'failed']),
+    done: z.number(),
+    of: z.number(),
+    predictorId: z.string().nullable(),
+    failures: z.array(z.string()),
+    problem: problemSchema.nullable(),
+  })
+  .meta({ id: 'Campaign', description: 'Networks being measured for a predictor.' });
+
+export const probeRequestSchema = z.object({
+  count: z.number().int().min(1).max(200).default(10),
+  seed: z.number().int().min(0).default(1),
+});
+
+export const tableQuerySchema = z.object({
+  format: z.enum(tableFormats).default('hilda'),
+  keys: z.enum(['operators', 'blocks', 'layers']).default('operators'),
+});
+
+export const tableSchema = z
+  .object({
+    format: z.enum(tableFormats),
+    text: z.string(),
+    entries: z.number(),
+    additivity: z.object({
+      n: z.number(),
+      biasPercent: z.number(),
+      mapePercent: z.number(),
+      scaledMapePercent: z.number(),
+      kendall: z.number(),
+      scale: z.number(),
+    }),
+  })
+  .meta({
+    id: 'LatencyTable',
+    description: 'A latency table, and how well its sums tell whole networks that it has not seen.',
+  });
+
+export type CampaignView = z.infer<typeof campaignSchema>;
+export type PredictorView = z.infer<typeof predictorSchema>;
+export type PredictorDetailView = z.infer<typeof predictorDetailSchema>;

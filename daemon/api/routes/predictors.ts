@@ -1,0 +1,172 @@
+import { z } from 'zod';
+import type { Campaign } from '../../campaign/predictor-service.js';
+import { readBody } from '../../campaign/predictor-body.js';
+import { predictorFigures } from '../../campaign/predictor-figures.js';
+import type { StoredPredictor } from '../../campaign/stored-predictor.js';
+import type { Architecture } from '../../core/architecture.js';
+import type { PredictorId } from '../../core/ids.js';
+import { formatTable } from '../../predict/tables/table-formats.js';
+import type { PredictorRecord } from '../../store/contract.js';
+import {
+  type CampaignView,
+  campaignRequestSchema,
+  campaignSchema,
+  driftSchema,
+  figuresSchema,
+  type PredictorDetailView,
+  type PredictorView,
+  predictionsSchema,
+  predictorDetailSchema,
+  predictorSchema,
+  predictRequestSchema,
+  probeRequestSchema,
+  tableQuerySchema,
+  tableSchema,
+} from '../predictor-schemas.js';
+import { toProblem } from '../problem.js';
+import { Answer, defineRoute } from '../route.js';
+
+const asPredictorId = (text: string): PredictorId => text as PredictorId;
+
+function viewCampaign({ error, failures, ...rest }: Campaign): CampaignView {
+  return { ...rest, failures: [...failures], problem: error ? toProblem(error) : null };
+}
+
+function viewPredictor(record: PredictorRecord): PredictorView {
+  const { body, ...rest } = record;
+  const { provenance, samples } = readBody({ id: record.id, body });
+  return { ...rest, provenance, samples: samples.length };
+}
+
+function viewDetail(predictor: StoredPredictor): PredictorDetailView {
+  const { model, transform, candidates } = predictor.report();
+  return {
+    ...viewPredictor(predictor.record),
+    model,
+    transform,
+    candidates: { ...candidates },
+    score: predictor.score(),
+    drift: predictor.drift(),
+    cautions: predictor.cautions(),
+  };
+}
+
+export const predictorRoutes = [
+  defineRoute({
+    method: 'post',
+    path: '/campaigns',
+    summary: 'Measure random networks of a space on a device, for a predictor or a table; look at the campaign for the outcome',
+    body: campaignRequestSchema,
+    answer: { status: 202, schema: campaignSchema },
+    handle: async ({ services, body }) => {
+      const campaign = viewCampaign(await services.predictors.train(body));
+      return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/campaigns/{id}',
+    summary: 'How far a campaign is, and which predictor it made',
+    answer: { status: 200, schema: campaignSchema },
+    handle: async ({ services, params }) => viewCampaign(services.predictors.campaign(params.id)),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors',
+    summary: 'Every predictor',
+    answer: { status: 200, schema: z.object({ predictors: z.array(predictorSchema) }) },
+    handle: async ({ services }) => ({
+      // A damaged one is left out here and refused by name where it is asked for.
+      predictors: (await services.predictors.list()).flatMap((record) => {
+        try {
+          return [viewPredictor(record)];
+        } catch {
+          return [];
+        }
+      }),
+    }),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors/{id}',
+    summary: 'One predictor: model, cross-validated score, drift',
+    answer: { status: 200, schema: predictorDetailSchema },
+    handle: async ({ services, params }) =>
+      viewDetail(await services.predictors.open(asPredictorId(params.id))),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors/{id}/figures',
+    summary: 'Predicted against measured, residuals, reliability and learning curve',
+    answer: { status: 200, schema: figuresSchema },
+    handle: async ({ services, params }) =>
+      predictorFigures(await services.predictors.open(asPredictorId(params.id))),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/predictors/{id}/predict',
+    summary: 'Mean and 90 % interval for each architecture',
+    body: predictRequestSchema,
+    answer: { status: 200, schema: predictionsSchema },
+    handle: async ({ services, params, body }) => {
+      const id = asPredictorId(params.id);
+      const { mean, low, high } = await services.predictors.predict(
+        id,
+        body.architectures as Architecture[],
+        body.device,
+      );
+      const predictor = await services.predictors.open(id);
+      return {
+        provenance: 'predicted' as const,
+        predictor: id,
+        unit: predictor.body.provenance === 'emulated' ? ('cycles' as const) : ('us' as const),
+        predictions: Array.from(mean, (value, i) => ({
+          mean: value,
+          low: low[i] as number,
+          high: high[i] as number,
+        })),
+        cautions: predictor.cautions(),
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors/{id}/drift',
+    summary: 'Whether live measurements still lie where the predictor says',
+    answer: { status: 200, schema: driftSchema },
+    handle: async ({ services, params }) =>
+      (await services.predictors.open(asPredictorId(params.id))).drift(),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/predictors/{id}/probe',
+    summary: 'Measure a few networks that the predictor has not seen, to find drift',
+    body: probeRequestSchema,
+    answer: { status: 202, schema: campaignSchema },
+    handle: async ({ services, params, body }) => {
+      const campaign = viewCampaign(
+        await services.predictors.probe(asPredictorId(params.id), body.count, body.seed),
+      );
+      return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/predictors/{id}/refit',
+    summary: 'Learn from the live measurements too; the drift alarm starts anew',
+    answer: { status: 200, schema: predictorDetailSchema },
+    handle: async ({ services, params }) =>
+      viewDetail(await services.predictors.refit(asPredictorId(params.id))),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors/{id}/table',
+    summary: 'A latency table in one of the published formats, with the test of its additivity',
+    query: tableQuerySchema,
+    answer: { status: 200, schema: tableSchema },
+    handle: async ({ services, params, query: { format, keys } }) => {
+      const { named, additivity } = await services.predictors.table(asPredictorId(params.id), keys);
+      return { format, text: formatTable(named, format), entries: named.table.size, additivity };
+    },
+  }),
+];

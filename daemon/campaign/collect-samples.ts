@@ -1,0 +1,141 @@
+import type { Architecture } from '../core/architecture.js';
+import { architectureId } from '../core/architecture.js';
+import { asHildaError, HildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import type { OperatorCost } from '../core/measurement.js';
+import { type Rng, Xoshiro128 } from '../core/rng.js';
+import { targetKey } from '../core/target.js';
+import type { DevicePool } from '../fleet/device-pool.js';
+import type { Protocol } from '../measure/protocol.js';
+import { structureHash } from '../network/canonical-text.js';
+import type { Space } from '../search/spaces/contract.js';
+import type { MeasurementRecord, Store } from '../store/contract.js';
+import { blockParts, operatorParts } from './operator-parts.js';
+import type { PredictorSample } from './predictor-body.js';
+
+export interface CollectOptions {
+  readonly store: Store;
+  readonly pool: Pick<DevicePool, 'withDevice'>;
+  readonly space: Space;
+  readonly deviceId: DeviceId;
+  readonly protocol: Protocol;
+  /** Which networks: given ones first, then random ones. */
+  readonly given?: readonly Architecture[];
+  readonly count: number;
+  readonly seed: number;
+  /** Whether to measure even what was measured before: a check of today needs today's figures. */
+  readonly fresh?: boolean;
+  /** Whether each network is profiled by operator too. */
+  readonly profile: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (done: number, of: number) => void;
+}
+
+export interface Collected {
+  readonly samples: readonly PredictorSample[];
+  readonly records: readonly MeasurementRecord[];
+  /** Networks that gave no valid measurement, and why. */
+  readonly failures: readonly string[];
+}
+
+/** So many networks may fail before the campaign gives up, beside a fifth of those asked for. */
+const toleratedFailures = 3;
+
+/**
+ * Measures whole networks of a space on one device, profiled by operator where wanted. A network that was validly
+ * measured on the same target under the same protocol before is not measured again, so that a campaign that was cut
+ * short goes on where it stood. Throws what the device throws for itself; a network's own fault is counted.
+ */
+export async function collectSamples(options: CollectOptions): Promise<Collected> {
+  const { space, count, seed, signal, onProgress, given = [] } = options;
+  const rng = Xoshiro128.fromSeed(seed);
+  const samples: PredictorSample[] = [];
+  const records: MeasurementRecord[] = [];
+  const failures: string[] = [];
+  for (const architecture of networksOf(space, given, count, rng)) {
+    signal.throwIfAborted();
+    try {
+      const { sample, record } = await takeSample(architecture, options);
+      samples.push(sample);
+      records.push(record);
+    } catch (thrown) {
+      const error = asHildaError(thrown);
+      if (error.code === 'INTERRUPTED' || error.code === 'DEVICE_UNKNOWN') throw error;
+      failures.push(`${error.code}: ${error.message}`);
+      if (failures.length > toleratedFailures + count / 5) {
+        throw new HildaError(
+          'MEASUREMENT_INVALID',
+          `${failures.length} networks gave no valid measurement; the last: ${failures.at(-1)}`,
+          { cause: error },
+        );
+      }
+    }
+    onProgress?.(samples.length + failures.length, count);
+  }
+  return { samples, records, failures };
+}
+
+/** Given ones, the space's smallest and largest, then random ones; none twice. */
+function* networksOf(
+  space: Space,
+  given: readonly Architecture[],
+  count: number,
+  rng: Rng,
+): Generator<Architecture> {
+  const seen = new Set<string>();
+  const isNew = (a: Architecture): boolean => {
+    const id = architectureId(space.id, a);
+    return !seen.has(id) && seen.add(id) !== undefined;
+  };
+  for (const architecture of [...given, ...(given.length === 0 ? (space.seeds?.() ?? []) : [])])
+    if (seen.size < count && isNew(architecture)) yield architecture;
+  for (let tries = 0; seen.size < Math.min(count, space.size) && tries < 100 * count; tries++) {
+    const architecture = space.sample(rng);
+    if (isNew(architecture)) yield architecture;
+  }
+}
+
+async function takeSample(
+  architecture: Architecture,
+  { store, pool, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
+): Promise<{ readonly sample: PredictorSample; readonly record: MeasurementRecord }> {
+  const network = space.network(architecture);
+  const hash = structureHash(network);
+  const { record, operators } = await pool.withDevice(
+    deviceId,
+    { holder: 'campaign', signal },
+    async (device, lease) => {
+      const known = (await store.measurements({ deviceId, structureHash: hash })).find(
+        (m) =>
+          m.verdict === 'valid' &&
+          m.protocol === protocol.name &&
+          targetKey(m.target) === targetKey(device.target),
+      );
+      let record = fresh ? undefined : known;
+      for (let attempt = 0; attempt < 2 && record?.verdict !== 'valid'; attempt++)
+        record = await store.addMeasurement(await device.measure(network, protocol, { signal }), {
+          deviceId,
+          lease,
+        });
+      const operators: readonly OperatorCost[] =
+        profile && device.profile ? await device.profile(network, { signal }) : [];
+      return { record: record as MeasurementRecord, operators };
+    },
+  );
+  if (record.verdict !== 'valid')
+    throw new HildaError('MEASUREMENT_INVALID', `${record.verdict}: ${record.reason}`);
+  return {
+    record,
+    sample: {
+      architecture: architecture as PredictorSample['architecture'],
+      structureHash: hash,
+      measurementId: record.id,
+      value: record.latency.normalisedUs,
+      parts: operatorParts(operators, network),
+      blocks:
+        operators.length > 0 && space.blocks
+          ? blockParts(operators, network, space.blocks(architecture))
+          : [],
+    },
+  };
+}

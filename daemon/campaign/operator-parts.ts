@@ -1,0 +1,43 @@
+import type { OperatorCost } from '../core/measurement.js';
+import { countCost } from '../network/cost.js';
+import type { Graph } from '../network/graph.js';
+import type { Block } from '../search/spaces/contract.js';
+
+export interface Part {
+  readonly key: string;
+  readonly cost: number;
+}
+
+/**
+ * The operators that a runtime executed, keyed by operator and shape. A fused operator keeps the name of the node that
+ * leads it and stands for all it took in; what a runtime adds of its own (layout changes) is keyed by its size.
+ */
+export function operatorParts(operators: readonly OperatorCost[], network: Graph): Part[] {
+  const keys = new Map(countCost(network).operators.map(({ name, key }) => [name, key]));
+  return operators.map(({ name, op, medianUs, outputBytes }) => ({
+    key: keys.get(name) ?? `${op} ${outputBytes}B`,
+    cost: medianUs,
+  }));
+}
+
+/** The same summed by block: an operator belongs to the block whose constants it or the nearest one before it reads. */
+export function blockParts(
+  operators: readonly OperatorCost[],
+  network: Graph,
+  blocks: readonly Block[],
+): (Part & { readonly layer: number | null; readonly choice: string | null })[] {
+  const home = new Map<string, number>();
+  let at = 0;
+  for (const node of network.nodes) {
+    const own = blocks.findIndex(({ prefix }) => node.inputs.some((input) => input.startsWith(prefix)));
+    if (own >= 0) at = own;
+    home.set(node.name || (node.outputs[0] ?? node.op), at);
+  }
+  const sums = blocks.map(() => 0);
+  let current = 0;
+  for (const { name, medianUs } of operators) {
+    current = home.get(name) ?? current;
+    sums[current] = (sums[current] as number) + medianUs;
+  }
+  return blocks.map(({ key, layer, choice }, i) => ({ key, cost: sums[i] as number, layer, choice }));
+}

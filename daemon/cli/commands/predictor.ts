@@ -1,0 +1,136 @@
+import { Command } from 'commander';
+import type { PredictorDetailView, PredictorView } from '../../api/predictor-schemas.js';
+import { HildaError } from '../../core/errors.js';
+import { act, type Terminal } from '../context.js';
+import { followCampaign } from '../follow-campaign.js';
+import { formatTime } from '../format.js';
+import type { Column } from '../table.js';
+import { predictorFitCsvCommand } from './predictor-fit-csv.js';
+
+export const wholeNumber = (text: string, option: string, least: number): number => {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least) return value;
+  throw new HildaError('USAGE_INVALID', `--${option}: ${text} is no whole number of at least ${least}`);
+};
+
+interface TrainOptions {
+  readonly device: string;
+  readonly space: string;
+  readonly samples: string;
+  readonly seed: string;
+  readonly protocol: string;
+}
+
+const train = (terminal: Terminal): Command =>
+  new Command('train')
+    .description("measure random networks of a space on a device, and learn the device's latency")
+    .requiredOption('-d, --device <id>', 'where to measure')
+    .requiredOption('-s, --space <name>', 'a space of profiles/spaces')
+    .option('-n, --samples <count>', 'networks to measure', '50')
+    .option('--seed <number>', 'which networks', '1')
+    .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search')
+    .action(
+      act(terminal, async (context, options: TrainOptions) => {
+        const { device, space, protocol } = options;
+        const started = await context.client.startCampaign(
+          {
+            device,
+            space,
+            protocol,
+            samples: wholeNumber(options.samples, 'samples', 5),
+            seed: wholeNumber(options.seed, 'seed', 0),
+            profile: false,
+          },
+          context,
+        );
+        const { predictorId } = await followCampaign(started, context);
+        const predictor = await context.client.predictor(predictorId, context);
+        context.answer('predictor', { predictor }, () => describePredictor(predictor));
+      }),
+    );
+
+const list = (terminal: Terminal): Command =>
+  new Command('list').description('every predictor').action(
+    act(terminal, async (context) => {
+      const predictors = await context.client.predictors(context);
+      const columns: Column<PredictorView>[] = [
+        { title: 'ID', value: (p) => p.id },
+        { title: 'DEVICE', value: (p) => p.deviceId },
+        { title: 'RUNTIME', value: (p) => `${p.target.runtime} ${p.target.runtimeVersion}` },
+        { title: 'SPACE', value: (p) => p.spaceId },
+        { title: 'METRIC', value: (p) => p.metric },
+        { title: 'SAMPLES', align: 'right', value: (p) => String(p.samples) },
+        { title: 'FROM', value: (p) => p.provenance },
+        { title: 'UPDATED', value: (p) => formatTime(p.updatedMs) },
+      ];
+      context.answerTable('predictors', { predictors }, columns, predictors, 'There are no predictors. Train one: hilda predictor train.');
+    }),
+  );
+
+const evaluate = (terminal: Terminal): Command =>
+  new Command('eval')
+    .description('how good a predictor is, on networks that it did not learn from')
+    .argument('<id>', 'as listed')
+    .action(
+      act(terminal, async (context, id: string) => {
+        const predictor = await context.client.predictor(id, context);
+        const figures = await context.client.predictorFigures(id, context);
+        context.answer('predictor-eval', { predictor, figures }, () =>
+          [
+            describePredictor(predictor),
+            ...figures.learningCurve.map(({ n, mape }) => `from ${String(n).padStart(4)} networks: MAPE ${mape.toFixed(1)} %`),
+            ...figures.reliability.map(({ nominal, actual }) => `interval of ${(100 * nominal).toFixed(0)} %: ${(100 * actual).toFixed(0)} % inside`),
+          ].join('\n'),
+        );
+      }),
+    );
+
+interface DriftOptions {
+  readonly probe?: string;
+  readonly seed: string;
+  readonly refit?: boolean;
+}
+
+const drift = (terminal: Terminal): Command =>
+  new Command('drift')
+    .description('whether new measurements still lie where the predictor says; exit code 1 when not')
+    .argument('<id>', 'as listed')
+    .option('--probe <count>', 'measure so many new networks first')
+    .option('--seed <number>', 'which networks', '1')
+    .option('--refit', 'learn from the live measurements afterwards')
+    .action(
+      act(terminal, async (context, id: string, options: DriftOptions) => {
+        if (options.probe !== undefined) {
+          const request = { count: wholeNumber(options.probe, 'probe', 1), seed: wholeNumber(options.seed, 'seed', 0) };
+          await followCampaign(await context.client.probe(id, request, context), context);
+        }
+        const report = await context.client.drift(id, context);
+        if (options.refit) await context.client.refit(id, context);
+        context.answer('drift', { drift: report }, () => `${report.state}: ${report.reason}`);
+        if (report.state === 'drifted' && !options.refit)
+          throw new HildaError('STATE_CONFLICT', `${id} drifted: ${report.reason}`, {
+            hint: `Refit it: hilda predictor drift ${id} --refit.`,
+          });
+      }),
+    );
+
+export const predictorCommand = (terminal: Terminal): Command =>
+  new Command('predictor')
+    .description("learn a device's latency, and predict it with an interval")
+    .addCommand(train(terminal))
+    .addCommand(list(terminal))
+    .addCommand(evaluate(terminal))
+    .addCommand(drift(terminal))
+    .addCommand(predictorFitCsvCommand(terminal));
+
+function describePredictor({ id, deviceId, spaceId, samples, model, score, drift: live, cautions }: PredictorDetailView): string {
+  return [
+    `${id}: ${spaceId} on ${deviceId}, ${samples} networks`,
+    `model        ${model}`,
+    `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
+    `MAPE         ${score.mape.toFixed(2)} %`,
+    `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
+    `drift        ${live.state}: ${live.reason}`,
+    ...cautions.map((caution) => `caution      ${caution}`),
+  ].join('\n');
+}

@@ -1,0 +1,116 @@
+import { type Matrix, rowsOf } from '../design.js';
+import { BoostedTrees } from '../models/boosted-trees.js';
+import { GaussianProcess } from '../models/gaussian-process.js';
+import { medianOf } from '../statistics.js';
+import { type Candidate, foldsOf, othersOf } from './candidate.js';
+import { all, type TableCandidate } from './table-candidates.js';
+import type { ViewData } from './view-data.js';
+
+/** Fewer samples than this give trees nothing to split. */
+const treeSamples = 80;
+
+/** From so many samples on, one sample bends a table so little that its closed leave-one-out residuals will do. */
+const closedFormSamples = 150;
+
+/** The logarithms themselves, without a table beneath. */
+export function gaussianCandidate(view: ViewData, logY: Float64Array): Candidate[] {
+  const process = view.x.columns === 0 ? undefined : GaussianProcess.fit(view.x, logY);
+  if (!process) return [];
+  return [
+    {
+      label: `gaussian(${view.name})`,
+      views: [view.name],
+      held: logY.map((value, i) => value - (process.residuals[i] as number)),
+      build: () => ({ predictLog: (places) => process.predict(places.get(view.name) as Matrix) }),
+    },
+  ];
+}
+
+/** A Gaussian process on what a table leaves over, on a view of its own. */
+export function gaussianOn(base: TableCandidate, view: ViewData, logY: Float64Array): Candidate[] {
+  if (view.x.columns === 0) return [];
+  const n = logY.length;
+  const z = remainder(logY, base.fitTo(all(n)), all(n));
+  const process = GaussianProcess.fit(view.x, z);
+  if (!process) return [];
+  const held =
+    n >= closedFormSamples
+      ? z.map((value, i) => value - (process.residuals[i] as number) + (base.held[i] as number))
+      : heldOut(base, logY, (z, rows, fold) =>
+          GaussianProcess.fit(rowsOf(view.x, rows), z, process.covariance)?.predict(rowsOf(view.x, fold)),
+        );
+  return [stacked(base, view, `gaussian(${view.name})`, held, (x) => process.predict(x))];
+}
+
+/** Boosted trees on what a table leaves over. */
+export function treesOn(base: TableCandidate, view: ViewData, logY: Float64Array): Candidate[] {
+  const n = logY.length;
+  if (n < treeSamples || view.x.columns === 0) return [];
+  const held = heldOut(base, logY, (z, rows, fold) =>
+    BoostedTrees.fit(rowsOf(view.x, rows), z).predict(rowsOf(view.x, fold)),
+  );
+  let trees: BoostedTrees | undefined;
+  return [
+    stacked(base, view, `trees(${view.name})`, held, (x) => {
+      trees ??= BoostedTrees.fit(view.x, remainder(logY, base.fitTo(all(n)), all(n)));
+      return trees.predict(x);
+    }),
+  ];
+}
+
+function stacked(
+  base: TableCandidate,
+  view: ViewData,
+  name: string,
+  held: Float64Array,
+  predict: (x: Matrix) => Float64Array,
+): Candidate {
+  return {
+    label: `${base.label} x ${name}`,
+    views: [base.view.name, view.name],
+    held,
+    build: () => {
+      const table = base.build();
+      return {
+        predictLog: (places) => {
+          const curve = predict(places.get(view.name) as Matrix);
+          return table.predictLog(places).map((value, i) => value + (curve[i] as number));
+        },
+      };
+    },
+  };
+}
+
+/**
+ * Held-out predictions of table and curve together, both fitted to the same rows: a curve on residuals that a table had
+ * computed from all samples would know the one held out by what it did to the others.
+ */
+function heldOut(
+  base: TableCandidate,
+  logY: Float64Array,
+  fitAndPredict: (
+    z: Float64Array,
+    rows: readonly number[],
+    fold: readonly number[],
+  ) => Float64Array | undefined,
+): Float64Array {
+  const n = logY.length;
+  const held = new Float64Array(n);
+  for (const fold of foldsOf(n, Math.min(10, n))) {
+    const rows = othersOf(fold, n);
+    const table = base.fitTo(rows);
+    const curve = fitAndPredict(remainder(logY, table, rows), rows, fold);
+    fold.forEach((row, k) => {
+      held[row] = (table[row] as number) + (curve?.[k] ?? 0);
+    });
+  }
+  return held;
+}
+
+/** What is left over, outliers drawn in to three standard deviations: one slow regime must not bend a curve. */
+function remainder(logY: Float64Array, table: Float64Array, rows: readonly number[]): Float64Array {
+  const z = Float64Array.from(rows, (row) => (logY[row] as number) - (table[row] as number));
+  const centre = medianOf(z);
+  const reach = 3 * 1.4826 * medianOf(z.map((value) => Math.abs(value - centre)));
+  return z.map((value) => Math.min(centre + reach, Math.max(centre - reach, value)));
+}

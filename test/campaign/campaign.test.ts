@@ -1,0 +1,168 @@
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { PredictorService } from '../../daemon/campaign/predictor-service.js';
+import { blockParts, operatorParts } from '../../daemon/campaign/operator-parts.js';
+import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
+import type { Architecture } from '../../daemon/core/architecture.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
+import type { Json } from '../../daemon/core/json.js';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { type FakeDeviceOptions, fakeLatencyUs } from '../../daemon/devices/fake/device.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { parseTable, formatTable } from '../../daemon/predict/tables/table-formats.js';
+import { tableSum } from '../../daemon/predict/tables/latency-table.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { openStore } from '../../daemon/store/open-store.js';
+import { findSpace } from '../../daemon/study/parts.js';
+
+const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
+const clock = systemClock;
+const device = 'fake-0';
+const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
+
+async function openService(t: Test, options: FakeDeviceOptions = {}) {
+  const store = await openStore({ dataDir: ':memory:', clock });
+  const pool = new DevicePool({ store, drivers: [new FakeDriver({ ...options, ids: [device, 'fake-1'] })], clock });
+  const { signal } = new AbortController();
+  await pool.start(signal);
+  await pool.discover({ signal });
+  for (const id of [device, 'fake-1']) await pool.adopt(id as DeviceId);
+  const service = new PredictorService({ store, pool, clock, profilesDir });
+  t.teardown(async () => {
+    await service.stop();
+    await pool.stop();
+    await store.close();
+  });
+  /** Waits for a campaign; the predictor it made. */
+  const ended = async (id: string): Promise<PredictorId> => {
+    for (;;) {
+      const campaign = service.campaign(id);
+      if (campaign.state === 'failed') throw campaign.error;
+      if (campaign.predictorId) return campaign.predictorId;
+      await clock.sleep(5, { signal });
+    }
+  };
+  const request = { device, space: 'mbconv-fmnist', samples: 24, seed: 3, protocol: 'quick', profile: true };
+  return { store, service, ended, request };
+}
+
+t.test('a campaign makes a predictor and a table of the same networks', async (t) => {
+  const { store, service, ended, request } = await openService(t);
+  const id = await ended((await service.train(request)).id);
+  const predictor = await service.open(id);
+  t.equal(predictor.body.samples.length, 24);
+  t.equal(predictor.body.provenance, 'emulated', 'what a fake says is no measurement');
+  const rng = Xoshiro128.fromSeed(99);
+  const asked = Array.from({ length: 30 }, () => space.sample(rng));
+  const { mean, low, high } = await service.predict(id, asked, 'fake-1');
+  const truth = asked.map((a) => fakeLatencyUs(space.network(a)));
+  const errors = truth.map((y, i) => Math.abs((mean[i] as number) / y - 1));
+  t.ok(errors.filter((e) => e < 0.1).length >= 28, `within 10 %: ${errors.filter((e) => e < 0.1).length} of 30`);
+  t.ok(truth.filter((y, i) => y >= (low[i] as number) && y <= (high[i] as number)).length >= 22);
+
+  const figures = predictorFigures(predictor);
+  t.equal(figures.pairs.length, 24);
+  t.ok(figures.learningCurve.length >= 2);
+  t.ok(figures.reliability.every(({ actual }) => actual >= 0 && actual <= 1));
+
+  const { named, additivity } = await service.table(id, 'operators');
+  t.ok(additivity.kendall > 0.9 && additivity.scaledMapePercent < 10, JSON.stringify(additivity));
+  t.ok(additivity.biasPercent < 0, 'the parts miss the fixed 20 us of a run');
+  t.ok(tableSum(named.table, named.table.keys()) > 0);
+  t.throws(() => tableSum(named.table, ['Conv of nowhere']), { code: 'TABLE_INCOMPLETE' });
+  const blocks = (await service.table(id, 'blocks')).named;
+  t.ok([...blocks.table.keys()].every((key) => /^[A-Za-z_1]+-input:/.test(key)));
+  t.throws(() => formatTable(blocks, 'ofa'), { code: 'TABLE_INVALID' }, 'cycles are no milliseconds');
+  const back = parseTable(formatTable(blocks, 'hilda'), 'hilda', '');
+  t.same([...back.table.keys()], [...blocks.table.keys()]);
+
+  const before = (await store.measurements({ limit: 1000 })).length;
+  await ended((await service.train({ ...request, profile: false })).id);
+  t.equal((await store.measurements({ limit: 1000 })).length, before, 'valid measurements are not taken twice');
+});
+
+t.test('drift is told, and a refit ends it', async (t) => {
+  const { store, service, ended, request } = await openService(t, { noise: 0.005 });
+  const id = await ended((await service.train({ ...request, profile: false })).id);
+  await ended((await service.probe(id, 10, 77)).id);
+  t.equal((await service.open(id)).drift().state, 'steady');
+  const record = await store.predictor(id);
+  const body = record.body as { live: { measured: number; atMs: number }[] };
+  // The device became a third slower.
+  const slower = { ...body, live: body.live.map((l) => ({ ...l, measured: l.measured * 1.35 })) };
+  await store.updatePredictor(id, slower as unknown as Json);
+  const drifted = await service.open(id);
+  t.equal(drifted.drift().state, 'drifted', drifted.drift().reason);
+  t.match(drifted.cautions().join(), /drifted/);
+  const [architecture] = drifted.body.samples.map((s) => s.architecture as Architecture);
+  const was = (await service.predict(id, [architecture as Architecture])).mean[0] as number;
+  await service.refit(id);
+  const now = (await service.predict(id, [architecture as Architecture])).mean[0] as number;
+  t.ok(now / was > 1.25 && now / was < 1.45, `${now / was}`);
+  t.equal((await service.open(id)).drift().state, 'too-few');
+});
+
+t.test('what cannot be answered is refused by name', async (t) => {
+  const { store, service, ended, request } = await openService(t);
+  await t.rejects(service.train({ ...request, device: 'none' }), { code: 'DEVICE_UNKNOWN' });
+  await t.rejects(service.train({ ...request, space: 'none' }), { code: 'NOT_FOUND' });
+  await t.rejects(service.train({ ...request, protocol: 'none' }), { code: 'PROTOCOL_UNKNOWN' });
+  t.throws(() => service.campaign('9'), { code: 'NOT_FOUND' });
+  await t.rejects(service.open('predictor-9' as PredictorId), { code: 'PREDICTOR_UNKNOWN' });
+  const tooFew = await service.train({ ...request, samples: 1, profile: false });
+  await t.rejects(ended(tooFew.id), { code: 'PREDICTOR_UNFIT' });
+
+  const id = await ended((await service.train({ ...request, samples: 8, profile: false })).id);
+  t.match((await service.open(id)).cautions().join(), /8 samples: the interval is wide/);
+  await t.rejects(service.table(id, 'operators'), { code: 'PREDICTOR_UNFIT' });
+  const other = await store.upsertDevice({
+    id: 'other' as DeviceId,
+    kind: 'fake',
+    label: 'Other',
+    target: { ...(await store.device(device as DeviceId)).target, runtimeVersion: '2', threads: 4 },
+  });
+  await t.rejects(service.predict(id, [space.sample(Xoshiro128.fromSeed(1))], other.id), {
+    code: 'TARGET_MISMATCH',
+    message: /runtimeVersion 1, not 2; threads 1, not 4/,
+  });
+  await t.rejects(service.predict(id, ['no architecture' as unknown as Architecture]), { code: 'ARCHITECTURE_INVALID' });
+  const body = (await store.predictor(id)).body as { samples: object[] };
+  for (const damage of [
+    { ...body, samples: [{ ...body.samples[0], value: -1 }] },
+    { ...body, version: 9 },
+    'nonsense',
+  ]) {
+    await store.updatePredictor(id, damage as Json);
+    await t.rejects(service.open(id), { code: 'PREDICTOR_CORRUPT' });
+  }
+});
+
+t.test('a fused operator stands for its nodes, in its block', async (t) => {
+  const architecture = space.sample(Xoshiro128.fromSeed(5));
+  const network = space.network(architecture);
+  const blocks = space.blocks?.(architecture) ?? [];
+  const executed = network.nodes
+    .filter(({ op }) => op !== 'Clip' && op !== 'BatchNormalization')
+    .map((node) => ({
+      name: node.name || (node.outputs[0] as string),
+      op: node.op,
+      provider: 'cpu',
+      medianUs: 1,
+      outputBytes: 4,
+      parameterBytes: 0,
+      liveBytes: 0,
+    }));
+  const parts = operatorParts([...executed, { ...executed[0], name: 'reorder', op: 'ReorderInput' } as never], network);
+  t.ok(parts.slice(0, -1).every(({ key }) => key.includes(' > ')), parts[0]?.key as string);
+  t.equal(parts.at(-1)?.key, 'ReorderInput 4B');
+  const sums = blockParts(executed, network, blocks);
+  t.equal(
+    sums.reduce((sum, { cost }) => sum + cost, 0),
+    executed.length,
+    'no operator is lost',
+  );
+  t.equal(sums[0]?.cost, 1, 'the stem is one convolution');
+  t.equal(sums.at(-1)?.key, `Logits-input:${/output:(\S+)$/.exec(sums.at(-2)?.key as string)?.[1]}-output:10`);
+});
