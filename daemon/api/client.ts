@@ -3,6 +3,7 @@ import { HildaError } from '../core/errors.js';
 import { fromProblem } from './problem.js';
 import {
   deviceSchema,
+  equivalenceSchema,
   exportSchema,
   frontRowSchema,
   healthSchema,
@@ -45,6 +46,17 @@ export class DaemonClient {
   discover = (options: CallOptions) => this.#post('/devices/discover', discovered, undefined, options);
   adopt = (id: string, options: CallOptions) =>
     this.#post(`/devices/${encodeURIComponent(id)}/adopt`, deviceSchema, undefined, options);
+  setAside = (id: string, how: 'ignore' | 'quarantine', reason: string | null, options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/${how}`, deviceSchema, { reason }, options);
+  tag = (id: string, tags: readonly string[], options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/tags`, deviceSchema, { tags }, options);
+  compare = (id: string, other: string, margin: number, options: CallOptions) =>
+    this.#post(
+      `/devices/${encodeURIComponent(id)}/compare`,
+      equivalenceSchema,
+      { with: other, margin },
+      options,
+    );
 
   uploadModel = (bytes: Uint8Array, options: CallOptions) =>
     this.#post('/models', networkSchema, bytes, options);

@@ -3,6 +3,8 @@ import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Sighting } from '../devices/contract.js';
+import type { EquivalenceVerdict } from '../fleet/equivalence.js';
+import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
 import type {
   BlobStore,
@@ -21,6 +23,10 @@ export interface DevicePort {
   discover(options: { readonly signal: AbortSignal }): Promise<readonly Sighting[]>;
   /** From `sighted` to `adopted`. Throws DEVICE_UNKNOWN, or DEVICE_FAILED where an obstacle stands in the way. */
   adopt(id: DeviceId): Promise<DeviceRecord>;
+  /** Out of use, with the reason shown to people. */
+  setAside(id: DeviceId, state: 'ignored' | 'quarantined', reason?: string | null): Promise<DeviceRecord>;
+  tag(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;
+  presence(id: DeviceId): Presence;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */
@@ -65,6 +71,12 @@ export interface DaemonServices {
   readNetwork(bytes: Uint8Array): Graph;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
   measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;
+  /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
+  compareDevices(
+    a: DeviceId,
+    b: DeviceId,
+    options: { readonly signal: AbortSignal; readonly margin?: number },
+  ): Promise<EquivalenceVerdict>;
   /** Per-operator costs, from a run apart. */
   profile(
     request: Omit<MeasureRequest, 'protocol'>,

@@ -7,6 +7,7 @@ import { HildaError } from '../core/errors.js';
 import type { Driver } from '../devices/contract.js';
 import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
+import { compareDevices } from '../fleet/equivalence.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import { readOnnx } from '../network/read-onnx.js';
@@ -97,6 +98,7 @@ export class Daemon {
       pool,
       studies,
       ...measuring(store, pool),
+      compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
     };
     const server = new ApiServer(services, {
       port,

@@ -54,6 +54,10 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /models'] = ['/models', { method: 'POST', body: modelBytes }];
   calls['post /measurements'] = ['/measurements', post({ model, device: deviceId })];
   calls['post /profiles'] = ['/profiles', post({ model, device: deviceId })];
+  for (const how of ['quarantine', 'ignore'])
+    calls[`post /devices/{id}/${how}`] = [`/devices/${deviceId}/${how}`, post({ reason: 'hot' })];
+  calls['post /devices/{id}/tags'] = [`/devices/${deviceId}/tags`, post({ tags: ['shelf=2'] })];
+  calls['post /devices/{id}/compare'] = [`/devices/${deviceId}/compare`, post({ with: 'fake-1' })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
   const ids: Record<string, string> = {
     '/devices/{id}': deviceId,

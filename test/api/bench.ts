@@ -188,6 +188,9 @@ export async function openBench(
     pool: {
       discover: async () => [sighting],
       adopt: (id) => store.setDeviceState(id, 'adopted'),
+      setAside: (id, state, reason) => store.setDeviceState(id, state, reason),
+      tag: (id, tags) => store.setDeviceTags(id, tags),
+      presence: () => ({ present: true, obstacle: null }),
     },
     readNetwork: (bytes) => {
       if (!new TextDecoder().decode(bytes).startsWith('onnx'))
@@ -195,6 +198,20 @@ export async function openBench(
       return graph;
     },
     measure: ({ protocol }) => measureInto(store, protocol),
+    compareDevices: async (a, b) => {
+      const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
+      const { target } = sighting;
+      return {
+        devices: [a, b],
+        target: JSON.stringify(target),
+        margin: 0.05,
+        visits: 5,
+        equivalent: true,
+        convolution: same,
+        transformer: same,
+        takenAtMs: 1,
+      };
+    },
     profile: async () => [
       {
         name: 'conv',

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import * as first from './0001-first.js';
+import * as deviceLifecycle from './0002-device-lifecycle.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -7,7 +8,10 @@ interface NamedMigration {
 }
 
 /** In order. A released migration is never changed; a later one corrects it. */
-const migrations: readonly NamedMigration[] = [{ name: '0001-first', up: first.up }];
+const migrations: readonly NamedMigration[] = [
+  { name: '0001-first', up: first.up },
+  { name: '0002-device-lifecycle', up: deviceLifecycle.up },
+];
 
 export const migrationsTable = 'schema_migrations';
 export const knownMigrations: ReadonlySet<string> = new Set(migrations.map(({ name }) => name));
