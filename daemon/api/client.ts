@@ -7,7 +7,9 @@ import {
   exportSchema,
   frontRowSchema,
   healthSchema,
+  invitationSchema,
   jobSchema,
+  joinerSchema,
   measurementSchema,
   networkSchema,
   operatorCostSchema,
@@ -57,6 +59,13 @@ export class DaemonClient {
       { with: other, margin },
       options,
     );
+
+  invite = (kind: 'page' | 'agent', options: CallOptions) =>
+    this.#post('/joiners/invite', invitationSchema, { kind }, options);
+  joiners = async (options: CallOptions) =>
+    (await this.#get('/joiners', z.object({ joiners: z.array(joinerSchema) }), options)).joiners;
+  revoke = (id: string, options: CallOptions) =>
+    this.#post(`/joiners/${encodeURIComponent(id)}/revoke`, joinerSchema, undefined, options);
 
   uploadModel = (bytes: Uint8Array, options: CallOptions) =>
     this.#post('/models', networkSchema, bytes, options);

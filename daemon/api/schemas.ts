@@ -38,6 +38,33 @@ export const deviceSchema = z
   })
   .meta({ id: 'Device' });
 
+export const invitationSchema = z
+  .object({
+    kind: z.enum(['page', 'agent']),
+    token: z.string(),
+    pairing: z.string().describe('Found again in the joiner that comes by this invitation.'),
+    expiresMs: z.number(),
+    addresses: z.array(
+      z.object({
+        url: z.string(),
+        note: z.string().describe('Who can reach it, and in which tier.'),
+        fingerprint: z.string().nullable().describe("SHA-256 of the daemon's own certificate."),
+      }),
+    ),
+  })
+  .meta({ id: 'Invitation' });
+
+export const joinerSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(['page', 'agent']),
+    label: z.string(),
+    state: z.enum(['active', 'revoked']),
+    createdMs: z.number(),
+    pairing: z.string(),
+  })
+  .meta({ id: 'Joiner', description: 'A page or agent that exchanged a token for a key of its own.' });
+
 const comparisonSchema = z.object({
   equivalent: z.boolean(),
   ratio: z.number(),

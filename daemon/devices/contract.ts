@@ -14,6 +14,8 @@ export interface Sighting {
   readonly target: Target;
   /** Null when this process may use the device, otherwise what stands in the way and what to do. */
   readonly obstacle: string | null;
+  /** The user let in this very device, e.g. by an invitation: it needs no adoption. */
+  readonly invited?: boolean;
 }
 
 /** Static bounds; null where the device has none that is known. */

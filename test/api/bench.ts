@@ -11,6 +11,7 @@ import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import type { Sighting } from '../../daemon/devices/contract.js';
+import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
@@ -159,6 +160,7 @@ export interface Bench {
   readonly dir: string;
   readonly store: Store;
   readonly studies: SteppedStudies;
+  readonly keys: StoredJoinKeys;
   readonly server: ApiServer;
   readonly url: string;
   stop(): Promise<void>;
@@ -179,12 +181,19 @@ export async function openBench(
   const store = await openStore({ dataDir: folder, clock });
   await store.upsertDevice(sighting);
   const studies = new SteppedStudies(store);
+  const keys = new StoredJoinKeys(store, clock);
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
     store,
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
+    joining: {
+      keys,
+      addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
+      acceptPage: async (connection) => connection.close(1008, 'nobody joins here'),
+      acceptAgent: async (connection) => connection.close(1008, 'nobody joins here'),
+    },
     pool: {
       discover: async () => [sighting],
       adopt: (id) => store.setDeviceState(id, 'adopted'),
@@ -234,5 +243,5 @@ export async function openBench(
   };
   t.teardown(stop);
   const url = await server.start(new AbortController().signal);
-  return { dir: folder, store, studies, server, url, stop };
+  return { dir: folder, store, studies, keys, server, url, stop };
 }

@@ -1,5 +1,6 @@
 import type { Route } from '../route.js';
 import { deviceRoutes } from './devices.js';
+import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
@@ -8,6 +9,7 @@ import { systemRoutes } from './system.js';
 export const routes: readonly Route[] = [
   ...systemRoutes,
   ...deviceRoutes,
+  ...joiningRoutes,
   ...measurementRoutes,
   ...studyRoutes,
 ];

@@ -3,6 +3,8 @@ import type { Terminal } from '../context.js';
 import { devicesAdoptCommand } from './devices-adopt.js';
 import { devicesCompareCommand } from './devices-compare.js';
 import { devicesListCommand } from './devices-list.js';
+import { devicesPairCommand } from './devices-pair.js';
+import { devicesRevokeCommand } from './devices-revoke.js';
 import { devicesSetAsideCommand } from './devices-set-aside.js';
 import { devicesShowCommand } from './devices-show.js';
 import { devicesTagCommand } from './devices-tag.js';
@@ -12,6 +14,8 @@ export const devicesCommand = (terminal: Terminal): Command =>
     .description('what networks can be measured on')
     .addCommand(devicesListCommand(terminal))
     .addCommand(devicesShowCommand(terminal))
+    .addCommand(devicesPairCommand(terminal))
+    .addCommand(devicesRevokeCommand(terminal))
     .addCommand(devicesAdoptCommand(terminal))
     .addCommand(devicesSetAsideCommand(terminal, 'ignore'))
     .addCommand(devicesSetAsideCommand(terminal, 'quarantine'))

@@ -8,7 +8,11 @@ import { act, type CliContext, defaultPort, type Terminal } from '../context.js'
 interface Options {
   readonly port: number;
   readonly data?: string;
+  readonly lan?: number | true;
+  readonly lanHttp?: number | true;
 }
+
+const defaultLanPort = defaultPort + 1;
 
 function portNumber(text: string): number {
   const port = Number(text);
@@ -22,9 +26,15 @@ export const upCommand = (terminal: Terminal): Command =>
     .description('run the daemon and its page until a signal stops it')
     .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', portNumber, defaultPort)
     .option('--data <folder>', 'database and blobs (also HILDA_DATA; default $XDG_STATE_HOME/hilda)')
+    .option(
+      '--lan [port]',
+      `let phones and agents of your networks join, by https (default port ${defaultLanPort})`,
+      portNumber,
+    )
+    .option('--lan-http [port]', 'the same by plain http: the basic tier', portNumber)
     .action(act(terminal, up));
 
-async function up(context: CliContext, { port, data }: Options): Promise<void> {
+async function up(context: CliContext, { port, data, lan, lanHttp }: Options): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
@@ -35,6 +45,10 @@ async function up(context: CliContext, { port, data }: Options): Promise<void> {
     dataDir,
     port,
     clock: terminal.clock,
+    lan: {
+      ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),
+      ...(lanHttp !== undefined && { http: lanHttp === true ? defaultLanPort + 1 : lanHttp }),
+    },
     onError: (error, place) =>
       log.error({ code: error.code, place, err: error.cause ?? error }, error.message),
   });
