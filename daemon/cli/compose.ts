@@ -6,6 +6,7 @@ import { JoinServer } from '../api/join-server.js';
 import type { DaemonServices, JoinAddress } from '../api/services.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { createDrivers } from '../devices/registry.js';
@@ -90,7 +91,8 @@ export class Daemon {
 
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
-    const shipped = createDrivers({ browser: { hub: pages, clock } });
+    const agents = new AgentHub({ keys, clock });
+    const shipped = createDrivers({ browser: { hub: pages, clock }, agents });
     const pool = new DevicePool({ store, drivers: [...shipped, ...drivers], clock });
     signal.throwIfAborted();
     await pool.start(this.#life.signal);
@@ -118,7 +120,7 @@ export class Daemon {
         keys,
         addresses: () => addresses,
         acceptPage: (connection) => pages.accept(connection),
-        acceptAgent: async (connection) => connection.close(1008, 'not yet'),
+        acceptAgent: (connection) => agents.accept(connection),
       },
       ...measuring(store, pool),
       compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { agentCommand } from './commands/agent.js';
 import { devicesCommand } from './commands/devices.js';
 import { measureCommand } from './commands/measure.js';
 import { profileCommand } from './commands/profile.js';
@@ -26,6 +27,7 @@ export function buildProgram(terminal: Terminal): Command {
     upCommand,
     statusCommand,
     devicesCommand,
+    agentCommand,
     measureCommand,
     profileCommand,
     searchCommand,

@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
-import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
+import { stateFolder } from '../state-folder.js';
 
 interface Options {
   readonly port: number;
@@ -61,15 +60,6 @@ async function up(context: CliContext, { port, data, lan, lanHttp }: Options): P
     await daemon.stop();
     log.info('hilda is down');
   }
-}
-
-function stateFolder(env: Terminal['env']): string {
-  const state = env.XDG_STATE_HOME ?? (env.HOME && join(env.HOME, '.local', 'state'));
-  if (!state)
-    throw new HildaError('USAGE_INVALID', 'there is no home folder to keep the data in', {
-      hint: 'Name one with --data.',
-    });
-  return join(state, 'hilda');
 }
 
 /** A daemon that is told to stop has done its work: this resolves. */
