@@ -1,6 +1,6 @@
-// Type-checks dashboard/ and bundles it to dist/dashboard. No asset comes from elsewhere.
+// Type-checks dashboard/ and bundles it, and the page that phones open, to dist/dashboard. No asset comes from elsewhere.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -16,9 +16,7 @@ try {
   process.exit(1);
 }
 mkdirSync(outdir, { recursive: true });
-await build({
-  entryPoints: [`${root}dashboard/src/main.tsx`],
-  outdir,
+const shared = {
   bundle: true,
   minify: true,
   sourcemap: 'linked',
@@ -28,5 +26,28 @@ await build({
   jsxImportSource: 'preact',
   define: { 'process.env.NODE_ENV': '"production"' },
   logLevel: 'warning',
-});
+};
+await build({ ...shared, entryPoints: [`${root}dashboard/src/main.tsx`], outdir });
 for (const file of ['index.html', 'icon.svg']) cpSync(`${root}dashboard/${file}`, `${outdir}/${file}`);
+
+// The runtime's wasm files stand beside the page under their version, so that phones may keep them for good.
+const ort = `${root}node_modules/onnxruntime-web`;
+const { version } = JSON.parse(readFileSync(`${ort}/package.json`, 'utf8'));
+const joinDir = `${outdir}/join`;
+const join = `${root}dashboard/join`;
+await build({
+  ...shared,
+  entryPoints: ['main.tsx', 'worker-wasm.ts', 'worker-webgpu.ts'].map((file) => `${join}/src/${file}`),
+  outdir: joinDir,
+  define: {
+    ...shared.define,
+    runtimeVersion: JSON.stringify(version),
+    ortFiles: JSON.stringify(`ort/${version}/`),
+  },
+});
+cpSync(`${join}/index.html`, `${joinDir}/index.html`);
+cpSync(`${root}dashboard/icon.svg`, `${joinDir}/icon.svg`);
+for (const build of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify']) {
+  for (const kind of ['mjs', 'wasm'])
+    cpSync(`${ort}/dist/${build}.${kind}`, `${joinDir}/ort/${version}/${build}.${kind}`);
+}

@@ -34,6 +34,8 @@ const homes: Record<string, string[]> = {
   express: ['api'],
   ws: ['api', 'cli'],
   'node-cron': ['fleet'],
+  selfsigned: ['api'],
+  uqr: ['cli'],
   serialport: ['link', 'devices/mcu'],
   commander: ['cli'],
 };

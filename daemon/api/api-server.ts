@@ -1,16 +1,20 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type ErrorRequestHandler, type Express, type Handler } from 'express';
-import { asHildaError, HildaError } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin } from './host-guard.js';
 import { Jobs } from './jobs.js';
+import { JoinChannel } from './join-channel.js';
+import { serveJoinPage } from './join-page.js';
+import { listen } from './listen.js';
 import { openApiDocument } from './openapi.js';
 import { securityHeaders, servePage } from './page.js';
 import { toProblem, toRequestError } from './problem.js';
 import { mountRoutes } from './route.js';
 import { routes } from './routes/index.js';
 import type { DaemonServices } from './services.js';
+import { routeUpgrades } from './upgrades.js';
 
 export interface ApiServerOptions {
   /** 0 lets the system choose. */
@@ -19,6 +23,8 @@ export interface ApiServerOptions {
   readonly hostname?: '127.0.0.1' | '::1';
   /** The built dashboard; left out where none is served. */
   readonly dashboardDir?: string;
+  /** The built page that phones open, served at /join/; left out where none is served. */
+  readonly joinDir?: string;
   /** Hears of defects and of requests refused with a status of 500 and above. */
   readonly onError?: (error: HildaError, request: string) => void;
 }
@@ -30,12 +36,18 @@ export class ApiServer {
   readonly #jobs = new Jobs();
   readonly #stopping = new AbortController();
   readonly #channel: EventChannel;
+  /** Shared with the servers that the daemon shows to its networks. */
+  readonly pages: JoinChannel;
+  readonly agents: JoinChannel;
   #http: Server | undefined;
 
   constructor(services: DaemonServices, options: ApiServerOptions) {
     this.#services = services;
     this.#options = options;
     this.#channel = new EventChannel(services);
+    const { joining, clock } = services;
+    this.pages = new JoinChannel({ accept: (connection) => joining.acceptPage(connection), clock });
+    this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), clock });
   }
 
   /** Listens; answers with the address to open. Throws PORT_IN_USE. */
@@ -45,7 +57,13 @@ export class ApiServer {
     const http = createServer(this.#app());
     this.#http = http;
     await listen(http, port, hostname);
-    this.#channel.start(http, AbortSignal.any([signal, this.#stopping.signal]));
+    const life = AbortSignal.any([signal, this.#stopping.signal]);
+    routeUpgrades(http, checkHostAndOrigin, {
+      '/v1/ws': (...args) => this.#channel.upgrade(...args),
+      '/v1/join': (...args) => this.pages.upgrade(...args),
+      '/v1/agents/join': (...args) => this.agents.upgrade(...args),
+    });
+    for (const channel of [this.#channel, this.pages, this.agents]) channel.start(life);
     const address = http.address() as AddressInfo;
     return `http://${hostname === '::1' ? '[::1]' : hostname}:${address.port}`;
   }
@@ -54,7 +72,7 @@ export class ApiServer {
   async stop(): Promise<void> {
     this.#stopping.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
     await this.#jobs.stop();
-    await this.#channel.stop();
+    await Promise.all([this.#channel, this.pages, this.agents].map((channel) => channel.stop()));
     const http = this.#http;
     this.#http = undefined;
     if (!http) return;
@@ -72,6 +90,7 @@ export class ApiServer {
     app.use(guard, securityHeaders);
     app.get('/v1/openapi.json', (_request, response) => void response.json(openApiDocument(routes, version)));
     app.use('/v1', noStore, mountRoutes(routes, this.#services, this.#jobs, this.#stopping.signal));
+    if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));
     app.use((request) => {
       throw new HildaError('NOT_FOUND', `nothing answers ${request.method} ${request.path}`, {
@@ -102,16 +121,3 @@ const noStore: Handler = (_request, response, next) => {
   response.set('Cache-Control', 'no-store');
   next();
 };
-
-function listen(http: Server, port: number, hostname: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    http.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new HildaError('PORT_IN_USE', `port ${port} is in use`, { cause: error, details: { port } })
-          : asHildaError(error),
-      );
-    });
-    http.listen(port, hostname, resolve);
-  });
-}

@@ -13,10 +13,13 @@ import {
 import { fromProblem } from './problem.js';
 import {
   deviceSchema,
+  equivalenceSchema,
   exportSchema,
   frontRowSchema,
   healthSchema,
+  invitationSchema,
   jobSchema,
+  joinerSchema,
   measurementSchema,
   networkSchema,
   operatorCostSchema,
@@ -55,6 +58,24 @@ export class DaemonClient {
   discover = (options: CallOptions) => this.#post('/devices/discover', discovered, undefined, options);
   adopt = (id: string, options: CallOptions) =>
     this.#post(`/devices/${encodeURIComponent(id)}/adopt`, deviceSchema, undefined, options);
+  setAside = (id: string, how: 'ignore' | 'quarantine', reason: string | null, options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/${how}`, deviceSchema, { reason }, options);
+  tag = (id: string, tags: readonly string[], options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/tags`, deviceSchema, { tags }, options);
+  compare = (id: string, other: string, margin: number, options: CallOptions) =>
+    this.#post(
+      `/devices/${encodeURIComponent(id)}/compare`,
+      equivalenceSchema,
+      { with: other, margin },
+      options,
+    );
+
+  invite = (kind: 'page' | 'agent', options: CallOptions) =>
+    this.#post('/joiners/invite', invitationSchema, { kind }, options);
+  joiners = async (options: CallOptions) =>
+    (await this.#get('/joiners', z.object({ joiners: z.array(joinerSchema) }), options)).joiners;
+  revoke = (id: string, options: CallOptions) =>
+    this.#post(`/joiners/${encodeURIComponent(id)}/revoke`, joinerSchema, undefined, options);
 
   uploadModel = (bytes: Uint8Array, options: CallOptions) =>
     this.#post('/models', networkSchema, bytes, options);

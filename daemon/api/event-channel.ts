@@ -1,11 +1,10 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.js';
-import { asHildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
-import { checkHostAndOrigin } from './host-guard.js';
 import { Subscriber } from './subscriber.js';
+import { refuseUpgrade } from './upgrades.js';
 
 export interface EventChannelOptions {
   readonly store: Store;
@@ -28,10 +27,7 @@ export class EventChannel {
     this.#options = { pingMs: 15_000, pollMs: 2_000, maxClients: 100, ...options };
   }
 
-  start(http: Server, signal: AbortSignal): void {
-    http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-      this.#upgrade(request, socket, head),
-    );
+  start(signal: AbortSignal): void {
     this.#unlisten = this.#options.store.onEvents(() => this.#wakeAll());
     const { pollMs, pingMs } = this.#options;
     void this.#every(pollMs, () => this.#wakeAll(), signal);
@@ -47,22 +43,10 @@ export class EventChannel {
     this.#server.close();
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => socket.destroy());
-    const refusal = this.#refusal(request);
-    if (refusal) socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const full = this.#server.clients.size >= this.#options.maxClients;
+    if (full) refuseUpgrade(socket, '503 Service Unavailable');
     else this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client));
-  }
-
-  /** The status line of a handshake that is turned away. */
-  #refusal(request: IncomingMessage): string | undefined {
-    try {
-      checkHostAndOrigin(request);
-    } catch (error) {
-      return `${asHildaError(error).httpStatus} Forbidden`;
-    }
-    if (request.url?.split('?')[0] !== '/v1/ws') return '404 Not Found';
-    return this.#server.clients.size < this.#options.maxClients ? undefined : '503 Service Unavailable';
   }
 
   #welcome(client: WebSocket): void {

@@ -27,12 +27,62 @@ export const deviceSchema = z
     state: z.enum(['sighted', 'adopted', 'ignored', 'quarantined']),
     firstSeenMs: z.number(),
     lastSeenMs: z.number(),
+    reason: z.string().nullable().describe('Why it is in its state.'),
+    tags: z.array(z.string()),
+    present: z.boolean().describe('There when last looked for.'),
+    obstacle: z.string().nullable().describe('What stands in the way of using it, and what to do.'),
     lease: z
       .object({ holder: z.string(), expiresMs: z.number() })
       .nullable()
       .describe('Who uses the device now.'),
   })
   .meta({ id: 'Device' });
+
+export const invitationSchema = z
+  .object({
+    kind: z.enum(['page', 'agent']),
+    token: z.string(),
+    pairing: z.string().describe('Found again in the joiner that comes by this invitation.'),
+    expiresMs: z.number(),
+    addresses: z.array(
+      z.object({
+        url: z.string(),
+        note: z.string().describe('Who can reach it, and in which tier.'),
+        fingerprint: z.string().nullable().describe("SHA-256 of the daemon's own certificate."),
+      }),
+    ),
+  })
+  .meta({ id: 'Invitation' });
+
+export const joinerSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(['page', 'agent']),
+    label: z.string(),
+    state: z.enum(['active', 'revoked']),
+    createdMs: z.number(),
+    pairing: z.string(),
+  })
+  .meta({ id: 'Joiner', description: 'A page or agent that exchanged a token for a key of its own.' });
+
+const comparisonSchema = z.object({
+  equivalent: z.boolean(),
+  ratio: z.number(),
+  interval: z.tuple([z.number(), z.number()]).readonly().describe('90 % interval of the ratio.'),
+});
+
+export const equivalenceSchema = z
+  .object({
+    devices: z.tuple([z.string(), z.string()]).readonly(),
+    target: z.string(),
+    margin: z.number(),
+    visits: z.number(),
+    equivalent: z.boolean(),
+    convolution: comparisonSchema,
+    transformer: comparisonSchema,
+    takenAtMs: z.number(),
+  })
+  .meta({ id: 'Equivalence', description: 'Second device over the first, by reference network.' });
 
 const summarySchema = z
   .object({

@@ -3,7 +3,11 @@ import type { Clock } from '../core/clock.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
+import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
+import type { EquivalenceVerdict } from '../fleet/equivalence.js';
+import type { StoredJoinKeys } from '../fleet/join-keys.js';
+import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
 import type {
   BlobStore,
@@ -22,6 +26,27 @@ export interface DevicePort {
   discover(options: { readonly signal: AbortSignal }): Promise<readonly Sighting[]>;
   /** From `sighted` to `adopted`. Throws DEVICE_UNKNOWN, or DEVICE_FAILED where an obstacle stands in the way. */
   adopt(id: DeviceId): Promise<DeviceRecord>;
+  /** Out of use, with the reason shown to people. */
+  setAside(id: DeviceId, state: 'ignored' | 'quarantined', reason?: string | null): Promise<DeviceRecord>;
+  tag(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;
+  presence(id: DeviceId): Presence;
+}
+
+export interface JoinAddress {
+  /** For example `https://192.168.1.20:4381`. */
+  readonly base: string;
+  readonly note: string;
+  readonly fingerprint: string | null;
+}
+
+/** What the API needs of those who join over the network. */
+export interface JoiningPort {
+  readonly keys: Pick<StoredJoinKeys, 'issue' | 'joiners' | 'revoke'>;
+  /** The best first. */
+  addresses(): readonly JoinAddress[];
+  /** Take a connection in; it proves who it is with its first message. */
+  acceptPage(connection: Connection): Promise<void>;
+  acceptAgent(connection: Connection): Promise<void>;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */
@@ -67,12 +92,19 @@ export interface DaemonServices {
   readonly store: Store;
   readonly blobs: BlobStore;
   readonly pool: DevicePort;
+  readonly joining: JoiningPort;
   readonly studies: StudyPort;
   readonly predictors: PredictorPort;
   /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Graph;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
   measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;
+  /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
+  compareDevices(
+    a: DeviceId,
+    b: DeviceId,
+    options: { readonly signal: AbortSignal; readonly margin?: number },
+  ): Promise<EquivalenceVerdict>;
   /** Per-operator costs, from a run apart. */
   profile(
     request: Omit<MeasureRequest, 'protocol'>,

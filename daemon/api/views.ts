@@ -1,4 +1,5 @@
 import type { Json } from '../core/json.js';
+import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
 import type { DeviceRecord, Lease, MeasurementRecord, StoredEvent, StudyRecord } from '../store/contract.js';
 import type { StudySummary } from '../study/service.js';
@@ -13,9 +14,17 @@ import type {
 
 /** What each record shows to the outside. */
 
-export function viewDevice(record: DeviceRecord, leases: readonly Lease[], nowMs: number): DeviceView {
+export function viewDevice(
+  record: DeviceRecord,
+  { leases, nowMs, presence }: { leases: readonly Lease[]; nowMs: number; presence: Presence },
+): DeviceView {
   const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
-  return { ...record, lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null };
+  return {
+    ...record,
+    tags: [...record.tags],
+    ...presence,
+    lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null,
+  };
 }
 
 /** Without rounds: they are many, and have their own address. */

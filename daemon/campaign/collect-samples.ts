@@ -2,7 +2,7 @@ import type { Architecture } from '../core/architecture.js';
 import { architectureId } from '../core/architecture.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
-import type { OperatorCost } from '../core/measurement.js';
+import { type OperatorCost, speedOf } from '../core/measurement.js';
 import { type Rng, Xoshiro128 } from '../core/rng.js';
 import { targetKey } from '../core/target.js';
 import type { DevicePool } from '../fleet/device-pool.js';
@@ -130,7 +130,7 @@ async function takeSample(
       architecture: architecture as PredictorSample['architecture'],
       structureHash: hash,
       measurementId: record.id,
-      value: record.latency.normalisedUs,
+      value: speedOf(record).value,
       parts: operatorParts(operators, network),
       blocks:
         operators.length > 0 && space.blocks

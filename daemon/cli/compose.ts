@@ -1,13 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiServer } from '../api/api-server.js';
-import type { DaemonServices } from '../api/services.js';
+import { daemonCertificate, lanAddresses } from '../api/certificate.js';
+import { JoinServer } from '../api/join-server.js';
+import type { DaemonServices, JoinAddress } from '../api/services.js';
 import { PredictorService } from '../campaign/predictor-service.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { AgentHub } from '../devices/agent/hub.js';
+import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
+import { compareDevices } from '../fleet/equivalence.js';
+import { StoredJoinKeys } from '../fleet/join-keys.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import { readOnnx } from '../network/read-onnx.js';
@@ -15,7 +21,7 @@ import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
-import { dashboardDir, hildaVersion, profilesDir } from './installation.js';
+import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 
 export interface DaemonOptions {
   /** Database, blobs, journal. Made when missing. */
@@ -26,6 +32,14 @@ export interface DaemonOptions {
   readonly profilesDir?: string;
   /** Drivers beside the shipped ones, e.g. a fake. */
   readonly drivers?: readonly Driver[];
+  /** Ports on which phones and agents of the networks may join; left out, only this machine's may. */
+  readonly lan?: {
+    readonly https?: number;
+    /** Plain: pages run in the basic tier. */
+    readonly http?: number;
+    /** All networks by default. */
+    readonly hostname?: string;
+  };
   readonly onError?: (error: HildaError, place: string) => void;
 }
 
@@ -69,13 +83,18 @@ export class Daemon {
       clock,
       drivers = [],
       profilesDir: profiles = profilesDir,
+      lan = {},
       onError,
     } = this.#options;
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
     const blobs = fileBlobs(join(dataDir, 'blobs'));
 
-    const pool = new DevicePool({ store, drivers: [...createDrivers(), ...drivers], clock });
+    const keys = new StoredJoinKeys(store, clock);
+    const pages = new PageHub({ keys, clock });
+    const agents = new AgentHub({ keys, clock });
+    const shipped = createDrivers({ browser: { hub: pages, clock }, agents });
+    const pool = new DevicePool({ store, drivers: [...shipped, ...drivers], clock });
     signal.throwIfAborted();
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
@@ -93,6 +112,7 @@ export class Daemon {
     const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
     this.#started.push(() => predictors.stop());
 
+    const addresses: JoinAddress[] = [];
     const services: DaemonServices = {
       version: hildaVersion(),
       clock,
@@ -101,17 +121,65 @@ export class Daemon {
       pool,
       studies,
       predictors,
+      joining: {
+        keys,
+        addresses: () => addresses,
+        acceptPage: (connection) => pages.accept(connection),
+        acceptAgent: (connection) => agents.accept(connection),
+      },
       ...measuring(store, pool),
+      compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
     };
     const server = new ApiServer(services, {
       port,
       ...(existsSync(dashboardDir) && { dashboardDir }),
+      ...(existsSync(joinDir) && { joinDir }),
       ...(onError && { onError }),
     });
     this.#started.push(() => server.stop());
     const url = await server.start(this.#life.signal);
+    addresses.push(...(await this.#openToNetworks(lan, server)));
+    addresses.push({ base: url, note: 'this machine, and phones on USB (secure)', fingerprint: null });
     await pool.discover({ signal });
     return url;
+  }
+
+  /** The secure server first: it is the better address. */
+  async #openToNetworks(
+    { https, http, hostname }: NonNullable<DaemonOptions['lan']>,
+    { pages, agents }: ApiServer,
+  ): Promise<JoinAddress[]> {
+    const { dataDir, clock } = this.#options;
+    const opened: JoinAddress[] = [];
+    for (const [scheme, port] of [
+      ['https', https],
+      ['http', http],
+    ] as const) {
+      if (port === undefined) continue;
+      const certificate = scheme === 'https' ? await daemonCertificate(dataDir, clock.nowMs()) : null;
+      const server = new JoinServer({
+        port,
+        certificate,
+        joinDir,
+        pages,
+        agents,
+        ...(hostname !== undefined && { hostname }),
+      });
+      this.#started.push(() => server.stop());
+      const bound = await server.start(this.#life.signal);
+      const note =
+        scheme === 'https'
+          ? 'your networks (secure; the browser warns of a certificate that it does not know: accept it)'
+          : 'your networks (basic: coarse clock, one thread, no WebGPU)';
+      const hosts = hostname === undefined ? lanAddresses() : [hostname];
+      for (const host of hosts.length > 0 ? hosts : ['127.0.0.1'])
+        opened.push({
+          base: `${scheme}://${host}:${bound}`,
+          note,
+          fingerprint: certificate?.fingerprint ?? null,
+        });
+    }
+    return opened;
   }
 }
 

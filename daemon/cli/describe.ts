@@ -17,6 +17,10 @@ function lines(entries: readonly (readonly [label: string, value: string])[]): s
 export function describeDevice({
   id,
   state,
+  reason,
+  present,
+  obstacle,
+  tags,
   lease,
   label,
   kind,
@@ -26,7 +30,9 @@ export function describeDevice({
 }: DeviceView): string {
   return lines([
     ['device', id],
-    ['state', lease ? `${state}, in use by ${lease.holder}` : state],
+    ['state', `${state}${reason ? ` (${reason})` : ''}${lease ? `, in use by ${lease.holder}` : ''}`],
+    ['now', present ? (obstacle ?? 'here') : 'away'],
+    ['tags', tags.join(', ') || 'none'],
     ['model', label],
     ['driver', kind],
     [

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 const rootUrl = new URL('../../../', import.meta.url);
 
 export const profilesDir = fileURLToPath(new URL('profiles', rootUrl));
+export const joinDir = fileURLToPath(new URL('dist/dashboard/join', rootUrl));
 export const dashboardDir = fileURLToPath(new URL('dist/dashboard', rootUrl));
 
 export function hildaVersion(): string {

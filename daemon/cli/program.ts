@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { agentCommand } from './commands/agent.js';
 import { devicesCommand } from './commands/devices.js';
 import { lutCommand } from './commands/lut.js';
 import { measureCommand } from './commands/measure.js';
@@ -28,6 +29,7 @@ export function buildProgram(terminal: Terminal): Command {
     upCommand,
     statusCommand,
     devicesCommand,
+    agentCommand,
     measureCommand,
     profileCommand,
     searchCommand,

@@ -87,6 +87,12 @@ export const errorTable = {
     false,
     'Some operators would run on the CPU instead. Choose the cpu provider or change the network.',
   ),
+  PROVIDER_SOFTWARE: kind(
+    422,
+    9,
+    false,
+    'A software adapter computes on the CPU: its results are right, its times say nothing of a GPU.',
+  ),
   PROTOCOL_UNKNOWN: kind(422, 2, false, 'Choose one of the protocols named in the message.'),
   MEASUREMENT_INVALID: kind(
     422,
@@ -100,6 +106,12 @@ export const errorTable = {
     9,
     true,
     'The device or its runtime crashed. The network may be at fault: try another one.',
+  ),
+  DEVICE_GONE: kind(
+    409,
+    9,
+    true,
+    'The device left. Plug it in or open its page again; studies go on with the other devices.',
   ),
   DEVICE_OUT_OF_MEMORY: kind(422, 9, false, 'The network needs more memory than the device allows.'),
   DEVICE_TIMEOUT: kind(
@@ -125,6 +137,26 @@ export const errorTable = {
     9,
     false,
     'Install one of the tools named in the message, or write the image by hand as described there.',
+  ),
+  PAIRING_REFUSED: kind(
+    401,
+    8,
+    false,
+    'Ask for a fresh address with `hilda devices pair` (pages) or `hilda agent token` (agents).',
+  ),
+  KEY_REVOKED: kind(403, 8, false, 'The key was revoked. Pair again if this is meant to come back.'),
+  VERSION_UNSUPPORTED: kind(409, 1, false, 'Install the same version of hilda on both sides.'),
+  MESSAGE_INVALID: kind(
+    400,
+    1,
+    false,
+    'The peer broke the protocol and was disconnected. Its version may be another one.',
+  ),
+  ADB_FAILED: kind(
+    502,
+    9,
+    true,
+    'Check `adb devices`. Install adb (Debian: apt-get install adb) where it is missing.',
   ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   PREDICTOR_UNKNOWN: kind(404, 3, false, 'Run `hilda predictor list` to see the predictors.'),

@@ -151,3 +151,13 @@ export function costsOf({ latency, counts, memory }: Measurement): Partial<Recor
     }),
   };
 }
+
+/** How fast a network is on a device, in what the device can give: microseconds, or what an emulated board counts. */
+export function speedOf({ latency, counts }: Measurement): {
+  readonly metric: 'latencyUs' | 'cycles' | 'instructions';
+  readonly value: number;
+} {
+  if (latency) return { metric: 'latencyUs', value: latency.normalisedUs };
+  if (counts) return { metric: counts.unit, value: counts.total };
+  throw new RangeError('a measurement holds a latency or counts');
+}

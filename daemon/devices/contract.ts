@@ -14,6 +14,8 @@ export interface Sighting {
   readonly target: Target;
   /** Null when this process may use the device, otherwise what stands in the way and what to do. */
   readonly obstacle: string | null;
+  /** The user let in this very device, e.g. by an invitation: it needs no adoption. */
+  readonly invited?: boolean;
 }
 
 /** Static bounds; null where the device has none that is known. */
@@ -71,14 +73,17 @@ export interface Driver {
   readonly kind: string;
   discover(options: { readonly signal: AbortSignal }): AsyncIterable<Sighting>;
   open(sighting: Sighting, options: { readonly signal: AbortSignal }): Promise<Device>;
+  /** Calls back whenever `discover` may see something else than before (hot-plug), until the signal aborts. */
+  watch?(options: { readonly signal: AbortSignal; readonly onChange: () => void }): Promise<void>;
 }
 
 /**
  * Something that runs a network and reports what it cost. One call at a time: callers hold the device's lease.
  *
  * - `measure` never answers with a half-taken measurement: it returns one with a verdict, or throws NETWORK_REJECTED
- *   (the runtime refuses the network), DEVICE_OUT_OF_MEMORY, DEVICE_TIMEOUT, DEVICE_FAILED or INTERRUPTED. The device
- *   is usable again after each of them.
+ *   (the runtime refuses the network), DEVICE_OUT_OF_MEMORY, DEVICE_TIMEOUT, DEVICE_FAILED, DEVICE_GONE (it left),
+ *   PROVIDER_SOFTWARE (no speed from a software adapter) or INTERRUPTED. The device is usable again after each of them,
+ *   after DEVICE_GONE once it is opened afresh.
  * - Abilities that a device may lack are optional members.
  * - `close` may be called in any state, more than once.
  */

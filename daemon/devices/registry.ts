@@ -1,13 +1,30 @@
+import { AgentDriver } from './agent/driver.js';
+import type { AgentHub } from './agent/hub.js';
+import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';
 import type { Driver } from './contract.js';
 import { OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
 
 export interface DriverOptions {
   readonly onnxruntime?: OnnxRuntimeDriverOptions;
+  /** Left out where no page can join. */
+  readonly browser?: BrowserDriverOptions;
+  /** Left out where no agent can join. */
+  readonly agents?: AgentHub;
   /** Drivers beside the shipped ones, e.g. a fake. */
   readonly others?: readonly Driver[];
 }
 
 /** Every driver that the daemon starts with. The fake is none of them: whoever wants one passes it in. */
-export function createDrivers({ onnxruntime = {}, others = [] }: DriverOptions = {}): Driver[] {
-  return [new OnnxRuntimeDriver(onnxruntime), ...others];
+export function createDrivers({
+  onnxruntime = {},
+  browser,
+  agents,
+  others = [],
+}: DriverOptions = {}): Driver[] {
+  return [
+    new OnnxRuntimeDriver(onnxruntime),
+    ...(browser ? [new BrowserDriver(browser)] : []),
+    ...(agents ? [new AgentDriver(agents)] : []),
+    ...others,
+  ];
 }

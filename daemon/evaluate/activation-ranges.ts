@@ -1,8 +1,8 @@
 import type { Graph, Node } from '../network/graph.js';
+import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
 import { type LabelledImages, sliceImages } from '../train/idx-images.js';
-import { withBatch } from './recalibrate.js';
 
 /** Smallest and largest element of a value. */
 export interface ActivationRange {

@@ -3,11 +3,13 @@ import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import { targetKey } from '../core/target.js';
-import type { Device, Driver, Sighting } from '../devices/contract.js';
+import type { Device, Driver } from '../devices/contract.js';
 import { calibrationSchema } from '../measure/calibration.js';
 import type { DeviceRecord, Lease, Store } from '../store/contract.js';
+import { checkHealth } from './health.js';
 import { type LeaseTimes, withLease } from './held-lease.js';
 import { JobQueue } from './job-queue.js';
+import { Lookout, type Presence, type SeenDevice } from './lookout.js';
 
 export interface DevicePoolOptions extends Partial<LeaseTimes> {
   readonly store: Store;
@@ -28,19 +30,18 @@ export interface JobOptions {
   readonly signal: AbortSignal;
 }
 
-/** A recorded device with what stands in the way of using it now. */
-export type SeenDevice = DeviceRecord & Pick<Sighting, 'obstacle'>;
-
-interface Seen {
-  readonly driver: Driver;
-  readonly sighting: Sighting;
-}
-
 interface Slot {
   readonly queue: JobQueue;
   /** Opened by the first job and kept for the next ones. */
   device: Device | undefined;
+  /** Jobs that run, wait, or are about to. */
+  jobs: number;
+  /** Failures of the device in a row. */
+  strikes: number;
 }
+
+/** After so many failures in a row the device itself is examined before it gets another job. */
+const strikesBeforeCheck = 3;
 
 const defaultTimes: LeaseTimes = { ttlMs: 30_000, retryMs: 500 };
 
@@ -48,7 +49,7 @@ const defaultTimes: LeaseTimes = { ttlMs: 30_000, retryMs: 500 };
 export class DevicePool {
   readonly #options: DevicePoolOptions;
   readonly #owner: string;
-  readonly #seen = new Map<DeviceId, Seen>();
+  readonly #lookout: Lookout;
   readonly #slots = new Map<DeviceId, Slot>();
   #stopping: Promise<void> | undefined;
   #life = new AbortController();
@@ -56,14 +57,24 @@ export class DevicePool {
   constructor(options: DevicePoolOptions) {
     this.#options = options;
     this.#owner = `${options.owner ?? hostname()}/`;
+    this.#lookout = new Lookout({
+      store: options.store,
+      drivers: options.drivers,
+      warn: (error, message) => this.#warn(error, message),
+      onGone: (id) => void this.#closeWhenIdle(id),
+    });
   }
 
-  /** Frees the leases that a former daemon of this host left behind. Aborting the signal stops the pool. */
+  /**
+   * Frees the leases that a former daemon of this host left behind, and follows what comes and goes. Aborting the signal
+   * stops the pool.
+   */
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#stopping = undefined;
     this.#life = new AbortController();
     await this.#options.store.expireLeases(this.#owner);
+    this.#lookout.watch(this.#life.signal);
     signal.addEventListener('abort', () => void this.stop(), { once: true });
   }
 
@@ -74,56 +85,97 @@ export class DevicePool {
   }
 
   /** Looks at every driver once and records what it sees. A driver that fails does not hide the others' devices. */
-  async discover({
-    signal = this.#life.signal,
-  }: {
-    readonly signal?: AbortSignal;
-  } = {}): Promise<SeenDevice[]> {
-    const found: SeenDevice[] = [];
-    for (const driver of this.#options.drivers) {
-      try {
-        for await (const sighting of driver.discover({ signal })) {
-          const { id, kind, label, target, obstacle } = sighting;
-          const record = await this.#options.store.upsertDevice({ id, kind, label, target });
-          this.#seen.set(id, { driver, sighting });
-          found.push({ ...record, obstacle });
-        }
-      } catch (thrown) {
-        signal.throwIfAborted();
-        const error = asHildaError(thrown);
-        if (storeFaults.has(error.code)) throw error;
-        this.#warn(error, `driver ${driver.kind} could not look for devices`);
-      }
-    }
-    return found;
+  discover({ signal = this.#life.signal }: { readonly signal?: AbortSignal } = {}): Promise<SeenDevice[]> {
+    return this.#lookout.look(signal);
   }
 
-  /** Takes a device into use. Throws DEVICE_UNKNOWN, or DEVICE_FAILED where an obstacle stands in the way. */
+  /** Whether the device was there when its driver was last looked at. */
+  presence(id: DeviceId): Presence {
+    return this.#lookout.presence(id);
+  }
+
+  /**
+   * Takes a device into use, or back into use. Throws DEVICE_UNKNOWN, DEVICE_GONE, or DEVICE_FAILED where an obstacle
+   * stands in the way.
+   */
   async adopt(id: DeviceId): Promise<DeviceRecord> {
     await this.#options.store.device(id);
-    await this.#usable(id, this.#life.signal);
+    await this.#lookout.usable(id, this.#life.signal);
+    this.#slot(id).strikes = 0;
     return this.#options.store.setDeviceState(id, 'adopted');
+  }
+
+  /** Takes a device out of use; a running job ends undisturbed. `ignored`: not ours. `quarantined`: not to be trusted. */
+  async setAside(
+    id: DeviceId,
+    state: 'ignored' | 'quarantined',
+    reason: string | null = null,
+  ): Promise<DeviceRecord> {
+    const record = await this.#options.store.setDeviceState(id, state, reason);
+    void this.#closeWhenIdle(id);
+    return record;
+  }
+
+  tag(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord> {
+    return this.#options.store.setDeviceTags(id, tags);
+  }
+
+  /**
+   * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves amid the job, the job
+   * runs again on another one, so it must record nothing before its last step. Throws DEVICE_GONE when none is left.
+   */
+  async withAny<T>(
+    ids: readonly DeviceId[],
+    options: JobOptions,
+    job: (device: Device, lease: Lease) => Promise<T>,
+  ): Promise<T> {
+    const left = new Set(ids);
+    let gone: unknown = new HildaError('DEVICE_GONE', `none of the devices ${ids.join(', ')} is there now`);
+    while (left.size > 0) {
+      const load = (id: DeviceId): number =>
+        this.presence(id).present ? this.#slot(id).jobs : Number.POSITIVE_INFINITY;
+      const id = [...left].reduce((best, other) => (load(other) < load(best) ? other : best));
+      try {
+        return await this.withDevice(id, options, job);
+      } catch (thrown) {
+        if (!leftAlone.has(asHildaError(thrown).code)) throw thrown;
+        left.delete(id);
+        gone = thrown;
+      }
+    }
+    throw gone;
   }
 
   /**
    * Runs a job with the device to itself, and answers with its result. Jobs of one device run one after another. A
-   * device whose job threw DEVICE_FAILED is closed, and opened afresh for the next job. Throws DEVICE_UNKNOWN,
-   * DEVICE_FAILED when it cannot be opened, STATE_CONFLICT when people took it out of use, what the job throws, and
-   * the signal's reason.
+   * device whose job threw DEVICE_FAILED or DEVICE_GONE is closed, and opened afresh for the next job. After three
+   * failures in a row it must first run a reference network, or it is quarantined: a network that crashes its runtime
+   * is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED when it cannot be opened,
+   * STATE_CONFLICT when it was taken out of use, what the job throws, and the signal's reason.
    */
   async withDevice<T>(
     id: DeviceId,
     options: JobOptions,
     job: (device: Device, lease: Lease) => Promise<T>,
   ): Promise<T> {
-    const { store, clock } = this.#options;
-    const { holder, priority = 0, signal } = options;
     if (this.#stopping) throw new HildaError('INTERRUPTED', 'the daemon is stopping');
-    const { state } = await store.device(id);
-    if (state === 'ignored' || state === 'quarantined')
-      throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}`);
-
     const slot = this.#slot(id);
+    slot.jobs++;
+    try {
+      await this.#assertInUse(id);
+      return await this.#queued(id, slot, options, job);
+    } finally {
+      slot.jobs--;
+    }
+  }
+
+  async #queued<T>(
+    id: DeviceId,
+    slot: Slot,
+    { holder, priority = 0, signal }: JobOptions,
+    job: (device: Device, lease: Lease) => Promise<T>,
+  ): Promise<T> {
+    const { store, clock } = this.#options;
     const both = AbortSignal.any([signal, this.#life.signal]);
     const times = {
       ttlMs: this.#options.ttlMs ?? defaultTimes.ttlMs,
@@ -142,11 +194,17 @@ export class DevicePool {
     return slot.queue.run(
       () =>
         withLease(hold, async (lease) => {
-          slot.device ??= await this.#open(id, both);
+          await this.#assertInUse(id);
           try {
-            return await job(slot.device, lease);
+            slot.device ??= await this.#open(id, both);
+            if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, both);
+            const result = await job(slot.device, lease);
+            slot.strikes = 0;
+            return result;
           } catch (thrown) {
-            if (asHildaError(thrown).code === 'DEVICE_FAILED') await this.#close(id, slot);
+            const { code } = asHildaError(thrown);
+            if (code === 'DEVICE_FAILED') slot.strikes++;
+            if (code === 'DEVICE_FAILED' || code === 'DEVICE_GONE') await this.#close(id, slot);
             throw thrown;
           }
         }),
@@ -166,13 +224,13 @@ export class DevicePool {
   }
 
   #slot(id: DeviceId): Slot {
-    const slot = this.#slots.get(id) ?? { queue: new JobQueue(), device: undefined };
+    const slot = this.#slots.get(id) ?? { queue: new JobQueue(), device: undefined, jobs: 0, strikes: 0 };
     this.#slots.set(id, slot);
     return slot;
   }
 
   async #open(id: DeviceId, signal: AbortSignal): Promise<Device> {
-    const { driver, sighting } = await this.#usable(id, signal);
+    const { driver, sighting } = await this.#lookout.usable(id, signal);
     const device = await driver.open(sighting, { signal });
     await this.#calibrate(id, device, signal);
     return device;
@@ -188,21 +246,37 @@ export class DevicePool {
     if (!known) await store.setValue(key, calibration);
   }
 
-  /** A device known from an earlier run of the daemon is looked for first. */
-  async #usable(id: DeviceId, signal: AbortSignal): Promise<Seen> {
-    if (!this.#seen.has(id)) await this.discover({ signal });
-    const seen = this.#seen.get(id);
-    if (!seen) {
-      throw new HildaError('DEVICE_FAILED', `the device ${id} is not there now`, {
-        hint: 'Plug it in, then run `hilda devices list`.',
-      });
+  async #assertInUse(id: DeviceId): Promise<void> {
+    const { state, reason } = await this.#options.store.device(id);
+    if (state !== 'ignored' && state !== 'quarantined') return;
+    throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
+      hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
+    });
+  }
+
+  /** Throws STATE_CONFLICT after it quarantined a device that cannot run a reference network either. */
+  async #examine(id: DeviceId, slot: Slot, signal: AbortSignal): Promise<void> {
+    try {
+      await checkHealth(slot.device as Device, signal);
+      slot.strikes = 0;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = asHildaError(thrown);
+      if (error.code === 'DEVICE_GONE') throw error;
+      const reason = `failed ${slot.strikes} times in a row, then a reference network: ${error.message}`;
+      await this.#options.store.setDeviceState(id, 'quarantined', reason);
+      await this.#close(id, slot);
+      await this.#assertInUse(id);
     }
-    if (seen.sighting.obstacle !== null) {
-      throw new HildaError('DEVICE_FAILED', `the device ${id} cannot be used`, {
-        hint: seen.sighting.obstacle,
-      });
-    }
-    return seen;
+  }
+
+  /** After the jobs that wait for it: they find out by themselves that it is gone. */
+  async #closeWhenIdle(id: DeviceId): Promise<void> {
+    const slot = this.#slots.get(id);
+    if (!slot?.device || this.#stopping) return;
+    await slot.queue
+      .run(() => this.#close(id, slot), { priority: Number.POSITIVE_INFINITY, signal: this.#life.signal })
+      .catch(() => {});
   }
 
   async #close(id: DeviceId, slot: Slot): Promise<void> {
@@ -218,4 +292,5 @@ export class DevicePool {
   }
 }
 
-const storeFaults: ReadonlySet<string> = new Set(['DISK_FULL', 'STORE_CORRUPT', 'STORE_BUSY']);
+/** What another device of the list may do better. */
+const leftAlone: ReadonlySet<string> = new Set(['DEVICE_GONE', 'STATE_CONFLICT']);

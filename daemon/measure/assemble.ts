@@ -5,7 +5,7 @@ import { type Calibration, calibratedUs, type ReferenceName } from './calibratio
 import type { LatencyRun } from './measure-latency.js';
 import type { NetworkFacts } from './network-facts.js';
 import type { Protocol } from './protocol.js';
-import { judge } from './verdict.js';
+import { type Judgement, judge } from './verdict.js';
 
 export interface Taken {
   readonly facts: NetworkFacts;
@@ -20,6 +20,8 @@ export interface Taken {
   readonly activationPeakBytes: number;
   readonly runPeakRssBytes: number | null;
   readonly manifest: { readonly [key: string]: Json };
+  /** What the device itself saw go wrong, e.g. a hidden page; it goes before every rule. */
+  readonly voided?: Judgement | null;
   readonly takenAtMs: number;
   readonly durationMs: number;
 }
@@ -51,7 +53,7 @@ export function assembleMeasurement(taken: Taken): Measurement {
       peakBytes: facts.weightBytes + activationPeakBytes,
       runPeakRssBytes: taken.runPeakRssBytes,
     },
-    ...judge({ run, protocol, macs: facts.macs, calibratedUs: unitUs }),
+    ...(taken.voided ?? judge({ run, protocol, macs: facts.macs, calibratedUs: unitUs })),
     manifest: {
       ...taken.manifest,
       calibration: { ...calibration },

@@ -11,6 +11,10 @@ export interface DeviceRecord {
   readonly label: string;
   readonly target: Target;
   readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
+  /** Why it is in this state, e.g. what a quarantined device did; null where nobody said. */
+  readonly reason: string | null;
+  /** Sorted. Of people's own making, e.g. `shelf=2`. */
+  readonly tags: readonly string[];
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
 }
@@ -114,8 +118,10 @@ export interface FinishedTrial {
  *   PREDICTOR_UNKNOWN.
  */
 export interface Store {
-  upsertDevice(device: Omit<DeviceRecord, 'firstSeenMs' | 'lastSeenMs' | 'state'>): Promise<DeviceRecord>;
-  setDeviceState(id: DeviceId, state: DeviceRecord['state']): Promise<DeviceRecord>;
+  upsertDevice(device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'>): Promise<DeviceRecord>;
+  setDeviceState(id: DeviceId, state: DeviceRecord['state'], reason?: string | null): Promise<DeviceRecord>;
+  /** Replaces the device's tags; they are kept sorted, each once. */
+  setDeviceTags(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;
   devices(): Promise<DeviceRecord[]>;
   device(id: DeviceId): Promise<DeviceRecord>;
 

@@ -12,6 +12,8 @@ export interface DeviceRow {
   readonly label: string;
   readonly target: string;
   readonly state: DeviceRecord['state'];
+  readonly state_reason: string | null;
+  readonly tags: string;
   readonly first_seen_ms: number;
   readonly last_seen_ms: number;
   readonly last_token: number;
@@ -19,7 +21,7 @@ export interface DeviceRow {
 
 export function deviceStore(
   database: Database,
-): Pick<Store, 'upsertDevice' | 'setDeviceState' | 'devices' | 'device'> {
+): Pick<Store, 'upsertDevice' | 'setDeviceState' | 'setDeviceTags' | 'devices' | 'device'> {
   return {
     upsertDevice: ({ id, kind, label, target }) =>
       database.write(async ({ db, nowMs, publish }) => {
@@ -36,14 +38,9 @@ export function deviceStore(
         return device;
       }),
 
-    setDeviceState: (id, state) =>
-      database.write(async ({ db, publish }) => {
-        await requireDevice(db, id);
-        await db('devices').where({ id }).update({ state });
-        const device = toDevice(await requireDevice(db, id));
-        await publish('devices', { type: 'device', device: device as unknown as Json });
-        return device;
-      }),
+    setDeviceState: (id, state, reason = null) => change(database, id, { state, state_reason: reason }),
+
+    setDeviceTags: (id, tags) => change(database, id, { tags: toJsonText([...new Set(tags)].sort()) }),
 
     devices: async () => {
       const rows = await database.read<DeviceRow[]>((db) => db('devices').orderBy(['first_seen_ms', 'id']));
@@ -53,6 +50,15 @@ export function deviceStore(
     device: async (id) => toDevice(await database.read((db) => requireDevice(db, id))),
   };
 }
+
+const change = (database: Database, id: DeviceId, columns: Partial<DeviceRow>): Promise<DeviceRecord> =>
+  database.write(async ({ db, publish }) => {
+    await requireDevice(db, id);
+    await db('devices').where({ id }).update(columns);
+    const device = toDevice(await requireDevice(db, id));
+    await publish('devices', { type: 'device', device: device as unknown as Json });
+    return device;
+  });
 
 /** Throws DEVICE_UNKNOWN. */
 export async function requireDevice(db: Knex, id: DeviceId): Promise<DeviceRow> {
@@ -67,6 +73,8 @@ const toDevice = (row: DeviceRow): DeviceRecord => ({
   label: row.label,
   target: fromJsonText(row.target, `the target of ${row.id}`),
   state: row.state,
+  reason: row.state_reason,
+  tags: fromJsonText(row.tags, `the tags of ${row.id}`),
   firstSeenMs: row.first_seen_ms,
   lastSeenMs: row.last_seen_ms,
 });

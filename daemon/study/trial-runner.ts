@@ -34,6 +34,7 @@ const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** The device or the moment is at fault: another attempt may succeed. */
 const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_FAILED',
+  'DEVICE_GONE',
   'DEVICE_TIMEOUT',
   'LEASE_STALE',
   'MEASUREMENT_INVALID',

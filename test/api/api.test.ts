@@ -37,7 +37,8 @@ const statusWith = (url: string, headers: Record<string, string>): Promise<numbe
   });
 
 t.test('every operation answers in the shape that openapi.json promises', async (t) => {
-  const { url, studies } = await openBench(t);
+  const { url, studies, keys } = await openBench(t);
+  const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const calls: Record<string, [path: string, init?: RequestInit]> = {};
   const uploaded = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
@@ -54,8 +55,14 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /models'] = ['/models', { method: 'POST', body: modelBytes }];
   calls['post /measurements'] = ['/measurements', post({ model, device: deviceId })];
   calls['post /profiles'] = ['/profiles', post({ model, device: deviceId })];
+  for (const how of ['quarantine', 'ignore'])
+    calls[`post /devices/{id}/${how}`] = [`/devices/${deviceId}/${how}`, post({ reason: 'hot' })];
+  calls['post /devices/{id}/tags'] = [`/devices/${deviceId}/tags`, post({ tags: ['shelf=2'] })];
+  calls['post /devices/{id}/compare'] = [`/devices/${deviceId}/compare`, post({ with: 'fake-1' })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
+  calls['post /joiners/invite'] = ['/joiners/invite', post({ kind: 'page' })];
   const ids: Record<string, string> = {
+    '/joiners/{id}': joiner.id,
     '/devices/{id}': deviceId,
     '/measurements/{id}': measurementId,
     '/studies/{id}': id,

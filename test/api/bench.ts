@@ -13,6 +13,7 @@ import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import type { Sighting } from '../../daemon/devices/contract.js';
+import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
@@ -162,6 +163,7 @@ export interface Bench {
   readonly dir: string;
   readonly store: Store;
   readonly studies: SteppedStudies;
+  readonly keys: StoredJoinKeys;
   readonly server: ApiServer;
   readonly url: string;
   stop(): Promise<void>;
@@ -182,6 +184,7 @@ export async function openBench(
   const store = await openStore({ dataDir: folder, clock });
   await store.upsertDevice(sighting);
   const studies = new SteppedStudies(store);
+  const keys = new StoredJoinKeys(store, clock);
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
@@ -198,9 +201,18 @@ export async function openBench(
         },
       },
     }),
+    joining: {
+      keys,
+      addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
+      acceptPage: async (connection) => connection.close(1008, 'nobody joins here'),
+      acceptAgent: async (connection) => connection.close(1008, 'nobody joins here'),
+    },
     pool: {
       discover: async () => [sighting],
       adopt: (id) => store.setDeviceState(id, 'adopted'),
+      setAside: (id, state, reason) => store.setDeviceState(id, state, reason),
+      tag: (id, tags) => store.setDeviceTags(id, tags),
+      presence: () => ({ present: true, obstacle: null }),
     },
     readNetwork: (bytes) => {
       if (!new TextDecoder().decode(bytes).startsWith('onnx'))
@@ -208,6 +220,20 @@ export async function openBench(
       return graph;
     },
     measure: ({ protocol }) => measureInto(store, protocol),
+    compareDevices: async (a, b) => {
+      const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
+      const { target } = sighting;
+      return {
+        devices: [a, b],
+        target: JSON.stringify(target),
+        margin: 0.05,
+        visits: 5,
+        equivalent: true,
+        convolution: same,
+        transformer: same,
+        takenAtMs: 1,
+      };
+    },
     profile: async () => [
       {
         name: 'conv',
@@ -230,5 +256,5 @@ export async function openBench(
   };
   t.teardown(stop);
   const url = await server.start(new AbortController().signal);
-  return { dir: folder, store, studies, server, url, stop };
+  return { dir: folder, store, studies, keys, server, url, stop };
 }

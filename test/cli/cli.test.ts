@@ -71,7 +71,8 @@ async function inputs(t: Test) {
 }
 
 t.test('every command answers with one versioned document, and with text', async (t) => {
-  const { url, studies } = await openBench(t);
+  const { url, studies, keys } = await openBench(t);
+  const joiner = await keys.redeem('page', (await keys.issue('page')).token, 'a phone');
   const { folder, file } = await inputs(t);
   const model = await file('net.onnx', modelBytes);
   const spec = await file('spec.yaml', 'name: by hand\nobjectives:\n  - { metric: accuracy, goal: max }\n');
@@ -89,6 +90,13 @@ t.test('every command answers with one versioned document, and with text', async
     ['status', ['status'], /0\.0\.0-test/],
     ['devices', ['devices', 'list', '--discover'], /fake-0/],
     ['device', ['devices', 'show', deviceId], /Fake device/],
+    ['device', ['devices', 'adopt', deviceId], /adopted/],
+    ['invitation', ['devices', 'pair', '--no-wait'], /\/join\/#t=[\s\S]*For one phone/],
+    ['joiner', ['devices', 'revoke', joiner.id], /is revoked/],
+    ['device', ['devices', 'quarantine', deviceId, '--reason', 'hot'], /quarantined/],
+    ['device', ['devices', 'ignore', deviceId], /ignored/],
+    ['device', ['devices', 'tag', deviceId, 'shelf=2', 'blue'], /blue, shelf=2/],
+    ['equivalence', ['devices', 'compare', deviceId, 'fake-1'], /equivalent within 5\.0 %/],
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 98\.0 us to 102 us/],
     ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],

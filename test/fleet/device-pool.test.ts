@@ -3,7 +3,10 @@ import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
+import { testEquivalence } from '../../daemon/measure/equivalence.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { codeOf, deviceId, measurement, target } from '../contract/store-contract.js';
@@ -16,6 +19,9 @@ class CountingDriver implements Driver {
   obstacle: string | null = null;
   present = true;
   refusals = 0;
+  /** What measuring does, e.g. fail. */
+  measure: Device['measure'] = async () => measurement;
+  changed: () => void = () => {};
 
   async *discover(): AsyncIterable<Sighting> {
     if (this.present)
@@ -28,9 +34,13 @@ class CountingDriver implements Driver {
     return {
       target,
       limits: { memoryBytes: null, weightBytes: null },
-      measure: async () => measurement,
+      measure: (...args) => this.measure(...args),
       close: async () => void this.closed++,
     };
+  }
+
+  async watch({ onChange }: { readonly onChange: () => void }): Promise<void> {
+    this.changed = onChange;
   }
 }
 
@@ -60,7 +70,7 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
       drivers: [brokenDriver, driver],
       clock: systemClock,
       owner: 'here',
-      ttlMs: 60,
+      ttlMs: 200,
       retryMs: 5,
     });
     await pool.start(abort.signal);
@@ -74,6 +84,10 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
 type Tap = Test;
 
 const pause = (ms: number) => systemClock.sleep(ms);
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !holds(); i++) await pause(10);
+}
 
 withPool('finds, adopts, refuses', async (t, { pool, driver, store, signal }) => {
   t.match(
@@ -138,7 +152,7 @@ withPool(
   async (t, { pool, store, signal }) => {
     await pool.discover();
     await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
-      await pause(150);
+      await pause(450);
       t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
       await store.addMeasurement(measurement, { deviceId, lease });
     });
@@ -193,3 +207,121 @@ withPool(
     await successor.stop();
   },
 );
+
+withPool(
+  'a device that leaves is away, and comes back as itself',
+  async (t, { pool, driver, store, signal }) => {
+    await pool.discover();
+    await pool.adopt(deviceId);
+    await pool.tag(deviceId, ['shelf=2', 'blue', 'blue']);
+    await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1);
+    t.same(pool.presence(deviceId), { present: true, obstacle: null });
+    driver.present = false;
+    driver.changed();
+    await pause(20);
+    t.same(pool.presence(deviceId), { present: false, obstacle: null });
+    t.equal(driver.closed, 1, 'what was open is closed');
+    t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_GONE');
+    driver.present = true;
+    driver.changed();
+    await pause(20);
+    t.match(await store.device(deviceId), { state: 'adopted', tags: ['blue', 'shelf=2'] });
+    t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 2), 2);
+    const heard = (await store.events(0, { topics: ['devices'] })).map(({ data }) => data);
+    t.match(
+      heard
+        .filter((data) => (data as { type: string }).type === 'presence')
+        .map((data) => (data as { present: boolean }).present),
+      [true, false, true],
+    );
+  },
+);
+
+withPool('ignored and quarantined devices rest until they are adopted again', async (t, { pool, signal }) => {
+  await pool.discover();
+  for (const state of ['ignored', 'quarantined'] as const) {
+    t.match(await pool.setAside(deviceId, state, 'smells'), { state, reason: 'smells' });
+    await t.rejects(
+      pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1),
+      { code: 'STATE_CONFLICT', message: /smells/ },
+    );
+    t.match(await pool.adopt(deviceId), { state: 'adopted', reason: null });
+    t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 3), 3);
+  }
+});
+
+withPool(
+  'failures in a row: a sound device is cleared, a broken one quarantined',
+  async (t, { pool, driver, store, signal }) => {
+    await pool.discover();
+    await pool.adopt(deviceId);
+    const fail = () =>
+      codeOf(
+        pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+          throw new HildaError('DEVICE_FAILED', 'x');
+        }),
+      );
+    for (let i = 0; i < 7; i++) t.equal(await fail(), 'DEVICE_FAILED', 'the networks were at fault');
+    t.equal((await store.device(deviceId)).state, 'adopted');
+    driver.measure = async () => {
+      throw new HildaError('DEVICE_FAILED', 'no answer');
+    };
+    await fail();
+    await fail();
+    t.equal(await fail(), 'STATE_CONFLICT');
+    t.match(await store.device(deviceId), { state: 'quarantined', reason: /reference network: no answer/ });
+  },
+);
+
+t.test('equal boards are pooled after the test alone', async (t) => {
+  const store = await openStore({ dataDir: ':memory:', clock: systemClock });
+  const twins = new FakeDriver({ ids: ['fake-a', 'fake-b'] });
+  const lame = new FakeDriver({ ids: ['fake-c'], slowdown: 1.2 });
+  const drivers = [twins, lame];
+  const pool = new DevicePool({ store, drivers, clock: systemClock, ttlMs: 1000, retryMs: 5 });
+  const { signal } = new AbortController();
+  await pool.start(signal);
+  t.teardown(async () => {
+    await pool.stop();
+    await store.close();
+  });
+  const [a, b, c] = ['fake-a', 'fake-b', 'fake-c'] as DeviceId[] as [DeviceId, DeviceId, DeviceId];
+  await pool.discover();
+  for (const id of [a, b, c]) await pool.adopt(id);
+  const parts = { store, pool, clock: systemClock };
+  t.same(await pooledWith(a, store), [a], 'nothing is pooled untested');
+  const same = await compareDevices(a, b, parts, { signal });
+  t.ok(same.equivalent && Math.abs(same.convolution.ratio - 1) < 0.02, JSON.stringify(same));
+  const other = await compareDevices(a, c, parts, { signal });
+  t.notOk(other.equivalent);
+  t.ok(Math.abs(other.transformer.ratio - 1.2) < 0.03);
+  t.same(await pooledWith(a, store), [a, b]);
+  t.same(await pooledWith(b, store), [b, a]);
+  t.equal(await codeOf(compareDevices(a, a, parts, { signal })), 'STATE_CONFLICT');
+
+  // A job for the pair goes to the free one, and survives that one leaving.
+  const ran: string[] = [];
+  const job = (leave: string | null) =>
+    pool.withAny([a, b], { holder: 'pooled', signal }, async (_, { deviceId: id }) => {
+      ran.push(id);
+      await pause(10);
+      if (id === leave) throw new HildaError('DEVICE_GONE', 'unplugged');
+      return id;
+    });
+  t.same((await Promise.all([job(null), job(null)])).sort(), [a, b]);
+  t.equal(await job(a), b);
+  t.same(ran.slice(2), [a, b]);
+  await pool.setAside(b, 'quarantined');
+  t.same(await pooledWith(a, store), [a]);
+});
+
+t.test('the equivalence test asks for evidence of sameness', async (t) => {
+  const around = (middle: number, spread: number, n = 6) =>
+    Array.from({ length: n }, (_, i) => middle * (1 + spread * (i % 2 === 0 ? 1 : -1)));
+  t.ok(testEquivalence(around(100, 0.01), around(101, 0.01), 0.05).equivalent);
+  t.notOk(testEquivalence(around(100, 0.01), around(107, 0.01), 0.05).equivalent);
+  t.notOk(testEquivalence(around(100, 0.1), around(100, 0.1), 0.05).equivalent, 'noise is no evidence');
+  t.ok(testEquivalence([100, 100], [100, 100], 0.01).equivalent, 'boards that repeat exactly');
+  t.notOk(testEquivalence([100, 100], [102, 102], 0.01).equivalent);
+  t.throws(() => testEquivalence([100], [100, 100], 0.1), RangeError);
+});

@@ -1,16 +1,23 @@
 import { z } from 'zod';
 import type { DeviceRecord } from '../../store/contract.js';
 import { defineRoute } from '../route.js';
-import { deviceSchema } from '../schemas.js';
+import { deviceSchema, equivalenceSchema } from '../schemas.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
 import { viewDevice } from '../views.js';
 
-const view = async (record: DeviceRecord, { store, clock }: DaemonServices) =>
-  viewDevice(record, await store.leases(), clock.nowMs());
+const view = async (record: DeviceRecord, { store, clock, pool }: DaemonServices) =>
+  viewDevice(record, {
+    leases: await store.leases(),
+    nowMs: clock.nowMs(),
+    presence: pool.presence(record.id),
+  });
 
-const viewAll = async ({ store, clock }: DaemonServices) => {
-  const leases = await store.leases();
-  return { devices: (await store.devices()).map((record) => viewDevice(record, leases, clock.nowMs())) };
+const viewAll = async ({ store, clock, pool }: DaemonServices) => {
+  const [leases, nowMs] = [await store.leases(), clock.nowMs()];
+  const devices = (await store.devices()).map((record) =>
+    viewDevice(record, { leases, nowMs, presence: pool.presence(record.id) }),
+  );
+  return { devices };
 };
 
 const devicesSchema = z.object({ devices: z.array(deviceSchema) });
@@ -47,8 +54,40 @@ export const deviceRoutes = [
   defineRoute({
     method: 'post',
     path: '/devices/{id}/adopt',
-    summary: 'Take a sighted device into use',
+    summary: 'Take a device into use, or back into use',
     answer: { status: 200, schema: deviceSchema },
     handle: async ({ services, params }) => view(await services.pool.adopt(asDeviceId(params.id)), services),
+  }),
+  ...(['ignored', 'quarantined'] as const).map((state) =>
+    defineRoute({
+      method: 'post',
+      path: `/devices/{id}/${state === 'ignored' ? 'ignore' : 'quarantine'}` as const,
+      summary:
+        state === 'ignored'
+          ? 'Leave a device alone for good'
+          : 'Take a device that is not to be trusted out of use',
+      body: z.object({ reason: z.string().max(500).nullable().default(null) }),
+      answer: { status: 200, schema: deviceSchema },
+      handle: async ({ services, params, body }) =>
+        view(await services.pool.setAside(asDeviceId(params.id), state, body.reason), services),
+    }),
+  ),
+  defineRoute({
+    method: 'post',
+    path: '/devices/{id}/tags',
+    summary: "Replace a device's tags",
+    body: z.object({ tags: z.array(z.string().regex(/^[\w.:=-]{1,64}$/)).max(32) }),
+    answer: { status: 200, schema: deviceSchema },
+    handle: async ({ services, params, body }) =>
+      view(await services.pool.tag(asDeviceId(params.id), body.tags), services),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/devices/{id}/compare',
+    summary: 'Test whether two devices of one target are equivalent, so that their costs may be pooled',
+    body: z.object({ with: z.string(), margin: z.number().gt(0).max(1).default(0.05) }),
+    answer: { status: 200, schema: equivalenceSchema },
+    handle: ({ services, params, body: { with: other, margin }, signal }) =>
+      services.compareDevices(asDeviceId(params.id), asDeviceId(other), { signal, margin }),
   }),
 ];

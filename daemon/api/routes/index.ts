@@ -1,5 +1,6 @@
 import type { Route } from '../route.js';
 import { deviceRoutes } from './devices.js';
+import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
 import { predictorRoutes } from './predictors.js';
 import { studyRoutes } from './studies.js';
@@ -9,6 +10,7 @@ import { systemRoutes } from './system.js';
 export const routes: readonly Route[] = [
   ...systemRoutes,
   ...deviceRoutes,
+  ...joiningRoutes,
   ...measurementRoutes,
   ...studyRoutes,
   ...predictorRoutes,

@@ -19,10 +19,12 @@ export const devicesListCommand = (terminal: Terminal): Command =>
           [
             { title: 'DEVICE', value: (d) => d.id },
             { title: 'STATE', value: (d) => (d.lease ? `in use by ${d.lease.holder}` : d.state) },
+            { title: 'NOW', value: (d) => (d.present ? (d.obstacle ? 'blocked' : 'here') : 'away') },
             { title: 'KIND', value: (d) => d.kind },
             { title: 'PROVIDER', value: (d) => d.target.provider },
             { title: 'LAST SEEN', value: (d) => formatTime(d.lastSeenMs) },
             { title: 'MODEL', value: (d) => d.label },
+            { title: 'TAGS', value: (d) => d.tags.join(' ') },
           ],
           devices,
           'No device was seen yet. Run `hilda devices list --discover`.',

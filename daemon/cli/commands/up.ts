@@ -1,14 +1,17 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
-import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
+import { stateFolder } from '../state-folder.js';
 
 interface Options {
   readonly port: number;
   readonly data?: string;
+  readonly lan?: number | true;
+  readonly lanHttp?: number | true;
 }
+
+const defaultLanPort = defaultPort + 1;
 
 function portNumber(text: string): number {
   const port = Number(text);
@@ -22,9 +25,15 @@ export const upCommand = (terminal: Terminal): Command =>
     .description('run the daemon and its page until a signal stops it')
     .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', portNumber, defaultPort)
     .option('--data <folder>', 'database and blobs (also HILDA_DATA; default $XDG_STATE_HOME/hilda)')
+    .option(
+      '--lan [port]',
+      `let phones and agents of your networks join, by https (default port ${defaultLanPort})`,
+      portNumber,
+    )
+    .option('--lan-http [port]', 'the same by plain http: the basic tier', portNumber)
     .action(act(terminal, up));
 
-async function up(context: CliContext, { port, data }: Options): Promise<void> {
+async function up(context: CliContext, { port, data, lan, lanHttp }: Options): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
@@ -35,6 +44,10 @@ async function up(context: CliContext, { port, data }: Options): Promise<void> {
     dataDir,
     port,
     clock: terminal.clock,
+    lan: {
+      ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),
+      ...(lanHttp !== undefined && { http: lanHttp === true ? defaultLanPort + 1 : lanHttp }),
+    },
     onError: (error, place) =>
       log.error({ code: error.code, place, err: error.cause ?? error }, error.message),
   });
@@ -47,15 +60,6 @@ async function up(context: CliContext, { port, data }: Options): Promise<void> {
     await daemon.stop();
     log.info('hilda is down');
   }
-}
-
-function stateFolder(env: Terminal['env']): string {
-  const state = env.XDG_STATE_HOME ?? (env.HOME && join(env.HOME, '.local', 'state'));
-  if (!state)
-    throw new HildaError('USAGE_INVALID', 'there is no home folder to keep the data in', {
-      hint: 'Name one with --data.',
-    });
-  return join(state, 'hilda');
 }
 
 /** A daemon that is told to stop has done its work: this resolves. */

@@ -21,6 +21,8 @@ export interface FakeDeviceOptions {
   /** Standard deviation of the logarithm of one run's time; 0.01 by default. */
   readonly noise?: number;
   readonly seed?: number;
+  /** A board that runs everything this many times slower than its kind should; 1 by default. */
+  readonly slowdown?: number;
   /** What befalls the first, second, ... measurement; null for nothing. Later ones go well. */
   readonly faults?: readonly (Fault | null)[];
   /** Real milliseconds that one measurement takes; 0 by default. */
@@ -66,7 +68,14 @@ export class FakeDevice implements Device {
     protocol: Protocol,
     { signal, onProgress }: CallOptions,
   ): Promise<Measurement> {
-    const { noise = 0.01, seed = 1, faults = [], delayMs = 0, clock = systemClock } = this.#options;
+    const {
+      noise = 0.01,
+      seed = 1,
+      slowdown = 1,
+      faults = [],
+      delayMs = 0,
+      clock = systemClock,
+    } = this.#options;
     const call = this.#calls++;
     const fault = faults[call] ?? null;
     this.#check(signal);
@@ -82,8 +91,9 @@ export class FakeDevice implements Device {
       seed + Number.parseInt(facts.structureHash.slice(0, 6), 16) + 7919 * visit,
     );
     const machine = new FakeMachine({
-      candidateUs,
-      referenceUs: reference === 'convolution' ? calibration.convolutionUs : calibration.transformerUs,
+      candidateUs: candidateUs * slowdown,
+      referenceUs:
+        slowdown * (reference === 'convolution' ? calibration.convolutionUs : calibration.transformerUs),
       noise,
       rng,
       disturbance: fault === 'drift' || fault === 'throttle' || fault === 'contended' ? fault : undefined,

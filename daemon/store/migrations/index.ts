@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import * as first from './0001-first.js';
 import * as counts from './0002-counts.js';
 import * as predictors from './0003-predictors.js';
+import * as deviceLifecycle from './0004-device-lifecycle.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -13,6 +14,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0001-first', up: first.up },
   { name: '0002-counts', up: counts.up },
   { name: '0003-predictors', up: predictors.up },
+  { name: '0004-device-lifecycle', up: deviceLifecycle.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Clock } from '../core/clock.js';
+import type { Connection } from '../devices/connection.js';
+import { refuseUpgrade } from './upgrades.js';
+import { wsConnection } from './ws-connection.js';
+
+export interface JoinChannelOptions {
+  /** What takes in those who come; they prove who they are with their first message. */
+  readonly accept: (connection: Connection) => Promise<void>;
+  readonly clock: Clock;
+  readonly maxClients?: number;
+  /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
+  readonly pingMs?: number;
+}
+
+/** A measurement of 10,000 rounds is about 1 MB of JSON. */
+const maxMessageBytes = 8 * 2 ** 20;
+
+/** The ws end of those who join: pages at one path, agents at another. */
+export class JoinChannel {
+  readonly #options: Required<JoinChannelOptions>;
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: maxMessageBytes,
+  });
+  readonly #quiet = new Set<WebSocket>();
+
+  constructor(options: JoinChannelOptions) {
+    this.#options = { maxClients: 1000, pingMs: 10_000, ...options };
+  }
+
+  start(signal: AbortSignal): void {
+    void this.#dropTheSilent(signal);
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#server.clients.size >= this.#options.maxClients) {
+      refuseUpgrade(socket, '503 Service Unavailable');
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (client) => {
+      client.on('pong', () => this.#quiet.delete(client));
+      client.on('close', () => this.#quiet.delete(client));
+      void this.#options.accept(wsConnection(client, request.socket.remoteAddress ?? 'unknown'));
+    });
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#server.clients) {
+      client.close(1001, 'the daemon is stopping');
+      client.terminate();
+    }
+    this.#server.close();
+  }
+
+  async #dropTheSilent(signal: AbortSignal): Promise<void> {
+    try {
+      for (;;) {
+        await this.#options.clock.sleep(this.#options.pingMs, { signal });
+        for (const client of this.#server.clients) {
+          if (this.#quiet.has(client)) client.terminate();
+          this.#quiet.add(client);
+          client.ping();
+        }
+      }
+    } catch {
+      // The signal aborted: the channel is stopping.
+    }
+  }
+}

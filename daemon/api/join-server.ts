@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { HildaError } from '../core/errors.js';
+import type { Certificate } from './certificate.js';
+import type { JoinChannel } from './join-channel.js';
+import { serveJoinPage } from './join-page.js';
+import { listen } from './listen.js';
+import { routeUpgrades } from './upgrades.js';
+
+export interface JoinServerOptions {
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Where to listen; all networks by default. */
+  readonly hostname?: string;
+  /** Null for plain http: pages then run in the basic tier. */
+  readonly certificate: Certificate | null;
+  readonly joinDir: string;
+  readonly pages: JoinChannel;
+  readonly agents: JoinChannel;
+}
+
+/**
+ * What the daemon shows to its networks: the page that phones open and the two channels to join by, and nothing of the
+ * API. Everyone who joins needs a token or key, which no page elsewhere can have: a foreign Origin is refused all the
+ * same.
+ */
+export class JoinServer {
+  readonly #options: JoinServerOptions;
+  #http: Server | undefined;
+
+  constructor(options: JoinServerOptions) {
+    this.#options = options;
+  }
+
+  /** Listens; answers with the port. Throws PORT_IN_USE. */
+  async start(signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    const { certificate, port, hostname = '0.0.0.0', joinDir, pages, agents } = this.#options;
+    const app = express();
+    app.disable('x-powered-by');
+    app.use(serveJoinPage(joinDir));
+    app.use((_request, response) => void response.status(404).type('text').send('Nothing is here.\n'));
+    const http = certificate ? createSecureServer(certificate, app) : createServer(app);
+    // Slow clients must not use the sockets up (Node checks every 30 s unless told otherwise).
+    http.headersTimeout = 5000;
+    http.maxConnections = 500;
+    this.#http = http;
+    routeUpgrades(http, ownOrigin(certificate ? 'https' : 'http'), {
+      '/v1/join': (...args) => pages.upgrade(...args),
+      '/v1/agents/join': (...args) => agents.upgrade(...args),
+    });
+    await listen(http, port, hostname);
+    return (http.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    const http = this.#http;
+    this.#http = undefined;
+    if (!http) return;
+    await new Promise<void>((resolve) => {
+      http.close(() => resolve());
+      http.closeAllConnections();
+    });
+  }
+}
+
+/** Pages may call the server they came from alone; programs send no Origin. */
+const ownOrigin =
+  (scheme: string) =>
+  ({ headers: { host, origin } }: IncomingMessage): void => {
+    if (origin !== undefined && origin.toLowerCase() !== `${scheme}://${host?.toLowerCase()}`)
+      throw new HildaError('ORIGIN_REFUSED', `pages of ${origin} may not join`);
+  };

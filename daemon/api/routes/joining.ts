@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { defineRoute } from '../route.js';
+import { invitationSchema, joinerSchema } from '../schemas.js';
+
+const kinds = { page: '/join/#t=', agent: '' } as const;
+
+export const joiningRoutes = [
+  defineRoute({
+    method: 'post',
+    path: '/joiners/invite',
+    summary:
+      'A token for one page or agent to join with, good for ten minutes, and the addresses to use it at',
+    body: z.object({ kind: z.enum(['page', 'agent']) }),
+    answer: { status: 200, schema: invitationSchema },
+    handle: async ({ services: { joining }, body: { kind } }) => {
+      const { token, pairing, expiresMs } = await joining.keys.issue(kind);
+      const addresses = joining.addresses().map(({ base, note, fingerprint }) => ({
+        url: kind === 'page' ? `${base}${kinds.page}${token}` : base.replace(/^http/, 'ws'),
+        note,
+        fingerprint,
+      }));
+      return { kind, token, pairing, expiresMs, addresses };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/joiners',
+    summary: 'Pages and agents that ever joined',
+    answer: { status: 200, schema: z.object({ joiners: z.array(joinerSchema) }) },
+    handle: async ({ services: { joining } }) => ({
+      joiners: (await joining.keys.joiners()).map(({ hash: _, ...rest }) => rest),
+    }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/joiners/{id}/revoke',
+    summary: 'Cut a page or agent off for good',
+    answer: { status: 200, schema: joinerSchema },
+    handle: async ({ services: { joining }, params }) => {
+      const { hash: _, ...rest } = await joining.keys.revoke(params.id);
+      return rest;
+    },
+  }),
+];

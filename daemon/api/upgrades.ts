@@ -1,0 +1,29 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { asHildaError } from '../core/errors.js';
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Sends each ws handshake that the guard lets pass to the handler of its path. */
+export function routeUpgrades(
+  http: Server,
+  guard: (request: IncomingMessage) => void,
+  handlers: Readonly<Record<string, UpgradeHandler>>,
+): void {
+  http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    try {
+      guard(request);
+    } catch (thrown) {
+      refuseUpgrade(socket, `${asHildaError(thrown).httpStatus} Forbidden`);
+      return;
+    }
+    const handler = handlers[request.url?.split('?')[0] ?? ''];
+    if (handler) handler(request, socket, head);
+    else refuseUpgrade(socket, '404 Not Found');
+  });
+}
+
+export function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

@@ -1,0 +1,33 @@
+import type { RawData, WebSocket } from 'ws';
+import type { Connection } from '../devices/connection.js';
+
+/** A ws socket, of a server or a client, as the drivers see it. */
+export function wsConnection(socket: WebSocket, peer: string): Connection {
+  let listener: ((message: string | Uint8Array) => void) | null = null;
+  let kept: (string | Uint8Array)[] = [];
+  socket.on('message', (data: RawData, isBinary: boolean) => {
+    const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
+    const message = isBinary ? new Uint8Array(bytes) : bytes.toString('utf8');
+    if (listener) listener(message);
+    else kept.push(message);
+  });
+  // Every error is followed by `close`.
+  socket.on('error', () => {});
+  return {
+    peer,
+    send: (message) => {
+      if (socket.readyState === socket.OPEN) socket.send(message);
+    },
+    onMessage: (next) => {
+      listener = next;
+      const missed = next ? kept : [];
+      if (next) kept = [];
+      for (const message of missed) listener?.(message);
+    },
+    onClose: (closed) => {
+      if (socket.readyState === socket.CLOSED) queueMicrotask(closed);
+      else socket.once('close', closed);
+    },
+    close: (code, reason) => socket.close(code, reason),
+  };
+}

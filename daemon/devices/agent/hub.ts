@@ -1,0 +1,322 @@
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, fromErrorDocument, HildaError } from '../../core/errors.js';
+import { blobFrames } from '../blob-frames.js';
+import { checked } from '../checked.js';
+import { type Connection, closeCodes } from '../connection.js';
+import type { CallOptions } from '../contract.js';
+import { firstMessage } from '../first-message.js';
+import type { JoinKeys } from '../join-keys.js';
+import { type Job, JobBook } from './jobs.js';
+import {
+  agentHelloSchema,
+  agentMessageSchema,
+  agentProtocol,
+  type Hold,
+  type HubMessage,
+  type OfferedDevice,
+  sameHold,
+  type Work,
+} from './wire.js';
+
+export interface AgentHubOptions {
+  readonly keys: JoinKeys;
+  readonly clock: Clock;
+  /** How long a job outlives its agent's last sign of life; 30 s by default. */
+  readonly leaseMs?: number;
+  /** How often agents report; 5 s by default. */
+  readonly heartbeatMs?: number;
+  readonly helloMs?: number;
+}
+
+export interface Agent {
+  readonly id: string;
+  readonly name: string;
+  readonly devices: readonly OfferedDevice[];
+}
+
+interface Session {
+  readonly id: string;
+  name: string;
+  devices: readonly OfferedDevice[];
+  /** Null while the link is cut. */
+  connection: Connection | null;
+  /** When its devices count as gone unless it is back. */
+  goneMs: number;
+}
+
+export interface AgentCounts {
+  /** Late or foreign results that were refused. */
+  readonly refusedResults: number;
+  /** Models of which at least the beginning was sent. */
+  readonly transfers: number;
+  readonly leases: number;
+}
+
+/** How often a job is given anew to an agent that lost it. */
+const mostEpochs = 5;
+
+/**
+ * The agents that joined, and the jobs given to them. A cut link changes nothing: the agent works on, and its result
+ * comes when the link is back. A job whose agent gives no sign of life for the length of a lease is DEVICE_GONE for whoever
+ * waits for it, and its result, should it come, is refused and counted.
+ */
+export class AgentHub {
+  readonly #options: Required<AgentHubOptions>;
+  readonly #sessions = new Map<string, Session>();
+  readonly #listeners = new Set<() => void>();
+  readonly #jobs = new JobBook();
+  #nextTransfer = 1;
+  #transfers = 0;
+  #leases = 0;
+
+  constructor(options: AgentHubOptions) {
+    this.#options = { leaseMs: 30_000, heartbeatMs: 5000, helloMs: 5000, ...options };
+    options.keys.onRevoked((id) => {
+      const session = this.#sessions.get(id);
+      if (!session) return;
+      const error = new HildaError('KEY_REVOKED', `the key of ${id} was revoked`);
+      if (session.connection) refuse(session.connection, error);
+      this.#sessions.delete(id);
+      for (const job of this.#jobs.ofAgent(id)) this.#fail(job, new HildaError('DEVICE_GONE', error.message));
+      this.#changed();
+    });
+  }
+
+  get counts(): AgentCounts {
+    return { refusedResults: this.#jobs.refused, transfers: this.#transfers, leases: this.#leases };
+  }
+
+  /** Connected agents, and those whose link is cut for less than a lease. */
+  agents(): readonly Agent[] {
+    const nowMs = this.#options.clock.nowMs();
+    return [...this.#sessions.values()].filter(({ connection, goneMs }) => connection || goneMs > nowMs);
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Looks again whenever an agent's time runs out, until the signal aborts. */
+  async watchLeases(signal: AbortSignal): Promise<void> {
+    let before = '';
+    for (;;) {
+      await this.#options.clock.sleep(this.#options.leaseMs / 4, { signal });
+      const now = this.agents()
+        .map(({ id }) => id)
+        .join();
+      if (now !== before) this.#changed();
+      before = now;
+    }
+  }
+
+  /** Has an agent's device do some work; answers with what the agent says, unchecked. Throws as `Device` does. */
+  async perform(
+    agentId: string,
+    device: string,
+    work: Work,
+    { signal, onProgress, bytes = null }: CallOptions & { readonly bytes?: Uint8Array | null },
+  ): Promise<unknown> {
+    const { clock, leaseMs } = this.#options;
+    if (signal.aborted) throw interrupted(signal);
+    const ended = new AbortController();
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        const expiresMs = clock.nowMs() + leaseMs;
+        const job = this.#jobs.open({
+          agentId,
+          device,
+          work,
+          bytes,
+          onProgress,
+          expiresMs,
+          resolve,
+          reject,
+        });
+        const session = this.#sessions.get(agentId);
+        if (session) this.#lease(session, job);
+        const cancel = (): void => {
+          this.#jobs.close(job);
+          this.#say(agentId, { op: 'cancel', job: job.id, epoch: job.epoch });
+          reject(interrupted(signal));
+        };
+        signal.addEventListener('abort', cancel, { once: true });
+        ended.signal.addEventListener('abort', () => signal.removeEventListener('abort', cancel));
+        void this.#expire(job, ended.signal);
+      });
+    } finally {
+      ended.abort();
+    }
+  }
+
+  /** Takes a connection in: its first message says who it is. Never throws; a refusal is told and ends it. */
+  async accept(connection: Connection): Promise<void> {
+    try {
+      await this.#welcome(connection);
+    } catch (thrown) {
+      refuse(connection, asHildaError(thrown));
+    }
+  }
+
+  async #welcome(connection: Connection): Promise<void> {
+    const { keys, clock, helloMs, heartbeatMs } = this.#options;
+    const first = await firstMessage(connection, clock, helloMs);
+    const version = (first as { proto?: unknown } | null)?.proto;
+    if (typeof version === 'number' && version !== agentProtocol)
+      throw new HildaError(
+        'VERSION_UNSUPPORTED',
+        `the agent speaks version ${version}, the daemon ${agentProtocol}`,
+      );
+    const { token, key, name, devices, running, finished } = checked(agentHelloSchema, first);
+    const joined =
+      token === undefined
+        ? await keys.recognise('agent', key ?? '')
+        : await keys.redeem('agent', token, name, key);
+    const { id } = joined;
+    this.#sessions.get(id)?.connection?.close(closeCodes.replaced, 'the agent connected again');
+    const session: Session = { id, name, devices, connection, goneMs: 0 };
+    this.#sessions.set(id, session);
+    const kept = [...running, ...finished].filter((hold) => this.#jobs.held(id, hold));
+    for (const hold of kept) this.#extend(id, hold);
+    const say: HubMessage = {
+      op: 'welcome',
+      proto: agentProtocol,
+      id,
+      key: joined.key,
+      heartbeatMs,
+      keep: kept,
+    };
+    connection.send(JSON.stringify(say));
+    connection.onMessage((message) => this.#receive(session, message));
+    connection.onClose(() => {
+      if (session.connection !== connection) return;
+      session.connection = null;
+      session.goneMs = clock.nowMs() + this.#options.leaseMs;
+      if (this.#sessions.get(id) === session) this.#changed();
+    });
+    // What it does not know of it never got, or lost with its memory: it gets it, under a new epoch.
+    for (const job of this.#jobs.ofAgent(id)) {
+      if (kept.some((hold) => sameHold(hold, { job: job.id, epoch: job.epoch }))) continue;
+      if (job.told) job.epoch++;
+      job.told = false;
+      if (job.epoch > mostEpochs)
+        this.#fail(job, new HildaError('DEVICE_GONE', `the agent ${id} lost the job ${mostEpochs} times`));
+      else this.#lease(session, job);
+    }
+    this.#changed();
+  }
+
+  #receive(session: Session, message: string | Uint8Array): void {
+    try {
+      if (typeof message !== 'string')
+        throw new HildaError('MESSAGE_INVALID', 'an agent sent bytes, which nobody asked it for');
+      this.#hear(session, message);
+    } catch (thrown) {
+      const error =
+        thrown instanceof HildaError
+          ? thrown
+          : new HildaError('MESSAGE_INVALID', 'the agent sent what is no message', { cause: thrown });
+      if (session.connection) refuse(session.connection, error);
+    }
+  }
+
+  #hear(session: Session, text: string): void {
+    const message = checked(agentMessageSchema, JSON.parse(text));
+    switch (message.op) {
+      case 'devices':
+        session.devices = message.devices;
+        this.#changed();
+        return;
+      case 'heartbeat':
+        for (const hold of message.running) {
+          if (!this.#extend(session.id, hold)) this.#say(session.id, { op: 'cancel', ...hold });
+        }
+        return;
+      case 'progress':
+        this.#extend(session.id, message)?.onProgress?.(message);
+        return;
+      case 'need':
+        this.#send(session, message);
+        return;
+      case 'result':
+      case 'failed': {
+        const { job: id, epoch } = message;
+        const job = this.#jobs.take(session.id, { job: id, epoch });
+        this.#say(session.id, { op: 'ack', job: id, epoch, accepted: job !== 'late' });
+        if (typeof job === 'string') return;
+        if (message.op === 'result') job.resolve(message.value);
+        else job.reject(fromErrorDocument(message.error));
+      }
+    }
+  }
+
+  #send(session: Session, { sha256, from, ...hold }: Hold & { sha256: string; from: number }): void {
+    const model = this.#extend(session.id, hold)?.model;
+    // A job that ended meanwhile: the agent is told so by its next heartbeat.
+    if (!model || model.sha256 !== sha256 || from > model.bytes.byteLength) return;
+    const transfer = this.#nextTransfer++;
+    if (from === 0) this.#transfers++;
+    this.#say(session.id, { op: 'blob', transfer, bytes: model.bytes.byteLength, sha256 });
+    for (const frame of blobFrames(transfer, model.bytes, from)) session.connection?.send(frame);
+  }
+
+  #lease(session: Session, job: Job): void {
+    if (!session.connection) return;
+    job.told = true;
+    this.#leases++;
+    const { id, epoch, device, work, model } = job;
+    this.#say(session.id, {
+      op: 'lease',
+      job: id,
+      epoch,
+      device,
+      work,
+      model: model && { sha256: model.sha256, bytes: model.bytes.byteLength },
+    });
+  }
+
+  #extend(agentId: string, hold: Hold): Job | undefined {
+    const job = this.#jobs.held(agentId, hold);
+    if (job) job.expiresMs = this.#options.clock.nowMs() + this.#options.leaseMs;
+    return job;
+  }
+
+  async #expire(job: Job, ended: AbortSignal): Promise<void> {
+    const { clock, leaseMs } = this.#options;
+    try {
+      for (;;) {
+        await clock.sleep(Math.max(1, job.expiresMs - clock.nowMs()), { signal: ended });
+        if (job.expiresMs > clock.nowMs()) continue;
+        this.#fail(
+          job,
+          new HildaError('DEVICE_GONE', `the agent ${job.agentId} gave no sign of life for ${leaseMs} ms`),
+        );
+        return;
+      }
+    } catch {
+      // The job ended before its lease.
+    }
+  }
+
+  #fail(job: Job, error: HildaError): void {
+    this.#jobs.close(job);
+    job.reject(error);
+  }
+
+  #say(agentId: string, message: HubMessage): void {
+    this.#sessions.get(agentId)?.connection?.send(JSON.stringify(message));
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+function refuse(connection: Connection, { code, message, hint }: HildaError): void {
+  const refused: HubMessage = { op: 'refused', code, detail: message, hint };
+  connection.send(JSON.stringify(refused));
+  connection.close(closeCodes.refused, code);
+}
+
+const interrupted = (signal: AbortSignal): HildaError =>
+  new HildaError('INTERRUPTED', 'the job of the agent was aborted', { cause: signal.reason });

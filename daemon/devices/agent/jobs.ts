@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import type { HildaError } from '../../core/errors.js';
+import { sha256Hex } from '../../core/hash.js';
+import type { CallOptions } from '../contract.js';
+import type { Hold, Work } from './wire.js';
+
+export interface Job {
+  readonly id: string;
+  readonly agentId: string;
+  readonly device: string;
+  readonly work: Work;
+  readonly model: { readonly sha256: string; readonly bytes: Uint8Array } | null;
+  readonly onProgress: CallOptions['onProgress'];
+  epoch: number;
+  expiresMs: number;
+  /** Whether the present epoch was told to the agent. */
+  told: boolean;
+  resolve(value: unknown): void;
+  reject(error: HildaError): void;
+}
+
+/** How many taken results are remembered, to tell a repeated one from a late one. */
+const rememberTaken = 10_000;
+
+/** The open jobs of all agents, and what became of the last ones. */
+export class JobBook {
+  readonly #open = new Map<string, Job>();
+  readonly #taken = new Set<string>();
+  /** Results that came after their lease had run out, or from whoever does not hold it. */
+  refused = 0;
+
+  open(job: Omit<Job, 'id' | 'epoch' | 'told' | 'model'> & { readonly bytes: Uint8Array | null }): Job {
+    const { bytes, ...rest } = job;
+    const opened: Job = {
+      ...rest,
+      id: randomUUID(),
+      model: bytes && { sha256: sha256Hex(bytes), bytes },
+      epoch: 1,
+      told: false,
+    };
+    this.#open.set(opened.id, opened);
+    return opened;
+  }
+
+  close(job: Job): void {
+    this.#open.delete(job.id);
+  }
+
+  /** The open job that this agent holds under this epoch. */
+  held(agentId: string, { job: id, epoch }: Hold): Job | undefined {
+    const job = this.#open.get(id);
+    return job?.agentId === agentId && job.epoch === epoch && job.told ? job : undefined;
+  }
+
+  ofAgent(agentId: string): Job[] {
+    return [...this.#open.values()].filter((job) => job.agentId === agentId);
+  }
+
+  /**
+   * Decides on a result: the job when it is the one that was waited for; `repeated` when it was taken before and its
+   * acknowledgement got lost; `late` otherwise, which is counted.
+   */
+  take(agentId: string, hold: Hold): Job | 'repeated' | 'late' {
+    const key = `${agentId} ${hold.job} ${hold.epoch}`;
+    const job = this.held(agentId, hold);
+    if (job) {
+      this.close(job);
+      this.#taken.add(key);
+      const [oldest] = this.#taken;
+      if (this.#taken.size > rememberTaken && oldest !== undefined) this.#taken.delete(oldest);
+      return job;
+    }
+    if (this.#taken.has(key)) return 'repeated';
+    this.refused++;
+    return 'late';
+  }
+}

@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import { errorTable } from '../../core/errors.js';
+import type { Measurement, OperatorCost } from '../../core/measurement.js';
+import type { Target } from '../../core/target.js';
+import { calibrationSchema } from '../../measure/calibration.js';
+import { protocolSchema } from '../../measure/protocol.js';
+
+/**
+ * The words between the daemon and an agent, version 1. The agent says `hello`; the daemon answers `welcome` or
+ * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
+ * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
+ * sent (blob-frames.ts) only when the agent says that it needs one.
+ */
+export const agentProtocol = 1;
+
+const count = z.number().int().min(0);
+const text = z.string().max(500);
+const id = z.string().regex(/^[\w.:/-]{1,200}$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+const targetSchema = z.object({
+  model: text,
+  clockHz: z.number().nullable(),
+  runtime: text,
+  runtimeVersion: text,
+  provider: text,
+  threads: count,
+  dtype: z.enum(['float32', 'float16', 'int8']),
+  tier: text,
+}) satisfies z.ZodType<Target>;
+
+const offeredSchema = z.array(
+  z.object({ id, kind: text, label: text, target: targetSchema, obstacle: z.string().max(1000).nullable() }),
+);
+export type OfferedDevice = z.infer<typeof offeredSchema>[number];
+
+const holdSchema = z.object({ job: id, epoch: count });
+/** One job under one epoch: only this pair's result is taken. */
+export type Hold = z.infer<typeof holdSchema>;
+export const sameHold = (a: Hold, b: Hold): boolean => a.job === b.job && a.epoch === b.epoch;
+
+const holds = z.array(holdSchema).max(1000);
+
+export const agentHelloSchema = z.object({
+  op: z.literal('hello'),
+  proto: z.number().int(),
+  token: z.string().max(200).optional(),
+  key: z.string().max(200).optional(),
+  name: text,
+  devices: offeredSchema,
+  running: holds,
+  /** Results that wait in its outbox. */
+  finished: holds,
+});
+
+const errorSchema = z.object({
+  code: z.custom<keyof typeof errorTable>((code) => typeof code === 'string' && code in errorTable),
+  message: z.string().max(5000),
+  hint: z.string().max(1000),
+  retryable: z.boolean(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+export const agentMessageSchema = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('devices'), devices: offeredSchema }),
+  z.object({ op: z.literal('heartbeat'), running: holds }),
+  z.object({ op: z.literal('need'), ...holdSchema.shape, sha256, from: count }),
+  z.object({ op: z.literal('progress'), ...holdSchema.shape, step: text, done: z.number(), of: z.number() }),
+  z.object({ op: z.literal('result'), ...holdSchema.shape, value: z.unknown() }),
+  z.object({ op: z.literal('failed'), ...holdSchema.shape, error: errorSchema }),
+]);
+export type AgentMessage = z.infer<typeof agentMessageSchema> | z.infer<typeof agentHelloSchema>;
+
+const workSchema = z.discriminatedUnion('kind', [
+  /** The calibration travels with each measurement: an agent that was restarted must not make a new unit up. */
+  z.object({
+    kind: z.literal('measure'),
+    protocol: protocolSchema,
+    calibration: calibrationSchema.nullable(),
+  }),
+  z.object({ kind: z.literal('calibrate'), known: calibrationSchema.nullable() }),
+  z.object({ kind: z.literal('profile') }),
+]);
+export type Work = z.infer<typeof workSchema>;
+
+export const hubMessageSchema = z.discriminatedUnion('op', [
+  z.object({
+    op: z.literal('welcome'),
+    proto: z.number(),
+    id: text,
+    key: z.string().nullable(),
+    heartbeatMs: z.number(),
+    /** The running jobs that still count; all others are to be dropped. */
+    keep: holds,
+  }),
+  z.object({ op: z.literal('refused'), code: z.string(), detail: z.string(), hint: z.string() }),
+  z.object({
+    op: z.literal('lease'),
+    ...holdSchema.shape,
+    device: id,
+    model: z.object({ sha256, bytes: count }).nullable(),
+    work: workSchema,
+  }),
+  z.object({ op: z.literal('blob'), transfer: count, bytes: count, sha256 }),
+  z.object({ op: z.literal('ack'), ...holdSchema.shape, accepted: z.boolean() }),
+  z.object({ op: z.literal('cancel'), ...holdSchema.shape }),
+]);
+export type HubMessage = z.infer<typeof hubMessageSchema>;
+
+const number = z.number();
+const summarySchema = z.object({
+  n: count,
+  min: number,
+  median: number,
+  p90: number,
+  mad: number,
+  ciLow: number,
+  ciHigh: number,
+});
+
+/** What an agent's word is checked against; fields that a later version adds pass through. */
+export const measurementSchema = z.looseObject({
+  target: targetSchema,
+  provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']),
+  protocol: text,
+  structureHash: sha256,
+  weightsHash: sha256,
+  latency: z.looseObject({
+    rawUs: summarySchema,
+    ratio: summarySchema,
+    normalisedUs: number,
+    normalisedCiUs: z.tuple([number, number]).readonly(),
+    reference: z.enum(['convolution', 'transformer']),
+    loadUs: number,
+    firstRunUs: number,
+  }),
+  memory: z.looseObject({
+    weightBytes: number,
+    activationPeakBytes: number,
+    peakBytes: number,
+    runPeakRssBytes: number.nullable(),
+  }),
+  verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),
+  reason: z.string().max(2000),
+  manifest: z.record(z.string(), z.json()),
+  rounds: z
+    .array(
+      z.object({
+        referenceBeforeUs: number,
+        candidateUs: number,
+        referenceAfterUs: number,
+        kept: z.boolean(),
+      }),
+    )
+    .max(10_000),
+  takenAtMs: number,
+  durationMs: number,
+});
+export const asMeasurement = (checked: z.infer<typeof measurementSchema>): Measurement =>
+  checked as unknown as Measurement;
+
+export const operatorCostsSchema: z.ZodType<OperatorCost[]> = z.array(
+  z.object({
+    name: z.string(),
+    op: z.string(),
+    provider: z.string(),
+    medianUs: number,
+    outputBytes: number,
+    parameterBytes: number,
+    liveBytes: number,
+  }),
+);
+export { calibrationSchema };

@@ -1,0 +1,233 @@
+import type { Clock } from '../../core/clock.js';
+import { HildaError } from '../../core/errors.js';
+import type { Json } from '../../core/json.js';
+import type { Measurement } from '../../core/measurement.js';
+import { Xoshiro128 } from '../../core/rng.js';
+import type { Target } from '../../core/target.js';
+import { assembleMeasurement } from '../../measure/assemble.js';
+import type { Calibration } from '../../measure/calibration.js';
+import { measureLatency } from '../../measure/measure-latency.js';
+import { networkFacts } from '../../measure/network-facts.js';
+import type { Protocol } from '../../measure/protocol.js';
+import { referenceFor, referenceNetworks } from '../../measure/references.js';
+import { median } from '../../measure/statistics.js';
+import type { Judgement } from '../../measure/verdict.js';
+import { countCost } from '../../network/cost.js';
+import type { Graph } from '../../network/graph.js';
+import { writeOnnx } from '../../network/write-onnx.js';
+import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import { PageRounds } from './page-rounds.js';
+import type { PageSession } from './page-session.js';
+import type { PageState, Slot } from './wire.js';
+
+/** Facts of the phone around a measurement, and whether they spoil it; what the page itself cannot know. */
+export interface Surroundings {
+  read(options: { readonly signal: AbortSignal }): Promise<{ readonly [key: string]: Json }>;
+  judge(before: { readonly [key: string]: Json }, after: { readonly [key: string]: Json }): Judgement | null;
+}
+
+export interface BrowserDeviceOptions {
+  readonly page: PageSession;
+  readonly target: Target;
+  /** Its provider computes on the CPU: outputs are right, times mean nothing. */
+  readonly software: boolean;
+  readonly clock: Clock;
+  /** Bound of each call to the page; 60 s by default. */
+  readonly timeoutMs?: number;
+  readonly seed?: number;
+  readonly surroundings?: Surroundings;
+}
+
+interface Worker {
+  readonly timerStepUs: number;
+  readonly touchedBytes: number;
+}
+
+const calibrationLegs = 30;
+
+/** One way to run networks on a page that joined: a provider and a number of threads, in a fresh worker a network. */
+export class BrowserDevice implements Device {
+  readonly target: Target;
+  readonly limits: Limits = { memoryBytes: null, weightBytes: null };
+  readonly #options: BrowserDeviceOptions;
+  #calibration: Calibration | null = null;
+  #closed = false;
+
+  constructor(options: BrowserDeviceOptions) {
+    this.#options = options;
+    this.target = options.target;
+  }
+
+  async calibrate({ signal, known }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
+    // Nothing to calibrate where no speed is taken; the pool may ask all the same.
+    if (this.#options.software) return known ?? { convolutionUs: 1, transformerUs: 1, takenAtMs: 0 };
+    this.#calibration = known ?? this.#calibration ?? (await this.#takeCalibration(signal));
+    return this.#calibration;
+  }
+
+  async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
+    const { signal, onProgress } = options;
+    const { clock, page, seed = 1, surroundings, software } = this.#options;
+    if (software && !this.#closed)
+      throw new HildaError(
+        'PROVIDER_SOFTWARE',
+        `${this.target.model} is a software adapter: no speed is taken`,
+      );
+    const calibration = await this.calibrate(options);
+    const reference = referenceFor(network);
+    const takenAtMs = clock.nowMs();
+    const startUs = clock.monotonicUs();
+    return this.#visit(signal, async ({ timerStepUs, touchedBytes: baseBytes }) => {
+      const before = { page: page.state, phone: (await surroundings?.read({ signal })) ?? null };
+      onProgress?.({ step: 'load', done: 0, of: 1 });
+      const { loadUs } = await this.#load('candidate', network, signal);
+      const first = await this.#call({ op: 'first', slot: 'candidate' }, signal);
+      await this.#load('reference', referenceNetworks()[reference], signal);
+      await this.#call({ op: 'first', slot: 'reference' }, signal);
+      const rounds = new PageRounds(page, { timerStepUs, timeoutMs: this.#timeoutMs + protocol.maxMs });
+      await rounds.settle('reference', { signal });
+      const expectedUs = await rounds.settle('candidate', { signal });
+      const run = await measureLatency(rounds, protocol, {
+        clock,
+        rng: Xoshiro128.fromSeed(seed),
+        signal,
+        expectedUs,
+        onRound: (_, total) => onProgress?.({ step: 'rounds', done: total, of: protocol.maxRounds }),
+      });
+      const after = { page: page.state, phone: (await surroundings?.read({ signal })) ?? null };
+      const facts = networkFacts(network);
+      // WebGPU's buffers are not in the wasm heap, so that for them the plan must speak; the manifest says which.
+      const onHeap = this.target.provider === 'wasm';
+      const heapBytes = Math.max(0, first.touchedBytes - baseBytes - facts.weightBytes);
+      return assembleMeasurement({
+        facts,
+        target: this.target,
+        provenance: 'measured',
+        protocol,
+        run,
+        reference,
+        calibration,
+        loadUs,
+        firstRunUs: Math.max(first.firstRunUs, timerStepUs),
+        activationPeakBytes: onHeap ? heapBytes : countCost(network).peakActivationBytes,
+        runPeakRssBytes: null,
+        manifest: {
+          ...page.about,
+          timerStepUs,
+          runsPerSample: { ...rounds.inner },
+          copiesIncluded: true,
+          memorySource: onHeap ? 'touched 4 KiB pages of the wasm heap' : 'planned from the graph',
+          wasmTouchedBytes: first.touchedBytes - baseBytes,
+          seed,
+          before,
+          after,
+        },
+        voided:
+          hidden(before.page, after.page) ??
+          (before.phone && after.phone && surroundings
+            ? surroundings.judge(before.phone, after.phone)
+            : null),
+        takenAtMs,
+        durationMs: (clock.monotonicUs() - startUs) / 1000,
+      });
+    });
+  }
+
+  async run(network: Graph, inputs: Tensors, { signal }: CallOptions): Promise<Tensors> {
+    const { page } = this.#options;
+    return this.#visit(signal, async () => {
+      await this.#load('candidate', network, signal);
+      const named = Object.entries(inputs).map(([name, { dims, data }]) => ({
+        name,
+        dims: [...dims],
+        transfer: page.sendBlob(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+      }));
+      const { outputs } = await this.#call({ op: 'run', slot: 'candidate', inputs: named }, signal);
+      return Object.fromEntries(
+        outputs.map(({ name, dims, transfer }) => [
+          name,
+          { dims, data: new Float32Array(page.takeBlob(transfer).buffer) },
+        ]),
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  get #timeoutMs(): number {
+    return this.#options.timeoutMs ?? 60_000;
+  }
+
+  async #takeCalibration(signal: AbortSignal): Promise<Calibration> {
+    const { clock, page } = this.#options;
+    return this.#visit(signal, async ({ timerStepUs }) => {
+      const rounds = new PageRounds(page, { timerStepUs, timeoutMs: this.#timeoutMs });
+      const networks = referenceNetworks();
+      // Both stand in one worker, as a candidate and its reference do.
+      await this.#load('candidate', networks.convolution, signal);
+      await this.#load('reference', networks.transformer, signal);
+      const medians: number[][] = [[], []];
+      const legs = [
+        { network: 'candidate', runs: 4 },
+        { network: 'reference', runs: 4 },
+      ] as const;
+      for (const slot of ['candidate', 'reference'] as const) await rounds.settle(slot, { signal });
+      for (let leg = 0; leg < calibrationLegs; leg++) {
+        const { samplesUs } = await rounds.time(legs, { signal });
+        for (const [i, samples] of samplesUs.entries()) medians[i]?.push(median(samples));
+      }
+      // The first third warms the engine up: its optimising compiler comes in while the code runs.
+      const [convolutionUs, transformerUs] = medians.map((list) => median(list.slice(calibrationLegs / 3)));
+      return {
+        convolutionUs: convolutionUs as number,
+        transformerUs: transformerUs as number,
+        takenAtMs: clock.nowMs(),
+      };
+    });
+  }
+
+  async #load(slot: Slot, network: Graph, signal: AbortSignal) {
+    const transfer = this.#options.page.sendBlob(writeOnnx(network));
+    return this.#call({ op: 'load', slot, transfer }, signal);
+  }
+
+  #call<Call extends Parameters<PageSession['call']>[0]>(call: Call, signal: AbortSignal) {
+    return this.#options.page.call(call, { signal, timeoutMs: this.#timeoutMs });
+  }
+
+  async #visit<T>(signal: AbortSignal, use: (worker: Worker) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new HildaError('DEVICE_FAILED', 'the device was closed');
+    const { page } = this.#options;
+    if (signal.aborted)
+      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
+    if (page.alive && page.state.hidden)
+      throw new HildaError(
+        'DEVICE_FAILED',
+        `the page ${page.id} is hidden, and hidden pages are slowed down`,
+        {
+          hint: 'Bring the page to the front and keep the screen on.',
+        },
+      );
+    const { provider, threads } = this.target;
+    const worker = await this.#call({ op: 'start', provider, threads }, signal);
+    try {
+      return await use(worker);
+    } finally {
+      // A worker that was given up is gone already; one that served its network makes room.
+      if (page.alive && !signal.aborted)
+        await page.call({ op: 'stop' }, { signal, timeoutMs: 5000 }).catch(() => {});
+    }
+  }
+}
+
+/** A hidden page is slowed or frozen at the browser's will: nothing taken meanwhile counts. */
+function hidden(before: PageState, after: PageState): Judgement | null {
+  const times = after.hiddenCount - before.hiddenCount;
+  if (times === 0 && !after.hidden) return null;
+  return {
+    verdict: 'suspect',
+    reason: `The page was hidden ${times || 1} time(s) during the measurement: void.`,
+  };
+}

@@ -1,0 +1,122 @@
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
+import { checked } from '../checked.js';
+import { type Connection, closeCodes } from '../connection.js';
+import { firstMessage } from '../first-message.js';
+import type { JoinKeys } from '../join-keys.js';
+import { PageSession } from './page-session.js';
+import { type DaemonMessage, helloSchema, pageProtocol } from './wire.js';
+
+export interface PageHubOptions {
+  readonly keys: JoinKeys;
+  readonly clock: Clock;
+  /** How long a connection may take to say who it is. */
+  readonly helloMs?: number;
+}
+
+/** The pages that are here now. `api` hands in each connection; the drivers ask for their pages. */
+export class PageHub {
+  readonly #options: PageHubOptions;
+  readonly #pages = new Map<string, PageSession>();
+  readonly #listeners = new Set<() => void>();
+
+  constructor(options: PageHubOptions) {
+    this.#options = options;
+    options.keys.onRevoked((id) => {
+      const page = this.#pages.get(id);
+      if (!page) return;
+      const error = new HildaError('KEY_REVOKED', `the key of ${id} was revoked`);
+      page.say(refusal(error));
+      page.close(error.message, closeCodes.refused);
+    });
+  }
+
+  pages(): readonly PageSession[] {
+    return [...this.#pages.values()];
+  }
+
+  page(id: string): PageSession | undefined {
+    return this.#pages.get(id);
+  }
+
+  /** Calls back when a page came or went. Returns the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Resolves once a page of this id is here. Throws DEVICE_TIMEOUT, or the signal's reason. */
+  async waitFor(
+    id: string,
+    { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+  ): Promise<PageSession> {
+    const present = this.#pages.get(id);
+    if (present) return present;
+    const done = new AbortController();
+    try {
+      return await new Promise<PageSession>((resolve, reject) => {
+        const stop = this.onChange(() => {
+          const page = this.#pages.get(id);
+          if (page) resolve(page);
+        });
+        done.signal.addEventListener('abort', stop);
+        this.#options.clock
+          .sleep(timeoutMs, { signal: AbortSignal.any([signal, done.signal]) })
+          .then(
+            () => reject(new HildaError('DEVICE_TIMEOUT', `no page of ${id} came within ${timeoutMs} ms`)),
+            reject,
+          );
+      });
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** Takes a connection in: its first message says who it is. Never throws; a refusal is told and ends it. */
+  async accept(connection: Connection): Promise<void> {
+    try {
+      await this.#welcome(connection);
+    } catch (thrown) {
+      const error = asHildaError(thrown);
+      connection.send(JSON.stringify(refusal(error)));
+      connection.close(closeCodes.refused, error.code);
+    }
+  }
+
+  async #welcome(connection: Connection): Promise<void> {
+    const { keys, clock } = this.#options;
+    const first = await firstMessage(connection, clock, this.#options.helloMs ?? 5000);
+    const version = (first as { proto?: unknown } | null)?.proto;
+    if (typeof version === 'number' && version !== pageProtocol)
+      throw new HildaError('VERSION_UNSUPPORTED', `the page speaks version ${version}, not ${pageProtocol}`, {
+        hint: 'Reload the page.',
+      });
+    const { token, key, about, state } = checked(helloSchema, first);
+    const joined =
+      token !== undefined
+        ? await keys.redeem('page', token, about.model, key)
+        : await keys.recognise('page', key ?? '');
+    // The same page opened twice, or back before its old connection was missed: the newest one counts.
+    this.#pages.get(joined.id)?.close('the page was opened again', closeCodes.replaced);
+    const session = new PageSession(joined.id, about, { connection, clock, state });
+    this.#pages.set(joined.id, session);
+    session.say({ op: 'welcome', proto: pageProtocol, id: joined.id, key: joined.key });
+    session.start((ended) => {
+      if (this.#pages.get(ended.id) !== ended) return;
+      this.#pages.delete(ended.id);
+      this.#changed();
+    });
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+const refusal = ({ code, message, hint }: HildaError): DaemonMessage => ({
+  op: 'refused',
+  code,
+  detail: message,
+  hint,
+});

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+
+/**
+ * The words between the daemon and a page that runs networks, version 1. The page says `hello`; the daemon answers
+ * `welcome` or `refused`. Then the daemon calls and the page replies, one call at a time; blobs (blob-frames.ts) that a
+ * call or reply names went before it. The page says `state` whenever it was hidden or shown.
+ */
+export const pageProtocol = 1;
+
+const count = z.number().int().min(0);
+const positive = z.number().positive();
+const text = z.string().max(300);
+
+export const aboutSchema = z.object({
+  /** The phone's model where the browser tells it, otherwise what it runs on. */
+  model: text.min(1),
+  platform: text,
+  /** Name and major version, e.g. `Chrome 156`. */
+  browser: text,
+  runtimeVersion: z.string().regex(/^[\w.-]{1,40}$/),
+  secure: z.boolean(),
+  isolated: z.boolean(),
+  cores: count.max(4096),
+  memoryGiB: z.number().min(0).nullable(),
+  /** WebGPU's adapter; null where there is none. */
+  gpu: z.object({ name: text, software: z.boolean() }).nullable(),
+});
+export type About = z.infer<typeof aboutSchema>;
+
+const stateSchema = z.object({
+  /** How often the page was hidden since it joined, and whether it is now. */
+  hiddenCount: count,
+  hidden: z.boolean(),
+  wakeLock: z.boolean(),
+  battery: z.object({ level: z.number().min(0).max(1), charging: z.boolean() }).nullable(),
+});
+export type PageState = z.infer<typeof stateSchema>;
+
+export const helloSchema = z.object({
+  op: z.literal('hello'),
+  proto: z.number().int(),
+  token: z.string().max(200).optional(),
+  key: z.string().max(200).optional(),
+  about: aboutSchema,
+  state: stateSchema,
+});
+
+const tensors = z
+  .array(z.object({ name: z.string().max(500), dims: z.array(count).max(16), transfer: count }))
+  .max(64);
+
+/** What a page answers to each call. */
+export const answerSchemas = {
+  /** Bytes of touched 4 KiB pages of the wasm heap before any network, and the step of the worker's clock. */
+  start: z.object({ touchedBytes: count, timerStepUs: positive }),
+  load: z.object({ loadUs: positive }),
+  first: z.object({ firstRunUs: z.number().min(0), touchedBytes: count }),
+  /** Microseconds of each sample as the clock gave them: `inner` runs together. */
+  time: z.object({ samplesUs: z.array(z.array(z.number().min(0)).max(1000)).max(16) }),
+  run: z.object({ outputs: tensors }),
+  stop: z.object({}),
+} as const;
+
+export const pageMessageSchema = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('state'), state: stateSchema }),
+  z.object({ op: z.literal('blob'), transfer: count, bytes: count }),
+  z.object({ op: z.literal('reply'), id: count, value: z.unknown() }),
+  z.object({
+    op: z.literal('failed'),
+    id: count,
+    /** The runtime's own words. */
+    detail: z.string().max(5000),
+  }),
+]);
+
+export type Slot = 'candidate' | 'reference';
+
+export type PageCall =
+  /** A fresh worker with a fresh heap; an earlier one ends. */
+  | { readonly op: 'start'; readonly provider: string; readonly threads: number }
+  | { readonly op: 'load'; readonly slot: Slot; readonly transfer: number }
+  | { readonly op: 'first'; readonly slot: Slot }
+  | {
+      readonly op: 'time';
+      readonly legs: readonly { readonly slot: Slot; readonly runs: number; readonly inner: number }[];
+    }
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: z.infer<typeof tensors> }
+  | { readonly op: 'stop' };
+
+export type Answer<Op extends PageCall['op']> = z.infer<(typeof answerSchemas)[Op]>;
+
+export type DaemonMessage =
+  | { readonly op: 'welcome'; readonly proto: number; readonly id: string; readonly key: string | null }
+  | { readonly op: 'refused'; readonly code: string; readonly detail: string; readonly hint: string }
+  | { readonly op: 'blob'; readonly transfer: number; readonly bytes: number }
+  | { readonly op: 'call'; readonly id: number; readonly call: PageCall };

@@ -1,0 +1,135 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, type ErrorCode, errorTable, HildaError } from '../../core/errors.js';
+import { agentProtocol, hubMessageSchema } from '../../devices/agent/wire.js';
+import { checked } from '../../devices/checked.js';
+import type { Connection } from '../../devices/connection.js';
+import type { Driver } from '../../devices/contract.js';
+import { AgentBench } from './bench.js';
+import { AgentLink } from './link.js';
+import { ModelCache } from './model-cache.js';
+import { Outbox } from './outbox.js';
+import { AgentWork } from './work.js';
+
+export interface AgentOptions {
+  /** What people call this machine. */
+  readonly name: string;
+  /** Key, models and unsent results. Made when missing. */
+  readonly dataDir: string;
+  /** Needed the first time only, to be exchanged for a key. */
+  readonly token?: string;
+  readonly drivers: readonly Driver[];
+  readonly clock: Clock;
+  /** Rejects when the daemon cannot be reached now. */
+  readonly connect: (options: { readonly signal: AbortSignal }) => Promise<Connection>;
+  readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
+  /** Waits between tries to connect; jittered by half, so that a fleet does not come back in one moment. */
+  readonly retryMs?: readonly number[];
+}
+
+/** The daemon's word is final on these: trying again would only knock at a closed door. */
+const final: ReadonlySet<string> = new Set(['PAIRING_REFUSED', 'KEY_REVOKED', 'VERSION_UNSUPPORTED']);
+const defaultRetryMs = [250, 500, 1000, 2000, 5000, 10_000];
+
+/**
+ * This machine's devices in the service of a daemon elsewhere. `run` keeps a link up until the signal aborts; it throws
+ * PAIRING_REFUSED, KEY_REVOKED or VERSION_UNSUPPORTED as soon as the daemon says so, and nothing else.
+ */
+export class Agent {
+  readonly #options: AgentOptions;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { dataDir, drivers, clock, connect, onEvent, retryMs = defaultRetryMs } = this.#options;
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const outbox = new Outbox(join(dataDir, 'outbox'));
+    await outbox.start();
+    const bench = new AgentBench(drivers, (error, message) =>
+      onEvent?.('warning', { message, code: error.code }),
+    );
+    const work = new AgentWork({
+      bench,
+      outbox,
+      models: new ModelCache(join(dataDir, 'models')),
+      ...(onEvent && { onEvent }),
+    });
+    try {
+      for (let failures = 0; !signal.aborted; ) {
+        try {
+          const connection = await connect({ signal });
+          if (await this.#serve(connection, work, bench, signal)) failures = 0;
+        } catch (thrown) {
+          const error = asHildaError(thrown);
+          if (final.has(error.code)) throw error;
+          if (!signal.aborted) onEvent?.('unreachable', { message: error.message });
+        }
+        if (signal.aborted) return;
+        const pauseMs = retryMs[Math.min(failures++, retryMs.length - 1)] ?? 1000;
+        // Spread by the clock's own noise: a generator of chance would be one more thing to inject.
+        const jitter = 0.75 + ((clock.monotonicUs() * 7919) % 1000) / 2000;
+        await clock.sleep(pauseMs * jitter, { signal }).catch(() => {});
+      }
+    } finally {
+      work.stop();
+      await bench.stop();
+    }
+  }
+
+  /** Answers true when the daemon had welcomed us before the link ended. */
+  async #serve(
+    connection: Connection,
+    work: AgentWork,
+    bench: AgentBench,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { name, token, clock, onEvent } = this.#options;
+    const key = await this.#key();
+    const link = new AgentLink(connection);
+    const stop = (): void => connection.close(1001, 'the agent is stopping');
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const devices = await bench.look(signal);
+      link.say({
+        op: 'hello',
+        proto: agentProtocol,
+        ...(key !== undefined && { key }),
+        ...(key === undefined && token !== undefined && { token }),
+        name,
+        devices,
+        ...work.state(),
+      });
+      const answer = checked(hubMessageSchema, await link.next());
+      if (answer.op === 'refused')
+        throw new HildaError(
+          answer.code in errorTable ? (answer.code as ErrorCode) : 'INTERNAL',
+          answer.detail,
+          {
+            hint: answer.hint,
+          },
+        );
+      if (answer.op !== 'welcome')
+        throw new HildaError('MESSAGE_INVALID', `the daemon greeted with ${answer.op}`);
+      if (answer.key !== null) await this.#keepKey(answer.key);
+      onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
+      await work.serve(link, answer, { clock, signal });
+      const last = link.refused;
+      if (last) throw last;
+      return true;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      connection.close(1000, 'done');
+    }
+  }
+
+  async #key(): Promise<string | undefined> {
+    return (await readFile(join(this.#options.dataDir, 'key'), 'utf8').catch(() => '')).trim() || undefined;
+  }
+
+  async #keepKey(key: string): Promise<void> {
+    await writeFile(join(this.#options.dataDir, 'key'), `${key}\n`, { mode: 0o600 });
+  }
+}

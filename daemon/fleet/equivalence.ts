@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import { speedOf } from '../core/measurement.js';
+import { targetDifference, targetKey } from '../core/target.js';
+import { testEquivalence } from '../measure/equivalence.js';
+import { loadProtocol } from '../measure/protocols.js';
+import { referenceNetworks } from '../measure/references.js';
+import type { Store } from '../store/contract.js';
+import type { DevicePool } from './device-pool.js';
+
+const comparison = z.object({
+  equivalent: z.boolean(),
+  ratio: z.number(),
+  interval: z.tuple([z.number(), z.number()]).readonly(),
+});
+const verdictSchema = z.object({
+  devices: z.tuple([z.string(), z.string()]).readonly(),
+  target: z.string(),
+  margin: z.number(),
+  visits: z.number(),
+  equivalent: z.boolean(),
+  /** Second device over the first, by reference network. */
+  convolution: comparison,
+  transformer: comparison,
+  takenAtMs: z.number(),
+});
+/** Whether costs of two devices of one target may be pooled. */
+export type EquivalenceVerdict = z.infer<typeof verdictSchema>;
+
+export interface EquivalenceOptions {
+  readonly signal: AbortSignal;
+  /** Largest ratio, less one, that still counts as the same; 0.05 by default. */
+  readonly margin?: number;
+  /** Measurements of each reference on each device; 5 by default. */
+  readonly visits?: number;
+  readonly protocol?: string;
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly pool: Pick<DevicePool, 'withDevice'>;
+  readonly clock: Clock;
+}
+
+const keyOf = (a: DeviceId, b: DeviceId): string => `equivalence ${[a, b].sort().join(' ')}`;
+
+/**
+ * Measures both reference networks on two devices in turn, so that a drift of the room hits both, and keeps the
+ * verdict. Only valid measurements count. Throws STATE_CONFLICT where the targets differ, MEASUREMENT_INVALID where the
+ * devices are too unsteady to say anything, and what measuring throws.
+ */
+export async function compareDevices(
+  a: DeviceId,
+  b: DeviceId,
+  { store, pool, clock }: Parts,
+  { signal, margin = 0.05, visits = 5, protocol: name = 'search' }: EquivalenceOptions,
+): Promise<EquivalenceVerdict> {
+  const [first, second] = [await store.device(a), await store.device(b)];
+  const differ = targetDifference(first.target, second.target);
+  if (a === b || differ.length > 0)
+    throw new HildaError(
+      'STATE_CONFLICT',
+      a === b ? 'a device is compared with another one' : `${a} and ${b} differ in ${differ.join(', ')}`,
+      { hint: 'Only devices of one target can be pooled.' },
+    );
+  const protocol = loadProtocol(name);
+  const references = referenceNetworks();
+  const samples = {
+    [a]: { convolution: [], transformer: [] },
+    [b]: { convolution: [], transformer: [] },
+  } as Record<string, Record<'convolution' | 'transformer', number[]>>;
+  for (let visit = 0; visit < visits; visit++) {
+    // The order alternates: neither is always the first to meet a change.
+    for (const id of visit % 2 === 0 ? [a, b] : [b, a]) {
+      for (const reference of ['convolution', 'transformer'] as const) {
+        const measured = await pool.withDevice(id, { holder: 'equivalence', signal }, async (device, lease) =>
+          store.addMeasurement(await device.measure(references[reference], protocol, { signal }), {
+            deviceId: id,
+            lease,
+          }),
+        );
+        if (measured.verdict !== 'valid') continue;
+        samples[id]?.[reference].push(measured.latency?.rawUs.median ?? speedOf(measured).value);
+      }
+    }
+  }
+  const compared = (reference: 'convolution' | 'transformer') => {
+    const [x, y] = [samples[a]?.[reference] ?? [], samples[b]?.[reference] ?? []];
+    if (x.length < 2 || y.length < 2)
+      throw new HildaError(
+        'MEASUREMENT_INVALID',
+        `only ${x.length} and ${y.length} of ${visits} measurements of the ${reference} reference are valid`,
+      );
+    return testEquivalence(x, y, margin);
+  };
+  const byReference = { convolution: compared('convolution'), transformer: compared('transformer') };
+  const verdict: EquivalenceVerdict = {
+    devices: [a, b],
+    target: targetKey(first.target),
+    margin,
+    visits,
+    equivalent: byReference.convolution.equivalent && byReference.transformer.equivalent,
+    ...byReference,
+    takenAtMs: clock.nowMs(),
+  };
+  await store.setValue(keyOf(a, b), verdict as never);
+  return verdict;
+}
+
+/** The device itself and every adopted one that passed the test against it under the target that both have now. */
+export async function pooledWith(id: DeviceId, store: Store): Promise<DeviceId[]> {
+  const self = await store.device(id);
+  const key = targetKey(self.target);
+  const pooled = [id];
+  for (const other of await store.devices()) {
+    if (other.id === id || other.state !== 'adopted' || targetKey(other.target) !== key) continue;
+    const { data } = verdictSchema.safeParse(await store.value(keyOf(id, other.id)));
+    if (data?.equivalent && data.target === key) pooled.push(other.id);
+  }
+  return pooled;
+}

@@ -1,0 +1,129 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import type { Joined, JoinerKind, JoinKeys } from '../devices/join-keys.js';
+import type { Store } from '../store/contract.js';
+
+const recordSchema = z.object({
+  id: z.string(),
+  kind: z.enum(['page', 'agent']),
+  label: z.string(),
+  /** SHA-256 of the key; the key itself is nowhere but with its holder. */
+  hash: z.string(),
+  state: z.enum(['active', 'revoked']),
+  createdMs: z.number(),
+  /** The invitation it came by. */
+  pairing: z.string(),
+});
+/** A joiner that holds, or held, a key. */
+export type JoinerRecord = z.infer<typeof recordSchema>;
+
+interface Token {
+  readonly hash: Buffer;
+  readonly pairing: string;
+  readonly kind: JoinerKind;
+  readonly bound: DeviceId | undefined;
+  readonly expiresMs: number;
+}
+
+const tokenLifeMs = 10 * 60_000;
+const indexKey = 'joiners';
+const prefixes = { page: 'browser', agent: 'agent' } as const;
+
+/** Tokens live in memory, as their minutes do; keys are in the store. A key is `<id>.<192 random bits>`. */
+export class StoredJoinKeys implements JoinKeys {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(id: string) => void>();
+  #tokens: Token[] = [];
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  async issue(kind: JoinerKind, bound?: DeviceId) {
+    const token = randomBytes(18).toString('base64url');
+    const pairing = randomBytes(6).toString('hex');
+    const expiresMs = this.#clock.nowMs() + tokenLifeMs;
+    this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
+    this.#tokens.push({ hash: sha256(token), kind, bound, pairing, expiresMs });
+    return { token, pairing, expiresMs };
+  }
+
+  async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
+    const hash = sha256(token);
+    const found = this.#tokens.find((other) => other.kind === kind && timingSafeEqual(other.hash, hash));
+    if (!found || found.expiresMs <= this.#clock.nowMs())
+      throw new HildaError('PAIRING_REFUSED', 'the token is unknown, used or too old');
+    this.#tokens = this.#tokens.filter((other) => other !== found);
+    if (found.bound !== undefined) return { id: found.bound, key: null };
+    const again = held === undefined ? undefined : await this.recognise(kind, held).catch(() => undefined);
+    const known = again && (await this.#read(again.id));
+    if (known) {
+      await this.#write({ ...known, label, pairing: found.pairing });
+      return { id: known.id, key: null };
+    }
+    const id = `${prefixes[kind]}-${randomBytes(3).toString('hex')}`;
+    const key = `${id}.${randomBytes(24).toString('base64url')}`;
+    const createdMs = this.#clock.nowMs();
+    const { pairing } = found;
+    const state = 'active';
+    await this.#write({ id, kind, label, hash: sha256(key).toString('hex'), state, createdMs, pairing });
+    const index = await this.#index();
+    await this.#store.setValue(indexKey, [...index, id]);
+    return { id, key };
+  }
+
+  async recognise(kind: JoinerKind, key: string): Promise<Joined> {
+    const id = key.slice(0, key.indexOf('.'));
+    const record = await this.#read(id);
+    const known =
+      record?.kind === kind && timingSafeEqual(Buffer.from(record.hash, 'hex'), sha256(key))
+        ? record
+        : undefined;
+    if (!known) throw new HildaError('PAIRING_REFUSED', 'the key is unknown');
+    if (known.state === 'revoked') throw new HildaError('KEY_REVOKED', `the key of ${id} was revoked`);
+    return { id, key: null };
+  }
+
+  /** Everyone who ever joined, in that order. */
+  async joiners(): Promise<JoinerRecord[]> {
+    const records = await Promise.all((await this.#index()).map((id) => this.#read(id)));
+    return records.filter((record) => record !== undefined);
+  }
+
+  /** For good; whoever is connected with it is told and cut off. Throws NOT_FOUND. */
+  async revoke(id: string): Promise<JoinerRecord> {
+    const record = await this.#read(id);
+    if (!record) throw new HildaError('NOT_FOUND', `nobody joined as ${id}`);
+    const revoked = { ...record, state: 'revoked' } as const;
+    await this.#write(revoked);
+    for (const listener of [...this.#listeners]) listener(id);
+    return revoked;
+  }
+
+  onRevoked(listener: (id: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async #index(): Promise<string[]> {
+    return z
+      .array(z.string())
+      .catch([])
+      .parse(await this.#store.value(indexKey));
+  }
+
+  async #read(id: string): Promise<JoinerRecord | undefined> {
+    return recordSchema.safeParse(await this.#store.value(`joiner ${id}`)).data;
+  }
+
+  async #write(record: JoinerRecord): Promise<void> {
+    await this.#store.setValue(`joiner ${record.id}`, record);
+  }
+}
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,0 +1,51 @@
+/**
+ * Two one-sided tests (Schuirmann, 1987) on the logarithms of latencies of two devices, by Welch's t: equivalent where
+ * the 90 % interval of the ratio of geometric means lies within [1 / (1 + margin), 1 + margin]. That few or noisy
+ * samples cannot show a difference is no evidence of sameness, which is why this is not a test for difference.
+ */
+export interface EquivalenceTest {
+  readonly equivalent: boolean;
+  /** Geometric mean of b over that of a. */
+  readonly ratio: number;
+  /** 90 % interval of the ratio. */
+  readonly interval: readonly [low: number, high: number];
+}
+
+/** Latencies in one unit, two or more a device, each from a visit of its own. Throws RangeError on fewer. */
+export function testEquivalence(a: readonly number[], b: readonly number[], margin: number): EquivalenceTest {
+  const [la, lb] = [moments(a.map(Math.log)), moments(b.map(Math.log))];
+  const difference = lb.mean - la.mean;
+  const [va, vb] = [la.variance / a.length, lb.variance / b.length];
+  const error = Math.sqrt(va + vb);
+  // Welch and Satterthwaite; deterministic devices have no variance at all, and any quantile of it is zero.
+  const freedom =
+    error === 0
+      ? Number.POSITIVE_INFINITY
+      : (va + vb) ** 2 / (va ** 2 / (a.length - 1) + vb ** 2 / (b.length - 1));
+  const half = error * studentQuantile95(freedom);
+  const bound = Math.log1p(margin);
+  return {
+    equivalent: difference - half >= -bound && difference + half <= bound,
+    ratio: Math.exp(difference),
+    interval: [Math.exp(difference - half), Math.exp(difference + half)],
+  };
+}
+
+function moments(values: readonly number[]): { readonly mean: number; readonly variance: number } {
+  if (values.length < 2) throw new RangeError('equivalence needs two or more samples a device');
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, variance: squares / (values.length - 1) };
+}
+
+/** Student's t, one-sided 95 %, for 1 to 12 degrees of freedom (any statistical table). */
+const tTable = [6.314, 2.92, 2.353, 2.132, 2.015, 1.943, 1.895, 1.86, 1.833, 1.812, 1.796, 1.782];
+
+/** Beyond the table Cornish and Fisher's expansion of the normal quantile, right to 0.001 from 12 on. */
+function studentQuantile95(freedom: number): number {
+  const whole = Math.max(1, Math.floor(freedom));
+  const tabled = tTable[whole - 1];
+  if (tabled !== undefined) return tabled;
+  const z = 1.6449;
+  return z + (z ** 3 + z) / (4 * whole) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * whole ** 2);
+}

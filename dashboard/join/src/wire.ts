@@ -1,0 +1,67 @@
+/** The words between this page and the daemon, version 1; the daemon checks every one it hears. */
+export const protocol = 1;
+
+export interface About {
+  readonly model: string;
+  readonly platform: string;
+  readonly browser: string;
+  readonly runtimeVersion: string;
+  readonly secure: boolean;
+  readonly isolated: boolean;
+  readonly cores: number;
+  readonly memoryGiB: number | null;
+  readonly gpu: { readonly name: string; readonly software: boolean } | null;
+}
+
+export interface PageState {
+  readonly hiddenCount: number;
+  readonly hidden: boolean;
+  readonly wakeLock: boolean;
+  readonly battery: { readonly level: number; readonly charging: boolean } | null;
+}
+
+export type Slot = 'candidate' | 'reference';
+
+export interface NamedBlob {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly transfer: number;
+}
+
+export interface Leg {
+  readonly slot: Slot;
+  readonly runs: number;
+  readonly inner: number;
+}
+
+export type Call =
+  | { readonly op: 'start'; readonly provider: 'wasm' | 'webgpu'; readonly threads: number }
+  | { readonly op: 'load'; readonly slot: Slot; readonly transfer: number }
+  | { readonly op: 'first'; readonly slot: Slot }
+  | { readonly op: 'time'; readonly legs: readonly Leg[] }
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly NamedBlob[] }
+  | { readonly op: 'stop' };
+
+export type FromDaemon =
+  | { readonly op: 'welcome'; readonly id: string; readonly key: string | null }
+  | { readonly op: 'refused'; readonly code: string; readonly detail: string; readonly hint: string }
+  | { readonly op: 'blob'; readonly transfer: number; readonly bytes: number }
+  | { readonly op: 'call'; readonly id: number; readonly call: Call };
+
+export interface Tensor {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** What the worker is asked: blobs by then are bytes. */
+export type WorkerRequest =
+  | { readonly op: 'start'; readonly threads: number; readonly module: WebAssembly.Module }
+  | { readonly op: 'load'; readonly slot: Slot; readonly model: Uint8Array }
+  | { readonly op: 'first'; readonly slot: Slot }
+  | { readonly op: 'time'; readonly legs: readonly Leg[] }
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly Tensor[] };
+
+export type WorkerReply =
+  | { readonly value: unknown; readonly outputs?: readonly Tensor[] }
+  | { readonly failed: string };

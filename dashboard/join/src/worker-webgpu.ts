@@ -1,0 +1,7 @@
+import * as ort from 'onnxruntime-web/webgpu';
+import { serve } from './worker.js';
+
+declare const ortFiles: string;
+
+// The runtime's own threads load this same file, and must find nothing but the runtime in it.
+if (!self.name.startsWith('em-pthread')) serve(ort, 'webgpu', new URL(ortFiles, location.href).href);

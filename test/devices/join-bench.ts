@@ -1,0 +1,68 @@
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import type { Certificate } from '../../daemon/api/certificate.js';
+import { JoinChannel } from '../../daemon/api/join-channel.js';
+import { JoinServer } from '../../daemon/api/join-server.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { PageHub } from '../../daemon/devices/browser/hub.js';
+import type { Connection } from '../../daemon/devices/connection.js';
+import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { openStore } from '../../daemon/store/open-store.js';
+
+const joinDir = fileURLToPath(new URL('../../dashboard/join', import.meta.url));
+
+export interface JoinBench {
+  readonly keys: StoredJoinKeys;
+  readonly pages: PageHub;
+  readonly port: number;
+  /** The page's address under a host name, with a fresh token. */
+  invite(host?: string): Promise<string>;
+}
+
+/** The servers that pages and agents join at, with real keys over a real store, on loopback. */
+export async function openJoinBench(
+  t: Test,
+  options: {
+    readonly certificate?: Certificate;
+    readonly acceptAgent?: (connection: Connection) => Promise<void>;
+    readonly keys?: StoredJoinKeys;
+  } = {},
+): Promise<JoinBench> {
+  const clock = systemClock;
+  const store = await openStore({ dataDir: ':memory:', clock });
+  const keys = options.keys ?? new StoredJoinKeys(store, clock);
+  const pages = new PageHub({ keys, clock, helloMs: 1500 });
+  const pageChannel = new JoinChannel({ accept: (connection) => pages.accept(connection), clock });
+  const agentChannel = new JoinChannel({
+    accept: options.acceptAgent ?? (async (connection) => connection.close(1008, 'no agents here')),
+    clock,
+  });
+  const { certificate = null } = options;
+  const server = new JoinServer({
+    port: 0,
+    hostname: '127.0.0.1',
+    certificate,
+    joinDir,
+    pages: pageChannel,
+    agents: agentChannel,
+  });
+  const life = new AbortController();
+  const port = await server.start(life.signal);
+  pageChannel.start(life.signal);
+  agentChannel.start(life.signal);
+  t.teardown(async () => {
+    life.abort();
+    await Promise.all([pageChannel.stop(), agentChannel.stop()]);
+    await server.stop();
+    await store.close();
+  });
+  return {
+    keys,
+    pages,
+    port,
+    invite: async (host = 'localhost') => {
+      const { token } = await keys.issue('page');
+      return `${certificate ? 'https' : 'http'}://${host}:${port}/join/#t=${token}`;
+    },
+  };
+}

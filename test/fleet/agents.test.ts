@@ -1,0 +1,324 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { connectWs } from '../../daemon/cli/connect-ws.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { asHildaError } from '../../daemon/core/errors.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
+import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
+import { AgentDriver } from '../../daemon/devices/agent/driver.js';
+import { AgentHub } from '../../daemon/devices/agent/hub.js';
+import type { Connection } from '../../daemon/devices/connection.js';
+import type { Device, Driver } from '../../daemon/devices/contract.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
+import { Agent } from '../../daemon/fleet/agent/agent.js';
+import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { floatTensor } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { openStore } from '../../daemon/store/open-store.js';
+import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
+import { openJoinBench } from '../devices/join-bench.js';
+
+const childPath = fileURLToPath(new URL('./agent-child.js', import.meta.url));
+const { signal } = new AbortController();
+
+async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let i = 0; i < 3000; i++) {
+    if (await holds()) return;
+    await systemClock.sleep(10);
+  }
+  throw new Error(`never: ${what}`);
+}
+
+/** A hub behind a real ws server; `links` are the agents' open connections, to be cut. */
+async function openHub(t: Test, times: { leaseMs?: number; heartbeatMs?: number } = {}) {
+  const clock = systemClock;
+  const store = await openStore({ dataDir: ':memory:', clock });
+  t.teardown(() => store.close());
+  const keys = new StoredJoinKeys(store, clock);
+  const hub = new AgentHub({ keys, clock, leaseMs: 3000, heartbeatMs: 200, helloMs: 1500, ...times });
+  const links = new Set<Connection>();
+  const { port } = await openJoinBench(t, {
+    keys,
+    acceptAgent: async (connection) => {
+      links.add(connection);
+      connection.onClose(() => void links.delete(connection));
+      await hub.accept(connection);
+    },
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-agents-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return { store, keys, hub, links, folder, url: `ws://127.0.0.1:${port}/v1/agents/join` };
+}
+type Hub = Awaited<ReturnType<typeof openHub>>;
+
+/** An agent in this process. Stopped with the test; `cut` breaks its link. */
+async function startAgent(t: Test, bench: Hub, driver: Driver, name = 'here') {
+  const abort = new AbortController();
+  const events: { event: string; [key: string]: unknown }[] = [];
+  const { token } = await bench.keys.issue('agent');
+  let connected: Connection | undefined;
+  let reachable = true;
+  const ended = new Agent({
+    name,
+    dataDir: join(bench.folder, name),
+    token,
+    drivers: [driver],
+    clock: systemClock,
+    retryMs: [20, 40],
+    connect: async (options) => {
+      if (!reachable) throw new Error('the test holds the link down');
+      connected = await connectWs(bench.url, options);
+      return connected;
+    },
+    onEvent: (event, details) => events.push({ event, ...details }),
+  })
+    .run(abort.signal)
+    .then(
+      () => 'stopped',
+      (thrown: unknown) => asHildaError(thrown).code as string,
+    );
+  t.teardown(async () => {
+    abort.abort();
+    await ended;
+  });
+  return {
+    ended,
+    events,
+    hold: (down: boolean) => {
+      reachable = !down;
+      if (down) connected?.close(1000, 'cut');
+    },
+    said: (event: string) => events.filter((e) => e.event === event).length,
+  };
+}
+
+const open = async (hub: AgentHub): Promise<Device> => {
+  const driver = new AgentDriver(hub);
+  for await (const sighting of driver.discover()) return driver.open(sighting);
+  throw new Error('no device');
+};
+
+t.test('a device of an agent keeps the contract', async (t) => {
+  const bench = await openHub(t);
+  const { hub } = bench;
+  const refusing = await openHub(t);
+  await startAgent(t, bench, new OnnxRuntimeDriver());
+  await startAgent(t, refusing, new FakeDriver({ faults: ['reject'] }));
+  await until(() => hub.agents().length + refusing.hub.agents().length === 2, 'both agents joined');
+  await t.test('through onnxruntime', (t) =>
+    deviceContract(t, () => new AgentDriver(hub), { refusedBy: () => new AgentDriver(refusing.hub) }),
+  );
+  t.equal(hub.counts.refusedResults, 0);
+});
+
+t.test('a cut link loses nothing and repeats nothing; a lease that ran out does', async (t) => {
+  const bench = await openHub(t, { leaseMs: 1500, heartbeatMs: 100 });
+  const { hub } = bench;
+  const agent = await startAgent(t, bench, new FakeDriver({ delayMs: 600 }));
+  await until(() => hub.agents().length === 1, 'the agent joined');
+  const device = await open(hub);
+  const measure = () => device.measure(doublingNetwork(), contractProtocol, { signal });
+
+  const short = measure();
+  await until(() => agent.said('model') === 1, 'the model came');
+  agent.hold(true);
+  await systemClock.sleep(200);
+  agent.hold(false);
+  t.equal((await short).provenance, 'emulated');
+  t.equal(agent.said('finished'), 1, 'run once');
+  t.match(hub.counts, { leases: 1, refusedResults: 0 });
+
+  // Cut for longer than the job takes, though not as long as the lease: the result waits in the outbox.
+  const waiting = measure();
+  await systemClock.sleep(50);
+  agent.hold(true);
+  await until(() => agent.said('finished') === 2, 'it ended meanwhile');
+  t.equal((await readdir(join(bench.folder, 'here', 'outbox'))).length, 1);
+  agent.hold(false);
+  await waiting;
+  t.equal(agent.said('finished'), 2);
+  await until(async () => (await readdir(join(bench.folder, 'here', 'outbox'))).length === 0, 'acknowledged');
+
+  const late = measure();
+  await systemClock.sleep(50);
+  agent.hold(true);
+  await t.rejects(late, { code: 'DEVICE_GONE', message: /no sign of life/ });
+  await until(() => hub.agents().length === 0, 'its devices are gone soon');
+  agent.hold(false);
+  await until(() => agent.said('refused') === 1, 'the late result was refused');
+  t.equal(hub.counts.refusedResults, 1);
+  await until(async () => (await readdir(join(bench.folder, 'here', 'outbox'))).length === 0, 'and dropped');
+  t.ok(await measure(), 'the agent is as good as before');
+  t.equal(hub.counts.transfers, 1, 'one model, sent once in all this');
+});
+
+t.test('a revoked key, a wrong token and another version end the agent', async (t) => {
+  const bench = await openHub(t);
+  const agent = await startAgent(t, bench, new FakeDriver());
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const running = open(bench.hub).then((device) =>
+    device.measure(doublingNetwork(), { ...contractProtocol, ciHalfWidth: 1e-9 }, { signal }),
+  );
+  await running;
+  await bench.keys.revoke(bench.hub.agents()[0]!.id);
+  t.equal(await agent.ended, 'KEY_REVOKED');
+  t.same(bench.hub.agents(), []);
+  const again = await startAgent(t, bench, new FakeDriver());
+  t.equal(await again.ended, 'KEY_REVOKED', 'its key is still in its folder');
+  const child = spawn(process.execPath, [childPath, bench.url, join(bench.folder, 'guess'), 'a-guess']);
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  t.equal(code, 8, 'a program that ends, not one that loops');
+});
+
+t.test('what an agent may not say', async (t) => {
+  const bench = await openHub(t);
+  const hello = async (changes: object = {}) =>
+    JSON.stringify({
+      op: 'hello',
+      proto: 1,
+      token: (await bench.keys.issue('agent')).token,
+      name: 'hostile',
+      devices: [],
+      running: [],
+      finished: [],
+      ...changes,
+    });
+  const talk = async (...messages: (string | Uint8Array)[]): Promise<string[]> => {
+    const connection = await connectWs(bench.url, { signal });
+    const heard: string[] = [];
+    connection.onMessage((message) => {
+      const { op, code, accepted } = JSON.parse(String(message));
+      heard.push(code ?? (accepted === undefined ? op : `${op} ${accepted}`));
+    });
+    for (const message of messages) connection.send(message);
+    const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+    const done = new AbortController();
+    await Promise.race([closed, systemClock.sleep(2500, { signal: done.signal }).catch(() => {})]);
+    done.abort();
+    connection.close(1000, 'done');
+    return heard;
+  };
+  t.same(await talk('{"op":"heartbeat","running":[]}'), ['MESSAGE_INVALID'], 'no hello first');
+  t.same(await talk(await hello({ proto: 9 })), ['VERSION_UNSUPPORTED']);
+  t.same(await talk(await hello({ token: 'guess' })), ['PAIRING_REFUSED']);
+  t.same(await talk(await hello({ devices: [{ id: '../../etc' }] })), ['MESSAGE_INVALID']);
+  const onnx = new Uint8Array(64);
+  t.same(await talk(await hello(), onnx), ['welcome', 'MESSAGE_INVALID'], 'an ONNX file from an agent');
+  t.same(await talk(await hello(), await hello()), ['welcome', 'MESSAGE_INVALID'], 'hello twice');
+  const forged = JSON.stringify({ op: 'result', job: 'of-another', epoch: 1, value: {} });
+  t.same(
+    (await talk(await hello(), forged)).slice(0, 2),
+    ['welcome', 'ack false'],
+    'a result of no job of its own',
+  );
+  t.equal(bench.hub.counts.refusedResults, 1);
+});
+
+t.test('a hostile network is refused by the agent, which goes on', async (t) => {
+  const bench = await openHub(t);
+  await startAgent(t, bench, new OnnxRuntimeDriver());
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const builder = new GraphBuilder({ name: 'bomb' });
+  const x = builder.input('x', 'float32', [1, 1]);
+  const ones = builder.constant('ones', floatTensor([1, 1], Float32Array.of(1)));
+  const huge = Array.from({ length: 2 }, () => 2 ** 16);
+  builder.output(builder.add(x, builder.node('Expand', [ones, builder.ints(huge)])));
+  await t.rejects(device.measure(builder.build(), contractProtocol, { signal }), {
+    code: /^(NETWORK_TOO_LARGE|OPERATOR_UNSUPPORTED|DEVICE_OUT_OF_MEMORY|NETWORK_REJECTED)$/,
+  });
+  t.ok(await device.measure(doublingNetwork(), contractProtocol, { signal }));
+});
+
+t.test('3 agents, 200 jobs, links cut and agents killed at random', async (t) => {
+  const bench = await openHub(t, { leaseMs: 2500, heartbeatMs: 150 });
+  const { hub, store, url, links } = bench;
+  const rng = Xoshiro128.fromSeed(5);
+  const pool = new DevicePool({ store, drivers: [new AgentDriver(hub)], clock: systemClock, retryMs: 10 });
+  await pool.start(signal);
+  t.teardown(() => pool.stop());
+
+  const children = new Map<string, ChildProcess>();
+  const counts = { models: new Map<string, number>(), finished: 0, killed: 0, cut: 0 };
+  const start = async (name: string, first: boolean): Promise<void> => {
+    const token = first ? [(await bench.keys.issue('agent')).token] : [];
+    const child = spawn(process.execPath, [childPath, url, join(bench.folder, name), ...token], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.set(name, child);
+    let text = '';
+    child.stdout?.on('data', (data) => {
+      const lines = (text + String(data)).split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) {
+        const { event, sha256 } = JSON.parse(line) as { event: string; sha256?: string };
+        if (event === 'finished') counts.finished++;
+        const key = `${name} ${sha256}`;
+        if (event === 'model') counts.models.set(key, (counts.models.get(key) ?? 0) + 1);
+      }
+    });
+  };
+  const names = ['north', 'south', 'west'];
+  for (const name of names) await start(name, true);
+  t.teardown(() => {
+    for (const child of children.values()) child.kill('SIGKILL');
+  });
+  await until(() => hub.agents().length === 3, 'three agents joined');
+  const devices: DeviceId[] = hub
+    .agents()
+    .map(({ id, devices: [device] }) => `${id}-${device?.id}` as DeviceId);
+  await pool.discover();
+
+  const recorded = new Map<number, number>();
+  /** Told by the jobs done, not by the clock: a slow machine gets no more trouble than a fast one. */
+  const trouble = async (): Promise<void> => {
+    const name = names[randomInt(rng, names.length)]!;
+    if (recorded.size % 30 === 0) {
+      children.get(name)?.kill('SIGKILL');
+      counts.killed++;
+      await start(name, false);
+    } else if (randomInt(rng, 5) === 0) {
+      const all = [...links];
+      all[randomInt(rng, Math.max(1, all.length))]?.close(1011, 'cut by the test');
+      counts.cut++;
+    }
+  };
+
+  const models = Array.from({ length: 5 }, (_, i) => doublingNetwork(4 + i, 8));
+  const job = async (n: number): Promise<void> => {
+    for (;;) {
+      try {
+        await pool.withAny(devices, { holder: `job-${n}`, signal }, async (device, lease) => {
+          const measurement = await device.measure(models[n % models.length]!, contractProtocol, { signal });
+          await store.addMeasurement(measurement, { deviceId: lease.deviceId, lease });
+          recorded.set(n, (recorded.get(n) ?? 0) + 1);
+        });
+        await trouble();
+        return;
+      } catch (thrown) {
+        if (asHildaError(thrown).code !== 'DEVICE_GONE') throw thrown;
+        await systemClock.sleep(20);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 200 }, (_, n) => job(n)));
+  t.equal(recorded.size, 200, '200 jobs have a result');
+  t.ok(
+    [...recorded.values()].every((n) => n === 1),
+    'none has two',
+  );
+  t.equal((await store.measurements({ limit: 1000 })).length, 200, 'and so says the store');
+  t.ok(counts.killed >= 1 && counts.cut >= 3, `${counts.killed} killed, ${counts.cut} links cut`);
+  t.ok(
+    [...counts.models.values()].every((n) => n === 1),
+    `each model once an agent: ${counts.models.size} transfers`,
+  );
+  t.ok(counts.models.size <= 15);
+  t.comment(JSON.stringify({ ...hub.counts, ...counts, models: counts.models.size }));
+});
