@@ -135,6 +135,10 @@ export class CellTableSpace implements Space {
     return features;
   }
 
+  decisions(architecture: Architecture): ReadonlyMap<string, number> {
+    return cellDecisions(this.normalise(architecture));
+  }
+
   network(): never {
     throw new HildaError(
       'SPACE_INVALID',
