@@ -19,7 +19,7 @@ interface Source {
 
 /** Weight of an earlier study's answer as a feature: the larger, the less it is shrunk. */
 const sourceGain = 4;
-const fitted = new WeakMap<EarlierStudy, Map<string, Source | undefined>>();
+const fitted = new WeakMap<Vocabulary, Map<string, Source | undefined>>();
 
 /** One metric of the study under way: Bayesian linear regression on decisions, and on what earlier studies would say. */
 export class MetricModel {
@@ -123,9 +123,9 @@ function sourceOf(
   metric: string,
   scale: Scale,
 ): Source | undefined {
-  const memo = fitted.get(study) ?? new Map<string, Source | undefined>();
-  fitted.set(study, memo);
-  const key = `${scale} ${metric}`;
+  const memo = fitted.get(vocabulary) ?? new Map<string, Source | undefined>();
+  fitted.set(vocabulary, memo);
+  const key = `${study.id} ${scale} ${metric}`;
   if (!memo.has(key)) {
     const known = study.history.filter(({ values }) => Number.isFinite(values[metric]));
     const rows = known.map(({ architecture }) => vocabulary.row(architecture));

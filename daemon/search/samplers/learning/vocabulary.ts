@@ -1,6 +1,7 @@
 import type { Architecture } from '../../../core/architecture.js';
 import type { Json } from '../../../core/json.js';
 import type { Space } from '../../spaces/contract.js';
+import { isListable, listArchitectures } from '../list-space.js';
 
 /** A sparse vector: columns and their values. */
 export interface SparseRow {
@@ -20,6 +21,12 @@ export class Vocabulary {
 
   constructor(space: Space) {
     this.#space = space;
+    if (space.decisions && isListable(space)) for (const a of listArchitectures(space)) this.row(a);
+    else if (!space.decisions) {
+      space.dims?.forEach((dim, i) => {
+        dim.choices.forEach((_, index) => this.#column(`${i}=${index}`));
+      });
+    }
   }
 
   get size(): number {
@@ -49,7 +56,12 @@ export class Vocabulary {
 
 const vocabularies = new WeakMap<Space, Vocabulary>();
 
+/**
+ * The numbering decides which weight a draw of chance falls on, so it must not depend on what was asked before: where
+ * the features cannot be listed beforehand, each ask starts a numbering of its own and reads its history first.
+ */
 export function vocabularyOf(space: Space): Vocabulary {
+  if (space.decisions ? !isListable(space) : !space.dims) return new Vocabulary(space);
   const known = vocabularies.get(space) ?? new Vocabulary(space);
   vocabularies.set(space, known);
   return known;
