@@ -101,23 +101,28 @@ function uct(node: TreeNode, width: number, exploration: number, rng: Rng): numb
 
 /**
  * Sequential model-based optimisation over hashed features (Negrinho and Gordon 2017, section 5.3): with probability
- * epsilon a random candidate, else the best of `samples` random ones by a regularised linear model on the strings of
+ * epsilon a random candidate, else the next best of `samples` random ones by a regularised linear model on the strings of
  * modules, connections and hyper-parameters.
  */
 export const smbo = definePlugin({
   name: 'smbo',
-  options: z.strictObject({ initial: count(20), samples: count(512), epsilon: share(0.1) }),
+  options: z.strictObject({ initial: count(20), samples: count(2000), epsilon: share(0.1) }),
   create: ({ initial, samples, epsilon }) =>
     memoryless('smbo', [], (n, context) => {
       const { space, rng, history } = context;
       const predict = history.length >= 5 ? linearPredictor(context) : () => 0;
+      const ranked = Array.from({ length: samples }, () => space.sample(rng))
+        .map((architecture) => ({ architecture, value: predict(architecture) }))
+        .sort((a, b) => b.value - a.value);
+      let at = 0;
       return proposeUnseen(
         n,
         context,
         () => {
-          if (rng.next() < epsilon) return { architecture: space.sample(rng), note: 'random' };
-          const lot = Array.from({ length: samples }, () => space.sample(rng));
-          return { architecture: largest(lot, predict), note: 'surrogate' };
+          const next = ranked[at];
+          if (!next || rng.next() < epsilon) return { architecture: space.sample(rng), note: 'random' };
+          at++;
+          return { architecture: next.architecture, note: 'surrogate' };
         },
         { initial },
       );

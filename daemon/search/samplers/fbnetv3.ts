@@ -12,7 +12,7 @@ import { bestArchitectures, rewards } from './rank.js';
 
 const hidden = 32;
 const pretrainingSteps = 300;
-const trainingSteps = 160;
+const trainingSteps = 120;
 const batch = 32;
 /** Huber's delta, on normal scores. */
 const huber = 1;
@@ -64,8 +64,8 @@ export function fitFbnetPredictor(
   const oneHot = new OneHot(space);
   const rng = Xoshiro128.fromSeed(architectures.length + 1);
   const x = architectures.map((a) => oneHot.encode(a));
-  // Three members: one network alone is a draw of luck.
-  const models = Array.from({ length: 3 }, () => {
+  // Two members: one network alone is a draw of luck.
+  const models = Array.from({ length: 2 }, () => {
     const model = pretrain ? pretrained(space, oneHot).withNewHead(1, rng) : new Mlp([oneHot.length, hidden, 1], rng);
     for (let step = 0; step < trainingSteps; step++) {
       for (let k = 0; k < batch; k++) {

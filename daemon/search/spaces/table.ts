@@ -3,9 +3,10 @@ import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
 import type { Dim, FreeStats, Space } from './contract.js';
 
-const operators = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3'] as const;
+export const cellOperators = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3'] as const;
+const operators = cellOperators;
 /** NAS-Bench-201's cell: node 0 is the input, node 3 the output (Dong and Yang 2020, section 2.1). */
-const edges: readonly (readonly [from: number, to: number])[] = [
+export const cellEdges: readonly (readonly [from: number, to: number])[] = [
   [0, 1],
   [0, 2],
   [1, 2],
@@ -13,6 +14,7 @@ const edges: readonly (readonly [from: number, to: number])[] = [
   [1, 3],
   [2, 3],
 ];
+const edges = cellEdges;
 const outputNode = 3;
 
 /** The cell's operators with those that the output does not depend on replaced by `none`; all `none` when dead. */
