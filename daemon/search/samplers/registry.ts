@@ -23,7 +23,11 @@ const plugins: readonly SamplerPlugin[] = [
   definePlugin({ name: 'random', options: z.strictObject({}), create: () => new RandomSampler() }),
   definePlugin({
     name: 'regularized-evolution',
-    options: z.strictObject({ population: count(50), tournament: count(10) }),
+    options: z.strictObject({
+      population: count(50),
+      tournament: count(10),
+      start: z.enum(['random', 'seeds']).default('random'),
+    }),
     create: (options) => new RegularizedEvolutionSampler(options),
   }),
   definePlugin({

@@ -3,6 +3,7 @@ import { HildaError } from '../../core/errors.js';
 import { ascanFileSchema, ascanSpace } from './ascan.js';
 import { attentionFileSchema, attentionSpace } from './attention.js';
 import { cellFileSchema, cellSpace } from './cell.js';
+import { einspaceFileSchema, einspaceSpace } from './einspace.js';
 import { flexibertFileSchema, flexibertSpace } from './flexibert.js';
 import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
 import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
@@ -20,6 +21,7 @@ const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
   ascan: (file) => ascanSpace(checked(ascanFileSchema, file)),
   attention: (file) => attentionSpace(checked(attentionFileSchema, file)),
   cell: (file) => cellSpace(checked(cellFileSchema, file)),
+  einspace: (file) => einspaceSpace(checked(einspaceFileSchema, file)),
   flexibert: (file) => flexibertSpace(checked(flexibertFileSchema, file)),
   hourglass: (file) => hourglassSpace(checked(hourglassFileSchema, file)),
   lowformer: (file) => lowformerSpace(checked(lowformerFileSchema, file)),
