@@ -111,7 +111,7 @@ export class PredictorService {
         deviceId: device.id,
         target: first.target,
         spaceId: space.id,
-        metric: 'latencyUs',
+        metric: speedOf(first).metric,
         body: asJson(body),
       };
       await this.#open({ ...draft, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });

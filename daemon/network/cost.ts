@@ -130,6 +130,8 @@ function macsOf(node: Node, shapeOf: (name: string) => Shape): number {
   switch (node.op) {
     case 'Conv':
       return out * elementCount(dims(1).slice(1));
+    case 'ConvTranspose':
+      return elementCount(dims(0)) * elementCount(dims(1).slice(1));
     case 'Gemm':
       return out * (dims(0)[intAttribute(node, 'transA', 0) ? 0 : 1] as number);
     case 'MatMul':
@@ -147,12 +149,12 @@ function keyOf(node: Node, shapeOf: (name: string) => Shape, isConstant: (name: 
   const head = `${node.op} ${activations.join(' ')} > ${output}`;
   if (node.op === 'Transpose') return `${head} p${(intsAttribute(node, 'perm') ?? []).join('')}`;
   const kernel =
-    node.op === 'Conv'
+    node.op === 'Conv' || node.op === 'ConvTranspose'
       ? shapeOf(node.inputs[1] as string).dims.slice(2)
       : intsAttribute(node, 'kernel_shape');
   if (!kernel) return head;
   const window = `${head} k${kernel.join('x')} s${(intsAttribute(node, 'strides') ?? kernel.map(() => 1)).join('x')}`;
-  if (node.op !== 'Conv') return window;
+  if (node.op !== 'Conv' && node.op !== 'ConvTranspose') return window;
   const dilations = intsAttribute(node, 'dilations') ?? [];
   return `${window} g${intAttribute(node, 'group', 1)}${dilations.some((d) => d !== 1) ? ` d${dilations.join('x')}` : ''}`;
 }

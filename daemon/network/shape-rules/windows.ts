@@ -51,6 +51,29 @@ const conv: Rule = (input) => {
   ];
 };
 
+/** Weights [in, out / groups, ...]; `output_padding` counts, `output_shape` and `auto_pad` do not occur in what we run. */
+const convTranspose: Rule = (input) => {
+  const { node } = input;
+  const x = input.shape(0);
+  const w = input.shape(1).dims;
+  const spatial = x.dims.slice(2);
+  if (x.dims.length !== w.length || x.dims[1] !== w[0])
+    throw invalid(node, `input [${x.dims}] does not fit weights [${w}]`);
+  if (intsAttribute(node, 'output_shape') || stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET')
+    throw unknownShape(node, 'output_shape and auto_pad are not supported: pads are');
+  const of = (name: string, initial: number): readonly number[] =>
+    intsAttribute(node, name) ?? spatial.map(() => initial);
+  const [strides, dilations, extra] = [of('strides', 1), of('dilations', 1), of('output_padding', 0)];
+  const pads = intsAttribute(node, 'pads') ?? [...spatial, ...spatial].map(() => 0);
+  const dims = spatial.map((size, i) => {
+    const reach = ((w[2 + i] as number) - 1) * (dilations[i] as number) + 1;
+    const padding = (pads[i] as number) + (pads[i + spatial.length] as number);
+    return (size - 1) * (strides[i] as number) + reach + (extra[i] as number) - padding;
+  });
+  const out = (w[1] as number) * intAttribute(node, 'group', 1);
+  return [{ dtype: x.dtype, dims: [x.dims[0] as number, out, ...dims] }];
+};
+
 const pool: Rule = (input) => {
   const x = input.shape(0);
   const kernel = intsAttribute(input.node, 'kernel_shape');
@@ -83,6 +106,7 @@ const resize: Rule = (input) => {
 
 export const windowRules: Readonly<Record<string, Rule>> = {
   Conv: conv,
+  ConvTranspose: convTranspose,
   AveragePool: pool,
   MaxPool: pool,
   GlobalAveragePool: globalPool,

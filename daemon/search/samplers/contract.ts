@@ -50,6 +50,14 @@ export type PredictMetric = (
   architectures: readonly Architecture[],
 ) => readonly Prediction[] | undefined;
 
+/** A finished study of the same space, on other devices or data: what transfer learns from. */
+export interface EarlierStudy {
+  readonly id: string;
+  readonly objectives: readonly Objective[];
+  readonly constraints: readonly Constraint[];
+  readonly history: readonly Trial[];
+}
+
 export interface AskContext {
   readonly space: Space;
   /** The study's only generator; its state is stored with the study. */
@@ -62,7 +70,13 @@ export interface AskContext {
   readonly pending: readonly Architecture[];
   /** Refitted on the history before each ask. Absent where nothing can be predicted. */
   readonly predict?: PredictMetric;
+  /** Trials the study may spend in all. Absent where nobody says. */
+  readonly budget?: number;
+  /** Finished studies of the same space that the user allows to learn from. */
+  readonly earlier?: readonly EarlierStudy[];
 }
+
+export type SamplerNeed = 'dims' | 'crossover' | 'predict';
 
 /**
  * A search algorithm.
@@ -76,7 +90,7 @@ export interface AskContext {
 export interface Sampler {
   readonly name: string;
   /** Abilities the space or the loop must offer; the study refuses the pair otherwise (SPEC_INVALID). */
-  readonly needs: readonly ('dims' | 'crossover' | 'predict')[];
+  readonly needs: readonly SamplerNeed[];
   ask(n: number, context: AskContext): Proposal[];
   tell(trials: readonly Trial[]): void;
   state(): Json;

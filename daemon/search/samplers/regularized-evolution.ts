@@ -1,4 +1,4 @@
-import { randomInt } from '../../core/rng.js';
+import { pick, randomInt } from '../../core/rng.js';
 import { selectionOrder } from '../pareto/dominance.js';
 import type { AskContext, Proposal, Sampler, Trial } from './contract.js';
 import { randomProposals } from './random.js';
@@ -10,6 +10,11 @@ export interface RegularizedEvolutionOptions {
   readonly population: number;
   /** S in the paper: how many random members compete to become the parent. */
   readonly tournament: number;
+  /**
+   * `seeds`: the space's known good architectures and their mutations come first, as einspace's evolution starts from
+   * copies of a seed network (Ericsson et al. 2024, section 4).
+   */
+  readonly start?: 'random' | 'seeds';
 }
 
 const mutationTries = 20;
@@ -33,7 +38,9 @@ export class RegularizedEvolutionSampler implements Sampler {
     const { population: size, tournament } = this.#options;
     const unseen = new Unseen(context);
     const missing = Math.max(0, size - history.length - pending.length);
-    const proposals = randomProposals(Math.min(n, history.length === 0 ? n : missing), unseen);
+    const first = Math.min(n, history.length === 0 ? n : missing);
+    const proposals = [...(this.#options.start === 'seeds' ? seedProposals(first, context, unseen) : [])];
+    proposals.push(...randomProposals(first - proposals.length, unseen));
     const population = history.slice(-size);
     if (population.length === 0) return proposals;
     const order = selectionOrder(population.map((trial) => rateTrial(trial, objectives, constraints)));
@@ -62,4 +69,18 @@ export class RegularizedEvolutionSampler implements Sampler {
     return null;
   }
   restore(): void {}
+}
+
+/** The seeds themselves, then mutations of them in turn. */
+function seedProposals(n: number, { space, rng }: AskContext, unseen: Unseen): Proposal[] {
+  const seeds = space.seeds?.() ?? [];
+  const proposals: Proposal[] = [];
+  for (const architecture of seeds) {
+    if (proposals.length < n && unseen.take(architecture)) proposals.push({ architecture, note: 'seed' });
+  }
+  for (let tries = 0; seeds.length > 0 && proposals.length < n && tries < mutationTries * n; tries++) {
+    const architecture = space.mutate(pick(rng, seeds), rng);
+    if (unseen.take(architecture)) proposals.push({ architecture, note: 'mutation of a seed' });
+  }
+  return proposals;
 }

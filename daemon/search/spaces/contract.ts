@@ -39,6 +39,18 @@ export interface WeightSource {
 }
 
 /**
+ * A space as decisions taken one after another, each of which may create others (DeepArchitect: Negrinho and Gordon
+ * 2017). The list of decisions taken is a candidate's replayable record.
+ */
+export interface DecisionTree {
+  /** How many choices the next decision has; 0 when none is left. Throws ARCHITECTURE_INVALID. */
+  choices(taken: readonly number[]): number;
+  architecture(taken: readonly number[]): Architecture;
+  /** The decisions that lead to an architecture. */
+  decisions(architecture: Architecture): readonly number[];
+}
+
+/**
  * A search space: decision variables and the rule that turns one architecture into a network.
  *
  * - Every architecture that `sample`, `mutate`, `crossover` or `seeds` returns is normal: two architectures that build
@@ -68,6 +80,13 @@ export interface Space {
   views?(architecture: Architecture): Readonly<Record<string, ReadonlyMap<string, number>>>;
   /** The blocks of an architecture's network, in order, as published latency tables key them. */
   blocks?(architecture: Architecture): readonly Block[];
+  /**
+   * What tells architectures apart for a quality, where one-hot decisions say too little: the paths of a cell, the
+   * pairs of a tree. Absent: one-hot decisions.
+   */
+  decisions?(architecture: Architecture): ReadonlyMap<string, number>;
+  /** For spaces without `dims`: trees have no fixed list of decisions. */
+  readonly tree?: DecisionTree;
   network(architecture: Architecture, weights?: WeightSource): Graph;
   /** Known good starting points, the smallest and the largest among them. */
   seeds?(): readonly Architecture[];

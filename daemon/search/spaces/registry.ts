@@ -1,13 +1,33 @@
 import type { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import { ascanFileSchema, ascanSpace } from './ascan.js';
+import { attentionFileSchema, attentionSpace } from './attention.js';
+import { cellFileSchema, cellSpace } from './cell.js';
 import type { Space } from './contract.js';
+import { einspaceFileSchema, einspaceSpace } from './einspace.js';
+import { flexibertFileSchema, flexibertSpace } from './flexibert.js';
+import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
+import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
 import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
+import { ofaFileSchema, ofaSpace } from './ofa.js';
+import { recurrenceFileSchema, recurrenceSpace } from './recurrence.js';
 import { vitFileSchema, vitSpace } from './vit.js';
+import { yforkFileSchema, yforkSpace } from './yfork.js';
 
 /** One line a kind of space: its file's schema and what makes the space of it. */
 const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
   mbconv: (file) => mbconvSpace(checked(mbconvFileSchema, file)),
   vit: (file) => vitSpace(checked(vitFileSchema, file)),
+  ascan: (file) => ascanSpace(checked(ascanFileSchema, file)),
+  attention: (file) => attentionSpace(checked(attentionFileSchema, file)),
+  cell: (file) => cellSpace(checked(cellFileSchema, file)),
+  einspace: (file) => einspaceSpace(checked(einspaceFileSchema, file)),
+  flexibert: (file) => flexibertSpace(checked(flexibertFileSchema, file)),
+  hourglass: (file) => hourglassSpace(checked(hourglassFileSchema, file)),
+  lowformer: (file) => lowformerSpace(checked(lowformerFileSchema, file)),
+  ofa: (file) => ofaSpace(checked(ofaFileSchema, file)),
+  recurrence: (file) => recurrenceSpace(checked(recurrenceFileSchema, file)),
+  yfork: (file) => yforkSpace(checked(yforkFileSchema, file)),
 };
 
 /** A space from its file's content. Throws SPACE_INVALID naming every wrong field by its path. */

@@ -1,7 +1,14 @@
 import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
-import { cellEdges, cellOperators, type ExecutedCell, runEagerly, runFolded, runPruned } from './cell-execution.js';
+import {
+  cellEdges,
+  cellOperators,
+  type ExecutedCell,
+  runEagerly,
+  runFolded,
+  runPruned,
+} from './cell-execution.js';
 import type { Dim, FreeStats, Space } from './contract.js';
 
 const operators = cellOperators;
@@ -137,6 +144,10 @@ export class CellTableSpace implements Space {
       pruned: executedFeatures(runPruned(cell)),
       decisions: new Map(cell.map((op, i) => [`${i}=${operators[op]}`, 1])),
     };
+  }
+
+  decisions(architecture: Architecture): ReadonlyMap<string, number> {
+    return cellDecisions(this.normalise(architecture));
   }
 
   network(): never {

@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import type { Architecture } from '../../core/architecture.js';
+import { type Rng, randomInt, shuffled, Xoshiro128 } from '../../core/rng.js';
+import type { Space } from '../spaces/contract.js';
+import type { AskContext } from './contract.js';
+import { BayesianLinear, normalScores } from './learning/bayesian-linear.js';
+import { Mlp } from './learning/mlp.js';
+import { OneHot } from './learning/one-hot.js';
+import { drawIndex, softmax } from './learning/policy.js';
+import { vocabularyOf } from './learning/vocabulary.js';
+import { count, definePlugin, indicesOf, memoryless, normalised, positive, proposeUnseen } from './plugin.js';
+import { rewards } from './rank.js';
+
+const trainingSteps = 400;
+const hidden = 32;
+/** Choices of one decision that the predictor looks at; each costs one prediction. */
+const guidedChoices = 16;
+
+/** A denoiser: probabilities of each decision's choices, given the others, some of them masked (-1). */
+export type Denoiser = (partial: readonly number[], decision: number) => number[];
+
+const denoisers = new WeakMap<Space, Denoiser>();
+
+/**
+ * Absorbing discrete diffusion (Austin et al. 2021, section 3) in place of DiffusionNAG's continuous one: decisions are
+ * masked at random and a network learns to fill them in. It learns from unlabelled architectures of the space alone, so
+ * one denoiser serves every study of the space.
+ */
+export function denoiserOf(space: Space): Denoiser {
+  const known = denoisers.get(space);
+  if (known) return known;
+  const oneHot = new OneHot(space);
+  const { sizes, offsets, length } = oneHot;
+  const rng = Xoshiro128.fromSeed(length);
+  const model = new Mlp([length + sizes.length, hidden, length], rng);
+  const input = (partial: readonly number[]): Float64Array => {
+    const x = new Float64Array(length + sizes.length);
+    partial.forEach((index, i) => {
+      x[index < 0 ? length + i : (offsets[i] as number) + index] = 1;
+    });
+    return x;
+  };
+  for (let step = 0; step < trainingSteps; step++) {
+    for (let k = 0; k < 16; k++) {
+      const whole = indicesOf(space.sample(rng));
+      const masked = rng.next();
+      const partial = whole.map((index) => (rng.next() < masked ? -1 : index));
+      const activations = model.forward(input(partial));
+      const out = activations.at(-1) as Float64Array;
+      const gradient = new Float64Array(length);
+      partial.forEach((index, i) => {
+        if (index >= 0) return;
+        const from = offsets[i] as number;
+        softmax([...out.subarray(from, from + (sizes[i] as number))]).forEach((p, j) => {
+          gradient[from + j] = p - (whole[i] === j ? 1 : 0);
+        });
+      });
+      model.backward(activations, gradient);
+    }
+    model.step(0.01, 16);
+  }
+  const denoiser: Denoiser = (partial, decision) => {
+    const out = model.output(input(partial));
+    const from = offsets[decision] as number;
+    return softmax([...out.subarray(from, from + (sizes[decision] as number))]);
+  };
+  denoisers.set(space, denoiser);
+  return denoiser;
+}
+
+/**
+ * Architectures by the reverse process: from all masked, one decision at a time is filled in, drawn from the denoiser's
+ * probabilities times exp(scale x predicted) (classifier guidance: DiffusionNAG, An et al., ICLR 2024, equation 5). The
+ * prediction is that of the partial architecture completed by the denoiser. What the space excludes is drawn again, so
+ * every architecture returned is valid.
+ */
+export function sampleDenoised(
+  context: Pick<AskContext, 'space' | 'rng'>,
+  n: number,
+  predict?: (architecture: Architecture) => number,
+  scale = 1,
+): Architecture[] {
+  const { space, rng } = context;
+  const denoise = denoiserOf(space);
+  const sizes = (space.dims ?? []).map((dim) => dim.choices.length);
+  const out: Architecture[] = [];
+  for (let tries = 0; out.length < n && tries < 20 * n; tries++) {
+    const partial = sizes.map(() => -1);
+    for (const decision of shuffled(
+      rng,
+      sizes.map((_, i) => i),
+    )) {
+      const probabilities = denoise(partial, decision);
+      const guided =
+        predict && probabilities.length <= guidedChoices
+          ? probabilities.map((p, choice) => {
+              const whole = complete(
+                partial.map((index, i) => (i === decision ? choice : index)),
+                denoise,
+                rng,
+              );
+              const architecture = normalised(context as AskContext, whole);
+              return architecture ? p * Math.exp(scale * predict(architecture)) : p * 1e-6;
+            })
+          : probabilities;
+      partial[decision] = drawIndex(guided, rng);
+    }
+    const architecture = normalised(context as AskContext, partial);
+    if (architecture) out.push(architecture);
+  }
+  return out;
+}
+
+const complete = (partial: readonly number[], denoise: Denoiser, rng: Rng): number[] =>
+  partial.map((index, i) => (index >= 0 ? index : drawIndex(denoise(partial, i), rng)));
+
+/** DiffusionNAG as a search: random trials, then guided samples of a predictor that is refitted at every ask. */
+export const diffusionNag = definePlugin({
+  name: 'diffusionnag',
+  options: z.strictObject({ initial: count(20), scale: positive(2) }),
+  create: ({ initial, scale }) =>
+    memoryless('diffusionnag', ['dims'], (n, context) => {
+      const { history, rng } = context;
+      const predict = history.length < initial ? undefined : linearPredictor(context);
+      let pool: Architecture[] = [];
+      return proposeUnseen(
+        n,
+        context,
+        () => {
+          if (pool.length === 0) pool = sampleDenoised(context, Math.max(4, n), predict, scale);
+          const architecture = pool.splice(randomInt(rng, pool.length), 1)[0];
+          return architecture && { architecture, note: predict ? 'guided sample' : 'sample' };
+        },
+        { initial, tries: 20 * n },
+      );
+    }),
+});
+
+/** Normal score of the reward that the history suggests, by Bayesian linear regression on decisions. */
+export function linearPredictor(context: AskContext): (architecture: Architecture) => number {
+  const vocabulary = vocabularyOf(context.space);
+  const rows = context.history.map(({ architecture }) => vocabulary.row(architecture));
+  const y = normalScores(rewards(context, context.history, 0.05));
+  const { weights } = BayesianLinear.fit(rows, y, vocabulary.size);
+  return (architecture) => BayesianLinear.dot(weights, vocabulary.row(architecture));
+}

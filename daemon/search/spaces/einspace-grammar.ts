@@ -1,0 +1,317 @@
+import { HildaError } from '../../core/errors.js';
+
+/** A value's shape without the batch: [channels, height, width] as an image, [tokens, features] as columns. */
+export type Form = readonly number[];
+
+export const isImage = (form: Form): boolean => form.length === 3;
+const elements = (form: Form): number => form.reduce((a, b) => a * b, 1);
+
+/** M of einspace's grammar (Ericsson et al., NeurIPS 2024, section 3.1): one derivation. */
+export type Module =
+  | { readonly m: 'seq'; readonly first: Module; readonly then: Module }
+  | {
+      readonly m: 'branch';
+      /** How the input goes to the branches: whole, or cut along channels or features. */
+      readonly split: 'clone' | 'group';
+      readonly ways: number;
+      /** Two parts for two ways; for more ways one part, repeated with weights of its own. */
+      readonly parts: readonly Module[];
+      readonly join: Join;
+    }
+  | { readonly m: 'route'; readonly pre: Pre; readonly inner: Module; readonly post: Post }
+  | { readonly m: 'comp'; readonly f: Computation; readonly width?: number };
+
+export type Join = 'add' | 'concat' | 'dot' | 'scaledDot';
+export type Pre = 'identity' | 'permute' | `im2col${number}`;
+export type Post = 'identity' | 'permute' | 'col2im';
+export type Computation = 'identity' | 'linear' | 'norm' | 'leakyRelu' | 'softmax' | 'position';
+
+/** What keeps derivations finite and networks small enough to measure. */
+export interface Bounds {
+  readonly widths: readonly number[];
+  readonly patches: readonly number[];
+  readonly maxNodes: number;
+  /** Of any activation, and of any matrix. */
+  readonly maxElements: number;
+}
+
+export const identity: Module = { m: 'comp', f: 'identity' };
+
+/** Chooses among options by name; weights are relative. The one source of decisions, whoever takes them. */
+export type Chooser = (options: readonly string[], weights: readonly number[]) => number;
+
+/** No option fits: this derivation leads nowhere. */
+export class DeadEnd extends Error {}
+
+/** The output's form, or undefined where the operator does not take the input. */
+export function computationForm(f: Computation, form: Form, width: number, bounds: Bounds): Form | undefined {
+  if (f !== 'linear' && f !== 'softmax' && f !== 'position') return form;
+  if (isImage(form)) return undefined;
+  if (f !== 'linear') return form;
+  const [tokens, features] = form as [number, number];
+  const fits = tokens * width <= bounds.maxElements && features * width <= bounds.maxElements;
+  return fits && bounds.widths.includes(width) ? [tokens, width] : undefined;
+}
+
+export function preForm(pre: Pre, form: Form, bounds: Bounds): Form | undefined {
+  if (pre === 'identity') return form;
+  if (pre === 'permute') return isImage(form) ? undefined : [form[1] as number, form[0] as number];
+  const patch = Number(pre.slice('im2col'.length));
+  if (!isImage(form) || !bounds.patches.includes(patch)) return undefined;
+  const [channels, height, width] = form as [number, number, number];
+  // 1 and 3 slide by one pixel, the others tile the image.
+  const stride = patch <= 3 ? 1 : patch;
+  if (height % stride !== 0 || width % stride !== 0) return undefined;
+  const out = [(height / stride) * (width / stride), channels * patch * patch];
+  return elements(out) <= bounds.maxElements ? out : undefined;
+}
+
+export function postForm(post: Post, form: Form): Form | undefined {
+  if (post === 'identity') return form;
+  if (isImage(form)) return undefined;
+  const [tokens, features] = form as [number, number];
+  if (post === 'permute') return [features, tokens];
+  const side = Math.round(Math.sqrt(tokens));
+  return side * side === tokens && side > 1 ? [features, side, side] : undefined;
+}
+
+/** What each branch gets. */
+export function splitForm(split: 'clone' | 'group', ways: number, form: Form): Form | undefined {
+  if (split === 'clone') return form;
+  const axis = isImage(form) ? 0 : form.length - 1;
+  const size = form[axis] as number;
+  return size % ways === 0 && size / ways >= 2 ? form.map((n, i) => (i === axis ? n / ways : n)) : undefined;
+}
+
+export function joinForm(join: Join, forms: readonly Form[], bounds: Bounds): Form | undefined {
+  const [a, b] = forms as [Form, Form];
+  const alike = (skip: number): boolean =>
+    forms.every((form) => form.length === a.length && form.every((n, i) => i === skip || n === a[i]));
+  if (join === 'add') return alike(-1) ? a : undefined;
+  if (join === 'concat') {
+    const axis = isImage(a) ? 0 : 1;
+    if (!alike(axis)) return undefined;
+    const out = a.map((n, i) => (i === axis ? forms.reduce((sum, form) => sum + (form[i] as number), 0) : n));
+    return elements(out) <= bounds.maxElements ? out : undefined;
+  }
+  if (forms.length !== 2 || isImage(a) || isImage(b) || a[1] !== b[0]) return undefined;
+  const out = [a[0] as number, b[1] as number];
+  return elements(out) <= bounds.maxElements ? out : undefined;
+}
+
+const computations = ['identity', 'linear', 'norm', 'leakyRelu', 'softmax', 'position'] as const;
+const posts = ['identity', 'permute', 'col2im'] as const;
+const joins = ['add', 'concat', 'dot', 'scaledDot'] as const;
+const forks = (['clone', 'group'] as const).flatMap((split) => [2, 4, 8].map((ways) => ({ split, ways })));
+/** Probability of a computation; the three other modules share the rest (search_spaces.py). */
+const computationShare = 0.32;
+
+/**
+ * One derivation from M for an input of this form: every decision is the chooser's, among those that fit so far.
+ * Throws DeadEnd where the branches' forms admit no join.
+ */
+export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: Module; form: Form } {
+  // Modules begun or promised: past the limit every further one is a computation.
+  let nodes = 0;
+  const pickOf = <T>(
+    options: readonly T[],
+    nameOf: (option: T) => string,
+    weights?: readonly number[],
+  ): T => {
+    if (options.length === 0) throw new DeadEnd('no option fits');
+    return options[choose(options.map(nameOf), weights ?? options.map(() => 1))] as T;
+  };
+  const module = (at: Form): { module: Module; form: Form } => {
+    nodes++;
+    const kinds =
+      nodes < bounds.maxNodes ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
+    const rest = (1 - computationShare) / 3;
+    const kind = pickOf<(typeof kinds)[number]>(
+      kinds,
+      String,
+      [computationShare, rest, rest, rest].slice(0, kinds.length),
+    );
+    if (kind === 'comp') {
+      const options = computations.flatMap((f) =>
+        f === 'linear'
+          ? bounds.widths.filter((w) => computationForm(f, at, w, bounds)).map((width) => ({ f, width }))
+          : computationForm(f, at, 0, bounds)
+            ? [{ f, width: 0 }]
+            : [],
+      );
+      const { f, width } = pickOf(options, nameOfComputation);
+      const out = computationForm(f, at, width, bounds) as Form;
+      return { module: f === 'linear' ? { m: 'comp', f, width } : { m: 'comp', f }, form: out };
+    }
+    if (kind === 'seq') {
+      const first = module(at);
+      const then = module(first.form);
+      return { module: { m: 'seq', first: first.module, then: then.module }, form: then.form };
+    }
+    if (kind === 'route') {
+      const pres: readonly Pre[] = ['identity', 'permute', ...bounds.patches.map((p): Pre => `im2col${p}`)];
+      const pre = pickOf(
+        pres.filter((option) => preForm(option, at, bounds)),
+        String,
+      );
+      const inner = module(preForm(pre, at, bounds) as Form);
+      const post = pickOf(
+        posts.filter((option) => postForm(option, inner.form)),
+        String,
+      );
+      return {
+        module: { m: 'route', pre, inner: inner.module, post },
+        form: postForm(post, inner.form) as Form,
+      };
+    }
+    const { split, ways } = pickOf(
+      forks.filter((option) => splitForm(option.split, option.ways, at)),
+      nameOfFork,
+    );
+    const into = splitForm(split, ways, at) as Form;
+    const grown = ways === 2 ? [module(into), module(into)] : [module(into)];
+    const forms =
+      ways === 2
+        ? grown.map((part) => part.form)
+        : Array.from({ length: ways }, () => (grown[0] as { form: Form }).form);
+    const join = pickOf(
+      joins.filter((option) => joinForm(option, forms, bounds)),
+      String,
+    );
+    return {
+      module: { m: 'branch', split, ways, parts: grown.map((part) => part.module), join },
+      form: joinForm(join, forms, bounds) as Form,
+    };
+  };
+  return module(form);
+}
+
+const nameOfComputation = ({ f, width }: { readonly f: Computation; readonly width?: number }): string =>
+  f === 'linear' ? `linear ${width}` : f;
+const nameOfFork = ({ split, ways }: { readonly split: string; readonly ways: number }): string =>
+  `${split} ${ways}`;
+
+/** The options taken to derive a module, by name, in the order in which `derive` asks. */
+export function optionsOf(module: Module): string[] {
+  switch (module.m) {
+    case 'comp':
+      return ['comp', nameOfComputation(module)];
+    case 'seq':
+      return ['seq', ...optionsOf(module.first), ...optionsOf(module.then)];
+    case 'route':
+      return ['route', module.pre, ...optionsOf(module.inner), module.post];
+    case 'branch':
+      return ['branch', nameOfFork(module), ...module.parts.flatMap(optionsOf), module.join];
+  }
+}
+
+/** The form that a module gives on this one. Throws ARCHITECTURE_INVALID where the grammar does not allow it. */
+export function formOf(module: Module, form: Form, bounds: Bounds): Form {
+  const refuse = (why: string): never => {
+    throw new HildaError('ARCHITECTURE_INVALID', `no derivation: ${why} on [${form}]`);
+  };
+  switch (module?.m) {
+    case 'comp': {
+      if (!computations.includes(module.f)) return refuse(`computation ${String(module.f)}`);
+      return (
+        computationForm(module.f, form, module.width ?? 0, bounds) ??
+        refuse(`${module.f} ${module.width ?? ''}`)
+      );
+    }
+    case 'seq':
+      return formOf(module.then, formOf(module.first, form, bounds), bounds);
+    case 'route': {
+      const inside = preForm(module.pre, form, bounds) ?? refuse(String(module.pre));
+      const out = formOf(module.inner, inside, bounds);
+      return (
+        (posts.includes(module.post) ? postForm(module.post, out) : undefined) ?? refuse(String(module.post))
+      );
+    }
+    case 'branch': {
+      const { split, ways, parts, join } = module;
+      const known = forks.some((fork) => fork.split === split && fork.ways === ways) && joins.includes(join);
+      if (!known || !Array.isArray(parts) || parts.length !== (ways === 2 ? 2 : 1)) return refuse('a branch');
+      const into = splitForm(split, ways, form) ?? refuse(`${split} ${ways}`);
+      const out = parts.map((part) => formOf(part, into, bounds));
+      const forms = ways === 2 ? out : Array.from({ length: ways }, () => out[0] as Form);
+      return joinForm(join, forms, bounds) ?? refuse(`${join} of ${forms.map((f) => `[${f}]`).join(' ')}`);
+    }
+    default:
+      return refuse('an unknown module');
+  }
+}
+
+/**
+ * The derivation that stands for all that build the same network: sequences lean to the right and hold no identity;
+ * a routing step is a route of its own around an identity.
+ */
+export function canonical(module: Module): Module {
+  const steps = stepsOf(module);
+  const last = steps.at(-1) ?? identity;
+  return steps.slice(0, -1).reduceRight<Module>((then, first) => ({ m: 'seq', first, then }), last);
+}
+
+function stepsOf(module: Module): Module[] {
+  switch (module.m) {
+    case 'comp':
+      return module.f === 'identity' ? [] : [module.f === 'linear' ? module : { m: 'comp', f: module.f }];
+    case 'seq':
+      return [...stepsOf(module.first), ...stepsOf(module.then)];
+    case 'route':
+      return [
+        ...(module.pre === 'identity'
+          ? []
+          : [{ m: 'route', pre: module.pre, inner: identity, post: 'identity' } as const]),
+        ...stepsOf(module.inner),
+        ...(module.post === 'identity' ? [] : [routed(module.post)]),
+      ];
+    case 'branch':
+      return [{ ...module, parts: module.parts.map(canonical) }];
+  }
+}
+
+/** Permutation is a routing step before as after: it stands before. */
+const routed = (post: Post): Module =>
+  post === 'permute'
+    ? { m: 'route', pre: 'permute', inner: identity, post: 'identity' }
+    : { m: 'route', pre: 'identity', inner: identity, post };
+
+/** Every module of a derivation with the form it gets, and how to put another in its place. */
+export interface Place {
+  readonly module: Module;
+  readonly form: Form;
+  readonly replace: (other: Module) => Module;
+}
+
+export function placesOf(root: Module, form: Form, bounds: Bounds): Place[] {
+  const places: Place[] = [];
+  const walk = (module: Module, at: Form, replace: (other: Module) => Module): void => {
+    places.push({ module, form: at, replace });
+    if (module.m === 'seq') {
+      walk(module.first, at, (first) => replace({ ...module, first }));
+      walk(module.then, formOf(module.first, at, bounds), (then) => replace({ ...module, then }));
+    } else if (module.m === 'branch') {
+      const into = splitForm(module.split, module.ways, at) as Form;
+      module.parts.forEach((part, i) => {
+        walk(part, into, (other) =>
+          replace({ ...module, parts: module.parts.map((p, k) => (k === i ? other : p)) }),
+        );
+      });
+    }
+  };
+  walk(root, form, (other) => other);
+  return places;
+}
+
+export const nodeCount = (module: Module): number => {
+  switch (module.m) {
+    case 'comp':
+      return 1;
+    case 'seq':
+      return 1 + nodeCount(module.first) + nodeCount(module.then);
+    case 'route':
+      return 1 + nodeCount(module.inner);
+    case 'branch':
+      return 1 + module.parts.reduce((sum, part) => sum + nodeCount(part), 0);
+  }
+};
