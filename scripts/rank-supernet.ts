@@ -60,12 +60,15 @@ function spanning(space: Space): readonly Architecture[] {
   const [smallest, largest] = [seeds[0] as Architecture, seeds.at(-1) as Architecture];
   const pool = Array.from({ length: 2000 }, () => space.sample(rng));
   const [low, high] = [logMacs(smallest), logMacs(largest)];
-  const between = Array.from({ length: count - 2 }, (_, i) => {
-    const wanted = low + ((high - low) * (i + 1)) / (count - 1);
-    return pool.reduce((best, a) =>
-      Math.abs(logMacs(a) - wanted) < Math.abs(logMacs(best) - wanted) ? a : best,
+  const between: Architecture[] = [];
+  for (let i = 1; i < count - 1; i++) {
+    const wanted = low + ((high - low) * i) / (count - 1);
+    const distance = (a: Architecture): number => Math.abs(logMacs(a) - wanted);
+    const free = pool.filter(
+      (a) => !between.some((taken) => space.stats(taken).macs === space.stats(a).macs),
     );
-  });
+    between.push(free.reduce((best, a) => (distance(a) < distance(best) ? a : best)));
+  }
   return [smallest, ...between, largest];
 }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { parse, YAMLParseError } from 'yaml';
 import { HildaError } from '../core/errors.js';
 
 /** Reads a file that the user named; throws NOT_FOUND where it cannot be read. */
@@ -11,5 +12,16 @@ export async function readInput(path: string): Promise<Buffer> {
       cause,
       hint: 'Check the path.',
     });
+  }
+}
+
+/** Reads a specification, YAML or JSON. Throws NOT_FOUND, and SPEC_INVALID where it is neither. */
+export async function readSpec(path: string): Promise<unknown> {
+  const text = (await readInput(path)).toString('utf8');
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof YAMLParseError)) throw cause;
+    throw new HildaError('SPEC_INVALID', `${path} is not YAML: ${cause.message}`, { cause });
   }
 }

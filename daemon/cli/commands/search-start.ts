@@ -1,10 +1,9 @@
 import { Command } from 'commander';
-import { parse, YAMLParseError } from 'yaml';
 import { HildaError } from '../../core/errors.js';
 import { act, type Terminal } from '../context.js';
 import { describeStudy } from '../describe.js';
 import { followStudy } from '../follow-study.js';
-import { readInput } from '../read-input.js';
+import { readSpec } from '../read-input.js';
 
 export const searchStartCommand = (terminal: Terminal): Command =>
   new Command('start')
@@ -13,7 +12,7 @@ export const searchStartCommand = (terminal: Terminal): Command =>
     .option('-w, --wait', 'show progress until the study ends; exit code 1 unless it completes')
     .action(
       act(terminal, async (context, file: string, { wait }: { readonly wait?: boolean }) => {
-        const spec = parseSpec((await readInput(file)).toString('utf8'), file);
+        const spec = await readSpec(file);
         const study = await context.client.createStudy(spec, context);
         if (!wait) return context.answer('study', { study }, () => `${study.id} is ${study.state}`);
         terminal.note(`study ${study.id}: ${context.client.base}/#/studies/${study.id}`);
@@ -30,12 +29,3 @@ export const searchStartCommand = (terminal: Terminal): Command =>
         }
       }),
     );
-
-function parseSpec(text: string, file: string): unknown {
-  try {
-    return parse(text);
-  } catch (cause) {
-    if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new HildaError('SPEC_INVALID', `${file} is not YAML: ${cause.message}`, { cause });
-  }
-}

@@ -1,13 +1,12 @@
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { parse, YAMLParseError } from 'yaml';
 import { HildaError } from '../../core/errors.js';
 import { openTraining } from '../../train/open-training.js';
 import { parseTrainSpec } from '../../train/spec.js';
 import { type TrainProgress, trainSupernet } from '../../train/train-supernet.js';
 import { act, type Terminal } from '../context.js';
 import { profilesDir } from '../installation.js';
-import { readInput } from '../read-input.js';
+import { readSpec } from '../read-input.js';
 
 interface Options {
   readonly work?: string;
@@ -28,7 +27,7 @@ export const trainCommand = (terminal: Terminal): Command =>
         const threads = Number(options.threads);
         if (!Number.isInteger(threads) || threads < 1)
           throw new HildaError('USAGE_INVALID', `--threads: ${options.threads} is no count`);
-        const spec = parseTrainSpec(parseSpec((await readInput(file)).toString('utf8'), file));
+        const spec = parseTrainSpec(await readSpec(file));
         const work = resolve(options.work ?? join('train', spec.space));
         const exportPath = join(work, 'weights.safetensors');
         let last: TrainProgress | undefined;
@@ -68,13 +67,4 @@ function describeProgress({
   return validation
     ? `${shown}; validation: largest ${percent(validation.largest)}, smallest ${percent(validation.smallest)}`
     : shown;
-}
-
-function parseSpec(text: string, file: string): unknown {
-  try {
-    return parse(text);
-  } catch (cause) {
-    if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new HildaError('SPEC_INVALID', `${file} is not YAML: ${cause.message}`, { cause });
-  }
 }
