@@ -27,8 +27,10 @@ int hilda_add_run(const hilda_call *call) {
     const int8_t *b = call->in1 + row * record->in1_stride;
     int8_t *out = call->out + row * record->out_stride;
     if (hilda_cancelled(call, shape->n)) return HILDA_E_CANCELLED;
-#pragma GCC unroll 4
-    while (a != end) *out++ = (int8_t)hilda_clamp((offset + *a++ * factor_a + *b++ * factor_b) >> shift, low, high);
+#define SUM(i) ((offset + a[i] * factor_a + b[i] * factor_b) >> shift)
+    for (; end - a >= 4; a += 4, b += 4, out += 4) hilda_store_clamped4(out, SUM(0), SUM(1), SUM(2), SUM(3), low, high);
+    for (; a != end; a++, b++) *out++ = (int8_t)hilda_clamp(SUM(0), low, high);
+#undef SUM
   }
   return HILDA_OK;
 }
@@ -43,8 +45,11 @@ int hilda_multiply_run(const hilda_call *call) {
     const int8_t *b = call->in1 + row * record->in1_stride;
     int8_t *out = call->out + row * record->out_stride;
     if (hilda_cancelled(call, shape->n)) return HILDA_E_CANCELLED;
-#pragma GCC unroll 4
-    while (a != end) *out++ = hilda_requantise((*a++ - zero_a) * (*b++ - zero_b), multiplier, &quant);
+#define PRODUCT(i) hilda_scale((a[i] - zero_a) * (b[i] - zero_b), multiplier, &quant)
+    for (; end - a >= 4; a += 4, b += 4, out += 4)
+      hilda_store_clamped4(out, PRODUCT(0), PRODUCT(1), PRODUCT(2), PRODUCT(3), quant.low, quant.high);
+    for (; a != end; a++, b++) *out++ = (int8_t)hilda_clamp(PRODUCT(0), quant.low, quant.high);
+#undef PRODUCT
   }
   return HILDA_OK;
 }

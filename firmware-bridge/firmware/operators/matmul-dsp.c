@@ -32,23 +32,28 @@ static int32_t expand(const int8_t *a, uint32_t k, int32_t zero, uint32_t *to) {
 static void two_columns(const uint32_t *a0, const uint32_t *a1, const int8_t *b0, const int8_t *b1, uint32_t k,
                         int32_t sum[4]) {
   int32_t sum00 = sum[0], sum01 = sum[1], sum10 = sum[2], sum11 = sum[3];
-  for (; k > 0; k -= k < 4 ? k : 4, b0 += 4, b1 += 4) {
-    const uint32_t word0 = k < 4 ? hilda_load_tail(b0, k) : hilda_load32(b0);
-    const uint32_t word1 = k < 4 ? hilda_load_tail(b1, k) : hilda_load32(b1);
-    const uint32_t even0 = hilda_bytes_02(word0), even1 = hilda_bytes_02(word1);
-    uint32_t x0 = *a0++, x1 = *a1++;
-    sum00 = hilda_smlad(x0, even0, sum00);
-    sum01 = hilda_smlad(x0, even1, sum01);
-    sum10 = hilda_smlad(x1, even0, sum10);
-    sum11 = hilda_smlad(x1, even1, sum11);
-    const uint32_t odd0 = hilda_bytes_13(word0), odd1 = hilda_bytes_13(word1);
-    x0 = *a0++;
-    x1 = *a1++;
-    sum00 = hilda_smlad(x0, odd0, sum00);
-    sum01 = hilda_smlad(x0, odd1, sum01);
-    sum10 = hilda_smlad(x1, odd0, sum10);
-    sum11 = hilda_smlad(x1, odd1, sum11);
-  }
+#define GROUP(word0, word1)                              \
+  do {                                                   \
+    const uint32_t first = word0, second = word1;        \
+    uint32_t even = hilda_bytes_02(first), x0 = a0[0], x1 = a1[0]; \
+    sum00 = hilda_smlad(x0, even, sum00);                \
+    sum10 = hilda_smlad(x1, even, sum10);                \
+    even = hilda_bytes_02(second);                       \
+    sum01 = hilda_smlad(x0, even, sum01);                \
+    sum11 = hilda_smlad(x1, even, sum11);                \
+    uint32_t odd = hilda_bytes_13(first);                \
+    x0 = a0[1];                                          \
+    x1 = a1[1];                                          \
+    sum00 = hilda_smlad(x0, odd, sum00);                 \
+    sum10 = hilda_smlad(x1, odd, sum10);                 \
+    odd = hilda_bytes_13(second);                        \
+    sum01 = hilda_smlad(x0, odd, sum01);                 \
+    sum11 = hilda_smlad(x1, odd, sum11);                 \
+  } while (0)
+  const int8_t *end = b0 + (k & ~3u);
+  for (; b0 != end; b0 += 4, b1 += 4, a0 += 2, a1 += 2) GROUP(hilda_load32(b0), hilda_load32(b1));
+  if (k & 3u) GROUP(hilda_load_tail(b0, k & 3u), hilda_load_tail(b1, k & 3u));
+#undef GROUP
   sum[0] = sum00;
   sum[1] = sum01;
   sum[2] = sum10;
@@ -65,36 +70,32 @@ HILDA_INLINE void pack_columns(uint32_t first, uint32_t second, uint32_t pairs[4
   pairs[3] = hilda_pack_high(first13, second13);
 }
 
-static void four_columns(const hilda_matmul *m, const uint32_t *a0, const uint32_t *a1, const int8_t *b, int32_t sum[8]) {
-  const uint32_t pitch = m->b_column;
-  int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3], s4 = sum[4], s5 = sum[5], s6 = sum[6], s7 = sum[7];
-  for (uint32_t k = 0; k < m->k; k += 4) {
-    const uint32_t left = m->k - k;
-    for (uint32_t h = 0; h < 2; h++) {
-      /* Inputs k + h and k + h + 2; beyond the end a is zero, so any row of b will do. */
-      const int8_t *first = b + (h < left ? h * pitch : 0), *second = b + (h + 2 < left ? (h + 2) * pitch : 0);
-      uint32_t pairs[4];
-      pack_columns(hilda_load32(first), hilda_load32(second), pairs);
-      const uint32_t x0 = *a0++, x1 = *a1++;
-      s0 = hilda_smlad(x0, pairs[0], s0);
-      s1 = hilda_smlad(x0, pairs[1], s1);
-      s2 = hilda_smlad(x0, pairs[2], s2);
-      s3 = hilda_smlad(x0, pairs[3], s3);
-      s4 = hilda_smlad(x1, pairs[0], s4);
-      s5 = hilda_smlad(x1, pairs[1], s5);
-      s6 = hilda_smlad(x1, pairs[2], s6);
-      s7 = hilda_smlad(x1, pairs[3], s7);
-    }
-    b += 4 * pitch;
+/* Adds inputs whose rows of b are `first` and `second`. */
+HILDA_INLINE void add_pairs(int32_t sum[8], uint32_t x0, uint32_t x1, const int8_t *first, const int8_t *second) {
+  uint32_t pairs[4];
+  pack_columns(hilda_load32(first), hilda_load32(second), pairs);
+  sum[0] = hilda_smlad(x0, pairs[0], sum[0]);
+  sum[1] = hilda_smlad(x0, pairs[1], sum[1]);
+  sum[2] = hilda_smlad(x0, pairs[2], sum[2]);
+  sum[3] = hilda_smlad(x0, pairs[3], sum[3]);
+  sum[4] = hilda_smlad(x1, pairs[0], sum[4]);
+  sum[5] = hilda_smlad(x1, pairs[1], sum[5]);
+  sum[6] = hilda_smlad(x1, pairs[2], sum[6]);
+  sum[7] = hilda_smlad(x1, pairs[3], sum[7]);
+}
+
+static void four_columns(const hilda_matmul *m, const uint32_t *a0, const uint32_t *a1, const int8_t *b, int32_t total[8]) {
+  const uint32_t pitch = m->b_column, left = m->k & 3u;
+  const uint32_t *end = a0 + m->k / 4u * 2u;
+  int32_t sum[8] = {total[0], total[1], total[2], total[3], total[4], total[5], total[6], total[7]};
+  for (; a0 != end; a0 += 2, a1 += 2, b += 4 * pitch) {
+    add_pairs(sum, a0[0], a1[0], b, b + 2 * pitch);
+    add_pairs(sum, a0[1], a1[1], b + pitch, b + 3 * pitch);
   }
-  sum[0] = s0;
-  sum[1] = s1;
-  sum[2] = s2;
-  sum[3] = s3;
-  sum[4] = s4;
-  sum[5] = s5;
-  sum[6] = s6;
-  sum[7] = s7;
+  /* Beyond the end a is zero, so any row of b will do. */
+  if (left) add_pairs(sum, a0[0], a1[0], b, left > 2 ? b + 2 * pitch : b);
+  if (left > 1) add_pairs(sum, a0[1], a1[1], b + pitch, b);
+  for (uint32_t i = 0; i < 8; i++) total[i] = sum[i];
 }
 
 static int32_t one_column(const hilda_matmul *m, const int8_t *a, const int8_t *b, int32_t sum) {

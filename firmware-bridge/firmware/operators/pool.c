@@ -84,9 +84,11 @@ static int run(const hilda_call *call, int average) {
         const uint32_t left = shape->in_channels - c, lanes = left < LANES ? left : LANES;
         int32_t value[LANES];
         (average ? sum_taps : maximum_taps)(&window, oy, column, taps ? r : (region){0, 0, 0, 0}, c, lanes, value);
-        for (uint32_t j = 0; j < lanes; j++)
-          out[c + j] = average ? hilda_requantise(value[j] - zeros, multiplier, &quant)
-                               : (int8_t)hilda_clamp(value[j], quant.low, quant.high);
+        if (average)
+          for (uint32_t j = 0; j < LANES; j++) value[j] = hilda_scale(value[j] - zeros, multiplier, &quant);
+        if (lanes == LANES) hilda_store_clamped4(out + c, value[0], value[1], value[2], value[3], quant.low, quant.high);
+        else
+          for (uint32_t j = 0; j < lanes; j++) out[c + j] = (int8_t)hilda_clamp(value[j], quant.low, quant.high);
       }
     }
   }
