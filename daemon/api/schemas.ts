@@ -66,7 +66,7 @@ export const measurementSchema = z
         ratio: summarySchema,
         normalisedUs: z.number(),
         normalisedCiUs: z.tuple([z.number(), z.number()]),
-        reference: z.enum(['convolution', 'transformer']),
+        reference: z.enum(['convolution', 'transformer', 'none']),
         loadUs: z.number(),
         firstRunUs: z.number(),
       })

@@ -1,11 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type EmulatedBoard, startPico } from '../../../firmware-bridge/emulator/pico-board.js';
-import {
-  findQemu,
-  qemuProgram,
-  startQemu,
-} from '../../../firmware-bridge/emulator/qemu-board.js';
+import { findQemu, qemuProgram, startQemu } from '../../../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession } from '../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
