@@ -14,6 +14,7 @@ import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
+import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, profilesDir } from './installation.js';
 
 export interface DaemonOptions {
@@ -97,6 +98,7 @@ export class Daemon {
       pool,
       studies,
       ...measuring(store, pool),
+      ...deploying(store, pool),
     };
     const server = new ApiServer(services, {
       port,

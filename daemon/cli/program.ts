@@ -1,7 +1,10 @@
 import { Command } from 'commander';
+import { deployCommand } from './commands/deploy.js';
 import { devicesCommand } from './commands/devices.js';
+import { doctorCommand } from './commands/doctor.js';
 import { measureCommand } from './commands/measure.js';
 import { profileCommand } from './commands/profile.js';
+import { runCommand } from './commands/run.js';
 import { searchCommand } from './commands/search.js';
 import { statusCommand } from './commands/status.js';
 import { trainCommand } from './commands/train.js';
@@ -28,6 +31,9 @@ export function buildProgram(terminal: Terminal): Command {
     devicesCommand,
     measureCommand,
     profileCommand,
+    deployCommand,
+    runCommand,
+    doctorCommand,
     searchCommand,
     trainCommand,
   ]) {

@@ -196,6 +196,12 @@ export async function openBench(
       return graph;
     },
     measure: ({ protocol }) => measureInto(store, protocol),
+    deploy: async () => {
+      throw new HildaError('STATE_CONFLICT', 'nothing can be deployed to the fake');
+    },
+    runDeployed: async () => {
+      throw new HildaError('STATE_CONFLICT', 'nothing was deployed to the fake');
+    },
     profile: async () => [
       {
         name: 'conv',

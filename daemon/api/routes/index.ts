@@ -1,4 +1,5 @@
 import type { Route } from '../route.js';
+import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { measurementRoutes } from './measurements.js';
 import { studyRoutes } from './studies.js';
@@ -9,5 +10,6 @@ export const routes: readonly Route[] = [
   ...systemRoutes,
   ...deviceRoutes,
   ...measurementRoutes,
+  ...deploymentRoutes,
   ...studyRoutes,
 ];
