@@ -4,6 +4,7 @@ export { type Calibration, type CompiledNetwork, type CompileOptions, compile } 
 export { weightPool } from './encode/pool.js';
 export { loweredOperators } from './lower/lower.js';
 export type { Port } from './lower/operators.js';
+export { assertFits, explainFit, type Fit } from './plan/explain-fit.js';
 export { quantise } from './quantise/quantisation.js';
 export { Reference, runReference } from './reference/reference.js';
 export { allTricks, noTricks, type Tricks } from './tricks/choose.js';
