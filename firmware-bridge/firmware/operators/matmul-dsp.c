@@ -103,36 +103,60 @@ static int32_t one_column(const hilda_matmul *m, const int8_t *a, const int8_t *
   return sum;
 }
 
-void hilda_matmul_block(const hilda_matmul *m, const int8_t *const *a, uint32_t rows, int8_t *out) {
-  const uint32_t words = (m->k + 3u) / 4u * 2u;
-  uint32_t *a0 = m->scratch, *a1 = rows > 1 ? a0 + words : a0;
-  const int32_t bias0 = -m->zero_b * expand(a[0], m->k, m->zero_a, a0);
-  const int32_t bias1 = rows > 1 ? -m->zero_b * expand(a[1], m->k, m->zero_a, a1) : bias0;
-  for (uint32_t j = 0; j < m->n;) {
-    int32_t sum[8] = {bias0, bias0, bias0, bias0, bias1, bias1, bias1, bias1};
-    uint32_t columns = 1;
-    const int8_t *b = m->b + j * m->b_row;
-    if (m->b_column == 1) {
-      int32_t both[4] = {bias0, bias0, bias1, bias1};
-      columns = m->n - j >= 2 ? 2 : 1;
-      two_columns(a0, a1, b, columns == 2 ? b + m->b_row : b, m->k, both);
-      sum[0] = both[0];
-      sum[1] = both[1];
-      sum[4] = both[2];
-      sum[5] = both[3];
-    } else if (m->n - j >= 4) {
-      columns = 4;
-      four_columns(m, a0, a1, b, sum);
-    } else {
-      sum[0] = one_column(m, a[0], b, bias0);
-      if (rows > 1) sum[4] = one_column(m, a[1], b, bias1);
-    }
-    for (uint32_t c = 0; c < columns; c++, j++) {
-      int8_t *to = out + j * m->column_stride;
-      *to = hilda_requantise(sum[c], m->multiplier, &m->quant);
-      if (rows > 1) to[m->row_stride] = hilda_requantise(sum[4 + c], m->multiplier, &m->quant);
+typedef struct block {
+  const int8_t *const *a;
+  const uint32_t *a0, *a1; /* the rows as halfwords */
+  int32_t bias0, bias1;
+  uint32_t rows;
+} block;
+
+/* b is stored as [n][k]. */
+static void by_rows_of_b(const hilda_matmul *m, const block *rows, int8_t *out) {
+  const hilda_quant quant = m->quant;
+  const uint32_t column = m->column_stride;
+  const int8_t *b = m->b;
+  for (uint32_t left = m->n;; left -= 2, b += 2 * m->b_row) {
+    int32_t sum[4] = {rows->bias0, rows->bias0, rows->bias1, rows->bias1};
+    two_columns(rows->a0, rows->a1, b, left > 1 ? b + m->b_row : b, m->k, sum);
+    out[0] = hilda_requantise(sum[0], m->multiplier, &quant);
+    if (rows->rows > 1) out[m->row_stride] = hilda_requantise(sum[2], m->multiplier, &quant);
+    if (left == 1) return;
+    out += column;
+    out[0] = hilda_requantise(sum[1], m->multiplier, &quant);
+    if (rows->rows > 1) out[m->row_stride] = hilda_requantise(sum[3], m->multiplier, &quant);
+    if (left == 2) return;
+    out += column;
+  }
+}
+
+/* b is stored as [k][n]. */
+static void by_columns_of_b(const hilda_matmul *m, const block *rows, int8_t *out) {
+  const hilda_quant quant = m->quant;
+  const int8_t *b = m->b;
+  uint32_t left = m->n;
+  for (; left >= 4; left -= 4, b += 4) {
+    int32_t sum[8] = {rows->bias0, rows->bias0, rows->bias0, rows->bias0,
+                      rows->bias1, rows->bias1, rows->bias1, rows->bias1};
+    four_columns(m, rows->a0, rows->a1, b, sum);
+    for (uint32_t c = 0; c < 4; c++, out += m->column_stride) {
+      out[0] = hilda_requantise(sum[c], m->multiplier, &quant);
+      if (rows->rows > 1) out[m->row_stride] = hilda_requantise(sum[4 + c], m->multiplier, &quant);
     }
   }
+  for (; left > 0; left--, b++, out += m->column_stride) {
+    out[0] = hilda_requantise(one_column(m, rows->a[0], b, rows->bias0), m->multiplier, &quant);
+    if (rows->rows > 1)
+      out[m->row_stride] = hilda_requantise(one_column(m, rows->a[1], b, rows->bias1), m->multiplier, &quant);
+  }
+}
+
+void hilda_matmul_block(const hilda_matmul *m, const int8_t *const *a, uint32_t rows, int8_t *out) {
+  uint32_t *a0 = m->scratch, *a1 = rows > 1 ? a0 + (m->k + 3u) / 4u * 2u : a0;
+  const int32_t bias0 = -m->zero_b * expand(a[0], m->k, m->zero_a, a0);
+  const int32_t bias1 = rows > 1 ? -m->zero_b * expand(a[1], m->k, m->zero_a, a1) : bias0;
+  const block of = {a, a0, a1, bias0, bias1, rows};
+  if (m->b_column == 1) by_rows_of_b(m, &of, out);
+  else by_columns_of_b(m, &of, out);
 }
 
 #endif
