@@ -22,7 +22,8 @@ const { values: flags } = parseArgs({
 });
 const sramBytes = 320 * 1024;
 const { signal } = new AbortController();
-const spaceOf = (id: string): Space => loadSpace(JSON.parse(readFileSync(`profiles/spaces/${id}.json`, 'utf8')));
+const spaceOf = (id: string): Space =>
+  loadSpace(JSON.parse(readFileSync(`profiles/spaces/${id}.json`, 'utf8')));
 const f746: CompilerBoard = {
   weightLayout: 'dsp',
   arenaBytes: sramBytes,
@@ -60,7 +61,9 @@ let plannedEqualsMeasured: number | null = null;
 const session = await openEmulated(flags.board, signal);
 if (session) {
   plannedEqualsMeasured = 1;
-  const small = [spaceOf('vit-fmnist'), spaceOf('mbconv-fmnist')].map((s) => s.network(s.sample(Xoshiro128.fromSeed(2))));
+  const small = [spaceOf('vit-fmnist'), spaceOf('mbconv-fmnist')].map((s) =>
+    s.network(s.sample(Xoshiro128.fromSeed(2))),
+  );
   for (const graph of [...small, largest as Graph])
     for (const tricks of ['none', 'all'] as const) {
       // The plain plan of the large network would only cost time again.
@@ -74,4 +77,6 @@ if (session) {
     }
   await session.close();
 } else console.log(`${flags.board} cannot run here: nothing was measured`);
-console.log(JSON.stringify({ bench: 'arena', figures: { ratioToNaive, ratioToBound, plannedEqualsMeasured } }));
+console.log(
+  JSON.stringify({ bench: 'arena', figures: { ratioToNaive, ratioToBound, plannedEqualsMeasured } }),
+);

@@ -15,7 +15,7 @@ import { loadSpace } from '../daemon/search/spaces/registry.js';
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { readSafetensors } from '../daemon/train/safetensors.js';
 import { SharedWeights } from '../daemon/train/shared-weights.js';
-import { compile, countRight, type CompilerBoard } from '../firmware-bridge/compiler/index.js';
+import { type CompilerBoard, compile, countRight } from '../firmware-bridge/compiler/index.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -38,7 +38,8 @@ const board: CompilerBoard = {
   poolBytes: 0,
   fetchesInput: false,
 };
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 const figures: Record<string, number> = {};
 const runtime = new SessionProcess();
 

@@ -9,7 +9,10 @@ import { compilerBoard, openEmulated, runPainted } from './emulated-session.js';
 import { mlperfTinyNetworks } from './mlperf-tiny-networks.js';
 
 const { values: flags } = parseArgs({
-  options: { boards: { type: 'string', default: 'mps2-an386,rp2040-pico' }, quiet: { type: 'boolean', default: false } },
+  options: {
+    boards: { type: 'string', default: 'mps2-an386,rp2040-pico' },
+    quiet: { type: 'boolean', default: false },
+  },
 });
 const { signal } = new AbortController();
 const figures: Record<string, number | string> = {};
@@ -44,7 +47,9 @@ for (const name of flags.boards.split(',')) {
     if (!flags.quiet)
       for (const index of compiled.topLevel) {
         const { name: operator, kind } = compiled.records[index] as { name: string; kind: string };
-        console.log(`  ${kind.padEnd(12)} ${operator.padEnd(28)} ${String(ticks[index]).padStart(12)} ${unit}`);
+        console.log(
+          `  ${kind.padEnd(12)} ${operator.padEnd(28)} ${String(ticks[index]).padStart(12)} ${unit}`,
+        );
       }
     figures[`${key}.count`] = report.ticks;
     figures[`${key}.perMac`] = report.ticks / compiled.macs;

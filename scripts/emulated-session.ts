@@ -9,7 +9,8 @@ import { BoardSession, type RunReport } from '../firmware-bridge/link/index.js';
 export async function openEmulated(name: string, signal: AbortSignal): Promise<BoardSession | null> {
   const profile = loadBoardProfiles().get(name);
   const firmware = findFirmware(name);
-  if (!profile?.emulator || !firmware || (profile.emulator.kind === 'qemu' && findQemu() === null)) return null;
+  if (!profile?.emulator || !firmware || (profile.emulator.kind === 'qemu' && findQemu() === null))
+    return null;
   const transport =
     profile.emulator.kind === 'qemu'
       ? await startQemu({ machine: profile.emulator.machine, imagePath: firmware.path, signal })

@@ -23,7 +23,10 @@ class Layers {
   }
 
   weights(dims: readonly number[], fanIn: number): string {
-    const values = Float32Array.from({ length: elementCount(dims) }, () => gaussian(this.#rng) * Math.sqrt(2 / fanIn));
+    const values = Float32Array.from(
+      { length: elementCount(dims) },
+      () => gaussian(this.#rng) * Math.sqrt(2 / fanIn),
+    );
     return this.b.constant(`weight${this.#count++}`, floatTensor(dims, values));
   }
 
@@ -43,12 +46,16 @@ class Layers {
   ): string {
     const width = this.b.dimsOf(x)[1] as number;
     const inputs = depthwise ? 1 : width;
-    const y = this.b.node('Conv', [x, this.weights([out, inputs, ...kernel], inputs * kernel[0] * kernel[1])], {
-      kernel_shape: kernel,
-      strides: [stride, stride],
-      auto_pad: 'SAME_UPPER',
-      group: depthwise ? width : 1,
-    });
+    const y = this.b.node(
+      'Conv',
+      [x, this.weights([out, inputs, ...kernel], inputs * kernel[0] * kernel[1])],
+      {
+        kernel_shape: kernel,
+        strides: [stride, stride],
+        auto_pad: 'SAME_UPPER',
+        group: depthwise ? width : 1,
+      },
+    );
     return this.norm(y, out);
   }
 
@@ -64,7 +71,10 @@ class Layers {
   }
 
   classifier(x: string, classes: number): Graph {
-    this.b.output(this.b.softmax(this.dense(this.b.flatten(this.b.globalAveragePool(x)), classes)), 'classes');
+    this.b.output(
+      this.b.softmax(this.dense(this.b.flatten(this.b.globalAveragePool(x)), classes)),
+      'classes',
+    );
     return this.b.build();
   }
 }
@@ -83,7 +93,14 @@ function mobileNet(): Graph {
   const net = new Layers('mobilenet-v1-0.25');
   let x = net.b.input('input', 'float32', [1, 3, 96, 96]);
   x = net.b.relu(net.conv(x, 8, [3, 3], { stride: 2 }));
-  const blocks: [number, number][] = [[16, 1], [32, 2], [32, 1], [64, 2], [64, 1], [128, 2]];
+  const blocks: [number, number][] = [
+    [16, 1],
+    [32, 2],
+    [32, 1],
+    [64, 2],
+    [64, 1],
+    [128, 2],
+  ];
   for (let i = 0; i < 5; i++) blocks.push([128, 1]);
   blocks.push([256, 2], [256, 1]);
   for (const [width, stride] of blocks) x = net.separable(x, width, stride);
@@ -95,7 +112,11 @@ function residual(): Graph {
   const net = new Layers('resnet-8');
   const { b } = net;
   let x = b.relu(net.conv(b.input('input', 'float32', [1, 3, 32, 32]), 16, [3, 3]));
-  for (const [width, stride] of [[16, 1], [32, 2], [64, 2]] as const) {
+  for (const [width, stride] of [
+    [16, 1],
+    [32, 2],
+    [64, 2],
+  ] as const) {
     const inner = net.conv(b.relu(net.conv(x, width, [3, 3], { stride })), width, [3, 3]);
     const shortcut = stride === 1 ? x : net.conv(x, width, [1, 1], { stride });
     x = b.relu(b.add(inner, shortcut));
@@ -107,7 +128,8 @@ function residual(): Graph {
 function autoencoder(): Graph {
   const net = new Layers('fc-autoencoder');
   let x = net.b.input('input', 'float32', [1, 640]);
-  for (const width of [128, 128, 128, 128, 8, 128, 128, 128, 128]) x = net.b.relu(net.norm(net.dense(x, width), width));
+  for (const width of [128, 128, 128, 128, 8, 128, 128, 128, 128])
+    x = net.b.relu(net.norm(net.dense(x, width), width));
   net.b.output(net.dense(x, 640), 'output');
   return net.b.build();
 }

@@ -2,6 +2,7 @@ export { type CompilerBoard, linearCosts } from './board.js';
 export { countRight, quantisedInput } from './classify.js';
 export { type Calibration, type CompiledNetwork, type CompileOptions, compile } from './compile.js';
 export { weightPool } from './encode/pool.js';
+export { type ExportedSource, exportC } from './export-c/export-c.js';
 export { loweredOperators } from './lower/lower.js';
 export type { Port } from './lower/operators.js';
 export { assertFits, explainFit, type Fit } from './plan/explain-fit.js';

@@ -21,7 +21,8 @@ export function foldBatchNorm(graph: EditableGraph, shapes: Shapes): void {
 /** The same for normalised vectors: into the columns of the Linear before. Runs once products are Linear. */
 export function foldVectorNorm(graph: EditableGraph, shapes: Shapes): void {
   for (const node of graph.nodes) {
-    if (node.op !== 'BatchNormalization' || shapes.get(node.outputs[0] as string)?.dims.length !== 2) continue;
+    if (node.op !== 'BatchNormalization' || shapes.get(node.outputs[0] as string)?.dims.length !== 2)
+      continue;
     const affine = channelAffine(graph, node, shapes);
     const linear = affine && graph.privateProducer(affine.input, 'Linear', node);
     const weight = linear && graph.floats(linear.inputs[1]);

@@ -18,8 +18,13 @@ export function explainFit(compiled: CompiledNetwork): Fit {
   const flashMissingBytes = Math.max(0, flashBytes - board.flashBytes);
   const advice: string[] = [];
   if (arenaMissingBytes > 0) {
-    const off = (Object.entries(allowed) as [string, boolean][]).filter(([, on]) => !on).map(([name]) => name);
-    if (off.length > 0) advice.push(`Switch on ${off.join(', ')}: the planner may not use ${off.length > 1 ? 'them' : 'it'} now.`);
+    const off = (Object.entries(allowed) as [string, boolean][])
+      .filter(([, on]) => !on)
+      .map(([name]) => name);
+    if (off.length > 0)
+      advice.push(
+        `Switch on ${off.join(', ')}: the planner may not use ${off.length > 1 ? 'them' : 'it'} now.`,
+      );
     if (!board.fetchesInput && peak.live.some(({ name }) => name === compiled.input.name))
       advice.push('Let the board fetch the input in slices: it lies whole in the arena at the peak.');
     const [largest] = peak.live;
@@ -28,16 +33,25 @@ export function explainFit(compiled: CompiledNetwork): Fit {
         `At the peak, ${peak.operator} (${peak.kind}), ${largest.name} takes ${largest.bytes} bytes: ${arenaMissingBytes} fewer bytes live there would fit.`,
       );
     const packing = arenaBytes - boundBytes;
-    if (packing > 0) advice.push(`${packing} bytes are lost between tensors: no order of offsets found is tighter.`);
+    if (packing > 0)
+      advice.push(`${packing} bytes are lost between tensors: no order of offsets found is tighter.`);
   }
   if (flashMissingBytes > 0) {
-    advice.push(`${flashMissingBytes} fewer bytes of weights would fit; ${compiled.constantsBytes} bytes are constants.`);
+    advice.push(
+      `${flashMissingBytes} fewer bytes of weights would fit; ${compiled.constantsBytes} bytes are constants.`,
+    );
     const grown = compiled.chains.filter((chain) => chain.folded && chain.denseWeights > chain.chainWeights);
     const saved = grown.reduce((sum, chain) => sum + chain.denseWeights - chain.chainWeights, 0);
-    if (saved > 0) advice.push(`Keeping ${grown.length} low-rank chains as they are would save ${saved} bytes.`);
+    if (saved > 0)
+      advice.push(`Keeping ${grown.length} low-rank chains as they are would save ${saved} bytes.`);
     if (board.weightsAt !== 'external') advice.push('Weights in external memory do not count as flash.');
   }
-  return { fits: arenaMissingBytes === 0 && flashMissingBytes === 0, arenaMissingBytes, flashMissingBytes, advice };
+  return {
+    fits: arenaMissingBytes === 0 && flashMissingBytes === 0,
+    arenaMissingBytes,
+    flashMissingBytes,
+    advice,
+  };
 }
 
 /** Throws DEVICE_OUT_OF_MEMORY with the operator at the peak and what would help, where the network does not fit. */
@@ -46,8 +60,12 @@ export function assertFits(compiled: CompiledNetwork): void {
   if (fits) return;
   const { board, arenaBytes, flashBytes, peak } = compiled;
   const lacking = [
-    ...(arenaMissingBytes > 0 ? [`an arena of ${arenaBytes} bytes, ${arenaMissingBytes} more than there are`] : []),
-    ...(flashMissingBytes > 0 ? [`${flashBytes} bytes of flash, ${flashMissingBytes} more than there are`] : []),
+    ...(arenaMissingBytes > 0
+      ? [`an arena of ${arenaBytes} bytes, ${arenaMissingBytes} more than there are`]
+      : []),
+    ...(flashMissingBytes > 0
+      ? [`${flashBytes} bytes of flash, ${flashMissingBytes} more than there are`]
+      : []),
   ];
   throw new HildaError('DEVICE_OUT_OF_MEMORY', `the network needs ${lacking.join(' and ')}`, {
     hint: advice.join(' '),
