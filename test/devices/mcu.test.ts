@@ -2,6 +2,7 @@ import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
+import { examine, type Patient, udevRules } from '../../daemon/devices/mcu/doctor.js';
 import { MlperfTinyDriver } from '../../daemon/devices/mcu/mlperf-tiny/driver.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
@@ -136,7 +137,7 @@ function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Trans
     clockUs = (clockUs + us) % 2 ** 32;
     return `m-lap-us-${clockUs}`;
   };
-  const obey = (command: string): void => {
+  const obey = (command: string): unknown => {
     const [verb, first = '', second = '10'] = command.split(' ');
     if (verb === 'name') return say('m-name-dut-[acme board]');
     if (verb === 'profile')
@@ -163,7 +164,7 @@ function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Trans
       );
     }
     if (verb === 'results') return say('m-results-[0.100,0.900]');
-    say(`e-[Unknown command: ${verb}]`);
+    return say(`e-[Unknown command: ${verb}]`);
   };
   return {
     name: 'fake firmware',
@@ -214,4 +215,42 @@ t.test('MLPerf Tiny: any such firmware is measured, whatever its vendor', async 
     openPort: async () => fakeFirmware({ silent: true }),
   });
   t.same(await sightings(silent), []);
+});
+
+t.test('the doctor names what stands in the way, and its remedy', async (t) => {
+  const port: PortFacts = { path: '/dev/ttyACM0', vendorId: '0483', productId: '374b' };
+  const healthy: Patient = {
+    listPorts: async () => [port, { path: '/dev/ttyS0' }],
+    access: () => ({ allowed: true, group: null }),
+    processes: () => ['bash'],
+    hasUdevRules: () => false,
+    hasQemu: () => true,
+    ask: async () => ({ board: 'nucleo-l4r5zi' }),
+  };
+  const told = async (patient: Partial<Patient>) =>
+    (await examine(loadBoardProfiles(), { signal }, { ...healthy, ...patient })).map(
+      ({ level, what, remedy }) => `${level}: ${what} -> ${remedy}`,
+    );
+  t.ok((await told({})).every((line) => line.startsWith('ok')));
+  t.match((await told({ hasQemu: () => false }))[0], /advice: .*QEMU|qemu-system-arm is not installed/);
+  const has = async (patient: Partial<Patient>, pattern: RegExp): Promise<void> => {
+    const lines = await told(patient);
+    t.ok(
+      lines.some((line) => pattern.test(line)),
+      lines.join(' | '),
+    );
+  };
+  await has(
+    { access: () => ({ allowed: false, group: 'dialout' }) },
+    /fault: .*ttyACM0.*usermod -aG dialout/,
+  );
+  await has({ access: () => ({ allowed: false, group: null }) }, /fault: .*hilda doctor --udev/);
+  await has({ processes: () => ['ModemManager'] }, /fault: ModemManager.*systemctl/);
+  await has({ listPorts: async () => [] }, /advice: no serial port/);
+  await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
+  await has({ ask: async () => ({ code: 'DEVICE_FAILED' }) }, /advice: .*hilda devices flash/);
+  const slow: Patient['ask'] = async (_, baud) =>
+    baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };
+  await has({ ask: slow }, /fault: .*9600 baud -> Set "baud": 9600/);
+  t.match(udevRules(loadBoardProfiles()), /ATTRS\{idVendor\}=="0483", MODE="0666"/);
 });
