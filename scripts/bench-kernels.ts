@@ -78,9 +78,8 @@ async function measure(core: Core, board: EmulatedBoard): Promise<void> {
   const hello = await session.hello({ signal });
   await session.preparePool({ signal });
   const layout = weightLayouts[hello.nativeLayout] ?? 'rows';
-  // Ticks of the machine's timer to instructions; the Pico counts cycles themselves.
-  const perTick =
-    hello.tickUnit === 'cycles' || core === 'm0plus' ? 1 : 1e9 / hello.ticksHz / qemuInstructionNs;
+  // Counters that tick by time count instructions only through QEMU's fixed time for each.
+  const perTick = hello.tickUnit === 'timer' ? 1e9 / hello.ticksHz / qemuInstructionNs : 1;
   const unit = core === 'm0plus' ? 'modelled cycles' : 'instructions';
   for (const kernel of kernelPrograms(layout, sides[core], Math.min(hello.poolBytes, 96 * 1024))) {
     if (flags.only !== '' && !kernel.name.includes(flags.only)) continue;

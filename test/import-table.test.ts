@@ -36,7 +36,8 @@ const homes: Record<string, string[]> = {
   'node-cron': ['fleet'],
   selfsigned: ['api'],
   uqr: ['cli'],
-  serialport: ['link', 'devices/mcu'],
+  serialport: ['firmware-bridge/link', 'devices/mcu'],
+  rp2040js: ['firmware-bridge/emulator'],
   commander: ['cli'],
 };
 
@@ -57,6 +58,7 @@ function importsOf(file: string): Import[] {
 }
 
 const all = sources('daemon').flatMap(importsOf);
+const bridge = sources('firmware-bridge').flatMap(importsOf);
 const roomOf = (path: string): string => path.split('/')[1] ?? '';
 const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
 const packageOf = (specifier: string): string =>
@@ -78,9 +80,21 @@ t.test('the scan sees the tree', async (t) => {
 t.test('imports point up the list only', async (t) => {
   const wrong = all.filter(isRelative).filter(({ file, specifier }) => {
     const to = relative(root, resolve(root, dirname(file), specifier));
-    if (!to.startsWith('daemon/')) return roomOf(file) !== 'devices' || !to.startsWith('firmware-bridge/');
+    if (!to.startsWith('daemon/'))
+      return !file.startsWith('daemon/devices/mcu/') || !to.startsWith('firmware-bridge/');
     return order.indexOf(roomOf(to)) > order.indexOf(roomOf(file));
   });
+  t.same(shown(wrong), []);
+});
+
+t.test('firmware-bridge knows core and network alone, and its compiler no line', async (t) => {
+  const rooms = ['core', 'network'];
+  const wrong = bridge.filter(isRelative).filter(({ file, specifier }) => {
+    const to = relative(root, resolve(root, dirname(file), specifier));
+    if (to.startsWith('daemon/')) return !rooms.includes(roomOf(to));
+    return roomOf(file) === 'compiler' ? roomOf(to) !== 'compiler' : !to.startsWith('firmware-bridge/');
+  });
+  t.ok(bridge.length > 50, `${bridge.length} imports`);
   t.same(shown(wrong), []);
 });
 
@@ -92,9 +106,9 @@ t.test('pure folders do no I/O', async (t) => {
 });
 
 t.test('packages stay in their home', async (t) => {
-  const wrong = all.filter(({ file, specifier }) => {
+  const wrong = [...all, ...bridge].filter(({ file, specifier }) => {
     const home = homes[packageOf(specifier)];
-    return home !== undefined && !home.some((folder) => file.includes(`/${folder}/`));
+    return home !== undefined && !home.some((folder) => `/${file}`.includes(`/${folder}/`));
   });
   t.same(shown(wrong), []);
 });
@@ -114,7 +128,7 @@ t.test('time and chance are injected', async (t) => {
   const banned = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval)\s*\(/;
   // Child processes have no daemon to inject a clock; each says why it reads its own.
   const exempt = ['daemon/core/clock.ts', ...sources('daemon/runtime').filter((file) => /child/.test(file))];
-  const wrong = sources('daemon').filter(
+  const wrong = [...sources('daemon'), ...sources('firmware-bridge')].filter(
     (file) => !exempt.includes(file) && banned.test(readFileSync(join(root, file), 'utf8')),
   );
   t.same(wrong, []);

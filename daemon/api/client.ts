@@ -12,6 +12,7 @@ import {
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
+  deploymentSchema,
   deviceSchema,
   equivalenceSchema,
   exportSchema,
@@ -25,6 +26,7 @@ import {
   operatorCostSchema,
   studySchema,
   studySummarySchema,
+  tensorsSchema,
   trialSchema,
 } from './schemas.js';
 
@@ -96,6 +98,15 @@ export class DaemonClient {
   profile = async (request: { readonly model: string; readonly device: string }, options: CallOptions) =>
     (await this.#post('/profiles', z.object({ operators: z.array(operatorCostSchema) }), request, options))
       .operators;
+
+  deploy = (
+    request: { readonly model: string; readonly device: string; readonly calibration: readonly number[][] },
+    options: CallOptions,
+  ) => this.#post('/deployments', deploymentSchema, request, options);
+  runDeployed = async (
+    request: { readonly device: string; readonly input: readonly number[] },
+    options: CallOptions,
+  ) => (await this.#post('/deployments/run', z.object({ outputs: tensorsSchema }), request, options)).outputs;
 
   createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
   studies = async (options: CallOptions) =>

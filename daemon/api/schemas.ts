@@ -116,7 +116,7 @@ export const measurementSchema = z
         ratio: summarySchema,
         normalisedUs: z.number(),
         normalisedCiUs: z.tuple([z.number(), z.number()]),
-        reference: z.enum(['convolution', 'transformer']),
+        reference: z.enum(['convolution', 'transformer', 'none']),
         loadUs: z.number(),
         firstRunUs: z.number(),
       })
@@ -200,6 +200,47 @@ export const measurementRequestSchema = z
 export const profileRequestSchema = measurementRequestSchema
   .omit({ protocol: true })
   .meta({ id: 'ProfileRequest' });
+
+const portSchema = z.object({
+  name: z.string(),
+  dims: z.array(z.number()).readonly(),
+  layout: z.enum(['row-major', 'channels-last']),
+  quantisation: z.object({ scale: z.number(), zeroPoint: z.number() }),
+});
+
+export const deploymentSchema = z
+  .object({
+    structureHash: z.string(),
+    weightsHash: z.string(),
+    programCrc: z.number(),
+    flashBytes: z.number(),
+    arenaBytes: z.number(),
+    inputOffset: z.number().nullable(),
+    inputBytes: z.number(),
+    outputOffset: z.number(),
+    outputBytes: z.number(),
+    input: portSchema,
+    output: portSchema,
+    calibratedOn: z.string(),
+  })
+  .meta({ id: 'Deployment', description: "A network in a board's flash." });
+
+export const deploymentRequestSchema = z
+  .strictObject({
+    model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
+    device: z.string().min(1),
+    calibration: z.array(z.array(z.number())).max(1000).default([]),
+  })
+  .meta({ id: 'DeploymentRequest', description: 'Calibration: inputs that the network will see, flat.' });
+
+export const inferenceRequestSchema = z
+  .strictObject({ device: z.string().min(1), input: z.array(z.number()).min(1) })
+  .meta({ id: 'InferenceRequest' });
+
+export const tensorsSchema = z.record(
+  z.string(),
+  z.object({ dims: z.array(z.number()), data: z.array(z.number()) }),
+);
 
 export const problemSchema = z
   .object({

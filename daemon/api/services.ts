@@ -4,7 +4,7 @@ import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Connection } from '../devices/connection.js';
-import type { Sighting } from '../devices/contract.js';
+import type { Deployment, Sighting } from '../devices/contract.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { StoredJoinKeys } from '../fleet/join-keys.js';
 import type { Presence } from '../fleet/lookout.js';
@@ -82,6 +82,10 @@ export interface MeasureRequest {
   readonly protocol: string;
 }
 
+export interface DeployRequest extends Omit<MeasureRequest, 'protocol'> {
+  readonly calibration: readonly (readonly number[])[];
+}
+
 /**
  * Everything the API serves, and nothing of how it is made: tests hand in a real store and a fake device, the
  * composition root (`daemon/cli/compose.ts`) the real parts.
@@ -110,6 +114,13 @@ export interface DaemonServices {
     request: Omit<MeasureRequest, 'protocol'>,
     options: { readonly signal: AbortSignal },
   ): Promise<readonly OperatorCost[]>;
+  /** Puts a network into a board's flash. `calibration`: values of its first input, one array an input. */
+  deploy(request: DeployRequest, options: { readonly signal: AbortSignal }): Promise<Deployment>;
+  /** Runs what was deployed last. STATE_CONFLICT when nothing was, or the board holds something else. */
+  runDeployed(
+    request: { readonly deviceId: DeviceId; readonly input: readonly number[] },
+    options: { readonly signal: AbortSignal },
+  ): Promise<Readonly<Record<string, { readonly dims: number[]; readonly data: number[] }>>>;
 }
 
 export const asDeviceId = (text: string): DeviceId => text as DeviceId;

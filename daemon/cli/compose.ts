@@ -21,6 +21,7 @@ import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
+import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 
 export interface DaemonOptions {
@@ -129,6 +130,7 @@ export class Daemon {
       },
       ...measuring(store, pool),
       compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
+      ...deploying(store, pool),
     };
     const server = new ApiServer(services, {
       port,

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
+import { deployCommand } from './commands/deploy.js';
 import { devicesCommand } from './commands/devices.js';
+import { doctorCommand } from './commands/doctor.js';
 import { lutCommand } from './commands/lut.js';
 import { measureCommand } from './commands/measure.js';
 import { predictorCommand } from './commands/predictor.js';
 import { profileCommand } from './commands/profile.js';
+import { runCommand } from './commands/run.js';
 import { searchCommand } from './commands/search.js';
 import { statusCommand } from './commands/status.js';
 import { trainCommand } from './commands/train.js';
@@ -32,6 +35,9 @@ export function buildProgram(terminal: Terminal): Command {
     agentCommand,
     measureCommand,
     profileCommand,
+    deployCommand,
+    runCommand,
+    doctorCommand,
     searchCommand,
     predictorCommand,
     lutCommand,

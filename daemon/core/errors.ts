@@ -72,12 +72,6 @@ export const errorTable = {
     false,
     'Calibrate with more images like those the network will see; look at the layer named in the message.',
   ),
-  BOARD_MEMORY_EXCEEDED: kind(
-    422,
-    6,
-    false,
-    'Choose a smaller network or a larger board; the message names what would make it fit.',
-  ),
   SHAPE_UNKNOWN: kind(422, 1, false, 'Export the model with fixed input shapes.'),
   NETWORK_TOO_LARGE: kind(413, 1, false, 'Reduce the network, or raise the limit named in the message.'),
   PROVIDER_UNKNOWN: kind(422, 2, false, 'Choose one of the execution providers named in the message.'),

@@ -34,8 +34,8 @@ export interface Latency {
   /** `ratio.median` times the reference's calibrated latency on this device, and the same for its interval. */
   readonly normalisedUs: number;
   readonly normalisedCiUs: readonly [low: number, high: number];
-  /** Which reference network stood beside the candidate. */
-  readonly reference: 'convolution' | 'transformer';
+  /** Which reference network stood beside the candidate; none where only one network can run: the ratio is to its median. */
+  readonly reference: 'convolution' | 'transformer' | 'none';
   /** From the network's bytes to a session that is ready. */
   readonly loadUs: number;
   /** The first inference after loading, before any warm-up. */

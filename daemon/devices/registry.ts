@@ -2,6 +2,9 @@ import { AgentDriver } from './agent/driver.js';
 import type { AgentHub } from './agent/hub.js';
 import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';
 import type { Driver } from './contract.js';
+import { EmulatedDriver, type EmulatedDriverOptions } from './mcu/emulated-driver.js';
+import { MlperfTinyDriver } from './mcu/mlperf-tiny/driver.js';
+import { SerialDriver, type SerialDriverOptions } from './mcu/serial-driver.js';
 import { OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
 
 export interface DriverOptions {
@@ -10,6 +13,8 @@ export interface DriverOptions {
   readonly browser?: BrowserDriverOptions;
   /** Left out where no agent can join. */
   readonly agents?: AgentHub;
+  readonly emulator?: EmulatedDriverOptions;
+  readonly mcu?: SerialDriverOptions;
   /** Drivers beside the shipped ones, e.g. a fake. */
   readonly others?: readonly Driver[];
 }
@@ -19,12 +24,17 @@ export function createDrivers({
   onnxruntime = {},
   browser,
   agents,
+  emulator = {},
+  mcu = {},
   others = [],
 }: DriverOptions = {}): Driver[] {
   return [
     new OnnxRuntimeDriver(onnxruntime),
     ...(browser ? [new BrowserDriver(browser)] : []),
     ...(agents ? [new AgentDriver(agents)] : []),
+    new EmulatedDriver(emulator),
+    new SerialDriver(mcu),
+    new MlperfTinyDriver(mcu),
     ...others,
   ];
 }

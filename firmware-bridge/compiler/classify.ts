@@ -17,7 +17,11 @@ export function quantisedInput({ input }: Pick<CompiledNetwork, 'input'>, values
  * How many examples a compiled classifier gets right, by the integer reference: the accuracy of the network that a board
  * runs, not of the float one. `values` holds the examples one behind the other.
  */
-export function countRight(compiled: CompiledNetwork, values: Float32Array, labels: ArrayLike<number>): number {
+export function countRight(
+  compiled: CompiledNetwork,
+  values: Float32Array,
+  labels: ArrayLike<number>,
+): number {
   const reference = new Reference(compiled.program);
   const size = values.length / labels.length;
   let right = 0;

@@ -6,7 +6,7 @@ import { macsOf, type Operator, type Port } from './lower/operators.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
-import { type Schedule, tasksOf } from './plan/schedule.js';
+import type { Schedule } from './plan/schedule.js';
 import type { Range } from './quantise/quantisation.js';
 import { allTricks, noTricks, planWithTricks, type Tricks } from './tricks/choose.js';
 
@@ -43,7 +43,11 @@ export interface CompiledNetwork {
   readonly peak: MemoryPlan['peak'];
   readonly records: readonly RecordSource[];
   readonly topLevel: readonly number[];
+  /** What the planner used, of what it was `allowed`. */
   readonly tricks: Tricks;
+  readonly allowed: Tricks;
+  /** Rows a block of tokens; 0 where none run in blocks. */
+  readonly blockRows: number;
   readonly chains: readonly FoldedChain[];
   readonly schedule: Schedule;
   readonly plan: MemoryPlan;
@@ -91,6 +95,8 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     records: encoded.records,
     topLevel: encoded.topLevel,
     tricks: chosen.tricks,
+    allowed: wanted,
+    blockRows: chosen.blockRows,
     chains: prepared.chains,
     schedule: chosen.schedule,
     plan: chosen.plan,
@@ -103,7 +109,3 @@ const activationsOf = (graph: Graph): string[] => [
   ...graph.inputs.map((input) => input.name),
   ...graph.nodes.flatMap((node) => node.outputs.filter((name) => name !== '')),
 ];
-
-/** Tasks of a compiled network, for reports. */
-export const taskCount = ({ schedule }: CompiledNetwork): number =>
-  schedule.steps.reduce((sum, step) => sum + tasksOf(step).length, 0);

@@ -100,7 +100,8 @@ async function stop({ child, line }: { child: ChildProcess; line: Transport }): 
   await ended;
 }
 
-function spawnBoard(
+/** Starts QEMU and answers with its process and the path of the board's serial port. The caller kills it. */
+export function spawnBoard(
   program: string,
   { machine, imagePath, signal }: QemuOptions,
 ): Promise<{ child: ChildProcess; path: string }> {

@@ -234,6 +234,12 @@ export async function openBench(
         takenAtMs: 1,
       };
     },
+    deploy: async () => {
+      throw new HildaError('STATE_CONFLICT', 'nothing can be deployed to the fake');
+    },
+    runDeployed: async () => {
+      throw new HildaError('STATE_CONFLICT', 'nothing was deployed to the fake');
+    },
     profile: async () => [
       {
         name: 'conv',

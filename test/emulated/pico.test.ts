@@ -1,11 +1,120 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
+import type { Device } from '../../daemon/devices/contract.js';
+import { findFirmware } from '../../daemon/devices/mcu/board-profile.js';
 import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
-import { deviceContract, doublingNetwork } from '../contract/device-contract.js';
+import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';
+import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
+import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
+import { fillProgram } from '../link/tiny-program.js';
 
 t.setTimeout(600_000);
+const { signal } = new AbortController();
+const driver = (): EmulatedDriver => new EmulatedDriver({ boards: ['rp2040-pico'] });
+
+async function open(): Promise<Device> {
+  for await (const sighting of driver().discover({ signal })) return driver().open(sighting, { signal });
+  throw new Error('no emulated Pico');
+}
 
 t.test('the emulated Pico keeps the contract', (t) => {
   const sound = doublingNetwork();
   const broken = { ...sound, nodes: sound.nodes.map((node) => ({ ...node, op: 'NoSuchOperator' })) };
-  return deviceContract(t, () => new EmulatedDriver({ boards: ['rp2040-pico'] }), { broken });
+  return deviceContract(t, driver, { broken });
+});
+
+t.test('a deployment runs, survives a reset, and two Picos measure alike', async (t) => {
+  const [device, other] = [await open(), await open()];
+  t.teardown(() => Promise.all([device.close(), other.close()]));
+  const network = doublingNetwork();
+  const input = (seed: number) => ({
+    x: { dims: [1, 4, 8, 8], data: Float32Array.from({ length: 256 }, (_, i) => ((i * seed) % 256) - 128) },
+  });
+  const deployment = await device.deploy?.(network, { signal, calibration: [input(1), input(3)] });
+  if (!deployment) throw new Error('it cannot deploy');
+  t.equal(deployment.calibratedOn, '2 inputs');
+  const before = await device.runDeployed?.(deployment, input(7), { signal });
+  await device.reset?.({ signal });
+  t.same(await device.runDeployed?.(deployment, input(7), { signal }), before, 'after a reset');
+  const output = Object.values(before ?? {})[0]?.data ?? [];
+  const wrong = input(7).x.data.findIndex(
+    (value, i) => Math.abs((output[i] ?? 0) - Math.max(0, 2 * value)) > 2,
+  );
+  t.equal(wrong, -1);
+  const a = await device.measure(network, contractProtocol, { signal });
+  t.same(
+    (await device.runDeployed?.(deployment, input(7), { signal })) ?? {},
+    before,
+    'a measurement leaves it alone',
+  );
+  t.same((await other.measure(network, contractProtocol, { signal })).counts, a.counts);
+  await t.rejects(
+    Promise.resolve(other.runDeployed?.(deployment, input(7), { signal })),
+    { code: 'STATE_CONFLICT' },
+    'the other board holds nothing',
+  );
+});
+
+/** A Pico in this thread, so that a test can cut its power within a write of its flash. */
+function picoHere(keepsPower: (operation: number) => boolean): Transport & { cutPower(): void } {
+  let listener: (bytes: Uint8Array) => void = () => {};
+  let sent: number[] = [];
+  const waiting: number[] = [];
+  let alive = true;
+  const machine = new PicoMachine({
+    image: readFileSync(findFirmware('rp2040-pico')?.path ?? ''),
+    onByte: (byte) => sent.push(byte),
+    keepsPower,
+  });
+  const step = (): void => {
+    if (!alive) return;
+    while (waiting.length > 0 && machine.room > 0) machine.receive(waiting.shift() as number);
+    if (!machine.idle) machine.run(20_000);
+    if (sent.length > 0) listener(Uint8Array.from(sent));
+    sent = [];
+    setImmediate(step);
+  };
+  setImmediate(step);
+  return {
+    name: 'Pico',
+    write: async (bytes) => void waiting.push(...bytes),
+    onBytes: (heard) => {
+      listener = heard;
+    },
+    onClose: () => {},
+    cutPower: () => machine.cutPower(),
+    close: async () => {
+      alive = false;
+    },
+  };
+}
+
+t.test('power lost within any write of its flash: the former deployment runs, or the new one', async (t) => {
+  let operations = 0;
+  let cutAt = Number.POSITIVE_INFINITY;
+  const line = picoHere(() => operations++ !== cutAt);
+  let nonces = 1;
+  const session = new BoardSession({ transport: line, nonce: () => nonces++, patience: 5 });
+  t.teardown(() => session.close());
+  const output = async (): Promise<number | undefined> => {
+    await session.run({ slot: 'deployed', limitMs: 1000, timeoutMs: 5000, signal });
+    const bytes = await session.read(0, 64, { signal });
+    t.ok(bytes.every((byte) => byte === bytes[0]));
+    return bytes[0];
+  };
+  await session.hello({ signal });
+  await session.deploy(fillProgram(1), { signal });
+  const needed = operations;
+  t.ok(needed >= 3, `${needed} writes`);
+  for (let cut = 0; cut < needed; cut++) {
+    cutAt = operations + cut;
+    await t.rejects(session.deploy(fillProgram(50 + cut), { signal }));
+    await session.hello({ signal });
+    t.equal(await output(), 1, `cut at write ${cut}`);
+  }
+  cutAt = Number.POSITIVE_INFINITY;
+  await session.deploy(fillProgram(99), { signal });
+  line.cutPower();
+  await session.hello({ signal });
+  t.equal(await output(), 99);
 });

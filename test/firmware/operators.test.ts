@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { Reference } from '../../firmware-bridge/compiler/index.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import type { ProgramCase } from './program-case.js';
@@ -34,6 +35,16 @@ function judge(t: Test, cases: readonly ProgramCase[], outcomes: readonly Outcom
   t.same(wrong.slice(0, 5), [], `${cases.length} cases, ${wrong.length} wrong`);
 }
 
+const unrun = {
+  checkError: 0,
+  checkIndex: 0,
+  runError: 0,
+  runIndex: 0,
+  asks: 0,
+  operatorsDone: 0,
+  guardsWhole: true,
+} as const;
+
 const casesFor = (layout: 'scalar' | 'dsp' | 'mve', seed: number): [string, ProgramCase[]][] =>
   Object.entries(generators).map(([name, generate], i) => {
     const rng = Xoshiro128.fromSeed(seed + i);
@@ -44,6 +55,19 @@ t.test('on the host, under sanitizers', async (t) => {
   const native = buildNative();
   for (const [name, cases] of casesFor('scalar', 1))
     t.test(name, async (t) => judge(t, cases, runNative(native, cases)));
+});
+
+t.test('by the integer reference, from the same bytes', async (t) => {
+  for (const layout of ['scalar', 'dsp', 'mve'] as const) {
+    const cases = casesFor(layout, 21).flatMap(([, list]) => list.slice(0, 20));
+    const outcomes = cases.map((c): Outcome => {
+      const reference = new Reference(c.program);
+      reference.arena.set(new Int8Array(c.arena.buffer, c.arena.byteOffset, c.arena.length));
+      reference.run(new Int8Array(c.input.buffer, c.input.byteOffset, c.input.length));
+      return { ...unrun, arena: reference.arena };
+    });
+    judge(t, cases, outcomes);
+  }
 });
 
 t.test('on each core', { skip: missingForCores() && `needs ${missingForCores()}` }, async (t) => {

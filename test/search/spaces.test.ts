@@ -59,25 +59,33 @@ t.test('every space runs in onnxruntime: seeds and samples, outputs as inferred'
   }
 });
 
-t.test('einspace: what is drawn runs, its seeds are derivations, decisions replay to the same network', async (t) => {
-  const space = loadSpace(file('einspace-mini'));
-  const [resnet, transformer, mlp] = space.seeds?.() ?? [];
-  const operators = (a: Architecture) => new Set(space.network(a).nodes.map(({ op }) => op));
-  t.ok(operators(resnet!).has('Conv') && operators(resnet!).has('Add'), 'a residual convolution block');
-  t.ok(operators(transformer!).has('Softmax') && operators(transformer!).has('LayerNormalization'));
-  t.ok(operators(mlp!).has('MatMul') && !operators(mlp!).has('Softmax'));
-  const rng = Xoshiro128.fromSeed(4);
-  const tree = space.tree as DecisionTree;
-  for (const architecture of [resnet!, transformer!, mlp!, ...Array.from({ length: 100 }, () => space.sample(rng))]) {
-    const decisions = tree.decisions(architecture);
-    t.equal(tree.choices(decisions), 0);
-    t.ok(decisions.every((d, i) => i > 20 || tree.choices(decisions.slice(0, i)) > d));
-    const replayed = JSON.parse(JSON.stringify(tree.architecture(decisions)));
-    t.equal(structureHash(space.network(replayed)), structureHash(space.network(architecture)));
-    t.equal(architectureId(space.id, replayed), architectureId(space.id, architecture));
-  }
-  t.throws(() => tree.architecture([99]), { code: 'ARCHITECTURE_INVALID' });
-});
+t.test(
+  'einspace: what is drawn runs, its seeds are derivations, decisions replay to the same network',
+  async (t) => {
+    const space = loadSpace(file('einspace-mini'));
+    const [resnet, transformer, mlp] = space.seeds?.() ?? [];
+    const operators = (a: Architecture) => new Set(space.network(a).nodes.map(({ op }) => op));
+    t.ok(operators(resnet!).has('Conv') && operators(resnet!).has('Add'), 'a residual convolution block');
+    t.ok(operators(transformer!).has('Softmax') && operators(transformer!).has('LayerNormalization'));
+    t.ok(operators(mlp!).has('MatMul') && !operators(mlp!).has('Softmax'));
+    const rng = Xoshiro128.fromSeed(4);
+    const tree = space.tree as DecisionTree;
+    for (const architecture of [
+      resnet!,
+      transformer!,
+      mlp!,
+      ...Array.from({ length: 100 }, () => space.sample(rng)),
+    ]) {
+      const decisions = tree.decisions(architecture);
+      t.equal(tree.choices(decisions), 0);
+      t.ok(decisions.every((d, i) => i > 20 || tree.choices(decisions.slice(0, i)) > d));
+      const replayed = JSON.parse(JSON.stringify(tree.architecture(decisions)));
+      t.equal(structureHash(space.network(replayed)), structureHash(space.network(architecture)));
+      t.equal(architectureId(space.id, replayed), architectureId(space.id, architecture));
+    }
+    t.throws(() => tree.architecture([99]), { code: 'ARCHITECTURE_INVALID' });
+  },
+);
 
 t.test('the published spaces have their published size and cost', async (t) => {
   // ProxylessNAS: 6 blocks with 6 candidates, 15 with 7.

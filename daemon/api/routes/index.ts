@@ -1,4 +1,5 @@
 import type { Route } from '../route.js';
+import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
@@ -12,6 +13,7 @@ export const routes: readonly Route[] = [
   ...deviceRoutes,
   ...joiningRoutes,
   ...measurementRoutes,
+  ...deploymentRoutes,
   ...studyRoutes,
   ...predictorRoutes,
 ];

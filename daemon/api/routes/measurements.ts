@@ -28,7 +28,7 @@ async function bytesOf(sha256: string, { blobs }: DaemonServices): Promise<Uint8
   return blobs.get(id);
 }
 
-const networkOf = async (sha256: string, services: DaemonServices): Promise<Graph> =>
+export const networkOf = async (sha256: string, services: DaemonServices): Promise<Graph> =>
   services.readNetwork(await bytesOf(sha256, services));
 
 export const measurementRoutes = [

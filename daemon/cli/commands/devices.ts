@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Terminal } from '../context.js';
 import { devicesAdoptCommand } from './devices-adopt.js';
 import { devicesCompareCommand } from './devices-compare.js';
+import { devicesFlashCommand } from './devices-flash.js';
 import { devicesListCommand } from './devices-list.js';
 import { devicesPairCommand } from './devices-pair.js';
 import { devicesRevokeCommand } from './devices-revoke.js';
@@ -20,4 +21,5 @@ export const devicesCommand = (terminal: Terminal): Command =>
     .addCommand(devicesSetAsideCommand(terminal, 'ignore'))
     .addCommand(devicesSetAsideCommand(terminal, 'quarantine'))
     .addCommand(devicesTagCommand(terminal))
-    .addCommand(devicesCompareCommand(terminal));
+    .addCommand(devicesCompareCommand(terminal))
+    .addCommand(devicesFlashCommand(terminal));

@@ -228,7 +228,7 @@ export class BoardDevice implements Device {
       return await job(await keeper.attach(signal));
     } catch (thrown) {
       const error = asHildaError(thrown);
-      if (error.details['unanswered'] === true) await this.#recover();
+      if (error.details.unanswered === true) await this.#recover();
       if (signal.aborted && error.code !== 'INTERRUPTED')
         throw new HildaError('INTERRUPTED', 'the call was aborted', { cause: thrown });
       throw error;

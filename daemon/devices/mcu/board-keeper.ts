@@ -81,7 +81,7 @@ export class BoardKeeper {
   /** Whether the ping counts as missed. */
   async #look(error: HildaError, missed: number): Promise<boolean> {
     const session = this.#session;
-    if (!session || session.lost || error.details['unanswered'] !== true) return false;
+    if (!session || session.lost || error.details.unanswered !== true) return false;
     if (missed + 1 < mostMissed) return true;
     const hung = new HildaError('DEVICE_FAILED', 'the board hung: it was restarted', {
       cause: error,

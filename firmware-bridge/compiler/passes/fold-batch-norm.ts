@@ -13,7 +13,35 @@ export function foldBatchNorm(graph: EditableGraph, shapes: Shapes): void {
     if (!affine) continue;
     const conv = graph.privateProducer(affine.input, 'Conv', node);
     if (conv && graph.floats(conv.inputs[1])) foldInto(graph, conv, node, affine);
-    else if (node.op === 'BatchNormalization') standAlone(graph, node, affine);
+    else if (node.op === 'BatchNormalization' && shapes.get(affine.input)?.dims.length === 4)
+      standAlone(graph, node, affine);
+  }
+}
+
+/** The same for normalised vectors: into the columns of the Linear before. Runs once products are Linear. */
+export function foldVectorNorm(graph: EditableGraph, shapes: Shapes): void {
+  for (const node of graph.nodes) {
+    if (node.op !== 'BatchNormalization' || shapes.get(node.outputs[0] as string)?.dims.length !== 2)
+      continue;
+    const affine = channelAffine(graph, node, shapes);
+    const linear = affine && graph.privateProducer(affine.input, 'Linear', node);
+    const weight = linear && graph.floats(linear.inputs[1]);
+    if (!affine || !linear || !weight) continue;
+    const { scale, shift } = affine;
+    const name = node.outputs[0] as string;
+    const bias = linear.inputs[2] ? graph.floats(linear.inputs[2]) : undefined;
+    const width = scale.length;
+    const scaled = weight.map((w, i) => w * (scale[i % width] as number));
+    const shifted = shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number));
+    graph.remove([linear]);
+    graph.replace(
+      node,
+      fusedNode(node, 'Linear', [
+        linear.inputs[0] as string,
+        graph.setConstant(`${name}.weight`, floatTensor([weight.length / width, width], scaled)),
+        graph.setConstant(`${name}.bias`, floatTensor([width], shifted)),
+      ]),
+    );
   }
 }
 

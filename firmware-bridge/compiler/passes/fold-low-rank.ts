@@ -14,6 +14,9 @@ export interface FoldedChain {
   readonly name: string;
   readonly rank: number;
   readonly folded: boolean;
+  /** Weights as a chain and multiplied out. */
+  readonly chainWeights: number;
+  readonly denseWeights: number;
 }
 
 /**
@@ -40,7 +43,13 @@ export function foldLowRank(
     const chain = rows * (rank * (inWidth + outWidth) * cost.perMac + (rank + outWidth) * cost.perOutput);
     const dense = rows * (inWidth * outWidth * cost.perMac + outWidth * cost.perOutput);
     const folded = choose === 'always' || (choose === 'cost' && dense <= chain);
-    decided.push({ name: second.name || (second.outputs[0] as string), rank, folded });
+    decided.push({
+      name: second.name || (second.outputs[0] as string),
+      rank,
+      folded,
+      chainWeights: rank * (inWidth + outWidth),
+      denseWeights: inWidth * outWidth,
+    });
     if (folded) multiplyOut(graph, first, second, { a, b, inWidth, rank, outWidth });
   }
   return decided;

@@ -2,7 +2,7 @@ import type { Graph } from '../../../daemon/network/graph.js';
 import { inferShapes } from '../../../daemon/network/infer-shapes.js';
 import { dropIdentities } from './drop-identities.js';
 import { EditableGraph } from './editable-graph.js';
-import { foldBatchNorm } from './fold-batch-norm.js';
+import { foldBatchNorm, foldVectorNorm } from './fold-batch-norm.js';
 import { foldConstants, type Shapes } from './fold-constants.js';
 import { type FoldedChain, foldLowRank, type LinearCost } from './fold-low-rank.js';
 import { fuseClamps, fuseLinear, fuseScale } from './fuse-linear.js';
@@ -35,6 +35,7 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
     recogniseActivations,
     fuseScale,
     fuseLinear,
+    foldVectorNorm,
     fuseClamps,
   ];
   for (const pass of passes) {

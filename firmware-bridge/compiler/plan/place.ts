@@ -143,6 +143,8 @@ export function place(
   const request = (i: number): Request => requests[i] as Request;
   const starts = [
     indices.toSorted((a, b) => request(b).bytes - request(a).bytes || request(a).first - request(b).first),
+    // Last first: a chain of outputs, each a little below its input, then starts high and comes down to 0.
+    indices.toSorted((a, b) => request(b).first - request(a).first || request(b).bytes - request(a).bytes),
     indices.toSorted((a, b) => request(a).first - request(b).first || request(b).bytes - request(a).bytes),
     indices.toSorted(
       (a, b) =>

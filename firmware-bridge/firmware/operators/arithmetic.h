@@ -60,9 +60,46 @@ HILDA_INLINE int32_t hilda_clamp(int32_t value, int32_t low, int32_t high) {
   return value;
 }
 
+/* Scaled, with the zero point, not yet clamped. */
+HILDA_INLINE int32_t hilda_scale(int32_t accumulator, int32_t multiplier, const hilda_quant *q) {
+  return hilda_multiply_high((int32_t)((uint32_t)accumulator << q->shift), multiplier) + q->zero_out;
+}
+
 HILDA_INLINE int8_t hilda_requantise(int32_t accumulator, int32_t multiplier, const hilda_quant *q) {
-  const int32_t scaled = hilda_multiply_high((int32_t)((uint32_t)accumulator << q->shift), multiplier);
-  return (int8_t)hilda_clamp(scaled + q->zero_out, q->low, q->high);
+  return (int8_t)hilda_clamp(hilda_scale(accumulator, multiplier, q), q->low, q->high);
+}
+
+#if HILDA_HAS_DSP
+/* A clamp of four bytes at a time: SSUB8 sets the flags by which SEL chooses. */
+HILDA_INLINE uint32_t hilda_clamp_bytes(uint32_t bytes, uint32_t low4, uint32_t high4) {
+  uint32_t unused;
+  __asm__("ssub8 %1, %0, %2\n\tsel %0, %0, %2\n\tssub8 %1, %3, %0\n\tsel %0, %0, %3"
+          : "+r"(bytes), "=&r"(unused)
+          : "r"(low4), "r"(high4)
+          : "cc");
+  return bytes;
+}
+
+HILDA_INLINE uint32_t hilda_saturate(int32_t value) {
+  uint32_t byte;
+  __asm__("ssat %0, #8, %1" : "=r"(byte) : "r"(value) : "cc");
+  return byte;
+}
+#endif
+
+/* Clamps and stores four neighbouring outputs. */
+HILDA_INLINE void hilda_store_clamped4(int8_t *out, int32_t a, int32_t b, int32_t c, int32_t d, int32_t low, int32_t high) {
+#if HILDA_HAS_DSP
+  const uint32_t even = (hilda_saturate(a) & 0xffu) | (hilda_saturate(c) & 0xffu) << 16;
+  const uint32_t odd = (hilda_saturate(b) & 0xffu) | (hilda_saturate(d) & 0xffu) << 16;
+  const uint32_t word = hilda_clamp_bytes(even | odd << 8, (uint8_t)low * 0x01010101u, (uint8_t)high * 0x01010101u);
+  __builtin_memcpy(out, &word, 4);
+#else
+  out[0] = (int8_t)hilda_clamp(a, low, high);
+  out[1] = (int8_t)hilda_clamp(b, low, high);
+  out[2] = (int8_t)hilda_clamp(c, low, high);
+  out[3] = (int8_t)hilda_clamp(d, low, high);
+#endif
 }
 
 /* Unaligned words; the builtin stays inline even where -ffreestanding makes memcpy a call. */

@@ -7,18 +7,18 @@
 /* Offsets are the assembler's: keep the order. */
 typedef struct dsp_depthwise {
   const int8_t *const *taps;  /*  0 */
-  const int8_t *weights;      /*  4: moves on by four channels */
+  const int8_t *weights;      /*  4 */
   uint32_t pitch;             /*  8 */
-  uint32_t triples, singles;  /* 12, 16: of taps */
-  const int32_t *bias;        /* 20: moves on */
-  const int32_t *multipliers; /* 24: moves on */
-  int32_t zero_out;           /* 28 */
-  uint32_t low4, high4;       /* 32, 36 */
-  uint32_t shift;             /* 40 */
-  int8_t *out;                /* 44: moves on */
-  uint32_t blocks;            /* 48: of four channels, at least 1; counts down */
+  uint32_t count;             /* 12: of taps */
+  const int32_t *bias;        /* 16 */
+  const int32_t *multipliers; /* 20 */
+  int32_t zero_out;           /* 24 */
+  uint32_t low4, high4;       /* 28, 32 */
+  uint32_t shift;             /* 36 */
+  int8_t *out;                /* 40 */
+  uint32_t channels;          /* 44: a multiple of four, not 0 */
 } dsp_depthwise;
-void hilda_dsp_depthwise(dsp_depthwise *pixel);
+void hilda_dsp_depthwise(const dsp_depthwise *pixel);
 
 __asm__(
     "  .syntax unified\n  .thumb\n  .section .text.hilda_dsp_depthwise, \"ax\", %progbits\n  .align 2\n"
@@ -31,36 +31,34 @@ __asm__(
     "  .endm\n"
     "hilda_dsp_depthwise:\n"
     "  push {r4-r11, lr}\n  mov r12, r0\n  ldr r2, [r12, #8]\n  movs r3, #0\n"
-    "1:\n  ldr r8, [r12, #20]\n  ldm r8!, {r4, r5, r6, r7}\n  str r8, [r12, #20]\n"
-    "  ldrd r0, r1, [r12]\n"
-    "  ldr lr, [r12, #12]\n  cmp lr, #0\n  beq 3f\n"
-    "2:\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  subs lr, lr, #1\n  bne 2b\n"
-    "3:\n  ldr lr, [r12, #16]\n  cmp lr, #0\n  beq 5f\n"
-    "4:\n  hilda_tap\n  subs lr, lr, #1\n  bne 4b\n"
-    "5:\n  ldr lr, [r12, #40]\n  cmp lr, #0\n  beq 6f\n"
+    "1:\n  ldrd lr, r8, [r12, #12]\n  add r8, r8, r3, lsl #2\n  ldm r8, {r4, r5, r6, r7}\n"
+    "  ldrd r0, r1, [r12]\n  add r1, r1, r3\n"
+    "  cmp lr, #9\n  beq 3f\n"
+    "2:\n  hilda_tap\n  subs lr, lr, #1\n  bne 2b\n  b 4f\n"
+    /* 3x3, by far the most frequent, without a counter. */
+    "3:\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  hilda_tap\n  hilda_tap\n"
+    "  hilda_tap\n"
+    "4:\n  ldr lr, [r12, #36]\n  cmp lr, #0\n  beq 5f\n"
     "  lsls r4, r4, lr\n  lsls r5, r5, lr\n  lsls r6, r6, lr\n  lsls r7, r7, lr\n"
-    "6:\n  ldrd r0, lr, [r12, #24]\n  ldm r0!, {r8, r9, r10, r11}\n  str r0, [r12, #24]\n"
+    "5:\n  ldrd r0, lr, [r12, #20]\n  add r0, r0, r3, lsl #2\n  ldm r0, {r8, r9, r10, r11}\n"
     "  smmlar r4, r4, r8, lr\n  smmlar r5, r5, r9, lr\n  smmlar r6, r6, r10, lr\n  smmlar r7, r7, r11, lr\n"
     "  ssat r4, #8, r4\n  ssat r5, #8, r5\n  ssat r6, #8, r6\n  ssat r7, #8, r7\n"
-    "  ldrd r10, r11, [r12, #32]\n"
+    "  ldrd r10, r11, [r12, #28]\n"
     "  pkhbt r4, r4, r6, lsl #16\n  pkhbt r5, r5, r7, lsl #16\n"
     "  uxtb16 r4, r4\n  uxtb16 r5, r5\n  orr r4, r4, r5, lsl #8\n"
     "  ssub8 lr, r4, r10\n  sel r4, r4, r10\n  ssub8 lr, r11, r4\n  sel r4, r4, r11\n"
-    "  ldrd r0, r1, [r12, #44]\n  str r4, [r0], #4\n  subs r1, r1, #1\n  strd r0, r1, [r12, #44]\n"
-    "  ldr r8, [r12, #4]\n  add r8, r8, #4\n  str r8, [r12, #4]\n  add r3, r3, #4\n"
-    "  bne 1b\n"
+    "  ldrd r0, r1, [r12, #40]\n  str r4, [r0, r3]\n  adds r3, r3, #4\n  cmp r3, r1\n  bne 1b\n"
     "  pop {r4-r11, pc}\n"
     "  .size hilda_dsp_depthwise, . - hilda_dsp_depthwise\n  .text\n");
 
 void hilda_depthwise_pixel(const hilda_depthwise *d, const int8_t *const *taps, int8_t *out) {
-  const uint32_t blocks = d->channels / 4u;
-  if (blocks) {
-    dsp_depthwise pixel = {
+  const uint32_t whole = d->channels & ~3u;
+  if (whole) {
+    const dsp_depthwise pixel = {
         .taps = taps,
         .weights = d->weights,
         .pitch = d->pitch,
-        .triples = d->taps / 3u,
-        .singles = d->taps % 3u,
+        .count = d->taps,
         .bias = d->bias,
         .multipliers = d->multipliers,
         .zero_out = d->quant.zero_out,
@@ -68,11 +66,11 @@ void hilda_depthwise_pixel(const hilda_depthwise *d, const int8_t *const *taps, 
         .high4 = (uint8_t)d->quant.high * 0x01010101u,
         .shift = d->quant.shift,
         .out = out,
-        .blocks = blocks,
+        .channels = whole,
     };
     hilda_dsp_depthwise(&pixel);
   }
-  for (uint32_t c = 4u * blocks; c < d->channels; c++) {
+  for (uint32_t c = whole; c < d->channels; c++) {
     int32_t sum = d->bias[c];
     for (uint32_t tap = 0; tap < d->taps; tap++) sum += taps[tap][c] * d->weights[tap * d->pitch + c];
     out[c] = hilda_requantise(sum, d->multipliers[c], &d->quant);

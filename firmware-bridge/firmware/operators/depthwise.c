@@ -13,6 +13,7 @@ int hilda_depthwise_run(const hilda_call *call) {
       .taps = (uint32_t)shape->kernel_height * shape->kernel_width,
       .channels = shape->in_channels,
       .pitch = hilda_round_up(shape->in_channels, 4),
+      .aligned = (((uintptr_t)call->in | record->in_stride) & 3u) == 0, /* scratch is */
       .quant = hilda_quant_of(record),
   };
   int8_t *outside = call->scratch;

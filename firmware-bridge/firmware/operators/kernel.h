@@ -39,6 +39,7 @@ typedef struct hilda_depthwise {
   const int8_t *weights; /* [taps][pitch] */
   const int32_t *bias, *multipliers;
   uint32_t taps, channels, pitch;
+  int aligned; /* all taps start at words */
   hilda_quant quant;
 } hilda_depthwise;
 void hilda_depthwise_pixel(const hilda_depthwise *depthwise, const int8_t *const *taps, int8_t *out);

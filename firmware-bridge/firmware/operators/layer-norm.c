@@ -29,11 +29,19 @@ HILDA_INLINE int32_t multiply_high_down(int32_t a, int32_t b) {
 #endif
 }
 
+/* The low word of a * b << left >> right, rounding down, for b <= 2^16 and right <= 16; one of the shifts is 0. The product
+ * is made of two halves, so that no core needs 64 bits. */
+HILDA_INLINE int32_t shifted_product(int32_t a, uint32_t b, uint32_t left, uint32_t right) {
+  const uint32_t low = ((uint32_t)a & 0xffffu) * b, high = (uint32_t)(a >> 16) * b;
+  return (int32_t)((high << (16u + left - right)) + (low << left >> right));
+}
+
 static void layer_norm_row(const hilda_call *call, const int8_t *x, int8_t *out) {
   const hilda_operator *record = call->record;
   const uint32_t n = record->shape.rows.n;
   int32_t sum = 0;
   uint32_t squares = 0;
+#pragma GCC unroll 4
   for (uint32_t i = 0; i < n; i++) {
     const int32_t value = x[i];
     sum += value;
@@ -51,16 +59,18 @@ static void layer_norm_row(const hilda_call *call, const int8_t *x, int8_t *out)
     normal <<= 2;
     scale += 2;
   }
-  const int32_t reciprocal = (int32_t)(0x80000000u / square_root(normal));
-  const int32_t shift = scale / 2 - 7;
+  const uint32_t reciprocal = 0x80000000u / square_root(normal);
   const int32_t *gamma = call->multipliers, *beta = call->bias;
+  const int32_t shift = scale / 2 - 7, width = (int32_t)n; /* shift is -11..8 */
+  const uint32_t left = shift > 0 ? (uint32_t)shift : 0, right = shift < 0 ? (uint32_t)-shift : 0;
   const int32_t low = record->low, high = record->high, fraction = record->shift;
-  for (uint32_t i = 0; i < n; i++) {
-    const int64_t product = (int64_t)((int32_t)n * x[i] - sum) * reciprocal;
-    const int32_t z = shift >= 0 ? (int32_t)((uint64_t)product << shift) : (int32_t)(product >> -shift);
-    const int32_t value = multiply_high_down(z, gamma[i]) + beta[i];
-    out[i] = (int8_t)hilda_clamp(value >> fraction, low, high);
-  }
+#define NORMAL(i) \
+  ((multiply_high_down(shifted_product(x[i] * width - sum, reciprocal, left, right), gamma[i]) + beta[i]) >> fraction)
+  uint32_t i = 0;
+  for (; i + 4 <= n; i += 4)
+    hilda_store_clamped4(out + i, NORMAL(i), NORMAL(i + 1), NORMAL(i + 2), NORMAL(i + 3), low, high);
+  for (; i < n; i++) out[i] = (int8_t)hilda_clamp(NORMAL(i), low, high);
+#undef NORMAL
 }
 
 int hilda_layer_norm_run(const hilda_call *call) {

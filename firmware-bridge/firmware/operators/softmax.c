@@ -4,9 +4,10 @@
 /* The index is cut to a byte: a row overwritten while it is read must not lead outside the table. */
 static void softmax_row(const int8_t *x, uint32_t n, const uint16_t *table, const hilda_operator *record, int8_t *out) {
   int32_t maximum = -128;
-  for (uint32_t i = 0; i < n; i++)
-    if (x[i] > maximum) maximum = x[i];
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < n; i++) maximum = x[i] > maximum ? x[i] : maximum;
   uint32_t sum = 0;
+#pragma GCC unroll 4
   for (uint32_t i = 0; i < n; i++) sum += table[(uint8_t)(maximum - x[i])];
   uint32_t shift = 0;
   while (sum >> shift > 0xffffu) shift++;
@@ -14,11 +15,11 @@ static void softmax_row(const int8_t *x, uint32_t n, const uint16_t *table, cons
   const uint32_t reciprocal = divisor ? 0x80000000u / divisor : 0;
   const uint32_t half = 1u << (14u + shift);
   const int32_t zero_out = record->zero_out, low = record->low, high = record->high;
-  for (uint32_t i = 0; i < n; i++) {
-    const uint32_t scaled = (table[(uint8_t)(maximum - x[i])] * reciprocal) >> 8;
-    const int32_t value = (int32_t)((scaled + half) >> (15u + shift)) + zero_out;
-    out[i] = (int8_t)hilda_clamp(value, low, high);
-  }
+  shift += 15u;
+#define SHARE(i) (zero_out + (int32_t)((((table[(uint8_t)(maximum - x[i])] * reciprocal) >> 8) + half) >> shift))
+  for (; n >= 4; n -= 4, x += 4, out += 4) hilda_store_clamped4(out, SHARE(0), SHARE(1), SHARE(2), SHARE(3), low, high);
+  for (; n > 0; n--, x++) *out++ = (int8_t)hilda_clamp(SHARE(0), low, high);
+#undef SHARE
 }
 
 int hilda_softmax_run(const hilda_call *call) {

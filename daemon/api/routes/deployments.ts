@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { defineRoute } from '../route.js';
+import {
+  deploymentRequestSchema,
+  deploymentSchema,
+  inferenceRequestSchema,
+  tensorsSchema,
+} from '../schemas.js';
+import { asDeviceId } from '../services.js';
+import { networkOf } from './measurements.js';
+
+export const deploymentRoutes = [
+  defineRoute({
+    method: 'post',
+    path: '/deployments',
+    summary: "Put a model with its weights into a board's flash, where it survives a reset",
+    body: deploymentRequestSchema,
+    answer: { status: 201, schema: deploymentSchema },
+    handle: async ({ services, body, signal }) => {
+      const deviceId = asDeviceId(body.device);
+      await services.store.device(deviceId);
+      const network = await networkOf(body.model, services);
+      const { calibration } = body;
+      return services.deploy({ network, deviceId, calibration }, { signal });
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/deployments/run',
+    summary: 'Run the model that a board holds; inputs and outputs are real numbers, row-major',
+    body: inferenceRequestSchema,
+    answer: { status: 200, schema: z.object({ outputs: tensorsSchema }) },
+    handle: async ({ services, body, signal }) => {
+      const deviceId = asDeviceId(body.device);
+      await services.store.device(deviceId);
+      return { outputs: await services.runDeployed({ deviceId, input: body.input }, { signal }) };
+    },
+  }),
+];

@@ -1,0 +1,27 @@
+import { Command } from 'commander';
+import { loadBoardProfiles } from '../../devices/mcu/board-profile.js';
+import { examine, udevRules } from '../../devices/mcu/doctor.js';
+import { act, type Terminal } from '../context.js';
+
+export const doctorCommand = (terminal: Terminal): Command =>
+  new Command('doctor')
+    .description('why a board is not seen: groups, udev rules, ModemManager, baud rate, emulators')
+    .option('--udev', 'print the udev rules instead')
+    .action(
+      act(terminal, async (context, { udev }: { readonly udev?: boolean }) => {
+        const profiles = loadBoardProfiles();
+        if (udev) {
+          terminal.out(udevRules(profiles));
+          return;
+        }
+        const findings = await examine(profiles, context);
+        context.answer('doctor', { findings }, () =>
+          findings
+            .map(
+              ({ level, what, remedy }) =>
+                `${level.padEnd(6)}  ${what}${remedy ? `\n        ${remedy}` : ''}`,
+            )
+            .join('\n'),
+        );
+      }),
+    );

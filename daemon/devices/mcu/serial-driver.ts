@@ -1,0 +1,203 @@
+import { SerialPort } from 'serialport';
+import { BoardSession, type Hello, openSerial } from '../../../firmware-bridge/link/index.js';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
+import { sha256Hex } from '../../core/hash.js';
+import type { DeviceId } from '../../core/ids.js';
+import type { Target } from '../../core/target.js';
+import type { Device, Driver, Sighting } from '../contract.js';
+import { BoardDevice } from './board-device.js';
+import { BoardKeeper } from './board-keeper.js';
+import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
+import { arenaLimit } from './board-program.js';
+import { nonce } from './emulated-driver.js';
+import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
+
+export interface SerialDriverOptions {
+  readonly clock?: Clock;
+  /** The system's serial ports; serialport's own list by default. */
+  readonly listPorts?: () => Promise<readonly PortFacts[]>;
+  readonly profiles?: ReadonlyMap<string, BoardProfile>;
+  /** How often boards in use are looked after; 2 s by default. */
+  readonly pingMs?: number;
+  readonly onTrouble?: (error: HildaError) => void;
+}
+
+interface Found {
+  readonly identity: string;
+  readonly path: string;
+  readonly hello: Hello;
+  readonly profile: BoardProfile;
+}
+
+const defaultPingMs = 2000;
+
+/** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
+export class SerialDriver implements Driver {
+  readonly kind = 'mcu';
+  readonly #options: SerialDriverOptions;
+  /** By identity: a port is asked once, until it goes or moves. */
+  readonly #known = new Map<string, Found>();
+
+  constructor(options: SerialDriverOptions = {}) {
+    this.#options = options;
+  }
+
+  async *discover({ signal }: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
+    const ports = await this.#ports();
+    for (const identity of this.#known.keys()) {
+      if (!ports.some((port) => portIdentity(port) === identity)) this.#known.delete(identity);
+    }
+    for (const port of ports) {
+      const candidates = this.#candidates(port);
+      const [first] = candidates;
+      if (!first) continue;
+      try {
+        const found = await this.#look(port, candidates, signal);
+        yield sightingOf(found.identity, found.profile, targetOf(found.hello, found.profile), null);
+      } catch (thrown) {
+        signal.throwIfAborted();
+        const error = asHildaError(thrown);
+        // A silent port is somebody else's; one that cannot be opened may be ours.
+        if (error.details.unanswered === true) continue;
+        yield sightingOf(portIdentity(port), first, unknownTarget(first), `${error.message}. ${error.hint}`);
+      }
+    }
+  }
+
+  async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
+    const { clock = systemClock, pingMs = defaultPingMs, onTrouble } = this.#options;
+    const found = [...this.#known.values()].find(
+      (entry) => idOf(entry.identity, entry.profile) === sighting.id,
+    );
+    if (!found) throw new HildaError('DEVICE_FAILED', `the board ${sighting.id} is not there now`);
+    const keeper = new BoardKeeper({
+      open: (life) => this.#attach(found, life),
+      clock,
+      pingMs,
+      onTrouble,
+    });
+    try {
+      const { board } = await keeper.attach(signal);
+      const { profile } = found;
+      return new BoardDevice({
+        target: targetOf(board, profile),
+        limits: {
+          memoryBytes: arenaLimit(profile, board),
+          weightBytes: Math.min(board.slotBytes, profile.flashBytes),
+        },
+        profile,
+        keeper,
+        clock,
+        provenance: board.tickUnit === 'cycles' ? 'measured' : 'emulated',
+        unit: board.tickUnit === 'instructions' ? 'instructions' : 'cycles',
+      });
+    } catch (error) {
+      await keeper.close();
+      throw error;
+    }
+  }
+
+  async #ports(): Promise<readonly PortFacts[]> {
+    return (this.#options.listPorts ?? (() => SerialPort.list()))();
+  }
+
+  /** Profiles whose USB ids fit the port; several boards share the vendor of one adapter. */
+  #candidates(port: PortFacts): BoardProfile[] {
+    const same = (a: string | undefined, b: string | undefined): boolean =>
+      a?.toLowerCase() === b?.toLowerCase();
+    return [...(this.#options.profiles ?? loadBoardProfiles()).values()].filter(({ usb }) =>
+      usb.some(
+        (wanted) =>
+          same(wanted.vendorId, port.vendorId) &&
+          (wanted.productId === undefined || same(wanted.productId, port.productId)) &&
+          (wanted.interface === undefined || wanted.interface === interfaceNumber(port.pnpId)),
+      ),
+    );
+  }
+
+  /** Asks a port which board it is, at each baud rate of its candidates. */
+  async #look(port: PortFacts, candidates: readonly BoardProfile[], signal: AbortSignal): Promise<Found> {
+    const identity = portIdentity(port);
+    const known = this.#known.get(identity);
+    if (known?.path === port.path) return known;
+    const bauds = new Map(candidates.map((profile) => [profile.baud, profile]));
+    let silent: unknown;
+    for (const like of bauds.values()) {
+      try {
+        const session = await this.#session(port.path, like, signal);
+        const hello = session.board;
+        await session.close();
+        const profile = candidates.find(({ board }) => board === hello.board);
+        if (!profile) {
+          throw new HildaError('FIRMWARE_MISMATCH', `the board on ${port.path} calls itself ${hello.board}`, {
+            hint: 'Its profile is missing under profiles/boards, or does not name this port.',
+          });
+        }
+        const found = { identity, path: port.path, hello, profile };
+        this.#known.set(identity, found);
+        return found;
+      } catch (thrown) {
+        if (asHildaError(thrown).details.unanswered !== true) throw thrown;
+        silent = thrown;
+      }
+    }
+    throw silent;
+  }
+
+  async #session(path: string, { baud, lines }: BoardProfile, signal: AbortSignal): Promise<BoardSession> {
+    const { clock = systemClock } = this.#options;
+    const transport = await openSerial({ path, baud, lines, clock });
+    const session = new BoardSession({ transport, clock, nonce, baud });
+    try {
+      await session.hello({ signal });
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Wherever the board's port is now. */
+  async #attach({ identity, profile }: Found, signal: AbortSignal): Promise<BoardSession> {
+    const port = (await this.#ports()).find((candidate) => portIdentity(candidate) === identity);
+    if (!port) {
+      throw new HildaError('DEVICE_FAILED', `${profile.label} is not plugged in`, {
+        hint: 'Plug it in again: it is taken up by itself.',
+        details: { lost: true },
+      });
+    }
+    const session = await this.#session(port.path, profile, signal);
+    if (session.board.board === profile.board) return session;
+    await session.close();
+    throw new HildaError('FIRMWARE_MISMATCH', `the board on ${port.path} is ${session.board.board} now`);
+  }
+}
+
+const idOf = (identity: string, { board }: BoardProfile): DeviceId =>
+  `${board}-${sha256Hex(identity).slice(0, 6)}` as DeviceId;
+
+const sightingOf = (
+  identity: string,
+  profile: BoardProfile,
+  target: Target,
+  obstacle: string | null,
+): Sighting => ({ id: idOf(identity, profile), kind: 'mcu', label: profile.label, target, obstacle });
+
+const targetOf = (hello: Hello, profile: BoardProfile): Target => ({
+  ...unknownTarget(profile),
+  clockHz: hello.tickUnit === 'cycles' ? hello.coreHz : null,
+  runtimeVersion: hello.buildHash.slice(0, 12),
+  tier: hello.tickUnit === 'cycles' ? 'board' : 'emulated',
+});
+
+const unknownTarget = ({ label }: BoardProfile): Target => ({
+  model: label,
+  clockHz: null,
+  runtime: 'hilda-firmware',
+  runtimeVersion: 'unknown',
+  provider: 'firmware',
+  threads: 1,
+  dtype: 'int8',
+  tier: 'board',
+});

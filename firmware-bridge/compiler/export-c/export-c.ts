@@ -1,0 +1,128 @@
+import { fileURLToPath } from 'node:url';
+import { HildaError } from '../../../daemon/core/errors.js';
+import type { CompiledNetwork } from '../compile.js';
+import { code, type WeightLayout } from '../encode/format.js';
+import type { Port } from '../lower/operators.js';
+import { readHeader, readRecord } from '../reference/program.js';
+import { amalgamate } from './amalgamate.js';
+
+export interface ExportedSource {
+  /** NAME.h */
+  readonly header: string;
+  /** NAME.c: the runtime, the operators used, the program with its weights. */
+  readonly source: string;
+}
+
+/** From dist/firmware-bridge/compiler/export-c to the firmware's sources. */
+const firmwareFolder = fileURLToPath(new URL('../../../../firmware-bridge/firmware', import.meta.url));
+
+const layoutNames: Readonly<Record<WeightLayout, string>> = {
+  rows: 'any core',
+  scalar: 'Cortex-M0+ and M3',
+  dsp: 'Cortex-M4, M7 and M33',
+  mve: 'Cortex-M55 and M85',
+};
+
+/**
+ * A compiled network as C source for a user's own firmware: one file and its header, nothing else needed but a C11
+ * compiler (GCC or Clang). Two exported networks may stand in one firmware: all names begin with `name`.
+ * Throws USAGE_INVALID for names that C does not take, and for programs of pool weights or with a fetched input.
+ */
+export function exportC(compiled: CompiledNetwork, name: string, firmware = firmwareFolder): ExportedSource {
+  if (!/^[a-z][a-z0-9_]*$/.test(name))
+    throw new HildaError('USAGE_INVALID', `${name} is no name in C: lower-case letters, digits and _ are`);
+  const { program, input, output, board } = compiled;
+  const header = readHeader(program);
+  if (header.poolBytes > 0 || header.inputOffset === undefined)
+    throw new HildaError(
+      'USAGE_INVALID',
+      'only a network with its own weights and an input of one piece can be exported',
+    );
+  const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
+  const codes = new Set(Array.from({ length: header.operatorCount }, (_, i) => readRecord(view, i).code));
+  for (const group of [code.loop, code.window, code.fetch]) codes.delete(group);
+  const upper = name.toUpperCase();
+  const renamed = (text: string): string =>
+    text.replaceAll(/\bhilda_/g, `${name}_`).replaceAll(/\bHILDA_/g, `${upper}_RT_`);
+  const words = Array.from({ length: Math.ceil(program.length / 4) }, (_, i) => {
+    const bytes = [0, 1, 2, 3].map((k) => program[4 * i + k] ?? 0);
+    return `0x${bytes
+      .reverse()
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('')}u`;
+  });
+  const lines = Array.from(
+    { length: Math.ceil(words.length / 10) },
+    (_, i) => `  ${words.slice(10 * i, 10 * i + 10).join(', ')},`,
+  );
+  const layout = board.weightLayout;
+  const check =
+    layout === 'rows'
+      ? ''
+      : `_Static_assert(HILDA_NATIVE_LAYOUT == HILDA_LAYOUT_${layout.toUpperCase()}, "exported for ${layoutNames[layout]}: export again for this core");\n`;
+  const source = `/* Made by hilda. A quantised network with its runtime, for ${layoutNames[layout]}: see ${name}.h. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("wrapv") /* accumulators wrap; other compilers: -fwrapv */
+#endif
+#include "${name}.h"
+
+#include <string.h>
+
+${renamed(amalgamate(firmware, codes) + check)}
+static const uint32_t program[] __attribute__((aligned(16))) = {
+${lines.join('\n')}
+};
+
+int ${name}_run(void *arena, const int8_t *input, int8_t *output) {
+  const ${name}_memory memory = {.arena = arena, .arena_bytes = ${upper}_ARENA_BYTES};
+  const ${name}_hooks hooks = {0};
+  ${name}_report report;
+  memcpy((uint8_t *)arena + ${header.inputOffset}u, input, ${upper}_INPUT_BYTES);
+  const int error = ${name}_runtime(&memory, (const uint8_t *)program, hooks, &report);
+  if (!error) memcpy(output, (const uint8_t *)arena + ${header.outputOffset}u, ${upper}_OUTPUT_BYTES);
+  return error;
+}
+`;
+  return { header: headerText(name, compiled, input, output), source: tellApart(source, name) };
+}
+
+/** The runtime's own entry point makes way for the network's, and stays within the file. */
+const tellApart = (source: string, name: string): string =>
+  source.replaceAll(new RegExp(`\\b(int ${name}_)run(\\(const ${name}_memory)`, 'g'), '$1runtime$2');
+
+function headerText(
+  name: string,
+  { arenaBytes, flashBytes, macs }: CompiledNetwork,
+  input: Port,
+  output: Port,
+): string {
+  const upper = name.toUpperCase();
+  const port = (role: string, { name: value, dims, layout, quantisation, view }: Port): string => `
+/* ${value}: [${dims}], ${layout === 'channels-last' ? 'held as height, width, channels' : 'row-major'}; real = scale * (q - zero point). */
+#define ${upper}_${role}_BYTES ${(view.rows - 1) * view.rowStride + view.width}
+#define ${upper}_${role}_SCALE ${Math.fround(quantisation.scale).toExponential(8)}f
+#define ${upper}_${role}_ZERO_POINT (${quantisation.zeroPoint})
+`;
+  return `/* Made by hilda: ${(macs / 1e6).toFixed(3)} million multiply-accumulates, ${flashBytes} bytes of program, int8. */
+#ifndef ${upper}_H
+#define ${upper}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Memory for activations, aligned to 16 bytes; free for other use between runs. */
+#define ${upper}_ARENA_BYTES ${arenaBytes}
+${port('INPUT', input)}${port('OUTPUT', output)}
+/* Runs the network. Returns 0. Not re-entrant on one arena. */
+int ${name}_run(void *arena, const int8_t *input, int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+`;
+}

@@ -1,0 +1,186 @@
+/* NUCLEO-L4R5ZI. Section numbers are those of reference manual RM0432. LPUART1 on PG7 and PG8 is the ST-LINK's serial
+   port. Compiled, never yet run on the board. */
+#include "../board.h"
+
+#include <string.h>
+
+#include "../common/cortex.h"
+#include "../common/receive-ring.h"
+
+enum { CLOCK_HZ = 120000000, BAUD = 115200, KB = 1024 };
+
+static const uint32_t rcc = 0x40021000, pwr = 0x40007000, flash = 0x40022000, gpio_g = 0x48001800, lpuart = 0x40008000,
+                      dma1 = 0x40020000, dmamux = 0x40020800, iwdg = 0x40003000;
+
+const board_facts board = {
+    .name = "nucleo-l4r5zi",
+    .core_hz = CLOCK_HZ,
+    .ticks_hz = CLOCK_HZ,
+    .tick_unit = TICKS_ARE_CYCLES,
+    .is_flash = 1,
+    .window_bytes = 4096,
+    .flash_window_bytes = 4096,
+    .slot = {(uint8_t *)0x08080000, (uint8_t *)0x08140000},
+    .slot_bytes = 768 * KB,
+    .pool = (uint8_t *)0x08020000,
+    .pool_bytes = 384 * KB,
+    .erase_bytes = 4 * KB,
+    .firmware_bytes = 128 * KB,
+};
+
+static void start_clocks(void)
+{
+    /* 5.1.8: range 1 boost for 120 MHz; 6.2.5: MSI 4 MHz x 60 / 2; 3.3.3: 5 wait states. */
+    REGISTER(rcc + 0x58) |= 1u << 28;
+    (void)REGISTER(rcc + 0x58);
+    REGISTER(pwr + 0x80) &= ~(1u << 8);
+    REGISTER(flash) = 5 | 1u << 8 | 1u << 9 | 1u << 10;
+    while ((REGISTER(flash) & 15) != 5) {
+    }
+    REGISTER(rcc + 0x0c) = 1 | 60u << 8 | 1u << 24;
+    REGISTER(rcc) |= 1u << 24;
+    while (!(REGISTER(rcc) & 1u << 25)) {
+    }
+    /* 6.2.9: through half the speed on the way up. */
+    REGISTER(rcc + 0x08) = 8u << 4;
+    REGISTER(rcc + 0x08) |= 3;
+    while ((REGISTER(rcc + 0x08) & 0xc) != 0xc) {
+    }
+    for (volatile uint32_t i = 0; i < 100; i++) {
+    }
+    REGISTER(rcc + 0x08) &= ~(15u << 4);
+}
+
+void board_start(void)
+{
+    start_clocks();
+    REGISTER(rcc + 0x48) |= 1u << 0 | 1u << 2; /* DMA1, DMAMUX1 */
+    REGISTER(rcc + 0x4c) |= 1u << 6;           /* GPIOG */
+    REGISTER(rcc + 0x5c) |= 1u << 0;           /* LPUART1 */
+    (void)REGISTER(rcc + 0x5c);
+    REGISTER(pwr + 4) |= 1u << 9; /* 5.1.4: port G has a supply of its own */
+    /* 8.4: PG7 and PG8 to alternate function 8. */
+    REGISTER(gpio_g) = (REGISTER(gpio_g) & ~(15u << 14)) | 10u << 14;
+    REGISTER(gpio_g + 0x20) = (REGISTER(gpio_g + 0x20) & ~(15u << 28)) | 8u << 28;
+    REGISTER(gpio_g + 0x24) = (REGISTER(gpio_g + 0x24) & ~15u) | 8u;
+    /* 49.4.4: 256 times the clock over the rate. */
+    REGISTER(lpuart + 0x0c) = (uint32_t)((256ull * CLOCK_HZ + BAUD / 2) / BAUD);
+    REGISTER(lpuart + 0x08) = 1u << 6 | 1u << 12;
+    /* 12.4, table 47: request 34 is LPUART1's receiver; 11.4: channel 1, bytes, circular. */
+    REGISTER(dmamux) = 34;
+    REGISTER(dma1 + 0x0c) = RECEIVE_RING_BYTES;
+    REGISTER(dma1 + 0x10) = lpuart + 0x24;
+    REGISTER(dma1 + 0x14) = (uint32_t)(uintptr_t)receive_ring;
+    REGISTER(dma1 + 0x08) = 1u << 7 | 1u << 5 | 1;
+    REGISTER(lpuart) = 1u << 3 | 1u << 2 | 1;
+    cycle_counter_start();
+}
+
+uint8_t board_reset_reason(void)
+{
+    const uint32_t flags = REGISTER(rcc + 0x94);
+    REGISTER(rcc + 0x94) |= 1u << 23;
+    if (flags & 1u << 29) return RESET_WATCHDOG;
+    return flags & 1u << 28 ? RESET_ASKED : RESET_POWER;
+}
+
+/* 58.1: 96 bits. */
+void board_chip_id(uint8_t id[16])
+{
+    memset(id, 0, 16);
+    memcpy(id, (const void *)0x1fff7590, 12);
+}
+
+int board_receive(void) { return receive_from_ring(RECEIVE_RING_BYTES - REGISTER(dma1 + 0x0c)); }
+
+void board_send(uint8_t byte)
+{
+    while (!(REGISTER(lpuart + 0x1c) & 1u << 7)) {
+    }
+    REGISTER(lpuart + 0x28) = byte;
+}
+
+void board_flush(void)
+{
+    while (!(REGISTER(lpuart + 0x1c) & 1u << 6)) {
+    }
+}
+
+static uint8_t watched;
+
+/* The independent watchdog cannot be stopped: idle time goes on kicking it. */
+void board_wait(void)
+{
+    if (watched) board_watchdog_kick();
+}
+
+void board_ticks_start(void) { DWT_CYCCNT = 0; }
+uint32_t board_ticks(void) { return DWT_CYCCNT; }
+void board_ticks_stop(void) {}
+
+/* 43.4: 32 kHz / 64, 2000 counts: 4 s. */
+void board_watchdog_start(void)
+{
+    REGISTER(iwdg) = 0xcccc;
+    REGISTER(iwdg) = 0x5555;
+    REGISTER(iwdg + 4) = 4;
+    REGISTER(iwdg + 8) = 2000;
+    board_watchdog_kick();
+    watched = 1;
+}
+
+void board_watchdog_kick(void) { REGISTER(iwdg) = 0xaaaa; }
+void board_watchdog_stop(void) {}
+
+void board_restart(void) { restart_core(); }
+
+static int flash_done(void)
+{
+    while (REGISTER(flash + 0x10) & 1u << 16) {
+    }
+    const uint32_t errors = REGISTER(flash + 0x10) & 0x3fa;
+    REGISTER(flash + 0x10) = 0x3fb;
+    REGISTER(flash + 0x14) = 1u << 31;
+    /* 3.3.4: the caches hold what was there before; they are emptied while off. */
+    REGISTER(flash) &= ~(3u << 9);
+    REGISTER(flash) |= 3u << 11;
+    REGISTER(flash) &= ~(3u << 11);
+    REGISTER(flash) |= 3u << 9;
+    return errors ? -1 : 0;
+}
+
+static void flash_unlock(void)
+{
+    if (!(REGISTER(flash + 0x14) & 1u << 31)) return;
+    REGISTER(flash + 8) = 0x45670123;
+    REGISTER(flash + 8) = 0xcdef89ab;
+}
+
+/* 3.3.5: two banks of 256 pages. */
+int board_erase(uint8_t *unit)
+{
+    const uint32_t page = ((uint32_t)(uintptr_t)unit - 0x08000000) / (4 * KB);
+    board_watchdog_kick();
+    flash_unlock();
+    REGISTER(flash + 0x14) = 1u << 1 | (page & 255) << 3 | (page >> 8) << 11;
+    REGISTER(flash + 0x14) |= 1u << 16;
+    return flash_done();
+}
+
+/* 3.3.7: 64 bits at a time. */
+int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
+{
+    flash_unlock();
+    REGISTER(flash + 0x14) = 1;
+    for (uint32_t i = 0; i < STORAGE_PAGE_BYTES; i += 8) {
+        uint32_t words[2];
+        memcpy(words, bytes + i, 8);
+        REGISTER((uintptr_t)page + i) = words[0];
+        __asm volatile("isb");
+        REGISTER((uintptr_t)page + i + 4) = words[1];
+        while (REGISTER(flash + 0x10) & 1u << 16) {
+        }
+    }
+    if (flash_done() != 0) return -1;
+    return memcmp(page, bytes, STORAGE_PAGE_BYTES) == 0 ? 0 : -1;
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { findFirmware, loadBoardProfiles } from '../daemon/devices/mcu/board-profile.js';
+import type { CompilerBoard } from '../firmware-bridge/compiler/index.js';
+import { startPico } from '../firmware-bridge/emulator/pico-board.js';
+import { findQemu, startQemu } from '../firmware-bridge/emulator/qemu-board.js';
+import { BoardSession, type RunReport } from '../firmware-bridge/link/index.js';
+
+/** A session with an emulated board, for benchmarks that send programs themselves; null where it cannot run here. */
+export async function openEmulated(name: string, signal: AbortSignal): Promise<BoardSession | null> {
+  const profile = loadBoardProfiles().get(name);
+  const firmware = findFirmware(name);
+  if (!profile?.emulator || !firmware || (profile.emulator.kind === 'qemu' && findQemu() === null))
+    return null;
+  const transport =
+    profile.emulator.kind === 'qemu'
+      ? await startQemu({ machine: profile.emulator.machine, imagePath: firmware.path, signal })
+      : startPico(readFileSync(firmware.path));
+  let nonce = 1;
+  const session = new BoardSession({ transport, nonce: () => nonce++, patience: 20 });
+  await session.hello({ signal });
+  return session;
+}
+
+/** What the compiler must know of a board that said hello. `arenaBytes` leaves room for the operators' ticks. */
+export function compilerBoard(session: BoardSession): CompilerBoard {
+  const { board } = session;
+  const layouts = ['rows', 'scalar', 'dsp', 'mve'] as const;
+  return {
+    weightLayout: layouts[board.nativeLayout] ?? 'rows',
+    arenaBytes: board.workBytes - 4096,
+    flashBytes: board.slotBytes,
+    weightsAt: 'flash',
+    poolBytes: board.poolBytes,
+    fetchesInput: true,
+  };
+}
+
+/** Runs a program once with arena and stack painted. It goes to RAM where it fits beside its arena, else to flash. */
+export async function runPainted(
+  session: BoardSession,
+  program: Uint8Array,
+  { records, arenaBytes, signal }: { records: number; arenaBytes: number; signal: AbortSignal },
+): Promise<{ readonly report: RunReport; readonly ticks: readonly number[] }> {
+  const { workBytes } = session.board;
+  const slot = arenaBytes + 4 * records + program.length + 64 <= workBytes ? 'ram' : 'staged';
+  await session.preparePool({ signal });
+  await session.upload(slot, program, { signal });
+  const report = await session.run({ slot, paint: 0xa5, limitMs: 600_000, timeoutMs: 600_000, signal });
+  return { report, ticks: await session.ticks(records, { signal }) };
+}

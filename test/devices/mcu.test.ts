@@ -1,0 +1,256 @@
+import t from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import type { Driver, Sighting } from '../../daemon/devices/contract.js';
+import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
+import { examine, type Patient, udevRules } from '../../daemon/devices/mcu/doctor.js';
+import { MlperfTinyDriver } from '../../daemon/devices/mcu/mlperf-tiny/driver.js';
+import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
+import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
+import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
+import { openSerial, type Transport } from '../../firmware-bridge/link/index.js';
+import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
+
+t.setTimeout(300_000);
+const { signal } = new AbortController();
+const noQemu = findQemu() === null && !process.env.CI ? 'qemu-system-arm is not installed' : false;
+
+async function sightings(driver: Driver): Promise<Sighting[]> {
+  const list: Sighting[] = [];
+  for await (const sighting of driver.discover({ signal })) list.push(sighting);
+  return list;
+}
+
+t.test('a port keeps its name over sockets and systems, and never goes by its number', async (t) => {
+  const probe = { vendorId: '2e8a', productId: '000c' };
+  const one = {
+    ...probe,
+    path: '/dev/ttyACM0',
+    serialNumber: 'E6614C311B4C8F2D',
+    pnpId: 'usb-x_E6614C311B4C8F2D-if01',
+  };
+  t.equal(portIdentity(one), portIdentity({ ...one, path: '/dev/ttyACM7' }));
+  t.equal(
+    portIdentity(one),
+    portIdentity({
+      path: 'COM5',
+      vendorId: '2E8A',
+      productId: '000C',
+      serialNumber: 'Raspberry_Pi_e6614c311b4c8f2d',
+      pnpId: 'USB\\VID_2E8A&PID_000C&MI_01\\6&1',
+    }),
+  );
+  t.not(
+    portIdentity(one),
+    portIdentity({ ...one, pnpId: 'usb-x_E6614C311B4C8F2D-if03' }),
+    'another interface',
+  );
+  t.not(portIdentity(one), portIdentity({ ...one, serialNumber: 'E6614C311B4C8F2E' }), 'another board');
+  const bare = { ...probe, path: '/dev/ttyACM0', locationId: '1-2' };
+  t.equal(portIdentity(bare), portIdentity({ ...bare, path: '/dev/ttyACM1' }), 'no serial number: by socket');
+  t.equal(portIdentity({ path: '/dev/ttyS0' }), 'path:/dev/ttyS0');
+});
+
+t.test(
+  'a board on a serial port: found, measured, unplugged, back by itself',
+  { skip: noQemu },
+  async (t) => {
+    const image = findFirmware('mps2-an386') as NonNullable<ReturnType<typeof findFirmware>>;
+    const qemu = findQemu() as string;
+    const plug = () => spawnBoard(qemu, { machine: 'mps2-an386', imagePath: image.path, signal });
+    let { child, path } = await plug();
+    t.teardown(() => child.kill('SIGKILL'));
+    const usb = { vendorId: '0483', productId: '374b', serialNumber: '066CFF' };
+    let plugged = true;
+    const others: PortFacts[] = [
+      { path: '/dev/null', vendorId: 'dead', productId: 'beef' },
+      { path: '/dev/ttyS99' },
+    ];
+    const profiles = new Map(loadBoardProfiles());
+    const emulated = profiles.get('mps2-an386') as NonNullable<ReturnType<typeof profiles.get>>;
+    // The vendor's adapter is on two other boards as well: hello tells which it is.
+    profiles.set('mps2-an386', { ...emulated, usb: [{ vendorId: '0483' }] });
+    const troubles: string[] = [];
+    const driver = new SerialDriver({
+      profiles,
+      pingMs: 200,
+      listPorts: async () => [...others, ...(plugged ? [{ ...usb, path }] : [])],
+      onTrouble: (error) => troubles.push(error.message),
+    });
+    const [seen, ...more] = await sightings(driver);
+    t.match(seen, { kind: 'mcu', obstacle: null, target: { model: emulated.label, tier: 'emulated' } });
+    t.match(seen?.id, /^mps2-an386-[0-9a-f]{6}$/);
+    t.equal(more.length, 0, 'ports of nobody are left alone');
+
+    const device = await driver.open(seen as Sighting, { signal });
+    t.teardown(() => device.close());
+    await t.rejects(
+      openSerial({ path, baud: 115_200 }),
+      { code: 'DEVICE_BUSY' },
+      'a second daemon finds it locked',
+    );
+    const measured = await device.measure(doublingNetwork(), contractProtocol, { signal });
+    t.equal(measured.verdict, 'valid', measured.reason);
+    t.equal(measured.latency, null);
+    t.equal(measured.counts?.unit, 'instructions');
+
+    plugged = false;
+    child.kill('SIGKILL');
+    const lost = await device
+      .measure(doublingNetwork(), contractProtocol, { signal })
+      .catch((error) => error);
+    t.equal(lost.code, 'DEVICE_FAILED');
+    t.ok(lost.retryable);
+    t.same(await sightings(driver), []);
+    ({ child, path } = await plug());
+    plugged = true;
+    let again: Awaited<ReturnType<typeof device.measure>> | undefined;
+    for (let attempt = 0; attempt < 50 && !again; attempt++) {
+      again = await device.measure(doublingNetwork(), contractProtocol, { signal }).catch(() => undefined);
+      if (!again) await systemClock.sleep(100);
+    }
+    t.same(again?.counts, measured.counts, 'the same board, the same figures');
+
+    child.kill('SIGSTOP');
+    const hung = await device
+      .measure(doublingNetwork(), contractProtocol, { signal })
+      .catch((error) => error);
+    t.equal(hung.code, 'DEVICE_FAILED', 'a board that hangs is not waited for');
+    t.ok(troubles.length > 0 || hung.details.unanswered, `${troubles}`);
+    child.kill('SIGCONT');
+  },
+);
+
+/** MLPerf Tiny's reference firmware, as its sources describe it, with a model that takes 4,000 us. */
+function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Transport {
+  let listener: (bytes: Uint8Array) => void = () => {};
+  let pending = '';
+  let expected = 0;
+  let got = 0;
+  let clockUs = 2 ** 32 - 30_000;
+  const say = (...lines: string[]): void => {
+    const text = [...lines, 'm-ready'].map((line) => `${line}\r\n`).join('');
+    // In two pieces: lines do not arrive whole.
+    listener(new TextEncoder().encode(text.slice(0, 7)));
+    listener(new TextEncoder().encode(text.slice(7)));
+  };
+  const lap = (us: number): string => {
+    clockUs = (clockUs + us) % 2 ** 32;
+    return `m-lap-us-${clockUs}`;
+  };
+  const obey = (command: string): unknown => {
+    const [verb, first = '', second = '10'] = command.split(' ');
+    if (verb === 'name') return say('m-name-dut-[acme board]');
+    if (verb === 'profile')
+      return say('m-profile-[ULPMark for tinyML Firmware V0.0.1]', `m-model-[${options.model ?? 'ic01'}]`);
+    if (verb === 'db' && first === 'load') {
+      expected = Number(second);
+      got = 0;
+      return say(`m-[Expecting ${expected} bytes]`);
+    }
+    if (verb === 'db') {
+      got += first.length / 2;
+      return got >= expected ? say('m-load-done') : say();
+    }
+    if (verb === 'infer') {
+      const runs = Number(first);
+      return say(
+        `m-warmup-start-${second}`,
+        'm-warmup-done',
+        `m-infer-start-${runs}`,
+        lap(5),
+        lap(4000 * runs),
+        'm-infer-done',
+        'm-results-[0.100,0.900]',
+      );
+    }
+    if (verb === 'results') return say('m-results-[0.100,0.900]');
+    return say(`e-[Unknown command: ${verb}]`);
+  };
+  return {
+    name: 'fake firmware',
+    write: async (bytes) => {
+      if (options.silent) return;
+      pending += new TextDecoder().decode(bytes);
+      const commands = pending.split('%');
+      pending = commands.pop() ?? '';
+      for (const command of commands) {
+        if (command.length > 80) throw new Error('longer than the firmware takes');
+        obey(command);
+      }
+    },
+    onBytes: (heard) => {
+      listener = heard;
+    },
+    onClose: () => {},
+    close: async () => {},
+  };
+}
+
+t.test('MLPerf Tiny: any such firmware is measured, whatever its vendor', async (t) => {
+  const port: PortFacts = { path: '/dev/ttyACM3', vendorId: '0483', productId: '374b', serialNumber: 'AA' };
+  const driver = new MlperfTinyDriver({
+    listPorts: async () => [port],
+    openPort: async () => fakeFirmware(),
+  });
+  const [seen] = await sightings(driver);
+  t.match(seen, {
+    label: 'acme board (MLPerf Tiny, ic01)',
+    target: { runtime: 'mlperf-tiny', runtimeVersion: 'ic01' },
+  });
+  const device = await driver.open(seen as Sighting, { signal });
+  const measured = await device.measure(doublingNetwork(3, 32), contractProtocol, { signal });
+  t.equal(measured.verdict, 'valid', measured.reason);
+  t.equal(measured.provenance, 'measured');
+  t.equal(measured.latency?.normalisedUs, 4000, 'over the wrap of its clock');
+  t.equal(measured.latency?.reference, 'none');
+  const aborted = new AbortController();
+  aborted.abort();
+  await t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal: aborted.signal }), {
+    code: 'INTERRUPTED',
+  });
+  await device.close();
+  await t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal }), { code: 'DEVICE_FAILED' });
+  const silent = new MlperfTinyDriver({
+    listPorts: async () => [port, { path: '/dev/ttyUSB0', vendorId: 'aaaa' }],
+    openPort: async () => fakeFirmware({ silent: true }),
+  });
+  t.same(await sightings(silent), []);
+});
+
+t.test('the doctor names what stands in the way, and its remedy', async (t) => {
+  const port: PortFacts = { path: '/dev/ttyACM0', vendorId: '0483', productId: '374b' };
+  const healthy: Patient = {
+    listPorts: async () => [port, { path: '/dev/ttyS0' }],
+    access: () => ({ allowed: true, group: null }),
+    processes: () => ['bash'],
+    hasUdevRules: () => false,
+    hasQemu: () => true,
+    ask: async () => ({ board: 'nucleo-l4r5zi' }),
+  };
+  const told = async (patient: Partial<Patient>) =>
+    (await examine(loadBoardProfiles(), { signal }, { ...healthy, ...patient })).map(
+      ({ level, what, remedy }) => `${level}: ${what} -> ${remedy}`,
+    );
+  t.ok((await told({})).every((line) => line.startsWith('ok')));
+  t.match((await told({ hasQemu: () => false }))[0], /advice: .*QEMU|qemu-system-arm is not installed/);
+  const has = async (patient: Partial<Patient>, pattern: RegExp): Promise<void> => {
+    const lines = await told(patient);
+    t.ok(
+      lines.some((line) => pattern.test(line)),
+      lines.join(' | '),
+    );
+  };
+  await has(
+    { access: () => ({ allowed: false, group: 'dialout' }) },
+    /fault: .*ttyACM0.*usermod -aG dialout/,
+  );
+  await has({ access: () => ({ allowed: false, group: null }) }, /fault: .*hilda doctor --udev/);
+  await has({ processes: () => ['ModemManager'] }, /fault: ModemManager.*systemctl/);
+  await has({ listPorts: async () => [] }, /advice: no serial port/);
+  await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
+  await has({ ask: async () => ({ code: 'DEVICE_FAILED' }) }, /advice: .*hilda devices flash/);
+  const slow: Patient['ask'] = async (_, baud) =>
+    baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };
+  await has({ ask: slow }, /fault: .*9600 baud -> Set "baud": 9600/);
+  t.match(udevRules(loadBoardProfiles()), /ATTRS\{idVendor\}=="0483", MODE="0666"/);
+});
