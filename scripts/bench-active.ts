@@ -4,7 +4,7 @@
  * random samples reach the error (MAPE over 1,000 other rows) of 60 active ones, over 60; the mean over columns.
  */
 import { parseArgs } from 'node:util';
-import { randomInt, type Rng, shuffled, Xoshiro128 } from '../daemon/core/rng.js';
+import { type Rng, randomInt, shuffled, Xoshiro128 } from '../daemon/core/rng.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
 import { mean, type PublishedRow, readCells, readOfaRows, scoresOf } from './published-tables.js';
 
@@ -22,13 +22,19 @@ const figures: Record<string, number> = {};
 
 function fit(known: readonly PublishedRow[], column: string): PickedPredictor {
   const predictor = new PickedPredictor();
-  predictor.fit(known.map(({ views }) => views), known.map((row) => row.latencyMs[column] as number));
+  predictor.fit(
+    known.map(({ views }) => views),
+    known.map((row) => row.latencyMs[column] as number),
+  );
   return predictor;
 }
 
 function errorOf(known: readonly PublishedRow[], test: readonly PublishedRow[], column: string): number {
   const predicted = fit(known, column).predict(test.map(({ views }) => views)).mean;
-  return scoresOf(test.map((row) => row.latencyMs[column] as number), predicted).mape;
+  return scoresOf(
+    test.map((row) => row.latencyMs[column] as number),
+    predicted,
+  ).mape;
 }
 
 function actively(rows: readonly PublishedRow[], column: string, rng: Rng): PublishedRow[] {
@@ -37,7 +43,10 @@ function actively(rows: readonly PublishedRow[], column: string, rng: Rng): Publ
   while (known.length < budget) {
     const asked = shuffled(rng, left).slice(0, poolSize);
     const audits = Math.round(batch * auditShare);
-    const indices = fit(known, column).mostInformative(asked.map(({ views }) => views), batch - audits);
+    const indices = fit(known, column).mostInformative(
+      asked.map(({ views }) => views),
+      batch - audits,
+    );
     const chosen = new Set(indices.map((i) => asked[i] as PublishedRow));
     while (chosen.size < batch) chosen.add(asked[randomInt(rng, asked.length)] as PublishedRow);
     known.push(...chosen);

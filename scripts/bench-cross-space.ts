@@ -51,14 +51,23 @@ try {
 const train = rows.filter(({ space }) => space !== 'vit');
 const test = rows.filter(({ space }) => space === 'vit');
 const predictor = new CrossSpacePredictor();
-predictor.fit(train.map(({ network }) => networkViews(network)), train.map(({ us }) => us), train.map(({ space }) => space));
+predictor.fit(
+  train.map(({ network }) => networkViews(network)),
+  train.map(({ us }) => us),
+  train.map(({ space }) => space),
+);
 const { mean } = predictor.predict(test.map(({ network }) => networkViews(network)));
 const measured = test.map(({ us }) => us);
 const figures = {
   kendall: kendall(measured, [...mean]),
-  kendallMacs: kendall(measured, test.map(({ network }) => countCost(network).macs)),
+  kendallMacs: kendall(
+    measured,
+    test.map(({ network }) => countCost(network).macs),
+  ),
   trained: train.length,
   asked: test.length,
 };
-console.log(`${predictor.report().model}; on left-out training spaces tau ${predictor.report().kendall.toFixed(3)}`);
+console.log(
+  `${predictor.report().model}; on left-out training spaces tau ${predictor.report().kendall.toFixed(3)}`,
+);
 console.log(JSON.stringify({ bench: 'cross-space', figures }));

@@ -48,7 +48,9 @@ try {
     predictor.fit(views.slice(0, samples), measured.slice(0, samples));
     const scores = scoresOf(measured.slice(samples), predictor.predict(views.slice(samples)).mean);
     for (const [key, value] of Object.entries(scores)) figures[`${name}.${key}`] = Number(value.toFixed(4));
-    console.log(`${name}: ${predictor.report().model}; ${rows.length - samples} asked: within 10 % ${scores.within10.toFixed(3)}, MAPE ${scores.mape.toFixed(2)} %, Spearman ${scores.spearman.toFixed(4)}`);
+    console.log(
+      `${name}: ${predictor.report().model}; ${rows.length - samples} asked: within 10 % ${scores.within10.toFixed(3)}, MAPE ${scores.mape.toFixed(2)} %, Spearman ${scores.spearman.toFixed(4)}`,
+    );
   }
 } finally {
   await device.close();

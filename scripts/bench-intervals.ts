@@ -17,9 +17,13 @@ const figures: Record<string, number> = {};
 function coverage(rows: readonly PublishedRow[], column: string, n: number): number[] {
   return seeds.map((seed) => {
     const { train, test } = split(rows, n, Number(args.test), seed);
-    const costs = (list: readonly PublishedRow[]): number[] => list.map(({ latencyMs }) => latencyMs[column] as number);
+    const costs = (list: readonly PublishedRow[]): number[] =>
+      list.map(({ latencyMs }) => latencyMs[column] as number);
     const predictor = new PickedPredictor();
-    predictor.fit(train.map(({ views }) => views), costs(train));
+    predictor.fit(
+      train.map(({ views }) => views),
+      costs(train),
+    );
     const { low, high } = predictor.predict(test.map(({ views }) => views));
     return mean(costs(test).map((y, i) => Number(y >= (low[i] as number) && y <= (high[i] as number))));
   });
@@ -33,7 +37,9 @@ for (const [table, rows] of Object.entries(tables)) {
       const shares = coverage(rows, column, Number(size));
       const share = Number(mean(shares).toFixed(4));
       figures[`coverage${i === 0 ? '' : size}.${table === 'ofa' ? 'ofa_' : ''}${column}`] = share;
-      console.log(`${table.padEnd(6)} ${column.padEnd(16)} ${size.padStart(4)} samples: ${(100 * share).toFixed(1)} % inside (worst seed ${(100 * Math.min(...shares)).toFixed(0)} %)`);
+      console.log(
+        `${table.padEnd(6)} ${column.padEnd(16)} ${size.padStart(4)} samples: ${(100 * share).toFixed(1)} % inside (worst seed ${(100 * Math.min(...shares)).toFixed(0)} %)`,
+      );
     });
   }
 }

@@ -23,6 +23,7 @@ const { values: args } = parseArgs({
     seeds: { type: 'string', default: '10' },
     test: { type: 'string', default: '3000' },
     sources: { type: 'string', default: '100' },
+    sizes: { type: 'string', default: '30,100,900' },
     parts: { type: 'string', default: 'help,n,phones,ofa,time' },
     verbose: { type: 'boolean', default: false },
   },
@@ -37,15 +38,29 @@ const cells = readCells('predictor', args.data);
 type Scores = ReturnType<typeof scoresOf>;
 
 /** Learns `column` from `n` rows and is asked about others. */
-function trial(rows: readonly PublishedRow[], column: string, n: number, seed: number, sources: readonly SourceTarget[] = []): Scores {
+function trial(
+  rows: readonly PublishedRow[],
+  column: string,
+  n: number,
+  seed: number,
+  sources: readonly SourceTarget[] = [],
+): Scores {
   const { train, test } = split(rows, n, testRows, seed);
   const describe = (list: readonly PublishedRow[]): readonly Views[] =>
-    withTransfer(list.map(({ views }) => views), sources, n);
-  const costs = (list: readonly PublishedRow[]): number[] => list.map(({ latencyMs }) => latencyMs[column] as number);
+    withTransfer(
+      list.map(({ views }) => views),
+      sources,
+      n,
+    );
+  const costs = (list: readonly PublishedRow[]): number[] =>
+    list.map(({ latencyMs }) => latencyMs[column] as number);
   const predictor = new PickedPredictor();
   predictor.fit(describe(train), costs(train));
   const scores = scoresOf(costs(test), predictor.predict(describe(test)).mean);
-  if (args.verbose) console.log(`  ${column} ${n} seed ${seed}: ${scores.spearman.toFixed(4)} ${scores.mape.toFixed(1)} ${scores.within10.toFixed(3)} ${predictor.report().model}`);
+  if (args.verbose)
+    console.log(
+      `  ${column} ${n} seed ${seed}: ${scores.spearman.toFixed(4)} ${scores.mape.toFixed(1)} ${scores.within10.toFixed(3)} ${predictor.report().model}`,
+    );
   return scores;
 }
 
@@ -54,10 +69,18 @@ function average(scores: readonly Scores[]): Scores {
   return { spearman: of('spearman'), mape: of('mape'), within10: of('within10') };
 }
 
-function report(name: string, rows: readonly PublishedRow[], column: string, n: number, keys: readonly (keyof Scores)[]): void {
+function report(
+  name: string,
+  rows: readonly PublishedRow[],
+  column: string,
+  n: number,
+  keys: readonly (keyof Scores)[],
+): void {
   const scores = average(seeds.map((seed) => trial(rows, column, n, seed)));
   for (const key of keys) figures[`${name}.${column}.${key}`] = scores[key];
-  console.log(`${name.padEnd(10)} ${column.padEnd(16)} Spearman ${scores.spearman}  MAPE ${scores.mape} %  within 10 % ${scores.within10}`);
+  console.log(
+    `${name.padEnd(10)} ${column.padEnd(16)} Spearman ${scores.spearman}  MAPE ${scores.mape} %  within 10 % ${scores.within10}`,
+  );
 }
 
 /** What is known of the other devices, by seed; their networks are others than the seed's probes and test rows. */
@@ -68,7 +91,10 @@ function sourcesOf(seed: number): readonly SourceTarget[] {
     helpSources.map((source): SourceTarget => {
       const rows = split(cells, Number(args.sources), 0, 1000 + seed).train;
       const predictor = new PickedPredictor();
-      predictor.fit(rows.map(({ views }) => views), rows.map(({ latencyMs }) => latencyMs[source] as number));
+      predictor.fit(
+        rows.map(({ views }) => views),
+        rows.map(({ latencyMs }) => latencyMs[source] as number),
+      );
       return { name: source, predict: (samples) => predictor.predict(samples) };
     });
   known.set(seed, made);
@@ -92,26 +118,38 @@ if (parts.has('help')) {
   }
 }
 if (parts.has('n')) {
-  for (const n of [30, 100, 900])
-    for (const column of ['pixel3', 'raspi4']) report(`n${n}`, cells, column, n, ['spearman', 'mape', 'within10']);
+  for (const n of args.sizes.split(',').map(Number))
+    for (const column of ['pixel3', 'raspi4'])
+      report(`n${n}`, cells, column, n, ['spearman', 'mape', 'within10']);
   // Noise-free accelerator models and large batches, apart from the rest.
-  for (const column of ['eyeriss', 'fpga', '1080ti_256', 'titan_rtx_256']) report('apart30', cells, column, 30, ['spearman', 'mape']);
-  const right = seeds.map((seed) =>
-    [...helpSources, ...helpTargets].filter((column) => {
-      const { train } = split(cells, 30, 0, seed);
-      const predictor = new PickedPredictor();
-      predictor.fit(train.map(({ views }) => views), train.map(({ latencyMs }) => latencyMs[column] as number));
-      const prunes = ['folded', 'pruned'].includes(predictor.report().transform);
-      return prunes === /^(pixel3|raspi4)$/.test(column);
-    }).length / (helpSources.length + helpTargets.length),
+  for (const column of ['eyeriss', 'fpga', '1080ti_256', 'titan_rtx_256'])
+    report('apart30', cells, column, 30, ['spearman', 'mape']);
+  const right = seeds.map(
+    (seed) =>
+      [...helpSources, ...helpTargets].filter((column) => {
+        const { train } = split(cells, 30, 0, seed);
+        const predictor = new PickedPredictor();
+        predictor.fit(
+          train.map(({ views }) => views),
+          train.map(({ latencyMs }) => latencyMs[column] as number),
+        );
+        const prunes = ['folded', 'pruned'].includes(predictor.report().transform);
+        return prunes === /^(pixel3|raspi4)$/.test(column);
+      }).length /
+      (helpSources.length + helpTargets.length),
   );
   figures['picker30.right'] = round(mean(right));
-  console.log(`picker30   right transform in ${(100 * mean(right)).toFixed(1)} % of 15 columns x ${seeds.length} seeds`);
+  console.log(
+    `picker30   right transform in ${(100 * mean(right)).toFixed(1)} % of 15 columns x ${seeds.length} seeds`,
+  );
 }
-if (parts.has('phones')) for (const column of ['pixel2', 'samsung_s7', 'essential_ph_1']) report('phones200', cells, column, 200, ['spearman']);
+if (parts.has('phones'))
+  for (const column of ['pixel2', 'samsung_s7', 'essential_ph_1'])
+    report('phones200', cells, column, 200, ['spearman']);
 if (parts.has('ofa')) {
   const rows = readOfaRows('predictor', args.data);
-  for (const column of Object.keys(rows[0]?.latencyMs ?? {})) report('ofa100', rows, column, 100, ['spearman', 'within10']);
+  for (const column of Object.keys(rows[0]?.latencyMs ?? {}))
+    report('ofa100', rows, column, 100, ['spearman', 'within10']);
 }
 if (parts.has('time')) {
   // The best of several: what else runs on the machine only ever adds.
@@ -121,7 +159,10 @@ if (parts.has('time')) {
   for (let round = 0; round < 12; round++) {
     const predictor = new PickedPredictor();
     const start = performance.now();
-    predictor.fit(train.map(({ views }) => views), costs);
+    predictor.fit(
+      train.map(({ views }) => views),
+      costs,
+    );
     const fitted = performance.now();
     predictor.predict(test.map(({ views }) => views));
     best.fit = Math.min(best.fit, fitted - start);
@@ -129,6 +170,8 @@ if (parts.has('time')) {
   }
   figures.fitMs100 = round(best.fit);
   figures.predictMs1000 = round(best.predict);
-  console.log(`fit at 100 samples ${best.fit.toFixed(0)} ms, 1,000 predictions ${best.predict.toFixed(2)} ms`);
+  console.log(
+    `fit at 100 samples ${best.fit.toFixed(0)} ms, 1,000 predictions ${best.predict.toFixed(2)} ms`,
+  );
 }
 console.log(JSON.stringify({ bench: 'predictor', figures }));

@@ -17,7 +17,15 @@ export interface PublishedRow {
 
 /** HELP's split of NAS-Bench-201's devices (Lee et al. 2021). */
 export const helpSources = [
-  '1080ti_1', '1080ti_32', '1080ti_256', 'silver_4114', 'silver_4210r', 'samsung_a50', 'pixel3', 'essential_ph_1', 'samsung_s7',
+  '1080ti_1',
+  '1080ti_32',
+  '1080ti_256',
+  'silver_4114',
+  'silver_4210r',
+  'samsung_a50',
+  'pixel3',
+  'essential_ph_1',
+  'samsung_s7',
 ] as const;
 export const helpTargets = ['titan_rtx_256', 'gold_6226', 'fpga', 'pixel2', 'raspi4', 'eyeriss'] as const;
 
@@ -29,7 +37,10 @@ export function readTable(bench: string, folder: string, name: string): Record<s
     process.exit(1);
   }
   const bytes = readFileSync(file);
-  const [head, ...lines] = (name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8').trim().split('\n');
+  const [head, ...lines] = (name.endsWith('.gz') ? gunzipSync(bytes) : bytes)
+    .toString('utf8')
+    .trim()
+    .split('\n');
   const header = (head as string).split(',');
   return lines.map((line) => {
     const cells = line.split(',');
@@ -70,12 +81,20 @@ export function readOfaRows(bench: string, folder: string): PublishedRow[] {
 }
 
 /** A reproducible split: the first `train` rows to learn from, the next `test` to be asked about. */
-export function split<T>(rows: readonly T[], train: number, test: number, seed: number): { train: T[]; test: T[] } {
+export function split<T>(
+  rows: readonly T[],
+  train: number,
+  test: number,
+  seed: number,
+): { train: T[]; test: T[] } {
   const mixed = shuffled(Xoshiro128.fromSeed(seed), rows);
   return { train: mixed.slice(0, train), test: mixed.slice(train, train + test) };
 }
 
-export function scoresOf(measured: readonly number[], predicted: ArrayLike<number>): { spearman: number; mape: number; within10: number } {
+export function scoresOf(
+  measured: readonly number[],
+  predicted: ArrayLike<number>,
+): { spearman: number; mape: number; within10: number } {
   const errors = measured.map((y, i) => Math.abs((predicted[i] as number) / y - 1));
   return {
     spearman: spearman(measured, Array.from(predicted)),
@@ -84,4 +103,5 @@ export function scoresOf(measured: readonly number[], predicted: ArrayLike<numbe
   };
 }
 
-export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, v) => sum + v, 0) / values.length;

@@ -119,7 +119,11 @@ export class DaemonClient {
   refit = (id: string, options: CallOptions) =>
     this.#post(`/predictors/${encodeURIComponent(id)}/refit`, predictorDetailSchema, undefined, options);
   latencyTable = (id: string, query: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
-    this.#get(`/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(query)}`, tableSchema, options);
+    this.#get(
+      `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(query)}`,
+      tableSchema,
+      options,
+    );
 
   async #get<S extends z.ZodType>(path: string, schema: S, options: CallOptions): Promise<z.infer<S>> {
     return read(await this.#fetch(path, { method: 'GET' }, options), schema);

@@ -1,7 +1,7 @@
 import type { Architecture } from '../core/architecture.js';
-import { evenly } from '../predict/statistics.js';
 import { PickedPredictor } from '../predict/picked.js';
 import { scorePredictions } from '../predict/score.js';
+import { evenly } from '../predict/statistics.js';
 import { costViews } from '../search/spaces/cost-views.js';
 import type { StoredPredictor } from './stored-predictor.js';
 
@@ -48,9 +48,7 @@ function residualsByType(
   const groups = new Map<string, number[]>();
   architectures.forEach((architecture, i) => {
     const types = costViews(space, architecture).types ?? new Map<string, number>();
-    const [leading] = [...types]
-      .filter(([name]) => name.endsWith(' macs'))
-      .sort(([, a], [, b]) => b - a);
+    const [leading] = [...types].filter(([name]) => name.endsWith(' macs')).sort(([, a], [, b]) => b - a);
     const type = leading ? leading[0].slice(0, -' macs'.length) : 'other';
     groups.set(type, [...(groups.get(type) ?? []), logs[i] as number]);
   });
@@ -93,7 +91,11 @@ function learningCurve(
       rows.map((i) => measured[i] as number),
     );
     const { mean } = model.predict(views.slice(known));
-    const { mape, spearman } = scorePredictions(test, [...mean], test.map(() => true));
+    const { mape, spearman } = scorePredictions(
+      test,
+      [...mean],
+      test.map(() => true),
+    );
     return [{ n, mape, spearman }];
   });
 }

@@ -61,7 +61,10 @@ export class PredictorService {
   readonly #options: PredictorServiceOptions;
   readonly #campaigns = new Map<string, { view: Campaign; readonly done: Promise<void> }>();
   readonly #life = new AbortController();
-  readonly #ready = new Map<PredictorId, { readonly updatedMs: number; readonly predictor: StoredPredictor }>();
+  readonly #ready = new Map<
+    PredictorId,
+    { readonly updatedMs: number; readonly predictor: StoredPredictor }
+  >();
 
   constructor(options: PredictorServiceOptions) {
     this.#options = options;
@@ -103,7 +106,13 @@ export class PredictorService {
         live: [],
       };
       // A fit before it is stored: what cannot be learnt from is no predictor.
-      const draft = { deviceId: device.id, target: first.target, spaceId: space.id, metric: 'latencyUs', body: asJson(body) };
+      const draft = {
+        deviceId: device.id,
+        target: first.target,
+        spaceId: space.id,
+        metric: 'latencyUs',
+        body: asJson(body),
+      };
       await this.#open({ ...draft, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });
       return { record: await store.addPredictor(draft), failures };
     });
@@ -203,7 +212,10 @@ export class PredictorService {
   }
 
   /** Throws PREDICTOR_UNFIT where nothing was profiled. */
-  async table(id: PredictorId, keys: TableKeys): Promise<{ readonly named: NamedTable; readonly additivity: Additivity }> {
+  async table(
+    id: PredictorId,
+    keys: TableKeys,
+  ): Promise<{ readonly named: NamedTable; readonly additivity: Additivity }> {
     const record = await this.#options.store.predictor(id);
     const body = readBody(record);
     const networks = partsBy(body, keys);
@@ -282,4 +294,3 @@ function partsBy(body: PredictorBody, keys: TableKeys): MeasuredParts[] {
         ];
   });
 }
-

@@ -2,11 +2,11 @@ import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import { type Target, targetDifference } from '../core/target.js';
 import type { Predictions, PredictorScore } from '../predict/contract.js';
-import { detectDrift, type DriftReport } from '../predict/drift.js';
+import { type DriftReport, detectDrift } from '../predict/drift.js';
 import { calibratedSamples, PickedPredictor, type PickReport } from '../predict/picked.js';
 import { type SourceTarget, withTransfer } from '../predict/transfer.js';
-import { costViews } from '../search/spaces/cost-views.js';
 import type { Space } from '../search/spaces/contract.js';
+import { costViews } from '../search/spaces/cost-views.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { PredictorRecord } from '../store/contract.js';
 import { type PredictorBody, readBody } from './predictor-body.js';
@@ -40,11 +40,9 @@ export class StoredPredictor {
     const differing = targetDifference(this.record.target, target);
     if (differing.length > 0) {
       const shown = differing.map((key) => `${key} ${this.record.target[key]}, not ${target[key]}`);
-      throw new HildaError(
-        'TARGET_MISMATCH',
-        `${this.record.id} knows another target: ${shown.join('; ')}`,
-        { details: { differing } },
-      );
+      throw new HildaError('TARGET_MISMATCH', `${this.record.id} knows another target: ${shown.join('; ')}`, {
+        details: { differing },
+      });
     }
     return this.#model.predict(this.#describe(architectures.map((a) => this.space.normalise(a))));
   }

@@ -1,5 +1,5 @@
-import { fromProblem } from '../api/problem.js';
 import type { CampaignView } from '../api/predictor-schemas.js';
+import { fromProblem } from '../api/problem.js';
 import type { CliContext } from './context.js';
 
 const pollMs = 500;

@@ -63,8 +63,15 @@ export class PredictorBank {
       const y = known.map(({ values }) => values[metric] as number);
       const architectures = known.map(({ architecture }) => architecture);
       if (fitted.kind === 'cost')
-        fitted.predictor.fit(architectures.map((a) => this.#viewsOf(a)), y);
-      else fitted.predictor.fit(architectures.map((a) => this.#decisionsOf(a)), y);
+        fitted.predictor.fit(
+          architectures.map((a) => this.#viewsOf(a)),
+          y,
+        );
+      else
+        fitted.predictor.fit(
+          architectures.map((a) => this.#decisionsOf(a)),
+          y,
+        );
       this.#fitted.set(metric, fitted);
     }
   }

@@ -3,7 +3,7 @@ import type { Predictions, Views } from './contract.js';
 import { type Matrix, rowsOf } from './design.js';
 import { GaussianProcess } from './models/gaussian-process.js';
 import { fitTable, tablePredictions } from './models/table-fit.js';
-import { viewData, type ViewData } from './picker/view-data.js';
+import { type ViewData, viewData } from './picker/view-data.js';
 import { rejectBadSamples } from './samples.js';
 import { conformalQuantile, kendall } from './statistics.js';
 
@@ -36,12 +36,22 @@ export class CrossSpacePredictor {
     rejectBadSamples(values);
     const names = [...new Set(spaces)];
     if (names.length < 2)
-      throw new HildaError('PREDICTOR_UNFIT', 'prediction across spaces needs networks of two spaces at least');
+      throw new HildaError(
+        'PREDICTOR_UNFIT',
+        'prediction across spaces needs networks of two spaces at least',
+      );
     const y = Float64Array.from(values);
     const logY = y.map(Math.log);
     const rowsOfSpace = names.map((name) => spaces.flatMap((space, i) => (space === name ? [i] : [])));
     const models = Object.keys(samples[0] as Views).flatMap((name) =>
-      modelsOn(viewData(name, samples.map((views) => views[name] ?? new Map())), y, logY),
+      modelsOn(
+        viewData(
+          name,
+          samples.map((views) => views[name] ?? new Map()),
+        ),
+        y,
+        logY,
+      ),
     );
     const tried = models.map((model) => {
       const held = new Float64Array(y.length);
@@ -121,4 +131,7 @@ function modelsOn(view: ViewData, y: Float64Array, logY: Float64Array): Model[] 
 }
 
 /** Sizes of spaces differ by orders of magnitude. */
-const logarithms = (x: Matrix): Matrix => ({ ...x, data: x.data.map((value) => Math.log1p(Math.max(0, value))) });
+const logarithms = (x: Matrix): Matrix => ({
+  ...x,
+  data: x.data.map((value) => Math.log1p(Math.max(0, value))),
+});

@@ -2,10 +2,10 @@ import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Features, Predictions, Predictor, PredictorScore, Views } from './contract.js';
 import type { Matrix } from './design.js';
-import { average, type Pick, pick } from './picker/pick.js';
 import type { FittedCandidate, Places } from './picker/candidate.js';
 import { mostInformative } from './picker/informative.js';
 import { Leverage } from './picker/leverage.js';
+import { average, type Pick, pick } from './picker/pick.js';
 import { type ViewData, viewData } from './picker/view-data.js';
 import { rejectBadSamples } from './samples.js';
 import { scorePredictions } from './score.js';
@@ -60,7 +60,10 @@ export class PickedPredictor implements Predictor<Views> {
     }
     const y = Float64Array.from(values);
     const views = Object.keys(samples[0] as Views).map((name) =>
-      viewData(name, samples.map((sample) => sample[name] ?? none)),
+      viewData(
+        name,
+        samples.map((sample) => sample[name] ?? none),
+      ),
     );
     const chosen = pick(views, y);
     const near = views.find(({ name }) => name === chosen.members[0]?.views[0]) as ViewData;
@@ -101,9 +104,7 @@ export class PickedPredictor implements Predictor<Views> {
     const distance = leverage.of(places.get(near.name) as Matrix, mean);
     const half = distance.map(
       (h, i) =>
-        quantile *
-        Math.sqrt(1 + h) *
-        (1 + 2 * near.design.unseenShare(samples[i]?.[near.name] ?? none)),
+        quantile * Math.sqrt(1 + h) * (1 + 2 * near.design.unseenShare(samples[i]?.[near.name] ?? none)),
     );
     return {
       mean,

@@ -43,7 +43,9 @@ export function predictorStore(
     updatePredictor: (id, body) =>
       database.write(async ({ db, nowMs, publish }) => {
         await requirePredictor(db, id);
-        await db('predictors').where({ id }).update({ body: toJsonText(body), updated_ms: nowMs });
+        await db('predictors')
+          .where({ id })
+          .update({ body: toJsonText(body), updated_ms: nowMs });
         const record = toPredictor(await requirePredictor(db, id));
         const { deviceId, spaceId, metric } = record;
         await publish('predictors', { type: 'predictor', id, deviceId, spaceId, metric });
@@ -61,7 +63,9 @@ export function predictorStore(
 async function requirePredictor(db: Knex, id: PredictorId): Promise<PredictorRow> {
   const row: PredictorRow | undefined = await db('predictors').where({ id }).first();
   if (!row)
-    throw new HildaError('PREDICTOR_UNKNOWN', `there is no predictor ${id}`, { details: { predictorId: id } });
+    throw new HildaError('PREDICTOR_UNKNOWN', `there is no predictor ${id}`, {
+      details: { predictorId: id },
+    });
   return row;
 }
 

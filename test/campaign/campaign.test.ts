@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import { blockParts, operatorParts } from '../../daemon/campaign/operator-parts.js';
 import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
+import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import type { Architecture } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
@@ -11,8 +11,8 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { type FakeDeviceOptions, fakeLatencyUs } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
-import { parseTable, formatTable } from '../../daemon/predict/tables/table-formats.js';
 import { tableSum } from '../../daemon/predict/tables/latency-table.js';
+import { formatTable, parseTable } from '../../daemon/predict/tables/table-formats.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { findSpace } from '../../daemon/study/parts.js';
@@ -24,7 +24,11 @@ const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
 
 async function openService(t: Test, options: FakeDeviceOptions = {}) {
   const store = await openStore({ dataDir: ':memory:', clock });
-  const pool = new DevicePool({ store, drivers: [new FakeDriver({ ...options, ids: [device, 'fake-1'] })], clock });
+  const pool = new DevicePool({
+    store,
+    drivers: [new FakeDriver({ ...options, ids: [device, 'fake-1'] })],
+    clock,
+  });
   const { signal } = new AbortController();
   await pool.start(signal);
   await pool.discover({ signal });
@@ -59,7 +63,10 @@ t.test('a campaign makes a predictor and a table of the same networks', async (t
   const { mean, low, high } = await service.predict(id, asked, 'fake-1');
   const truth = asked.map((a) => fakeLatencyUs(space.network(a)));
   const errors = truth.map((y, i) => Math.abs((mean[i] as number) / y - 1));
-  t.ok(errors.filter((e) => e < 0.1).length >= 28, `within 10 %: ${errors.filter((e) => e < 0.1).length} of 30`);
+  t.ok(
+    errors.filter((e) => e < 0.1).length >= 28,
+    `within 10 %: ${errors.filter((e) => e < 0.1).length} of 30`,
+  );
   t.ok(truth.filter((y, i) => y >= (low[i] as number) && y <= (high[i] as number)).length >= 22);
 
   const figures = predictorFigures(predictor);
@@ -80,7 +87,11 @@ t.test('a campaign makes a predictor and a table of the same networks', async (t
 
   const before = (await store.measurements({ limit: 1000 })).length;
   await ended((await service.train({ ...request, profile: false })).id);
-  t.equal((await store.measurements({ limit: 1000 })).length, before, 'valid measurements are not taken twice');
+  t.equal(
+    (await store.measurements({ limit: 1000 })).length,
+    before,
+    'valid measurements are not taken twice',
+  );
 });
 
 t.test('drift is told, and a refit ends it', async (t) => {
@@ -127,7 +138,9 @@ t.test('what cannot be answered is refused by name', async (t) => {
     code: 'TARGET_MISMATCH',
     message: /runtimeVersion 1, not 2; threads 1, not 4/,
   });
-  await t.rejects(service.predict(id, ['no architecture' as unknown as Architecture]), { code: 'ARCHITECTURE_INVALID' });
+  await t.rejects(service.predict(id, ['no architecture' as unknown as Architecture]), {
+    code: 'ARCHITECTURE_INVALID',
+  });
   const body = (await store.predictor(id)).body as { samples: object[] };
   for (const damage of [
     { ...body, samples: [{ ...body.samples[0], value: -1 }] },
@@ -154,8 +167,14 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
       parameterBytes: 0,
       liveBytes: 0,
     }));
-  const parts = operatorParts([...executed, { ...executed[0], name: 'reorder', op: 'ReorderInput' } as never], network);
-  t.ok(parts.slice(0, -1).every(({ key }) => key.includes(' > ')), parts[0]?.key as string);
+  const parts = operatorParts(
+    [...executed, { ...executed[0], name: 'reorder', op: 'ReorderInput' } as never],
+    network,
+  );
+  t.ok(
+    parts.slice(0, -1).every(({ key }) => key.includes(' > ')),
+    parts[0]?.key as string,
+  );
   t.equal(parts.at(-1)?.key, 'ReorderInput 4B');
   const sums = blockParts(executed, network, blocks);
   t.equal(
@@ -164,5 +183,8 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     'no operator is lost',
   );
   t.equal(sums[0]?.cost, 1, 'the stem is one convolution');
-  t.equal(sums.at(-1)?.key, `Logits-input:${/output:(\S+)$/.exec(sums.at(-2)?.key as string)?.[1]}-output:10`);
+  t.equal(
+    sums.at(-1)?.key,
+    `Logits-input:${/output:(\S+)$/.exec(sums.at(-2)?.key as string)?.[1]}-output:10`,
+  );
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Test } from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import type { ArchitectureId, DeviceId, MeasurementId, StudyId, PredictorId } from '../../daemon/core/ids.js';
+import type { ArchitectureId, DeviceId, MeasurementId, PredictorId, StudyId } from '../../daemon/core/ids.js';
 import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Lease, Store } from '../../daemon/store/contract.js';
@@ -129,7 +129,13 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
 
   withStore('predictors keep their body and tell of each change', async (t, store, clock) => {
     await store.upsertDevice(device());
-    const draft = { deviceId, target, spaceId: 's', metric: 'latencyUs', body: { version: 1, samples: [1.5] } };
+    const draft = {
+      deviceId,
+      target,
+      spaceId: 's',
+      metric: 'latencyUs',
+      body: { version: 1, samples: [1.5] },
+    };
     const first = await store.addPredictor(draft);
     t.match(first, { ...draft, createdMs: 1000, updatedMs: 1000 });
     await clock.advance(7);

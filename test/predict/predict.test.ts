@@ -28,7 +28,13 @@ for (const name of predictorNames) {
     // Ridge compares directions: it is meant for one-hot decisions, where counts are told apart by name.
     const oneHot = vectors.map((v) => new Map(v.map((count, i) => [`op${i}=${count}`, 1])));
     const x = name === 'ridge' ? oneHot : counts;
-    predictorContract(t, () => createPredictor(name), x, y, (known) => new Map([...known, ['never seen', 3]]));
+    predictorContract(
+      t,
+      () => createPredictor(name),
+      x,
+      y,
+      (known) => new Map([...known, ['never seen', 3]]),
+    );
   });
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Campaign } from '../../campaign/predictor-service.js';
 import { readBody } from '../../campaign/predictor-body.js';
 import { predictorFigures } from '../../campaign/predictor-figures.js';
+import type { Campaign } from '../../campaign/predictor-service.js';
 import type { StoredPredictor } from '../../campaign/stored-predictor.js';
 import type { Architecture } from '../../core/architecture.js';
 import type { PredictorId } from '../../core/ids.js';
@@ -55,7 +55,8 @@ export const predictorRoutes = [
   defineRoute({
     method: 'post',
     path: '/campaigns',
-    summary: 'Measure random networks of a space on a device, for a predictor or a table; look at the campaign for the outcome',
+    summary:
+      'Measure random networks of a space on a device, for a predictor or a table; look at the campaign for the outcome',
     body: campaignRequestSchema,
     answer: { status: 202, schema: campaignSchema },
     handle: async ({ services, body }) => {

@@ -47,21 +47,31 @@ async function answerTable(
   options: TableOptions,
 ): Promise<void> {
   const format = formatOf(options.format);
-  const table = await context.client.latencyTable(predictor, { format, keys: keysOf(options.keys, format) }, context);
+  const table = await context.client.latencyTable(
+    predictor,
+    { format, keys: keysOf(options.keys, format) },
+    context,
+  );
   const { additivity: a, entries, text } = table;
   context.terminal.note(
     `${entries} entries; the sum tells ${a.n} whole networks it has not seen with bias ${a.biasPercent.toFixed(1)} %, MAPE ${a.mapePercent.toFixed(1)} % (${a.scaledMapePercent.toFixed(1)} % after one factor of ${a.scale.toFixed(3)}), Kendall ${a.kendall.toFixed(3)}`,
   );
   if (options.output) {
     await writeFile(options.output, text);
-    context.answer('lut', { predictor, ...table, text: undefined, output: options.output }, () => options.output as string);
+    context.answer(
+      'lut',
+      { predictor, ...table, text: undefined, output: options.output },
+      () => options.output as string,
+    );
   } else context.answer('lut', { predictor, ...table }, () => text.trimEnd());
 }
 
 const build = (terminal: Terminal): Command =>
   withTableOptions(
     new Command('build')
-      .description('a latency table of your own device: random whole networks of a space, profiled by operator')
+      .description(
+        'a latency table of your own device: random whole networks of a space, profiled by operator',
+      )
       .requiredOption('-d, --device <id>', 'where to measure')
       .requiredOption('-s, --space <name>', 'a space of profiles/spaces')
       .option('-n, --samples <count>', 'networks to measure', '30')
@@ -83,15 +93,23 @@ const build = (terminal: Terminal): Command =>
         context,
       );
       const { predictorId } = await followCampaign(started, context);
-      terminal.note(`kept as ${predictorId}: the same measurements predict whole networks (hilda predictor eval ${predictorId})`);
+      terminal.note(
+        `kept as ${predictorId}: the same measurements predict whole networks (hilda predictor eval ${predictorId})`,
+      );
       await answerTable(context, predictorId, options);
     }),
   );
 
 const exportTable = (terminal: Terminal): Command =>
   withTableOptions(
-    new Command('export').description('the table of a predictor that lut build made').argument('<predictor>', 'as listed'),
-  ).action(act(terminal, async (context, predictor: string, options: TableOptions) => answerTable(context, predictor, options)));
+    new Command('export')
+      .description('the table of a predictor that lut build made')
+      .argument('<predictor>', 'as listed'),
+  ).action(
+    act(terminal, async (context, predictor: string, options: TableOptions) =>
+      answerTable(context, predictor, options),
+    ),
+  );
 
 const check = (terminal: Terminal): Command =>
   new Command('check')
@@ -100,13 +118,18 @@ const check = (terminal: Terminal): Command =>
     .requiredOption('-f, --format <name>', tableFormats.join(', '))
     .action(
       act(terminal, async (context, file: string, { format }: { readonly format: string }) => {
-        const { table, ...about } = parseTable((await readInput(file)).toString('utf8'), formatOf(format), file);
+        const { table, ...about } = parseTable(
+          (await readInput(file)).toString('utf8'),
+          formatOf(format),
+          file,
+        );
         const means = [...table.values()].map(({ mean }) => mean);
         const range = { least: Math.min(...means), most: Math.max(...means) };
         context.answer(
           'lut-check',
           { ...about, entries: table.size, ...range },
-          () => `${table.size} entries, ${range.least.toPrecision(3)} to ${range.most.toPrecision(3)} ${about.unit}, ${about.provenance} from ${about.source}`,
+          () =>
+            `${table.size} entries, ${range.least.toPrecision(3)} to ${range.most.toPrecision(3)} ${about.unit}, ${about.provenance} from ${about.source}`,
         );
       }),
     );

@@ -28,7 +28,10 @@ export const predictorFitCsvCommand = (terminal: Terminal): Command =>
     .description('how well a predictor learns a table of measurements that you bring')
     .argument('<file>', 'CSV with a header line')
     .option('--columns <names>', 'what tells networks apart: NAME[:number|choice|digits], comma-separated')
-    .option('--space <name>', `a published space: ${Object.keys(publishedSpaces).join(' or ')}; --columns names its columns if they are called otherwise`)
+    .option(
+      '--space <name>',
+      `a published space: ${Object.keys(publishedSpaces).join(' or ')}; --columns names its columns if they are called otherwise`,
+    )
     .requiredOption('--metric <name>', 'the column to predict')
     .option('--train <count>', 'rows to learn from', '100')
     .option('--test <count>', 'rows to be asked about, at most', '5000')
@@ -39,13 +42,20 @@ export const predictorFitCsvCommand = (terminal: Terminal): Command =>
         const { views, kept, dropped } = describe(rows, options);
         const values = kept.map((row) => cell(row, options.metric)).map(toNumber);
         rejectBadSamples(values);
-        const order = shuffled(Xoshiro128.fromSeed(count(options.seed, 'seed', 0)), views.map((_, i) => i));
+        const order = shuffled(
+          Xoshiro128.fromSeed(count(options.seed, 'seed', 0)),
+          views.map((_, i) => i),
+        );
         const trainCount = count(options.train, 'train', 1);
         const train = order.slice(0, trainCount);
         const test = order.slice(trainCount, trainCount + count(options.test, 'test', 1));
         if (test.length === 0)
-          throw new HildaError('SAMPLES_INVALID', `${views.length} rows leave none to test on after ${trainCount}`);
-        const of = <T>(list: readonly T[], indices: readonly number[]): T[] => indices.map((i) => list[i] as T);
+          throw new HildaError(
+            'SAMPLES_INVALID',
+            `${views.length} rows leave none to test on after ${trainCount}`,
+          );
+        const of = <T>(list: readonly T[], indices: readonly number[]): T[] =>
+          indices.map((i) => list[i] as T);
         const predictor = new PickedPredictor();
         predictor.fit(of(views, train), of(values, train));
         const { mean, low, high } = predictor.predict(of(views, test));
@@ -59,7 +69,17 @@ export const predictorFitCsvCommand = (terminal: Terminal): Command =>
         const disagreement = duplicateSpread(views, values);
         context.answer(
           'predictor-fit',
-          { provenance: 'imported', rows: views.length, dropped, train: train.length, test: test.length, model, transform, score, duplicates: disagreement },
+          {
+            provenance: 'imported',
+            rows: views.length,
+            dropped,
+            train: train.length,
+            test: test.length,
+            model,
+            transform,
+            score,
+            duplicates: disagreement,
+          },
           () =>
             [
               `${views.length} rows${dropped > 0 ? `, ${dropped} outside the space left out` : ''}; learnt from ${train.length}, asked about ${test.length}`,
@@ -70,7 +90,9 @@ export const predictorFitCsvCommand = (terminal: Terminal): Command =>
               `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
               `coverage     ${(100 * score.coverage).toFixed(1)} % of 90 % intervals`,
               ...(disagreement.groups > 0
-                ? [`${disagreement.groups} sets of equal networks disagree by ${(100 * disagreement.medianSpread).toFixed(1)} % (median)`]
+                ? [
+                    `${disagreement.groups} sets of equal networks disagree by ${(100 * disagreement.medianSpread).toFixed(1)} % (median)`,
+                  ]
                 : []),
             ].join('\n'),
         );
@@ -92,7 +114,8 @@ function describe(
   { columns: names, space: spaceName }: Options,
 ): { readonly views: readonly Views[]; readonly kept: readonly Row[]; readonly dropped: number } {
   if (spaceName === undefined) {
-    if (!names) throw new HildaError('USAGE_INVALID', 'name the columns with --columns, or a space with --space');
+    if (!names)
+      throw new HildaError('USAGE_INVALID', 'name the columns with --columns, or a space with --space');
     const columns = names.split(',').map((text): Column => {
       const [name, kind] = text.split(':') as [string, string | undefined];
       if (kind !== undefined && !['number', 'choice', 'digits'].includes(kind))
@@ -143,7 +166,10 @@ function count(text: string, option: string, least: number): number {
 }
 
 /** How far rows disagree that nothing tells apart: no predictor can be better than this. */
-function duplicateSpread(views: readonly Views[], values: readonly number[]): { groups: number; medianSpread: number } {
+function duplicateSpread(
+  views: readonly Views[],
+  values: readonly number[],
+): { groups: number; medianSpread: number } {
   const groups = new Map<string, number[]>();
   views.forEach((view, i) => {
     const key = JSON.stringify(Object.values(view).map((features) => [...features]));

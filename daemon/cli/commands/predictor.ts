@@ -63,7 +63,13 @@ const list = (terminal: Terminal): Command =>
         { title: 'FROM', value: (p) => p.provenance },
         { title: 'UPDATED', value: (p) => formatTime(p.updatedMs) },
       ];
-      context.answerTable('predictors', { predictors }, columns, predictors, 'There are no predictors. Train one: hilda predictor train.');
+      context.answerTable(
+        'predictors',
+        { predictors },
+        columns,
+        predictors,
+        'There are no predictors. Train one: hilda predictor train.',
+      );
     }),
   );
 
@@ -78,8 +84,13 @@ const evaluate = (terminal: Terminal): Command =>
         context.answer('predictor-eval', { predictor, figures }, () =>
           [
             describePredictor(predictor),
-            ...figures.learningCurve.map(({ n, mape }) => `from ${String(n).padStart(4)} networks: MAPE ${mape.toFixed(1)} %`),
-            ...figures.reliability.map(({ nominal, actual }) => `interval of ${(100 * nominal).toFixed(0)} %: ${(100 * actual).toFixed(0)} % inside`),
+            ...figures.learningCurve.map(
+              ({ n, mape }) => `from ${String(n).padStart(4)} networks: MAPE ${mape.toFixed(1)} %`,
+            ),
+            ...figures.reliability.map(
+              ({ nominal, actual }) =>
+                `interval of ${(100 * nominal).toFixed(0)} %: ${(100 * actual).toFixed(0)} % inside`,
+            ),
           ].join('\n'),
         );
       }),
@@ -101,7 +112,10 @@ const drift = (terminal: Terminal): Command =>
     .action(
       act(terminal, async (context, id: string, options: DriftOptions) => {
         if (options.probe !== undefined) {
-          const request = { count: wholeNumber(options.probe, 'probe', 1), seed: wholeNumber(options.seed, 'seed', 0) };
+          const request = {
+            count: wholeNumber(options.probe, 'probe', 1),
+            seed: wholeNumber(options.seed, 'seed', 0),
+          };
           await followCampaign(await context.client.probe(id, request, context), context);
         }
         const report = await context.client.drift(id, context);
@@ -123,7 +137,16 @@ export const predictorCommand = (terminal: Terminal): Command =>
     .addCommand(drift(terminal))
     .addCommand(predictorFitCsvCommand(terminal));
 
-function describePredictor({ id, deviceId, spaceId, samples, model, score, drift: live, cautions }: PredictorDetailView): string {
+function describePredictor({
+  id,
+  deviceId,
+  spaceId,
+  samples,
+  model,
+  score,
+  drift: live,
+  cautions,
+}: PredictorDetailView): string {
   return [
     `${id}: ${spaceId} on ${deviceId}, ${samples} networks`,
     `model        ${model}`,

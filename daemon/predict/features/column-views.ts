@@ -31,9 +31,13 @@ export function columnViews(columns: readonly Column[]): Views[] {
         case 'number': {
           const value = Number(cell);
           if (cell.trim() === '' || !Number.isFinite(value)) {
-            throw new HildaError('SAMPLES_INVALID', `${name} is ${JSON.stringify(cell)} in row ${row}, not a number`, {
-              hint: 'Name the column as NAME:choice if it is one of few.',
-            });
+            throw new HildaError(
+              'SAMPLES_INVALID',
+              `${name} is ${JSON.stringify(cell)} in row ${row}, not a number`,
+              {
+                hint: 'Name the column as NAME:choice if it is one of few.',
+              },
+            );
           }
           number.set(name, value);
           if (few) choice.set(`${name}=${cell}`, 1);

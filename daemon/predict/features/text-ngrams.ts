@@ -9,12 +9,10 @@ const buckets = 48;
  * Names, weights and shapes are left out; sizes are for the roofline's totals to tell.
  */
 export function textNgrams(canonical: string): Features {
-  const operators = canonical
-    .split('\n')
-    .flatMap((line) => {
-      const match = /= (?<op>[\w.]+)\([^)]*\) \{(?<attributes>.*)\}$/.exec(line)?.groups;
-      return match ? [`${match.op}${kernelOf(match.attributes as string)}`] : [];
-    });
+  const operators = canonical.split('\n').flatMap((line) => {
+    const match = /= (?<op>[\w.]+)\([^)]*\) \{(?<attributes>.*)\}$/.exec(line)?.groups;
+    return match ? [`${match.op}${kernelOf(match.attributes as string)}`] : [];
+  });
   const out = new Map<string, number>();
   for (let n = 1; n <= 3; n++) {
     for (let start = 0; start + n <= operators.length; start++) {

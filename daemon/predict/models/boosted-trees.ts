@@ -37,7 +37,9 @@ export class BoostedTrees {
 
   static fit(x: Matrix, z: Float64Array, options: BoostingOptions = defaultBoosting): BoostedTrees {
     const borders = Array.from({ length: x.columns }, (_, j) => bordersOf(x, j));
-    const bins = Uint8Array.from(x.data, (value, at) => binOf(borders[at % x.columns] as Float64Array, value));
+    const bins = Uint8Array.from(x.data, (value, at) =>
+      binOf(borders[at % x.columns] as Float64Array, value),
+    );
     const left = Float64Array.from(z);
     const trees: Tree[] = [];
     for (let round = 0; round < options.rounds; round++)

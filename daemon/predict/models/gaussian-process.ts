@@ -106,8 +106,7 @@ export class GaussianProcess {
     const weights = new Float64Array(p);
     for (let j = 0; j < x.rows; j++) {
       const a = linear * (this.#alpha[j] as number);
-      for (let k = 0; k < p; k++)
-        weights[k] = (weights[k] as number) + a * (x.data[j * p + k] as number);
+      for (let k = 0; k < p; k++) weights[k] = (weights[k] as number) + a * (x.data[j * p + k] as number);
     }
     const norms = squaredNorms(x);
     const place = new Float64Array(p);

@@ -51,7 +51,8 @@ export function fitTable(x: Matrix, y: Float64Array, rows: readonly number[], op
     for (let round = 0; round < reweightings; round++) {
       for (let i = 0; i < rows.length; i++) errors[i] = relativeError(scaled, solution, i, p);
       const width = welschWidth * Math.max(1.4826 * medianOf(errors.map(Math.abs)), 1e-4);
-      for (let i = 0; i < rows.length; i++) weights[i] = Math.exp(-(((errors[i] as number) / width) ** 2) / 2);
+      for (let i = 0; i < rows.length; i++)
+        weights[i] = Math.exp(-(((errors[i] as number) / width) ** 2) / 2);
       solution = solve(scaled, weights, p, options, solution);
     }
   }
@@ -110,4 +111,3 @@ function relativeError(scaled: Float64Array, solution: Float64Array, i: number, 
   for (let j = 0; j < p; j++) sum += (solution[j] as number) * (scaled[i * p + j] as number);
   return sum;
 }
-

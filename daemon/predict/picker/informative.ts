@@ -16,7 +16,8 @@ export function mostInformative(
 ): number[] {
   const p = places[0]?.length ?? 0;
   const scale = new Float64Array(p);
-  for (const row of places) for (let j = 0; j < p; j++) scale[j] = (scale[j] as number) + (row[j] as number) ** 2;
+  for (const row of places)
+    for (let j = 0; j < p; j++) scale[j] = (scale[j] as number) + (row[j] as number) ** 2;
   for (let j = 0; j < p; j++) scale[j] = 1 / (Math.sqrt((scale[j] as number) / places.length) || 1);
   const scaled = (row: Float64Array): Float64Array => row.map((value, j) => value * (scale[j] as number));
   const known = samples.map(scaled);
@@ -73,7 +74,8 @@ function product(a: Float64Array, b: Float64Array, p: number): Float64Array {
   for (let i = 0; i < p; i++)
     for (let k = 0; k < p; k++) {
       const value = a[i * p + k] as number;
-      for (let j = 0; j < p; j++) out[i * p + j] = (out[i * p + j] as number) + value * (b[k * p + j] as number);
+      for (let j = 0; j < p; j++)
+        out[i * p + j] = (out[i * p + j] as number) + value * (b[k * p + j] as number);
     }
   return out;
 }

@@ -1,4 +1,4 @@
-import { rowsOf, type Matrix } from '../design.js';
+import { type Matrix, rowsOf } from '../design.js';
 import { fitTable, type Table, type TableOptions, tablePredictions } from '../models/table-fit.js';
 import { type Candidate, foldsOf, lossOf, othersOf } from './candidate.js';
 import type { ViewData } from './view-data.js';

@@ -35,7 +35,10 @@ export function formatTable(named: NamedTable, format: TableFormat): string {
       provenance,
       source,
       entries: Object.fromEntries(
-        [...table].map(([key, { count, mean, variance }]) => [key, { count, mean, std: Math.sqrt(variance) }]),
+        [...table].map(([key, { count, mean, variance }]) => [
+          key,
+          { count, mean, std: Math.sqrt(variance) },
+        ]),
       ),
     });
   }
@@ -65,9 +68,13 @@ export function parseTable(text: string, format: TableFormat, source: string): N
     const spread = format === 'ofa' ? 'std' : 'var';
     const foreign = Object.keys(fields).filter((field) => !['count', 'mean', spread].includes(field));
     if (foreign.length > 0)
-      throw new HildaError('TABLE_INVALID', `${key} has the field ${foreign[0]}, which no ${format} table has`, {
-        hint: `Fields: count, mean (ms), ${spread}. A table of another unit or format must be converted first.`,
-      });
+      throw new HildaError(
+        'TABLE_INVALID',
+        `${key} has the field ${foreign[0]}, which no ${format} table has`,
+        {
+          hint: `Fields: count, mean (ms), ${spread}. A table of another unit or format must be converted first.`,
+        },
+      );
     const ms = numberOf(fields.mean, `${key}: mean`);
     const wide = fields[spread] === undefined ? 0 : numberOf(fields[spread], `${key}: ${spread}`);
     table.set(key, {
@@ -81,7 +88,8 @@ export function parseTable(text: string, format: TableFormat, source: string): N
 
 function parseOwn(root: Record<string, unknown>): NamedTable {
   const { hildaTable, unit, target, provenance, source, entries } = root;
-  if (hildaTable !== 1) throw new HildaError('TABLE_INVALID', 'hildaTable: 1 is missing: this is no table of hilda');
+  if (hildaTable !== 1)
+    throw new HildaError('TABLE_INVALID', 'hildaTable: 1 is missing: this is no table of hilda');
   if (unit !== 'us' && unit !== 'cycles' && unit !== 'instructions')
     throw new HildaError('TABLE_INVALID', `unit ${JSON.stringify(unit)} is none of us, cycles, instructions`);
   if (provenance !== 'measured' && provenance !== 'emulated' && provenance !== 'imported')
@@ -118,7 +126,10 @@ function formatLayers(table: LatencyTable): string {
   const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b);
   const lines = layers.map((layer) =>
     candidates
-      .map((candidate) => cells.find((cell) => cell.layer === layer && cell.candidate === candidate)?.mean ?? '-')
+      .map(
+        (candidate) =>
+          cells.find((cell) => cell.layer === layer && cell.candidate === candidate)?.mean ?? '-',
+      )
       .join(' '),
   );
   return `${[candidates.join(' '), ...lines].join('\n')}\n`;
@@ -128,7 +139,10 @@ function parseLayers(text: string): LatencyTable {
   const [head = '', ...lines] = text.trim().split(/\r?\n/);
   const candidates = head.trim().split(/\s+/);
   if (lines.length === 0 || candidates.every((name) => Number.isFinite(Number(name))))
-    throw new HildaError('TABLE_INVALID', 'the first line must name the candidates, each further one is a layer');
+    throw new HildaError(
+      'TABLE_INVALID',
+      'the first line must name the candidates, each further one is a layer',
+    );
   const table = new Map<string, TableEntry>();
   lines.forEach((line, layer) => {
     const cells = line.trim().split(/\s+/);
@@ -158,7 +172,8 @@ function parseYaml(text: string): Record<string, unknown> {
 }
 
 function recordOf(value: unknown, place: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
   throw new HildaError('TABLE_INVALID', `${place} is no mapping`);
 }
 

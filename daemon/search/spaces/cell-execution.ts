@@ -7,7 +7,13 @@ export const cellEdges: readonly (readonly [from: number, to: number])[] = [
   [1, 3],
   [2, 3],
 ];
-export const cellOperators = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3'] as const;
+export const cellOperators = [
+  'none',
+  'skip_connect',
+  'nor_conv_1x1',
+  'nor_conv_3x3',
+  'avg_pool_3x3',
+] as const;
 const outputNode = 3;
 const [none, skip, , , pool] = [0, 1, 2, 3, 4];
 
@@ -31,7 +37,9 @@ export function runPruned(cell: readonly number[]): ExecutedCell {
     const [from, to] = cellEdges[i] as readonly [number, number];
     if (cell[i] !== none && needed.has(to)) needed.add(from);
   }
-  const operators = cell.map((op, i) => (needed.has((cellEdges[i] as readonly [number, number])[1]) ? op : none));
+  const operators = cell.map((op, i) =>
+    needed.has((cellEdges[i] as readonly [number, number])[1]) ? op : none,
+  );
   return { operators, additions: additionsOf(operators) };
 }
 
@@ -93,7 +101,9 @@ function trace(
   const nodes: (number | undefined)[] = [0];
   for (let node = 1; node <= outputNode; node++) {
     const terms: number[] = [];
-    const folded = new Set(cellEdges.flatMap(([from, to], i) => (to === node && cell[i] === none ? zeroedWith(nodes[from]) : [])));
+    const folded = new Set(
+      cellEdges.flatMap(([from, to], i) => (to === node && cell[i] === none ? zeroedWith(nodes[from]) : [])),
+    );
     cellEdges.forEach(([from, to], edge) => {
       if (to !== node) return;
       const source = nodes[from];
@@ -102,7 +112,8 @@ function trace(
         if (source === undefined) return;
         reads.push({ value: source, byZero: true });
         const { kind, edge: maker } = values[source] as Value;
-        if (kind === 'convolution' && folds(maker) && !folded.has(source)) terms.push(make({ kind, edge: -1, from: [source] }));
+        if (kind === 'convolution' && folds(maker) && !folded.has(source))
+          terms.push(make({ kind, edge: -1, from: [source] }));
       } else if (op === skip) {
         if (source !== undefined) terms.push(source);
       } else {
@@ -118,7 +129,9 @@ function trace(
   function zeroedWith(source: number | undefined): readonly number[] {
     const value = source === undefined ? undefined : values[source];
     if (value?.kind !== 'sum') return [];
-    return value.from.flatMap((term) => (values[term]?.kind === 'convolution' && values[term]?.edge === -1 ? (values[term]?.from ?? []) : []));
+    return value.from.flatMap((term) =>
+      values[term]?.kind === 'convolution' && values[term]?.edge === -1 ? (values[term]?.from ?? []) : [],
+    );
   }
   const output = nodes[outputNode];
   if (output !== undefined) reads.push({ value: output, byZero: false });

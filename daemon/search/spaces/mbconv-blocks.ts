@@ -27,7 +27,11 @@ export function mbconvBlocks(file: MbconvFile, layers: readonly ChosenLayer[]): 
   return [
     fixed(
       'stem.',
-      formatBlockKey({ type: 'Conv', input: [...image, file.input[0]], output: [...afterStem, file.stem.width] }),
+      formatBlockKey({
+        type: 'Conv',
+        input: [...image, file.input[0]],
+        output: [...afterStem, file.stem.width],
+      }),
     ),
     fixed(
       'first.',

@@ -20,7 +20,12 @@ const stem = 24;
 const layersPerStage = 4;
 
 /** Reads 20 kernel digits, 20 expansion digits, 5 depth digits and the resolution. Throws ARCHITECTURE_INVALID. */
-export function readOfa(kernels: string, expansions: string, depths: string, resolution: string): OfaArchitecture {
+export function readOfa(
+  kernels: string,
+  expansions: string,
+  depths: string,
+  resolution: string,
+): OfaArchitecture {
   const valid =
     /^[357]{20}$/.test(kernels) &&
     /^[346]{20}$/.test(expansions) &&

@@ -1,7 +1,14 @@
 import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
-import { cellEdges, cellOperators, type ExecutedCell, runEagerly, runFolded, runPruned } from './cell-execution.js';
+import {
+  cellEdges,
+  cellOperators,
+  type ExecutedCell,
+  runEagerly,
+  runFolded,
+  runPruned,
+} from './cell-execution.js';
 import type { Dim, FreeStats, Space } from './contract.js';
 
 const operators = cellOperators;
