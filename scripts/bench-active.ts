@@ -1,12 +1,12 @@
 /**
  * Active learning against random choice: `npm run bench -- active [--data DIR] [--seeds N]`. From 20 random samples on,
  * nine in ten are chosen as the most informative and one in ten at random, in batches of 10. `sampleRatio`: how many
- * random samples reach the error (root mean square of the relative error over 1,000 other rows) of 60 active ones, over 60; the mean over columns.
+ * random samples reach the error (MAPE over 1,000 other rows) of 60 active ones, over 60; the mean over columns.
  */
 import { parseArgs } from 'node:util';
 import { type Rng, randomInt, shuffled, Xoshiro128 } from '../daemon/core/rng.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
-import { mean, type PublishedRow, readCells, readOfaRows } from './published-tables.js';
+import { mean, type PublishedRow, readCells, readOfaRows, scoresOf } from './published-tables.js';
 
 const { values: args } = parseArgs({
   options: {
@@ -31,10 +31,10 @@ function fit(known: readonly PublishedRow[], column: string): PickedPredictor {
 
 function errorOf(known: readonly PublishedRow[], test: readonly PublishedRow[], column: string): number {
   const predicted = fit(known, column).predict(test.map(({ views }) => views)).mean;
-  const squares = test.map(
-    (row, i) => ((predicted[i] as number) / (row.latencyMs[column] as number) - 1) ** 2,
-  );
-  return 100 * Math.sqrt(mean(squares));
+  return scoresOf(
+    test.map((row) => row.latencyMs[column] as number),
+    predicted,
+  ).mape;
 }
 
 function actively(rows: readonly PublishedRow[], column: string, rng: Rng): PublishedRow[] {

@@ -23,6 +23,7 @@ const { values: args } = parseArgs({
     seeds: { type: 'string', default: '10' },
     test: { type: 'string', default: '3000' },
     sources: { type: 'string', default: '100' },
+    sizes: { type: 'string', default: '30,100,900' },
     parts: { type: 'string', default: 'help,n,phones,ofa,time' },
     verbose: { type: 'boolean', default: false },
   },
@@ -117,7 +118,7 @@ if (parts.has('help')) {
   }
 }
 if (parts.has('n')) {
-  for (const n of [30, 100, 900])
+  for (const n of args.sizes.split(',').map(Number))
     for (const column of ['pixel3', 'raspi4'])
       report(`n${n}`, cells, column, n, ['spearman', 'mape', 'within10']);
   // Noise-free accelerator models and large batches, apart from the rest.

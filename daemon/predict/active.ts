@@ -87,10 +87,10 @@ export function frontProbabilities(
     );
     const front = nonDominated([...points, ...measured]);
     points.forEach((point, i) => {
-      if (front.has(point)) out[i] = (out[i] as number) + 1 / draws;
+      if (front.has(point)) out[i] = (out[i] as number) + 1;
     });
   }
-  return out;
+  return out.map((count) => count / draws);
 }
 
 /** Sorted by the first cost, a point can be dominated only by an earlier one: the front so far is enough to ask. */

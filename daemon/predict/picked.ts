@@ -115,7 +115,9 @@ export class PickedPredictor implements Predictor<Views> {
 
   /** Which of `samples` to measure next for the least error over all of them; indices, best first. */
   mostInformative(samples: readonly Views[], n: number): number[] {
-    const { near, y } = this.#need();
+    const { views, y } = this.#need();
+    // The richest view: what the model at hand reads is what is known already.
+    const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
     const rows = (x: Matrix, costs: ArrayLike<number>): Float64Array[] =>
       Array.from({ length: x.rows }, (_, i) =>
         Float64Array.from(
@@ -123,8 +125,8 @@ export class PickedPredictor implements Predictor<Views> {
           (_, j) => (j === 0 ? 1 : (x.data[i * x.columns + j - 1] as number)) / (costs[i] as number),
         ),
       );
-    const places = near.design.matrix(samples.map((sample) => sample[near.name] ?? none));
-    return mostInformative(rows(near.x, y), rows(places, this.predict(samples).mean), n);
+    const places = richest.design.matrix(samples.map((sample) => sample[richest.name] ?? none));
+    return mostInformative(rows(richest.x, y), rows(places, this.predict(samples).mean), n);
   }
 
   score(): PredictorScore {

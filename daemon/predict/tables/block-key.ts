@@ -21,7 +21,7 @@ export interface BlockKey {
 
 const size = String.raw`\d+(?:x\d+){0,2}`;
 const grammar = new RegExp(
-  String.raw`^(?<type>[A-Za-z][A-Za-z0-9_]*)-input:(?<input>${size})-output:(?<output>${size})` +
+  `^(?<type>[A-Za-z][A-Za-z0-9_]*)-input:(?<input>${size})-output:(?<output>${size})` +
     String.raw`(?:-expand:(?<expand>\d+)-kernel:(?<kernel>\d+)-stride:(?<stride>\d+)-idskip:(?<idskip>[01])(?:-se:(?<se>[01])-hs:(?<hs>[01]))?)?$`,
 );
 
