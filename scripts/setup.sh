@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Leaves an installed and built tree. Idempotent, and silent when there is nothing to do.
-#   --tests   also what only the tests need (a Chromium)
+#   --tests   also what only the tests need (a Chromium, adb)
 #   HILDA_CUDA=1   let onnxruntime-node download its CUDA files (skipped otherwise)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,4 +56,5 @@ fi
 
 if [ "${1:-}" = --tests ]; then
   command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || need chromium chromium
+  need adb adb
 fi

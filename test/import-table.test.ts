@@ -34,6 +34,7 @@ const homes: Record<string, string[]> = {
   ws: ['api', 'cli'],
   'node-cron': ['fleet'],
   selfsigned: ['api'],
+  'onnxruntime-web': [],
   uqr: ['cli'],
   serialport: ['link', 'devices/mcu'],
   commander: ['cli'],

@@ -1,13 +1,16 @@
+import { AdbDriver, type AdbDriverOptions } from './adb/driver.js';
 import { AgentDriver } from './agent/driver.js';
 import type { AgentHub } from './agent/hub.js';
 import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';
 import type { Driver } from './contract.js';
-import { OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
+import { gpuProviders, OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
 
 export interface DriverOptions {
   readonly onnxruntime?: OnnxRuntimeDriverOptions;
   /** Left out where no page can join. */
   readonly browser?: BrowserDriverOptions;
+  /** Left out where no phone is looked for. */
+  readonly adb?: AdbDriverOptions;
   /** Left out where no agent can join. */
   readonly agents?: AgentHub;
   /** Drivers beside the shipped ones, e.g. a fake. */
@@ -18,12 +21,15 @@ export interface DriverOptions {
 export function createDrivers({
   onnxruntime = {},
   browser,
+  adb,
   agents,
   others = [],
 }: DriverOptions = {}): Driver[] {
   return [
     new OnnxRuntimeDriver(onnxruntime),
+    ...gpuProviders.map((provider) => new OnnxRuntimeDriver({ provider, ifPresent: true })),
     ...(browser ? [new BrowserDriver(browser)] : []),
+    ...(adb ? [new AdbDriver(adb)] : []),
     ...(agents ? [new AgentDriver(agents)] : []),
     ...others,
   ];

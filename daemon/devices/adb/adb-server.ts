@@ -110,7 +110,13 @@ export class AdbServer {
   }
 
   /** Writes a file on the phone. */
-  async push(serial: string, path: string, bytes: Uint8Array, mode: number, options: CallOptions): Promise<void> {
+  async push(
+    serial: string,
+    path: string,
+    bytes: Uint8Array,
+    mode: number,
+    options: CallOptions,
+  ): Promise<void> {
     await this.#onDevice(serial, 'sync:', options, (reader, socket) =>
       syncPush(reader, socket, { path, bytes, mode, timeMs: this.#options.clock.nowMs() }),
     );
@@ -155,7 +161,8 @@ export class AdbServer {
     const late = new AbortController();
     const done = new AbortController();
     this.#options.clock.sleep(timeoutMs, { signal: done.signal }).then(
-      () => late.abort(new HildaError('ADB_FAILED', `"${what.slice(0, 80)}" took longer than ${timeoutMs} ms`)),
+      () =>
+        late.abort(new HildaError('ADB_FAILED', `"${what.slice(0, 80)}" took longer than ${timeoutMs} ms`)),
       () => {},
     );
     const both = AbortSignal.any([signal, late.signal]);
@@ -210,7 +217,10 @@ async function readStatus(reader: SocketReader): Promise<void> {
   if (status === 'OKAY') return;
   if (status !== 'FAIL') throw new HildaError('ADB_FAILED', `the adb server answered "${status}"`);
   const words = (await readText(reader)).toString('utf8');
-  throw new HildaError(/not found|offline|no devices/.test(words) ? 'DEVICE_GONE' : 'ADB_FAILED', `adb: ${words}`);
+  throw new HildaError(
+    /not found|offline|no devices/.test(words) ? 'DEVICE_GONE' : 'ADB_FAILED',
+    `adb: ${words}`,
+  );
 }
 
 async function readText(reader: SocketReader): Promise<Buffer> {

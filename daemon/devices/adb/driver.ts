@@ -36,10 +36,16 @@ interface Phone {
   readonly abi: string;
 }
 
-const properties = ['ro.serialno', 'ro.product.manufacturer', 'ro.product.model', 'ro.product.cpu.abi'] as const;
+const properties = [
+  'ro.serialno',
+  'ro.product.manufacturer',
+  'ro.product.model',
+  'ro.product.cpu.abi',
+] as const;
 
 const obstacles: Readonly<Record<string, string>> = {
-  unauthorized: 'The phone does not trust this computer yet. Unlock it and accept the question on its screen.',
+  unauthorized:
+    'The phone does not trust this computer yet. Unlock it and accept the question on its screen.',
   authorizing: 'The phone is being asked whether it trusts this computer. Accept the question on its screen.',
   offline: 'The phone is offline. Unplug it and plug it in again.',
   'no permissions': 'This user may not use the phone. Install the udev rules of adb and plug it in again.',
@@ -144,9 +150,13 @@ export class AdbDriver implements Driver {
     const intent = ['am', 'start', '-a', 'android.intent.action.VIEW', '-d', url].map(quoted).join(' ');
     const { stdout, stderr, exitCode } = await adb.shell(serial, intent, { signal });
     if (exitCode !== 0 || /^Error/m.test(stdout + stderr))
-      throw new HildaError('DEVICE_FAILED', `the phone opens no page: ${(stderr || stdout).trim().slice(0, 300)}`, {
-        hint: 'It needs a browser that opens web addresses.',
-      });
+      throw new HildaError(
+        'DEVICE_FAILED',
+        `the phone opens no page: ${(stderr || stdout).trim().slice(0, 300)}`,
+        {
+          hint: 'It needs a browser that opens web addresses.',
+        },
+      );
     const page = await pages.waitFor(id, { signal, timeoutMs: openMs }).catch((thrown: unknown) => {
       const error = asHildaError(thrown);
       if (error.code !== 'DEVICE_TIMEOUT') throw error;
@@ -163,7 +173,8 @@ export class AdbDriver implements Driver {
       software: variant.software,
       clock,
       surroundings: {
-        read: async (options) => parsePhoneState((await adb.shell(serial, phoneStateCommand, options)).stdout),
+        read: async (options) =>
+          parsePhoneState((await adb.shell(serial, phoneStateCommand, options)).stdout),
         judge: (before, after) => judgePhone(before as PhoneState, after as PhoneState),
       },
     });

@@ -135,14 +135,21 @@ export class NativeDevice implements Device {
     return { samplesUs, lostShare: null };
   }
 
-  async #runOnce(
-    network: RoundLeg['network'],
-    runs: number,
-    signal: AbortSignal,
-  ): Promise<RunnerReport> {
+  async #runOnce(network: RoundLeg['network'], runs: number, signal: AbortSignal): Promise<RunnerReport> {
     const { adb, serial, timeoutMs = 60_000 } = this.#options;
     const { provider, threads } = this.target;
-    const args = [`${folder}/runner`, '-I', '-m', 'times', '-r', String(runs), '-e', provider, '-x', String(threads)];
+    const args = [
+      `${folder}/runner`,
+      '-I',
+      '-m',
+      'times',
+      '-r',
+      String(runs),
+      '-e',
+      provider,
+      '-x',
+      String(threads),
+    ];
     const command = [...args, `${folder}/${network}.onnx`].map(quoted).join(' ');
     const { stdout, stderr, exitCode } = await adb.shell(serial, command, { signal, timeoutMs });
     if (exitCode !== 0) throw runtimeFailure(new Error(stderr.trim() || `the runner ended with ${exitCode}`));
@@ -156,7 +163,10 @@ export class NativeDevice implements Device {
       await adb.push(serial, `${folder}/runner`, runner, 0o755, { signal, timeoutMs: 120_000 });
       this.#ready = true;
     }
-    await adb.push(serial, `${folder}/${name}.onnx`, writeOnnx(network), 0o644, { signal, timeoutMs: 120_000 });
+    await adb.push(serial, `${folder}/${name}.onnx`, writeOnnx(network), 0o644, {
+      signal,
+      timeoutMs: 120_000,
+    });
   }
 
   async #state(signal: AbortSignal) {

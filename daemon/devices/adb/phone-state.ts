@@ -53,7 +53,10 @@ export function judgePhone(before: PhoneState, after: PhoneState): Judgement | n
   const [from, to] = [before.thermalStatus, after.thermalStatus];
   if (from === null || to === null) return null;
   if (Math.max(from, to) >= throttlingFrom)
-    return { verdict: 'throttled', reason: `The phone's thermal status was ${from} before and ${to} after: void.` };
+    return {
+      verdict: 'throttled',
+      reason: `The phone's thermal status was ${from} before and ${to} after: void.`,
+    };
   if (to > from)
     return { verdict: 'throttled', reason: `The phone's thermal status rose from ${from} to ${to}: void.` };
   return null;

@@ -22,7 +22,8 @@ const find = (text: string, pattern: RegExp, scale = 1): number | null => {
 export function parseOnnxRuntimePerfTest(text: string): RunnerReport {
   const mean = find(text, /Average inference time cost:\s*([\d.e+-]+)\s*ms/i, 1000);
   if (mean === null) throw unreadable('onnxruntime_perf_test', text);
-  const seconds = (name: string): number | null => find(text, new RegExp(`${name}:\\s*([\\d.e+-]+)\\s*s`, 'i'), 1e6);
+  const seconds = (name: string): number | null =>
+    find(text, new RegExp(`${name}:\\s*([\\d.e+-]+)\\s*s`, 'i'), 1e6);
   return {
     runs: find(text, /Total inference requests:\s*(\d+)/i),
     loadUs: seconds('Session creation time cost'),
@@ -37,7 +38,8 @@ export function parseOnnxRuntimePerfTest(text: string): RunnerReport {
 
 /** What TensorFlow Lite's benchmark_model prints: microseconds, and megabytes that it calls approximate. */
 export function parseBenchmarkModel(text: string): RunnerReport {
-  const timings = /Init:\s*([\d.e+]+),\s*First inference:\s*([\d.e+]+),.*Inference \(avg\):\s*([\d.e+]+)/i.exec(text);
+  const timings =
+    /Init:\s*([\d.e+]+),\s*First inference:\s*([\d.e+]+),.*Inference \(avg\):\s*([\d.e+]+)/i.exec(text);
   if (!timings) throw unreadable('benchmark_model', text);
   // The last line of counts is that of the runs; the one before, of the warm-up.
   const counts = [...text.matchAll(/count=(\d+)[^\n]*/g)].at(-1)?.[0] ?? '';

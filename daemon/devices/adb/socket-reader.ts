@@ -18,7 +18,9 @@ export class SocketReader {
       this.#ended ??= error;
       this.#wake?.();
     };
-    socket.on('error', (cause) => end(new HildaError('ADB_FAILED', `the adb server: ${cause.message}`, { cause })));
+    socket.on('error', (cause) =>
+      end(new HildaError('ADB_FAILED', `the adb server: ${cause.message}`, { cause })),
+    );
     socket.on('close', () => end(new HildaError('ADB_FAILED', 'the adb server closed the connection')));
   }
 

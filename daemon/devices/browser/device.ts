@@ -67,12 +67,8 @@ export class BrowserDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { signal, onProgress } = options;
-    const { clock, page, seed = 1, surroundings, software } = this.#options;
-    if (software && !this.#closed)
-      throw new HildaError(
-        'PROVIDER_SOFTWARE',
-        `${this.target.model} is a software adapter: no speed is taken`,
-      );
+    const { clock, page, seed = 1, surroundings } = this.#options;
+    this.#assertSpeed();
     const calibration = await this.calibrate(options);
     const reference = referenceFor(network);
     const takenAtMs = clock.nowMs();
@@ -154,6 +150,14 @@ export class BrowserDevice implements Device {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  #assertSpeed(): void {
+    if (!this.#options.software || this.#closed) return;
+    throw new HildaError(
+      'PROVIDER_SOFTWARE',
+      `${this.target.model} is a software adapter: no speed is taken from it`,
+    );
   }
 
   get #timeoutMs(): number {
