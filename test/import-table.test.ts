@@ -84,6 +84,17 @@ t.test('imports point up the list only', async (t) => {
   t.same(shown(wrong), []);
 });
 
+t.test('one kind of device knows no other', async (t) => {
+  /** A phone on a cable runs networks in its browser. */
+  const allowed = ['adb -> browser'];
+  const kindOf = (path: string): string | undefined => /^daemon\/devices\/([^/]+)\//.exec(path)?.[1];
+  const wrong = all.filter(isRelative).filter(({ file, specifier }) => {
+    const [from, to] = [kindOf(file), kindOf(relative(root, resolve(root, dirname(file), specifier)))];
+    return from !== undefined && to !== undefined && from !== to && !allowed.includes(`${from} -> ${to}`);
+  });
+  t.same(shown(wrong), []);
+});
+
 t.test('pure folders do no I/O', async (t) => {
   const wrong = all.filter(
     (i) => pure.includes(roomOf(i.file)) && !isRelative(i) && !purePackages.includes(packageOf(i.specifier)),
