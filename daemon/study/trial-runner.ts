@@ -30,12 +30,15 @@ const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_OUT_OF_MEMORY',
   'OPERATOR_UNSUPPORTED',
   'SHAPE_UNKNOWN',
+  'PROVIDER_FALLBACK',
 ]);
 /** The device or the moment is at fault: another attempt may succeed. */
 const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_FAILED',
   'DEVICE_GONE',
   'DEVICE_TIMEOUT',
+  'ADB_FAILED',
+  'MESSAGE_INVALID',
   'LEASE_STALE',
   'MEASUREMENT_INVALID',
 ]);

@@ -207,13 +207,9 @@ export class BrowserDevice implements Device {
     if (signal.aborted)
       throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
     if (page.alive && page.state.hidden)
-      throw new HildaError(
-        'DEVICE_FAILED',
-        `the page ${page.id} is hidden, and hidden pages are slowed down`,
-        {
-          hint: 'Bring the page to the front and keep the screen on.',
-        },
-      );
+      throw new HildaError('DEVICE_GONE', `the page ${page.id} is hidden, and hidden pages are slowed down`, {
+        hint: 'Bring the page to the front and keep the screen on.',
+      });
     const { provider, threads } = this.target;
     const worker = await this.#call({ op: 'start', provider, threads }, signal);
     try {
