@@ -3,7 +3,9 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
 import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import { OnnxRuntimeDevice } from '../../daemon/devices/onnxruntime/device.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { GpuWatch } from '../../daemon/devices/onnxruntime/gpu-watch.js';
 import { readNvidiaGpus, readProcessMemory } from '../../daemon/devices/onnxruntime/nvidia-smi.js';
@@ -52,6 +54,47 @@ t.test('webgpu on a software adapter: right outputs, placement verified, no spee
   await t.rejects(gpu.calibrate!({ signal }), { code: 'PROVIDER_SOFTWARE' });
   await gpu.close();
   await cpu.close();
+});
+
+/** Nothing of what it measures means anything: SwiftShader is passed off as a GPU, so that the way there is walked. */
+t.test('a GPU is measured with its state and memory around it', async (t) => {
+  const nvidiaSmi = await script(
+    t,
+    `case "$1" in --query-gpu=*) echo '0, GPU-abc, Test, P0, 1980, 2619, 41, 97.30, 12, 1024, 81559' ;; esac`,
+  );
+  const device = new OnnxRuntimeDevice({
+    target: {
+      model: 'passed off as a GPU',
+      clockHz: null,
+      runtime: 'onnxruntime',
+      runtimeVersion: '1',
+      provider: 'webgpu',
+      threads: 1,
+      dtype: 'float32',
+      tier: 'host',
+    },
+    limits: { memoryBytes: null, weightBytes: null },
+    clock: systemClock,
+    memoryLimitBytes: null,
+    timeoutMs: 250_000,
+    cpu: null,
+    environment: { VK_ICD_FILENAMES: swiftShader },
+    seed: 1,
+    nvidiaSmi,
+  });
+  const known = { convolutionUs: 1e6, transformerUs: 1e6, takenAtMs: 1 };
+  await device.calibrate({ signal, known });
+  const { manifest, rounds, memory } = await device.measure(doublingNetwork(), contractProtocol, { signal });
+  t.ok(rounds.length >= contractProtocol.minRounds);
+  t.match(manifest, {
+    copiesIncluded: true,
+    placementVerified: true,
+    gpuMemory: { bytes: 0, source: 'nvidia-smi, of the whole GPU' },
+    before: { gpu: { performanceState: 'P0', watts: 97.3 } },
+    after: { gpu: { celsius: 41 } },
+  });
+  t.ok(memory.activationPeakBytes > 0, `${memory.activationPeakBytes}, ${manifest.memorySource}`);
+  await device.close();
 });
 
 t.test('a provider that is not there never becomes the CPU', async (t) => {

@@ -28,13 +28,18 @@ const passed = [
   'PATH',
 ] as const;
 
+/** Software drivers that a Vulkan loader would take in place of a GPU that it cannot use, without a word. */
+const softwareDrivers = '*lvp*,*lavapipe*,*swrast*,*swiftshader*';
+
 export function gpuEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  return Object.fromEntries(
+  const given = Object.fromEntries(
     passed.flatMap((name) => {
       const value = env[name];
       return value === undefined ? [] : [[name, value] as const];
     }),
   );
+  const chosen = given.VK_ICD_FILENAMES ?? given.VK_DRIVER_FILES;
+  return chosen === undefined ? { ...given, VK_LOADER_DRIVERS_DISABLE: softwareDrivers } : given;
 }
 
 /** The GPU that a provider would use under this environment; null where there is none. */
