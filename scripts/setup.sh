@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Leaves an installed and built tree. Idempotent, and silent when there is nothing to do.
-#   --tests   also what only the tests need (a Chromium, QEMU, the cross compiler)
+#   --tests   also what only the tests need (a Chromium, adb, QEMU, the cross compiler)
 #   HILDA_CUDA=1   let onnxruntime-node download its CUDA files (skipped otherwise)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,6 +56,7 @@ fi
 
 if [ "${1:-}" = --tests ]; then
   command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || need chromium chromium
+  need adb adb
   # Emulated boards and the firmware itself. Tests without them say so and are skipped; with CI set they fail.
   if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then
     need qemu-system-arm qemu-system-arm

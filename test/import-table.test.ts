@@ -35,6 +35,7 @@ const homes: Record<string, string[]> = {
   ws: ['api', 'cli'],
   'node-cron': ['fleet'],
   selfsigned: ['api'],
+  'onnxruntime-web': [],
   uqr: ['cli'],
   serialport: ['firmware-bridge/link', 'devices/mcu'],
   rp2040js: ['firmware-bridge/emulator'],
@@ -95,6 +96,17 @@ t.test('firmware-bridge knows core and network alone, and its compiler no line',
     return roomOf(file) === 'compiler' ? roomOf(to) !== 'compiler' : !to.startsWith('firmware-bridge/');
   });
   t.ok(bridge.length > 50, `${bridge.length} imports`);
+  t.same(shown(wrong), []);
+});
+
+t.test('one kind of device knows no other', async (t) => {
+  /** A phone on a cable runs networks in its browser. */
+  const allowed = ['adb -> browser'];
+  const kindOf = (path: string): string | undefined => /^daemon\/devices\/([^/]+)\//.exec(path)?.[1];
+  const wrong = all.filter(isRelative).filter(({ file, specifier }) => {
+    const [from, to] = [kindOf(file), kindOf(relative(root, resolve(root, dirname(file), specifier)))];
+    return from !== undefined && to !== undefined && from !== to && !allowed.includes(`${from} -> ${to}`);
+  });
   t.same(shown(wrong), []);
 });
 

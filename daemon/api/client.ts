@@ -177,9 +177,11 @@ export class DaemonClient {
   }
 
   async #fetch(path: string, init: RequestInit, { signal }: CallOptions): Promise<Response> {
+    const attempt = (): Promise<Response> => fetch(`${this.#base}/v1${path}`, { ...init, signal });
     let response: Response;
     try {
-      response = await fetch(`${this.#base}/v1${path}`, { ...init, signal });
+      // A connection that was kept open may be closed by the daemon in the moment of asking: asking again is harmless.
+      response = await (init.method === 'GET' ? attempt().catch(() => attempt()) : attempt());
     } catch (thrown) {
       signal.throwIfAborted();
       throw new HildaError('DAEMON_UNREACHABLE', `no daemon answers at ${this.#base}`, {

@@ -14,6 +14,7 @@ export const targetSchema = z
     provider: z.string(),
     threads: z.number(),
     dtype: z.string(),
+    batch: z.number().optional(),
     tier: z.string(),
   })
   .meta({ id: 'Target', description: 'What a cost belongs to; costs compare only within one target.' });

@@ -7,6 +7,7 @@ import type { DaemonServices, JoinAddress } from '../api/services.js';
 import { PredictorService } from '../campaign/predictor-service.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { AdbServer } from '../devices/adb/adb-server.js';
 import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
@@ -40,6 +41,17 @@ export interface DaemonOptions {
     readonly http?: number;
     /** All networks by default. */
     readonly hostname?: string;
+  };
+  /** Phones through the adb server; left out, none are looked for. */
+  readonly adb?: {
+    /** Start adb's server where none runs; it outlives the daemon. */
+    readonly start?: boolean;
+    /** An onnxruntime_perf_test built for the phones. */
+    readonly runnerPath?: string;
+    /** Another port than adb's own. */
+    readonly port?: number;
+    /** Another port than 28080, under which phones reach the daemon. */
+    readonly phonePort?: number;
   };
   readonly onError?: (error: HildaError, place: string) => void;
 }
@@ -85,6 +97,7 @@ export class Daemon {
       drivers = [],
       profilesDir: profiles = profilesDir,
       lan = {},
+      adb,
       onError,
     } = this.#options;
     const store = await openStore({ dataDir, clock });
@@ -94,7 +107,25 @@ export class Daemon {
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
     const agents = new AgentHub({ keys, clock });
-    const shipped = createDrivers({ browser: { hub: pages, clock }, agents });
+    let apiPort = 0;
+    const phones = adb && {
+      adb: new AdbServer({
+        clock,
+        ...(adb.start !== undefined && { start: adb.start }),
+        ...(adb.port !== undefined && { port: adb.port }),
+      }),
+      clock,
+      pages,
+      keys,
+      joinPort: () => apiPort,
+      ...(adb.runnerPath !== undefined && { runnerPath: adb.runnerPath }),
+      ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
+    };
+    const shipped = createDrivers({
+      browser: { hub: pages, clock },
+      agents,
+      ...(phones && { adb: phones }),
+    });
     const pool = new DevicePool({ store, drivers: [...shipped, ...drivers], clock });
     signal.throwIfAborted();
     await pool.start(this.#life.signal);
@@ -140,6 +171,7 @@ export class Daemon {
     });
     this.#started.push(() => server.stop());
     const url = await server.start(this.#life.signal);
+    apiPort = Number(new URL(url).port);
     addresses.push(...(await this.#openToNetworks(lan, server)));
     addresses.push({ base: url, note: 'this machine, and phones on USB (secure)', fingerprint: null });
     await pool.discover({ signal });

@@ -15,6 +15,8 @@ export interface Target {
   readonly provider: string;
   readonly threads: number;
   readonly dtype: 'float32' | 'float16' | 'int8';
+  /** Inferences at a time, where that is not one; the network's own leading dimension agrees with it. */
+  readonly batch?: number;
   /** What else sets the level of trust or speed, e.g. a browser's secure tier; `host` for this machine. */
   readonly tier: string;
 }

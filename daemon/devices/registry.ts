@@ -1,3 +1,4 @@
+import { AdbDriver, type AdbDriverOptions } from './adb/driver.js';
 import { AgentDriver } from './agent/driver.js';
 import type { AgentHub } from './agent/hub.js';
 import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';
@@ -5,12 +6,14 @@ import type { Driver } from './contract.js';
 import { EmulatedDriver, type EmulatedDriverOptions } from './mcu/emulated-driver.js';
 import { MlperfTinyDriver } from './mcu/mlperf-tiny/driver.js';
 import { SerialDriver, type SerialDriverOptions } from './mcu/serial-driver.js';
-import { OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
+import { gpuProviders, OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
 
 export interface DriverOptions {
   readonly onnxruntime?: OnnxRuntimeDriverOptions;
   /** Left out where no page can join. */
   readonly browser?: BrowserDriverOptions;
+  /** Left out where no phone is looked for. */
+  readonly adb?: AdbDriverOptions;
   /** Left out where no agent can join. */
   readonly agents?: AgentHub;
   readonly emulator?: EmulatedDriverOptions;
@@ -23,6 +26,7 @@ export interface DriverOptions {
 export function createDrivers({
   onnxruntime = {},
   browser,
+  adb,
   agents,
   emulator = {},
   mcu = {},
@@ -30,7 +34,9 @@ export function createDrivers({
 }: DriverOptions = {}): Driver[] {
   return [
     new OnnxRuntimeDriver(onnxruntime),
+    ...gpuProviders.map((provider) => new OnnxRuntimeDriver({ provider, ifPresent: true })),
     ...(browser ? [new BrowserDriver(browser)] : []),
+    ...(adb ? [new AdbDriver(adb)] : []),
     ...(agents ? [new AgentDriver(agents)] : []),
     new EmulatedDriver(emulator),
     new SerialDriver(mcu),

@@ -203,8 +203,8 @@ export class DevicePool {
             return result;
           } catch (thrown) {
             const { code } = asHildaError(thrown);
-            if (code === 'DEVICE_FAILED') slot.strikes++;
-            if (code === 'DEVICE_FAILED' || code === 'DEVICE_GONE') await this.#close(id, slot);
+            if (deviceAtFault.has(code)) slot.strikes++;
+            if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
             throw thrown;
           }
         }),
@@ -292,5 +292,7 @@ export class DevicePool {
   }
 }
 
+/** It crashed, or spoke nonsense: it is opened afresh before anything else runs on it. */
+const deviceAtFault: ReadonlySet<string> = new Set(['DEVICE_FAILED', 'MESSAGE_INVALID']);
 /** What another device of the list may do better. */
 const leftAlone: ReadonlySet<string> = new Set(['DEVICE_GONE', 'STATE_CONFLICT']);

@@ -4,6 +4,7 @@ import type { DeviceId } from '../core/ids.js';
 import { type CostMetric, costsOf, type Measurement } from '../core/measurement.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import { pooledWith } from '../fleet/equivalence.js';
 import type { Protocol } from '../measure/protocol.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Constraint } from '../search/samplers/contract.js';
@@ -30,12 +31,15 @@ const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_OUT_OF_MEMORY',
   'OPERATOR_UNSUPPORTED',
   'SHAPE_UNKNOWN',
+  'PROVIDER_FALLBACK',
 ]);
 /** The device or the moment is at fault: another attempt may succeed. */
 const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_FAILED',
   'DEVICE_GONE',
   'DEVICE_TIMEOUT',
+  'ADB_FAILED',
+  'MESSAGE_INVALID',
   'LEASE_STALE',
   'MEASUREMENT_INVALID',
 ]);
@@ -122,7 +126,8 @@ async function alreadyMeasured(
   deviceId: DeviceId,
   store: Store,
 ): Promise<Measurement | undefined> {
-  const id = trial.measurements[deviceId];
+  const pooled = await pooledWith(deviceId, store);
+  const id = pooled.map((other) => trial.measurements[other]).find((found) => found !== undefined);
   if (!id) return undefined;
   const stored = await store.measurement(id);
   return stored.verdict === 'valid' ? stored : undefined;
@@ -139,12 +144,13 @@ async function measure(
   let fault: HildaError | undefined;
   for (let attempt = 0; attempt < spec.attempts && last?.verdict !== 'valid'; attempt++) {
     try {
-      last = await pool.withDevice(
-        deviceId,
+      // Boards that passed the equivalence test stand in for each other.
+      last = await pool.withAny(
+        await pooledWith(deviceId, store),
         { holder: `study:${trial.studyId}`, signal },
         async (device, lease) => {
           const measurement = await device.measure(network, protocol, { signal });
-          return store.addMeasurement(measurement, { deviceId, lease, trial });
+          return store.addMeasurement(measurement, { deviceId: lease.deviceId, lease, trial });
         },
       );
     } catch (thrown) {

@@ -1,13 +1,19 @@
-import type { Device, FrontRow, Problem, Study, StudySummary, Trial } from './wire.js';
+import type { Device, FrontRow, Invitation, Problem, Study, StudySummary, Trial } from './wire.js';
 
 /** The daemon's public API, from the page's own address. */
 
-async function get<T>(path: string): Promise<T> {
-  const response = await fetch(`/v1${path}`);
+async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const response = await fetch(`/v1${path}`, init);
   const body: unknown = await response.json();
   if (!response.ok) throw new Error((body as Problem).detail);
   return body as T;
 }
+
+const get = <T>(path: string): Promise<T> => call<T>(path);
+
+/** A token for one page to join with, in addresses to open. */
+export const invite = (kind: 'page' | 'agent') =>
+  call<Invitation>('/joiners/invite', { method: 'POST', body: JSON.stringify({ kind }) });
 
 export const fetchDevices = async () => (await get<{ devices: Device[] }>('/devices')).devices;
 export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studies')).studies;

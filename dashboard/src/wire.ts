@@ -6,13 +6,23 @@ export interface Device {
   readonly id: string;
   readonly label: string;
   readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
+  readonly reason: string | null;
+  readonly tags: readonly string[];
+  readonly present: boolean;
+  readonly obstacle: string | null;
   readonly lease: { readonly holder: string } | null;
   readonly target: {
     readonly runtime: string;
     readonly runtimeVersion: string;
     readonly provider: string;
     readonly threads: number;
+    readonly tier: string;
   };
+}
+
+export interface Invitation {
+  readonly expiresMs: number;
+  readonly addresses: readonly { readonly url: string; readonly note: string }[];
 }
 
 export interface Study {

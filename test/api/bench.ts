@@ -12,6 +12,7 @@ import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
+import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Sighting } from '../../daemon/devices/contract.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
@@ -185,6 +186,7 @@ export async function openBench(
   await store.upsertDevice(sighting);
   const studies = new SteppedStudies(store);
   const keys = new StoredJoinKeys(store, clock);
+  const agents = new AgentHub({ keys, clock });
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
@@ -205,7 +207,7 @@ export async function openBench(
       keys,
       addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
       acceptPage: async (connection) => connection.close(1008, 'nobody joins here'),
-      acceptAgent: async (connection) => connection.close(1008, 'nobody joins here'),
+      acceptAgent: (connection) => agents.accept(connection),
     },
     pool: {
       discover: async () => [sighting],

@@ -93,6 +93,8 @@ t.test('every command answers with one versioned document, and with text', async
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['invitation', ['devices', 'pair', '--no-wait'], /\/join\/#t=[\s\S]*For one phone/],
     ['joiner', ['devices', 'revoke', joiner.id], /is revoked/],
+    ['invitation', ['agent', 'token'], /hilda agent join ws:\/\/\S+ --token \S+/],
+    ['joiners', ['agent', 'list'], /page +revoked .* a phone/],
     ['device', ['devices', 'quarantine', deviceId, '--reason', 'hot'], /quarantined/],
     ['device', ['devices', 'ignore', deviceId], /ignored/],
     ['device', ['devices', 'tag', deviceId, 'shelf=2', 'blue'], /blue, shelf=2/],
@@ -118,6 +120,16 @@ t.test('every command answers with one versioned document, and with text', async
   }
   t.same(new Uint8Array(await readFile(out)), modelBytes);
   t.same(JSON.parse(await readFile(join(folder, 'winner.json'), 'utf8')), { measured: true });
+});
+
+t.test('an agent that is not let in ends and says why', async (t) => {
+  const { url } = await openBench(t);
+  const { folder } = await inputs(t);
+  const args = ['agent', 'join', url.replace(/^http/, 'ws'), '--token', 'a-guess', '--data', folder];
+  const { code, err } = await run(args, { HOME: folder });
+  t.equal(code, 8, err);
+  t.match(err, /PAIRING_REFUSED[\s\S]*hilda agent token/);
+  t.equal((await runHere(['agent', 'join', 'http://somewhere'])).code, 2);
 });
 
 t.test('failures end with the code of their kind and a problem document', async (t) => {

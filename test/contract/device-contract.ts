@@ -76,7 +76,7 @@ export async function deviceContract(
   driver: () => Driver,
   options: { readonly broken?: Graph; readonly refusedBy?: () => Driver },
 ): Promise<void> {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(240_000);
   const network = doublingNetwork();
 
   await t.test('discovery ends, repeats itself and changes nothing', async (t) => {

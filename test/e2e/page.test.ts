@@ -66,6 +66,10 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   await bench.store.setDeviceState('fake-0' as never, 'adopted');
   await page.getByTestId('device').filter({ hasText: 'adopted' }).waitFor();
 
+  await page.getByTestId('pair').click();
+  await page.getByAltText('The address below as a QR code').waitFor();
+  t.match(await page.locator('.pair').textContent(), /\/join\/#t=.*the test/);
+
   await page.getByRole('link', { name: 'seen live' }).click();
   await trialsDone(0);
   await bench.studies.finishTrial(id);

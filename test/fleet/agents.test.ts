@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { asHildaError } from '../../daemon/core/errors.js';
@@ -174,6 +175,19 @@ t.test('a revoked key, a wrong token and another version end the agent', async (
   const child = spawn(process.execPath, [childPath, bench.url, join(bench.folder, 'guess'), 'a-guess']);
   const code = await new Promise((resolve) => child.once('close', resolve));
   t.equal(code, 8, 'a program that ends, not one that loops');
+});
+
+t.test('a certificate is trusted by its fingerprint alone', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-cert-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const certificate = await daemonCertificate(folder, Date.now());
+  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => {} });
+  const url = `wss://127.0.0.1:${port}/v1/agents/join`;
+  const pinned = await connectWs(url, { signal, fingerprint: certificate.fingerprint });
+  pinned.close(1000, 'enough');
+  const other = certificate.fingerprint.replace(/^../, (byte) => (byte === '00' ? '01' : '00'));
+  await t.rejects(connectWs(url, { signal, fingerprint: other }), { code: 'PAIRING_REFUSED' });
+  await t.rejects(connectWs(url, { signal }), { code: 'DAEMON_UNREACHABLE' }, 'no authority knows it');
 });
 
 t.test('what an agent may not say', async (t) => {

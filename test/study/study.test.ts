@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { HildaError } from '../../daemon/core/errors.js';
-import type { StudyId } from '../../daemon/core/ids.js';
+import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import { compareDevices } from '../../daemon/fleet/equivalence.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
 import { openBench, testSpec } from './bench.js';
@@ -24,6 +25,27 @@ async function proposals(dir: string, spec: object): Promise<string[]> {
   await bench.close();
   return ids;
 }
+
+t.test('a study goes on with an equivalent board when its own is taken away', async (t) => {
+  const bench = await openBench(await dataDir(t), { ids: ['fake-0', 'fake-1'], delayMs: 5 });
+  t.teardown(() => bench.close());
+  const { store, pool, clock } = bench;
+  const [first, second] = ['fake-0', 'fake-1'] as DeviceId[] as [DeviceId, DeviceId];
+  const { signal } = new AbortController();
+  t.ok(
+    (await compareDevices(first, second, { store, pool, clock }, { signal, protocol: 'quick' })).equivalent,
+  );
+  const { id } = await bench.studies.create(testSpec());
+  const stop = store.onEvents(() => {
+    stop();
+    void pool.setAside(first, 'quarantined', 'smells');
+  });
+  await bench.studies.settled(id);
+  t.equal((await store.study(id)).state, 'completed', (await store.study(id)).reason ?? '');
+  const taken = await store.measurements({ studyId: id, deviceId: second, limit: 100 });
+  t.ok(taken.length > 10, `${taken.length} measurements on the other board`);
+  t.ok((await bench.studies.front(id)).length > 0);
+});
 
 t.test('a study runs to its end: every front member was measured and is within the limits', async (t) => {
   const bench = await openBench(await dataDir(t));

@@ -9,6 +9,8 @@ interface Options {
   readonly data?: string;
   readonly lan?: number | true;
   readonly lanHttp?: number | true;
+  readonly adb?: boolean;
+  readonly runner?: string;
 }
 
 const defaultLanPort = defaultPort + 1;
@@ -31,9 +33,14 @@ export const upCommand = (terminal: Terminal): Command =>
       portNumber,
     )
     .option('--lan-http [port]', 'the same by plain http: the basic tier', portNumber)
+    .option('--adb', "start adb's server where none runs; one that runs is used in any case")
+    .option(
+      '--runner <file>',
+      'an onnxruntime_perf_test built for the phones, to use in place of their browser',
+    )
     .action(act(terminal, up));
 
-async function up(context: CliContext, { port, data, lan, lanHttp }: Options): Promise<void> {
+async function up(context: CliContext, { port, data, lan, lanHttp, adb, runner }: Options): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
@@ -44,6 +51,7 @@ async function up(context: CliContext, { port, data, lan, lanHttp }: Options): P
     dataDir,
     port,
     clock: terminal.clock,
+    adb: { ...(adb && { start: true }), ...(runner !== undefined && { runnerPath: runner }) },
     lan: {
       ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),
       ...(lanHttp !== undefined && { http: lanHttp === true ? defaultLanPort + 1 : lanHttp }),

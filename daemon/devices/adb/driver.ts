@@ -73,8 +73,9 @@ export class AdbDriver implements Driver {
         yield device.state === 'device' ? await this.#sight(device, signal) : this.#blocked(device);
       } catch (thrown) {
         signal.throwIfAborted();
-        // It left between the list and the question.
-        if (asHildaError(thrown).code !== 'DEVICE_GONE') throw thrown;
+        const { code, message } = asHildaError(thrown);
+        // It left between the list and the question; or it hangs, which must not hide the other phones.
+        if (code !== 'DEVICE_GONE') yield { ...this.#blocked(device), obstacle: message };
       }
     }
   }

@@ -18,6 +18,7 @@ const text = z.string().max(500);
 const id = z.string().regex(/^[\w.:/-]{1,200}$/);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
+/** A cast: zod gives an optional field `undefined` as well, which a parsed document never holds. */
 const targetSchema = z.object({
   model: text,
   clockHz: z.number().nullable(),
@@ -26,8 +27,9 @@ const targetSchema = z.object({
   provider: text,
   threads: count,
   dtype: z.enum(['float32', 'float16', 'int8']),
+  batch: count.optional(),
   tier: text,
-}) satisfies z.ZodType<Target>;
+}) as unknown as z.ZodType<Target>;
 
 const offeredSchema = z.array(
   z.object({ id, kind: text, label: text, target: targetSchema, obstacle: z.string().max(1000).nullable() }),

@@ -67,12 +67,8 @@ export class BrowserDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { signal, onProgress } = options;
-    const { clock, page, seed = 1, surroundings, software } = this.#options;
-    if (software && !this.#closed)
-      throw new HildaError(
-        'PROVIDER_SOFTWARE',
-        `${this.target.model} is a software adapter: no speed is taken`,
-      );
+    const { clock, page, seed = 1, surroundings } = this.#options;
+    this.#assertSpeed();
     const calibration = await this.calibrate(options);
     const reference = referenceFor(network);
     const takenAtMs = clock.nowMs();
@@ -156,6 +152,14 @@ export class BrowserDevice implements Device {
     this.#closed = true;
   }
 
+  #assertSpeed(): void {
+    if (!this.#options.software || this.#closed) return;
+    throw new HildaError(
+      'PROVIDER_SOFTWARE',
+      `${this.target.model} is a software adapter: no speed is taken from it`,
+    );
+  }
+
   get #timeoutMs(): number {
     return this.#options.timeoutMs ?? 60_000;
   }
@@ -203,13 +207,9 @@ export class BrowserDevice implements Device {
     if (signal.aborted)
       throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
     if (page.alive && page.state.hidden)
-      throw new HildaError(
-        'DEVICE_FAILED',
-        `the page ${page.id} is hidden, and hidden pages are slowed down`,
-        {
-          hint: 'Bring the page to the front and keep the screen on.',
-        },
-      );
+      throw new HildaError('DEVICE_GONE', `the page ${page.id} is hidden, and hidden pages are slowed down`, {
+        hint: 'Bring the page to the front and keep the screen on.',
+      });
     const { provider, threads } = this.target;
     const worker = await this.#call({ op: 'start', provider, threads }, signal);
     try {

@@ -21,8 +21,10 @@ export class BrowserDriver implements Driver {
   }
 
   async *discover(): AsyncIterable<Sighting> {
-    for (const { id, label, target } of this.#variants())
-      yield { id, kind: this.kind, label, target, obstacle: null, invited: true };
+    for (const { id, label, target, software } of this.#variants()) {
+      const obstacle = software ? 'A software adapter computes on the CPU: no speed is taken from it.' : null;
+      yield { id, kind: this.kind, label, target, obstacle, invited: true };
+    }
   }
 
   async open(sighting: Sighting): Promise<Device> {

@@ -10,26 +10,33 @@ import { measureLatency } from '../../measure/measure-latency.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
+import { median } from '../../measure/statistics.js';
+import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import type { RuntimeTensors } from '../../runtime/messages.js';
 import { SessionProcess } from '../../runtime/session-process.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
 import { calibrate } from './calibrate.js';
+import { GpuWatch } from './gpu-watch.js';
 import { SessionRounds } from './session-rounds.js';
-import { activationPeakBytes, operatorCosts } from './trace-costs.js';
+import { activationPeakBytes, assertPlacement, operatorCosts } from './trace-costs.js';
 
 export interface OnnxRuntimeDeviceOptions {
   readonly target: Target;
   readonly limits: Limits;
   readonly clock: Clock;
   /** Bound of each session process's address space. */
-  readonly memoryLimitBytes: number;
+  readonly memoryLimitBytes: number | null;
   /** Bound of loading and of each single request to the session process; an endless network is killed then. */
   readonly timeoutMs: number;
   readonly cpu: number | null;
   readonly environment: Readonly<Record<string, string>>;
   readonly seed: number;
+  /** The provider computes on the CPU in place of a GPU: outputs are right, times mean nothing. */
+  readonly software?: boolean;
+  /** The nvidia-smi program where the GPU is NVIDIA's, to read its state and memory. */
+  readonly nvidiaSmi?: string | null;
 }
 
 const profileRuns = 20;
@@ -50,6 +57,7 @@ export class OnnxRuntimeDevice implements Device {
   }
 
   async calibrate({ signal, known }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
+    this.#assertSpeed();
     this.#calibration =
       known ??
       this.#calibration ??
@@ -61,7 +69,9 @@ export class OnnxRuntimeDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { signal, onProgress } = options;
-    const { clock, seed, timeoutMs } = this.#options;
+    const { clock, seed, timeoutMs, nvidiaSmi = null } = this.#options;
+    this.#assertSpeed();
+    this.#assertBatch(network);
     const model = writeOnnx(network);
     const calibration = await this.calibrate(options);
     const reference = referenceFor(network);
@@ -69,10 +79,13 @@ export class OnnxRuntimeDevice implements Device {
     const startUs = clock.monotonicUs();
     return this.#visit(async (process) => {
       const limits = { signal, timeoutMs };
-      const before = readConditions();
+      const gpu = nvidiaSmi === null ? null : new GpuWatch(nvidiaSmi, signal);
+      const before = { ...readConditions(), ...(gpu && { gpu: await gpu.state() }) };
+      await gpu?.markMemory(process);
       onProgress?.({ step: 'load', done: 0, of: 1 });
       const candidate = await process.load(model, this.#session, limits);
       const first = await process.firstRun(candidate.handle, limits);
+      const gpuMemory = (await gpu?.memoryRise(process)) ?? null;
       const beside = await process.load(writeOnnx(referenceNetworks()[reference]), this.#session, limits);
       const rounds = new SessionRounds(process, {
         candidate: candidate.handle,
@@ -84,15 +97,19 @@ export class OnnxRuntimeDevice implements Device {
         clock,
         rng: Xoshiro128.fromSeed(seed),
         signal,
-        expectedUs: first.firstRunUs,
+        // The first run of a GPU compiles its shaders, which may take a thousand times longer than a run.
+        expectedUs: this.#onGpu ? await settledUs(rounds, signal) : first.firstRunUs,
         onRound: (_, total) => onProgress?.({ step: 'rounds', done: total, of: protocol.maxRounds }),
       });
       await process.release(candidate.handle, limits);
       onProgress?.({ step: 'memory', done: 0, of: 1 });
       const traced = await process.load(model, { ...this.#session, profile: true }, limits);
       const trace = await process.profile(traced.handle, 1, limits);
+      assertPlacement(trace, this.target.provider);
+      const facts = networkFacts(network);
+      const counted = activationPeakBytes(trace);
       return assembleMeasurement({
-        facts: networkFacts(network),
+        facts,
         target: this.target,
         provenance: 'measured',
         protocol,
@@ -101,7 +118,8 @@ export class OnnxRuntimeDevice implements Device {
         calibration,
         loadUs: candidate.loadUs,
         firstRunUs: first.firstRunUs,
-        activationPeakBytes: activationPeakBytes(trace),
+        // Providers that keep their buffers to themselves leave the runtime's counter at zero: then the plan speaks.
+        activationPeakBytes: counted > 0 ? counted : countCost(network).peakActivationBytes,
         runPeakRssBytes: first.runPeakRssBytes,
         manifest: {
           ...hostManifest(),
@@ -110,8 +128,11 @@ export class OnnxRuntimeDevice implements Device {
           threads: this.target.threads,
           pinnedCpu: this.#options.cpu,
           seed,
+          memorySource: counted > 0 ? "the runtime's own counter" : 'planned from the graph',
+          placementVerified: true,
+          ...(this.#onGpu && { copiesIncluded: true, gpuMemory }),
           before,
-          after: readConditions(),
+          after: { ...readConditions(), ...(gpu && { gpu: await gpu.state() }) },
         },
         takenAtMs,
         durationMs: (clock.monotonicUs() - startUs) / 1000,
@@ -123,7 +144,9 @@ export class OnnxRuntimeDevice implements Device {
     const limits = { signal, timeoutMs: this.#options.timeoutMs };
     return this.#visit(async (process) => {
       const { handle } = await process.load(writeOnnx(network), { ...this.#session, profile: true }, limits);
-      return operatorCosts(await process.profile(handle, 1 + profileRuns, limits));
+      const trace = await process.profile(handle, 1 + profileRuns, limits);
+      assertPlacement(trace, this.target.provider);
+      return operatorCosts(trace);
     });
   }
 
@@ -152,6 +175,24 @@ export class OnnxRuntimeDevice implements Device {
     await Promise.all([...this.#living].map((process) => process.stop()));
   }
 
+  get #onGpu(): boolean {
+    return this.target.provider !== 'cpu';
+  }
+
+  #assertSpeed(): void {
+    if (this.#options.software && !this.#closed)
+      throw new HildaError('PROVIDER_SOFTWARE', `${this.target.model} is no GPU: no speed is taken from it`);
+  }
+
+  /** A target's costs are those of its batch; a network that was built for another one belongs to another target. */
+  #assertBatch({ inputs }: Graph): void {
+    const { batch } = this.target;
+    if (batch === undefined || inputs.every(({ dims }) => dims[0] === batch)) return;
+    throw new HildaError('NETWORK_REJECTED', `this device measures batches of ${batch}`, {
+      hint: 'Build the network with this leading dimension.',
+    });
+  }
+
   get #session(): { readonly provider: string; readonly threads: number } {
     return { provider: this.target.provider, threads: this.target.threads };
   }
@@ -168,4 +209,19 @@ export class OnnxRuntimeDevice implements Device {
       this.#living.delete(process);
     }
   }
+}
+
+/** Runs the candidate until two medians in a row agree, a minute at most; answers with the last, microseconds. */
+async function settledUs(rounds: SessionRounds, signal: AbortSignal): Promise<number> {
+  let last = Number.POSITIVE_INFINITY;
+  let spentUs = 0;
+  for (let block = 0; block < 50 && spentUs < 60e6; block++) {
+    const { samplesUs } = await rounds.time([{ network: 'candidate', runs: 3 }], { signal });
+    const samples = samplesUs[0] as Float64Array;
+    const now = median(samples);
+    spentUs += samples.reduce((sum, value) => sum + value, 0);
+    if (Math.abs(now - last) <= 0.05 * now) return now;
+    last = now;
+  }
+  return last;
 }

@@ -1,3 +1,4 @@
+import { HildaError } from '../../core/errors.js';
 import type { OperatorCost } from '../../core/measurement.js';
 import { median } from '../../measure/statistics.js';
 import type { TraceRow } from '../../runtime/messages.js';
@@ -20,6 +21,19 @@ export function activationPeakBytes(rows: readonly TraceRow[]): number {
   const firstRun = rows.filter((row) => row.run === 0);
   const peak = firstRun.reduce((max, row) => Math.max(max, row.memInUsePeakBytes), 0);
   return Math.max(0, peak - packedWeightBytes(firstRun));
+}
+
+/**
+ * Every operator ran where it was asked to, as the trace tells: the second lock beside the session's own option, which
+ * refuses what the provider does not take at all. Throws PROVIDER_FALLBACK.
+ */
+export function assertPlacement(rows: readonly TraceRow[], provider: string): void {
+  const elsewhere = rows.filter((row) => row.provider !== provider);
+  if (elsewhere.length === 0) return;
+  const where = [...new Set(elsewhere.map((row) => `${row.op} on ${row.provider}`))];
+  throw new HildaError('PROVIDER_FALLBACK', `not everything ran on ${provider}: ${where.join(', ')}`, {
+    details: { operators: where },
+  });
 }
 
 /** One entry an executed operator, in order: times from the runs after the first, memory from the first. */

@@ -1,0 +1,121 @@
+/**
+ * `npm run bench -- gpu [--networks N] [--protocol NAME]`: this host's GPU through each provider that works.
+ * Figures, by provider: latency of N networks (microseconds, medians, copies included), GPU memory as nvidia-smi tells,
+ * repeatability (Spearman and share within 5 % of two measurements with all others between; as in `bench repeat`), the
+ * share of valid measurements; and the specialisation matrix with the CPU beside it. Says so, and ends with 0, where
+ * there is no GPU.
+ */
+import { parseArgs } from 'node:util';
+import type { Measurement } from '../daemon/core/measurement.js';
+import { Xoshiro128 } from '../daemon/core/rng.js';
+import type { Device } from '../daemon/devices/contract.js';
+import { gpuProviders, OnnxRuntimeDriver } from '../daemon/devices/onnxruntime/driver.js';
+import { loadProtocol } from '../daemon/measure/protocols.js';
+import { spearman } from '../daemon/measure/statistics.js';
+import { countCost } from '../daemon/network/cost.js';
+import { sampleNetwork } from './sample-networks.js';
+
+const { values: flags } = parseArgs({
+  options: { networks: { type: 'string', default: '10' }, protocol: { type: 'string', default: 'search' } },
+});
+const attempts = 3;
+const { signal } = new AbortController();
+const protocol = loadProtocol(flags.protocol);
+const rng = Xoshiro128.fromSeed(2);
+const networks = Array.from({ length: Number(flags.networks) }, (_, i) => sampleNetwork(rng, `n${i}`));
+const macs = networks.map((network) => countCost(network).macs);
+
+interface Column {
+  readonly provider: string;
+  readonly model: string;
+  readonly first: readonly Measurement[];
+  readonly second: readonly Measurement[];
+  readonly taken: number;
+  readonly valid: number;
+}
+
+const columns: Column[] = [];
+for (const provider of gpuProviders) {
+  const driver = new OnnxRuntimeDriver({ provider, ifPresent: true });
+  for await (const sighting of driver.discover({ signal })) {
+    if (sighting.obstacle === null)
+      columns.push(await take(provider, await driver.open(sighting, { signal })));
+    else console.log(`${provider}: ${sighting.obstacle}`);
+  }
+}
+if (columns.length === 0) {
+  console.log('No GPU that onnxruntime can use was found: nothing was measured.');
+  console.log(JSON.stringify({ bench: 'gpu', figures: { gpu: false } }));
+} else {
+  const cpu = new OnnxRuntimeDriver();
+  for await (const sighting of cpu.discover({ signal }))
+    columns.push(await take('cpu', await cpu.open(sighting, { signal })));
+  const figures = Object.fromEntries(columns.map((column) => [column.provider, figuresOf(column)]));
+  console.log(JSON.stringify({ bench: 'gpu', figures: { gpu: true, ...figures, matrix: matrix() } }));
+}
+
+async function take(provider: string, device: Device): Promise<Column> {
+  let [taken, valid] = [0, 0];
+  const all = async (): Promise<Measurement[]> => {
+    const measured: Measurement[] = [];
+    for (const network of networks) {
+      for (let attempt = 1; ; attempt++) {
+        const measurement = await device.measure(network, protocol, { signal });
+        taken++;
+        if (measurement.verdict === 'valid') valid++;
+        else console.error(`${provider} ${network.name}: ${measurement.verdict}: ${measurement.reason}`);
+        if (measurement.verdict !== 'valid' && attempt < attempts) continue;
+        measured.push(measurement);
+        break;
+      }
+    }
+    return measured;
+  };
+  try {
+    const [first, second] = [await all(), await all()];
+    return { provider, model: device.target.model, first, second, taken, valid };
+  } finally {
+    await device.close();
+  }
+}
+
+function figuresOf({ model, first, second, taken, valid }: Column) {
+  const us = (list: readonly Measurement[]): number[] => list.map(({ latency }) => latency.normalisedUs);
+  const pairs = first.flatMap((a, i) => {
+    const b = second[i];
+    return b && a.verdict === 'valid' && b.verdict === 'valid'
+      ? [b.latency.normalisedUs / a.latency.normalisedUs]
+      : [];
+  });
+  return {
+    model,
+    latencyUs: first.map(({ latency }) => Number(latency.rawUs.median.toPrecision(5))),
+    gpuMemory: first.map(({ manifest }) => manifest.gpuMemory ?? null),
+    spearman: spearman(us(first), us(second)),
+    within5:
+      pairs.length === 0 ? 0 : pairs.filter((ratio) => Math.abs(ratio - 1) <= 0.05).length / pairs.length,
+    validShare: valid / taken,
+  };
+}
+
+/**
+ * Row: the device whose best network (most MACs a microsecond) is taken. Column: what that network reaches on each
+ * device, as a share of the device's own best. Below one off the diagonal, devices want networks of their own.
+ */
+function matrix(): Record<string, Record<string, number>> {
+  const speed = ({ first }: Column, i: number): number =>
+    (macs[i] as number) / (first[i] as Measurement).latency.normalisedUs;
+  const best = (column: Column): number =>
+    networks.reduce((at, _, i) => (speed(column, i) > speed(column, at) ? i : at), 0);
+  return Object.fromEntries(
+    columns.map((row) => [
+      row.provider,
+      Object.fromEntries(
+        columns.map((column) => [
+          column.provider,
+          Number((speed(column, best(row)) / speed(column, best(column))).toFixed(4)),
+        ]),
+      ),
+    ]),
+  );
+}

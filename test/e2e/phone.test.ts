@@ -1,0 +1,106 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonClient } from '../../daemon/api/client.js';
+import { Daemon } from '../../daemon/cli/compose.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { freePort, openAdb } from '../android/adb-bench.js';
+import { openPhone } from '../android/phone.js';
+import { doublingNetwork } from '../contract/device-contract.js';
+import { openChromium } from '../devices/chromium.js';
+
+const signal = AbortSignal.timeout(280_000);
+
+async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
+  for (let i = 0; i < 600; i++) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await systemClock.sleep(100);
+  }
+  throw new Error(`never: ${what}`);
+}
+
+t.test('a phone on a cable and a page by invitation, measured through the whole daemon', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-phone-'));
+  t.teardown(() => rm(dataDir, { recursive: true, force: true, maxRetries: 3 }));
+  const { adb, port } = await openAdb(t);
+  const daemon = new Daemon({
+    dataDir,
+    port: 0,
+    clock: systemClock,
+    drivers: [new FakeDriver()],
+    adb: { port, phonePort: await freePort() },
+  });
+  const url = await daemon.start(signal);
+  t.teardown(() => daemon.stop());
+  const client = new DaemonClient(url);
+  const options = { signal };
+  const model = (await client.uploadModel(writeOnnx(doublingNetwork()), options)).sha256;
+  const device = (id: (id: string) => boolean) =>
+    until(
+      async () => (await client.devices(options)).find((d) => id(d.id) && d.present && !d.obstacle),
+      'a device',
+    );
+  const measure = async (id: string) => {
+    let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, options);
+    while (job.state === 'running') {
+      await systemClock.sleep(50);
+      job = await client.job(job.id, options);
+    }
+    return job;
+  };
+
+  await t.test(
+    'by cable: seen as it is plugged in, adopted, opened, measured, gone as it leaves',
+    async (t) => {
+      const browser = await openChromium(t);
+      const { phone, adbd, serial } = await openPhone(t);
+      phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
+      await adb('connect', serial);
+      const seen = await device((id) => id.startsWith('phone-'));
+      t.match(seen, { state: 'sighted', kind: 'adb', label: 'Emulated Test Phone 1' });
+      await client.adopt(seen.id, options);
+      const { measurement } = await measure(seen.id);
+      t.match(measurement, { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } });
+      t.ok(measurement!.latency.rawUs.median > 0);
+      const { rounds } = (await (
+        await fetch(`${url}/v1/measurements/${measurement!.id}/samples`)
+      ).json()) as {
+        rounds: unknown[];
+      };
+      t.ok(rounds.length >= 3, `${rounds.length} rounds in the store`);
+      adbd.unplug();
+      await adb('disconnect', serial);
+      await until(
+        async () => ((await client.device(seen.id, options)).present ? undefined : true),
+        'it is gone',
+      );
+      t.match(await measure(seen.id), { state: 'failed', problem: { code: 'DEVICE_GONE' } });
+      t.match(await measure('fake-0'), { state: 'done' }, 'the others go on');
+    },
+  );
+
+  await t.test('by invitation: from the address to the first sample', async (t) => {
+    const context = await openChromium(t);
+    const page = await context.newPage();
+    const { addresses, pairing } = await client.invite('page', options);
+    const startedMs = performance.now();
+    await page.goto(addresses[0]!.url);
+    const joined = await device((id) => /^browser-[0-9a-f]+$/.test(id));
+    t.equal(joined.state, 'adopted', 'whoever was invited needs no adoption');
+    t.match(
+      (await client.joiners(options)).find((joiner) => joiner.pairing === pairing),
+      { id: joined.id },
+    );
+    t.match(await measure(joined.id), { measurement: { deviceId: joined.id } });
+    t.comment(
+      `first measurement ${((performance.now() - startedMs) / 1000).toFixed(1)} s after the address was opened`,
+    );
+    await client.revoke(joined.id, options);
+    await page.getByTestId('link').filter({ hasText: 'Not let in' }).waitFor();
+    t.match(await measure(joined.id), { problem: { code: 'DEVICE_GONE' } });
+  });
+});
