@@ -31,7 +31,7 @@ export const searchStartCommand = (terminal: Terminal): Command =>
       }),
     );
 
-function parseSpec(text: string, file: string): unknown {
+export function parseSpec(text: string, file: string): unknown {
   try {
     return parse(text);
   } catch (cause) {
