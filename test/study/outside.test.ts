@@ -12,7 +12,7 @@ import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { testSpec } from './bench.js';
 
 const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
-t.setTimeout(240_000);
+t.setTimeout(280_000);
 
 /** 81 architectures, each scored by a table: no trial costs a process. */
 const spaceFile = {
