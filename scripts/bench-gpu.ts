@@ -6,7 +6,7 @@
  * there is no GPU.
  */
 import { parseArgs } from 'node:util';
-import type { Measurement } from '../daemon/core/measurement.js';
+import { type Measurement, speedOf } from '../daemon/core/measurement.js';
 import { Xoshiro128 } from '../daemon/core/rng.js';
 import type { Device } from '../daemon/devices/contract.js';
 import { gpuProviders, OnnxRuntimeDriver } from '../daemon/devices/onnxruntime/driver.js';
@@ -80,16 +80,16 @@ async function take(provider: string, device: Device): Promise<Column> {
 }
 
 function figuresOf({ model, first, second, taken, valid }: Column) {
-  const us = (list: readonly Measurement[]): number[] => list.map(({ latency }) => latency.normalisedUs);
+  const us = (list: readonly Measurement[]): number[] => list.map((m) => speedOf(m).value);
   const pairs = first.flatMap((a, i) => {
     const b = second[i];
     return b && a.verdict === 'valid' && b.verdict === 'valid'
-      ? [b.latency.normalisedUs / a.latency.normalisedUs]
+      ? [speedOf(b).value / speedOf(a).value]
       : [];
   });
   return {
     model,
-    latencyUs: first.map(({ latency }) => Number(latency.rawUs.median.toPrecision(5))),
+    latencyUs: first.map(({ latency }) => Number(latency?.rawUs.median.toPrecision(5))),
     gpuMemory: first.map(({ manifest }) => manifest.gpuMemory ?? null),
     spearman: spearman(us(first), us(second)),
     within5:
@@ -104,7 +104,7 @@ function figuresOf({ model, first, second, taken, valid }: Column) {
  */
 function matrix(): Record<string, Record<string, number>> {
   const speed = ({ first }: Column, i: number): number =>
-    (macs[i] as number) / (first[i] as Measurement).latency.normalisedUs;
+    (macs[i] as number) / speedOf(first[i] as Measurement).value;
   const best = (column: Column): number =>
     networks.reduce((at, _, i) => (speed(column, i) > speed(column, at) ? i : at), 0);
   return Object.fromEntries(

@@ -12,6 +12,7 @@ import { Xoshiro128 } from '../daemon/core/rng.js';
 import { PredictorBank } from '../daemon/predict/bank.js';
 import type { EarlierStudy, Trial } from '../daemon/search/samplers/contract.js';
 import { createSampler, samplerNames } from '../daemon/search/samplers/registry.js';
+import { costViews } from '../daemon/search/spaces/cost-views.js';
 import { cellDecisions } from '../daemon/search/spaces/table.js';
 import { type CellValues, openNb201 } from './nb201.js';
 
@@ -71,7 +72,7 @@ function run(name: string, seed: number, task: Task, trials: number, earlier: re
   const sampler = createSampler(name, JSON.parse(args.options));
   const rng = Xoshiro128.fromSeed(seed);
   const bank = new PredictorBank({
-    costFeatures: (a) => space.features(a),
+    costViews: (a) => costViews(space, a),
     decisionFeatures: (a) => cellDecisions(a as readonly number[]),
     kindOf: (metric) => (metric === 'accuracy' ? 'quality' : 'cost'),
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { speedOf } from '../daemon/core/measurement.js';
 import { type Rng, randomInt, Xoshiro128 } from '../daemon/core/rng.js';
 import type { Device } from '../daemon/devices/contract.js';
 import { OnnxRuntimeDriver } from '../daemon/devices/onnxruntime/driver.js';
@@ -30,7 +31,7 @@ export async function measureLatency(
 ): Promise<number | undefined> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     const measurement = await device.measure(network, protocol, { signal });
-    if (measurement.verdict === 'valid') return measurement.latency.normalisedUs;
+    if (measurement.verdict === 'valid') return speedOf(measurement).value;
     if (attempt + 1 === attempts)
       console.error(`${network.name}: ${measurement.verdict}: ${measurement.reason}`);
   }

@@ -18,7 +18,9 @@ import type {
   TrialRecord,
 } from '../store/contract.js';
 import type { FrontRow } from '../study/front.js';
-import type { StudySummary } from '../study/service.js';
+import type { Proposal } from '../search/samplers/contract.js';
+import type { OutsideResult } from '../study/outside.js';
+import type { Exchange, StudySummary } from '../study/service.js';
 
 /** What the API needs of the fleet. */
 export interface DevicePort {
@@ -63,6 +65,22 @@ export interface StudyPort {
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */
   stopStudy(id: StudyId): Promise<StudyRecord>;
+  /** See `StudyService.ask`. */
+  ask(
+    id: StudyId,
+    request: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
+    options: { readonly signal: AbortSignal },
+  ): Promise<Exchange>;
+  /** See `StudyService.tell`. */
+  tell(
+    id: StudyId,
+    request: {
+      readonly results: readonly ({ readonly number: number } & OutsideResult)[];
+      readonly numbers: readonly number[];
+      readonly waitMs: number;
+    },
+    options: { readonly signal: AbortSignal },
+  ): Promise<Exchange>;
   exportTrial(
     id: StudyId,
     trialNumber: number,

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
@@ -12,6 +13,7 @@ import type { Space } from '../search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
+import { OutsideEvaluator } from './outside.js';
 import { isCostMetric, type StudySpec } from './spec.js';
 
 /** What a study needs besides store, devices and sampler, made from its specification. */
@@ -65,7 +67,10 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
 export async function openStudyParts(spec: StudySpec, profilesDir: string): Promise<StudyParts> {
   const space = loadSpace(spec.space);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
-  const evaluator = await createEvaluator(spec.evaluator, { space, profilesDir });
+  const evaluator =
+    spec.evaluator.kind === 'external'
+      ? outsideEvaluator(space, spec)
+      : await createEvaluator(spec.evaluator, { space, profilesDir });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
@@ -73,3 +78,16 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
   });
   return { space, evaluator, protocol, bank };
 }
+
+/** Waits for results over HTTP: `POST /v1/studies/{id}/tell`. */
+function outsideEvaluator(space: Space, spec: StudySpec): OutsideEvaluator {
+  const parsed = externalSchema.safeParse(spec.evaluator);
+  if (!parsed.success)
+    throw new HildaError('SPEC_INVALID', `the evaluator is not valid: ${z.prettifyError(parsed.error)}`);
+  return new OutsideEvaluator(space.id, parsed.data.metrics);
+}
+
+const externalSchema = z.strictObject({
+  kind: z.literal('external'),
+  metrics: z.array(z.string()).min(1).default(['accuracy']),
+});

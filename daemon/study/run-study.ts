@@ -2,8 +2,9 @@ import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { PredictorBank } from '../predict/bank.js';
-import type { Sampler, Trial } from '../search/samplers/contract.js';
+import type { EarlierStudy, Sampler, Trial } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
+import type { ProposalInbox } from './outside.js';
 import { runTrial, type TrialContext } from './trial-runner.js';
 
 export interface StudyContext extends TrialContext {
@@ -11,6 +12,10 @@ export interface StudyContext extends TrialContext {
   readonly sampler: Sampler;
   readonly bank: PredictorBank;
   readonly clock: Clock;
+  /** Finished studies that the sampler may learn from. */
+  readonly earlier?: readonly EarlierStudy[];
+  /** In place of the sampler's `ask`, where the proposals come from outside. */
+  readonly inbox?: ProposalInbox;
 }
 
 /**
@@ -54,8 +59,8 @@ export async function runStudy(
     }
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
     if (left <= 0 || clock.nowMs() >= deadlineMs) return;
-    const asked = await askBatch(left, trials, context, rng);
-    if (asked.length === 0) return;
+    const asked = await askBatch(left, trials, context, rng, signal);
+    if (asked.length === 0 && !context.inbox) return;
     trials = [...trials, ...asked];
   }
 }
@@ -66,22 +71,27 @@ async function askBatch(
   trials: readonly TrialRecord[],
   context: StudyContext,
   rng: Xoshiro128,
+  signal: AbortSignal,
 ): Promise<TrialRecord[]> {
-  const { study, spec, space, store, sampler, bank } = context;
+  const { study, spec, space, store, sampler, bank, inbox, earlier = [] } = context;
   const history = trials.map(toTrial);
   bank.refit(history);
   const predict = bank.predict.bind(bank);
   const known = new Set(trials.map((t) => t.architectureId));
-  const proposals = sampler
-    .ask(n, {
-      space,
-      rng,
-      objectives: spec.objectives,
-      constraints: spec.constraints,
-      history,
-      pending: [],
-      predict,
-    })
+  const asked = inbox
+    ? await inbox.take(n, { signal })
+    : sampler.ask(n, {
+        space,
+        rng,
+        objectives: spec.objectives,
+        constraints: spec.constraints,
+        history,
+        pending: [],
+        predict,
+        budget: spec.budget.trials,
+        earlier,
+      });
+  const proposals = asked
     .map((p) => ({ ...p, id: architectureId(space.id, p.architecture) }))
     .filter((p) => !known.has(p.id) && known.add(p.id));
   const metrics = [...new Set([...spec.objectives, ...spec.constraints].map((o) => o.metric))];
@@ -126,7 +136,7 @@ async function finishBatch(
   }
 }
 
-function toTrial(record: TrialRecord): Trial {
+export function toTrial(record: TrialRecord): Trial {
   const { number, architectureId: id, architecture, values } = record;
   return { number, id, architecture, values, state: record.state === 'asked' ? 'failed' : record.state };
 }

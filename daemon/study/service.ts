@@ -4,10 +4,14 @@ import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import type { Proposal, Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
+import { architectureId } from '../core/architecture.js';
+import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { type FrontRow, frontRows, frontTrials, hypervolumeShare } from './front.js';
+import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
 import { runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
@@ -41,7 +45,18 @@ interface Running {
   readonly done: Promise<void>;
   readonly startedMs: number;
   readonly toldAtStart: number;
+  readonly parts: StudyParts;
+  readonly inbox: ProposalInbox | undefined;
 }
+
+/** What `ask` and `tell` answer. */
+export interface Exchange {
+  readonly state: StudyState;
+  readonly trials: readonly TrialRecord[];
+}
+
+/** Between two looks at a study that somebody outside waits for. */
+const pollMs = 50;
 
 /** Starts, stops and answers for studies; each runs on its own until it ends, pauses or fails. */
 export class StudyService {
@@ -69,8 +84,9 @@ export class StudyService {
   /** Validates, stores and starts a study. Everything that can be refused is refused here, before the first trial. */
   async create(specification: unknown): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
-    const spec = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
-    const sampler = createSampler(spec.sampler.name, spec.sampler.options);
+    const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
+    const spec = await resolveTransfer(resolved, store);
+    const sampler = samplerOf(spec);
     const parts = await openStudyParts(spec, profilesDir);
     try {
       const unmet = sampler.needs.filter(
@@ -167,6 +183,99 @@ export class StudyService {
     return exportTrial(await store.study(id), trialNumber, store, profilesDir);
   }
 
+  /**
+   * For searches and evaluations outside the daemon, the sampler's contract over HTTP. With `proposals` (sampler
+   * `external`): hands them to the loop and answers with their trials, known ones included, once they are stored.
+   * Without: answers with up to n trials that wait for a result from outside (evaluator `external`), as soon as there is
+   * one, or with none after `waitMs`. Throws STATE_CONFLICT, ARCHITECTURE_INVALID.
+   */
+  async ask(
+    id: StudyId,
+    { n, proposals, waitMs }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Exchange> {
+    const running = await this.#requireRunning(id);
+    const { space, evaluator } = running.parts;
+    if (proposals) {
+      if (!running.inbox)
+        throw new HildaError('STATE_CONFLICT', `the study ${id} has a sampler of its own`, {
+          hint: 'Proposals are for studies with `sampler: {name: external}`.',
+        });
+      const normal = proposals.map((p) => ({ ...p, architecture: space.normalise(p.architecture) }));
+      const ids = new Set(normal.map((p) => architectureId(space.id, p.architecture)));
+      const known = new Set((await this.trials(id)).map((trial) => trial.architectureId));
+      running.inbox.offer(normal.filter((p) => !known.has(architectureId(space.id, p.architecture))));
+      return this.#until(id, waitMs, signal, (trials) => {
+        const found = trials.filter((trial) => ids.has(trial.architectureId));
+        return { trials: found, enough: found.length === ids.size };
+      });
+    }
+    if (!(evaluator instanceof OutsideEvaluator))
+      throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`, {
+        hint: 'Trials wait for outside results in studies with `evaluator: {kind: external}`.',
+      });
+    return this.#until(id, waitMs, signal, (trials) => {
+      const found = trials.filter((t) => t.state === 'asked' && evaluator.waiting.has(t.architectureId)).slice(0, n);
+      return { trials: found, enough: found.length > 0 };
+    });
+  }
+
+  /**
+   * With `results` (evaluator `external`): gives waiting trials their values. Then waits until the trials of `numbers`
+   * (default: those of `results`) are finished, and answers with them; with those that are after `waitMs`.
+   * Throws STATE_CONFLICT, NOT_FOUND, SPEC_INVALID.
+   */
+  async tell(
+    id: StudyId,
+    o: {
+      readonly results: readonly ({ readonly number: number } & OutsideResult)[];
+      readonly numbers: readonly number[];
+      readonly waitMs: number;
+    },
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Exchange> {
+    const trials = await this.trials(id);
+    if (o.results.length > 0) {
+      const { evaluator } = (await this.#requireRunning(id)).parts;
+      if (!(evaluator instanceof OutsideEvaluator))
+        throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`);
+      for (const { number, ...result } of o.results) {
+        const trial = trials[number];
+        if (!trial) throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`);
+        evaluator.answer(trial.architectureId, result);
+      }
+    }
+    const wanted = new Set(o.numbers.length > 0 ? o.numbers : o.results.map(({ number }) => number));
+    return this.#until(id, o.waitMs, signal, (all) => {
+      const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
+      return { trials: found, enough: found.length === wanted.size };
+    });
+  }
+
+  /** Looks at the trials until there is enough, the study no longer runs, or the time is up. */
+  async #until(
+    id: StudyId,
+    waitMs: number,
+    signal: AbortSignal,
+    look: (trials: readonly TrialRecord[]) => { readonly trials: readonly TrialRecord[]; readonly enough: boolean },
+  ): Promise<Exchange> {
+    const { store, clock } = this.#options;
+    const deadlineMs = clock.nowMs() + waitMs;
+    for (;;) {
+      const { state } = await store.study(id);
+      const { trials, enough } = look(await store.trials(id));
+      if (enough || state !== 'running' || clock.nowMs() >= deadlineMs) return { state, trials };
+      await clock.sleep(pollMs, { signal });
+    }
+  }
+
+  async #requireRunning(id: StudyId): Promise<Running> {
+    const running = this.#running.get(id);
+    if (running) return running;
+    const { state } = await this.#options.store.study(id);
+    throw new HildaError('STATE_CONFLICT', `the study ${id} is ${state}, not running`);
+  }
+
   /** Resolves when the study is no longer running here. */
   async settled(id: StudyId): Promise<void> {
     await this.#running.get(id)?.done;
@@ -176,13 +285,15 @@ export class StudyService {
     const { store, pool, clock, onError } = this.#options;
     const record = await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
-    const sampler = createSampler(spec.sampler.name, spec.sampler.options);
+    const sampler = samplerOf(spec);
+    const inbox = spec.sampler.name === externalSampler ? new ProposalInbox() : undefined;
+    const earlier = await earlierStudies(spec, store);
     const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
     const done = runStudy(
-      { ...parts, spec, study, sampler, store, pool, clock, onStep },
+      { ...parts, spec, study, sampler, store, pool, clock, onStep, earlier, ...(inbox && { inbox }) },
       { signal: abort.signal },
     )
       .then(() => store.setStudyState(study.id, 'completed'))
@@ -196,7 +307,7 @@ export class StudyService {
         this.#running.delete(study.id);
         await parts.evaluator.close();
       });
-    this.#running.set(study.id, { abort, done, startedMs: clock.nowMs(), toldAtStart });
+    this.#running.set(study.id, { abort, done, startedMs: clock.nowMs(), toldAtStart, parts, inbox });
     return record;
   }
 
@@ -224,3 +335,9 @@ export class StudyService {
 }
 
 const storedSpec = (record: StudyRecord): StudySpec => parseStudySpec(record.spec);
+
+/** A sampler that proposes nothing stands in for one outside: the loop reads the inbox instead. */
+function samplerOf({ sampler: { name, options } }: StudySpec): Sampler {
+  if (name !== externalSampler) return createSampler(name, options);
+  return { name, needs: [], ask: () => [], tell: () => {}, state: () => null, restore: () => {} };
+}

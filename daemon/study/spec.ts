@@ -18,6 +18,8 @@ export const studySpecSchema = z.strictObject({
   sampler: z
     .strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}) })
     .default({ name: 'linas', options: {} }),
+  /** Finished studies of the same space to learn from: their ids, or all that are finished when the study starts. */
+  transfer: z.union([z.literal('same-space'), z.array(z.string()).max(64)]).default([]),
   evaluator: z.looseObject({ kind: z.string() }).default({ kind: 'supernet' }),
   devices: z.array(z.string().min(1)).min(1).max(16),
   protocol: z.string().default('search'),

@@ -109,6 +109,8 @@ export class SteppedStudies implements StudyPort {
   pause = (id: StudyId) => this.store.setStudyState(id, 'paused', 'paused by the user');
   resume = (id: StudyId) => this.store.setStudyState(id, 'running');
   stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
+  ask = async () => ({ state: 'running' as const, trials: [] });
+  tell = async () => ({ state: 'running' as const, trials: [] });
   exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true } });
 
   async show(id: StudyId) {

@@ -108,7 +108,7 @@ t.test('daemon -> adb server -> Android -> Chromium -> samples', async (t) => {
   const device = await driver.open(sighting!, { signal });
   t.match(device.target, { runtime: 'onnxruntime-web', tier: 'isolated', model: 'Test Phone 1' });
   const measurement = await device.measure(doublingNetwork(), contractProtocol, { signal });
-  t.ok(measurement.rounds.length >= 3 && measurement.latency.rawUs.median > 0);
+  t.ok(measurement.rounds.length >= 3 && measurement.latency!.rawUs.median > 0);
   t.match(measurement.manifest, {
     secure: true,
     isolated: true,
@@ -167,8 +167,8 @@ t.test('a native runner is pushed, run and read', async (t) => {
   const device = await driver.open(sighting!, { signal });
   const { latency, memory, target } = await device.measure(doublingNetwork(), contractProtocol, { signal });
   t.match(target, { runtime: 'onnxruntime', provider: 'cpu', tier: 'native' });
-  t.ok(Math.abs(latency.rawUs.median - 2000) < 1, `${latency.rawUs.median} us, as the runner printed`);
-  t.ok(Math.abs(latency.ratio.median - 2) < 1e-6);
+  t.ok(Math.abs(latency!.rawUs.median - 2000) < 1, `${latency!.rawUs.median} us, as the runner printed`);
+  t.ok(Math.abs(latency!.ratio.median - 2) < 1e-6);
   t.equal(memory.runPeakRssBytes, 34567168);
   t.ok(adbd.files.get('/data/local/tmp/hilda/runner')?.length);
   t.ok(phone.ran.every((command) => command.includes("'-e' 'cpu'")));

@@ -65,7 +65,7 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
       await client.adopt(seen.id, options);
       const { measurement } = await measure(seen.id);
       t.match(measurement, { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } });
-      t.ok(measurement!.latency.rawUs.median > 0);
+      t.ok(measurement!.latency!.rawUs.median > 0);
       const { rounds } = (await (
         await fetch(`${url}/v1/measurements/${measurement!.id}/samples`)
       ).json()) as {

@@ -5,10 +5,11 @@ import { type Architecture, architectureId } from '../../daemon/core/architectur
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { countCost } from '../../daemon/network/cost.js';
-import { elementCount } from '../../daemon/network/graph.js';
+import { elementCount, floatsOf } from '../../daemon/network/graph.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { DecisionTree } from '../../daemon/search/spaces/contract.js';
+import { instatuneSpace } from '../../daemon/search/spaces/instatune.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runSpaceContract } from '../contract/space-contract.js';
 
@@ -86,6 +87,38 @@ t.test(
     t.throws(() => tree.architecture([99]), { code: 'ARCHITECTURE_INVALID' });
   },
 );
+
+t.test('instatune: heads and hidden widths of a user’s network become decisions, and slices run', async (t) => {
+  const source = loadSpace(file('vit-fmnist'));
+  const given = source.network(source.seeds?.().at(-1) as Architecture);
+  const space = instatuneSpace('mine', given);
+  const kinds = space.dims?.map(({ name }) => name.split('.').at(-1)) ?? [];
+  t.ok(kinds.filter((kind) => kind === 'heads').length >= 2, kinds.join(' '));
+  t.ok(kinds.filter((kind) => kind === 'hidden').length >= 2);
+  runSpaceContract(t, space, 8);
+  const whole = space.network(space.seeds?.().at(-1) as Architecture);
+  t.equal(structureHash(whole), structureHash(given), 'the widest is the given network');
+  const smallest = space.network(space.seeds?.()[0] as Architecture);
+  t.ok(countCost(smallest).macs < 0.6 * countCost(given).macs);
+  for (const [name, tensor] of smallest.initializers) {
+    const full = given.initializers.get(name);
+    if (!full || tensor.dtype !== 'float32' || tensor.dims.length === 0) continue;
+    t.equal(floatsOf(tensor)[0], floatsOf(full)[0], `${name} begins where the given one does`);
+    t.ok(tensor.dims.every((size, axis) => size <= (full.dims[axis] as number)));
+  }
+  const runtime = new SessionProcess({ memoryLimitBytes: null });
+  t.teardown(() => runtime.stop());
+  const input = { type: 'float32' as const, dims: [1, 1, 28, 28], data: new Float32Array(784).fill(0.3) };
+  const answers = await Promise.all(
+    [given, whole, smallest].map(async (graph) => {
+      const { handle } = await runtime.load(writeOnnx(graph));
+      return (await runtime.run(handle, { input })).logits?.data as Float32Array;
+    }),
+  );
+  t.same(answers[0], answers[1]);
+  t.equal(answers[2]?.length, 10);
+  t.throws(() => instatuneSpace('none', loadSpace(file('mbconv-fmnist')).network([0, 0, 0, 0, 0, 0, 0])), { code: 'SPACE_INVALID' });
+});
 
 t.test('the published spaces have their published size and cost', async (t) => {
   // ProxylessNAS: 6 blocks with 6 candidates, 15 with 7.

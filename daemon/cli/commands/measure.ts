@@ -31,15 +31,18 @@ export const measureCommand = (terminal: Terminal): Command =>
       }),
     );
 
+async function measure(context: CliContext, bytes: Uint8Array, { device, protocol }: Options) {
+  const { sha256, nodes } = await context.client.uploadModel(bytes, context);
+  context.terminal.note(`measuring ${nodes} operators on ${device}, protocol ${protocol}`);
+  return measureModel(context, { model: sha256, device, protocol });
+}
+
 /** As a job of the daemon, looked at now and then: no request stays open for minutes. */
-async function measure(
+export async function measureModel(
   { client, terminal, signal }: CliContext,
-  bytes: Uint8Array,
-  { device, protocol }: Options,
+  request: { readonly model: string; readonly device: string; readonly protocol: string },
 ) {
-  const { sha256, nodes } = await client.uploadModel(bytes, { signal });
-  terminal.note(`measuring ${nodes} operators on ${device}, protocol ${protocol}`);
-  let job = await client.startMeasurement({ model: sha256, device, protocol }, { signal });
+  let job = await client.startMeasurement(request, { signal });
   while (job.state === 'running') {
     await terminal.clock.sleep(pollMs, { signal });
     job = await client.job(job.id, { signal });

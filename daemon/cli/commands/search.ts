@@ -5,15 +5,19 @@ import { searchExportCommand } from './search-export.js';
 import { searchFrontCommand } from './search-front.js';
 import { searchListCommand } from './search-list.js';
 import { searchShowCommand } from './search-show.js';
+import { searchSpecialiseCommand } from './search-specialise.js';
 import { searchStartCommand } from './search-start.js';
+import { searchWinnerCommand } from './search-winner.js';
 
 export const searchCommand = (terminal: Terminal): Command =>
   new Command('search')
     .description('find the best architectures of a space under the limits of devices')
     .addCommand(searchStartCommand(terminal))
+    .addCommand(searchSpecialiseCommand(terminal))
     .addCommand(searchListCommand(terminal))
     .addCommand(searchShowCommand(terminal))
     .addCommand(searchFrontCommand(terminal))
+    .addCommand(searchWinnerCommand(terminal))
     .addCommand(searchActionCommand(terminal, 'pause', 'stop asking for now'))
     .addCommand(searchActionCommand(terminal, 'resume', 'go on with a paused or failed study'))
     .addCommand(searchActionCommand(terminal, 'stop', 'end a study for good; its trials and front stay'))

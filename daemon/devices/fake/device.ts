@@ -30,18 +30,29 @@ export interface FakeDeviceOptions {
   /** How long a hanging network is waited for; 1 s by default. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
+  /** What the device is fast and slow at; `fakeRates` by default. */
+  readonly rates?: FakeRates;
 }
+
+/** How much gets done in one microsecond, and what an operator costs by itself. */
+export interface FakeRates {
+  readonly macsPerUs: number;
+  readonly bytesPerUs: number;
+  readonly operatorUs: number;
+}
+
+export const fakeRates: FakeRates = { macsPerUs: 2000, bytesPerUs: 4096, operatorUs: 2 };
 
 /** Latencies of the references on the fake, by definition. */
 const calibration: Calibration = { convolutionUs: 500, transformerUs: 400, takenAtMs: 0 };
 
 /**
- * Latency of the fake: 20 us, 1 us for 2,000 multiply-accumulates, 1 us for 4,096 bytes moved, 2 us an operator. Chosen
- * so that networks of equal MACs differ, as on real machines.
+ * Latency of the fake: 20 us, 1 us for 2,000 multiply-accumulates, 1 us for 4,096 bytes moved, 2 us an operator, unless
+ * its rates say otherwise. Chosen so that networks of equal MACs differ, as on real machines.
  */
-export function fakeLatencyUs(network: Graph): number {
+export function fakeLatencyUs(network: Graph, { macsPerUs, bytesPerUs, operatorUs }: FakeRates = fakeRates): number {
   const { macs, bytesMoved } = countCost(network);
-  return 20 + macs / 2000 + bytesMoved / 4096 + 2 * network.nodes.length;
+  return 20 + macs / macsPerUs + bytesMoved / bytesPerUs + operatorUs * network.nodes.length;
 }
 
 /** A deterministic device: the n-th measurement of a network after opening always gives the same figures. */
@@ -84,7 +95,7 @@ export class FakeDevice implements Device {
     await this.#suffer(fault, signal);
     const reference = referenceFor(network);
     const facts = networkFacts(network);
-    const candidateUs = fakeLatencyUs(network);
+    const candidateUs = fakeLatencyUs(network, this.#options.rates);
     const visit = this.#visits.get(facts.structureHash) ?? 0;
     this.#visits.set(facts.structureHash, visit + 1);
     const rng = Xoshiro128.fromSeed(

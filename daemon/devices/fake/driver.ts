@@ -1,11 +1,13 @@
 import type { DeviceId } from '../../core/ids.js';
 import type { Target } from '../../core/target.js';
 import type { Device, Driver, Sighting } from '../contract.js';
-import { FakeDevice, type FakeDeviceOptions } from './device.js';
+import { FakeDevice, type FakeDeviceOptions, type FakeRates } from './device.js';
 
 export interface FakeDriverOptions extends FakeDeviceOptions {
   /** Names of the devices to be seen; one, `fake-0`, by default. */
   readonly ids?: readonly string[];
+  /** Rates of single devices, by id. */
+  readonly ratesOf?: Readonly<Record<string, FakeRates>>;
 }
 
 const target: Target = {
@@ -35,6 +37,7 @@ export class FakeDriver implements Driver {
   }
 
   async open(sighting: Sighting, _options: { readonly signal: AbortSignal }): Promise<Device> {
-    return new FakeDevice(sighting.target, this.#options);
+    const rates = this.#options.ratesOf?.[sighting.id] ?? this.#options.rates;
+    return new FakeDevice(sighting.target, { ...this.#options, ...(rates && { rates }) });
   }
 }

@@ -5,6 +5,7 @@ import { boshnas } from './boshnas.js';
 import type { Sampler } from './contract.js';
 import { mcts, smbo } from './deep-architect.js';
 import { diffusionNag } from './diffusionnag.js';
+import { eas } from './eas.js';
 import { fbnetv3 } from './fbnetv3.js';
 import { fbnetv5 } from './fbnetv5.js';
 import { hhnasAm } from './hhnas-am.js';
@@ -56,6 +57,7 @@ const plugins: readonly SamplerPlugin[] = [
   fbnetv5,
   diffusionNag,
   transferPrior,
+  eas,
 ];
 
 const byName: ReadonlyMap<string, SamplerPlugin> = new Map(plugins.map((plugin) => [plugin.name, plugin]));

@@ -15,8 +15,9 @@ export function costViews(space: Space, architecture: Architecture): Readonly<Re
   return { types: byOperatorType(operators), operators, decisions: decisionFeatures(space, architecture) };
 }
 
-/** One-hot decisions, or cost features where a space has no fixed dimensions. */
+/** The space's own description, one-hot decisions, or cost features where a space has no fixed dimensions. */
 export function decisionFeatures(space: Space, architecture: Architecture): Features {
+  if (space.decisions) return space.decisions(architecture);
   if (!space.dims || !Array.isArray(architecture)) return space.features(architecture);
   return new Map(
     space.dims.map((dim, i) => [

@@ -132,7 +132,7 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
       [computationShare, rest, rest, rest].slice(0, kinds.length),
     );
     if (kind === 'comp') {
-      const options = computations.flatMap((f) =>
+      const options = computations.flatMap((f): { readonly f: Computation; readonly width: number }[] =>
         f === 'linear'
           ? bounds.widths.filter((w) => computationForm(f, at, w, bounds)).map((width) => ({ f, width }))
           : computationForm(f, at, 0, bounds)

@@ -47,12 +47,12 @@ export const mbconvFileSchema = z.strictObject({
 
 export type MbconvFile = z.infer<typeof mbconvFileSchema>;
 
-interface Choice {
+export interface Choice {
   readonly kernel: number;
   readonly expansion: number;
 }
 
-interface Layer {
+export interface Layer {
   readonly name: string;
   readonly inWidth: number;
   readonly width: number;
@@ -157,7 +157,7 @@ function extreme(choices: readonly (Choice | 'skip')[], sign: 1 | -1): number {
   );
 }
 
-function listLayers(file: MbconvFile): Layer[] {
+export function listLayers(file: MbconvFile): Layer[] {
   const layers: Layer[] = [];
   const halve = (dims: readonly [number, number], stride: number): [number, number] => [
     Math.ceil(dims[0] / stride),
@@ -213,7 +213,7 @@ function emitConv(
   return o.linear ? normal : b.clip(normal, 0, 6);
 }
 
-function emitStem(
+export function emitStem(
   b: GraphBuilder,
   x: string,
   { stem, firstWidth }: MbconvFile,
@@ -229,7 +229,7 @@ function emitStem(
 }
 
 /** MBConv: 1x1 expansion (none at 1), depthwise, linear 1x1 projection, identity shortcut where the shape stays. */
-function emitLayer(
+export function emitLayer(
   b: GraphBuilder,
   x: string,
   layer: Layer,
@@ -257,7 +257,7 @@ function emitLayer(
   return stride === 1 && inWidth === width ? b.add(projected, x) : projected;
 }
 
-function emitHead(
+export function emitHead(
   b: GraphBuilder,
   x: string,
   { headWidth, classes }: MbconvFile,

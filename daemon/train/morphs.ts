@@ -1,0 +1,116 @@
+import { HildaError } from '../core/errors.js';
+import { gaussian, type Rng } from '../core/rng.js';
+import { elementCount } from '../network/graph.js';
+import type { MbconvFile } from '../search/spaces/mbconv.js';
+import { type Choice, listLayers } from '../search/spaces/mbconv.js';
+import type { NamedTensor } from './weights/safetensors.js';
+
+type Tensors = Map<string, NamedTensor>;
+
+/**
+ * Function-preserving growth (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016; the moves of EAS, Cai et al., AAAI 2018,
+ * section 3) of an MBConv network: weights of a larger architecture that computes what the smaller one does.
+ * - wider: a larger expansion repeats hidden channels drawn at random and divides what leads out of them by their count
+ *   (Net2WiderNet, equation 4);
+ * - deeper: a layer left out becomes one whose projection is zero, so that its shortcut is the identity (Net2DeeperNet);
+ * - a larger kernel surrounds the old one with zeros.
+ * `noise` breaks the symmetry of repeated channels: standard deviation relative to 1; 0 keeps the function exactly.
+ * Throws ARCHITECTURE_INVALID where a layer does not grow.
+ */
+export function morph(
+  file: MbconvFile,
+  tensors: ReadonlyMap<string, NamedTensor>,
+  { from, to, rng, noise = 0 }: { readonly from: readonly number[]; readonly to: readonly number[]; readonly rng: Rng; readonly noise?: number },
+): Map<string, NamedTensor> {
+  const out: Tensors = new Map(tensors);
+  listLayers(file).forEach((layer, l) => {
+    const before = layer.choices[from[l] as number] as Choice | 'skip';
+    const after = layer.choices[to[l] as number] as Choice | 'skip';
+    if (from[l] === to[l]) return;
+    if (after === 'skip') throw notGrowth(layer.name, 'it would be left out');
+    if (before === 'skip') return insert(out, layer.name, layer.inWidth, layer.width, after, rng);
+    if (after.kernel < before.kernel || after.expansion < before.expansion) throw notGrowth(layer.name, 'it would shrink');
+    if (before.expansion === 1 && after.expansion > 1)
+      throw notGrowth(layer.name, 'an expansion from 1 adds an activation');
+    const [old, wide] = [layer.inWidth * before.expansion, layer.inWidth * after.expansion];
+    // Channel j of the wider layer repeats channel map[j] of the old one.
+    const map = Array.from({ length: wide }, (_, j) => (j < old ? j : Math.floor(rng.next() * old)));
+    const copies = map.reduce<number[]>((count, j) => {
+      count[j] = (count[j] ?? 0) + 1;
+      return count;
+    }, []);
+    if (wide > old) {
+      for (const part of ['expand', 'depthwise']) repeatChannels(out, `${layer.name}.${part}`, map, noise, rng);
+      divideInputs(out, `${layer.name}.project.weight`, map, copies);
+    }
+    if (after.kernel > before.kernel) padKernel(out, `${layer.name}.depthwise.weight`, after.kernel);
+  });
+  return out;
+}
+
+const notGrowth = (layer: string, why: string): HildaError =>
+  new HildaError('ARCHITECTURE_INVALID', `${layer} does not grow: ${why}`, {
+    hint: 'Function-preserving moves are a larger kernel, a larger expansion, and a layer in place of none.',
+  });
+
+const tensorOf = (tensors: Tensors, name: string): NamedTensor => {
+  const tensor = tensors.get(name);
+  if (!tensor) throw new HildaError('SUPERNET_INVALID', `the weights lack ${name}`);
+  return tensor;
+};
+
+/** Axis 0 of a convolution's weight and of its normalisation. */
+function repeatChannels(tensors: Tensors, name: string, map: readonly number[], noise: number, rng: Rng): void {
+  for (const key of ['weight', 'bn.scale', 'bn.bias', 'bn.mean', 'bn.var']) {
+    const { dims, data } = tensorOf(tensors, `${name}.${key}`);
+    const row = elementCount(dims.slice(1));
+    const wide = new Float32Array(map.length * row);
+    const seen = new Set<number>();
+    map.forEach((source, j) => {
+      const jitter = seen.has(source) && key === 'weight' ? noise : 0;
+      seen.add(source);
+      for (let i = 0; i < row; i++) wide[j * row + i] = (data[source * row + i] as number) + jitter * gaussian(rng);
+    });
+    tensors.set(`${name}.${key}`, { dims: [map.length, ...dims.slice(1)], data: wide });
+  }
+}
+
+/** Axis 1 of a 1x1 convolution [out, in, 1, 1]: every copy of a channel carries its share. */
+function divideInputs(tensors: Tensors, name: string, map: readonly number[], copies: readonly number[]): void {
+  const { dims, data } = tensorOf(tensors, name);
+  const [out, old] = dims as [number, number];
+  const wide = new Float32Array(out * map.length);
+  for (let o = 0; o < out; o++)
+    map.forEach((source, j) => {
+      wide[o * map.length + j] = (data[o * old + source] as number) / (copies[source] as number);
+    });
+  tensors.set(name, { dims: [out, map.length, 1, 1], data: wide });
+}
+
+function padKernel(tensors: Tensors, name: string, kernel: number): void {
+  const { dims, data } = tensorOf(tensors, name);
+  const [channels, , old] = dims as [number, number, number];
+  const margin = (kernel - old) >> 1;
+  const padded = new Float32Array(channels * kernel * kernel);
+  for (let c = 0; c < channels; c++)
+    for (let y = 0; y < old; y++)
+      for (let x = 0; x < old; x++)
+        padded[(c * kernel + y + margin) * kernel + x + margin] = data[(c * old + y) * old + x] as number;
+  tensors.set(name, { dims: [channels, 1, kernel, kernel], data: padded });
+}
+
+/** A layer whose last convolution is zero: beside its shortcut it adds nothing until it is trained. */
+function insert(tensors: Tensors, name: string, inWidth: number, width: number, choice: Choice, rng: Rng): void {
+  const mid = inWidth * choice.expansion;
+  const conv = (part: string, dims: readonly number[], scale: number): void => {
+    const fanIn = elementCount(dims.slice(1));
+    const data = Float32Array.from({ length: elementCount(dims) }, () => scale * Math.sqrt(2 / fanIn) * gaussian(rng));
+    tensors.set(`${name}.${part}.weight`, { dims, data });
+    const [out] = dims as [number];
+    for (const [key, value] of [['scale', 1], ['bias', 0], ['mean', 0], ['var', 1]] as const)
+      tensors.set(`${name}.${part}.bn.${key}`, { dims: [out], data: new Float32Array(out).fill(value) });
+  };
+  if (choice.expansion > 1) conv('expand', [mid, inWidth, 1, 1], 1);
+  conv('depthwise', [mid, 1, choice.kernel, choice.kernel], 1);
+  conv('project', [width, mid, 1, 1], 0);
+}

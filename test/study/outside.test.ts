@@ -1,0 +1,190 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { Daemon } from '../../daemon/cli/compose.js';
+import { runCli } from '../../daemon/cli/run-cli.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { testSpec } from './bench.js';
+
+const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
+t.setTimeout(280_000);
+
+/** 81 architectures, each scored by a table: no trial costs a process. */
+const spaceFile = {
+  kind: 'mbconv',
+  id: 'two-layers',
+  input: [1, 16, 16],
+  classes: 4,
+  stem: { width: 4, kernel: 3, stride: 1 },
+  firstWidth: 4,
+  stages: [
+    { width: 8, layers: 1, stride: 2 },
+    { width: 8, layers: 1, stride: 1 },
+  ],
+  kernels: [3, 5, 7],
+  expansions: [1, 3, 6],
+  skip: false,
+  headWidth: 16,
+};
+
+/** Accuracy that grows with kernel and expansion alike, so that devices decide which of them is worth its time. */
+async function smallSpec(dir: string, changes: object): Promise<Record<string, unknown>> {
+  const file = join(dir, 'table.json');
+  const rows = Array.from({ length: 81 }, (_, code) => {
+    const architecture = [Math.floor(code / 9), code % 9];
+    const size = architecture.reduce((sum, choice) => sum + (choice % 3) + Math.floor(choice / 3), 0);
+    return { architecture, values: { accuracy: 0.6 + 0.03 * size } };
+  });
+  await writeFile(file, JSON.stringify(rows));
+  return testSpec({ space: spaceFile, evaluator: { kind: 'table', file, source: 'a formula' }, ...changes });
+}
+
+/** A whole daemon with three fake devices, each fast at something else. */
+async function openDaemon(t: Test): Promise<{ url: string; dir: string }> {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-outside-'));
+  const drivers = [
+    new FakeDriver({
+      ids: ['fake-0', 'fake-1', 'fake-2'],
+      ratesOf: {
+        // Slow at arithmetic, slow at memory, slow at starting operators.
+        'fake-0': { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 },
+        'fake-1': { macsPerUs: 1e5, bytesPerUs: 300, operatorUs: 0.1 },
+        'fake-2': { macsPerUs: 1e5, bytesPerUs: 1e5, operatorUs: 60 },
+      },
+    }),
+  ];
+  const daemon = new Daemon({ dataDir: dir, port: 0, clock: systemClock, drivers });
+  const url = await daemon.start(new AbortController().signal);
+  t.teardown(async () => {
+    await daemon.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+  for (const id of ['fake-0', 'fake-1', 'fake-2']) await request(url, `/devices/${id}/adopt`, {});
+  return { url, dir };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
+async function request(url: string, path: string, body?: unknown): Promise<any> {
+  const response = await fetch(`${url}/v1${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  return response.json();
+}
+
+async function run(command: string, args: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (data) => {
+    out += data;
+  });
+  child.stderr.on('data', (data) => {
+    err += data;
+  });
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err })));
+}
+
+t.test('a script in another language searches: it proposes, the study measures, it hears the results', async (t) => {
+  const space = loadSpace(spaceFile);
+  const sizes = JSON.stringify(space.dims?.map(({ choices }) => choices.length));
+  const { url, dir } = await openDaemon(t);
+  const spec = await smallSpec(dir, { sampler: { name: 'external' }, budget: { trials: 12 }, batch: 4 });
+  const study = await request(url, '/studies', spec);
+  t.equal(study.state, 'running', JSON.stringify(study));
+
+  const refused = await request(url, `/studies/${study.id}/ask`, { proposals: [{ architecture: [99] }] });
+  t.equal(refused.code, 'ARCHITECTURE_INVALID');
+  const first = space.seeds?.()[0];
+  const proposals = [{ architecture: first, note: 'smallest' }, { architecture: first }];
+  const asked = await request(url, `/studies/${study.id}/ask`, { proposals });
+  t.equal(asked.trials.length, 1, 'one architecture, one trial');
+  t.equal(asked.trials[0].note, 'smallest');
+  const told = await request(url, `/studies/${study.id}/tell`, { numbers: [0] });
+  t.equal(told.trials[0].state, 'complete', JSON.stringify(told));
+  t.ok(told.trials[0].values.latencyUs > 0, 'measured here');
+  const again = await request(url, `/studies/${study.id}/ask`, { proposals });
+  t.same(again.trials.map((x: { number: number }) => x.number), [0], 'what is known is answered, not run again');
+  t.equal((await request(url, `/studies/${study.id}/tell`, { results: [{ number: 0, values: { accuracy: 1 } }] })).code, 'STATE_CONFLICT');
+
+  if (spawnSync('python3', ['--version']).status !== 0) return t.skip('python3 is not installed');
+  const ended = await run('python3', [script, `${url}/v1/studies/${study.id}`, sizes]);
+  t.equal(ended.code, 0, ended.err);
+  const summary = await request(url, `/studies/${study.id}`);
+  t.equal(summary.record.state, 'completed');
+  t.equal(summary.told, 12);
+  const { trials } = await request(url, `/studies/${study.id}/trials`);
+  const best = Math.max(...trials.map((x: { values: { accuracy?: number } }) => x.values.accuracy ?? 0));
+  t.equal(JSON.parse(ended.out).accuracy, best, 'it knows the best of all trials');
+  t.match(await request(url, `/studies/${study.id}/ask`, { proposals }), { code: 'STATE_CONFLICT' }, 'over');
+});
+
+t.test('results may come from outside: the study proposes and measures, somebody else scores', async (t) => {
+  const { url } = await openDaemon(t);
+  const spec = testSpec({ space: spaceFile, evaluator: { kind: 'external' }, budget: { trials: 6 }, batch: 3 });
+  const { id } = await request(url, '/studies', spec);
+  t.equal((await request(url, `/studies/${id}/ask`, { proposals: [{ architecture: [0] }] })).code, 'STATE_CONFLICT');
+  for (let state = 'running', round = 0; state === 'running' && round < 20; round++) {
+    const asked = await request(url, `/studies/${id}/ask`, { n: 2, waitMs: 5000 });
+    if (round === 0) {
+      const { number } = asked.trials[0];
+      const wrong = await request(url, `/studies/${id}/tell`, { results: [{ number, values: { speed: 1 } }] });
+      t.equal(wrong.code, 'SPEC_INVALID', 'the metric is missing');
+    }
+    const results = asked.trials.map(({ number }: { number: number }) =>
+      number === 1
+        ? { number, state: 'failed', reason: 'the loss was NaN' }
+        : { number, values: { accuracy: 0.5 + number / 100 } },
+    );
+    state = (await request(url, `/studies/${id}/tell`, { results })).state;
+  }
+  const { trials } = await request(url, `/studies/${id}/trials`);
+  t.equal(trials.length, 6);
+  t.equal(trials[1].state, 'failed');
+  t.match(trials[1].reason, /the loss was NaN/);
+  t.equal(trials[5].values.accuracy, 0.55);
+});
+
+t.test('specialise: each winner is the fastest on its own device', async (t) => {
+  const { url, dir } = await openDaemon(t);
+  const specFile = join(dir, 'spec.json');
+  const out = join(dir, 'matrix.json');
+  const changes = { sampler: { name: 'auto' }, budget: { trials: 30 }, batch: 10 };
+  await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
+  const answers: string[] = [];
+  const notes: string[] = [];
+  const code = await runCli(
+    ['--host', url, '--json', 'search', 'specialise', specFile, '--devices', 'fake-0,fake-1,fake-2', '--out', out, '--slack', '0.02'],
+    {
+      clock: systemClock,
+      signal: new AbortController().signal,
+      env: {},
+      interactive: false,
+      out: (text) => answers.push(text),
+      note: (text) => notes.push(text),
+    },
+  );
+  t.equal(code, 0, notes.join('\n'));
+  const { rows } = JSON.parse(answers.join(''));
+  t.same(JSON.parse(await readFile(out, 'utf8')).rows, rows, 'the matrix is stored');
+  t.equal(rows.length, 3);
+  for (const row of rows) {
+    const column = rows.map((other: { latencyUs: Record<string, number> }) => other.latencyUs[row.device]);
+    t.ok(row.latencyUs[row.device] <= 1.03 * Math.min(...column), `${row.device}: ${row.latencyUs[row.device]} of ${column}`);
+    t.equal(Object.keys(row.measurements).length, 3, 'every cell is a stored measurement');
+  }
+  t.ok(new Set(rows.map((row: { architectureId: string }) => row.architectureId)).size >= 2, 'devices differ, winners differ');
+
+  const winnerOut: string[] = [];
+  const terminal = { clock: systemClock, signal: new AbortController().signal, env: {}, interactive: false, note: () => {} };
+  const studies = rows.map((row: { study: string }) => row.study);
+  const args = ['--host', url, '--json', 'search', 'winner', ...studies, '--limit', 'parameters<=100000'];
+  t.equal(await runCli(args, { ...terminal, out: (text: string) => winnerOut.push(text) }), 0);
+  t.ok(JSON.parse(winnerOut.join('')).winner.values.parameters <= 100_000);
+  const impossible = ['--host', url, 'search', 'winner', ...studies, '--limit', 'parameters<=1'];
+  t.equal(await runCli(impossible, { ...terminal, out: () => {} }), 6);
+});
