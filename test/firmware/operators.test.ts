@@ -16,6 +16,8 @@ import {
 
 /** Every operator and every fused form against plain integer arithmetic, on the host under sanitizers and on each core's own kernels. */
 const perOperator = 60;
+/** Compilers are slow on a busy machine; the runner of all tests has a limit of its own. */
+t.setTimeout(0);
 const generators = { ...operatorCases, ...groupCases };
 
 function judge(t: Test, cases: readonly ProgramCase[], outcomes: readonly Outcome[]): void {
@@ -51,7 +53,7 @@ const casesFor = (layout: 'scalar' | 'dsp' | 'mve', seed: number): [string, Prog
     return [name, Array.from({ length: perOperator }, () => generate(rng, layout))];
   });
 
-t.test('on the host, under sanitizers', async (t) => {
+t.test('on the host, under sanitizers', { timeout: 0 }, async (t) => {
   const native = buildNative();
   for (const [name, cases] of casesFor('scalar', 1))
     t.test(name, async (t) => judge(t, cases, runNative(native, cases)));
@@ -70,7 +72,7 @@ t.test('by the integer reference, from the same bytes', async (t) => {
   }
 });
 
-t.test('on each core', { skip: missingForCores() && `needs ${missingForCores()}` }, async (t) => {
+t.test('on each core', { timeout: 0, skip: missingForCores() && `needs ${missingForCores()}` }, async (t) => {
   for (const [name, core] of Object.entries(cores)) {
     t.test(name, async (t) => {
       const elf = buildForCore(name, core);
