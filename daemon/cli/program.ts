@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { deployCommand } from './commands/deploy.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
 import { measureCommand } from './commands/measure.js';
 import { profileCommand } from './commands/profile.js';
 import { runCommand } from './commands/run.js';
@@ -33,6 +34,7 @@ export function buildProgram(terminal: Terminal): Command {
     profileCommand,
     deployCommand,
     runCommand,
+    exportCommand,
     doctorCommand,
     searchCommand,
     trainCommand,

@@ -86,7 +86,10 @@ function placeInOrder(
  * beside it the most of: all inputs that may be overwritten (they exclude each other), all outputs that may overwrite
  * them, and the least span of any such pair.
  */
-export function liveBound(requests: readonly Request[], overlaps: readonly Overlap[]): { bytes: number; at: number } {
+export function liveBound(
+  requests: readonly Request[],
+  overlaps: readonly Overlap[],
+): { bytes: number; at: number } {
   const positions = new Set(requests.map((request) => request.first));
   const bytesOf = (i: number): number => (requests[i] as Request).bytes;
   let best = { bytes: 0, at: 0 };
