@@ -54,6 +54,8 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /models'] = ['/models', { method: 'POST', body: modelBytes }];
   calls['post /measurements'] = ['/measurements', post({ model, device: deviceId })];
   calls['post /profiles'] = ['/profiles', post({ model, device: deviceId })];
+  calls['post /deployments'] = ['/deployments', post({ model, device: deviceId })];
+  calls['post /deployments/run'] = ['/deployments/run', post({ device: deviceId, input: [1, 2] })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
   const ids: Record<string, string> = {
     '/devices/{id}': deviceId,
