@@ -59,6 +59,7 @@ if [ "${1:-}" = --tests ]; then
   need adb adb
   # Emulated boards and the firmware itself. Tests without them say so and are skipped; with CI set they fail.
   if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then
+    need gcc gcc libc6-dev
     need qemu-system-arm qemu-system-arm
     need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
   fi

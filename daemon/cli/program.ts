@@ -3,6 +3,7 @@ import { agentCommand } from './commands/agent.js';
 import { deployCommand } from './commands/deploy.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
 import { lutCommand } from './commands/lut.js';
 import { measureCommand } from './commands/measure.js';
 import { predictorCommand } from './commands/predictor.js';
@@ -37,6 +38,7 @@ export function buildProgram(terminal: Terminal): Command {
     profileCommand,
     deployCommand,
     runCommand,
+    exportCommand,
     doctorCommand,
     searchCommand,
     predictorCommand,

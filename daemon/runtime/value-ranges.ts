@@ -3,6 +3,15 @@ import { writeOnnx } from '../network/write-onnx.js';
 import type { RuntimeTensors } from './messages.js';
 import type { SessionProcess } from './session-process.js';
 
+export interface ValueRangeOptions {
+  readonly signal: AbortSignal;
+  /**
+   * How the extremes of the inputs are put together: the furthest of all (default), or their mean, which single outliers
+   * move less where each input is a batch (Krishnamoorthi 2018, section 3.1.2).
+   */
+  readonly across?: 'furthest' | 'mean';
+}
+
 /**
  * Smallest and largest element of each value of a network over the given inputs: what quantisation is calibrated with.
  * Values that the network does not compute are left out.
@@ -12,7 +21,7 @@ export async function valueRanges(
   values: readonly string[],
   feeds: readonly RuntimeTensors[],
   runtime: SessionProcess,
-  { signal }: { readonly signal: AbortSignal },
+  { signal, across = 'furthest' }: ValueRangeOptions,
 ): Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>> {
   const known = new Set([
     ...graph.inputs.map(({ name }) => name),
@@ -21,15 +30,26 @@ export async function valueRanges(
   const asked = values.filter((value) => known.has(value));
   const { handle } = await runtime.load(writeOnnx(withExtremes(graph, asked)), { arena: false }, { signal });
   try {
-    const ranges = asked.map(() => ({ min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY }));
+    const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
     for (const feed of feeds) {
       const answer = await runtime.run(handle, feed, {}, { signal });
-      for (const [i, range] of ranges.entries()) {
-        range.min = Math.min(range.min, Number(answer[`least.${i}`]?.data[0]));
-        range.max = Math.max(range.max, Number(answer[`most.${i}`]?.data[0]));
+      for (const [i, { min, max }] of seen.entries()) {
+        min.push(Number(answer[`least.${i}`]?.data[0]));
+        max.push(Number(answer[`most.${i}`]?.data[0]));
       }
     }
-    return new Map(asked.map((name, i) => [name, ranges[i] ?? { min: 0, max: 0 }]));
+    const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+    return new Map(
+      asked.map((name, i) => {
+        const { min, max } = seen[i] as { min: number[]; max: number[] };
+        return [
+          name,
+          across === 'mean'
+            ? { min: mean(min), max: mean(max) }
+            : { min: Math.min(...min), max: Math.max(...max) },
+        ];
+      }),
+    );
   } finally {
     await runtime.release(handle, { signal });
   }

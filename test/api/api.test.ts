@@ -59,6 +59,8 @@ t.test('every operation answers in the shape that openapi.json promises', async 
     calls[`post /devices/{id}/${how}`] = [`/devices/${deviceId}/${how}`, post({ reason: 'hot' })];
   calls['post /devices/{id}/tags'] = [`/devices/${deviceId}/tags`, post({ tags: ['shelf=2'] })];
   calls['post /devices/{id}/compare'] = [`/devices/${deviceId}/compare`, post({ with: 'fake-1' })];
+  calls['post /deployments'] = ['/deployments', post({ model, device: deviceId })];
+  calls['post /deployments/run'] = ['/deployments/run', post({ device: deviceId, input: [1, 2] })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
   calls['post /joiners/invite'] = ['/joiners/invite', post({ kind: 'page' })];
   const ids: Record<string, string> = {

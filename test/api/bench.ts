@@ -82,6 +82,13 @@ const measurement = (protocol: string): Measurement => ({
   durationMs: 5,
 });
 
+const deployedPort = {
+  name: 'x',
+  dims: [4],
+  layout: 'row-major',
+  quantisation: { scale: 1, zeroPoint: 0 },
+} as const;
+
 /** One measurement, stored under a lease, as the daemon does it. */
 async function measureInto(store: Store, protocol: string, trial?: { studyId: StudyId; number: number }) {
   if (protocol === 'unheard-of') throw new HildaError('PROTOCOL_UNKNOWN', 'no such protocol');
@@ -238,12 +245,21 @@ export async function openBench(
         takenAtMs: 1,
       };
     },
-    deploy: async () => {
-      throw new HildaError('STATE_CONFLICT', 'nothing can be deployed to the fake');
-    },
-    runDeployed: async () => {
-      throw new HildaError('STATE_CONFLICT', 'nothing was deployed to the fake');
-    },
+    deploy: async () => ({
+      structureHash: 'a'.repeat(64),
+      weightsHash: 'b'.repeat(64),
+      programCrc: 1,
+      flashBytes: 1000,
+      arenaBytes: 500,
+      inputOffset: null,
+      inputBytes: 4,
+      outputOffset: 0,
+      outputBytes: 4,
+      input: deployedPort,
+      output: deployedPort,
+      calibratedOn: 'random values',
+    }),
+    runDeployed: async () => ({ y: { dims: [4], data: [1, 2, 3, 4] } }),
     profile: async () => [
       {
         name: 'conv',

@@ -74,9 +74,9 @@ function checkCounts(t: Test, counts: Counts): void {
 export async function deviceContract(
   t: Test,
   driver: () => Driver,
-  options: { readonly broken?: Graph; readonly refusedBy?: () => Driver },
+  options: { readonly broken?: Graph; readonly refusedBy?: () => Driver; readonly timeoutMs?: number },
 ): Promise<void> {
-  const signal = AbortSignal.timeout(240_000);
+  const signal = AbortSignal.timeout(options.timeoutMs ?? 240_000);
   const network = doublingNetwork();
 
   await t.test('discovery ends, repeats itself and changes nothing', async (t) => {

@@ -1,20 +1,23 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { code, headerBytes, recordBytes } from '../../firmware-bridge/compiler/encode/format.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import type { ProgramCase } from './program-case.js';
-import { buildNative, fuzzNative } from './runtime-driver.js';
+import { buildNative, fuzzNative, type Outcome, runNative } from './runtime-driver.js';
 
 /**
- * No byte sequence may write outside the arena, read outside its memory, or run for good. The native build runs mutants
- * of valid programs under AddressSanitizer and UndefinedBehaviorSanitizer, with every block allocated to the byte.
- * HILDA_FUZZ_ROUNDS makes the run longer.
+ * No byte sequence may write outside the arena, read outside its memory, or run for good. The native build runs under
+ * AddressSanitizer and UndefinedBehaviorSanitizer, with every block allocated to the byte. HILDA_FUZZ_ROUNDS makes the
+ * run longer (scripts/fuzz-programs.sh).
  */
 const rounds = Number(process.env.HILDA_FUZZ_ROUNDS ?? 40_000);
+/** Long runs take their time; the runner of all tests has a limit of its own. */
+t.setTimeout(0);
+const native = buildNative();
+const rng = Xoshiro128.fromSeed(99);
 
 t.test('mutated programs', { timeout: 0 }, async (t) => {
-  const native = buildNative();
-  const rng = Xoshiro128.fromSeed(99);
   const small = (c: ProgramCase): boolean => c.arena.length < 4000;
   const seeds = Object.values({ ...operatorCases, ...groupCases }).flatMap((generate) =>
     Array.from({ length: 30 }, () => generate(rng, 'scalar'))
@@ -22,9 +25,101 @@ t.test('mutated programs', { timeout: 0 }, async (t) => {
       .slice(0, 8),
   );
   t.ok(seeds.length > 100 && seeds.length <= 256, `${seeds.length} programs to start from`);
-  const seed = Number(process.env.HILDA_FUZZ_SEED ?? 1);
-  const told = fuzzNative(native, seeds, seed, rounds);
+  const told = fuzzNative(native, seeds, Number(process.env.HILDA_FUZZ_SEED ?? 1), rounds);
   const passed = Number(told.split(' ')[0]);
   // Were none to pass, the runs would prove nothing; were all to pass, the check would not check.
   t.ok(passed > rounds / 50 && passed < rounds * 0.9, told.trim());
+});
+
+/** What is changed in a valid program, and the error it must give (ABI.md, "Errors"). */
+type Damage = readonly [what: string, error: number, change: (view: DataView, c: ProgramCase) => unknown];
+const field = (offset: number, record = 0): number => headerBytes + record * recordBytes + offset;
+const put8 = (offset: number, value: number) => (view: DataView) => view.setUint8(offset, value);
+const put32 = (offset: number, value: number) => (view: DataView) => view.setUint32(offset, value, true);
+const add32 = (offset: number, value: number) => (view: DataView) =>
+  view.setUint32(offset, view.getUint32(offset, true) + value, true);
+
+const damages: readonly Damage[] = [
+  ['another magic', 1, put32(0, 1)],
+  ['more bytes than were sent', 1, add32(8, 1)],
+  ['constants beyond the program', 1, add32(20, 16)],
+  ['constants over the records', 1, put32(16, 64)],
+  ['a truncated program', 1, (_, c) => ({ program: c.program.subarray(0, c.program.length - 1) })],
+  ['a header alone, cut short', 1, (_, c) => ({ program: c.program.subarray(0, 63) })],
+  ['another ABI', 2, (view) => view.setUint16(4, 2, true)],
+  ['records of another size', 2, (view) => view.setUint16(6, 64, true)],
+  ['one byte more arena than there is', 3, add32(24, 1)],
+  ['a pool where there is none', 4, put32(28, 1)],
+  ['no operators', 5, put32(12, 0)],
+  ['2^31 operators', 5, put32(12, 2 ** 31)],
+  ['an unknown operator', 6, put8(field(0), 99)],
+  ['an unknown flag', 6, put8(field(1), 0x80)],
+  ['an input beyond the arena', 7, put32(field(12), 0x3fffffff)],
+  ['an output one byte beyond the arena', 7, (view, c) => view.setUint32(field(20), c.arena.length, true)],
+  ['weights beyond the constants', 7, put32(field(24), 0x7ffffff0)],
+  ['an output of the network beyond the arena', 7, put32(44, 0xffffffff)],
+  ['an output among the constants', 8, put32(field(20), 0x40000000)],
+  ['an unknown space', 8, put32(field(12), 0xc0000000)],
+  ['no weights', 8, put32(field(24), 0xffffffff)],
+  ['a bias that is not aligned', 9, add32(field(28), 2)],
+  ['no rows', 10, put32(field(64), 0)],
+  ['rows that share bytes of the output', 10, put32(field(48), 0)],
+  ['a shift beyond 7', 10, put8(field(3), 8)],
+  ['a clamp that is empty', 10, (view) => view.setUint16(field(7), 0x8001, true)],
+  ['2^21 rows', 11, put32(field(64), 2 ** 21)],
+  ["another core's layout", 12, put8(field(2), 3)],
+  ['a field that is not used', 13, put32(field(84), 1)],
+  ['a step outside a group', 13, put32(field(52), 4)],
+  ['a reserved byte', 13, put8(field(9), 1)],
+  ['a reserved word of the header', 13, put32(48, 1)],
+];
+
+const groupDamages: readonly Damage[] = [
+  ['a group beyond the last record', 14, (view) => view.setUint16(field(10), 50, true)],
+  ['a group of itself', 14, (view) => view.setUint16(field(10), 0, true)],
+  ['a group in a group', 14, put8(field(0, 1), code.loop)],
+  ['iterations that leave the arena', 7, put32(field(64), 1000)],
+  ['a step that leaves the arena', 7, put32(field(60, 2), -1_000_000)],
+  ['2^31 iterations', 11, put32(field(64), 2 ** 31)],
+];
+
+function judge(t: Test, valid: ProgramCase, list: readonly Damage[]): void {
+  const cases = list.map(([name, , change]): ProgramCase => {
+    const program = valid.program.slice();
+    const changed = change(new DataView(program.buffer), { ...valid, program });
+    return { ...valid, program, ...(changed as Partial<ProgramCase> | undefined), name };
+  });
+  const outcomes = runNative(native, cases);
+  list.forEach(([what, error], i) => {
+    const { checkError, guardsWhole } = outcomes[i] as Outcome;
+    t.equal(checkError, error, what);
+    t.ok(guardsWhole);
+  });
+}
+
+t.test('each fault has its own error', async (t) => {
+  const find = (name: keyof typeof operatorCases, fits: (c: ProgramCase) => boolean): ProgramCase => {
+    for (;;) {
+      const c = operatorCases[name]?.(rng, 'scalar');
+      if (c && fits(c)) return c;
+    }
+  };
+  const several = (c: ProgramCase): boolean => /linear scalar [2-9]x\d+x[2-9]+$/.test(c.name);
+  judge(t, find('linear', several), damages);
+  const overwriting = groupCases.overwriting;
+  let group = overwriting?.(rng, 'scalar');
+  while (!group || new DataView(group.program.buffer).getUint32(field(64), true) < 3)
+    group = overwriting?.(rng, 'scalar');
+  judge(t, group, groupDamages);
+});
+
+t.test('a run can be stopped, and may lack its input', async (t) => {
+  const long = operatorCases.linear?.(rng, 'scalar') as ProgramCase;
+  const fetching = operatorCases.fetch?.(rng, 'scalar') as ProgramCase;
+  const [stopped, starved] = runNative(native, [
+    { ...long, patience: 1 },
+    { ...fetching, input: fetching.input.subarray(0, 0) },
+  ]);
+  t.equal(stopped?.runError, 16, 'cancelled');
+  t.equal(starved?.runError, 17, 'no input');
 });

@@ -47,8 +47,9 @@ export interface Outcome {
 const folder = mkdtempSync(join(tmpdir(), 'hilda-firmware-'));
 const wordsOfResult = 9;
 
-/** Why the cross compiler or QEMU cannot be used here; empty where they can. */
+/** What is missing of cross compiler and QEMU; CI installs both, and there the tests may fail but not be skipped. */
 export function missingForCores(): string {
+  if (process.env.CI) return '';
   const found = (name: string): boolean =>
     (process.env.PATH ?? '').split(':').some((path) => path !== '' && existsSync(join(path, name)));
   return ['arm-none-eabi-gcc', 'qemu-system-arm'].filter((name) => !found(name)).join(' and ');
@@ -63,7 +64,6 @@ export function buildNative(): string {
     '-fno-sanitize-recover=all',
     '-fno-omit-frame-pointer',
   ];
-  // The split products of ARMv6-M are tested here too: `native-split` is the same build with them.
   execFileSync('gcc', [...warnings, ...sanitize, ...common, '-o', out], { stdio: 'inherit' });
   return out;
 }

@@ -82,29 +82,25 @@ function placeInOrder(
 }
 
 /**
- * Bytes that must be live at once whatever the offsets: at each task the sum of what lives, where an input and the output
- * that may overwrite it count as the least they can span.
+ * Bytes that must be live at once whatever the offsets, a true lower bound: at each task, what overlaps nothing, and
+ * beside it the most of: all inputs that may be overwritten (they exclude each other), all outputs that may overwrite
+ * them, and the least span of any such pair.
  */
 export function liveBound(
   requests: readonly Request[],
   overlaps: readonly Overlap[],
 ): { bytes: number; at: number } {
   const positions = new Set(requests.map((request) => request.first));
+  const bytesOf = (i: number): number => (requests[i] as Request).bytes;
   let best = { bytes: 0, at: 0 };
   for (const at of positions) {
     const live = new Set(requests.map((_, i) => i).filter((i) => alive(requests[i] as Request, at)));
-    let bytes = [...live].reduce((sum, i) => sum + (requests[i] as Request).bytes, 0);
-    // Each request shares with one other at most: the pairs that save most come first.
-    const pairs = overlaps
-      .filter(({ from, to }) => live.has(from) && live.has(to))
-      .map((overlap) => ({ ...overlap, saved: savedBytes(requests, overlap) }))
-      .sort((a, b) => b.saved - a.saved);
-    for (const { from, to, saved } of pairs) {
-      if (!live.has(from) || !live.has(to)) continue;
-      live.delete(from);
-      live.delete(to);
-      bytes -= saved;
-    }
+    const pairs = overlaps.filter(({ from, to }) => live.has(from) && live.has(to));
+    const [froms, tos] = [new Set(pairs.map(({ from }) => from)), new Set(pairs.map(({ to }) => to))];
+    const sum = (of: Iterable<number>): number => [...of].reduce((total, i) => total + bytesOf(i), 0);
+    const alone = sum([...live].filter((i) => !froms.has(i) && !tos.has(i)));
+    const spans = pairs.map((pair) => bytesOf(pair.from) + bytesOf(pair.to) - savedBytes(requests, pair));
+    const bytes = alone + Math.max(0, sum(froms), sum(tos), ...spans);
     if (bytes > best.bytes) best = { bytes, at };
   }
   return best;

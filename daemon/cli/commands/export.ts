@@ -1,0 +1,61 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Command, Option } from 'commander';
+import { exportNetwork } from '../../devices/mcu/export-network.js';
+import { readOnnx } from '../../network/read-onnx.js';
+import { act, type Terminal } from '../context.js';
+import { formatBytes } from '../format.js';
+import { readInput } from '../read-input.js';
+import { readValues } from '../read-values.js';
+
+interface Options {
+  readonly board?: string;
+  readonly name?: string;
+  readonly out: string;
+  readonly calibration: readonly string[];
+}
+
+/** Runs by itself: exporting needs neither daemon nor board. */
+export const exportCommand = (terminal: Terminal): Command =>
+  new Command('export')
+    .description("a network as source code for one's own firmware: runtime, operators used, weights")
+    .argument('<model>', 'an ONNX file')
+    .addOption(new Option('-f, --format <format>', 'what to write').choices(['c']).default('c'))
+    .option(
+      '-b, --board <name>',
+      'a board of profiles/boards, for its fast kernels and its limits (default: any core)',
+    )
+    .option('-n, --name <name>', "beginning of all names in C (default: the file's name)")
+    .option('-o, --out <folder>', 'where NAME.c and NAME.h go', '.')
+    .option(
+      '-c, --calibration <file...>',
+      'inputs that the network will see, for its 8-bit scales: JSON arrays or float32 files',
+      [],
+    )
+    .action(
+      act(terminal, async (context, file: string, { board, out, calibration, ...options }: Options) => {
+        const plain = basename(file, '.onnx')
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9_]/g, '_');
+        const name = options.name ?? plain.replace(/^(?=\d)/, 'n');
+        const inputs = await Promise.all(calibration.map(readValues));
+        if (inputs.length === 0) terminal.note('no --calibration: the 8-bit scales come from random inputs');
+        const made = await exportNetwork(readOnnx(await readInput(file)), {
+          ...(board !== undefined && { board }),
+          name,
+          calibration: inputs,
+          signal: context.signal,
+        });
+        await mkdir(out, { recursive: true });
+        const files = [join(out, `${name}.c`), join(out, `${name}.h`)];
+        await writeFile(files[0] as string, made.source);
+        await writeFile(files[1] as string, made.header);
+        const { arenaBytes, flashBytes, calibratedOn } = made;
+        context.answer(
+          'source',
+          { files, arenaBytes, flashBytes, calibratedOn },
+          () =>
+            `${files.join(', ')}: ${formatBytes(flashBytes)} of flash beside the code, arena ${formatBytes(arenaBytes)}`,
+        );
+      }),
+    );

@@ -1,0 +1,222 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { valueRanges } from '../../daemon/runtime/value-ranges.js';
+import { weightLayouts } from '../../firmware-bridge/compiler/encode/format.js';
+import { packWeights, unpackWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
+import {
+  assertFits,
+  type CompileOptions,
+  type CompilerBoard,
+  compile,
+  explainFit,
+  quantisedInput,
+  Reference,
+} from '../../firmware-bridge/compiler/index.js';
+import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
+import { requantise } from '../../firmware-bridge/compiler/quantise/quantisation.js';
+import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantise-weights.js';
+import { constantsOf, mixedConvolutions, paddedPatches, tokens } from './networks.js';
+
+const { signal } = new AbortController();
+const board: CompilerBoard = {
+  weightLayout: 'dsp',
+  arenaBytes: 2 ** 20,
+  flashBytes: 2 ** 22,
+  weightsAt: 'flash',
+  poolBytes: 65_536,
+  fetchesInput: true,
+};
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+
+function inputsFor(graph: Graph, count: number): Float32Array[] {
+  const rng = Xoshiro128.fromSeed(5);
+  const size = elementCount((graph.inputs[0]?.dims ?? []) as number[]);
+  return Array.from({ length: count }, () => Float32Array.from({ length: size }, () => gaussian(rng)));
+}
+
+/** int8 against float, as the deviation over the spread of the float outputs, on inputs of which half calibrated. */
+async function deviation(t: Test, graph: Graph): Promise<number> {
+  const inputs = inputsFor(graph, 24);
+  const [input, output] = [graph.inputs[0], graph.outputs[0]];
+  if (!input || !output) throw new Error('no ports');
+  const dims = input.dims as number[];
+  const feed = (data: Float32Array) => ({ [input.name]: { type: 'float32' as const, dims, data } });
+  const compiled = await compile(graph, {
+    board,
+    weights: 'real',
+    calibration: (g, values) => valueRanges(g, values, inputs.slice(0, 16).map(feed), runtime, { signal }),
+  });
+  const { handle } = await runtime.load(writeOnnx(graph), {}, { signal });
+  const reference = new Reference(compiled.program);
+  const { scale, zeroPoint } = compiled.output.quantisation;
+  let [error, total, sum, count] = [0, 0, 0, 0];
+  for (const values of inputs) {
+    const wanted = (await runtime.run(handle, feed(values), {}, { signal }))[output.name]
+      ?.data as Float32Array;
+    reference.run(quantisedInput(compiled, values)).forEach((q, i) => {
+      const float = wanted[i] as number;
+      error += (scale * (q - zeroPoint) - float) ** 2;
+      total += float ** 2;
+      sum += float;
+      count++;
+    });
+  }
+  await runtime.release(handle, { signal });
+  t.ok(count > 0);
+  return Math.sqrt(error / (total - sum ** 2 / count));
+}
+
+t.test('int8 stays near float', async (t) => {
+  for (const [name, graph] of [
+    ['convolutions', mixedConvolutions(2)],
+    ['tokens', tokens(2)],
+    ['patches', paddedPatches(2)],
+  ] as const) {
+    const off = await deviation(t, graph);
+    t.ok(off < 0.12, `${name}: ${off.toFixed(4)} of the spread`);
+  }
+});
+
+t.test('the passes find what exporters spell out', async (t) => {
+  const b = new GraphBuilder({ name: 'spelt' });
+  const w = constantsOf(b, Xoshiro128.fromSeed(1));
+  const image = b.input('image', 'float32', [1, 3, 6, 6]);
+  const norm = b.batchNorm(
+    b.conv(image, w(8, 3, 3, 3)),
+    w(8),
+    w(8),
+    w(8),
+    b.constant('var', floatTensor([8], new Array(8).fill(0.5))),
+  );
+  const swish = b.mul(norm, b.node('Sigmoid', [norm]));
+  const hard = b.mul(swish, b.node('Div', [b.clip(b.add(swish, b.scalar(3)), 0, 6), b.scalar(6)]));
+  const sequence = b.transpose(b.reshape(hard, [0, 8, 36]), [0, 2, 1]);
+  const centred = b.node('Sub', [sequence, b.reduceMean(sequence, [-1])]);
+  const deviation = b.node('Sqrt', [
+    b.add(b.reduceMean(b.node('Pow', [centred, b.scalar(2)]), [-1]), b.scalar(1e-5)),
+  ]);
+  const layer = b.add(b.mul(b.node('Div', [centred, deviation]), w(8)), w(8));
+  b.output(b.gelu(b.add(b.matMul(b.matMul(layer, w(8, 2)), w(2, 16)), w(16))), 'out');
+  const cost = { perMac: 1, perOutput: 0 };
+  const kept = prepare(b.build(), { cost, lowRank: 'cost' });
+  t.same(
+    kept.graph.nodes.map((node) => node.op),
+    ['Conv', 'Swish', 'HardSwish', 'Reshape', 'Transpose', 'LayerNormalization', 'Linear', 'Linear', 'Gelu'],
+  );
+  t.match(kept.chains, [{ rank: 2, folded: false, chainWeights: 48, denseWeights: 128 }]);
+  t.equal(
+    prepare(b.build(), { cost: { perMac: 1, perOutput: 100 }, lowRank: 'cost' }).chains[0]?.folded,
+    true,
+    'dear outputs: one layer',
+  );
+  const folded = prepare(b.build(), { cost, lowRank: 'always' });
+  t.equal(folded.graph.nodes.filter((node) => node.op === 'Linear').length, 1);
+  t.ok((await compile(b.build(), { board, weights: 'real' })).program.length > 0);
+});
+
+t.test('what cannot be lowered is named', async (t) => {
+  const build = (add: (b: GraphBuilder, x: string) => string): Graph => {
+    const b = new GraphBuilder({ name: 'odd' });
+    b.output(add(b, b.relu(b.input('x', 'float32', [1, 4, 8, 8]))), 'y');
+    return b.build();
+  };
+  const options: CompileOptions = { board, weights: 'real' };
+  const resize = build((b, x) =>
+    b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'nearest' }),
+  );
+  await t.rejects(compile(resize, options), {
+    code: 'OPERATOR_UNSUPPORTED',
+    details: { operator: 'Resize' },
+  });
+  const calibration = async () => new Map([['x', { min: -1, max: Number.NaN }]]);
+  await t.rejects(
+    compile(
+      build((b, x) => b.relu(x)),
+      { ...options, calibration },
+    ),
+    { code: 'QUANTISATION_FAILED' },
+  );
+});
+
+t.test('a network one byte too large is told what would make it fit', async (t) => {
+  const graph = tokens(1);
+  const small = await compile(graph, { board, weights: 'real', goal: 'smallest' });
+  const exact = { ...board, arenaBytes: small.arenaBytes, flashBytes: small.flashBytes };
+  const fits = await compile(graph, { board: exact, weights: 'real' });
+  t.equal(explainFit(fits).fits, true);
+  assertFits(fits);
+  const short = await compile(graph, {
+    board: { ...exact, arenaBytes: small.arenaBytes - 1 },
+    weights: 'real',
+  });
+  t.match(explainFit(short), { fits: false, arenaMissingBytes: 1 });
+  t.throws(() => assertFits(short), {
+    code: 'DEVICE_OUT_OF_MEMORY',
+    hint: /1 fewer bytes live there would fit/,
+  });
+  const plain = await compile(graph, {
+    board: { ...exact, arenaBytes: small.arenaBytes },
+    weights: 'real',
+    tricks: 'none',
+  });
+  t.match(explainFit(plain).advice[0], /Switch on .*rowBlocks/);
+});
+
+t.test('the same network gives the same bytes', async (t) => {
+  const [a, b] = await Promise.all(
+    [1, 2].map(() => compile(tokens(3), { board, weights: 'real', goal: 'smallest' })),
+  );
+  t.same(a?.program, b?.program);
+});
+
+t.test('integers', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: -(2 ** 24), max: 2 ** 24 - 1 }),
+      fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      fc.nat(7),
+      (accumulator, multiplier, shift) => {
+        const exact = (BigInt(accumulator) * BigInt(2 ** shift) * BigInt(multiplier) + 2n ** 31n) >> 32n;
+        const clamped = exact < -128n ? -128n : exact > 127n ? 127n : exact;
+        return (
+          requantise(accumulator, multiplier, { shift, zeroPoint: 0, low: -128, high: 127 }) ===
+          Number(clamped)
+        );
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 37 }),
+      fc.constantFrom(...weightLayouts),
+      fc.nat(),
+      (n, k, layout, seed) => {
+        const rng = Xoshiro128.fromSeed(seed);
+        const weights = Int8Array.from({ length: n * k }, () => Math.floor(rng.next() * 255) - 127);
+        return unpackWeights(packWeights(weights, n, k, layout), n, k, layout).every(
+          (w, i) => w === weights[i],
+        );
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.throws(
+    () =>
+      quantiseWeights(
+        'layer',
+        { outputs: 1, weights: new Float32Array(200_000).fill(1), bias: undefined },
+        { scale: 1, zeroPoint: 0 },
+        { scale: 1000, zeroPoint: 0 },
+      ),
+    { code: 'QUANTISATION_FAILED' },
+    'an accumulator that could overflow is refused',
+  );
+});
