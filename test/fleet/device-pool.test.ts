@@ -70,7 +70,7 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
       drivers: [brokenDriver, driver],
       clock: systemClock,
       owner: 'here',
-      ttlMs: 200,
+      ttlMs: 600,
       retryMs: 5,
     });
     await pool.start(abort.signal);
@@ -152,7 +152,7 @@ withPool(
   async (t, { pool, store, signal }) => {
     await pool.discover();
     await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
-      await pause(450);
+      await pause(1400);
       t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
       await store.addMeasurement(measurement, { deviceId, lease });
     });
@@ -218,13 +218,13 @@ withPool(
     t.same(pool.presence(deviceId), { present: true, obstacle: null });
     driver.present = false;
     driver.changed();
-    await pause(20);
+    await until(() => driver.closed === 1);
     t.same(pool.presence(deviceId), { present: false, obstacle: null });
     t.equal(driver.closed, 1, 'what was open is closed');
     t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_GONE');
     driver.present = true;
     driver.changed();
-    await pause(20);
+    await until(() => pool.presence(deviceId).present);
     t.match(await store.device(deviceId), { state: 'adopted', tags: ['blue', 'shelf=2'] });
     t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 2), 2);
     const heard = (await store.events(0, { topics: ['devices'] })).map(({ data }) => data);
