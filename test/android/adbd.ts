@@ -87,7 +87,6 @@ class Host {
   #buffer = Buffer.alloc(0);
   #nextId = 1;
   #trusted = false;
-  #tries = 0;
 
   constructor(socket: Socket, device: Adbd, options: AdbdOptions, known: Set<string>) {
     this.#socket = socket;
@@ -172,7 +171,6 @@ class Host {
           this.#welcome();
           return;
         }
-      this.#tries++;
       this.#token = randomBytes(20);
       this.#send(A.AUTH, 1, 0, this.#token);
       return;

@@ -70,7 +70,7 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
       drivers: [brokenDriver, driver],
       clock: systemClock,
       owner: 'here',
-      ttlMs: 200,
+      ttlMs: 2000,
       retryMs: 5,
     });
     await pool.start(abort.signal);
@@ -152,7 +152,7 @@ withPool(
   async (t, { pool, store, signal }) => {
     await pool.discover();
     await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
-      await pause(450);
+      await pause(4500);
       t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
       await store.addMeasurement(measurement, { deviceId, lease });
     });
@@ -218,13 +218,13 @@ withPool(
     t.same(pool.presence(deviceId), { present: true, obstacle: null });
     driver.present = false;
     driver.changed();
-    await pause(20);
+    await until(() => driver.closed === 1);
     t.same(pool.presence(deviceId), { present: false, obstacle: null });
     t.equal(driver.closed, 1, 'what was open is closed');
     t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_GONE');
     driver.present = true;
     driver.changed();
-    await pause(20);
+    await until(() => pool.presence(deviceId).present);
     t.match(await store.device(deviceId), { state: 'adopted', tags: ['blue', 'shelf=2'] });
     t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 2), 2);
     const heard = (await store.events(0, { topics: ['devices'] })).map(({ data }) => data);
@@ -278,7 +278,7 @@ t.test('equal boards are pooled after the test alone', async (t) => {
   const twins = new FakeDriver({ ids: ['fake-a', 'fake-b'] });
   const lame = new FakeDriver({ ids: ['fake-c'], slowdown: 1.2 });
   const drivers = [twins, lame];
-  const pool = new DevicePool({ store, drivers, clock: systemClock, ttlMs: 1000, retryMs: 5 });
+  const pool = new DevicePool({ store, drivers, clock: systemClock, ttlMs: 5000, retryMs: 5 });
   const { signal } = new AbortController();
   await pool.start(signal);
   t.teardown(async () => {

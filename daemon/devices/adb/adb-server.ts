@@ -55,7 +55,7 @@ export class AdbServer {
     try {
       await this.#ask('host:version', options);
       return true;
-    } catch (thrown) {
+    } catch {
       options.signal.throwIfAborted();
       if (!this.#options.start) return false;
       await this.#startServer(options);
