@@ -126,17 +126,18 @@ const standardError = (values: readonly number[]): number => {
 
 const target = taskOf('c100_test200', 'lat_pixel3');
 /** A bank as a user has it: one finished study a task, by regularized evolution, each with a seed of its own. */
-const earlier = args.samplers.includes('Transfer') || args.samplers.includes('transfer')
-  ? bankTasks.map(([accuracy, latency], i): EarlierStudy => {
-      const task = taskOf(accuracy, latency);
-      return {
-        id: `${accuracy} ${latency}`,
-        objectives: [{ metric: 'accuracy', goal: 'max' }],
-        constraints: [{ metric: 'latencyMs', max: task.limit }],
-        history: run('regularized-evolution', 1000 + i, task, bankTrials, []).history,
-      };
-    })
-  : [];
+const earlier =
+  args.samplers.includes('Transfer') || args.samplers.includes('transfer')
+    ? bankTasks.map(([accuracy, latency], i): EarlierStudy => {
+        const task = taskOf(accuracy, latency);
+        return {
+          id: `${accuracy} ${latency}`,
+          objectives: [{ metric: 'accuracy', goal: 'max' }],
+          constraints: [{ metric: 'latencyMs', max: task.limit }],
+          history: run('regularized-evolution', 1000 + i, task, bankTrials, []).history,
+        };
+      })
+    : [];
 
 const figures: Record<string, number> = {};
 console.log(`limit ${target.limit} ms, best ${target.best} %, ${seeds} seeds; mean regret in points ± s.e.`);

@@ -4,6 +4,7 @@ import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
+import type { Proposal } from '../search/samplers/contract.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -13,7 +14,6 @@ import type {
   TrialRecord,
 } from '../store/contract.js';
 import type { FrontRow } from '../study/front.js';
-import type { Proposal } from '../search/samplers/contract.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
 

@@ -40,13 +40,17 @@ export const auto = definePlugin({
       const feasible = feasibility(models);
       const pool = candidatePool(context, (a) => mean(a) + Math.min(0, feasible(a)) * 10);
       const likely = pool.filter((a) => feasible(a) >= 0);
-      const candidates = likely.length > 0 ? likely : [...pool].sort((a, b) => feasible(b) - feasible(a)).slice(0, 5 * n);
+      const candidates =
+        likely.length > 0 ? likely : [...pool].sort((a, b) => feasible(b) - feasible(a)).slice(0, 5 * n);
       while (proposals.length < n && !unseen.exhausted) {
         const score = scorer(context, models, () => 1 - rng.next(), width);
         const best = bestUnseen(candidates, score, unseen);
         if (!best) break;
         unseen.take(best);
-        proposals.push({ architecture: best, note: history.length === 0 ? 'earlier studies' : 'posterior sample' });
+        proposals.push({
+          architecture: best,
+          note: history.length === 0 ? 'earlier studies' : 'posterior sample',
+        });
       }
       return [...proposals, ...randomProposals(n - proposals.length, unseen)];
     }),
@@ -60,7 +64,8 @@ interface Models {
 function modelsOf({ space, history, objectives, constraints, earlier = [] }: AskContext): Models {
   const vocabulary = vocabularyOf(space);
   // Columns are numbered as they come: every row is read before a fit fixes the number of columns.
-  for (const { architecture } of [...earlier.flatMap((study) => study.history), ...history]) vocabulary.row(architecture);
+  for (const { architecture } of [...earlier.flatMap((study) => study.history), ...history])
+    vocabulary.row(architecture);
   const told = history.filter(({ state }) => state !== 'failed');
   return {
     objectives: objectives.map(({ metric }) => new MetricModel(vocabulary, metric, 'rank', told, earlier)),
@@ -87,7 +92,10 @@ function scorer(
   if (only && parts.length === 1) return (architecture) => only.sign * only.predict(architecture);
   // Normal scores lie within 4 of 0: costs within 0 and 8.
   return (architecture) =>
-    -parts.reduce((worst, { predict, sign, weight }) => Math.max(worst, (4 - sign * predict(architecture)) / weight), 0);
+    -parts.reduce(
+      (worst, { predict, sign, weight }) => Math.max(worst, (4 - sign * predict(architecture)) / weight),
+      0,
+    );
 }
 
 /** At least 0 where every limit is likely kept; the more negative, the further beyond a limit. */
@@ -113,7 +121,8 @@ function bestUnseen(
   let best: { architecture: Architecture; value: number } | undefined;
   for (const architecture of candidates) {
     const value = score(architecture);
-    if ((best === undefined || value > best.value) && !unseen.has(architecture)) best = { architecture, value };
+    if ((best === undefined || value > best.value) && !unseen.has(architecture))
+      best = { architecture, value };
   }
   return best?.architecture;
 }

@@ -48,10 +48,14 @@ export const boshnas = definePlugin({
         context,
         () => {
           const uniform = rng.next();
-          if (!surrogate || uniform < o.randomShare) return { architecture: space.sample(rng), note: 'random' };
+          if (!surrogate || uniform < o.randomShare)
+            return { architecture: space.sample(rng), note: 'random' };
           if (uniform < o.randomShare + o.uncertainShare) {
             const lot = Array.from({ length: 20 }, () => space.sample(rng));
-            return { architecture: largest(lot, (a) => surrogate(oneHot.encode(a)).deviation), note: 'uncertain' };
+            return {
+              architecture: largest(lot, (a) => surrogate(oneHot.encode(a)).deviation),
+              note: 'uncertain',
+            };
           }
           const from = generated.length > 0 ? pick(rng, generated) : start(context, best, surrogate, oneHot);
           const at = climb(oneHot.encode(from), surrogate);
@@ -172,4 +176,3 @@ export function largest<T>(items: readonly T[], score: (item: T) => number): T {
   }
   return best;
 }
-

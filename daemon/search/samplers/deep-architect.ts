@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import { randomInt, type Rng } from '../../core/rng.js';
+import { type Rng, randomInt } from '../../core/rng.js';
 import type { DecisionTree, Space } from '../spaces/contract.js';
-import type { AskContext } from './contract.js';
-import { normalScores } from './learning/bayesian-linear.js';
 import { largest } from './boshnas.js';
+import type { AskContext } from './contract.js';
 import { linearPredictor } from './diffusionnag.js';
+import { normalScores } from './learning/bayesian-linear.js';
 import { count, definePlugin, indicesOf, memoryless, positive, proposeUnseen, share } from './plugin.js';
 import { rewards } from './rank.js';
 
@@ -13,7 +13,11 @@ import { rewards } from './rank.js';
 export function decisionTreeOf(space: Space): DecisionTree {
   if (space.tree) return space.tree;
   const { dims } = space;
-  if (!dims) throw new HildaError('SPEC_INVALID', `the space ${space.id} has neither dimensions nor a tree of decisions`);
+  if (!dims)
+    throw new HildaError(
+      'SPEC_INVALID',
+      `the space ${space.id} has neither dimensions nor a tree of decisions`,
+    );
   return {
     choices: (taken) => dims[taken.length]?.choices.length ?? 0,
     architecture: (taken) => space.normalise(taken),
@@ -128,4 +132,3 @@ export const smbo = definePlugin({
       );
     }),
 });
-

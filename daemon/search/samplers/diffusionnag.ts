@@ -86,12 +86,19 @@ export function sampleDenoised(
   const out: Architecture[] = [];
   for (let tries = 0; out.length < n && tries < 20 * n; tries++) {
     const partial = sizes.map(() => -1);
-    for (const decision of shuffled(rng, sizes.map((_, i) => i))) {
+    for (const decision of shuffled(
+      rng,
+      sizes.map((_, i) => i),
+    )) {
       const probabilities = denoise(partial, decision);
       const guided =
         predict && probabilities.length <= guidedChoices
           ? probabilities.map((p, choice) => {
-              const whole = complete(partial.map((index, i) => (i === decision ? choice : index)), denoise, rng);
+              const whole = complete(
+                partial.map((index, i) => (i === decision ? choice : index)),
+                denoise,
+                rng,
+              );
               const architecture = normalised(context as AskContext, whole);
               return architecture ? p * Math.exp(scale * predict(architecture)) : p * 1e-6;
             })

@@ -6,8 +6,8 @@ import type { AskContext } from './contract.js';
 import { normalScores } from './learning/bayesian-linear.js';
 import { Mlp } from './learning/mlp.js';
 import { OneHot } from './learning/one-hot.js';
-import { count, definePlugin, memoryless, proposeUnseen } from './plugin.js';
 import { breed } from './offspring.js';
+import { count, definePlugin, memoryless, proposeUnseen } from './plugin.js';
 import { bestArchitectures, rewards } from './rank.js';
 
 const hidden = 32;
@@ -41,7 +41,10 @@ function pretrained(space: Space, oneHot: OneHot): Mlp {
       const i = randomInt(rng, lot.length);
       const activations = model.forward(x[i] as Float64Array);
       const out = activations.at(-1) as Float64Array;
-      model.backward(activations, out.map((value, c) => clip(value - (columns[c]?.[i] as number))));
+      model.backward(
+        activations,
+        out.map((value, c) => clip(value - (columns[c]?.[i] as number))),
+      );
     }
     model.step(0.01, batch);
   }
@@ -66,7 +69,9 @@ export function fitFbnetPredictor(
   const x = architectures.map((a) => oneHot.encode(a));
   // Two members: one network alone is a draw of luck.
   const models = Array.from({ length: 2 }, () => {
-    const model = pretrain ? pretrained(space, oneHot).withNewHead(1, rng) : new Mlp([oneHot.length, hidden, 1], rng);
+    const model = pretrain
+      ? pretrained(space, oneHot).withNewHead(1, rng)
+      : new Mlp([oneHot.length, hidden, 1], rng);
     for (let step = 0; step < trainingSteps; step++) {
       for (let k = 0; k < batch; k++) {
         const i = randomInt(rng, x.length);
@@ -122,7 +127,9 @@ export const fbnetv3 = definePlugin({
         context,
         () => {
           const next = ranked[at++];
-          return next ? { architecture: next.architecture, note: stage } : { architecture: space.sample(rng), note: 'random' };
+          return next
+            ? { architecture: next.architecture, note: stage }
+            : { architecture: space.sample(rng), note: 'random' };
         },
         { initial: o.initial, tries: o.lot },
       );

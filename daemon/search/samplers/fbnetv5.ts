@@ -1,8 +1,25 @@
 import { z } from 'zod';
 import type { Json } from '../../core/json.js';
 import type { AskContext, Trial } from './contract.js';
-import { drawIndices, logProbability, type Policy, reinforce, type Sample, softmax, uniformPolicy } from './learning/policy.js';
-import { count, definePlugin, indicesOf, normalised, positive, proposeUnseen, remembering, share } from './plugin.js';
+import {
+  drawIndices,
+  logProbability,
+  type Policy,
+  reinforce,
+  type Sample,
+  softmax,
+  uniformPolicy,
+} from './learning/policy.js';
+import {
+  count,
+  definePlugin,
+  indicesOf,
+  normalised,
+  positive,
+  proposeUnseen,
+  remembering,
+  share,
+} from './plugin.js';
 import { choiceCounts } from './proxylessnas-r.js';
 
 export interface Task {
@@ -16,7 +33,11 @@ interface Learnt {
   readonly policies: readonly Policy[];
   /** Trials that wait for a full group, with the log-probability they were drawn with. */
   readonly drawn: readonly (readonly [key: string, logProbability: number])[];
-  readonly group: readonly { readonly indices: readonly number[]; readonly rewards: readonly number[]; readonly log: number }[];
+  readonly group: readonly {
+    readonly indices: readonly number[];
+    readonly rewards: readonly number[];
+    readonly log: number;
+  }[];
 }
 
 /** Importance weights beyond this are cut: a rare architecture must not move a policy by itself. */
@@ -64,7 +85,11 @@ export const fbnetv5 = definePlugin({
         const indices = indicesOf(trial.architecture);
         const log = drawn.get(indices.join()) ?? sizes.reduce((sum, size) => sum - Math.log(size), 0);
         drawn.delete(indices.join());
-        group.push({ indices, rewards: tasks.map((task) => taskReward(trial, task, context, o.penalty)), log });
+        group.push({
+          indices,
+          rewards: tasks.map((task) => taskReward(trial, task, context, o.penalty)),
+          log,
+        });
       }
       while (group.length >= o.group) {
         const part = group.splice(0, o.group);
@@ -81,9 +106,14 @@ export const fbnetv5 = definePlugin({
         context,
         () => {
           const turn = rng.next() < o.uniform ? -1 : Math.floor(rng.next() * policies.length);
-          const logits = turn < 0 ? sizes.map((size) => new Array<number>(size).fill(0)) : (policies[turn] as Policy).logits;
+          const logits =
+            turn < 0
+              ? sizes.map((size) => new Array<number>(size).fill(0))
+              : (policies[turn] as Policy).logits;
           const architecture = normalised(context, drawIndices(logits, rng));
-          return architecture && { architecture, note: turn < 0 ? 'uniform' : `policy of ${tasks[turn]?.name}` };
+          return (
+            architecture && { architecture, note: turn < 0 ? 'uniform' : `policy of ${tasks[turn]?.name}` }
+          );
         },
         { tries: 20 * n },
       );
@@ -106,13 +136,19 @@ function behaviour(
   const flat = sizes.reduce((product, size) => product / size, 1);
   const own = policies.reduce(
     (sum, { logits }) =>
-      sum + logits.reduce((p, row, i) => p * (softmax(row)[indices[i] as number] as number), 1) / policies.length,
+      sum +
+      logits.reduce((p, row, i) => p * (softmax(row)[indices[i] as number] as number), 1) / policies.length,
     0,
   );
   return Math.log(Math.max(1e-300, uniform * flat + (1 - uniform) * own));
 }
 
-function taskReward({ state, values }: Trial, { metric, max }: Task, { objectives }: AskContext, penalty: number): number {
+function taskReward(
+  { state, values }: Trial,
+  { metric, max }: Task,
+  { objectives }: AskContext,
+  penalty: number,
+): number {
   const objective = objectives[0];
   const value = objective && values[objective.metric];
   if (state === 'failed' || value === undefined) return 0;

@@ -2,8 +2,17 @@ import { z } from 'zod';
 import type { Json } from '../../core/json.js';
 import { pick, randomInt } from '../../core/rng.js';
 import type { Trial } from './contract.js';
+import {
+  count,
+  definePlugin,
+  indicesOf,
+  normalised,
+  positive,
+  proposeUnseen,
+  remembering,
+  share,
+} from './plugin.js';
 import { choiceCounts } from './proxylessnas-r.js';
-import { count, definePlugin, indicesOf, normalised, positive, proposeUnseen, remembering, share } from './plugin.js';
 import { bestFirst, rewards } from './rank.js';
 import { architectureKey } from './unseen.js';
 
@@ -47,20 +56,26 @@ export const hhnasAm = definePlugin({
       const rewardOf = new Map(history.map((trial, i) => [trial.number, all[i] as number]));
       const byNumber = new Map(history.map((trial) => [trial.number, trial]));
       const sorted = all.filter((reward) => reward > 0).sort((a, b) => a - b);
-      const spread = Math.max(1e-9, (sorted[Math.floor(sorted.length * 0.9)] ?? 0) - (sorted[sorted.length >> 1] ?? 0));
+      const spread = Math.max(
+        1e-9,
+        (sorted[Math.floor(sorted.length * 0.9)] ?? 0) - (sorted[sorted.length >> 1] ?? 0),
+      );
       for (const child of memory.news) {
         const parentNumber = parents.get(architectureKey(child.architecture));
         const parent = parentNumber === undefined ? undefined : byNumber.get(parentNumber);
         if (!parent) continue;
         parents.delete(architectureKey(child.architecture));
-        const change = clamp(((rewardOf.get(child.number) ?? 0) - (rewardOf.get(parent.number) ?? 0)) / spread);
+        const change = clamp(
+          ((rewardOf.get(child.number) ?? 0) - (rewardOf.get(parent.number) ?? 0)) / spread,
+        );
         const [before, after] = [indicesOf(parent.architecture), indicesOf(child.architecture)];
         after.forEach((choice, i) => {
           const action = choice === before[i] ? 0 : 1;
           const values = mutate[i] as [number, number];
           values[action] += learningRate * (change - values[action]);
           const row = choices[i] as number[];
-          if (action === 1) row[choice] = (row[choice] as number) + learningRate * (change - (row[choice] as number));
+          if (action === 1)
+            row[choice] = (row[choice] as number) + learningRate * (change - (row[choice] as number));
         });
       }
       const base = 1 / sizes.length;
@@ -81,8 +96,11 @@ export const hhnasAm = definePlugin({
           const from = indicesOf(parent.architecture);
           const forced = randomInt(rng, from.length);
           const child = from.map((index, i) => {
-            if (rng.next() >= (probabilities[i] as number) && !(i === forced && rng.next() < 0.5)) return index;
-            return learn ? softDraw(choices[i] as number[], 0.5, rng.next()) : randomInt(rng, sizes[i] as number);
+            if (rng.next() >= (probabilities[i] as number) && !(i === forced && rng.next() < 0.5))
+              return index;
+            return learn
+              ? softDraw(choices[i] as number[], 0.5, rng.next())
+              : randomInt(rng, sizes[i] as number);
           });
           const architecture = normalised(context, child);
           if (!architecture) return undefined;

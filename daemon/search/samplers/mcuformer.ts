@@ -27,7 +27,10 @@ export const mcuformer = definePlugin({
       const layered = dims.some((dim) => dim.name.includes('.'));
       const isShape = dims.map((dim) => layered && !dim.name.includes('.'));
       const parents = bestArchitectures(context, parentCount);
-      const shapeOf = (a: Architecture): string => indicesOf(a).filter((_, i) => dims[i]?.name === 'depth').join();
+      const shapeOf = (a: Architecture): string =>
+        indicesOf(a)
+          .filter((_, i) => dims[i]?.name === 'depth')
+          .join();
       let turn = 0;
       return proposeUnseen(
         n,

@@ -21,7 +21,8 @@ export const definePlugin = <S extends z.ZodType>(plugin: {
 
 export const count = (initial: number): z.ZodDefault<z.ZodNumber> =>
   z.number().int().min(1).max(100_000).default(initial);
-export const share = (initial: number): z.ZodDefault<z.ZodNumber> => z.number().min(0).max(1).default(initial);
+export const share = (initial: number): z.ZodDefault<z.ZodNumber> =>
+  z.number().min(0).max(1).default(initial);
 export const positive = (initial: number): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(initial);
 
 type Ask = (n: number, context: AskContext) => Proposal[];

@@ -24,7 +24,10 @@ export function candidatePool(
   for (let generation = 0; generation < generations; generation++) {
     const born = Array.from({ length: children }, () => breed(space, parents, rng, 0.5));
     pool.push(...born);
-    const scored = [...parents, ...born].map((architecture) => ({ architecture, value: score(architecture) }));
+    const scored = [...parents, ...born].map((architecture) => ({
+      architecture,
+      value: score(architecture),
+    }));
     parents = scored
       .sort((a, b) => b.value - a.value)
       .slice(0, kept)

@@ -1,9 +1,18 @@
+import { z } from 'zod';
 import type { Json } from '../../core/json.js';
 import type { AskContext } from './contract.js';
 import { drawIndices, type Policy, reinforce, uniformPolicy } from './learning/policy.js';
-import { count, definePlugin, indicesOf, normalised, positive, proposeUnseen, remembering, share } from './plugin.js';
+import {
+  count,
+  definePlugin,
+  indicesOf,
+  normalised,
+  positive,
+  proposeUnseen,
+  remembering,
+  share,
+} from './plugin.js';
 import { rewards } from './rank.js';
-import { z } from 'zod';
 
 interface Learnt {
   readonly policy: Policy | null;
@@ -26,24 +35,42 @@ export const proxylessNasR = definePlugin({
     baselineStep: share(0.99),
   }),
   create: ({ rate, group: groupSize, exponent, baselineStep }) =>
-    remembering('proxylessnas-r', ['dims'], { policy: null, group: [] } as unknown as Json, (n, context, memory) => {
-      const { space, rng } = context;
-      const learnt = memory.value as unknown as Learnt;
-      let policy = learnt.policy ?? uniformPolicy(choiceCounts(context));
-      const scores = rewards(context, memory.news, exponent);
-      const waiting = [
-        ...learnt.group,
-        ...memory.news.map((trial, i) => ({ indices: indicesOf(trial.architecture), reward: scores[i] as number })),
-      ];
-      while (waiting.length >= groupSize) {
-        policy = reinforce(policy, waiting.splice(0, groupSize), { rate, baselineStep, beta1: 0, beta2: 0.999 });
-      }
-      memory.value = { policy, group: waiting } as unknown as Json;
-      return proposeUnseen(n, context, () => {
-        const architecture = normalised({ ...context, space }, drawIndices(policy.logits, rng));
-        return architecture && { architecture, note: `policy after ${policy.t} steps` };
-      }, { tries: 200 });
-    }),
+    remembering(
+      'proxylessnas-r',
+      ['dims'],
+      { policy: null, group: [] } as unknown as Json,
+      (n, context, memory) => {
+        const { space, rng } = context;
+        const learnt = memory.value as unknown as Learnt;
+        let policy = learnt.policy ?? uniformPolicy(choiceCounts(context));
+        const scores = rewards(context, memory.news, exponent);
+        const waiting = [
+          ...learnt.group,
+          ...memory.news.map((trial, i) => ({
+            indices: indicesOf(trial.architecture),
+            reward: scores[i] as number,
+          })),
+        ];
+        while (waiting.length >= groupSize) {
+          policy = reinforce(policy, waiting.splice(0, groupSize), {
+            rate,
+            baselineStep,
+            beta1: 0,
+            beta2: 0.999,
+          });
+        }
+        memory.value = { policy, group: waiting } as unknown as Json;
+        return proposeUnseen(
+          n,
+          context,
+          () => {
+            const architecture = normalised({ ...context, space }, drawIndices(policy.logits, rng));
+            return architecture && { architecture, note: `policy after ${policy.t} steps` };
+          },
+          { tries: 200 },
+        );
+      },
+    ),
 });
 
 export const choiceCounts = ({ space }: Pick<AskContext, 'space'>): number[] =>

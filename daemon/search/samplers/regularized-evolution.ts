@@ -39,9 +39,7 @@ export class RegularizedEvolutionSampler implements Sampler {
     const unseen = new Unseen(context);
     const missing = Math.max(0, size - history.length - pending.length);
     const first = Math.min(n, history.length === 0 ? n : missing);
-    const proposals = [
-      ...(this.#options.start === 'seeds' ? seedProposals(first, context, unseen) : []),
-    ];
+    const proposals = [...(this.#options.start === 'seeds' ? seedProposals(first, context, unseen) : [])];
     proposals.push(...randomProposals(first - proposals.length, unseen));
     const population = history.slice(-size);
     if (population.length === 0) return proposals;

@@ -74,7 +74,12 @@ export function nearestStudies(context: AskContext, nearest: number): Near[] {
         const known = history.filter(({ values }) => Number.isFinite(values[metric]));
         if (known.length < 8) return [];
         const predict = new MetricModel(vocabulary, metric, 'rank', [], [study]).predictor();
-        return [spearman(known.map((x) => predict(x.architecture)), known.map((x) => x.values[metric] as number))];
+        return [
+          spearman(
+            known.map((x) => predict(x.architecture)),
+            known.map((x) => x.values[metric] as number),
+          ),
+        ];
       });
       const mean = correlations.reduce((a, b) => a + b, 0) / Math.max(1, correlations.length);
       return { study, distance: correlations.length === 0 ? 0.5 : 1 - mean };
@@ -83,7 +88,12 @@ export function nearestStudies(context: AskContext, nearest: number): Near[] {
 }
 
 const bestOf = (context: AskContext, study: EarlierStudy, top: number): Architecture[] =>
-  bestFirst({ ...context, history: study.history, objectives: study.objectives, constraints: study.constraints })
+  bestFirst({
+    ...context,
+    history: study.history,
+    objectives: study.objectives,
+    constraints: study.constraints,
+  })
     .filter(({ state }) => state === 'complete')
     .slice(0, top)
     .map(({ architecture }) => architecture);
@@ -122,7 +132,10 @@ export function withPrior(space: Space, prior: Prior, priorShare: number): Space
     network: (architecture, weights) => space.network(architecture, weights),
     sample(rng) {
       for (let tries = 0; tries < 20; tries++) {
-        const drawn = normalised(context, prior.map((row) => drawIndex(row, rng)));
+        const drawn = normalised(
+          context,
+          prior.map((row) => drawIndex(row, rng)),
+        );
         if (drawn) return drawn;
       }
       return space.sample(rng);
@@ -132,7 +145,9 @@ export function withPrior(space: Space, prior: Prior, priorShare: number): Space
       const from = indicesOf(architecture);
       for (let tries = 0; tries < 10; tries++) {
         const decision = randomInt(rng, prior.length);
-        const changed = from.map((index, i) => (i === decision ? drawIndex(prior[i] as number[], rng) : index));
+        const changed = from.map((index, i) =>
+          i === decision ? drawIndex(prior[i] as number[], rng) : index,
+        );
         const child = normalised(context, changed);
         if (child && indicesOf(child).some((index, i) => index !== from[i])) return child;
       }

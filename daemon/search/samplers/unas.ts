@@ -1,5 +1,5 @@
-import { randomInt } from '../../core/rng.js';
 import { z } from 'zod';
+import { randomInt } from '../../core/rng.js';
 import type { AskContext, Trial } from './contract.js';
 import { count, definePlugin, memoryless, proposeUnseen } from './plugin.js';
 
@@ -30,7 +30,10 @@ export const unas = definePlugin({
           let best = Number.POSITIVE_INFINITY;
           for (let i = 0; i < sample; i++) {
             const at = randomInt(rng, population.length);
-            const worst = (ratios[at] as number[]).reduce((most, r, k) => Math.max(most, r / (lambdas[k] as number)), 0);
+            const worst = (ratios[at] as number[]).reduce(
+              (most, r, k) => Math.max(most, r / (lambdas[k] as number)),
+              0,
+            );
             if (worst < best) [best, parent] = [worst, at];
           }
           const { architecture, number } = population[parent] as Trial;
@@ -46,7 +49,9 @@ export function boundRatios({ objectives, constraints }: AskContext, trials: rea
   const limits = new Map(constraints.map(({ metric, max }) => [metric, max]));
   const parts = [
     ...objectives,
-    ...constraints.filter(({ metric }) => !objectives.some((o) => o.metric === metric)).map(({ metric }) => ({ metric, goal: 'min' as const })),
+    ...constraints
+      .filter(({ metric }) => !objectives.some((o) => o.metric === metric))
+      .map(({ metric }) => ({ metric, goal: 'min' as const })),
   ];
   const columns = parts.map(({ metric, goal }) => {
     const values = trials.map((trial) => (trial.state === 'failed' ? undefined : trial.values[metric]));
@@ -56,7 +61,9 @@ export function boundRatios({ objectives, constraints }: AskContext, trials: rea
     const costs = values.map((value) => (value === undefined || goal === 'min' ? value : ceiling - value));
     const sorted = costs.filter((cost) => cost !== undefined).sort((a, b) => a - b);
     const bound = limits.get(metric) ?? sorted[sorted.length >> 1] ?? 1;
-    return costs.map((cost) => (cost === undefined ? ratioCap : Math.min(ratioCap, Math.max(0, cost / Math.max(bound, 1e-12)))));
+    return costs.map((cost) =>
+      cost === undefined ? ratioCap : Math.min(ratioCap, Math.max(0, cost / Math.max(bound, 1e-12))),
+    );
   });
   return trials.map((_, i) => columns.map((column) => column[i] as number));
 }

@@ -17,7 +17,10 @@ export const ascanFileSchema = z.strictObject({
   input: z.tuple([size, size, size]),
   classes: size,
   stemWidth: size,
-  stages: z.array(z.strictObject({ width: size, blocks: z.number().int().min(1).max(8) })).min(1).max(6),
+  stages: z
+    .array(z.strictObject({ width: size, blocks: z.number().int().min(1).max(8) }))
+    .min(1)
+    .max(6),
   expansion: z.number().int().min(1).max(8),
   headWidth: size,
 });
@@ -45,14 +48,16 @@ export function ascanSpace(file: AscanFile): Space {
             : [
                 {
                   key: `down ${block.width}`,
-                  emit: (e, x) => e.conv(x, `stage${block.stage + 1}.down`, { out: block.width, kernel: 3, stride: 2 }),
+                  emit: (e, x) =>
+                    e.conv(x, `stage${block.stage + 1}.down`, { out: block.width, kernel: 3, stride: 2 }),
                 },
               ];
         return [
           ...narrow,
           {
             key: letter,
-            emit: (e, x) => (letter === 'C' ? convolution(e, x, block.name, file) : transformer(e, x, block.name, file)),
+            emit: (e, x) =>
+              letter === 'C' ? convolution(e, x, block.name, file) : transformer(e, x, block.name, file),
           },
         ];
       }),
@@ -64,7 +69,9 @@ export function ascanSpace(file: AscanFile): Space {
   const macs = (indices: readonly number[]): number => space.stats(indices).macs;
   const extreme = (sign: number): number[] => {
     const base = blocks.map(() => 0);
-    return blocks.map((_, i) => (sign * (macs(base.map((_, k) => (k === i ? 1 : 0))) - macs(base)) > 0 ? 1 : 0));
+    return blocks.map((_, i) =>
+      sign * (macs(base.map((_, k) => (k === i ? 1 : 0))) - macs(base)) > 0 ? 1 : 0,
+    );
   };
   return { ...space, seeds: () => [extreme(-1), asymmetric(file), extreme(1)] };
 }

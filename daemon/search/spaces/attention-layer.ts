@@ -3,7 +3,10 @@ import type { Emitter } from './emitter.js';
 export type AttentionKind = 'mha' | 'gqa' | 'mqa' | 'sqa' | 'xsqa' | 'linear';
 
 /** Heads of queries, and of keys and values, where the full layer has `heads` of both. */
-export function headsOf(kind: AttentionKind, heads: number): { readonly query: number; readonly keyValue: number } {
+export function headsOf(
+  kind: AttentionKind,
+  heads: number,
+): { readonly query: number; readonly keyValue: number } {
   const part = (by: number): number => Math.max(1, Math.floor(heads / by));
   switch (kind) {
     case 'mha':
@@ -57,7 +60,10 @@ export function emitAttention(
     const total = b.node('ReduceSum', [key, b.ints([4])], { keepdims: 1 });
     mixed = b.node('Div', [b.matMul(query, b.matMul(key, value)), b.matMul(query, total)]);
   } else {
-    const scores = b.mul(b.matMul(split('query', group), split('key', 1, true)), b.scalar(o.headWidth ** -0.5));
+    const scores = b.mul(
+      b.matMul(split('query', group), split('key', 1, true)),
+      b.scalar(o.headWidth ** -0.5),
+    );
     mixed = b.matMul(b.softmax(scores), value);
   }
   const joined = b.reshape(b.transpose(mixed, [0, 3, 1, 2, 4]), [0, tokens, queryHeads * o.headWidth]);

@@ -58,7 +58,10 @@ export function attentionSpace(file: AttentionFile): Space {
         const ratio = chosen(file.mlpRatios, indices[2 + 2 * i]);
         const { heads, headWidth } = file;
         return [
-          { key: kind, emit: (e, x) => emitAttention(e, x, `layer${i + 1}.${kind}`, { kind, heads, headWidth }) },
+          {
+            key: kind,
+            emit: (e, x) => emitAttention(e, x, `layer${i + 1}.${kind}`, { kind, heads, headWidth }),
+          },
           { key: `mlp ${ratio}`, emit: (e, x) => e.mlp(x, `layer${i + 1}`, Math.round(file.width * ratio)) },
         ] satisfies ReturnType<Parameters<typeof chainSpace>[0]['parts']>;
       }).flat(),

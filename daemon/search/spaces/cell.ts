@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import type { Space } from './contract.js';
-import { chainSpace, type Part } from './chain-space.js';
-import type { Emitter } from './emitter.js';
 import { type Rng, randomInt } from '../../core/rng.js';
+import { chainSpace, type Part } from './chain-space.js';
+import type { Space } from './contract.js';
+import type { Emitter } from './emitter.js';
 import { cellEdges, cellOperators, liveOperators } from './table.js';
 
 const size = z.number().int().min(1).max(4096);
@@ -157,7 +157,9 @@ function withoutDeadCells(space: Space, normal: (cell: readonly number[]) => rea
       for (;;) {
         const other = draw(rng);
         const forced = randomInt(rng, cellEdges.length);
-        const cell = from.map((op, i) => (i === forced || rng.next() < probability / 2 ? (other[i] as number) : op));
+        const cell = from.map((op, i) =>
+          i === forced || rng.next() < probability / 2 ? (other[i] as number) : op,
+        );
         if (!alive(cell)) continue;
         const to = normal(cell);
         if (to.some((op, i) => op !== from[i])) return to;
@@ -194,7 +196,12 @@ function emitCell(e: Emitter, x: string, name: string, { steps, output }: CellPr
 
 /** The residual block between stages: two 3x3 convolutions, the first of stride 2; a pooled, widened shortcut. */
 function reduction(e: Emitter, x: string, name: string, width: number): string {
-  const first = e.conv(e.b.relu(x), `${name}.conv1`, { out: width, kernel: 3, stride: 2, activation: 'none' });
+  const first = e.conv(e.b.relu(x), `${name}.conv1`, {
+    out: width,
+    kernel: 3,
+    stride: 2,
+    activation: 'none',
+  });
   const second = e.conv(e.b.relu(first), `${name}.conv2`, { out: width, kernel: 3, activation: 'none' });
   const pool = { kernel_shape: [2, 2], strides: [2, 2], pads: [0, 0, 0, 0] };
   const inWidth = e.b.dimsOf(x)[1] as number;

@@ -8,7 +8,7 @@ const elements = (form: Form): number => form.reduce((a, b) => a * b, 1);
 
 /** M of einspace's grammar (Ericsson et al., NeurIPS 2024, section 3.1): one derivation. */
 export type Module =
-  | { readonly m: 'seq'; readonly first: Module; readonly then: Module }
+  | { readonly m: 'seq'; readonly first: Module; readonly next: Module }
   | {
       readonly m: 'branch';
       /** How the input goes to the branches: whole, or cut along channels or features. */
@@ -113,15 +113,24 @@ const computationShare = 0.32;
 export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: Module; form: Form } {
   // Modules begun or promised: past the limit every further one is a computation.
   let nodes = 0;
-  const pickOf = <T>(options: readonly T[], nameOf: (option: T) => string, weights?: readonly number[]): T => {
+  const pickOf = <T>(
+    options: readonly T[],
+    nameOf: (option: T) => string,
+    weights?: readonly number[],
+  ): T => {
     if (options.length === 0) throw new DeadEnd('no option fits');
     return options[choose(options.map(nameOf), weights ?? options.map(() => 1))] as T;
   };
   const module = (at: Form): { module: Module; form: Form } => {
     nodes++;
-    const kinds = nodes < bounds.maxNodes ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
+    const kinds =
+      nodes < bounds.maxNodes ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
     const rest = (1 - computationShare) / 3;
-    const kind = pickOf<(typeof kinds)[number]>(kinds, String, [computationShare, rest, rest, rest].slice(0, kinds.length));
+    const kind = pickOf<(typeof kinds)[number]>(
+      kinds,
+      String,
+      [computationShare, rest, rest, rest].slice(0, kinds.length),
+    );
     if (kind === 'comp') {
       const options = computations.flatMap((f): { readonly f: Computation; readonly width: number }[] =>
         f === 'linear'
@@ -136,21 +145,39 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
     }
     if (kind === 'seq') {
       const first = module(at);
-      const then = module(first.form);
-      return { module: { m: 'seq', first: first.module, then: then.module }, form: then.form };
+      const next = module(first.form);
+      return { module: { m: 'seq', first: first.module, next: next.module }, form: next.form };
     }
     if (kind === 'route') {
       const pres: readonly Pre[] = ['identity', 'permute', ...bounds.patches.map((p): Pre => `im2col${p}`)];
-      const pre = pickOf(pres.filter((option) => preForm(option, at, bounds)), String);
+      const pre = pickOf(
+        pres.filter((option) => preForm(option, at, bounds)),
+        String,
+      );
       const inner = module(preForm(pre, at, bounds) as Form);
-      const post = pickOf(posts.filter((option) => postForm(option, inner.form)), String);
-      return { module: { m: 'route', pre, inner: inner.module, post }, form: postForm(post, inner.form) as Form };
+      const post = pickOf(
+        posts.filter((option) => postForm(option, inner.form)),
+        String,
+      );
+      return {
+        module: { m: 'route', pre, inner: inner.module, post },
+        form: postForm(post, inner.form) as Form,
+      };
     }
-    const { split, ways } = pickOf(forks.filter((option) => splitForm(option.split, option.ways, at)), nameOfFork);
+    const { split, ways } = pickOf(
+      forks.filter((option) => splitForm(option.split, option.ways, at)),
+      nameOfFork,
+    );
     const into = splitForm(split, ways, at) as Form;
     const grown = ways === 2 ? [module(into), module(into)] : [module(into)];
-    const forms = ways === 2 ? grown.map((part) => part.form) : Array.from({ length: ways }, () => (grown[0] as { form: Form }).form);
-    const join = pickOf(joins.filter((option) => joinForm(option, forms, bounds)), String);
+    const forms =
+      ways === 2
+        ? grown.map((part) => part.form)
+        : Array.from({ length: ways }, () => (grown[0] as { form: Form }).form);
+    const join = pickOf(
+      joins.filter((option) => joinForm(option, forms, bounds)),
+      String,
+    );
     return {
       module: { m: 'branch', split, ways, parts: grown.map((part) => part.module), join },
       form: joinForm(join, forms, bounds) as Form,
@@ -161,7 +188,8 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
 
 const nameOfComputation = ({ f, width }: { readonly f: Computation; readonly width?: number }): string =>
   f === 'linear' ? `linear ${width}` : f;
-const nameOfFork = ({ split, ways }: { readonly split: string; readonly ways: number }): string => `${split} ${ways}`;
+const nameOfFork = ({ split, ways }: { readonly split: string; readonly ways: number }): string =>
+  `${split} ${ways}`;
 
 /** The options taken to derive a module, by name, in the order in which `derive` asks. */
 export function optionsOf(module: Module): string[] {
@@ -169,7 +197,7 @@ export function optionsOf(module: Module): string[] {
     case 'comp':
       return ['comp', nameOfComputation(module)];
     case 'seq':
-      return ['seq', ...optionsOf(module.first), ...optionsOf(module.then)];
+      return ['seq', ...optionsOf(module.first), ...optionsOf(module.next)];
     case 'route':
       return ['route', module.pre, ...optionsOf(module.inner), module.post];
     case 'branch':
@@ -185,14 +213,19 @@ export function formOf(module: Module, form: Form, bounds: Bounds): Form {
   switch (module?.m) {
     case 'comp': {
       if (!computations.includes(module.f)) return refuse(`computation ${String(module.f)}`);
-      return computationForm(module.f, form, module.width ?? 0, bounds) ?? refuse(`${module.f} ${module.width ?? ''}`);
+      return (
+        computationForm(module.f, form, module.width ?? 0, bounds) ??
+        refuse(`${module.f} ${module.width ?? ''}`)
+      );
     }
     case 'seq':
-      return formOf(module.then, formOf(module.first, form, bounds), bounds);
+      return formOf(module.next, formOf(module.first, form, bounds), bounds);
     case 'route': {
       const inside = preForm(module.pre, form, bounds) ?? refuse(String(module.pre));
       const out = formOf(module.inner, inside, bounds);
-      return (posts.includes(module.post) ? postForm(module.post, out) : undefined) ?? refuse(String(module.post));
+      return (
+        (posts.includes(module.post) ? postForm(module.post, out) : undefined) ?? refuse(String(module.post))
+      );
     }
     case 'branch': {
       const { split, ways, parts, join } = module;
@@ -215,7 +248,7 @@ export function formOf(module: Module, form: Form, bounds: Bounds): Form {
 export function canonical(module: Module): Module {
   const steps = stepsOf(module);
   const last = steps.at(-1) ?? identity;
-  return steps.slice(0, -1).reduceRight<Module>((then, first) => ({ m: 'seq', first, then }), last);
+  return steps.slice(0, -1).reduceRight<Module>((next, first) => ({ m: 'seq', first, next }), last);
 }
 
 function stepsOf(module: Module): Module[] {
@@ -223,10 +256,12 @@ function stepsOf(module: Module): Module[] {
     case 'comp':
       return module.f === 'identity' ? [] : [module.f === 'linear' ? module : { m: 'comp', f: module.f }];
     case 'seq':
-      return [...stepsOf(module.first), ...stepsOf(module.then)];
+      return [...stepsOf(module.first), ...stepsOf(module.next)];
     case 'route':
       return [
-        ...(module.pre === 'identity' ? [] : [{ m: 'route', pre: module.pre, inner: identity, post: 'identity' } as const]),
+        ...(module.pre === 'identity'
+          ? []
+          : [{ m: 'route', pre: module.pre, inner: identity, post: 'identity' } as const]),
         ...stepsOf(module.inner),
         ...(module.post === 'identity' ? [] : [routed(module.post)]),
       ];
@@ -254,11 +289,13 @@ export function placesOf(root: Module, form: Form, bounds: Bounds): Place[] {
     places.push({ module, form: at, replace });
     if (module.m === 'seq') {
       walk(module.first, at, (first) => replace({ ...module, first }));
-      walk(module.then, formOf(module.first, at, bounds), (then) => replace({ ...module, then }));
+      walk(module.next, formOf(module.first, at, bounds), (next) => replace({ ...module, next }));
     } else if (module.m === 'branch') {
       const into = splitForm(module.split, module.ways, at) as Form;
       module.parts.forEach((part, i) => {
-        walk(part, into, (other) => replace({ ...module, parts: module.parts.map((p, k) => (k === i ? other : p)) }));
+        walk(part, into, (other) =>
+          replace({ ...module, parts: module.parts.map((p, k) => (k === i ? other : p)) }),
+        );
       });
     }
   };
@@ -271,7 +308,7 @@ export const nodeCount = (module: Module): number => {
     case 'comp':
       return 1;
     case 'seq':
-      return 1 + nodeCount(module.first) + nodeCount(module.then);
+      return 1 + nodeCount(module.first) + nodeCount(module.next);
     case 'route':
       return 1 + nodeCount(module.inner);
     case 'branch':

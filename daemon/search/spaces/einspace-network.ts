@@ -6,7 +6,7 @@ export function emitModule(e: Emitter, x: string, path: string, module: Module):
   const { b } = e;
   switch (module.m) {
     case 'seq':
-      return emitModule(e, emitModule(e, x, `${path}.a`, module.first), `${path}.b`, module.then);
+      return emitModule(e, emitModule(e, x, `${path}.a`, module.first), `${path}.b`, module.next);
     case 'route': {
       const inside = emitModule(e, emitPre(e, x, module.pre), `${path}.r`, module.inner);
       if (module.post === 'identity') return inside;
@@ -20,7 +20,11 @@ export function emitModule(e: Emitter, x: string, path: string, module: Module):
       const inputs =
         module.split === 'clone'
           ? Array.from({ length: module.ways }, () => x)
-          : b.split(x, axis, Array.from({ length: module.ways }, () => size));
+          : b.split(
+              x,
+              axis,
+              Array.from({ length: module.ways }, () => size),
+            );
       const outputs = inputs.map((input, i) =>
         emitModule(e, input, `${path}.${i}`, module.parts[i % module.parts.length] as Module),
       );
@@ -28,14 +32,21 @@ export function emitModule(e: Emitter, x: string, path: string, module: Module):
       if (module.join === 'add') return outputs.slice(1).reduce((sum, y) => b.add(sum, y), first);
       if (module.join === 'concat') return b.concat(outputs, b.dimsOf(first).length === 4 ? 1 : 2);
       const product = b.matMul(first, second);
-      return module.join === 'dot' ? product : b.mul(product, b.scalar((b.dimsOf(first)[2] as number) ** -0.5));
+      return module.join === 'dot'
+        ? product
+        : b.mul(product, b.scalar((b.dimsOf(first)[2] as number) ** -0.5));
     }
     case 'comp':
       return emitComputation(e, x, path, module);
   }
 }
 
-function emitComputation(e: Emitter, x: string, path: string, module: Extract<Module, { m: 'comp' }>): string {
+function emitComputation(
+  e: Emitter,
+  x: string,
+  path: string,
+  module: Extract<Module, { m: 'comp' }>,
+): string {
   const { b } = e;
   switch (module.f) {
     case 'identity':

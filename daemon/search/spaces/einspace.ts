@@ -8,8 +8,20 @@ import type { Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { DecisionTree, FreeStats, Space, WeightSource } from './contract.js';
 import { distinct } from './distinct.js';
+import {
+  type Bounds,
+  canonical,
+  DeadEnd,
+  derive,
+  type Form,
+  formOf,
+  identity,
+  type Module,
+  nodeCount,
+  optionsOf,
+  placesOf,
+} from './einspace-grammar.js';
 import { emitModule } from './einspace-network.js';
-import { type Bounds, canonical, DeadEnd, derive, type Form, formOf, identity, type Module, nodeCount, optionsOf, placesOf } from './einspace-grammar.js';
 import { Emitter } from './emitter.js';
 import { freeStats } from './mbconv.js';
 import { randomWeights } from './random-weights.js';
@@ -41,10 +53,16 @@ export function einspaceSpace(file: EinspaceFile): Space {
   const input: Form = file.input;
   // A canonical derivation takes more modules than the one that was drawn.
   const nodeLimit = 2 * bounds.maxNodes;
-  const rootOf = (architecture: Architecture): Module => (architecture as { readonly root?: unknown }).root as Module;
+  const rootOf = (architecture: Architecture): Module =>
+    (architecture as { readonly root?: unknown }).root as Module;
   const wrap = (module: Module): Architecture => ({ root: canonical(module) as unknown as Json });
   const normalise = (architecture: Architecture): Architecture => {
-    if (typeof architecture !== 'object' || architecture === null || Array.isArray(architecture) || !('root' in architecture))
+    if (
+      typeof architecture !== 'object' ||
+      architecture === null ||
+      Array.isArray(architecture) ||
+      !('root' in architecture)
+    )
       throw new HildaError('ARCHITECTURE_INVALID', `${file.id} takes {"root": a derivation tree}`);
     const root = rootOf(architecture);
     formOf(root, input, bounds);
@@ -53,14 +71,16 @@ export function einspaceSpace(file: EinspaceFile): Space {
       throw new HildaError('ARCHITECTURE_INVALID', `the derivation has more than ${nodeLimit} modules`);
     return normal;
   };
-  const weighted = (rng: Rng) => (_: readonly string[], weights: readonly number[]): number => {
-    let left = rng.next() * weights.reduce((a, b) => a + b, 0);
-    for (let i = 0; i < weights.length; i++) {
-      left -= weights[i] as number;
-      if (left < 0) return i;
-    }
-    return weights.length - 1;
-  };
+  const weighted =
+    (rng: Rng) =>
+    (_: readonly string[], weights: readonly number[]): number => {
+      let left = rng.next() * weights.reduce((a, b) => a + b, 0);
+      for (let i = 0; i < weights.length; i++) {
+        left -= weights[i] as number;
+        if (left < 0) return i;
+      }
+      return weights.length - 1;
+    };
   /** Derivations that reach a dead end are begun anew. */
   const grow = (form: Form, rng: Rng): Module => {
     for (let i = 0; i < derivationTries; i++) {
@@ -77,10 +97,16 @@ export function einspaceSpace(file: EinspaceFile): Space {
     const e = new Emitter(b, weights);
     const y = emitModule(e, b.input('input', 'float32', [1, ...input]), 'm', rootOf(normalise(architecture)));
     const isImage = b.dimsOf(y).length === 4;
-    b.output(isImage ? e.imageHead(y, 'classifier', file.classes) : e.tokenHead(y, 'classifier', file.classes), 'logits');
+    b.output(
+      isImage ? e.imageHead(y, 'classifier', file.classes) : e.tokenHead(y, 'classifier', file.classes),
+      'logits',
+    );
     return b.build();
   };
-  const known = new Map<string, { readonly stats: FreeStats; readonly features: ReadonlyMap<string, number> }>();
+  const known = new Map<
+    string,
+    { readonly stats: FreeStats; readonly features: ReadonlyMap<string, number> }
+  >();
   const counted = (architecture: Architecture) => {
     const key = canonicalJson(normalise(architecture) as Json);
     const before = known.get(key);
@@ -146,7 +172,10 @@ function decisionTree(
       if (at >= taken.length) throw new NextDecision(options.length);
       const index = taken[at++] as number;
       if (!Number.isInteger(index) || index < 0 || index >= options.length)
-        throw new HildaError('ARCHITECTURE_INVALID', `decision ${at} of ${id} has ${options.length} choices, not ${index}`);
+        throw new HildaError(
+          'ARCHITECTURE_INVALID',
+          `decision ${at} of ${id} has ${options.length} choices, not ${index}`,
+        );
       return index;
     });
     if (at < taken.length)
@@ -169,7 +198,9 @@ function decisionTree(
         return normalise({ root: replay(taken) as unknown as Json });
       } catch (error) {
         if (error instanceof HildaError) throw error;
-        throw new HildaError('ARCHITECTURE_INVALID', `the decisions lead to no architecture of ${id}`, { cause: error });
+        throw new HildaError('ARCHITECTURE_INVALID', `the decisions lead to no architecture of ${id}`, {
+          cause: error,
+        });
       }
     },
     decisions(architecture) {
@@ -187,10 +218,18 @@ function decisionTree(
 }
 
 const seq = (...modules: readonly Module[]): Module =>
-  modules.slice(0, -1).reduceRight<Module>((then, first) => ({ m: 'seq', first, then }), modules.at(-1) ?? identity);
+  modules
+    .slice(0, -1)
+    .reduceRight<Module>((next, first) => ({ m: 'seq', first, next }), modules.at(-1) ?? identity);
 const comp = (f: 'norm' | 'leakyRelu' | 'softmax' | 'position'): Module => ({ m: 'comp', f });
 const linear = (width: number): Module => ({ m: 'comp', f: 'linear', width });
-const residual = (inner: Module): Module => ({ m: 'branch', split: 'clone', ways: 2, parts: [inner, identity], join: 'add' });
+const residual = (inner: Module): Module => ({
+  m: 'branch',
+  split: 'clone',
+  ways: 2,
+  parts: [inner, identity],
+  join: 'add',
+});
 
 /** A residual convolution block, a vision transformer's block and a token MLP, in the grammar's own words. */
 function seedModules(file: EinspaceFile): Module[] {
@@ -200,7 +239,15 @@ function seedModules(file: EinspaceFile): Module[] {
   const seeds: Module[] = [];
   if (file.patches.includes(3) && patch !== undefined) {
     const stem: Module = { m: 'route', pre: `im2col${patch}`, inner: linear(width), post: 'col2im' };
-    seeds.push(seq(stem, comp('norm'), comp('leakyRelu'), residual(seq(conv, comp('norm'), comp('leakyRelu'), conv, comp('norm'))), comp('leakyRelu')));
+    seeds.push(
+      seq(
+        stem,
+        comp('norm'),
+        comp('leakyRelu'),
+        residual(seq(conv, comp('norm'), comp('leakyRelu'), conv, comp('norm'))),
+        comp('leakyRelu'),
+      ),
+    );
   }
   if (patch !== undefined) {
     const scores: Module = {
@@ -210,10 +257,18 @@ function seedModules(file: EinspaceFile): Module[] {
       parts: [linear(width), { m: 'route', pre: 'identity', inner: linear(width), post: 'permute' }],
       join: 'scaledDot',
     };
-    const attention: Module = { m: 'branch', split: 'clone', ways: 2, parts: [seq(scores, comp('softmax')), linear(width)], join: 'dot' };
+    const attention: Module = {
+      m: 'branch',
+      split: 'clone',
+      ways: 2,
+      parts: [seq(scores, comp('softmax')), linear(width)],
+      join: 'dot',
+    };
     const mlp = seq(comp('norm'), linear(width), comp('leakyRelu'), linear(width));
     const embed: Module = { m: 'route', pre: `im2col${patch}`, inner: linear(width), post: 'identity' };
-    seeds.push(seq(embed, comp('position'), residual(seq(comp('norm'), attention, linear(width))), residual(mlp)));
+    seeds.push(
+      seq(embed, comp('position'), residual(seq(comp('norm'), attention, linear(width))), residual(mlp)),
+    );
     seeds.push(seq(embed, residual(mlp), residual(mlp)));
   }
   return seeds;

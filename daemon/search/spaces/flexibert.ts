@@ -84,18 +84,28 @@ export function flexibertSpace(file: FlexibertFile): Space {
           key: `${operation} ${attends(operation) ? heads : ''}`,
           emit: (e, x) => emitMixing(e, x, `${name}.${operation}`, operation, heads),
         },
-        ...Array.from({ length: stacks }, (_, s): Part => ({
-          key: `mlp ${feedForward}`,
-          emit: (e, x) => e.mlp(x, `${name}.stack${s + 1}`, feedForward),
-        })),
+        ...Array.from(
+          { length: stacks },
+          (_, s): Part => ({
+            key: `mlp ${feedForward}`,
+            emit: (e, x) => e.mlp(x, `${name}.stack${s + 1}`, feedForward),
+          }),
+        ),
       ]),
       { key: 'head', emit: (e, x) => e.tokenHead(x, 'classifier', file.classes) },
     ],
     seeds: [],
   });
   const extreme = (sign: number): number[] => {
-    const at = (values: readonly number[]): number => values.indexOf(sign < 0 ? Math.min(...values) : Math.max(...values));
-    const layer = (operation: number): number[] => [at(file.hidden), operation, 0, at(file.feedForward), at(file.stacks)];
+    const at = (values: readonly number[]): number =>
+      values.indexOf(sign < 0 ? Math.min(...values) : Math.max(...values));
+    const layer = (operation: number): number[] => [
+      at(file.hidden),
+      operation,
+      0,
+      at(file.feedForward),
+      at(file.stacks),
+    ];
     const whole = (operation: number): number[] => [
       at(file.depths),
       ...Array.from({ length: maxDepth }, () => layer(operation)).flat(),
@@ -109,16 +119,26 @@ export function flexibertSpace(file: FlexibertFile): Space {
   return { ...space, seeds: () => [extreme(-1), extreme(1)] };
 }
 
-function emitMixing(e: Emitter, x: string, name: string, operation: (typeof operations)[number], heads: number): string {
+function emitMixing(
+  e: Emitter,
+  x: string,
+  name: string,
+  operation: (typeof operations)[number],
+  heads: number,
+): string {
   const { b } = e;
   const [, tokens, width] = b.dimsOf(x) as [number, number, number];
-  if (operation === 'sdp') return emitAttention(e, x, name, { kind: 'mha', heads, headWidth: Math.floor(width / heads) });
+  if (operation === 'sdp')
+    return emitAttention(e, x, name, { kind: 'mha', heads, headWidth: Math.floor(width / heads) });
   const normal = e.layerNorm(x, `${name}.norm`);
   if (operation === 'wma') {
     // Weighted multiplicative attention (Luong et al. 2015): scores are x W x^T for each head.
     const scores = Array.from({ length: heads }, (_, h) => {
       const weighted = b.matMul(normal, e.weight(`${name}.head${h}.matrix`, [width, width]));
-      const mixed = b.matMul(b.softmax(b.mul(b.matMul(weighted, b.transpose(normal, [0, 2, 1])), b.scalar(width ** -0.5))), normal);
+      const mixed = b.matMul(
+        b.softmax(b.mul(b.matMul(weighted, b.transpose(normal, [0, 2, 1])), b.scalar(width ** -0.5))),
+        normal,
+      );
       return e.linear(mixed, `${name}.head${h}.value`, Math.floor(width / heads));
     });
     const joined = heads === 1 ? (scores[0] as string) : b.concat(scores, 2);
@@ -130,7 +150,8 @@ function emitMixing(e: Emitter, x: string, name: string, operation: (typeof oper
       const type = operation === 'dft' ? part : 'dct';
       return e.fixed(`fixed.${type}${n}`, [n, n], transformMatrix(type, n));
     };
-    const both = (part: 'cos' | 'sin'): string => b.matMul(along(part, tokens), b.matMul(normal, along(part, width)));
+    const both = (part: 'cos' | 'sin'): string =>
+      b.matMul(along(part, tokens), b.matMul(normal, along(part, width)));
     return b.add(x, operation === 'dct' ? both('cos') : b.node('Sub', [both('cos'), both('sin')]));
   }
   const kernel = Number(operation.slice(4));
@@ -143,7 +164,8 @@ function emitMixing(e: Emitter, x: string, name: string, operation: (typeof oper
 /** Orthonormal: cosine and sine parts of the DFT over sqrt n, DCT-II. */
 function transformMatrix(type: 'cos' | 'sin' | 'dct', n: number): Float32Array {
   const at = (i: number, j: number): number => {
-    if (type === 'dct') return Math.sqrt((i === 0 ? 1 : 2) / n) * Math.cos((Math.PI * (2 * j + 1) * i) / (2 * n));
+    if (type === 'dct')
+      return Math.sqrt((i === 0 ? 1 : 2) / n) * Math.cos((Math.PI * (2 * j + 1) * i) / (2 * n));
     return (type === 'cos' ? Math.cos : Math.sin)((2 * Math.PI * i * j) / n) / Math.sqrt(n);
   };
   return Float32Array.from({ length: n * n }, (_, k) => at(Math.floor(k / n), k % n));

@@ -48,7 +48,10 @@ export function hourglassSpace(file: HourglassFile): Space {
     dims: [
       { name: 'depth', choices: file.depths },
       { name: 'width', choices: file.widths },
-      ...Array.from({ length: maxDepth }, (_, i) => ({ name: `block${i + 1}.bottleneck`, choices: file.bottlenecks })),
+      ...Array.from({ length: maxDepth }, (_, i) => ({
+        name: `block${i + 1}.bottleneck`,
+        choices: file.bottlenecks,
+      })),
     ],
     normal: (indices) =>
       indices.map((index, i) => (i < first || i < first + chosen(file.depths, indices[0]) ? index : 0)),
@@ -62,7 +65,10 @@ export function hourglassSpace(file: HourglassFile): Space {
           emit: (e, x) => {
             const matrix = () => generatedProjection(file.seed, inputs, width);
             const name = `generated.gaussian.${file.seed}`;
-            return e.b.matMul(e.b.flatten(x), e.fixed(name, [inputs, width], cached(`${file.seed} ${inputs} ${width}`, matrix)));
+            return e.b.matMul(
+              e.b.flatten(x),
+              e.fixed(name, [inputs, width], cached(`${file.seed} ${inputs} ${width}`, matrix)),
+            );
           },
         },
         ...Array.from({ length: chosen(file.depths, indices[0]) }, (_, i): Part => {

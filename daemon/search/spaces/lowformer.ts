@@ -41,7 +41,11 @@ const attentions = ['none', 'lite'] as const;
 
 export function lowformerSpace(file: LowformerFile): Space {
   const layers = file.stages.flatMap((stage, s) =>
-    Array.from({ length: stage.depth }, (_, l) => ({ ...stage, name: `stage${s + 1}.block${l + 1}`, first: l === 0 })),
+    Array.from({ length: stage.depth }, (_, l) => ({
+      ...stage,
+      name: `stage${s + 1}.block${l + 1}`,
+      first: l === 0,
+    })),
   );
   const dims = layers.flatMap(({ name, attentionStride }) => [
     { name: `${name}.convolution`, choices: blocks },
@@ -56,7 +60,11 @@ export function lowformerSpace(file: LowformerFile): Space {
     dims,
     input: () => [1, ...file.input],
     parts: (indices) => [
-      { key: 'stem', emit: (e, x) => e.conv(x, 'stem', { out: file.stemWidth, kernel: 3, stride: 2, activation: 'hardSwish' }) },
+      {
+        key: 'stem',
+        emit: (e, x) =>
+          e.conv(x, 'stem', { out: file.stemWidth, kernel: 3, stride: 2, activation: 'hardSwish' }),
+      },
       ...layers.flatMap((layer, i): Part[] => {
         const block = chosen(blocks, indices[3 * i]);
         const expansion = chosen(file.expansions, indices[3 * i + 1]);
@@ -69,7 +77,8 @@ export function lowformerSpace(file: LowformerFile): Space {
           },
           {
             key: `lite ${lite} ${layer.attentionStride}`,
-            emit: (e, x) => (lite ? liteAttention(e, x, `${layer.name}.attention`, layer.attentionStride) : x),
+            emit: (e, x) =>
+              lite ? liteAttention(e, x, `${layer.name}.attention`, layer.attentionStride) : x,
           },
         ];
       }),
@@ -115,7 +124,13 @@ function liteAttention(e: Emitter, x: string, name: string, stride: number): str
   const [, width, height, breadth] = b.dimsOf(x) as [number, number, number, number];
   // A stride that does not divide the image would not lead back to its size.
   const fits = height % stride === 0 && breadth % stride === 0 ? stride : 1;
-  const small = e.conv(x, `${name}.down`, { out: width, kernel: 3, stride: fits, depthwise: true, activation: 'none' });
+  const small = e.conv(x, `${name}.down`, {
+    out: width,
+    kernel: 3,
+    stride: fits,
+    depthwise: true,
+    activation: 'none',
+  });
   const [, , h, w] = b.dimsOf(small) as [number, number, number, number];
   const heads = Math.max(1, Math.floor(width / 30));
   const headWidth = Math.max(4, Math.floor((width / heads) * (width > 80 ? 0.5 : 1)));

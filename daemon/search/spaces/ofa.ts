@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { HildaError } from '../../core/errors.js';
 import type { Architecture } from '../../core/architecture.js';
+import { HildaError } from '../../core/errors.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Dim, Space } from './contract.js';
 import { distinct } from './distinct.js';
@@ -88,7 +88,10 @@ export function ofaSpace(file: OfaFile): Space {
     ],
     seeds: [-1, 1].map((sign) =>
       dims.map(({ choices }) =>
-        choices.reduce<number>((best, c, i) => (sign * (Number(c) - Number(choices[best])) > 0 ? i : best), 0),
+        choices.reduce<number>(
+          (best, c, i) => (sign * (Number(c) - Number(choices[best])) > 0 ? i : best),
+          0,
+        ),
       ),
     ),
   });
@@ -121,7 +124,13 @@ function emitLayer(e: Emitter, x: string, name: string, layer: Layer): string {
   const inWidth = e.b.dimsOf(x)[1] as number;
   const mid = divisible(inWidth * expansion);
   const expanded = e.conv(x, `${name}.expand`, { out: mid, kernel: 1, activation });
-  const deep = e.conv(expanded, `${name}.depthwise`, { out: mid, kernel, stride, depthwise: true, activation });
+  const deep = e.conv(expanded, `${name}.depthwise`, {
+    out: mid,
+    kernel,
+    stride,
+    depthwise: true,
+    activation,
+  });
   const weighed = layer.squeeze ? squeezeExcite(e, deep, `${name}.se`) : deep;
   const y = e.conv(weighed, `${name}.project`, { out: width, kernel: 1, activation: 'none' });
   return stride === 1 && inWidth === width ? e.b.add(y, x) : y;
@@ -178,7 +187,10 @@ export function fromNetConfig(file: OfaFile, config: unknown, resolution: number
   const indexIn = (choices: readonly number[], value: number, what: string): number => {
     const index = choices.indexOf(value);
     if (index < 0)
-      throw new HildaError('ARCHITECTURE_INVALID', `${file.id} has no ${what} ${value}; it has ${choices.join(', ')}`);
+      throw new HildaError(
+        'ARCHITECTURE_INVALID',
+        `${file.id} has no ${what} ${value}; it has ${choices.join(', ')}`,
+      );
     return index;
   };
   const depths: number[] = [];
@@ -195,7 +207,9 @@ export function fromNetConfig(file: OfaFile, config: unknown, resolution: number
         continue;
       }
       // Their files write the ratio of a network cut out of a wider one as mid_channels alone.
-      const ratio = block.mid_channels ? Math.round(block.mid_channels / block.in_channels) : block.expand_ratio;
+      const ratio = block.mid_channels
+        ? Math.round(block.mid_channels / block.in_channels)
+        : block.expand_ratio;
       layers.push(
         indexIn(file.kernels, block.kernel_size, 'kernel'),
         indexIn(file.expansions, ratio, 'expansion'),
@@ -203,6 +217,9 @@ export function fromNetConfig(file: OfaFile, config: unknown, resolution: number
     }
   }
   if (at !== blocks.length)
-    throw new HildaError('ARCHITECTURE_INVALID', `block ${at + 2} of the net.config fits no stage of ${file.id}`);
+    throw new HildaError(
+      'ARCHITECTURE_INVALID',
+      `block ${at + 2} of the net.config fits no stage of ${file.id}`,
+    );
   return [indexIn(file.resolutions, resolution, 'resolution'), ...depths, ...layers];
 }

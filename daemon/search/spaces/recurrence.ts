@@ -34,7 +34,8 @@ export type RecurrenceFile = z.infer<typeof recurrenceFileSchema>;
 
 export function recurrenceSpace(file: RecurrenceFile): Space {
   const maxDepth = Math.max(...file.depths);
-  const at = (values: readonly number[], pick: (...v: number[]) => number): number => values.indexOf(pick(...values));
+  const at = (values: readonly number[], pick: (...v: number[]) => number): number =>
+    values.indexOf(pick(...values));
   const byCost = file.rules.map((rule) => rules.indexOf(rule));
   return chainSpace({
     id: file.id,
@@ -59,7 +60,10 @@ export function recurrenceSpace(file: RecurrenceFile): Space {
         const ratio = chosen(file.mlpRatios, indices[3 + 3 * i]);
         return [
           { key: `${rule} ${state}`, emit: (e, x) => emitMemory(e, x, i + 1, rule, state) },
-          { key: `mlp ${ratio}`, emit: (e, x) => e.mlp(x, `layer${i + 1}.mlp`, Math.round(file.width * ratio)) },
+          {
+            key: `mlp ${ratio}`,
+            emit: (e, x) => e.mlp(x, `layer${i + 1}.mlp`, Math.round(file.width * ratio)),
+          },
         ];
       }).flat(),
       {
@@ -92,7 +96,8 @@ function emitMemory(e: Emitter, x: string, n: number, rule: (typeof rules)[numbe
   const normal = e.layerNorm(x, `${name}.norm`);
   const column = (part: string): string => b.reshape(e.linear(normal, `${name}.${part}`, d), [0, d, 1]);
   const row = (y: string): string => b.transpose(y, [0, 2, 1]);
-  const gate = (part: string): string => b.reshape(b.node('Sigmoid', [e.linear(normal, `${name}.${part}`, 1)]), [0, 1, 1]);
+  const gate = (part: string): string =>
+    b.reshape(b.node('Sigmoid', [e.linear(normal, `${name}.${part}`, 1)]), [0, 1, 1]);
   // Keys of length about 1 keep the delta rule stable.
   const key = b.softmax(column('key'), 1);
   const value = column('value');

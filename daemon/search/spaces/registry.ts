@@ -3,16 +3,16 @@ import { HildaError } from '../../core/errors.js';
 import { ascanFileSchema, ascanSpace } from './ascan.js';
 import { attentionFileSchema, attentionSpace } from './attention.js';
 import { cellFileSchema, cellSpace } from './cell.js';
+import type { Space } from './contract.js';
 import { einspaceFileSchema, einspaceSpace } from './einspace.js';
 import { flexibertFileSchema, flexibertSpace } from './flexibert.js';
 import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
 import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
+import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
 import { ofaFileSchema, ofaSpace } from './ofa.js';
 import { recurrenceFileSchema, recurrenceSpace } from './recurrence.js';
-import { yforkFileSchema, yforkSpace } from './yfork.js';
-import type { Space } from './contract.js';
-import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
 import { vitFileSchema, vitSpace } from './vit.js';
+import { yforkFileSchema, yforkSpace } from './yfork.js';
 
 /** One line a kind of space: its file's schema and what makes the space of it. */
 const kinds: Readonly<Record<string, (file: unknown) => Space>> = {

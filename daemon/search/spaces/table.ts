@@ -3,7 +3,13 @@ import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
 import type { Dim, FreeStats, Space } from './contract.js';
 
-export const cellOperators = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3'] as const;
+export const cellOperators = [
+  'none',
+  'skip_connect',
+  'nor_conv_1x1',
+  'nor_conv_3x3',
+  'avg_pool_3x3',
+] as const;
 const operators = cellOperators;
 /** NAS-Bench-201's cell: node 0 is the input, node 3 the output (Dong and Yang 2020, section 2.1). */
 export const cellEdges: readonly (readonly [from: number, to: number])[] = [

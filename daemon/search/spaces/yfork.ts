@@ -18,7 +18,9 @@ export const yforkFileSchema = z.strictObject({
   description: z.string().default(''),
   input: z.tuple([size, size, size]),
   /** Output width of each task's head, by name. */
-  tasks: z.record(z.string().regex(/^[a-z][a-zA-Z0-9]*$/), size).refine((t) => Object.keys(t).length >= 2, 'at least two tasks'),
+  tasks: z
+    .record(z.string().regex(/^[a-z][a-zA-Z0-9]*$/), size)
+    .refine((t) => Object.keys(t).length >= 2, 'at least two tasks'),
   stemWidth: size,
   layers: z
     .array(z.strictObject({ width: size, stride: z.number().int().min(1).max(2) }))
@@ -34,12 +36,25 @@ export type YforkFile = z.infer<typeof yforkFileSchema>;
 export function yforkSpace(file: YforkFile): Space {
   const tasks = Object.entries(file.tasks);
   const forks = file.forks.filter((fork) => fork < file.layers.length);
-  const widthOf = (width: number, multiplier: number): number => Math.max(4, Math.round((width * multiplier) / 4) * 4);
-  const chain = (e: Emitter, x: string, prefix: string, from: number, to: number, multiplier: number): string =>
+  const widthOf = (width: number, multiplier: number): number =>
+    Math.max(4, Math.round((width * multiplier) / 4) * 4);
+  const chain = (
+    e: Emitter,
+    x: string,
+    prefix: string,
+    from: number,
+    to: number,
+    multiplier: number,
+  ): string =>
     file.layers.slice(from, to).reduce((y, { width, stride }, i) => {
       const out = widthOf(width, multiplier);
       const name = `${prefix}layer${from + i + 1}`;
-      const deep = e.conv(y, `${name}.depthwise`, { out: e.b.dimsOf(y)[1] as number, kernel: 3, stride, depthwise: true });
+      const deep = e.conv(y, `${name}.depthwise`, {
+        out: e.b.dimsOf(y)[1] as number,
+        kernel: 3,
+        stride,
+        depthwise: true,
+      });
       return e.conv(deep, `${name}.point`, { out, kernel: 1 });
     }, x);
   const at = (values: readonly number[], value: number): number => values.indexOf(value);
@@ -58,7 +73,10 @@ export function yforkSpace(file: YforkFile): Space {
       const trunk = chosen(file.multipliers, indices[1]);
       const branch = (t: number): number => chosen(file.multipliers, indices[2 + t]);
       return [
-        { key: `stem ${trunk}`, emit: (e, x) => e.conv(x, 'stem', { out: widthOf(file.stemWidth, trunk), kernel: 3, stride: 2 }) },
+        {
+          key: `stem ${trunk}`,
+          emit: (e, x) => e.conv(x, 'stem', { out: widthOf(file.stemWidth, trunk), kernel: 3, stride: 2 }),
+        },
         { key: `trunk ${fork} ${trunk}`, emit: (e, x) => chain(e, x, '', 0, fork, trunk) },
         {
           key: `branches ${fork} ${tasks.map((_, t) => branch(t))}`,
@@ -75,8 +93,16 @@ export function yforkSpace(file: YforkFile): Space {
       ];
     },
     seeds: [
-      [at(forks, Math.max(...forks)), at(file.multipliers, narrow), ...tasks.map(() => at(file.multipliers, narrow))],
-      [at(forks, Math.min(...forks)), at(file.multipliers, wide), ...tasks.map(() => at(file.multipliers, wide))],
+      [
+        at(forks, Math.max(...forks)),
+        at(file.multipliers, narrow),
+        ...tasks.map(() => at(file.multipliers, narrow)),
+      ],
+      [
+        at(forks, Math.min(...forks)),
+        at(file.multipliers, wide),
+        ...tasks.map(() => at(file.multipliers, wide)),
+      ],
     ],
   });
 }

@@ -58,7 +58,8 @@ export class BayesianLinear {
   /** Columns that the fit did not know count as 0. */
   static dot(weights: Float64Array, { columns, values }: SparseRow): number {
     let sum = 0;
-    for (let i = 0; i < columns.length; i++) sum += (weights[columns[i] as number] ?? 0) * (values[i] as number);
+    for (let i = 0; i < columns.length; i++)
+      sum += (weights[columns[i] as number] ?? 0) * (values[i] as number);
     return sum;
   }
 
@@ -125,7 +126,10 @@ export function normalScores(values: readonly number[]): number[] {
     last.set(value, i);
   });
   return values.map((value) =>
-    quantile(((first.get(value) as number) + (last.get(value) as number)) / 2 + 1 - 0.375, values.length + 0.25),
+    quantile(
+      ((first.get(value) as number) + (last.get(value) as number)) / 2 + 1 - 0.375,
+      values.length + 0.25,
+    ),
   );
 }
 

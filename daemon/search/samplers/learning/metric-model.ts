@@ -19,6 +19,8 @@ interface Source {
 
 /** Weight of an earlier study's answer as a feature: the larger, the less it is shrunk. */
 const sourceGain = 4;
+/** Beyond this many remembered answers a memo starts afresh. */
+const memoLimit = 100_000;
 const fitted = new WeakMap<Vocabulary, Map<string, Source | undefined>>();
 
 /** One metric of the study under way: Bayesian linear regression on decisions, and on what earlier studies would say. */
@@ -30,6 +32,7 @@ export class MetricModel {
   readonly #offset: number;
   /** Columns of decisions at the time of the fit. */
   readonly #baseSize: number;
+  readonly #answers: Map<Architecture, Float64Array>;
 
   constructor(
     vocabulary: Vocabulary,
@@ -41,13 +44,21 @@ export class MetricModel {
     this.#vocabulary = vocabulary;
     this.scale = scale;
     this.#baseSize = vocabulary.size;
+    this.#answers = rememberedAnswers(vocabulary, `${scale} ${metric} ${earlier.map(({ id }) => id).join()}`);
     this.#sources = earlier.flatMap((study) => sourceOf(vocabulary, study, metric, scale) ?? []);
     const known = trials.filter(({ values }) => Number.isFinite(values[metric]));
-    const y = transform(known.map(({ values }) => values[metric] as number), scale);
+    const y = transform(
+      known.map(({ values }) => values[metric] as number),
+      scale,
+    );
     this.#offset = y.length > 0 ? y.reduce((a, b) => a + b, 0) / y.length : 0;
     if (known.length < 3) return;
     const rows = known.map(({ architecture }) => this.#row(architecture));
-    this.#own = BayesianLinear.fit(rows, y.map((value) => value - this.#offset), this.#baseSize + this.#sources.length);
+    this.#own = BayesianLinear.fit(
+      rows,
+      y.map((value) => value - this.#offset),
+      this.#baseSize + this.#sources.length,
+    );
   }
 
   /** Whether own measurements decide; before, earlier studies do. */
@@ -73,10 +84,10 @@ export class MetricModel {
       const base = weights.subarray(0, this.#baseSize);
       return (architecture) => {
         let sum = this.#offset + BayesianLinear.dot(base, this.#vocabulary.row(architecture));
-        for (let k = 0; k < sources.length; k++) {
-          const source = sources[k] as Source;
-          sum += sourceGain * source.answer(architecture) * (weights[this.#baseSize + k] as number);
-        }
+        if (sources.length === 0) return sum;
+        const answers = this.#answersOf(architecture);
+        for (let k = 0; k < answers.length; k++)
+          sum += sourceGain * (answers[k] as number) * (weights[this.#baseSize + k] as number);
         return sum;
       };
     }
@@ -95,14 +106,27 @@ export class MetricModel {
   earlierWithinLimit(architecture: Architecture): number {
     const limited = this.#sources.filter(({ limit }) => limit !== undefined);
     if (limited.length === 0) return 1;
-    return limited.filter(({ answer, limit }) => answer(architecture) <= (limit as number)).length / limited.length;
+    return (
+      limited.filter(({ answer, limit }) => answer(architecture) <= (limit as number)).length / limited.length
+    );
+  }
+
+  /** What every earlier study would say; asked for whole spaces at every ask, so remembered. */
+  #answersOf(architecture: Architecture): Float64Array {
+    let known = this.#answers.get(architecture);
+    if (!known) {
+      known = Float64Array.from(this.#sources, ({ answer }) => answer(architecture));
+      if (this.#answers.size >= memoLimit) this.#answers.clear();
+      this.#answers.set(architecture, known);
+    }
+    return known;
   }
 
   /** Decisions first, then one column an earlier study. */
   #row(architecture: Architecture): SparseRow {
     const { columns, values } = this.#vocabulary.row(architecture);
     if (this.#sources.length === 0) return { columns, values };
-    const answers = this.#sources.map(({ answer }) => sourceGain * answer(architecture));
+    const answers = Array.from(this.#answersOf(architecture), (answer) => sourceGain * answer);
     return {
       columns: Int32Array.from([...columns, ...answers.map((_, k) => this.#baseSize + k)]),
       values: Float64Array.from([...values, ...answers]),
@@ -117,6 +141,16 @@ function transform(values: readonly number[], scale: Scale): number[] {
   return scale === 'log' ? values.map((value) => toScale(value, 'log')) : normalScores(values);
 }
 
+const answerMemos = new WeakMap<Vocabulary, Map<string, Map<Architecture, Float64Array>>>();
+
+function rememberedAnswers(vocabulary: Vocabulary, key: string): Map<Architecture, Float64Array> {
+  const memos = answerMemos.get(vocabulary) ?? new Map<string, Map<Architecture, Float64Array>>();
+  answerMemos.set(vocabulary, memos);
+  const memo = memos.get(key) ?? new Map<Architecture, Float64Array>();
+  memos.set(key, memo);
+  return memo;
+}
+
 function sourceOf(
   vocabulary: Vocabulary,
   study: EarlierStudy,
@@ -129,9 +163,15 @@ function sourceOf(
   if (!memo.has(key)) {
     const known = study.history.filter(({ values }) => Number.isFinite(values[metric]));
     const rows = known.map(({ architecture }) => vocabulary.row(architecture));
-    const y = transform(known.map(({ values }) => values[metric] as number), scale);
+    const y = transform(
+      known.map(({ values }) => values[metric] as number),
+      scale,
+    );
     const limit = study.constraints.find((constraint) => constraint.metric === metric)?.max;
-    memo.set(key, known.length < 10 ? undefined : asSource(vocabulary, rows, y, limit && toScale(limit, scale)));
+    memo.set(
+      key,
+      known.length < 10 ? undefined : asSource(vocabulary, rows, y, limit && toScale(limit, scale)),
+    );
   }
   return memo.get(key);
 }
@@ -149,6 +189,7 @@ function asSource(
       let answer = answers.get(architecture);
       if (answer === undefined) {
         answer = BayesianLinear.dot(model.weights, vocabulary.row(architecture));
+        if (answers.size >= memoLimit) answers.clear();
         answers.set(architecture, answer);
       }
       return answer;

@@ -53,7 +53,8 @@ export class Mlp {
   /** One Adam step on the gradients added since the last, divided by `examples`. The first `frozen` layers stay. */
   step(rate: number, examples: number, { decay = 0, frozen = 0 } = {}): void {
     this.#t++;
-    this.#layers.forEach((layer, l) => layer.step(l < frozen ? 0 : rate, examples, this.#t, decay));
+    for (const [l, layer] of this.#layers.entries())
+      layer.step(l < frozen ? 0 : rate, examples, this.#t, decay);
   }
 
   get hiddenLayers(): number {
@@ -75,8 +76,14 @@ class Layer {
     this.outputs = outputs;
     const length = outputs * (inputs + 1);
     const scale = Math.sqrt(2 / (inputs + outputs));
-    this.#w = Float64Array.from({ length }, (_, i) => (i % (inputs + 1) === inputs ? 0 : scale * gaussian(rng)));
-    [this.#g, this.#m, this.#v] = [new Float64Array(length), new Float64Array(length), new Float64Array(length)];
+    this.#w = Float64Array.from({ length }, (_, i) =>
+      i % (inputs + 1) === inputs ? 0 : scale * gaussian(rng),
+    );
+    [this.#g, this.#m, this.#v] = [
+      new Float64Array(length),
+      new Float64Array(length),
+      new Float64Array(length),
+    ];
   }
 
   copy(): Layer {
