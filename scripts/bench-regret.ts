@@ -13,7 +13,6 @@ import { PredictorBank } from '../daemon/predict/bank.js';
 import type { EarlierStudy, Trial } from '../daemon/search/samplers/contract.js';
 import { createSampler, samplerNames } from '../daemon/search/samplers/registry.js';
 import { costViews } from '../daemon/search/spaces/cost-views.js';
-import { costViews } from '../daemon/search/spaces/cost-views.js';
 import { cellDecisions } from '../daemon/search/spaces/table.js';
 import { type CellValues, openNb201 } from './nb201.js';
 

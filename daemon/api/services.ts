@@ -9,6 +9,7 @@ import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { StoredJoinKeys } from '../fleet/join-keys.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
+import type { Proposal } from '../search/samplers/contract.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -18,7 +19,6 @@ import type {
   TrialRecord,
 } from '../store/contract.js';
 import type { FrontRow } from '../study/front.js';
-import type { Proposal } from '../search/samplers/contract.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
 

@@ -13,11 +13,16 @@ export function parseLimit(text: string): Limit {
   const match = /^([\w@.:-]+?)(<=|>=)([-+\d.eE]+)$/.exec(text.replaceAll(' ', ''));
   const bound = Number(match?.[3]);
   if (!match || !Number.isFinite(bound))
-    throw new HildaError('USAGE_INVALID', `${text} is no limit`, { hint: 'For example: --limit "latencyUs<=2000"' });
+    throw new HildaError('USAGE_INVALID', `${text} is no limit`, {
+      hint: 'For example: --limit "latencyUs<=2000"',
+    });
   return { metric: match[1] as string, relation: match[2] as Limit['relation'], bound };
 }
 
-export const keeps = ({ values }: Pick<FrontRowView, 'values'>, { metric, relation, bound }: Limit): boolean => {
+export const keeps = (
+  { values }: Pick<FrontRowView, 'values'>,
+  { metric, relation, bound }: Limit,
+): boolean => {
   const value = values[metric];
   return value !== undefined && (relation === '<=' ? value <= bound : value >= bound);
 };
@@ -32,5 +37,8 @@ export function winner<Row extends Pick<FrontRowView, 'values'>>(
   const cost = (row: Row): number => sign * (row.values[metric] ?? sign * Number.POSITIVE_INFINITY);
   return rows
     .filter((row) => row.values[metric] !== undefined && limits.every((limit) => keeps(row, limit)))
-    .reduce<Row | undefined>((best, row) => (best === undefined || cost(row) < cost(best) ? row : best), undefined);
+    .reduce<Row | undefined>(
+      (best, row) => (best === undefined || cost(row) < cost(best) ? row : best),
+      undefined,
+    );
 }

@@ -2,8 +2,8 @@ import { HildaError } from '../core/errors.js';
 import type { StudyId } from '../core/ids.js';
 import type { EarlierStudy } from '../search/samplers/contract.js';
 import type { Store } from '../store/contract.js';
-import { parseStudySpec, type StudySpec } from './spec.js';
 import { toTrial } from './run-study.js';
+import { parseStudySpec, type StudySpec } from './spec.js';
 
 /** A finished study's spec holds its space file: equal ids are equal spaces. */
 const spaceIdOf = (spec: StudySpec): unknown => (typeof spec.space === 'string' ? spec.space : spec.space.id);
@@ -14,7 +14,9 @@ const spaceIdOf = (spec: StudySpec): unknown => (typeof spec.space === 'string' 
  */
 export async function resolveTransfer(spec: StudySpec, store: Store): Promise<StudySpec> {
   if (spec.transfer === 'same-space') {
-    const finished = (await store.studies()).filter(({ state }) => state === 'completed' || state === 'stopped');
+    const finished = (await store.studies()).filter(
+      ({ state }) => state === 'completed' || state === 'stopped',
+    );
     const fitting = finished.filter((study) => spaceIdOf(parseStudySpec(study.spec)) === spaceIdOf(spec));
     return { ...spec, transfer: fitting.map(({ id }) => id) };
   }
@@ -27,7 +29,9 @@ export async function resolveTransfer(spec: StudySpec, store: Store): Promise<St
           ? 'searches another space'
           : undefined;
     if (wrong)
-      throw new HildaError('SPEC_INVALID', `transfer: the study ${id} ${wrong}`, { details: { fields: ['transfer'] } });
+      throw new HildaError('SPEC_INVALID', `transfer: the study ${id} ${wrong}`, {
+        details: { fields: ['transfer'] },
+      });
   }
   return spec;
 }

@@ -70,11 +70,13 @@ export class OutsideEvaluator implements Evaluator {
         reject(signal.reason);
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      const settle = <T>(end: (value: T) => void) => (value: T): void => {
-        signal.removeEventListener('abort', onAbort);
-        this.#questions.delete(id);
-        end(value);
-      };
+      const settle =
+        <T>(end: (value: T) => void) =>
+        (value: T): void => {
+          signal.removeEventListener('abort', onAbort);
+          this.#questions.delete(id);
+          end(value);
+        };
       this.#questions.set(id, { resolve: settle(resolve), reject: settle(reject) });
     });
   }
@@ -88,12 +90,17 @@ export class OutsideEvaluator implements Evaluator {
       });
     if (!('values' in result)) {
       const code = result.state === 'failed' ? 'MEASUREMENT_INVALID' : 'NETWORK_REJECTED';
-      return question.reject(new HildaError(code, `reported from outside: ${result.reason}`));
+      question.reject(new HildaError(code, `reported from outside: ${result.reason}`));
+      return;
     }
     const missing = this.metrics.filter((metric) => !Number.isFinite(result.values[metric]));
     if (missing.length > 0)
-      throw new HildaError('SPEC_INVALID', `the result lacks ${missing.join(', ')}`, { details: { missing } });
-    const values = Object.fromEntries(this.metrics.map((metric) => [metric, result.values[metric] as number]));
+      throw new HildaError('SPEC_INVALID', `the result lacks ${missing.join(', ')}`, {
+        details: { missing },
+      });
+    const values = Object.fromEntries(
+      this.metrics.map((metric) => [metric, result.values[metric] as number]),
+    );
     question.resolve({ values, source: 'reported over HTTP' });
   }
 

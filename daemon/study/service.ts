@@ -1,3 +1,4 @@
+import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { StudyId } from '../core/ids.js';
@@ -7,7 +8,6 @@ import type { DevicePool } from '../fleet/device-pool.js';
 import type { Proposal, Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
-import { architectureId } from '../core/architecture.js';
 import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { type FrontRow, frontRows, frontTrials, hypervolumeShare } from './front.js';
@@ -191,7 +191,11 @@ export class StudyService {
    */
   async ask(
     id: StudyId,
-    { n, proposals, waitMs }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
+    {
+      n,
+      proposals,
+      waitMs,
+    }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Exchange> {
     const running = await this.#requireRunning(id);
@@ -215,7 +219,9 @@ export class StudyService {
         hint: 'Trials wait for outside results in studies with `evaluator: {kind: external}`.',
       });
     return this.#until(id, waitMs, signal, (trials) => {
-      const found = trials.filter((t) => t.state === 'asked' && evaluator.waiting.has(t.architectureId)).slice(0, n);
+      const found = trials
+        .filter((t) => t.state === 'asked' && evaluator.waiting.has(t.architectureId))
+        .slice(0, n);
       return { trials: found, enough: found.length > 0 };
     });
   }
@@ -257,7 +263,10 @@ export class StudyService {
     id: StudyId,
     waitMs: number,
     signal: AbortSignal,
-    look: (trials: readonly TrialRecord[]) => { readonly trials: readonly TrialRecord[]; readonly enough: boolean },
+    look: (trials: readonly TrialRecord[]) => {
+      readonly trials: readonly TrialRecord[];
+      readonly enough: boolean;
+    },
   ): Promise<Exchange> {
     const { store, clock } = this.#options;
     const deadlineMs = clock.nowMs() + waitMs;

@@ -1,7 +1,14 @@
 import { floatTensor, type Graph } from '../network/graph.js';
 import { GraphBuilder } from '../network/graph-builder.js';
 import type { WeightSource } from '../search/spaces/contract.js';
-import { type Choice, emitHead, emitLayer, emitStem, listLayers, type MbconvFile } from '../search/spaces/mbconv.js';
+import {
+  type Choice,
+  emitHead,
+  emitLayer,
+  emitStem,
+  listLayers,
+  type MbconvFile,
+} from '../search/spaces/mbconv.js';
 
 export const gateName = (layer: number, choice: number): string => `gate.${layer}.${choice}`;
 
@@ -35,5 +42,6 @@ export function gatedNetwork(
 
 /** Tensors of a path, looked up under the shared layer's name. */
 const renamed = (weights: WeightSource, from: string, to: string): WeightSource => ({
-  tensor: (name, dims) => weights.tensor(name.startsWith(to) ? `${from}${name.slice(to.length)}` : name, dims),
+  tensor: (name, dims) =>
+    weights.tensor(name.startsWith(to) ? `${from}${name.slice(to.length)}` : name, dims),
 });

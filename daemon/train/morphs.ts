@@ -20,16 +20,30 @@ type Tensors = Map<string, NamedTensor>;
 export function morph(
   file: MbconvFile,
   tensors: ReadonlyMap<string, NamedTensor>,
-  { from, to, rng, noise = 0 }: { readonly from: readonly number[]; readonly to: readonly number[]; readonly rng: Rng; readonly noise?: number },
+  {
+    from,
+    to,
+    rng,
+    noise = 0,
+  }: {
+    readonly from: readonly number[];
+    readonly to: readonly number[];
+    readonly rng: Rng;
+    readonly noise?: number;
+  },
 ): Map<string, NamedTensor> {
   const out: Tensors = new Map(tensors);
-  listLayers(file).forEach((layer, l) => {
+  for (const [l, layer] of listLayers(file).entries()) {
     const before = layer.choices[from[l] as number] as Choice | 'skip';
     const after = layer.choices[to[l] as number] as Choice | 'skip';
-    if (from[l] === to[l]) return;
+    if (from[l] === to[l]) continue;
     if (after === 'skip') throw notGrowth(layer.name, 'it would be left out');
-    if (before === 'skip') return insert(out, layer.name, layer.inWidth, layer.width, after, rng);
-    if (after.kernel < before.kernel || after.expansion < before.expansion) throw notGrowth(layer.name, 'it would shrink');
+    if (before === 'skip') {
+      insert(out, layer.name, layer.inWidth, layer.width, after, rng);
+      continue;
+    }
+    if (after.kernel < before.kernel || after.expansion < before.expansion)
+      throw notGrowth(layer.name, 'it would shrink');
     if (before.expansion === 1 && after.expansion > 1)
       throw notGrowth(layer.name, 'an expansion from 1 adds an activation');
     const [old, wide] = [layer.inWidth * before.expansion, layer.inWidth * after.expansion];
@@ -40,11 +54,12 @@ export function morph(
       return count;
     }, []);
     if (wide > old) {
-      for (const part of ['expand', 'depthwise']) repeatChannels(out, `${layer.name}.${part}`, map, noise, rng);
+      for (const part of ['expand', 'depthwise'])
+        repeatChannels(out, `${layer.name}.${part}`, map, noise, rng);
       divideInputs(out, `${layer.name}.project.weight`, map, copies);
     }
     if (after.kernel > before.kernel) padKernel(out, `${layer.name}.depthwise.weight`, after.kernel);
-  });
+  }
   return out;
 }
 
@@ -60,7 +75,13 @@ const tensorOf = (tensors: Tensors, name: string): NamedTensor => {
 };
 
 /** Axis 0 of a convolution's weight and of its normalisation. */
-function repeatChannels(tensors: Tensors, name: string, map: readonly number[], noise: number, rng: Rng): void {
+function repeatChannels(
+  tensors: Tensors,
+  name: string,
+  map: readonly number[],
+  noise: number,
+  rng: Rng,
+): void {
   for (const key of ['weight', 'bn.scale', 'bn.bias', 'bn.mean', 'bn.var']) {
     const { dims, data } = tensorOf(tensors, `${name}.${key}`);
     const row = elementCount(dims.slice(1));
@@ -69,14 +90,20 @@ function repeatChannels(tensors: Tensors, name: string, map: readonly number[], 
     map.forEach((source, j) => {
       const jitter = seen.has(source) && key === 'weight' ? noise : 0;
       seen.add(source);
-      for (let i = 0; i < row; i++) wide[j * row + i] = (data[source * row + i] as number) + jitter * gaussian(rng);
+      for (let i = 0; i < row; i++)
+        wide[j * row + i] = (data[source * row + i] as number) + jitter * gaussian(rng);
     });
     tensors.set(`${name}.${key}`, { dims: [map.length, ...dims.slice(1)], data: wide });
   }
 }
 
 /** Axis 1 of a 1x1 convolution [out, in, 1, 1]: every copy of a channel carries its share. */
-function divideInputs(tensors: Tensors, name: string, map: readonly number[], copies: readonly number[]): void {
+function divideInputs(
+  tensors: Tensors,
+  name: string,
+  map: readonly number[],
+  copies: readonly number[],
+): void {
   const { dims, data } = tensorOf(tensors, name);
   const [out, old] = dims as [number, number];
   const wide = new Float32Array(out * map.length);
@@ -100,14 +127,29 @@ function padKernel(tensors: Tensors, name: string, kernel: number): void {
 }
 
 /** A layer whose last convolution is zero: beside its shortcut it adds nothing until it is trained. */
-function insert(tensors: Tensors, name: string, inWidth: number, width: number, choice: Choice, rng: Rng): void {
+function insert(
+  tensors: Tensors,
+  name: string,
+  inWidth: number,
+  width: number,
+  choice: Choice,
+  rng: Rng,
+): void {
   const mid = inWidth * choice.expansion;
   const conv = (part: string, dims: readonly number[], scale: number): void => {
     const fanIn = elementCount(dims.slice(1));
-    const data = Float32Array.from({ length: elementCount(dims) }, () => scale * Math.sqrt(2 / fanIn) * gaussian(rng));
+    const data = Float32Array.from(
+      { length: elementCount(dims) },
+      () => scale * Math.sqrt(2 / fanIn) * gaussian(rng),
+    );
     tensors.set(`${name}.${part}.weight`, { dims, data });
     const [out] = dims as [number];
-    for (const [key, value] of [['scale', 1], ['bias', 0], ['mean', 0], ['var', 1]] as const)
+    for (const [key, value] of [
+      ['scale', 1],
+      ['bias', 0],
+      ['mean', 0],
+      ['var', 1],
+    ] as const)
       tensors.set(`${name}.${part}.bn.${key}`, { dims: [out], data: new Float32Array(out).fill(value) });
   };
   if (choice.expansion > 1) conv('expand', [mid, inWidth, 1, 1], 1);

@@ -9,8 +9,8 @@ import { gatedNetwork, gateName } from './mbconv-paths.js';
 import type { CallOptions } from './network-trainer.js';
 import {
   AlphaAdam,
-  alphaGradient,
   type Alphas,
+  alphaGradient,
   combineLoss,
   drawPair,
   expectedLatency,
@@ -39,7 +39,12 @@ export interface ProxylessOptions {
   readonly rate: number;
   readonly seed: number;
   readonly threads?: number;
-  readonly onStep?: (step: { readonly step: number; readonly loss: number; readonly latency: number; readonly entropy: number }) => void;
+  readonly onStep?: (step: {
+    readonly step: number;
+    readonly loss: number;
+    readonly latency: number;
+    readonly entropy: number;
+  }) => void;
 }
 
 export interface ProxylessResult {
@@ -77,7 +82,10 @@ export async function proxylessSearch(o: ProxylessOptions, call: CallOptions): P
       session ??= await openGated(o, paths, call);
       const { loss: taskLoss, gates } = await gatePass(o, session, paths, active, step, call);
       const expected = probabilities.map((p, l) =>
-        expectedLatency(p, (paths[l] as number[]).map((choice) => o.table.layers[l]?.[choice] as number)),
+        expectedLatency(
+          p,
+          (paths[l] as number[]).map((choice) => o.table.layers[l]?.[choice] as number),
+        ),
       );
       const latency = o.table.fixed + expected.reduce((sum, { value }) => sum + value, 0);
       const { loss, byTask, byLatency } = combineLoss(o.loss, taskLoss, latency);
@@ -86,7 +94,10 @@ export async function proxylessSearch(o: ProxylessOptions, call: CallOptions): P
         // A layer left out passes no gradient that could tell its paths apart (the authors' code skips it too).
         if (pairs && layers[l]?.choices[choice] === 'skip') return null;
         const task = alphaGradient(gates[l] as number[], p);
-        const own = task.map((g, i) => byTask * g + byLatency * ((expected[l] as { gradient: readonly number[] }).gradient[i] as number));
+        const own = task.map(
+          (g, i) =>
+            byTask * g + byLatency * ((expected[l] as { gradient: readonly number[] }).gradient[i] as number),
+        );
         const row = (layers[l]?.choices ?? []).map(() => 0);
         (paths[l] as number[]).forEach((path, i) => {
           row[path] = own[i] as number;
@@ -95,7 +106,15 @@ export async function proxylessSearch(o: ProxylessOptions, call: CallOptions): P
       });
       const next = adam.step(alphas, gradients);
       alphas = pairs
-        ? next.map((row, l) => (gradients[l] ? rescalePair(alphas[l] as number[], row, (pairs[l] as { choices: readonly [number, number] }).choices) : row))
+        ? next.map((row, l) =>
+            gradients[l]
+              ? rescalePair(
+                  alphas[l] as number[],
+                  row,
+                  (pairs[l] as { choices: readonly [number, number] }).choices,
+                )
+              : row,
+          )
         : next;
       o.onStep?.({ step, loss, latency, entropy: meanEntropy(alphas) });
     }
@@ -104,7 +123,10 @@ export async function proxylessSearch(o: ProxylessOptions, call: CallOptions): P
   }
   const latency =
     o.table.fixed +
-    alphas.reduce((sum, row, l) => sum + expectedLatency(softmaxOf(row), o.table.layers[l] as number[]).value, 0);
+    alphas.reduce(
+      (sum, row, l) => sum + expectedLatency(softmaxOf(row), o.table.layers[l] as number[]).value,
+      0,
+    );
   return { alphas, architecture: likeliest(alphas), latency };
 }
 
@@ -115,7 +137,11 @@ interface Gated {
 }
 
 /** Only the gates are learnt: weights stand in the graph as constants. */
-async function openGated(o: ProxylessOptions, paths: readonly (readonly number[])[], call: CallOptions): Promise<Gated> {
+async function openGated(
+  o: ProxylessOptions,
+  paths: readonly (readonly number[])[],
+  call: CallOptions,
+): Promise<Gated> {
   const gates = paths.flatMap((choices, l) => choices.map((choice) => gateName(l, choice)));
   const source = {
     tensor: (name: string, dims: readonly number[]): Float32Array =>
@@ -154,9 +180,9 @@ async function gatePass(
     {},
     { ...call, timeoutMs: 600_000 },
   );
-  const gradient = answers.gradient?.data as Float32Array;
+  const [loss, gradient] = [answers.loss?.data, answers.gradient?.data] as [Float32Array, Float32Array];
   return {
-    loss: (answers.loss?.data as Float32Array)[0] as number,
+    loss: loss[0] as number,
     gates: paths.map((choices, l) => choices.map((choice) => gradient[at(l, choice)] as number)),
   };
 }

@@ -5,7 +5,12 @@
  */
 export function cosinePowerAnnealing(
   step: number,
-  { max, min, order, totalSteps }: { readonly max: number; readonly min: number; readonly order: number; readonly totalSteps: number },
+  {
+    max,
+    min,
+    order,
+    totalSteps,
+  }: { readonly max: number; readonly min: number; readonly order: number; readonly totalSteps: number },
 ): number {
   const cosine = (1 + Math.cos((Math.PI * Math.min(step, totalSteps)) / totalSteps)) / 2;
   const share = order === 1 ? cosine : (order ** (cosine + 1) - order) / (order ** 2 - order);

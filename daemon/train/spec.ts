@@ -58,6 +58,8 @@ export const trainSpecSchema = z.strictObject({
   keepSteps: count.default(8),
   /** Share of the hard label in a smaller network's target; the rest is the largest network's answer. */
   hardShare: share.default(0.5),
+  /** eta of annealed gradient noise (gradient-noise.ts); none where left out. */
+  gradientNoise: z.number().gt(0).optional(),
   labelSmoothing: share.default(0),
   augmentation: z
     .strictObject({ flip: z.boolean().default(true), shiftPixels: z.number().int().min(0).default(0) })

@@ -4,6 +4,7 @@ import { canonicalJson, type Json } from '../core/json.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space } from '../search/spaces/contract.js';
 import { Batches, streamOf } from './batches.js';
+import { addGradientNoise } from './gradient-noise.js';
 import type { LabelledImages } from './idx-images.js';
 import { NetworkTrainer } from './network-trainer.js';
 import { rateAt } from './optimizer.js';
@@ -108,6 +109,8 @@ async function train(
   let batchesSeen = 0;
   while (step < totalSteps) {
     const largest = await sandwich.gradient(step, weights, gradients, call);
+    if (spec.gradientNoise !== undefined)
+      addGradientNoise(gradients.vector, { eta: spec.gradientNoise, t: step }, streamOf(seed, 'noise', step));
     const rate = rateAt(step, { rate: spec.rate, warmUpSteps: spec.warmUpSteps, totalSteps });
     step += 1;
     weights.vector.set(await optimizer.step(weights.vector, gradients.vector, { rate, t: step }, call));

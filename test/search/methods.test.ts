@@ -8,7 +8,7 @@ import { sampleDenoised } from '../../daemon/search/samplers/diffusionnag.js';
 import { fitFbnetPredictor } from '../../daemon/search/samplers/fbnetv3.js';
 import { BayesianLinear, normalScores } from '../../daemon/search/samplers/learning/bayesian-linear.js';
 import { Mlp } from '../../daemon/search/samplers/learning/mlp.js';
-import { type Policy, reinforce, softmax, uniformPolicy } from '../../daemon/search/samplers/learning/policy.js';
+import { type Policy, reinforce, softmax } from '../../daemon/search/samplers/learning/policy.js';
 import { createSampler } from '../../daemon/search/samplers/registry.js';
 import { nearestStudies } from '../../daemon/search/samplers/transfer-prior.js';
 import { boundRatios } from '../../daemon/search/samplers/unas.js';
@@ -30,7 +30,12 @@ function plainSpace(decisions: number, choices: number): Space {
     dims,
     size: choices ** decisions,
     ...indexMoves('plain', dims, (indices) => indices),
-    stats: (a) => ({ macs: total(a), parameters: total(a), weightBytes: 4 * total(a), peakActivationBytes: total(a) }),
+    stats: (a) => ({
+      macs: total(a),
+      parameters: total(a),
+      weightBytes: 4 * total(a),
+      peakActivationBytes: total(a),
+    }),
     features: (a) => new Map([['macs', total(a)]]),
     network: new CellTableSpace().network,
   };
@@ -59,7 +64,13 @@ function study(sampler: Sampler, o: StudyOptions): Trial[] {
       const values = o.values(architecture as readonly number[]);
       const broken = constraints.some(({ metric, max }) => (values[metric] as number) > max);
       const state = broken ? 'infeasible' : 'complete';
-      return { number: history.length + i, id: architectureId(space.id, architecture), architecture, state, values };
+      return {
+        number: history.length + i,
+        id: architectureId(space.id, architecture),
+        architecture,
+        state,
+        values,
+      };
     });
     sampler.tell(told);
     history.push(...told);
@@ -69,9 +80,18 @@ function study(sampler: Sampler, o: StudyOptions): Trial[] {
 
 t.test('proxylessnas-r: one step is the paper’s, written out by hand', async (t) => {
   const before: Policy = {
-    logits: [[0.3, -0.2, 0.1], [0.5, 0]],
-    first: [[0, 0, 0], [0, 0]],
-    second: [[0.02, 0.01, 0], [0.005, 0.3]],
+    logits: [
+      [0.3, -0.2, 0.1],
+      [0.5, 0],
+    ],
+    first: [
+      [0, 0, 0],
+      [0, 0],
+    ],
+    second: [
+      [0.02, 0.01, 0],
+      [0.005, 0.3],
+    ],
     t: 4,
     baseline: 0.6,
   };
@@ -89,7 +109,8 @@ t.test('proxylessnas-r: one step is the paper’s, written out by hand', async (
       const p = Math.exp(alpha) / sum;
       // (R - b) times the gradient of -ln p(chosen), averaged over the sampled networks.
       let gradient = 0;
-      for (const { indices, reward } of samples) gradient += (reward - 0.6) * (p - (indices[i] === j ? 1 : 0));
+      for (const { indices, reward } of samples)
+        gradient += (reward - 0.6) * (p - (indices[i] === j ? 1 : 0));
       gradient /= samples.length;
       const v = 0.999 * (before.second[i]?.[j] as number) + 0.001 * gradient ** 2;
       const expected = alpha - (0.001 * gradient) / (Math.sqrt(v / (1 - 0.999 ** 5)) + 1e-8);
@@ -105,8 +126,15 @@ t.test('proxylessnas-r: its probability mass ends on the better half of the bloc
   const values = (a: readonly number[]) => ({ accuracy: 0.5 + 0.05 * a.filter((c) => c >= 3).length });
   study(sampler, { space, values, trials: 800 });
   const { value } = sampler.state() as unknown as { value: { policy: Policy } };
-  const masses = value.policy.logits.map((row) => softmax(row).slice(3).reduce((a, b) => a + b, 0));
-  t.ok(masses.every((mass) => mass > 0.5), masses.map((m) => m.toFixed(2)).join(' '));
+  const masses = value.policy.logits.map((row) =>
+    softmax(row)
+      .slice(3)
+      .reduce((a, b) => a + b, 0),
+  );
+  t.ok(
+    masses.every((mass) => mass > 0.5),
+    masses.map((m) => m.toFixed(2)).join(' '),
+  );
   t.ok(masses.reduce((a, b) => a + b, 0) / 8 > 0.75);
 });
 
@@ -114,7 +142,13 @@ t.test('unas: a front under four limits at once, and no weight to tune', async (
   const space = plainSpace(6, 5);
   const values = (a: readonly number[]) => {
     const sum = a.reduce((x, y) => x + y, 0);
-    return { accuracy: 0.5 + sum / 60, latencyUs: 10 + sum * sum, peakBytes: 100 * Math.max(...a), macs: 5 * sum, parameters: 3 * sum };
+    return {
+      accuracy: 0.5 + sum / 60,
+      latencyUs: 10 + sum * sum,
+      peakBytes: 100 * Math.max(...a),
+      macs: 5 * sum,
+      parameters: 3 * sum,
+    };
   };
   const constraints = [
     { metric: 'latencyUs', max: 300 },
@@ -122,16 +156,30 @@ t.test('unas: a front under four limits at once, and no weight to tune', async (
     { metric: 'macs', max: 80 },
     { metric: 'parameters', max: 45 },
   ];
-  const objectives = [{ metric: 'accuracy', goal: 'max' }, { metric: 'latencyUs', goal: 'min' }] as const;
+  const objectives = [
+    { metric: 'accuracy', goal: 'max' },
+    { metric: 'latencyUs', goal: 'min' },
+  ] as const;
   const share = (name: string): number =>
-    study(createSampler(name), { space, values, trials: 300, constraints, objectives }).slice(100).filter((x) => x.state === 'complete').length / 200;
-  t.ok(share('unas') > 1.5 * share('random'), `${share('unas')} of its trials keep all four limits, random ${share('random')}`);
+    study(createSampler(name), { space, values, trials: 300, constraints, objectives })
+      .slice(100)
+      .filter((x) => x.state === 'complete').length / 200;
+  t.ok(
+    share('unas') > 1.5 * share('random'),
+    `${share('unas')} of its trials keep all four limits, random ${share('random')}`,
+  );
   const best = study(createSampler('unas'), { space, values, trials: 300, constraints, objectives })
     .filter((x) => x.state === 'complete')
     .map((x) => x.values.accuracy as number);
-  t.ok(Math.max(...best) >= 0.5 + 14 / 60, `${Math.max(...best)}: at most 15 of 24 steps are within the limits`);
+  t.ok(
+    Math.max(...best) >= 0.5 + 14 / 60,
+    `${Math.max(...best)}: at most 15 of 24 steps are within the limits`,
+  );
   const context = { objectives, constraints } as unknown as AskContext;
-  const trial = { state: 'complete', values: { accuracy: 0.9, latencyUs: 150, peakBytes: 700, macs: 80, parameters: 9 } } as unknown as Trial;
+  const trial = {
+    state: 'complete',
+    values: { accuracy: 0.9, latencyUs: 150, peakBytes: 700, macs: 80, parameters: 9 },
+  } as unknown as Trial;
   t.same(boundRatios(context, [trial])[0]?.slice(1), [0.5, 2, 1, 0.2], 'metric over bound');
 });
 
@@ -148,9 +196,15 @@ t.test('hhnas-am: the probability of what matters rises, and its log shows proba
 
 t.test('mcts and smbo search trees of decisions; smbo learns from hashed labels', async (t) => {
   const space = plainSpace(6, 6);
-  const values = (a: readonly number[]) => ({ accuracy: a.reduce((sum, c, i) => sum + (c === i ? 0.1 : 0), 0.3) });
+  const values = (a: readonly number[]) => ({
+    accuracy: a.reduce((sum, c, i) => sum + (c === i ? 0.1 : 0), 0.3),
+  });
   const best = (name: string, seed: number): number =>
-    Math.max(...study(createSampler(name), { space, values, trials: 150, seed }).map((x) => x.values.accuracy as number));
+    Math.max(
+      ...study(createSampler(name), { space, values, trials: 150, seed }).map(
+        (x) => x.values.accuracy as number,
+      ),
+    );
   const mean = (name: string): number => [1, 2, 3].reduce((sum, seed) => sum + best(name, seed) / 3, 0);
   t.ok(mean('smbo') > mean('random') + 0.05, `${mean('smbo')} against ${mean('random')}`);
   t.ok(mean('mcts') >= mean('random') - 0.1, 'no claim beyond random');
@@ -158,26 +212,40 @@ t.test('mcts and smbo search trees of decisions; smbo learns from hashed labels'
 
 t.test('fbnetv5: one run serves three devices', async (t) => {
   const space = plainSpace(6, 5);
-  const at = (a: readonly number[], device: number): number => a.reduce((sum, c, i) => sum + c * (i % 3 === device ? 4 : 1), 1);
+  const at = (a: readonly number[], device: number): number =>
+    a.reduce((sum, c, i) => sum + c * (i % 3 === device ? 4 : 1), 1);
   const values = (a: readonly number[]) => ({
     accuracy: 0.5 + a.reduce((sum, c) => sum + c, 0) / 48,
     latencyUs: at(a, 0),
     'latencyUs@b': at(a, 1),
     'latencyUs@c': at(a, 2),
   });
-  const tasks = ['latencyUs', 'latencyUs@b', 'latencyUs@c'].map((metric) => ({ name: metric, metric, max: 26 }));
+  const tasks = ['latencyUs', 'latencyUs@b', 'latencyUs@c'].map((metric) => ({
+    name: metric,
+    metric,
+    max: 26,
+  }));
   const trials = 300;
   const bestOf = (history: readonly Trial[], metric: string): number =>
-    Math.max(...history.filter((x) => (x.values[metric] as number) <= 26).map((x) => x.values.accuracy as number));
+    Math.max(
+      ...history.filter((x) => (x.values[metric] as number) <= 26).map((x) => x.values.accuracy as number),
+    );
   let [shared, own] = [0, 0];
   for (const seed of [1, 2, 3]) {
     const one = study(createSampler('fbnetv5', { tasks }), { space, values, trials, seed });
     for (const task of tasks) {
       shared += bestOf(one, task.metric) / 9;
-      own += bestOf(study(createSampler('fbnetv5', { tasks: [task] }), { space, values, trials, seed }), task.metric) / 9;
+      own +=
+        bestOf(
+          study(createSampler('fbnetv5', { tasks: [task] }), { space, values, trials, seed }),
+          task.metric,
+        ) / 9;
     }
   }
-  t.ok(shared > own - 0.05, `one run of ${trials}: ${shared.toFixed(3)}; three runs of ${trials}: ${own.toFixed(3)}`);
+  t.ok(
+    shared > own - 0.05,
+    `one run of ${trials}: ${shared.toFixed(3)}; three runs of ${trials}: ${own.toFixed(3)}`,
+  );
 });
 
 t.test('fbnetv3: an encoder that knows the free statistics ranks better with few labels', async (t) => {
@@ -185,7 +253,8 @@ t.test('fbnetv3: an encoder that knows the free statistics ranks better with few
   const rng = Xoshiro128.fromSeed(3);
   // Accuracy follows capacity, and one decision against it.
   const truth = (a: Architecture): number =>
-    Math.sqrt((a as readonly number[]).reduce((sum, c) => sum + c, 0)) - 0.15 * ((a as readonly number[])[5] as number);
+    Math.sqrt((a as readonly number[]).reduce((sum, c) => sum + c, 0)) -
+    0.15 * ((a as readonly number[])[5] as number);
   const test = Array.from({ length: 300 }, () => space.sample(rng));
   const tau = (labels: number, pretrain: boolean): number => {
     let sum = 0;
@@ -200,57 +269,93 @@ t.test('fbnetv3: an encoder that knows the free statistics ranks better with few
   t.ok(withStatistics > without, `${withStatistics.toFixed(3)} against ${without.toFixed(3)}`);
 });
 
-t.test('diffusionnag: all generated are valid, guidance lifts the mean by a standard deviation', async (t) => {
-  const space = new CellTableSpace('cells');
-  const rng = Xoshiro128.fromSeed(5);
-  // 3x3 convolutions are good, empty edges bad.
-  const accuracy = (a: Architecture): number =>
-    (a as readonly number[]).reduce((sum, op) => sum + ([-1, 0.5, 0.7, 1, 0][op] as number), 0);
-  const free = sampleDenoised({ space, rng }, 1000);
-  t.equal(free.length, 1000);
-  for (const cell of free) space.normalise(cell);
-  const guided = sampleDenoised({ space, rng }, 64, accuracy, 2);
-  const mean = (list: readonly Architecture[]): number => list.reduce((sum, a) => sum + accuracy(a) / list.length, 0);
-  const deviation = Math.sqrt(free.reduce((sum, a) => sum + (accuracy(a) - mean(free)) ** 2 / free.length, 0));
-  t.ok(mean(guided) > mean(free) + deviation, `${mean(guided).toFixed(2)} against ${mean(free).toFixed(2)} ± ${deviation.toFixed(2)}`);
-});
+t.test(
+  'diffusionnag: all generated are valid, guidance lifts the mean by a standard deviation',
+  async (t) => {
+    const space = new CellTableSpace('cells');
+    const rng = Xoshiro128.fromSeed(5);
+    // 3x3 convolutions are good, empty edges bad.
+    const accuracy = (a: Architecture): number =>
+      (a as readonly number[]).reduce((sum, op) => sum + ([-1, 0.5, 0.7, 1, 0][op] as number), 0);
+    const free = sampleDenoised({ space, rng }, 1000);
+    t.equal(free.length, 1000);
+    for (const cell of free) space.normalise(cell);
+    const guided = sampleDenoised({ space, rng }, 64, accuracy, 2);
+    const mean = (list: readonly Architecture[]): number =>
+      list.reduce((sum, a) => sum + accuracy(a) / list.length, 0);
+    const deviation = Math.sqrt(
+      free.reduce((sum, a) => sum + (accuracy(a) - mean(free)) ** 2 / free.length, 0),
+    );
+    t.ok(
+      mean(guided) > mean(free) + deviation,
+      `${mean(guided).toFixed(2)} against ${mean(free).toFixed(2)} ± ${deviation.toFixed(2)}`,
+    );
+  },
+);
 
-t.test('transfer: the nearest study is the one whose device is alike, and it saves evaluations', async (t) => {
-  const space = plainSpace(8, 5);
-  const optimum = [4, 0, 3, 1, 2, 4, 0, 2];
-  const device = (target: readonly number[]) => (a: readonly number[]) => ({
-    accuracy: 1 - a.reduce((sum, c, i) => sum + Math.abs(c - (target[i] as number)), 0) / 32,
-  });
-  const bankOf = (id: string, target: readonly number[], seed: number): EarlierStudy => ({
-    id,
-    objectives: [{ metric: 'accuracy', goal: 'max' }],
-    constraints: [],
-    history: study(createSampler('regularized-evolution'), { space, values: device(target), trials: 200, seed }),
-  });
-  const earlier = [
-    bankOf('unlike', optimum.map((c) => 4 - c), 11),
-    bankOf('alike', optimum.map((c, i) => (i === 0 ? 3 : c)), 12),
-  ];
-  const values = device(optimum);
-  const reached = (history: readonly Trial[]): number =>
-    history.findIndex((x) => (x.values.accuracy as number) >= 0.93) + 1 || history.length;
-  const runs = [1, 2, 3].map((seed) => ({
-    prior: reached(study(createSampler('transfer-prior'), { space, values, trials: 300, seed, earlier })),
-    alone: reached(study(createSampler('regularized-evolution'), { space, values, trials: 300, seed })),
-    auto: reached(study(createSampler('auto'), { space, values, trials: 60, seed, earlier })),
-  }));
-  const mean = (key: 'prior' | 'alone' | 'auto'): number => runs.reduce((sum, r) => sum + r[key] / runs.length, 0);
-  t.ok(3 * mean('prior') <= mean('alone'), `${mean('prior')} against ${mean('alone')} trials`);
-  t.ok(mean('auto') <= 30, `${mean('auto')}`);
-  const history = study(createSampler('random'), { space, values, trials: 20 });
-  const context = { space, history, objectives: [{ metric: 'accuracy', goal: 'max' }], constraints: [], earlier };
-  t.equal(nearestStudies(context as unknown as AskContext, 1)[0]?.study.id, 'alike');
-});
+t.test(
+  'transfer: the nearest study is the one whose device is alike, and it saves evaluations',
+  async (t) => {
+    const space = plainSpace(8, 5);
+    const optimum = [4, 0, 3, 1, 2, 4, 0, 2];
+    const device = (target: readonly number[]) => (a: readonly number[]) => ({
+      accuracy: 1 - a.reduce((sum, c, i) => sum + Math.abs(c - (target[i] as number)), 0) / 32,
+    });
+    const bankOf = (id: string, target: readonly number[], seed: number): EarlierStudy => ({
+      id,
+      objectives: [{ metric: 'accuracy', goal: 'max' }],
+      constraints: [],
+      history: study(createSampler('regularized-evolution'), {
+        space,
+        values: device(target),
+        trials: 200,
+        seed,
+      }),
+    });
+    const earlier = [
+      bankOf(
+        'unlike',
+        optimum.map((c) => 4 - c),
+        11,
+      ),
+      bankOf(
+        'alike',
+        optimum.map((c, i) => (i === 0 ? 3 : c)),
+        12,
+      ),
+    ];
+    const values = device(optimum);
+    const reached = (history: readonly Trial[]): number =>
+      history.findIndex((x) => (x.values.accuracy as number) >= 0.93) + 1 || history.length;
+    const runs = [1, 2, 3].map((seed) => ({
+      prior: reached(study(createSampler('transfer-prior'), { space, values, trials: 300, seed, earlier })),
+      alone: reached(study(createSampler('regularized-evolution'), { space, values, trials: 300, seed })),
+      auto: reached(study(createSampler('auto'), { space, values, trials: 60, seed, earlier })),
+    }));
+    const mean = (key: 'prior' | 'alone' | 'auto'): number =>
+      runs.reduce((sum, r) => sum + r[key] / runs.length, 0);
+    t.ok(3 * mean('prior') <= mean('alone'), `${mean('prior')} against ${mean('alone')} trials`);
+    t.ok(mean('auto') <= 30, `${mean('auto')}`);
+    const history = study(createSampler('random'), { space, values, trials: 20 });
+    const context = {
+      space,
+      history,
+      objectives: [{ metric: 'accuracy', goal: 'max' }],
+      constraints: [],
+      earlier,
+    };
+    t.equal(nearestStudies(context as unknown as AskContext, 1)[0]?.study.id, 'alike');
+  },
+);
 
 t.test('einspace’s start: seeds come first, so a seeded evolution never ends below its seed', async (t) => {
   const space: Space = { ...plainSpace(6, 6), seeds: () => [[3, 3, 3, 3, 3, 3]] };
   const values = (a: readonly number[]) => ({ accuracy: a.reduce((sum, c) => sum + c, 0) / 30 });
-  const history = study(createSampler('regularized-evolution', { start: 'seeds', population: 20 }), { space, values, trials: 60 });
+  const history = study(createSampler('regularized-evolution', { start: 'seeds', population: 20 }), {
+    space,
+    values,
+    trials: 60,
+  });
   t.same(history[0]?.architecture, [3, 3, 3, 3, 3, 3]);
   t.ok(Math.max(...history.map((x) => x.values.accuracy as number)) >= 18 / 30);
 });
@@ -262,9 +367,13 @@ t.test('bayesian linear regression: the weights it was made with, draws around t
     const values = Float64Array.from([1, rng.next(), rng.next(), rng.next()]);
     return { columns: Int32Array.from([0, 1, 2, 3]), values };
   });
-  const y = rows.map(({ values }) => values.reduce((sum, v, i) => sum + v * (truth[i] as number), 0) + 0.01 * (rng.next() - 0.5));
+  const y = rows.map(
+    ({ values }) =>
+      values.reduce((sum, v, i) => sum + v * (truth[i] as number), 0) + 0.01 * (rng.next() - 0.5),
+  );
   const model = BayesianLinear.fit(rows, y, 4);
-  for (const [i, w] of truth.entries()) t.ok(Math.abs((model.weights[i] as number) - w) < 0.03, `weight ${i}`);
+  for (const [i, w] of truth.entries())
+    t.ok(Math.abs((model.weights[i] as number) - w) < 0.03, `weight ${i}`);
   const draws = Array.from({ length: 300 }, () => model.draw(rng)[1] as number);
   const mean = draws.reduce((a, b) => a + b, 0) / draws.length;
   t.ok(Math.abs(mean - (model.weights[1] as number)) < 0.001);
@@ -277,9 +386,15 @@ t.test('the perceptron’s gradients are those of finite differences', async (t)
   const x = Float64Array.of(0.2, -0.7, 0.5);
   const loss = (input: Float64Array): number => model.output(input).reduce((sum, v) => sum + v * v, 0);
   const activations = model.forward(x);
-  const gradient = model.backward(activations, (activations.at(-1) as Float64Array).map((v) => 2 * v));
+  const gradient = model.backward(
+    activations,
+    (activations.at(-1) as Float64Array).map((v) => 2 * v),
+  );
   for (let i = 0; i < 3; i++) {
-    const [up, down] = [1e-6, -1e-6].map((step) => loss(x.map((v, k) => (k === i ? v + step : v)))) as [number, number];
+    const [up, down] = [1e-6, -1e-6].map((step) => loss(x.map((v, k) => (k === i ? v + step : v)))) as [
+      number,
+      number,
+    ];
     t.ok(Math.abs((up - down) / 2e-6 - (gradient[i] as number)) < 1e-6);
   }
 });

@@ -10,6 +10,7 @@ import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { DecisionTree } from '../../daemon/search/spaces/contract.js';
 import { instatuneSpace } from '../../daemon/search/spaces/instatune.js';
+import { fromNetConfig, ofaFileSchema } from '../../daemon/search/spaces/ofa.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runSpaceContract } from '../contract/space-contract.js';
 
@@ -53,7 +54,8 @@ t.test('every space runs in onnxruntime: seeds and samples, outputs as inferred'
       for (const output of graph.outputs) {
         const answer = answers[output.name];
         t.same(answer?.dims, output.dims, `${name}: ${output.name}`);
-        t.ok((answer?.data as Float32Array).every(Number.isFinite), `${name}: finite`);
+        const data = answer?.data as Float32Array;
+        t.ok(data.every(Number.isFinite), `${name}: finite`);
       }
       await runtime.release(handle);
     }
@@ -88,37 +90,42 @@ t.test(
   },
 );
 
-t.test('instatune: heads and hidden widths of a user’s network become decisions, and slices run', async (t) => {
-  const source = loadSpace(file('vit-fmnist'));
-  const given = source.network(source.seeds?.().at(-1) as Architecture);
-  const space = instatuneSpace('mine', given);
-  const kinds = space.dims?.map(({ name }) => name.split('.').at(-1)) ?? [];
-  t.ok(kinds.filter((kind) => kind === 'heads').length >= 2, kinds.join(' '));
-  t.ok(kinds.filter((kind) => kind === 'hidden').length >= 2);
-  runSpaceContract(t, space, 8);
-  const whole = space.network(space.seeds?.().at(-1) as Architecture);
-  t.equal(structureHash(whole), structureHash(given), 'the widest is the given network');
-  const smallest = space.network(space.seeds?.()[0] as Architecture);
-  t.ok(countCost(smallest).macs < 0.6 * countCost(given).macs);
-  for (const [name, tensor] of smallest.initializers) {
-    const full = given.initializers.get(name);
-    if (!full || tensor.dtype !== 'float32' || tensor.dims.length === 0) continue;
-    t.equal(floatsOf(tensor)[0], floatsOf(full)[0], `${name} begins where the given one does`);
-    t.ok(tensor.dims.every((size, axis) => size <= (full.dims[axis] as number)));
-  }
-  const runtime = new SessionProcess({ memoryLimitBytes: null });
-  t.teardown(() => runtime.stop());
-  const input = { type: 'float32' as const, dims: [1, 1, 28, 28], data: new Float32Array(784).fill(0.3) };
-  const answers = await Promise.all(
-    [given, whole, smallest].map(async (graph) => {
-      const { handle } = await runtime.load(writeOnnx(graph));
-      return (await runtime.run(handle, { input })).logits?.data as Float32Array;
-    }),
-  );
-  t.same(answers[0], answers[1]);
-  t.equal(answers[2]?.length, 10);
-  t.throws(() => instatuneSpace('none', loadSpace(file('mbconv-fmnist')).network([0, 0, 0, 0, 0, 0, 0])), { code: 'SPACE_INVALID' });
-});
+t.test(
+  'instatune: heads and hidden widths of a user’s network become decisions, and slices run',
+  async (t) => {
+    const source = loadSpace(file('vit-fmnist'));
+    const given = source.network(source.seeds?.().at(-1) as Architecture);
+    const space = instatuneSpace('mine', given);
+    const kinds = space.dims?.map(({ name }) => name.split('.').at(-1)) ?? [];
+    t.ok(kinds.filter((kind) => kind === 'heads').length >= 2, kinds.join(' '));
+    t.ok(kinds.filter((kind) => kind === 'hidden').length >= 2);
+    runSpaceContract(t, space, 8);
+    const whole = space.network(space.seeds?.().at(-1) as Architecture);
+    t.equal(structureHash(whole), structureHash(given), 'the widest is the given network');
+    const smallest = space.network(space.seeds?.()[0] as Architecture);
+    t.ok(countCost(smallest).macs < 0.6 * countCost(given).macs);
+    for (const [name, tensor] of smallest.initializers) {
+      const full = given.initializers.get(name);
+      if (!full || tensor.dtype !== 'float32' || tensor.dims.length === 0) continue;
+      t.equal(floatsOf(tensor)[0], floatsOf(full)[0], `${name} begins where the given one does`);
+      t.ok(tensor.dims.every((size, axis) => size <= (full.dims[axis] as number)));
+    }
+    const runtime = new SessionProcess({ memoryLimitBytes: null });
+    t.teardown(() => runtime.stop());
+    const input = { type: 'float32' as const, dims: [1, 1, 28, 28], data: new Float32Array(784).fill(0.3) };
+    const answers = await Promise.all(
+      [given, whole, smallest].map(async (graph) => {
+        const { handle } = await runtime.load(writeOnnx(graph));
+        return (await runtime.run(handle, { input })).logits?.data as Float32Array;
+      }),
+    );
+    t.same(answers[0], answers[1]);
+    t.equal(answers[2]?.length, 10);
+    t.throws(() => instatuneSpace('none', loadSpace(file('mbconv-fmnist')).network([0, 0, 0, 0, 0, 0, 0])), {
+      code: 'SPACE_INVALID',
+    });
+  },
+);
 
 t.test('the published spaces have their published size and cost', async (t) => {
   // ProxylessNAS: 6 blocks with 6 candidates, 15 with 7.
@@ -130,6 +137,61 @@ t.test('the published spaces have their published size and cost', async (t) => {
     mcuformer.stats([0, 1, rank, 0, ...Array(12).fill([0, 1]).flat(), 0, 0, 0, 0]).parameters;
   t.ok(Math.abs(at(0) / 3.5e6 - 1) < 0.12, `rank 0.4: ${at(0)}`);
   t.ok(Math.abs(at(10) / 7.48e6 - 1) < 0.12, `rank 0.9: ${at(10)}`);
+});
+
+t.test('Once-for-all: a net.config is an architecture; blocks of another space are refused', async (t) => {
+  const ofa = ofaFileSchema.parse(file('ofa-mobilenetv3'));
+  const space = loadSpace(file('ofa-mobilenetv3'));
+  const [kernels, expansions] = [
+    [3, 5, 7, 3, 5, 7, 3, 5, 7, 3],
+    [3, 4, 6, 6, 4, 3, 3, 4, 6, 6],
+  ];
+  const inverted = (from: number, to: number, i: number, stride: number) => ({
+    mobile_inverted_conv: {
+      in_channels: from,
+      out_channels: to,
+      kernel_size: kernels[i],
+      stride,
+      expand_ratio: expansions[i],
+      mid_channels: null,
+    },
+    shortcut: null,
+  });
+  const first = { ...inverted(24, 24, 0, 1) };
+  const widths = [32, 48, 96, 136, 192];
+  const blocks = widths.flatMap((width, s) => [
+    inverted(widths[s - 1] ?? 24, width, 2 * s, 2),
+    inverted(width, width, 2 * s + 1, 1),
+  ]);
+  const config = { name: 'MobileNetV3', blocks: [first, ...blocks] };
+  const architecture = space.normalise(fromNetConfig(ofa, config, 176));
+  const named = (name: string): unknown => {
+    const i = space.dims?.findIndex((dim) => dim.name === name) as number;
+    return space.dims?.[i]?.choices[(architecture as readonly number[])[i] as number];
+  };
+  t.same([named('resolution'), named('stage1.depth'), named('stage5.depth')], [176, 2, 2]);
+  t.same([named('stage2.layer1.kernel'), named('stage2.layer1.expansion')], [7, 6]);
+  t.same([named('stage5.layer2.kernel'), named('stage5.layer2.expansion')], [3, 6]);
+  const foreign = { blocks: [first, inverted(24, 40, 1, 2)] };
+  t.throws(() => fromNetConfig(ofa, foreign, 176), { code: 'ARCHITECTURE_INVALID' });
+  t.throws(() => fromNetConfig(ofa, config, 100), { code: 'ARCHITECTURE_INVALID' }, 'another resolution');
+  t.throws(() => fromNetConfig(ofa, { layers: [] }, 176), { code: 'ARCHITECTURE_INVALID' });
+});
+
+t.test('NAS-Bench-201: cells that compute the same are one architecture', async (t) => {
+  const space = loadSpace(file('nasbench201-mcu'));
+  // A 3x3 convolution on 0>3; through node 1 by a skip; through node 2 after one.
+  for (const cell of [
+    [0, 0, 0, 3, 0, 0],
+    [1, 0, 0, 0, 3, 0],
+    [3, 0, 0, 0, 1, 0],
+    [0, 1, 0, 0, 0, 3],
+  ])
+    t.same(space.normalise(cell), space.normalise([0, 0, 0, 3, 0, 0]));
+  // The inner nodes are exchangeable where no edge joins them.
+  t.same(space.normalise([3, 2, 0, 0, 4, 1]), space.normalise([2, 3, 0, 0, 1, 4]));
+  t.throws(() => space.normalise([3, 0, 0, 0, 0, 0]), { code: 'ARCHITECTURE_INVALID' }, 'a dead cell');
+  t.ok(space.size > 5000 && space.size < 7000, `${space.size} different networks of 15,625 cells`);
 });
 
 t.test('features are fast: a search asks for thousands', async (t) => {

@@ -7,10 +7,18 @@ import { mbconvFileSchema, mbconvSpace } from '../../daemon/search/spaces/mbconv
 import { Batches } from '../../daemon/train/batches.js';
 import { addGradientNoise } from '../../daemon/train/gradient-noise.js';
 import { morph } from '../../daemon/train/morphs.js';
-import { alphaGradient, combineLoss, drawPair, expectedLatency, rescalePair, softmaxOf } from '../../daemon/train/path-binarisation.js';
+import {
+  alphaGradient,
+  combineLoss,
+  drawPair,
+  expectedLatency,
+  rescalePair,
+  softmaxOf,
+} from '../../daemon/train/path-binarisation.js';
 import { proxylessSearch } from '../../daemon/train/proxyless-search.js';
 import { cosinePowerAnnealing, maxWeights, maxWeightsGradient } from '../../daemon/train/sharp-darts.js';
 import { fullDims, initialise, tensorsOf } from '../../daemon/train/weights/initial-weights.js';
+import type { NamedTensor } from '../../daemon/train/weights/safetensors.js';
 import { SharedWeights } from '../../daemon/train/weights/shared-weights.js';
 
 const { signal } = new AbortController();
@@ -39,10 +47,14 @@ t.test('path binarisation: slopes by finite differences; a pair keeps its share'
   const gates = [0.7, -1.2, 0.3, 0.5];
   const table = [3, 9, 4, 0];
   const numeric = (of: (a: readonly number[]) => number, i: number): number => {
-    const [up, down] = [1e-6, -1e-6].map((d) => of(alphas.map((a, k) => (k === i ? a + d : a)))) as [number, number];
+    const [up, down] = [1e-6, -1e-6].map((d) => of(alphas.map((a, k) => (k === i ? a + d : a)))) as [
+      number,
+      number,
+    ];
     return (up - down) / 2e-6;
   };
-  const task = (a: readonly number[]): number => softmaxOf(a).reduce((sum, p, j) => sum + p * (gates[j] as number), 0);
+  const task = (a: readonly number[]): number =>
+    softmaxOf(a).reduce((sum, p, j) => sum + p * (gates[j] as number), 0);
   const latency = (a: readonly number[]): number => expectedLatency(softmaxOf(a), table).value;
   const p = softmaxOf(alphas);
   alphas.forEach((_, i) => {
@@ -70,54 +82,73 @@ t.test('path binarisation: slopes by finite differences; a pair keeps its share'
     const moved = alphas.map((a, k) => (choices.includes(k) ? a + rng.next() - 0.5 : a));
     const after = softmaxOf(rescalePair(alphas, moved, choices));
     after.forEach((value, k) => {
-      if (!choices.includes(k)) t.ok(Math.abs(value - (p[k] as number)) < 1e-12, 'others keep their probability');
+      if (!choices.includes(k))
+        t.ok(Math.abs(value - (p[k] as number)) < 1e-12, 'others keep their probability');
     });
-    const share = (list: readonly number[]): number => (list[choices[0]] as number) + (list[choices[1]] as number);
+    const share = (list: readonly number[]): number =>
+      (list[choices[0]] as number) + (list[choices[1]] as number);
     t.ok(Math.abs(share(after) - share(p)) < 1e-12);
   }
 });
 
-t.test('gradient ProxylessNAS: two tables, two winners, each faster by its own table; both modes', async (t) => {
-  const runtime = new SessionProcess({ memoryLimitBytes: null });
-  t.teardown(() => runtime.stop());
-  const weights = new SharedWeights(initialise(space, Xoshiro128.fromSeed(3)));
-  const rng = Xoshiro128.fromSeed(4);
-  const images = {
-    count: 64,
-    height: 12,
-    width: 12,
-    pixels: Float32Array.from({ length: 64 * 144 }, () => gaussian(rng)),
-    labels: Uint8Array.from({ length: 64 }, (_, i) => i % 4),
-  };
-  const batches = new Batches(images, { size: 16, seed: 1, augmentation: { flip: false, shiftPixels: 0 } });
-  const names = space.dims?.map((dim) => dim.choices.map(String)) ?? [];
-  // One target pays for kernels, the other for expansions.
-  const tables = [/k(\d)/, /e(\d)/].map((pattern) =>
-    names.map((choices) => choices.map((name) => (name === 'skip' ? 1 : 4 * Number(pattern.exec(name)?.[1])))),
-  );
-  const base = { file, weights, batches, batch: 16, classes: 4, runtime, rate: 0.15, seed: 2, steps: 25 };
-  const winners: (readonly number[])[] = [];
-  for (const layers of tables) {
-    const loss = { kind: 'add#linear', lambda: 5, reference: 20 } as const;
-    const entropies: number[] = [];
-    const { architecture } = await proxylessSearch(
-      { ...base, mode: 'full', table: { fixed: 2, layers }, loss, onStep: (s) => entropies.push(s.entropy) },
+t.test(
+  'gradient ProxylessNAS: two tables, two winners, each faster by its own table; both modes',
+  async (t) => {
+    const runtime = new SessionProcess({ memoryLimitBytes: null });
+    t.teardown(() => runtime.stop());
+    const weights = new SharedWeights(initialise(space, Xoshiro128.fromSeed(3)));
+    const rng = Xoshiro128.fromSeed(4);
+    const images = {
+      count: 64,
+      height: 12,
+      width: 12,
+      pixels: Float32Array.from({ length: 64 * 144 }, () => gaussian(rng)),
+      labels: Uint8Array.from({ length: 64 }, (_, i) => i % 4),
+    };
+    const batches = new Batches(images, { size: 16, seed: 1, augmentation: { flip: false, shiftPixels: 0 } });
+    const names = space.dims?.map((dim) => dim.choices.map(String)) ?? [];
+    // One target pays for kernels, the other for expansions.
+    const tables = [/k(\d)/, /e(\d)/].map((pattern) =>
+      names.map((choices) =>
+        choices.map((name) => (name === 'skip' ? 1 : 4 * Number(pattern.exec(name)?.[1]))),
+      ),
+    );
+    const base = { file, weights, batches, batch: 16, classes: 4, runtime, rate: 0.15, seed: 2, steps: 25 };
+    const winners: (readonly number[])[] = [];
+    for (const layers of tables) {
+      const loss = { kind: 'add#linear', lambda: 5, reference: 20 } as const;
+      const entropies: number[] = [];
+      const { architecture } = await proxylessSearch(
+        {
+          ...base,
+          mode: 'full',
+          table: { fixed: 2, layers },
+          loss,
+          onStep: (s) => entropies.push(s.entropy),
+        },
+        { signal },
+      );
+      t.ok((entropies.at(-1) as number) < (entropies[0] as number), 'it decides');
+      winners.push(architecture);
+    }
+    const cost = (architecture: readonly number[], table: number): number =>
+      architecture.reduce((sum, choice, l) => sum + (tables[table]?.[l]?.[choice] as number), 0);
+    const [first, second] = winners as [readonly number[], readonly number[]];
+    t.ok(cost(first, 0) <= cost(second, 0) && cost(second, 1) <= cost(first, 1), `${first} and ${second}`);
+    const pairs = await proxylessSearch(
+      {
+        ...base,
+        mode: 'two',
+        steps: 3,
+        table: { fixed: 2, layers: tables[0] as number[][] },
+        loss: { kind: 'mul#log', alpha: 0.2, beta: 0.3, reference: 20 },
+      },
       { signal },
     );
-    t.ok((entropies.at(-1) as number) < (entropies[0] as number), 'it decides');
-    winners.push(architecture);
-  }
-  const cost = (architecture: readonly number[], table: number): number =>
-    architecture.reduce((sum, choice, l) => sum + (tables[table]?.[l]?.[choice] as number), 0);
-  const [first, second] = winners as [readonly number[], readonly number[]];
-  t.ok(cost(first, 0) <= cost(second, 0) && cost(second, 1) <= cost(first, 1), `${first} and ${second}`);
-  const pairs = await proxylessSearch(
-    { ...base, mode: 'two', steps: 3, table: { fixed: 2, layers: tables[0] as number[][] }, loss: { kind: 'mul#log', alpha: 0.2, beta: 0.3, reference: 20 } },
-    { signal },
-  );
-  t.equal(pairs.architecture.length, 3);
-  t.ok(pairs.alphas.flat().every(Number.isFinite));
-});
+    t.equal(pairs.architecture.length, 3);
+    t.ok(pairs.alphas.flat().every(Number.isFinite));
+  },
+);
 
 t.test('EAS: growth keeps the function, and weights are inherited', async (t) => {
   const runtime = new SessionProcess({ memoryLimitBytes: null });
@@ -125,18 +156,28 @@ t.test('EAS: growth keeps the function, and weights are inherited', async (t) =>
   const rng = Xoshiro128.fromSeed(6);
   const choice = (l: number, name: string): number => space.dims?.[l]?.choices.indexOf(name) as number;
   const from = [choice(0, 'k3e2'), choice(1, 'skip'), choice(2, 'k3e2')];
-  const small = new Map(
+  const small = new Map<string, NamedTensor>(
     [...tensorsOf(space, from)].map(([name, dims]) => {
       const size = dims.reduce((a, b) => a * b, 1);
       const positive = /\.(var|scale)$/.test(name);
-      return [name, { dims, data: Float32Array.from({ length: size }, () => (positive ? 0.5 + rng.next() : 0.4 * gaussian(rng))) }];
+      return [
+        name,
+        {
+          dims,
+          data: Float32Array.from({ length: size }, () =>
+            positive ? 0.5 + rng.next() : 0.4 * gaussian(rng),
+          ),
+        },
+      ];
     }),
   );
   const input = Float32Array.from({ length: 144 }, () => gaussian(rng));
   const run = async (architecture: readonly number[], tensors: typeof small): Promise<Float32Array> => {
     const graph = space.network(architecture, new SharedWeights(tensors));
     const { handle } = await runtime.load(writeOnnx(graph));
-    const answer = await runtime.run(handle, { input: { type: 'float32', dims: [1, 1, 12, 12], data: input } });
+    const answer = await runtime.run(handle, {
+      input: { type: 'float32', dims: [1, 1, 12, 12], data: input },
+    });
     return answer.logits?.data as Float32Array;
   };
   const before = await run(from, small);
@@ -152,45 +193,57 @@ t.test('EAS: growth keeps the function, and weights are inherited', async (t) =>
     t.ok(difference < 1e-5, `${what}: ${difference}`);
     t.same(grown.get('stem.weight'), small.get('stem.weight'), 'what did not grow is inherited');
     const noisy = await run(to, morph(file, small, { from, to, rng, noise: 0.01 }));
-    t.ok(Math.max(...before.map((value, i) => Math.abs(value - (noisy[i] as number)))) < 1, 'noise moves it a little');
+    t.ok(
+      Math.max(...before.map((value, i) => Math.abs(value - (noisy[i] as number)))) < 1,
+      'noise moves it a little',
+    );
   }
-  t.throws(() => morph(file, small, { from, to: [from[0] as number, from[1] as number, choice(2, 'skip')], rng }), { code: 'ARCHITECTURE_INVALID' });
+  t.throws(
+    () => morph(file, small, { from, to: [from[0] as number, from[1] as number, choice(2, 'skip')], rng }),
+    { code: 'ARCHITECTURE_INVALID' },
+  );
   t.ok([...fullDims(space).keys()].length > small.size);
 });
 
-t.test('sharpDARTS: the schedule is the formula; Max-W keeps the right choice where the scalar form collapses to skip', async (t) => {
-  for (const order of [1, 2, 10])
-    for (let e = 0; e <= 50; e++) {
-      const c = (1 + Math.cos((Math.PI * e) / 50)) / 2;
-      const p = order ** (c + 1);
-      const share = order === 1 ? c : (p - order) / (order ** 2 - order);
-      const rate = cosinePowerAnnealing(e, { max: 0.025, min: 1e-4, order, totalSteps: 50 });
-      t.ok(Math.abs(rate - (1e-4 + (0.025 - 1e-4) * share)) < 1e-15);
-    }
-  t.same(maxWeights([0.2, 0.5]), [0.7, 1]);
+t.test(
+  'sharpDARTS: the schedule is the formula; Max-W keeps the right choice where the scalar form collapses to skip',
+  async (t) => {
+    for (const order of [1, 2, 10])
+      for (let e = 0; e <= 50; e++) {
+        const c = (1 + Math.cos((Math.PI * e) / 50)) / 2;
+        const p = order ** (c + 1);
+        const share = order === 1 ? c : (p - order) / (order ** 2 - order);
+        const rate = cosinePowerAnnealing(e, { max: 0.025, min: 1e-4, order, totalSteps: 50 });
+        t.ok(Math.abs(rate - (1e-4 + (0.025 - 1e-4) * share)) < 1e-15);
+      }
+    t.same(maxWeights([0.2, 0.5]), [0.7, 1]);
 
-  /** y = c_skip x + c_op theta x against 3 x; theta starts at 0, so skip leads before the operation has learnt anything. */
-  const search = (regularised: boolean): number[] => {
-    let alpha = [0, 0];
-    let theta = 0;
-    for (let step = 0; step < 400; step++) {
-      const w = softmaxOf(alpha);
-      const c = regularised ? maxWeights(w) : w;
-      const y = (c[0] as number) + (c[1] as number) * theta;
-      const error = 2 * (y - 3);
-      const upstream = [error, error * theta];
-      const byW = regularised ? maxWeightsGradient(w, upstream) : upstream;
-      const gradient = alphaGradient(byW, w);
-      alpha = alpha.map((a, i) => a - 0.5 * (gradient[i] as number));
-      // Weights learn slowly, as they do beside a shortcut.
-      theta -= 0.005 * error * (c[1] as number);
-    }
-    return softmaxOf(alpha);
-  };
-  const [scalar, sharp] = [search(false), search(true)];
-  t.ok((scalar[0] as number) > (scalar[1] as number), `scalar form: skip ${scalar.map((w) => w.toFixed(2))}`);
-  t.ok((sharp[1] as number) > (sharp[0] as number), `Max-W: ${sharp.map((w) => w.toFixed(2))}`);
-});
+    /** y = c_skip x + c_op theta x against 3 x; theta starts at 0, so skip leads before the operation has learnt anything. */
+    const search = (regularised: boolean): number[] => {
+      let alpha = [0, 0];
+      let theta = 0;
+      for (let step = 0; step < 400; step++) {
+        const w = softmaxOf(alpha);
+        const c = regularised ? maxWeights(w) : w;
+        const y = (c[0] as number) + (c[1] as number) * theta;
+        const error = 2 * (y - 3);
+        const upstream = [error, error * theta];
+        const byW = regularised ? maxWeightsGradient(w, upstream) : upstream;
+        const gradient = alphaGradient(byW, w);
+        alpha = alpha.map((a, i) => a - 0.5 * (gradient[i] as number));
+        // Weights learn slowly, as they do beside a shortcut.
+        theta -= 0.005 * error * (c[1] as number);
+      }
+      return softmaxOf(alpha);
+    };
+    const [scalar, sharp] = [search(false), search(true)];
+    t.ok(
+      (scalar[0] as number) > (scalar[1] as number),
+      `scalar form: skip ${scalar.map((w) => w.toFixed(2))}`,
+    );
+    t.ok((sharp[1] as number) > (sharp[0] as number), `Max-W: ${sharp.map((w) => w.toFixed(2))}`);
+  },
+);
 
 t.test('gradient noise anneals as the formula says', async (t) => {
   const deviation = (step: number): number => {

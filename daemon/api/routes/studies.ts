@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import type { Exchange } from '../../study/service.js';
 import { defineRoute } from '../route.js';
 import { exportSchema, frontRowSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
-import type { Exchange } from '../../study/service.js';
 import { asStudyId, type StudyPort } from '../services.js';
 import { viewStudy, viewSummary } from '../views.js';
 
@@ -87,7 +87,9 @@ export const studyRoutes = [
     body: z.strictObject({
       n: z.number().int().min(1).max(1000).default(10).describe('At most so many waiting trials.'),
       proposals: z
-        .array(z.strictObject({ architecture: architectureSchema, note: z.string().max(200).default('outside') }))
+        .array(
+          z.strictObject({ architecture: architectureSchema, note: z.string().max(200).default('outside') }),
+        )
         .min(1)
         .max(1000)
         .optional()
@@ -97,7 +99,11 @@ export const studyRoutes = [
     answer: { status: 200, schema: exchangeSchema },
     handle: async ({ services, params, body: { proposals, ...rest }, signal }) =>
       viewExchange(
-        await services.studies.ask(asStudyId(params.id), { ...rest, ...(proposals && { proposals }) }, { signal }),
+        await services.studies.ask(
+          asStudyId(params.id),
+          { ...rest, ...(proposals && { proposals }) },
+          { signal },
+        ),
       ),
   }),
   defineRoute({
@@ -109,7 +115,11 @@ export const studyRoutes = [
         .array(
           z.union([
             z.strictObject({ number: trialNumber, values: z.record(z.string(), z.number()) }),
-            z.strictObject({ number: trialNumber, state: z.enum(['failed', 'infeasible']), reason: z.string() }),
+            z.strictObject({
+              number: trialNumber,
+              state: z.enum(['failed', 'infeasible']),
+              reason: z.string(),
+            }),
           ]),
         )
         .max(1000)

@@ -49,7 +49,8 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
         if (devices.length < 2 || new Set(devices).size !== devices.length)
           throw new HildaError('USAGE_INVALID', '--devices: name at least two different devices');
         const slack = Number(options.slack);
-        if (!(slack >= 0 && slack < 1)) throw new HildaError('USAGE_INVALID', `--slack: ${options.slack} is no share of 1`);
+        if (!(slack >= 0 && slack < 1))
+          throw new HildaError('USAGE_INVALID', `--slack: ${options.slack} is no share of 1`);
         const spec = (await readSpec(file)) as Record<string, unknown>;
         const fronts = await searchAll(context, spec, devices);
         const rows = await measureAll(context, fronts, { slack, protocol: options.protocol });
@@ -57,7 +58,13 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
           const matrix = { schema: 'hilda.specialisation.v1', spec, devices, slack, rows };
           await writeFile(options.out, `${JSON.stringify(matrix, null, 2)}\n`);
         }
-        context.answerTable('specialisation', { devices, slack, rows }, columns(devices), rows, 'No device was searched.');
+        context.answerTable(
+          'specialisation',
+          { devices, slack, rows },
+          columns(devices),
+          rows,
+          'No device was searched.',
+        );
       }),
     );
 
@@ -76,7 +83,10 @@ async function searchAll(
   const { client, terminal } = context;
   const started: { device: string; study: string }[] = [];
   for (const device of devices) {
-    const study = await client.createStudy({ ...spec, name: `${spec.name ?? 'specialise'} for ${device}`, devices: [device] }, context);
+    const study = await client.createStudy(
+      { ...spec, name: `${spec.name ?? 'specialise'} for ${device}`, devices: [device] },
+      context,
+    );
     terminal.note(`study ${study.id} searches for ${device}`);
     started.push({ device, study: study.id });
   }
@@ -84,7 +94,10 @@ async function searchAll(
   for (const { device, study } of started) {
     const { record } = await followStudy(study, context);
     if (record.state !== 'completed')
-      throw new HildaError('STATE_CONFLICT', `the study ${study} ended ${record.state}: ${record.reason ?? ''}`);
+      throw new HildaError(
+        'STATE_CONFLICT',
+        `the study ${study} ended ${record.state}: ${record.reason ?? ''}`,
+      );
     searched.push({ device, study, front: await client.front(study, context) });
   }
   return searched;

@@ -12,7 +12,9 @@ interface Options {
 
 export const searchWinnerCommand = (terminal: Terminal): Command =>
   new Command('winner')
-    .description('the best front member of several studies within limits, e.g. of a space split into sub-spaces')
+    .description(
+      'the best front member of several studies within limits, e.g. of a space split into sub-spaces',
+    )
     .argument('<studies...>', 'their ids')
     .option('-l, --limit <limit>', 'such as "latencyUs<=2000"; may be given again', collect, [] as Limit[])
     .option('-b, --best <metric>', 'which metric decides', 'accuracy')
@@ -23,16 +25,23 @@ export const searchWinnerCommand = (terminal: Terminal): Command =>
           throw new HildaError('USAGE_INVALID', `--goal: ${goal} is neither max nor min`);
         const rows = (
           await Promise.all(
-            studies.map(async (study) => (await context.client.front(study, context)).map((row) => ({ study, ...row }))),
+            studies.map(async (study) =>
+              (await context.client.front(study, context)).map((row) => ({ study, ...row })),
+            ),
           )
         ).flat();
         const chosen = winner(rows, limit, { metric: best, goal });
         if (!chosen)
-          throw new HildaError('SPACE_INFEASIBLE', `no front member of ${studies.join(', ')} is within the limits`);
+          throw new HildaError(
+            'SPACE_INFEASIBLE',
+            `no front member of ${studies.join(', ')} is within the limits`,
+          );
         context.answer('winner', { winner: chosen }, () =>
           [
             `trial ${chosen.trialNumber} of ${chosen.study}`,
-            ...Object.entries(chosen.values).map(([metric, value]) => `  ${metric} ${formatMetric(metric, value)}`),
+            ...Object.entries(chosen.values).map(
+              ([metric, value]) => `  ${metric} ${formatMetric(metric, value)}`,
+            ),
           ].join('\n'),
         );
       }),

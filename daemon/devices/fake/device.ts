@@ -50,7 +50,10 @@ const calibration: Calibration = { convolutionUs: 500, transformerUs: 400, taken
  * Latency of the fake: 20 us, 1 us for 2,000 multiply-accumulates, 1 us for 4,096 bytes moved, 2 us an operator, unless
  * its rates say otherwise. Chosen so that networks of equal MACs differ, as on real machines.
  */
-export function fakeLatencyUs(network: Graph, { macsPerUs, bytesPerUs, operatorUs }: FakeRates = fakeRates): number {
+export function fakeLatencyUs(
+  network: Graph,
+  { macsPerUs, bytesPerUs, operatorUs }: FakeRates = fakeRates,
+): number {
   const { macs, bytesMoved } = countCost(network);
   return 20 + macs / macsPerUs + bytesMoved / bytesPerUs + operatorUs * network.nodes.length;
 }

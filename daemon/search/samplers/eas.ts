@@ -4,7 +4,16 @@ import type { Json } from '../../core/json.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext, Trial } from './contract.js';
 import { drawIndex, type Policy, reinforce, softmax, uniformPolicy } from './learning/policy.js';
-import { count, definePlugin, indicesOf, normalised, positive, proposeUnseen, remembering, share } from './plugin.js';
+import {
+  count,
+  definePlugin,
+  indicesOf,
+  normalised,
+  positive,
+  proposeUnseen,
+  remembering,
+  share,
+} from './plugin.js';
 import { bestFirst, rewards } from './rank.js';
 import { architectureKey } from './unseen.js';
 
@@ -23,7 +32,13 @@ interface Learnt {
  */
 export const eas = definePlugin({
   name: 'eas',
-  options: z.strictObject({ moves: count(3), rate: positive(0.1), group: count(10), baselineDecay: share(0.95), parents: count(5) }),
+  options: z.strictObject({
+    moves: count(3),
+    rate: positive(0.1),
+    group: count(10),
+    baselineDecay: share(0.95),
+    parents: count(5),
+  }),
   create: (o) =>
     remembering('eas', ['dims'], { policy: null, waiting: [] } as unknown as Json, (n, context, memory) => {
       const { space, rng } = context;
@@ -40,7 +55,12 @@ export const eas = definePlugin({
         const reward = Math.tan(Math.min(0.98, (scores[i] as number) / top) * (Math.PI / 2));
         return moves.map((move) => ({ indices: [move], reward }));
       });
-      policy = reinforce(policy, samples, { rate: o.rate, baselineStep: 1 - o.baselineDecay, beta1: 0.9, beta2: 0.999 });
+      policy = reinforce(policy, samples, {
+        rate: o.rate,
+        baselineStep: 1 - o.baselineDecay,
+        beta1: 0.9,
+        beta2: 0.999,
+      });
       const order = dearness(space);
       const parents = startingPoints(context, o.parents);
       const grown: (readonly [string, readonly number[]])[] = [];
@@ -53,16 +73,24 @@ export const eas = definePlugin({
           for (let i = 1 + Math.floor(rng.next() * o.moves); i > 0; i--) {
             const indices = indicesOf(current);
             const next = indices.map((index, d) => order[d]?.[(order[d]?.indexOf(index) ?? -1) + 1]);
-            const probabilities = softmax(policy.logits[0] as number[]).map((p, d) => (next[d] === undefined ? 0 : p));
+            const probabilities = softmax(policy.logits[0] as number[]).map((p, d) =>
+              next[d] === undefined ? 0 : p,
+            );
             if (probabilities.every((p) => p === 0)) break;
             const move = drawIndex(probabilities, rng);
-            const child = normalised(context, indices.map((index, d) => (d === move ? (next[d] as number) : index)));
+            const child = normalised(
+              context,
+              indices.map((index, d) => (d === move ? (next[d] as number) : index)),
+            );
             if (!child) return undefined;
             current = child;
             moves.push(move);
           }
           grown.push([architectureKey(current), moves]);
-          return { architecture: current, note: `grown at ${moves.map((move) => dims[move]?.name).join(', ')}` };
+          return {
+            architecture: current,
+            note: `grown at ${moves.map((move) => dims[move]?.name).join(', ')}`,
+          };
         },
         { initial: 0, tries: 20 * n },
       );
@@ -73,7 +101,9 @@ export const eas = definePlugin({
 
 /** The best complete trials; before there are any, the smallest architecture. */
 function startingPoints(context: AskContext, parents: number): Architecture[] {
-  const best = bestFirst(context).filter(({ state }: Trial) => state === 'complete').slice(0, parents);
+  const best = bestFirst(context)
+    .filter(({ state }: Trial) => state === 'complete')
+    .slice(0, parents);
   if (best.length > 0) return best.map(({ architecture }) => architecture);
   const smallest = context.space.seeds?.()[0];
   return [smallest ?? context.space.sample(context.rng)];
@@ -90,12 +120,15 @@ function dearness(space: Space): number[][] {
   const order = dims.map((dim, d) => {
     const macs = dim.choices.map((_, choice) => {
       try {
-        return space.stats(space.normalise(indicesOf(base).map((index, i) => (i === d ? choice : index)))).macs;
+        return space.stats(space.normalise(indicesOf(base).map((index, i) => (i === d ? choice : index))))
+          .macs;
       } catch {
         return choice; // Excluded beside the base: listed order.
       }
     });
-    return dim.choices.map((_, choice) => choice).sort((a, b) => (macs[a] as number) - (macs[b] as number) || a - b);
+    return dim.choices
+      .map((_, choice) => choice)
+      .sort((a, b) => (macs[a] as number) - (macs[b] as number) || a - b);
   });
   orders.set(space, order);
   return order;

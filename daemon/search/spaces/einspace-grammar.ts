@@ -8,7 +8,7 @@ const elements = (form: Form): number => form.reduce((a, b) => a * b, 1);
 
 /** M of einspace's grammar (Ericsson et al., NeurIPS 2024, section 3.1): one derivation. */
 export type Module =
-  | { readonly m: 'seq'; readonly first: Module; readonly then: Module }
+  | { readonly m: 'seq'; readonly first: Module; readonly next: Module }
   | {
       readonly m: 'branch';
       /** How the input goes to the branches: whole, or cut along channels or features. */
@@ -145,8 +145,8 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
     }
     if (kind === 'seq') {
       const first = module(at);
-      const then = module(first.form);
-      return { module: { m: 'seq', first: first.module, then: then.module }, form: then.form };
+      const next = module(first.form);
+      return { module: { m: 'seq', first: first.module, next: next.module }, form: next.form };
     }
     if (kind === 'route') {
       const pres: readonly Pre[] = ['identity', 'permute', ...bounds.patches.map((p): Pre => `im2col${p}`)];
@@ -197,7 +197,7 @@ export function optionsOf(module: Module): string[] {
     case 'comp':
       return ['comp', nameOfComputation(module)];
     case 'seq':
-      return ['seq', ...optionsOf(module.first), ...optionsOf(module.then)];
+      return ['seq', ...optionsOf(module.first), ...optionsOf(module.next)];
     case 'route':
       return ['route', module.pre, ...optionsOf(module.inner), module.post];
     case 'branch':
@@ -219,7 +219,7 @@ export function formOf(module: Module, form: Form, bounds: Bounds): Form {
       );
     }
     case 'seq':
-      return formOf(module.then, formOf(module.first, form, bounds), bounds);
+      return formOf(module.next, formOf(module.first, form, bounds), bounds);
     case 'route': {
       const inside = preForm(module.pre, form, bounds) ?? refuse(String(module.pre));
       const out = formOf(module.inner, inside, bounds);
@@ -248,7 +248,7 @@ export function formOf(module: Module, form: Form, bounds: Bounds): Form {
 export function canonical(module: Module): Module {
   const steps = stepsOf(module);
   const last = steps.at(-1) ?? identity;
-  return steps.slice(0, -1).reduceRight<Module>((then, first) => ({ m: 'seq', first, then }), last);
+  return steps.slice(0, -1).reduceRight<Module>((next, first) => ({ m: 'seq', first, next }), last);
 }
 
 function stepsOf(module: Module): Module[] {
@@ -256,7 +256,7 @@ function stepsOf(module: Module): Module[] {
     case 'comp':
       return module.f === 'identity' ? [] : [module.f === 'linear' ? module : { m: 'comp', f: module.f }];
     case 'seq':
-      return [...stepsOf(module.first), ...stepsOf(module.then)];
+      return [...stepsOf(module.first), ...stepsOf(module.next)];
     case 'route':
       return [
         ...(module.pre === 'identity'
@@ -289,7 +289,7 @@ export function placesOf(root: Module, form: Form, bounds: Bounds): Place[] {
     places.push({ module, form: at, replace });
     if (module.m === 'seq') {
       walk(module.first, at, (first) => replace({ ...module, first }));
-      walk(module.then, formOf(module.first, at, bounds), (then) => replace({ ...module, then }));
+      walk(module.next, formOf(module.first, at, bounds), (next) => replace({ ...module, next }));
     } else if (module.m === 'branch') {
       const into = splitForm(module.split, module.ways, at) as Form;
       module.parts.forEach((part, i) => {
@@ -308,7 +308,7 @@ export const nodeCount = (module: Module): number => {
     case 'comp':
       return 1;
     case 'seq':
-      return 1 + nodeCount(module.first) + nodeCount(module.then);
+      return 1 + nodeCount(module.first) + nodeCount(module.next);
     case 'route':
       return 1 + nodeCount(module.inner);
     case 'branch':

@@ -6,7 +6,7 @@ export function emitModule(e: Emitter, x: string, path: string, module: Module):
   const { b } = e;
   switch (module.m) {
     case 'seq':
-      return emitModule(e, emitModule(e, x, `${path}.a`, module.first), `${path}.b`, module.then);
+      return emitModule(e, emitModule(e, x, `${path}.a`, module.first), `${path}.b`, module.next);
     case 'route': {
       const inside = emitModule(e, emitPre(e, x, module.pre), `${path}.r`, module.inner);
       if (module.post === 'identity') return inside;

@@ -220,7 +220,7 @@ function decisionTree(
 const seq = (...modules: readonly Module[]): Module =>
   modules
     .slice(0, -1)
-    .reduceRight<Module>((then, first) => ({ m: 'seq', first, then }), modules.at(-1) ?? identity);
+    .reduceRight<Module>((next, first) => ({ m: 'seq', first, next }), modules.at(-1) ?? identity);
 const comp = (f: 'norm' | 'leakyRelu' | 'softmax' | 'position'): Module => ({ m: 'comp', f });
 const linear = (width: number): Module => ({ m: 'comp', f: 'linear', width });
 const residual = (inner: Module): Module => ({

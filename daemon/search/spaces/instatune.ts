@@ -30,11 +30,18 @@ export function instatuneSpace(id: string, graph: Graph): Space {
         : shares.map((share) => Math.max(1, Math.round(parts * share)));
     return [...new Set(counts)];
   });
-  const dims = groups.map(({ kind, name }, i) => ({ name: `${name}.${kind}`, choices: keepOf[i] as number[] }));
+  const dims = groups.map(({ kind, name }, i) => ({
+    name: `${name}.${kind}`,
+    choices: keepOf[i] as number[],
+  }));
   const moves = indexMoves(id, dims, (indices) => indices);
   const network = (architecture: Architecture, weights?: WeightSource): Graph => {
     const indices = moves.normalise(architecture);
-    const cut = cutWidths(graph, groups, indices.map((index, i) => keepOf[i]?.[index] as number));
+    const cut = cutWidths(
+      graph,
+      groups,
+      indices.map((index, i) => keepOf[i]?.[index] as number),
+    );
     if (!weights) return cut;
     const initializers = [...cut.initializers].map(([name, tensor]) =>
       tensor.dtype === 'float32' && tensor.dims.length > 0

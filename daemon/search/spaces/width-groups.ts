@@ -1,4 +1,11 @@
-import { floatTensor, floatsOf, type Graph, int64Tensor, type Node, type Tensor } from '../../network/graph.js';
+import {
+  floatsOf,
+  floatTensor,
+  type Graph,
+  int64Tensor,
+  type Node,
+  type Tensor,
+} from '../../network/graph.js';
 import { inferShapes } from '../../network/infer-shapes.js';
 import { intAttribute, intsAttribute } from '../../network/shape-rules/rule.js';
 import { numbersOf } from '../../network/tensor-numbers.js';
@@ -40,7 +47,20 @@ interface Draft {
   readonly reshapes: Map<string, { at: number; unit: number }>;
 }
 
-const elementwise = new Set(['Relu', 'LeakyRelu', 'Gelu', 'Erf', 'Tanh', 'Sigmoid', 'HardSwish', 'HardSigmoid', 'Clip', 'Identity', 'Dropout', 'Elu']);
+const elementwise = new Set([
+  'Relu',
+  'LeakyRelu',
+  'Gelu',
+  'Erf',
+  'Tanh',
+  'Sigmoid',
+  'HardSwish',
+  'HardSigmoid',
+  'Clip',
+  'Identity',
+  'Dropout',
+  'Elu',
+]);
 const binary = new Set(['Add', 'Sub', 'Mul', 'Div']);
 
 /**
@@ -128,7 +148,8 @@ export function widthGroups(graph: Graph): WidthGroup[] {
       const rank = dimsOf(labelled).length;
       const axis = label.axis - (rank - constant.dims.length);
       // A constant that spans the width is cut with it; one that is broadcast along it stays.
-      if (axis >= 0 && constant.dims[axis] !== 1) draftOf(label.group).cuts.set(name, { axis, unit: label.unit });
+      if (axis >= 0 && constant.dims[axis] !== 1)
+        draftOf(label.group).cuts.set(name, { axis, unit: label.unit });
       return label;
     }
     if (node.op === 'Softmax' && a) {
@@ -160,7 +181,8 @@ export function widthGroups(graph: Graph): WidthGroup[] {
     const head = before.slice(0, label.axis);
     const rest = before.slice(label.axis + 1);
     const width = before[label.axis] as number;
-    const same = (p: readonly number[], q: readonly number[]): boolean => p.length === q.length && p.every((n, i) => n === q[i]);
+    const same = (p: readonly number[], q: readonly number[]): boolean =>
+      p.length === q.length && p.every((n, i) => n === q[i]);
     // [.., heads x d] -> [.., heads, d]
     if (rest.length === 0 && after.length === before.length + 1 && same(head, after.slice(0, -2))) {
       const [heads, d] = after.slice(-2) as [number, number];
@@ -184,7 +206,9 @@ export function widthGroups(graph: Graph): WidthGroup[] {
     if (rootOf(g) !== g || draft.broken || !draft.ended) return [];
     const parts = draft.heads ?? draft.width;
     const { name, cuts, reshapes } = draft;
-    return parts > 1 ? [{ kind: draft.heads === undefined ? 'hidden' : 'heads', name, parts, cuts, reshapes }] : [];
+    return parts > 1
+      ? [{ kind: draft.heads === undefined ? 'hidden' : 'heads', name, parts, cuts, reshapes }]
+      : [];
   });
 }
 
@@ -228,6 +252,10 @@ function sliced(tensor: Tensor, axis: number, kept: number): Tensor {
   const outer = dims.slice(0, axis).reduce((a, b) => a * b, 1);
   const from = floatsOf(tensor);
   const to = new Float32Array(outer * kept * inner);
-  for (let o = 0; o < outer; o++) to.set(from.subarray(o * size * inner, (o * size + kept) * inner), o * kept * inner);
-  return floatTensor(dims.map((n, i) => (i === axis ? kept : n)), to);
+  for (let o = 0; o < outer; o++)
+    to.set(from.subarray(o * size * inner, (o * size + kept) * inner), o * kept * inner);
+  return floatTensor(
+    dims.map((n, i) => (i === axis ? kept : n)),
+    to,
+  );
 }

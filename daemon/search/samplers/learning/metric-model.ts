@@ -19,6 +19,8 @@ interface Source {
 
 /** Weight of an earlier study's answer as a feature: the larger, the less it is shrunk. */
 const sourceGain = 4;
+/** Beyond this many remembered answers a memo starts afresh. */
+const memoLimit = 100_000;
 const fitted = new WeakMap<Vocabulary, Map<string, Source | undefined>>();
 
 /** One metric of the study under way: Bayesian linear regression on decisions, and on what earlier studies would say. */
@@ -30,6 +32,7 @@ export class MetricModel {
   readonly #offset: number;
   /** Columns of decisions at the time of the fit. */
   readonly #baseSize: number;
+  readonly #answers: Map<Architecture, Float64Array>;
 
   constructor(
     vocabulary: Vocabulary,
@@ -41,6 +44,7 @@ export class MetricModel {
     this.#vocabulary = vocabulary;
     this.scale = scale;
     this.#baseSize = vocabulary.size;
+    this.#answers = rememberedAnswers(vocabulary, `${scale} ${metric} ${earlier.map(({ id }) => id).join()}`);
     this.#sources = earlier.flatMap((study) => sourceOf(vocabulary, study, metric, scale) ?? []);
     const known = trials.filter(({ values }) => Number.isFinite(values[metric]));
     const y = transform(
@@ -80,10 +84,10 @@ export class MetricModel {
       const base = weights.subarray(0, this.#baseSize);
       return (architecture) => {
         let sum = this.#offset + BayesianLinear.dot(base, this.#vocabulary.row(architecture));
-        for (let k = 0; k < sources.length; k++) {
-          const source = sources[k] as Source;
-          sum += sourceGain * source.answer(architecture) * (weights[this.#baseSize + k] as number);
-        }
+        if (sources.length === 0) return sum;
+        const answers = this.#answersOf(architecture);
+        for (let k = 0; k < answers.length; k++)
+          sum += sourceGain * (answers[k] as number) * (weights[this.#baseSize + k] as number);
         return sum;
       };
     }
@@ -107,11 +111,22 @@ export class MetricModel {
     );
   }
 
+  /** What every earlier study would say; asked for whole spaces at every ask, so remembered. */
+  #answersOf(architecture: Architecture): Float64Array {
+    let known = this.#answers.get(architecture);
+    if (!known) {
+      known = Float64Array.from(this.#sources, ({ answer }) => answer(architecture));
+      if (this.#answers.size >= memoLimit) this.#answers.clear();
+      this.#answers.set(architecture, known);
+    }
+    return known;
+  }
+
   /** Decisions first, then one column an earlier study. */
   #row(architecture: Architecture): SparseRow {
     const { columns, values } = this.#vocabulary.row(architecture);
     if (this.#sources.length === 0) return { columns, values };
-    const answers = this.#sources.map(({ answer }) => sourceGain * answer(architecture));
+    const answers = Array.from(this.#answersOf(architecture), (answer) => sourceGain * answer);
     return {
       columns: Int32Array.from([...columns, ...answers.map((_, k) => this.#baseSize + k)]),
       values: Float64Array.from([...values, ...answers]),
@@ -124,6 +139,16 @@ export const toScale = (value: number, scale: Scale): number =>
 
 function transform(values: readonly number[], scale: Scale): number[] {
   return scale === 'log' ? values.map((value) => toScale(value, 'log')) : normalScores(values);
+}
+
+const answerMemos = new WeakMap<Vocabulary, Map<string, Map<Architecture, Float64Array>>>();
+
+function rememberedAnswers(vocabulary: Vocabulary, key: string): Map<Architecture, Float64Array> {
+  const memos = answerMemos.get(vocabulary) ?? new Map<string, Map<Architecture, Float64Array>>();
+  answerMemos.set(vocabulary, memos);
+  const memo = memos.get(key) ?? new Map<Architecture, Float64Array>();
+  memos.set(key, memo);
+  return memo;
 }
 
 function sourceOf(
@@ -164,6 +189,7 @@ function asSource(
       let answer = answers.get(architecture);
       if (answer === undefined) {
         answer = BayesianLinear.dot(model.weights, vocabulary.row(architecture));
+        if (answers.size >= memoLimit) answers.clear();
         answers.set(architecture, answer);
       }
       return answer;

@@ -53,7 +53,8 @@ export class Mlp {
   /** One Adam step on the gradients added since the last, divided by `examples`. The first `frozen` layers stay. */
   step(rate: number, examples: number, { decay = 0, frozen = 0 } = {}): void {
     this.#t++;
-    this.#layers.forEach((layer, l) => layer.step(l < frozen ? 0 : rate, examples, this.#t, decay));
+    for (const [l, layer] of this.#layers.entries())
+      layer.step(l < frozen ? 0 : rate, examples, this.#t, decay);
   }
 
   get hiddenLayers(): number {

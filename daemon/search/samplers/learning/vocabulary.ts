@@ -24,7 +24,7 @@ export class Vocabulary {
     if (space.decisions && isListable(space)) for (const a of listArchitectures(space)) this.row(a);
     else if (!space.decisions) {
       space.dims?.forEach((dim, i) => {
-        dim.choices.forEach((_, index) => this.#column(`${i}=${index}`));
+        for (const index of dim.choices.keys()) this.#column(`${i}=${index}`);
       });
     }
   }
