@@ -83,9 +83,7 @@ function figuresOf({ model, first, second, taken, valid }: Column) {
   const us = (list: readonly Measurement[]): number[] => list.map((m) => speedOf(m).value);
   const pairs = first.flatMap((a, i) => {
     const b = second[i];
-    return b && a.verdict === 'valid' && b.verdict === 'valid'
-      ? [speedOf(b).value / speedOf(a).value]
-      : [];
+    return b && a.verdict === 'valid' && b.verdict === 'valid' ? [speedOf(b).value / speedOf(a).value] : [];
   });
   return {
     model,
