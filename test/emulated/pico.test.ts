@@ -106,11 +106,16 @@ t.test('power lost within any write of its flash: the former deployment runs, or
   await session.deploy(fillProgram(1), { signal });
   const needed = operations;
   t.ok(needed >= 3, `${needed} writes`);
+  let former = 1;
   for (let cut = 0; cut < needed; cut++) {
     cutAt = operations + cut;
     await t.rejects(session.deploy(fillProgram(50 + cut), { signal }));
     await session.hello({ signal });
-    t.equal(await output(), 1, `cut at write ${cut}`);
+    // The header's few bytes may be whole although its page is not: then the new one counts.
+    const running = await output();
+    const whole = cut === needed - 1 ? [former, 50 + cut] : [former];
+    t.ok(whole.includes(running ?? -1), `cut at write ${cut}: ${running} runs`);
+    former = running ?? former;
   }
   cutAt = Number.POSITIVE_INFINITY;
   await session.deploy(fillProgram(99), { signal });

@@ -33,7 +33,8 @@ const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const golden = JSON.parse(
   await readFile(fileURLToPath(new URL('../../../test/link/golden-frames.json', import.meta.url)), 'utf8'),
 ) as Golden;
-const signal = AbortSignal.timeout(120_000);
+t.setTimeout(600_000);
+const signal = AbortSignal.timeout(600_000);
 let nonces = 1;
 const nonce = (): number => nonces++;
 
@@ -353,6 +354,9 @@ t.test(
     await session.deploy(fillProgram(1), { signal });
     t.equal(await output(session), 1);
     await session.close();
+    /** Erase, the program's page, the header's page. */
+    const lastWrite = 2;
+    let former = 1;
     let cuts = 0;
     for (let cutAt = 0; ; cutAt++) {
       ({ session } = await boot(cutAt));
@@ -370,7 +374,12 @@ t.test(
         break;
       }
       cuts++;
-      t.equal(running, 1, `cut at write ${cutAt}`);
+      // The header's few bytes may be whole although its page is not: then the new one counts.
+      t.ok(
+        running === former || (running === value && cutAt === lastWrite),
+        `cut at write ${cutAt}: ${running} runs`,
+      );
+      former = running;
     }
     t.ok(cuts >= 3, `${cuts} moments`);
     ({ session } = await boot());

@@ -34,14 +34,15 @@ export interface PlanMemoryOptions extends PlaceOptions {
 /** Offsets for every storage, scratch and weight tile of a schedule. */
 export function planMemory(schedule: Schedule, options: PlanMemoryOptions): MemoryPlan {
   const lifetimes = lifetimesOf(schedule, options);
-  const requests: (Request & { readonly name: string })[] = [];
+  // Placed by rounded sizes; the arena ends with the last byte that something uses.
+  const requests: (Request & { readonly name: string; readonly usedBytes: number })[] = [];
   const index = new Map<number, number>();
   const up = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
   for (const [id, lifetime] of lifetimes) {
     const storage = schedule.storages.get(id);
     if (!storage) continue;
     index.set(id, requests.length);
-    requests.push({ ...lifetime, bytes: up(storage.bytes), name: storage.name });
+    requests.push({ ...lifetime, bytes: up(storage.bytes), usedBytes: storage.bytes, name: storage.name });
   }
   const { byTask, steps: spans, count } = positionsOf(schedule.steps);
   const scratchAt = new Map<Task, number>();
@@ -51,20 +52,24 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
     const own = { first: at, last: at };
     if (bytes > 0) {
       scratchAt.set(task, requests.length);
-      requests.push({ ...own, bytes: up(bytes), name: 'scratch' });
+      requests.push({ ...own, bytes: up(bytes), usedBytes: bytes, name: 'scratch' });
     }
     if (options.needsTile(task)) {
       tileAt.set(task, requests.length);
-      requests.push({ ...own, bytes: up(tileBytes(task, options.layout)), name: 'weights' });
+      const tile = tileBytes(task, options.layout);
+      requests.push({ ...own, bytes: up(tile), usedBytes: tile, name: 'weights' });
     }
   }
   const overlaps = options.overwrite ? overlapsOf(schedule, lifetimes, spans, index, count) : [];
   const placement = place(requests, overlaps, options);
-  const bound = liveBound(requests, overlaps);
+  const bound = liveBound(
+    requests.map((request) => ({ ...request, bytes: request.usedBytes })),
+    overlaps,
+  );
   const peakTask = [...byTask].find(([, at]) => at === Math.max(0, bound.at))?.[0];
   const at = (i: number): number => placement.offsets[i] as number;
   return {
-    arenaBytes: placement.bytes,
+    arenaBytes: requests.reduce((end, { usedBytes }, i) => Math.max(end, at(i) + usedBytes), 0),
     boundBytes: bound.bytes,
     peak: {
       operator: peakTask?.operator.name ?? '',
