@@ -24,6 +24,7 @@ const { values: args } = parseArgs({
     test: { type: 'string', default: '3000' },
     sources: { type: 'string', default: '100' },
     sizes: { type: 'string', default: '30,100,900' },
+    apart: { type: 'string', default: 'eyeriss,fpga,1080ti_256,titan_rtx_256' },
     parts: { type: 'string', default: 'help,n,phones,ofa,time' },
     verbose: { type: 'boolean', default: false },
   },
@@ -122,7 +123,7 @@ if (parts.has('n')) {
     for (const column of ['pixel3', 'raspi4'])
       report(`n${n}`, cells, column, n, ['spearman', 'mape', 'within10']);
   // Noise-free accelerator models and large batches, apart from the rest.
-  for (const column of ['eyeriss', 'fpga', '1080ti_256', 'titan_rtx_256'])
+  for (const column of args.apart.split(',').filter(Boolean))
     report('apart30', cells, column, 30, ['spearman', 'mape']);
   const right = seeds.map(
     (seed) =>

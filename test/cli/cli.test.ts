@@ -40,6 +40,10 @@ function start(args: readonly string[], env: Record<string, string> = {}) {
   return { child, ended, firstLine };
 }
 
+/** Forty rows of two columns and a cost. */
+const csvOf = (cost: (i: number) => number): string =>
+  ['a,b,ms', ...Array.from({ length: 40 }, (_, i) => `${i % 7},${i % 3},${cost(i)}`)].join('\n');
+
 /** The same in this process: a start costs half a second. */
 async function runHere(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   let out = '';
@@ -86,6 +90,11 @@ t.test('every command answers with one versioned document, and with text', async
   const id = started.study.id;
   await studies.finishTrial(id as never);
   const out = join(folder, 'winner.onnx');
+  const csv = await file(
+    'table.csv',
+    csvOf((i) => 5 + (i % 7) * 2 + (i % 3)),
+  );
+  const ofa = await file('ofa.yaml', 'Logits-input:7x7x8-output:10: {count: 2, mean: 0.5, std: 0.1}\n');
   const table: [schema: string, args: string[], text: RegExp][] = [
     ['status', ['status'], /0\.0\.0-test/],
     ['devices', ['devices', 'list', '--discover'], /fake-0/],
@@ -102,6 +111,13 @@ t.test('every command answers with one versioned document, and with text', async
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 98\.0 us to 102 us/],
     ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],
+    ['predictors', ['predictor', 'list'], /no predictors/],
+    [
+      'predictor-fit',
+      ['predictor', 'fit-csv', csv, '--columns', 'a,b', '--metric', 'ms', '--train', '20'],
+      /within 10 % {2}100\.0 %/,
+    ],
+    ['lut-check', ['lut', 'check', ofa, '--format', 'ofa'], /1 entries, 500 to 500 us, imported/],
     ['studies', ['search', 'list'], /by hand/],
     ['study', ['search', 'show', id], /1 of 10/],
     ['front', ['search', 'front', id], /50\.00 %/],
@@ -139,7 +155,19 @@ t.test('failures end with the code of their kind and a problem document', async 
   const model = await file('net.onnx', modelBytes);
   const notYaml = await file('bad.yaml', 'a: [');
   const wrong = await file('wrong.yaml', 'nothing: here');
+  const zeros = await file(
+    'zeros.csv',
+    csvOf((i) => (i === 3 ? 0 : 5)),
+  );
+  const fit = ['predictor', 'fit-csv', zeros, '--metric', 'ms'];
   const table: [code: keyof typeof errorTable, args: string[]][] = [
+    ['SAMPLES_INVALID', [...fit, '--columns', 'a,b']],
+    ['USAGE_INVALID', [...fit, '--columns', 'missing']],
+    ['USAGE_INVALID', [...fit, '--space', 'nowhere']],
+    ['TABLE_INVALID', ['lut', 'check', wrong, '--format', 'ofa']],
+    ['PREDICTOR_UNKNOWN', ['predictor', 'eval', 'predictor-9']],
+    ['DEVICE_UNKNOWN', ['lut', 'build', '--device', 'toaster', '--space', 'mbconv-fmnist']],
+    ['NOT_FOUND', ['predictor', 'train', '--device', deviceId, '--space', 'nowhere']],
     ['ONNX_INVALID', ['measure', broken, '--device', deviceId]],
     ['DEVICE_UNKNOWN', ['measure', model, '--device', 'toaster']],
     ['DEVICE_UNKNOWN', ['devices', 'show', 'toaster']],

@@ -27,7 +27,7 @@ const reweightings = 8;
  * In standard deviations. 2.985 would be 95 % efficient under normal errors (Holland and Welsch 1977); narrower finds the
  * usual regime even where a fifth of the measurements fell into another.
  */
-const welschWidth = 2.2;
+const welschWidth = 2;
 
 /** Minimises the loss of the relative errors `prediction_i / y_i - 1` over the `rows` named, y > 0. */
 export function fitTable(x: Matrix, y: Float64Array, rows: readonly number[], options: TableOptions): Table {

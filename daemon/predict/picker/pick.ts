@@ -5,6 +5,8 @@ import { transferView, type ViewData } from './view-data.js';
 
 /** Odds against every view but the first of the space's own, which it names as the likeliest, and transfer. */
 const viewOdds = 10;
+/** From so many samples on the robust loss is the rule, and least squares must beat it by the same odds. */
+const robustSamples = 25;
 /** In standard errors of the paired difference of held-out errors. */
 const curveDeviations = 2;
 const ensembleDeviations = 1.5;
@@ -39,6 +41,7 @@ export function pick(views: readonly ViewData[], y: Float64Array): Pick {
       candidate,
       odds:
         evidence(loss(candidate), y.length) -
+        (candidate.options.loss === 'squares' && y.length >= robustSamples ? Math.log(viewOdds) : 0) -
         (candidate.view === likeliest || candidate.view.name === transferView ? 0 : Math.log(viewOdds)),
     }))
     .reduce((a, b) => (b.odds > a.odds ? b : a)).candidate;
