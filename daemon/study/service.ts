@@ -187,7 +187,8 @@ export class StudyService {
    * For searches and evaluations outside the daemon, the sampler's contract over HTTP. With `proposals` (sampler
    * `external`): hands them to the loop and answers with their trials, known ones included, once they are stored.
    * Without: answers with up to n trials that wait for a result from outside (evaluator `external`), as soon as there is
-   * one, or with none after `waitMs`. Throws STATE_CONFLICT, ARCHITECTURE_INVALID.
+   * one, or with none after `waitMs`. A study that no longer runs answers with its state and no trials.
+   * Throws STATE_CONFLICT, ARCHITECTURE_INVALID.
    */
   async ask(
     id: StudyId,
@@ -198,7 +199,9 @@ export class StudyService {
     }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Exchange> {
-    const running = await this.#requireRunning(id);
+    // A study may end between two calls: its state is the answer, not an error.
+    const running = this.#running.get(id);
+    if (!running) return { state: (await this.#options.store.study(id)).state, trials: [] };
     const { space, evaluator } = running.parts;
     if (proposals) {
       if (!running.inbox)

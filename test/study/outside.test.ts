@@ -32,13 +32,13 @@ const spaceFile = {
   headWidth: 16,
 };
 
-/** Accuracy that grows with kernel and expansion alike, so that devices decide which of them is worth its time. */
+/** Accuracy grows with kernels and expansions, so that devices decide which of them is worth its time. */
 async function smallSpec(dir: string, changes: object): Promise<Record<string, unknown>> {
   const file = join(dir, 'table.json');
   const rows = Array.from({ length: 81 }, (_, code) => {
     const architecture = [Math.floor(code / 9), code % 9];
-    const size = architecture.reduce((sum, choice) => sum + (choice % 3) + Math.floor(choice / 3), 0);
-    return { architecture, values: { accuracy: 0.6 + 0.03 * size } };
+    const worth = architecture.map((choice) => 0.03 * Math.floor(choice / 3) + 0.015 * (choice % 3));
+    return { architecture, values: { accuracy: 0.6 + (worth[0] as number) + (worth[1] as number) } };
   });
   await writeFile(file, JSON.stringify(rows));
   return testSpec({ space: spaceFile, evaluator: { kind: 'table', file, source: 'a formula' }, ...changes });
@@ -138,7 +138,7 @@ t.test(
     t.equal(JSON.parse(ended.out).accuracy, best, 'it knows the best of all trials');
     t.match(
       await request(url, `/studies/${study.id}/ask`, { proposals }),
-      { code: 'STATE_CONFLICT' },
+      { state: 'completed', trials: [] },
       'over',
     );
   },
@@ -184,7 +184,7 @@ t.test('specialise: each winner is the fastest on its own device', async (t) => 
   const { url, dir } = await openDaemon(t);
   const specFile = join(dir, 'spec.json');
   const out = join(dir, 'matrix.json');
-  const changes = { sampler: { name: 'auto' }, budget: { trials: 30 }, batch: 10 };
+  const changes = { sampler: { name: 'auto' }, budget: { trials: 50 }, batch: 10 };
   await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
   const answers: string[] = [];
   const notes: string[] = [];
@@ -201,7 +201,7 @@ t.test('specialise: each winner is the fastest on its own device', async (t) => 
       '--out',
       out,
       '--slack',
-      '0.02',
+      '0.061',
     ],
     {
       clock: systemClock,

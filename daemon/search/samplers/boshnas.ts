@@ -13,7 +13,7 @@ import { bestArchitectures, rewards } from './rank.js';
 const uncertaintyWeight = 0.5;
 const inputSteps = 30;
 const inputRate = 0.15;
-const trainingSteps = 100;
+const trainingSteps = 150;
 
 /**
  * BOSHNAS (Tuli et al., JAIR 2022, section 3.3; TPAMI 2023): a surrogate that knows its aleatoric and its epistemic
@@ -27,8 +27,8 @@ export const boshnas = definePlugin({
   name: 'boshnas',
   options: z.strictObject({
     initial: count(20),
-    members: count(3),
-    hidden: count(20),
+    members: count(4),
+    hidden: count(24),
     randomShare: share(0.1),
     uncertainShare: share(0.1),
     pool: z.enum(['mutation', 'diffusion']).default('mutation'),
