@@ -2,6 +2,7 @@ import type { Architecture } from '../../core/architecture.js';
 import { type Rating, selectionOrder } from '../pareto/dominance.js';
 import { hypervolume } from '../pareto/hypervolume.js';
 import { ParetoFront } from '../pareto/pareto-front.js';
+import type { Space } from '../spaces/contract.js';
 import type { AskContext, Prediction, Proposal, Sampler, Trial } from './contract.js';
 import { breed } from './offspring.js';
 import { randomProposals } from './random.js';
@@ -47,7 +48,7 @@ export class LinasSampler implements Sampler {
     const { initial, uncertainShare } = this.#options;
     const unseen = new Unseen(context);
     const missing = Math.max(0, initial - context.history.length - context.pending.length);
-    const proposals = randomProposals(Math.min(n, missing), unseen);
+    const proposals = opening(Math.min(n, missing), context.space, unseen);
     const left = n - proposals.length;
     if (left === 0 || unseen.exhausted) return proposals;
 
@@ -102,6 +103,17 @@ export class LinasSampler implements Sampler {
     return null;
   }
   restore(): void {}
+}
+
+/**
+ * The space's known good architectures, the smallest and the largest among them, then random ones: shared weights are at
+ * their best at the extremes, which every step of a sandwich training visits, and predictors need not extrapolate.
+ */
+function opening(n: number, space: Space, unseen: Unseen): Proposal[] {
+  const seeds = (space.seeds?.() ?? []).filter((architecture) => !unseen.has(architecture)).slice(0, n);
+  for (const architecture of seeds) unseen.take(architecture);
+  const proposals = seeds.map((architecture) => ({ architecture, note: 'seed' }));
+  return [...proposals, ...randomProposals(n - proposals.length, unseen)];
 }
 
 /**
