@@ -96,7 +96,8 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
     topics: ['note'],
     clock: systemClock,
     signal: abort.signal,
-    retryMs: [20, 20, 20, 20, 20],
+    // Long enough for the daemon to come back on a loaded machine.
+    retryMs: [20, 100, 500, 1000, 2000],
   });
   t.equal((await watch.next()).value, 'subscribed');
   await bench.store.publish('note', 'before');
