@@ -24,7 +24,8 @@ hilda() { node dist/daemon/cli/main.js "$@"; }
 mkdir -p "$data"
 ready="$data/quickstart.json"
 rm -f "$ready"
-hilda up --data "$data" --port "$port" --json > "$ready" 2> "$data/daemon.log" &
+# Not by the function: the process itself must be the one that is stopped at the end.
+node dist/daemon/cli/main.js up --data "$data" --port "$port" --json > "$ready" 2> "$data/daemon.log" &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null || true' EXIT
 for _ in $(seq 150); do
