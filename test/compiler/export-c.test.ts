@@ -7,7 +7,7 @@ import t from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { type CompilerBoard, compile, exportC } from '../../firmware-bridge/compiler/index.js';
-import { type Core, cores, missingForCores } from '../firmware/runtime-driver.js';
+import { type Core, cores, missingForCores, runSemihosted } from '../firmware/runtime-driver.js';
 import { answer, randomInput } from './compiled-case.js';
 import { mixedConvolutions, tokens } from './networks.js';
 
@@ -107,24 +107,7 @@ t.test(
         ],
         { stdio: 'inherit' },
       );
-      const said = execFileSync(
-        'qemu-system-arm',
-        [
-          '-M',
-          core.machine,
-          '-kernel',
-          elf,
-          '-display',
-          'none',
-          '-monitor',
-          'none',
-          '-serial',
-          'none',
-          '-semihosting-config',
-          'enable=on,target=native',
-        ],
-        { encoding: 'utf8', timeout: 120_000, stdio: ['ignore', 'pipe', 'inherit'] },
-      );
+      const said = runSemihosted(elf, core);
       t.match(said, 'wrong 0', coreName);
     }
   },
