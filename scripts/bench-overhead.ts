@@ -21,9 +21,10 @@ const pairs = Number(flags.pairs);
 const { signal } = new AbortController();
 const rng = Xoshiro128.fromSeed(1);
 const networks = [
-  mobileNetwork(rng, { name: 'mobile-small', size: 48, width: 16, blocks: 3 }),
+  mobileNetwork(rng, { name: 'mobile-small', size: 48, width: 24, blocks: 5 }),
   visionTransformer(rng, { name: 'transformer-small', tokens: 50, width: 64, layers: 4 }),
   mobileNetwork(rng, { name: 'mobile-middle', size: 64, width: 24, blocks: 5 }),
+  visionTransformer(rng, { name: 'transformer-middle', tokens: 65, width: 128, layers: 6 }),
   mobileNetwork(rng, { name: 'mobile-large', size: 176, width: 32, blocks: 5 }),
 ];
 

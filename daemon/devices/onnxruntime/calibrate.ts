@@ -4,6 +4,7 @@ import { referenceNetworks } from '../../measure/references.js';
 import { median } from '../../measure/statistics.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import type { SessionProcess } from '../../runtime/session-process.js';
+import { warmCallPath } from './warm-call-path.js';
 
 const warmUpLegs = 10;
 const legs = 60;
@@ -16,6 +17,7 @@ export async function calibrate(
   session: { readonly provider: string; readonly threads: number },
   { signal, clock }: { readonly signal: AbortSignal; readonly clock: Clock },
 ): Promise<Calibration> {
+  await warmCallPath(process, { signal });
   const networks = referenceNetworks();
   const plan: { handle: number; runs: number }[] = [];
   for (const network of [networks.convolution, networks.transformer]) {

@@ -21,6 +21,7 @@ import { calibrate } from './calibrate.js';
 import { GpuWatch } from './gpu-watch.js';
 import { SessionRounds } from './session-rounds.js';
 import { activationPeakBytes, assertPlacement, operatorCosts } from './trace-costs.js';
+import { warmCallPath } from './warm-call-path.js';
 
 export interface OnnxRuntimeDeviceOptions {
   readonly target: Target;
@@ -87,6 +88,7 @@ export class OnnxRuntimeDevice implements Device {
       const first = await process.firstRun(candidate.handle, limits);
       const gpuMemory = (await gpu?.memoryRise(process)) ?? null;
       const beside = await process.load(writeOnnx(referenceNetworks()[reference]), this.#session, limits);
+      await warmCallPath(process, limits);
       const rounds = new SessionRounds(process, {
         candidate: candidate.handle,
         reference: beside.handle,
