@@ -7,6 +7,8 @@ import {
   figuresSchema,
   predictorDetailSchema,
   predictorSchema,
+  type scheduleRequestSchema,
+  scheduleSchema,
   type tableQuerySchema,
   tableSchema,
 } from './predictor-schemas.js';
@@ -150,6 +152,12 @@ export class DaemonClient {
     this.#post(`/predictors/${encodeURIComponent(id)}/probe`, campaignSchema, request, options);
   refit = (id: string, options: CallOptions) =>
     this.#post(`/predictors/${encodeURIComponent(id)}/refit`, predictorDetailSchema, undefined, options);
+  schedule = (id: string, request: z.input<typeof scheduleRequestSchema>, options: CallOptions) =>
+    this.#post(`/predictors/${encodeURIComponent(id)}/schedule`, scheduleSchema, request, options);
+  scheduleOf = (id: string, options: CallOptions) =>
+    this.#get(`/predictors/${encodeURIComponent(id)}/schedule`, scheduleSchema, options);
+  endSchedule = (id: string, options: CallOptions) =>
+    this.#post(`/predictors/${encodeURIComponent(id)}/schedule/end`, scheduleSchema, undefined, options);
   latencyTable = (id: string, query: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
     this.#get(
       `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(query)}`,

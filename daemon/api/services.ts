@@ -1,4 +1,5 @@
 import type { PredictorService } from '../campaign/predictor-service.js';
+import type { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
@@ -117,6 +118,7 @@ export interface DaemonServices {
   readonly joining: JoiningPort;
   readonly studies: StudyPort;
   readonly predictors: PredictorPort;
+  readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
   /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Graph;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */

@@ -128,6 +128,12 @@ export class PredictorService {
     return campaign.view;
   }
 
+  /** The campaign once it has ended, well or not. Throws NOT_FOUND. */
+  async finished(id: string): Promise<Campaign> {
+    await this.#campaigns.get(id)?.done;
+    return this.campaign(id);
+  }
+
   list(): Promise<PredictorRecord[]> {
     return this.#options.store.predictors();
   }

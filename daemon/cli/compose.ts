@@ -5,6 +5,7 @@ import { daemonCertificate, lanAddresses } from '../api/certificate.js';
 import { JoinServer } from '../api/join-server.js';
 import type { DaemonServices, JoinAddress } from '../api/services.js';
 import { PredictorService } from '../campaign/predictor-service.js';
+import { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { AdbServer } from '../devices/adb/adb-server.js';
@@ -143,6 +144,9 @@ export class Daemon {
 
     const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
     this.#started.push(() => predictors.stop());
+    const schedules = new ProbeSchedules({ store, predictors, clock });
+    this.#started.push(() => schedules.stop());
+    await schedules.start();
 
     const addresses: JoinAddress[] = [];
     const services: DaemonServices = {
@@ -153,6 +157,7 @@ export class Daemon {
       pool,
       studies,
       predictors,
+      schedules,
       joining: {
         keys,
         addresses: () => addresses,

@@ -153,6 +153,12 @@ export const errorTable = {
     'Check `adb devices`. Install adb (Debian: apt-get install adb) where it is missing.',
   ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
+  SCHEDULE_INVALID: kind(
+    422,
+    2,
+    false,
+    'Five fields: minute, hour, day of month, month, day of week; "0 3 * * *" is three each night.',
+  ),
   PREDICTOR_UNKNOWN: kind(404, 3, false, 'Run `hilda predictor list` to see the predictors.'),
   PREDICTOR_CORRUPT: kind(409, 1, false, 'Train the predictor again: `hilda predictor train`.'),
   TARGET_MISMATCH: kind(409, 1, false, 'Train a predictor for that target: costs hold for one target only.'),

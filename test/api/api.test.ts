@@ -107,6 +107,10 @@ t.test('every operation answers in the shape that openapi.json promises', async 
     post({ architectures: [predictor.architecture], device: deviceId }),
   ];
   calls['post /predictors/{id}/probe'] = [`/predictors/${predictor.id}/probe`, post({ count: 1 })];
+  calls['post /predictors/{id}/schedule'] = [
+    `/predictors/${predictor.id}/schedule`,
+    post({ cron: '0 3 1 1 *', count: 5 }),
+  ];
   const ids: Record<string, string> = {
     '/campaigns/{id}': '1',
     '/predictors/{id}': predictor.id,

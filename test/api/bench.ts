@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
+import { ProbeSchedules } from '../../daemon/campaign/probe-schedules.js';
 import { profilesDir } from '../../daemon/cli/installation.js';
 import { architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
@@ -196,22 +197,24 @@ export async function openBench(
   const studies = new SteppedStudies(store);
   const keys = new StoredJoinKeys(store, clock);
   const agents = new AgentHub({ keys, clock });
+  const predictors = new PredictorService({
+    store,
+    clock,
+    profilesDir,
+    pool: {
+      withDevice: async () => {
+        throw new HildaError('DEVICE_FAILED', 'this bench has no device to lease');
+      },
+    },
+  });
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
     store,
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
-    predictors: new PredictorService({
-      store,
-      clock,
-      profilesDir,
-      pool: {
-        withDevice: async () => {
-          throw new HildaError('DEVICE_FAILED', 'this bench has no device to lease');
-        },
-      },
-    }),
+    predictors,
+    schedules: new ProbeSchedules({ store, predictors, clock }),
     joining: {
       keys,
       addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],

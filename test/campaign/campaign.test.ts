@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { blockParts, operatorParts } from '../../daemon/campaign/operator-parts.js';
 import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
+import { ProbeSchedules } from '../../daemon/campaign/probe-schedules.js';
 import type { Architecture } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
@@ -113,6 +114,42 @@ t.test('drift is told, and a refit ends it', async (t) => {
   const now = (await service.predict(id, [architecture as Architecture])).mean[0] as number;
   t.ok(now / was > 1.25 && now / was < 1.45, `${now / was}`);
   t.equal((await service.open(id)).drift().state, 'too-few');
+});
+
+t.test('a schedule probes by itself, tells what it found, and outlasts the daemon', async (t) => {
+  const { store, service, ended, request } = await openService(t, { noise: 0.005 });
+  const id = await ended((await service.train({ ...request, profile: false })).id);
+  const schedules = new ProbeSchedules({ store, predictors: service, clock });
+  const plan = { cron: '* * * * * *', count: 8, refit: true };
+  await t.rejects(schedules.set(id, { ...plan, cron: 'each night' }), { code: 'SCHEDULE_INVALID' });
+  t.equal(await schedules.of(id), null, 'a refused one leaves nothing');
+  await t.rejects(schedules.set('predictor-9' as PredictorId, plan), { code: 'PREDICTOR_UNKNOWN' });
+  const probes = async (n: number) => {
+    for (;;) {
+      const events = (await store.events(0, { topics: ['predictors'] })).map(
+        ({ data }) => data as { type: string; outcome: string },
+      );
+      const told = events.filter(({ type }) => type === 'probe');
+      if (told.length >= n) return told;
+      await clock.sleep(20, { signal: new AbortController().signal });
+    }
+  };
+  t.match(await schedules.set(id, plan), { ...plan, last: null });
+  t.equal((await probes(1))[0]?.outcome, 'steady');
+  await schedules.stop();
+  t.match((await schedules.of(id))?.last, { outcome: 'steady' });
+
+  // Next day the device is a third slower; another daemon finds the schedule in the store.
+  const { live, ...body } = (await service.open(id)).body;
+  const slower = { ...body, live: live.map((l) => ({ ...l, measured: 1.35 * l.measured })) };
+  await store.updatePredictor(id, slower as unknown as Json);
+  const before = (await probes(1)).length;
+  const next = new ProbeSchedules({ store, predictors: service, clock });
+  await next.start();
+  t.equal((await probes(before + 1))[before]?.outcome, 'drifted');
+  await next.clear(id);
+  t.equal(await next.of(id), null);
+  t.equal((await service.open(id)).drift().state, 'too-few', 'it was refitted at once');
 });
 
 t.test('what cannot be answered is refused by name', async (t) => {

@@ -20,6 +20,8 @@ import {
   predictorSchema,
   predictRequestSchema,
   probeRequestSchema,
+  scheduleRequestSchema,
+  scheduleSchema,
   tableQuerySchema,
   tableSchema,
 } from '../predictor-schemas.js';
@@ -149,6 +151,35 @@ export const predictorRoutes = [
         await services.predictors.probe(asPredictorId(params.id), body.count, body.seed),
       );
       return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/predictors/{id}/schedule',
+    summary: 'When the predictor is probed, and what the latest probe found',
+    answer: { status: 200, schema: scheduleSchema },
+    handle: async ({ services, params }) => ({
+      schedule: await services.schedules.of(asPredictorId(params.id)),
+    }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/predictors/{id}/schedule',
+    summary: 'Probe the predictor at fixed times; in place of an earlier schedule',
+    body: scheduleRequestSchema,
+    answer: { status: 200, schema: scheduleSchema },
+    handle: async ({ services, params, body }) => ({
+      schedule: await services.schedules.set(asPredictorId(params.id), body),
+    }),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/predictors/{id}/schedule/end',
+    summary: 'Probe no more',
+    answer: { status: 200, schema: scheduleSchema },
+    handle: async ({ services, params }) => {
+      await services.schedules.clear(asPredictorId(params.id));
+      return { schedule: null };
     },
   }),
   defineRoute({

@@ -128,6 +128,45 @@ const drift = (terminal: Terminal): Command =>
       }),
     );
 
+interface ScheduleOptions {
+  readonly cron?: string;
+  readonly count: string;
+  readonly refit?: boolean;
+  readonly end?: boolean;
+}
+
+const schedule = (terminal: Terminal): Command =>
+  new Command('schedule')
+    .description('probe a predictor at fixed times for drift; without options, show when')
+    .argument('<id>', 'as listed')
+    .option('--cron <expression>', 'five fields in local time, e.g. "0 3 * * *"')
+    .option('--count <networks>', 'how many to measure each time', '10')
+    .option('--refit', 'learn from the live measurements as soon as it drifted')
+    .option('--end', 'probe no more')
+    .action(
+      act(terminal, async (context, id: string, { cron, count, refit = false, end }: ScheduleOptions) => {
+        if (cron !== undefined && end)
+          throw new HildaError('USAGE_INVALID', '--cron and --end exclude each other');
+        const answer = end
+          ? await context.client.endSchedule(id, context)
+          : cron === undefined
+            ? await context.client.scheduleOf(id, context)
+            : await context.client.schedule(
+                id,
+                { cron, count: wholeNumber(count, 'count', 1), refit },
+                context,
+              );
+        context.answer('schedule', answer, () => {
+          const plan = answer.schedule;
+          if (!plan) return `${id} is probed only when asked`;
+          const last = plan.last
+            ? `${formatTime(plan.last.atMs)}: ${plan.last.outcome}, ${plan.last.reason}`
+            : 'none yet';
+          return `${id}: ${plan.count} networks at "${plan.cron}"${plan.refit ? ', refitted after drift' : ''}\nlatest probe ${last}`;
+        });
+      }),
+    );
+
 export const predictorCommand = (terminal: Terminal): Command =>
   new Command('predictor')
     .description("learn a device's latency, and predict it with an interval")
@@ -135,6 +174,7 @@ export const predictorCommand = (terminal: Terminal): Command =>
     .addCommand(list(terminal))
     .addCommand(evaluate(terminal))
     .addCommand(drift(terminal))
+    .addCommand(schedule(terminal))
     .addCommand(predictorFitCsvCommand(terminal));
 
 function describePredictor({

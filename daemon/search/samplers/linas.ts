@@ -1,10 +1,12 @@
 import type { Architecture } from '../../core/architecture.js';
+import type { Rng } from '../../core/rng.js';
 import { type Rating, selectionOrder } from '../pareto/dominance.js';
 import { hypervolume } from '../pareto/hypervolume.js';
 import { ParetoFront } from '../pareto/pareto-front.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext, Prediction, Proposal, Sampler, Trial } from './contract.js';
 import { breed } from './offspring.js';
+import { posteriorSamples } from './posterior-samples.js';
 import { randomProposals } from './random.js';
 import { costsOf, excess, rateTrial } from './rating.js';
 import { architectureKey, Unseen } from './unseen.js';
@@ -17,7 +19,12 @@ export interface LinasOptions {
   readonly innerEvaluations: number;
   /** Share of each batch spent on the candidates whose predictions are least certain. */
   readonly uncertainShare: number;
+  /** Share of each batch drawn from the posterior of linear models, which see beyond the best that was measured. */
+  readonly posteriorShare: number;
 }
+
+/** Of the posterior's deviations: near what the linear models believe, and further off. */
+const posteriorWidths = [0.3, 0.6, 0.9];
 
 /** In half-widths of the 90 % interval, one a pick, in turn. */
 const optimismSteps = [0, 0.25, 0.5, 1];
@@ -33,7 +40,9 @@ interface Candidate extends Rating {
  * LINAS, the lightweight iterative search of DyNAS-T (Cummings et al. 2022, algorithm 1): a random first population is
  * measured; then, in every round, predictors are refitted, NSGA-II runs on their answers, and the best of what it
  * visited is measured next. Here part of each batch goes to the least certain of the promising candidates, and hard
- * limits are read at the lower end of a prediction's interval: only what surely breaks a limit is passed over.
+ * limits are read at the lower end of a prediction's interval: only what surely breaks a limit is passed over. Another
+ * part are posterior samples of linear models: kernels know what is near the measured ones, and alone they leave the
+ * best ends of a front to chance.
  */
 export class LinasSampler implements Sampler {
   readonly name = 'linas';
@@ -45,7 +54,7 @@ export class LinasSampler implements Sampler {
   }
 
   ask(n: number, context: AskContext): Proposal[] {
-    const { initial, uncertainShare } = this.#options;
+    const { initial, uncertainShare, posteriorShare } = this.#options;
     const unseen = new Unseen(context);
     const missing = Math.max(0, initial - context.history.length - context.pending.length);
     const proposals = opening(Math.min(n, missing), context.space, unseen);
@@ -54,10 +63,12 @@ export class LinasSampler implements Sampler {
 
     const candidates = this.#search(context)?.filter(({ architecture }) => !unseen.has(architecture));
     if (!candidates || candidates.length === 0) return [...proposals, ...randomProposals(left, unseen)];
-    const uncertain = Math.round(left * uncertainShare);
-    for (const { architecture } of improving(candidates, left - uncertain, context)) {
+    const uncertain = someOf(left, uncertainShare, context.rng);
+    const drawn = Math.min(left - uncertain, someOf(left, posteriorShare, context.rng));
+    for (const { architecture } of improving(candidates, left - uncertain - drawn, context)) {
       if (unseen.take(architecture)) proposals.push({ architecture, note: 'front' });
     }
+    proposals.push(...posteriorSamples(drawn, context, unseen, posteriorWidths));
     // Uncertain, yet not hopeless: only the better ranked candidates compete, and fill up what the front left open.
     const order = selectionOrder(candidates).map((i) => candidates[i] as Candidate);
     const promising = order.slice(0, Math.max(5 * n, Math.ceil(order.length / 5)));
@@ -175,6 +186,9 @@ function survivors(candidates: readonly Candidate[], size: number): Candidate[] 
     kept = [...kept, ...candidates.slice(start, start + size)];
   }
 }
+
+/** A share of n in whole numbers, right on average: batches of one must get their part as well. */
+const someOf = (n: number, share: number, rng: Rng): number => Math.floor(n * share + rng.next());
 
 /** Predicted ratings; undefined while a metric has too few measurements. */
 function rate(architectures: readonly Architecture[], context: AskContext): Candidate[] | undefined {
