@@ -62,9 +62,7 @@ function checkCounts(t: Test, counts: Counts): void {
     counts.total,
     'the operators add up',
   );
-  // A kernel may leave some of the scratch that the format grants it untouched; bench arena holds the exact bar.
-  t.ok(counts.arenaPeakBytes <= counts.arenaPlannedBytes, 'the arena is used as planned');
-  t.ok(counts.arenaPeakBytes >= counts.arenaPlannedBytes - 64);
+  t.equal(counts.arenaPeakBytes, counts.arenaPlannedBytes, 'the arena is used to the byte');
   t.equal(counts.peakRamBytes, counts.arenaPeakBytes + counts.stackPeakBytes);
   t.ok(counts.stackPeakBytes > 0 && counts.flashBytes > 0);
   t.match(counts.firmwareBuild, /^[0-9a-f]{64}$/);

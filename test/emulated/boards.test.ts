@@ -88,12 +88,7 @@ for (const board of boards) {
           );
         }
         t.equal(counts[0], counts[1], `${name}: ${counts[0]} ticks both times`);
-        // MATMUL's scratch is 4 bytes a value on every core, of which the scalar kernel uses two and Helium none.
-        const scratch = name === 'vit' ? 64 : 0;
-        t.ok(
-          peak <= compiled.arenaBytes && peak >= compiled.arenaBytes - scratch,
-          `${name}: arena ${peak}, planned ${compiled.arenaBytes}`,
-        );
+        t.equal(peak, compiled.arenaBytes, `${name}: arena ${peak}, planned ${compiled.arenaBytes}`);
       }
     },
   );

@@ -8,6 +8,7 @@ import {
   chance,
   matrixFields,
   pick,
+  productScratch,
   quantFields,
   randomLayer,
   randomQuant,
@@ -59,7 +60,7 @@ const linear: Generator = (rng, native) => {
   const outStride = strideOf(rng, transpose ? rows : n);
   builder.record({
     code: code.linear,
-    ...matrixFields(builder, layer, layout, false),
+    ...matrixFields(builder, layer, layout, false, rows),
     in: arena(place(builder, rng, x, inStride)),
     inStride,
     out: arena(expectRows(builder, rng, transpose ? transposed(y) : y, outStride)),
@@ -96,7 +97,7 @@ const conv2d: Generator = (rng, native) => {
   const [inStride, outStride] = [strideOf(rng, channels), strideOf(rng, n)];
   builder.record({
     code: code.conv2d,
-    ...matrixFields(builder, layer, layout, true),
+    ...matrixFields(builder, layer, layout, true, window.outWidth),
     zeroIn,
     in: arena(place(builder, rng, x, inStride)),
     inStride,
@@ -132,7 +133,7 @@ const depthwise: Generator = (rng) => {
     weights: builder.constant(stored),
     bias: builder.padded(layer.bias, 16),
     multipliers: builder.padded(layer.multipliers, 16),
-    scratch: arena(builder.reserve(Math.ceil(channels / 16) * 16)),
+    scratch: arena(builder.reserve(channels)),
     in: arena(place(builder, rng, x, inStride)),
     inStride,
     out: arena(expectRows(builder, rng, y, outStride)),
@@ -142,7 +143,7 @@ const depthwise: Generator = (rng) => {
   return builder.build(`depthwise ${JSON.stringify({ ...window, channels })}`);
 };
 
-const matmul: Generator = (rng) => {
+const matmul: Generator = (rng, native) => {
   const [rows, k, n] = [between(rng, 1, 6), pick(rng, [between(rng, 1, 20), 64]), between(rng, 1, 11)];
   const byColumns = chance(rng, 0.5); // b stored as [k][n]
   const [a, b] = [rowsOf(rng, rows, k), rowsOf(rng, byColumns ? k : n, byColumns ? n : k)];
@@ -155,6 +156,7 @@ const matmul: Generator = (rng) => {
   const [inStride, bStride] = [strideOf(rng, k), strideOf(rng, byColumns ? n : k)];
   const transpose = chance(rng, 0.2);
   const outStride = strideOf(rng, transpose ? rows : n);
+  const scratch = builder.scratch(productScratch(native, k, rows));
   builder.record({
     code: code.matmul,
     ...quantFields(quant),
@@ -166,7 +168,7 @@ const matmul: Generator = (rng) => {
     in1Stride: byColumns ? 1 : bStride,
     out: arena(expectRows(builder, rng, transpose ? transposed(y) : y, outStride)),
     outStride: transpose ? 1 : outStride,
-    scratch: arena(builder.reserve(4 * Math.ceil(k / 4) * 4)),
+    ...(scratch !== undefined && { scratch }),
     rows: {
       rows,
       k,

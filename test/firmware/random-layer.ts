@@ -46,18 +46,32 @@ export const quantFields = ({ zeroOut, low, high, shift }: Quant): Quant => ({ z
 
 const ceilTo = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
-/** Scratch of LINEAR, or of CONV2D with its gathered taps (ABI.md, "Scratch bytes"). */
-export function matrixScratch(layout: WeightLayout, k: number, gathers: boolean): number {
-  const [k4, k16] = [ceilTo(k, 4), ceilTo(k, 16)];
-  return gathers
-    ? { rows: k4, scalar: 3 * k4, dsp: 6 * k4, mve: 2 * k16 }[layout]
-    : { rows: 0, scalar: 2 * k4, dsp: 4 * k4, mve: 0 }[layout];
+/**
+ * Scratch of LINEAR, or of CONV2D with its gathered taps, where at most `rows` rows are taken at a time (ABI.md, "Scratch
+ * bytes"): not a byte more, so that a kernel which writes beyond it is found out.
+ */
+function matrixScratch(layout: WeightLayout, k: number, gathers: boolean, rows: number): number {
+  const block = layout === 'dsp' || layout === 'mve' ? Math.min(rows, 2) : 1;
+  const expanded = layout === 'rows' || layout === 'mve' ? 0 : 2 * ceilTo(k, 4) * block;
+  return gathers ? expanded + ceilTo(k, layout === 'mve' ? 16 : 4) * (block - 1) + k : expanded;
 }
 
-export function matrixFields(builder: CaseBuilder, layer: Layer, layout: WeightLayout, gathers: boolean) {
+/** The same for MATMUL. */
+export function productScratch(native: WeightLayout, k: number, rows: number): number {
+  if (native === 'mve') return 0;
+  return native === 'dsp' ? 2 * ceilTo(k, 4) * Math.min(rows, 2) : 2 * k;
+}
+
+export function matrixFields(
+  builder: CaseBuilder,
+  layer: Layer,
+  layout: WeightLayout,
+  gathers: boolean,
+  rows = 2,
+) {
   const packed = packWeights(layer.weights, layer.n, layer.k, layout);
   if (packed.length !== packedBytes(layer.n, layer.k, layout)) throw new Error('packed size');
-  const scratch = builder.scratch(matrixScratch(layout, layer.k, gathers));
+  const scratch = builder.scratch(matrixScratch(layout, layer.k, gathers, rows));
   return {
     layout: weightLayouts.indexOf(layout),
     ...quantFields(layer),

@@ -27,16 +27,20 @@ static void gather(const hilda_window *window, uint32_t oy, uint32_t ox, int32_t
   }
 }
 
+int hilda_is_pointwise(const hilda_window_shape *shape) {
+  /* A 1x1 kernel that never leaves the image (strided pointwise). */
+  return shape->kernel_height * shape->kernel_width == 1 && shape->pad_top == 0 && shape->pad_left == 0 &&
+         (shape->out_height - 1u) * shape->stride_height < shape->in_height &&
+         (shape->out_width - 1u) * shape->stride_width < shape->in_width;
+}
+
 int hilda_convolution_run(const hilda_call *call) {
   const hilda_operator *record = call->record;
   const hilda_window_shape *shape = &record->shape.window;
   const hilda_window window = hilda_window_of(call);
   const uint32_t k = (uint32_t)shape->kernel_height * shape->kernel_width * shape->in_channels;
   const int plain = record->layout == HILDA_LAYOUT_ROWS;
-  /* A 1x1 kernel that never leaves the image (strided pointwise) needs no gathering. */
-  const int pointwise = shape->kernel_height * shape->kernel_width == 1 && shape->pad_top == 0 && shape->pad_left == 0 &&
-                        (shape->out_height - 1u) * shape->stride_height < shape->in_height &&
-                        (shape->out_width - 1u) * shape->stride_width < shape->in_width;
+  const int pointwise = hilda_is_pointwise(shape);
   const hilda_linear linear = {
       .weights = call->weights,
       .bias = call->bias,
@@ -48,7 +52,7 @@ int hilda_convolution_run(const hilda_call *call) {
       .column_stride = 1,
       .expanded = call->scratch,
   };
-  int8_t *gathered = (int8_t *)call->scratch + hilda_expanded_bytes(record->layout, k);
+  int8_t *gathered = (int8_t *)call->scratch + hilda_expanded_bytes(record->layout, k, shape->out_width);
   const uint32_t gathered_stride = hilda_gathered_bytes(record->layout, k);
   const uint32_t block = plain ? 1u : HILDA_BLOCK_ROWS;
   int8_t *out = call->out;

@@ -30,9 +30,15 @@ void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint
 /* The same for one row and layout 0, on every core. */
 void hilda_linear_plain(const hilda_linear *linear, const int8_t *x, int8_t *out);
 
-/* Bytes of scratch before a convolution's gathered taps, and how far two gathered rows lie apart (ABI.md, "Scratch bytes"). */
-uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k);
+/* Scratch of LINEAR and CONV2D (ABI.md, "Scratch bytes"): what the rows of a block take as pairs, how far two gathered rows
+ * lie apart. `rows`: those of the largest block (hilda_block_rows). */
+uint32_t hilda_block_rows(uint32_t layout, uint32_t rows);
+uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k, uint32_t rows);
 uint32_t hilda_gathered_bytes(uint32_t layout, uint32_t k);
+/* Whether every pixel of a CONV2D is one pixel of its input, which is then read in place. */
+int hilda_is_pointwise(const hilda_window_shape *shape);
+/* Scratch of MATMUL on this core. */
+uint32_t hilda_matmul_scratch(uint32_t k, uint32_t rows);
 
 /* One output pixel of a depthwise convolution; taps point to `channels` values each. */
 typedef struct hilda_depthwise {

@@ -1,11 +1,14 @@
 /* LINEAR: rows times a constant matrix. The matrix kernels are the core class's own (kernel.h). */
 #include "kernel.h"
 
-uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k) {
-  const uint32_t k4 = hilda_round_up(k, 4);
-  if (layout == HILDA_LAYOUT_SCALAR) return 2 * k4;
-  if (layout == HILDA_LAYOUT_DSP) return 4 * k4;
-  return 0;
+uint32_t hilda_block_rows(uint32_t layout, uint32_t rows) {
+  const uint32_t most = layout == HILDA_LAYOUT_ROWS ? 1u : HILDA_BLOCK_ROWS;
+  return rows < most ? rows : most;
+}
+
+uint32_t hilda_expanded_bytes(uint32_t layout, uint32_t k, uint32_t rows) {
+  if (layout != HILDA_LAYOUT_SCALAR && layout != HILDA_LAYOUT_DSP) return 0;
+  return 2u * hilda_round_up(k, 4) * hilda_block_rows(layout, rows);
 }
 
 uint32_t hilda_gathered_bytes(uint32_t layout, uint32_t k) {

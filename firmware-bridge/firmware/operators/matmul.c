@@ -1,6 +1,19 @@
 /* MATMUL: a product of two activations. */
 #include "kernel.h"
 
+uint32_t hilda_matmul_scratch(uint32_t k, uint32_t rows) {
+#if HILDA_HAS_MVE
+  (void)k;
+  (void)rows;
+  return 0;
+#elif HILDA_HAS_DSP
+  return 2u * hilda_round_up(k, 4) * hilda_block_rows(HILDA_NATIVE_LAYOUT, rows);
+#else
+  (void)rows;
+  return 2u * k;
+#endif
+}
+
 int hilda_matmul_run(const hilda_call *call) {
   const hilda_operator *record = call->record;
   const hilda_rows_shape *shape = &record->shape.rows;

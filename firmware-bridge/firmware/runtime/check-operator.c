@@ -50,7 +50,8 @@ static int add_work(hilda_checker *checker, const hilda_pass *pass, uint64_t row
   return checker->work > HILDA_MAX_WORK ? HILDA_E_WORK : HILDA_OK;
 }
 
-static int check_matrix(const hilda_checker *checker, const hilda_operator *record, uint64_t k, uint64_t n, int gathers) {
+static int check_matrix(const hilda_checker *checker, const hilda_operator *record, uint64_t k, uint64_t n, uint32_t rows,
+                        int gathers) {
   const uint32_t layout = record->layout;
   if (layout != HILDA_LAYOUT_ROWS && layout != HILDA_NATIVE_LAYOUT) return HILDA_E_LAYOUT;
   if (k == 0 || n == 0) return HILDA_E_SHAPE;
@@ -58,9 +59,9 @@ static int check_matrix(const hilda_checker *checker, const hilda_operator *reco
   const uint64_t n4 = hilda_round_up((uint32_t)n, 4), k4 = hilda_round_up((uint32_t)k, 4);
   const uint64_t k16 = hilda_round_up((uint32_t)k, 16);
   const uint64_t bytes = layout == HILDA_LAYOUT_ROWS ? n * k : n4 * (layout == HILDA_LAYOUT_MVE ? k16 : k4);
-  uint64_t scratch = hilda_expanded_bytes(layout, (uint32_t)k);
-  if (gathers)
-    scratch += (uint64_t)hilda_gathered_bytes(layout, (uint32_t)k) * (layout == HILDA_LAYOUT_ROWS ? 1u : HILDA_BLOCK_ROWS);
+  uint64_t scratch = hilda_expanded_bytes(layout, (uint32_t)k, rows);
+  /* The last gathered row ends with its values. */
+  if (gathers) scratch += (uint64_t)hilda_gathered_bytes(layout, (uint32_t)k) * (hilda_block_rows(layout, rows) - 1u) + k;
   if (scratch && record->scratch == HILDA_NONE) return HILDA_E_SPACE;
   if (scratch && hilda_check_span(checker, record->scratch, 0, scratch)) return HILDA_E_BOUNDS;
   return hilda_check_span(checker, record->weights, 0, bytes) || hilda_check_span(checker, record->bias, 0, 4 * n4) ||
@@ -90,14 +91,14 @@ static int check_window(hilda_checker *checker, const hilda_operator *record, co
     error = check_output(checker, pass, record, out_rows * s->out_width, record->out_stride, s->out_channels);
   if (error) return error;
   if (convolution) {
-    error = check_matrix(checker, record, taps * s->in_channels, s->out_channels, 1);
+    error = check_matrix(checker, record, taps * s->in_channels, s->out_channels, s->out_width, !hilda_is_pointwise(s));
   } else if (record->code == HILDA_DEPTHWISE) {
     const uint32_t c16 = hilda_round_up(s->in_channels, 16);
     if (taps > HILDA_MAX_TAPS) return HILDA_E_LIMIT;
     if (hilda_check_span(checker, record->weights, 0, taps * hilda_round_up(s->in_channels, 4)) ||
         hilda_check_span(checker, record->bias, 0, 4ull * c16) ||
         hilda_check_span(checker, record->multipliers, 0, 4ull * c16) ||
-        hilda_check_span(checker, record->scratch, 0, c16))
+        hilda_check_span(checker, record->scratch, 0, s->in_channels))
       error = HILDA_E_BOUNDS;
   } else {
     if (s->dilation_height != 1 || s->dilation_width != 1) return HILDA_E_SHAPE;
@@ -141,13 +142,15 @@ static int check_others(const hilda_checker *checker, const hilda_operator *reco
   const hilda_rows_shape *s = &record->shape.rows;
   switch (record->code) {
     case HILDA_LINEAR:
-      return check_matrix(checker, record, s->k, s->n, 0);
+      return check_matrix(checker, record, s->k, s->n, s->rows, 0);
     case HILDA_MATMUL: {
       const uint32_t row = record->in1_stride, column = s->in1_column_stride;
       if (s->k == 0) return HILDA_E_SHAPE;
       if (s->k > HILDA_MAX_WIDTH) return HILDA_E_LIMIT;
       if (!(column == 1 && row >= s->k) && !(row == 1 && column >= s->n)) return HILDA_E_SHAPE;
-      if (hilda_check_span(checker, record->scratch, 0, 4ull * hilda_round_up(s->k, 4))) return HILDA_E_BOUNDS;
+      const uint32_t scratch = hilda_matmul_scratch(s->k, s->rows);
+      if (scratch && record->scratch == HILDA_NONE) return HILDA_E_SPACE;
+      if (scratch && hilda_check_span(checker, record->scratch, 0, scratch)) return HILDA_E_BOUNDS;
       const uint64_t bytes = (uint64_t)(s->n - 1u) * row + (uint64_t)(s->k - 1u) * column + 1u;
       return check_rows(checker, pass, record->in1, record->in1_step, 1, 0, bytes);
     }
