@@ -326,6 +326,23 @@ export const frontRowSchema = z
   })
   .meta({ id: 'FrontRow', description: 'Provenance speaks of the costs: nothing on a front is predicted.' });
 
+export const frontsSchema = z
+  .object({
+    front: z.array(frontRowSchema),
+    devices: z
+      .array(
+        z.object({
+          deviceId: z.string(),
+          objectives: z.array(z.object({ metric: z.string(), goal: z.enum(['min', 'max']) })),
+          front: z.array(frontRowSchema),
+        }),
+      )
+      .describe(
+        'One front for each device, over what it costs there alone; empty for a study of one device.',
+      ),
+  })
+  .meta({ id: 'Fronts' });
+
 export const exportSchema = z
   .object({ model: z.string(), bytes: z.number(), manifest: json })
   .meta({ id: 'Export', description: 'Fetch the ONNX bytes from /v1/models/{model}.' });
@@ -359,6 +376,7 @@ export type StudyView = z.infer<typeof studySchema>;
 export type StudySummaryView = z.infer<typeof studySummarySchema>;
 export type TrialView = z.infer<typeof trialSchema>;
 export type FrontRowView = z.infer<typeof frontRowSchema>;
+export type FrontsView = z.infer<typeof frontsSchema>;
 export type ExportView = z.infer<typeof exportSchema>;
 export type EventView = z.infer<typeof eventSchema>;
 export type HealthView = z.infer<typeof healthSchema>;

@@ -152,6 +152,8 @@ export class SteppedStudies implements StudyPort {
     }));
   }
 
+  deviceFronts = async () => [];
+
   async finishTrial(studyId: StudyId): Promise<number> {
     const number = (await this.store.trials(studyId)).length;
     const architecture = [number];

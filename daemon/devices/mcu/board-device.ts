@@ -73,9 +73,9 @@ export class BoardDevice implements Device {
         ...times,
         counts,
         memory: {
-          weightBytes: program.compiled.constantsBytes + program.compiled.poolBytes,
+          weightBytes: program.compiled.deployedConstantsBytes,
           activationPeakBytes: counts.arenaPeakBytes,
-          peakBytes: program.compiled.constantsBytes + program.compiled.poolBytes + counts.arenaPeakBytes,
+          peakBytes: program.compiled.deployedConstantsBytes + counts.arenaPeakBytes,
           runPeakRssBytes: null,
         },
         verdict: disagreement ? 'suspect' : 'valid',
