@@ -166,7 +166,15 @@ export const operatorCostSchema = z
     name: z.string(),
     op: z.string(),
     provider: z.string(),
-    medianUs: z.number(),
+    medianUs: z.number().nullable().describe('Null where the device counts and does not time.'),
+    count: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        value: z.number(),
+        provenance: z.enum(['measured', 'emulated']),
+      })
+      .nullable()
+      .describe('Null where the device times. Cycles of an emulated board are modelled.'),
     outputBytes: z.number(),
     parameterBytes: z.number(),
     liveBytes: z.number(),

@@ -268,6 +268,7 @@ export async function openBench(
         op: 'Conv',
         provider: 'cpu',
         medianUs: 50,
+        count: null,
         outputBytes: 100,
         parameterBytes: 200,
         liveBytes: 300,
