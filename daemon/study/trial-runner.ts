@@ -6,13 +6,13 @@ import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Protocol } from '../measure/protocol.js';
-import type { Graph } from '../network/graph.js';
+import { bytesPerElement, type Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Constraint } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
-import { deviceMetric, type StudySpec } from './spec.js';
+import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
 
 export interface TrialContext {
   readonly spec: StudySpec;
@@ -83,7 +83,7 @@ async function decide(
   const values: Record<string, number> = { macs: stats.macs, parameters: stats.parameters };
   const infeasible = (reason: string): Outcome => ({ state: 'infeasible', values, reason });
 
-  const broken = brokenLimit(spec.constraints, values) ?? weightLimit(spec, stats.weightBytes);
+  const broken = brokenLimit(spec.constraints, values) ?? (await weightLimit(context, stats.weightBytes));
   if (broken) return infeasible(broken);
   const predicted = predictedBreak(trial, spec.constraints);
   if (predicted) return infeasible(predicted);
@@ -194,12 +194,15 @@ function brokenLimit(
   return broken && `${broken.metric} ${values[broken.metric]} > ${broken.max}`;
 }
 
-/** Weights alone over the memory limit settle the matter before anything runs. */
-function weightLimit(spec: StudySpec, weightBytes: number): string | undefined {
-  const limit = spec.constraints.find(
-    ({ metric, max }) => metric.startsWith('peakBytes') && weightBytes > max,
-  );
-  return limit && `weights alone take ${weightBytes} bytes: ${limit.metric} > ${limit.max}`;
+/** Weights alone over a memory limit settle the matter before anything runs. `weightBytes`: as float32. */
+async function weightLimit({ spec, store }: TrialContext, weightBytes: number): Promise<string | undefined> {
+  for (const { metric, max } of spec.constraints) {
+    if (!metric.startsWith('peakBytes')) continue;
+    const { target } = await store.device(spec.devices[deviceOf(metric, spec) ?? 0] as DeviceId);
+    const bytes = (weightBytes / 4) * bytesPerElement[target.dtype];
+    if (bytes > max) return `weights alone take ${bytes} bytes: ${metric} > ${max}`;
+  }
+  return undefined;
 }
 
 /** The whole predicted interval lies beyond a limit. Decided by the id, so that a resumed study decides alike. */

@@ -47,6 +47,47 @@ t.test('a study goes on with an equivalent board when its own is taken away', as
   t.ok((await bench.studies.front(id)).length > 0);
 });
 
+t.test('a study of two devices has a front for each, and both must run a network', async (t) => {
+  const bench = await openBench(await dataDir(t), { ids: ['fake-0', 'fake-1'] });
+  t.teardown(() => bench.close());
+  // Short names stand for ids in metrics too.
+  const { id } = await bench.studies.create(
+    testSpec({
+      devices: ['fake-1', 'fake-0'],
+      objectives: [
+        { metric: 'accuracy', goal: 'max' },
+        { metric: 'latencyUs', goal: 'min' },
+        { metric: 'latencyUs@fake-0', goal: 'min' },
+      ],
+      constraints: [{ metric: 'peakBytes@fake-0', max: 300_000 }],
+    }),
+  );
+  await bench.studies.settled(id);
+  t.equal((await bench.studies.show(id)).record.state, 'completed');
+  const joint = new Set((await bench.studies.front(id)).map(({ trialNumber }) => trialNumber));
+  const [first, second] = await bench.studies.deviceFronts(id);
+  t.same([first?.deviceId, second?.deviceId], ['fake-1', 'fake-0']);
+  t.same(
+    second?.objectives.map(({ metric }) => metric),
+    ['accuracy', 'latencyUs@fake-0'],
+  );
+  for (const { front, deviceId } of [first!, second!]) {
+    t.ok(front.length > 0 && front.length <= joint.size);
+    for (const { trialNumber, values, measurementIds } of front) {
+      t.ok(joint.has(trialNumber), 'what is best on one device is on the front of both');
+      t.ok((await bench.store.measurement(measurementIds[0]!)).deviceId === deviceId);
+      t.notOk(
+        Object.keys(values).some(
+          (metric) => /@/.test(metric) !== (deviceId === 'fake-0') && /latency/.test(metric),
+        ),
+      );
+    }
+  }
+  const infeasible = (await bench.store.trials(id)).filter(({ state }) => state === 'infeasible');
+  t.ok(infeasible.length > 0);
+  for (const { reason } of infeasible) t.match(reason, /peakBytes@fake-0/, 'the limit of the second device');
+});
+
 t.test('a study runs to its end: every front member was measured and is within the limits', async (t) => {
   const bench = await openBench(await dataDir(t));
   t.teardown(() => bench.close());
