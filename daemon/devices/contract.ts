@@ -69,6 +69,11 @@ export interface Examples {
 
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /**
+   * `peakRamBytes` that a measurement should stay within: a board's planner then spends time to save memory, no more than
+   * it takes. A network that needs more is measured with the smallest plan there is.
+   */
+  readonly ramBytes?: number;
   /** Hears a line of progress now and then: which step, how far. */
   readonly onProgress?: (progress: {
     readonly step: string;

@@ -163,6 +163,10 @@ async function measure(
   { spec, pool, store, protocol }: TrialContext,
   signal: AbortSignal,
 ): Promise<Taken> {
+  const ramMetric = deviceMetric('peakRamBytes', spec, spec.devices.indexOf(deviceId));
+  const ramBytes = Math.min(
+    ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
+  );
   let last: Taken | undefined;
   let fault: HildaError | undefined;
   for (let attempt = 0; attempt < spec.attempts && last?.measurement.verdict !== 'valid'; attempt++) {
@@ -172,7 +176,10 @@ async function measure(
         await pooledWith(deviceId, store),
         { holder: `study:${trial.studyId}`, signal },
         async (device, lease) => {
-          const taken = await device.measure(network, protocol, { signal });
+          const taken = await device.measure(network, protocol, {
+            signal,
+            ...(Number.isFinite(ramBytes) && { ramBytes }),
+          });
           const measurement = await store.addMeasurement(taken, { deviceId: lease.deviceId, lease, trial });
           return { measurement, classifies: device.classify !== undefined };
         },

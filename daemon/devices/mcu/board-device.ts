@@ -58,7 +58,11 @@ export class BoardDevice implements Device {
       const takenAtMs = clock.nowMs();
       const startUs = clock.monotonicUs();
       options.onProgress?.({ step: 'compile', done: 0, of: 1 });
-      const program = await compileForBoard(network, profile, session.board, { weights: 'pool' });
+      const { ramBytes } = options;
+      const program = await compileForBoard(network, profile, session.board, {
+        weights: 'pool',
+        ...(ramBytes !== undefined && { ramBytes }),
+      });
       const { counts, disagreement, runs } = await this.#costs(session, program, options);
       const facts = networkFacts(network);
       const times =
@@ -90,6 +94,8 @@ export class BoardDevice implements Device {
           clockHz: session.board.coreHz,
           programIn: program.slot === 'ram' ? 'ram' : 'flash',
           weights: counts.weights,
+          // Counts are those of the plan that this limit led to.
+          ramLimitBytes: ramBytes ?? null,
           tickOverhead: runs[0]?.tickOverhead ?? 0,
           droppedFrames: session.droppedFrames,
         },
