@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a clean clone to a measured Pareto front: installs and builds, starts the daemon on an embedded SQLite file,
-# adopts this machine's CPU and an emulated Raspberry Pi Pico, runs the search of profiles/studies/quickstart.yaml, prints the front, stops the daemon.
+# adopts this machine's CPU and an emulated Raspberry Pi Pico, runs the search of profiles/studies/quickstart.yaml, prints
+# a front for each, stops the daemon.
 #   --stay         keep the daemon and its page running until Ctrl-C
 #   --port N       port of the page (default: one that is free)
 #   --data DIR     where the database and blobs live (default .hilda)
