@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parse as parseYaml } from 'yaml';
 import type { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/fleet/equivalence.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
-import { parseStudySpec } from '../../daemon/study/spec.js';
+import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { openBench, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {
@@ -221,6 +224,26 @@ t.test('device faults end trials, not the study', async (t) => {
   t.equal(summary.failed, 12, 'hang, contended, crash');
   t.equal(summary.infeasible, 8, 'rejected and out of memory');
   t.equal(summary.complete, 4);
+});
+
+t.test('the quick start searches for the host and a Pico within what the Pico has', async (t) => {
+  const text = readFileSync(join(profilesFolder, 'studies/quickstart.yaml'), 'utf8');
+  const spec = parseStudySpec(parseYaml(text));
+  t.same(spec.devices, ['cpu', 'emulated-rp2040-pico']);
+  t.ok((spec.budget.maxMinutes ?? Number.POSITIVE_INFINITY) <= 3, 'it ends, however slow the machine');
+  const limit = (metric: string) =>
+    spec.constraints.find((one) => one.metric === `${metric}@${spec.devices[1]}`)?.max;
+  const pico = loadBoardProfiles().get('rp2040-pico');
+  t.equal(limit('peakRamBytes'), pico?.sramBytes);
+  t.equal(limit('flashBytes'), pico?.flashBytes);
+  const named = renameDevices(spec, ['cpu-f00', spec.devices[1]!]);
+  t.same(named.devices[0], 'cpu-f00');
+  t.same(named.objectives, spec.objectives, 'metrics of the first device are bare');
+  const swapped = renameDevices(
+    { ...spec, devices: ['a', 'b'], objectives: [{ metric: 'cycles@b', goal: 'min' }] },
+    ['a-1', 'b-2'],
+  );
+  t.same(swapped.objectives, [{ metric: 'cycles@b-2', goal: 'min' }]);
 });
 
 t.test('what can be refused is refused before the first trial', async (t) => {
