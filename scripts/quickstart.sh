@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a clean clone to a measured Pareto front: installs and builds, starts the daemon on an embedded SQLite file,
-# adopts this machine's CPU, runs the search of profiles/studies/quickstart.yaml, prints the front, stops the daemon.
+# adopts this machine's CPU and an emulated Raspberry Pi Pico, runs the search of profiles/studies/quickstart.yaml, prints
+# a front for each, stops the daemon.
 #   --stay         keep the daemon and its page running until Ctrl-C
 #   --port N       port of the page (default: one that is free)
 #   --data DIR     where the database and blobs live (default .hilda)
@@ -39,6 +40,7 @@ export HILDA_HOST=$url
 echo "The page: $url" >&2
 device=$(hilda devices list --json | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).devices.find((d) => d.kind === "onnxruntime").id')
 hilda devices adopt "$device" >&2
+hilda devices adopt emulated-rp2040-pico >&2
 study=$(hilda search start profiles/studies/quickstart.yaml --wait --json | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).study.id')
 hilda search front "$study"
 echo "The page: $url  (study $study)"

@@ -18,7 +18,7 @@ import {
   deviceSchema,
   equivalenceSchema,
   exportSchema,
-  frontRowSchema,
+  frontsSchema,
   healthSchema,
   invitationSchema,
   jobSchema,
@@ -123,14 +123,9 @@ export class DaemonClient {
         options,
       )
     ).trials;
-  front = async (id: string, options: CallOptions) =>
-    (
-      await this.#get(
-        `/studies/${encodeURIComponent(id)}/front`,
-        z.object({ front: z.array(frontRowSchema) }),
-        options,
-      )
-    ).front;
+  front = async (id: string, options: CallOptions) => (await this.fronts(id, options)).front;
+  fronts = (id: string, options: CallOptions) =>
+    this.#get(`/studies/${encodeURIComponent(id)}/front`, frontsSchema, options);
   act = (id: string, action: 'pause' | 'resume' | 'stop', options: CallOptions) =>
     this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
   exportTrial = (id: string, trial: number, options: CallOptions) =>

@@ -166,7 +166,15 @@ export const operatorCostSchema = z
     name: z.string(),
     op: z.string(),
     provider: z.string(),
-    medianUs: z.number(),
+    medianUs: z.number().nullable().describe('Null where the device counts and does not time.'),
+    count: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        value: z.number(),
+        provenance: z.enum(['measured', 'emulated']),
+      })
+      .nullable()
+      .describe('Null where the device times. Cycles of an emulated board are modelled.'),
     outputBytes: z.number(),
     parameterBytes: z.number(),
     liveBytes: z.number(),
@@ -326,6 +334,23 @@ export const frontRowSchema = z
   })
   .meta({ id: 'FrontRow', description: 'Provenance speaks of the costs: nothing on a front is predicted.' });
 
+export const frontsSchema = z
+  .object({
+    front: z.array(frontRowSchema),
+    devices: z
+      .array(
+        z.object({
+          deviceId: z.string(),
+          objectives: z.array(z.object({ metric: z.string(), goal: z.enum(['min', 'max']) })),
+          front: z.array(frontRowSchema),
+        }),
+      )
+      .describe(
+        'One front for each device, over what it costs there alone; empty for a study of one device.',
+      ),
+  })
+  .meta({ id: 'Fronts' });
+
 export const exportSchema = z
   .object({ model: z.string(), bytes: z.number(), manifest: json })
   .meta({ id: 'Export', description: 'Fetch the ONNX bytes from /v1/models/{model}.' });
@@ -359,6 +384,7 @@ export type StudyView = z.infer<typeof studySchema>;
 export type StudySummaryView = z.infer<typeof studySummarySchema>;
 export type TrialView = z.infer<typeof trialSchema>;
 export type FrontRowView = z.infer<typeof frontRowSchema>;
+export type FrontsView = z.infer<typeof frontsSchema>;
 export type ExportView = z.infer<typeof exportSchema>;
 export type EventView = z.infer<typeof eventSchema>;
 export type HealthView = z.infer<typeof healthSchema>;

@@ -19,7 +19,7 @@ import type {
   StudyRecord,
   TrialRecord,
 } from '../store/contract.js';
-import type { FrontRow } from '../study/front.js';
+import type { DeviceFront, FrontRow } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
 
@@ -62,6 +62,8 @@ export interface StudyPort {
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
   front(id: StudyId): Promise<FrontRow[]>;
+  /** One front for each of several devices. */
+  deviceFronts(id: StudyId): Promise<DeviceFront[]>;
   pause(id: StudyId): Promise<StudyRecord>;
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */

@@ -109,6 +109,8 @@ async function takeSample(
         (m) =>
           m.verdict === 'valid' &&
           m.protocol === protocol.name &&
+          // A board's plan under a study's RAM limit trades time for memory.
+          (m.manifest.ramLimitBytes ?? null) === null &&
           targetKey(m.target) === targetKey(device.target),
       );
       let record = fresh ? undefined : known;

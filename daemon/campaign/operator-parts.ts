@@ -1,4 +1,4 @@
-import type { OperatorCost } from '../core/measurement.js';
+import { type OperatorCost, operatorCostOf } from '../core/measurement.js';
 import { countCost } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import type { Block } from '../search/spaces/contract.js';
@@ -14,9 +14,9 @@ export interface Part {
  */
 export function operatorParts(operators: readonly OperatorCost[], network: Graph): Part[] {
   const keys = new Map(countCost(network).operators.map(({ name, key }) => [name, key]));
-  return operators.map(({ name, op, medianUs, outputBytes }) => ({
-    key: keys.get(name) ?? `${op} ${outputBytes}B`,
-    cost: medianUs,
+  return operators.map((operator) => ({
+    key: keys.get(operator.name) ?? `${operator.op} ${operator.outputBytes}B`,
+    cost: operatorCostOf(operator),
   }));
 }
 
@@ -35,9 +35,9 @@ export function blockParts(
   }
   const sums = blocks.map(() => 0);
   let current = 0;
-  for (const { name, medianUs } of operators) {
-    current = home.get(name) ?? current;
-    sums[current] = (sums[current] as number) + medianUs;
+  for (const operator of operators) {
+    current = home.get(operator.name) ?? current;
+    sums[current] = (sums[current] as number) + operatorCostOf(operator);
   }
   return blocks.map(({ key, layer, choice }, i) => ({ key, cost: sums[i] as number, layer, choice }));
 }

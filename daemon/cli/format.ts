@@ -37,3 +37,32 @@ export function formatMetric(metric: string, value: number | undefined): string 
   if (/accuracy/i.test(metric)) return `${(value * 100).toFixed(2)} %`;
   return Number.isInteger(value) ? formatCount(value) : value.toPrecision(4);
 }
+
+/**
+ * A metric as a table's head: without the device where the table is one device's, with the unit of what an emulated board
+ * counts, and telling the int8 network's accuracy from the float one's where `metrics` holds both.
+ */
+export function metricTitle(
+  metric: string,
+  {
+    metrics,
+    emulated,
+    device,
+  }: {
+    readonly metrics: readonly string[];
+    readonly emulated: boolean;
+    readonly device?: string | undefined;
+  },
+): string {
+  const [name = metric, at] = metric.split('@');
+  const where = at === undefined || at === device ? '' : `@${at}`;
+  const title = (): string => {
+    if (name === 'cycles' && emulated) return 'CYCLES (MODELLED)';
+    if (name === 'floatAccuracy') return 'FLOAT ACCURACY';
+    if (name !== 'accuracy') return name.toUpperCase();
+    // One of two accuracies is the float network's: the bare one, unless that one has a name of its own.
+    if (at !== undefined || metrics.includes('floatAccuracy')) return 'INT8 ACCURACY';
+    return metrics.some((other) => other.startsWith('accuracy@')) ? 'FLOAT ACCURACY' : 'ACCURACY';
+  };
+  return title() + where.toUpperCase();
+}

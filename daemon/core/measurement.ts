@@ -58,7 +58,14 @@ export interface OperatorCost {
   readonly name: string;
   readonly op: string;
   readonly provider: string;
-  readonly medianUs: number;
+  /** Null where the device counts and does not time: an emulated board. */
+  readonly medianUs: number | null;
+  /** Null where the device times and does not count. Cycles of an emulated board are modelled. */
+  readonly count: {
+    readonly unit: Counts['unit'];
+    readonly value: number;
+    readonly provenance: 'measured' | 'emulated';
+  } | null;
   readonly outputBytes: number;
   readonly parameterBytes: number;
   /** Live bytes the runtime reported while this operator ran. */
@@ -161,3 +168,6 @@ export function speedOf({ latency, counts }: Measurement): {
   if (counts) return { metric: counts.unit, value: counts.total };
   throw new RangeError('a measurement holds a latency or counts');
 }
+
+/** What an operator costs, in what its device can give. */
+export const operatorCostOf = ({ medianUs, count }: OperatorCost): number => medianUs ?? count?.value ?? 0;

@@ -55,8 +55,25 @@ export interface Deployment {
   readonly calibratedOn: string;
 }
 
+/** Examples for a classifier, and what a device needs to quantise a network for them. */
+export interface Examples {
+  /** float32, one example behind the other, each as the network's input takes it at batch 1. */
+  readonly values: Float32Array;
+  readonly count: number;
+  /** Smallest and largest element of values of the network over calibration inputs, by name. */
+  readonly ranges: (
+    graph: Graph,
+    values: readonly string[],
+  ) => Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>>;
+}
+
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /**
+   * `peakRamBytes` that a measurement should stay within: a board's planner then spends time to save memory, no more than
+   * it takes. A network that needs more is measured with the smallest plan there is.
+   */
+  readonly ramBytes?: number;
   /** Hears a line of progress now and then: which step, how far. */
   readonly onProgress?: (progress: {
     readonly step: string;
@@ -98,6 +115,12 @@ export interface Device {
    */
   calibrate?(options: CallOptions & { readonly known?: Calibration }): Promise<Calibration>;
   profile?(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]>;
+  /**
+   * The class answered for each example by the network as this device runs it, where that is not the float network: on a
+   * board the int8 network of the very program it would be sent. Computed on the host, by a reference that boards
+   * equal bit for bit; nothing is sent.
+   */
+  classify?(network: Graph, examples: Examples, options: CallOptions): Promise<Uint16Array>;
   run?(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors>;
   /** Puts the network with its weights where it survives a reset. `calibration`: inputs it will see. */
   deploy?(

@@ -1,4 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
+import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
 
 export interface Quality {
@@ -16,6 +17,15 @@ export interface Evaluator {
   readonly metrics: readonly string[];
   readonly cost: 'free' | 'cheap' | 'train';
   evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality>;
+  /**
+   * Quality of the network as a device runs it, which `classify` asks: see `Device.classify`. Absent where the evaluator
+   * has no examples to show it.
+   */
+  deployed?(
+    architecture: Architecture,
+    classify: (network: Graph, examples: Examples) => Promise<ArrayLike<number>>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Quality>;
   /** The network with the very weights that were scored, ready to deploy; absent where the evaluator has none. */
   network?(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph>;
   close(): Promise<void>;

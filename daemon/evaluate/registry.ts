@@ -17,6 +17,8 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
       .string()
       .regex(/^[\w-]+$/)
       .default('fashion-mnist'),
+    /** On how many images a device's int8 network is compared with the float one; 0: not at all. */
+    deployedImages: z.number().int().min(0).default(500),
   }),
   z.strictObject({
     kind: z.literal('command'),
@@ -46,7 +48,7 @@ export async function createEvaluator(
   const { data } = parsed;
   switch (data.kind) {
     case 'supernet':
-      return openSupernet(space, profilesDir, data.dataset);
+      return openSupernet(space, profilesDir, data.dataset, data.deployedImages);
     case 'command':
       return new CommandEvaluator(data);
     case 'table':

@@ -34,12 +34,14 @@ const leastSamples = 10;
 const cacheLimit = 20_000;
 
 /**
- * One predictor a metric, refitted on a study's history. Qualities are learnt from decisions; costs from whichever view
+ * One predictor a metric, refitted on a study's history when it is first asked. Qualities are learnt from decisions; costs from whichever view
  * and model cross-validates best.
  */
 export class PredictorBank {
   readonly #options: PredictorBankOptions;
-  readonly #fitted = new Map<string, Fitted>();
+  /** Undefined: too few samples know the metric. */
+  readonly #fitted = new Map<string, Fitted | undefined>();
+  #history: readonly BankSample[] = [];
   readonly #views = new Map<string, Views>();
   readonly #decisions = new Map<string, Features>();
 
@@ -47,38 +49,15 @@ export class PredictorBank {
     this.#options = options;
   }
 
-  /** Learns every metric that enough samples know; a sample may know only some. */
+  /** What predictions follow from now on; a sample may know only some metrics. */
   refit(history: readonly BankSample[]): void {
     this.#fitted.clear();
-    for (const metric of new Set(history.flatMap(({ values }) => Object.keys(values)))) {
-      const fitted: Fitted =
-        this.#options.kindOf(metric) === 'cost'
-          ? { kind: 'cost', predictor: new PickedPredictor() }
-          : { kind: 'quality', predictor: new RidgePredictor() };
-      const known = history.filter(({ values }) => {
-        const value = values[metric] as number;
-        return Number.isFinite(value) && (fitted.kind === 'quality' || value > 0);
-      });
-      if (known.length < Math.max(leastSamples, fitted.predictor.minimumSamples)) continue;
-      const y = known.map(({ values }) => values[metric] as number);
-      const architectures = known.map(({ architecture }) => architecture);
-      if (fitted.kind === 'cost')
-        fitted.predictor.fit(
-          architectures.map((a) => this.#viewsOf(a)),
-          y,
-        );
-      else
-        fitted.predictor.fit(
-          architectures.map((a) => this.#decisionsOf(a)),
-          y,
-        );
-      this.#fitted.set(metric, fitted);
-    }
+    this.#history = history;
   }
 
   /** Undefined as long as the metric has too few measurements. */
   predict(metric: string, architectures: readonly Architecture[]): BankPrediction[] | undefined {
-    const fitted = this.#fitted.get(metric);
+    const fitted = this.#fittedTo(metric);
     if (!fitted) return undefined;
     const { mean, low, high } =
       fitted.kind === 'cost'
@@ -92,15 +71,45 @@ export class PredictorBank {
   }
 
   scores(): Record<string, PredictorScore & { readonly predictor: string }> {
+    const metrics = new Set(this.#history.flatMap(({ values }) => Object.keys(values)));
     return Object.fromEntries(
-      [...this.#fitted].map(([metric, { predictor }]) => [
-        metric,
-        {
-          predictor: predictor instanceof PickedPredictor ? predictor.report().model : predictor.name,
-          ...predictor.score(),
-        },
-      ]),
+      [...metrics].flatMap((metric) => {
+        const predictor = this.#fittedTo(metric)?.predictor;
+        if (!predictor) return [];
+        const name = predictor instanceof PickedPredictor ? predictor.report().model : predictor.name;
+        return [[metric, { predictor: name, ...predictor.score() }]];
+      }),
     );
+  }
+
+  #fittedTo(metric: string): Fitted | undefined {
+    if (!this.#fitted.has(metric)) this.#fitted.set(metric, this.#fit(metric));
+    return this.#fitted.get(metric);
+  }
+
+  #fit(metric: string): Fitted | undefined {
+    const fitted: Fitted =
+      this.#options.kindOf(metric) === 'cost'
+        ? { kind: 'cost', predictor: new PickedPredictor() }
+        : { kind: 'quality', predictor: new RidgePredictor() };
+    const known = this.#history.filter(({ values }) => {
+      const value = values[metric] ?? Number.NaN;
+      return Number.isFinite(value) && (fitted.kind === 'quality' || value > 0);
+    });
+    if (known.length < Math.max(leastSamples, fitted.predictor.minimumSamples)) return undefined;
+    const y = known.map(({ values }) => values[metric] as number);
+    const architectures = known.map(({ architecture }) => architecture);
+    if (fitted.kind === 'cost')
+      fitted.predictor.fit(
+        architectures.map((a) => this.#viewsOf(a)),
+        y,
+      );
+    else
+      fitted.predictor.fit(
+        architectures.map((a) => this.#decisionsOf(a)),
+        y,
+      );
+    return fitted;
   }
 
   #viewsOf(architecture: Architecture): Views {

@@ -14,7 +14,7 @@ import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
 import { OutsideEvaluator } from './outside.js';
-import { isCostMetric, type StudySpec } from './spec.js';
+import { isCostMetric, renameDevices, type StudySpec } from './spec.js';
 
 /** What a study needs besides store, devices and sampler, made from its specification. */
 export interface StudyParts {
@@ -43,7 +43,7 @@ export function findSpace(name: string, profilesDir: string): { readonly kind: s
   return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { kind: string };
 }
 
-/** Replaces short device names by ids: an exact id, or the start of exactly one adopted device's id. */
+/** Replaces short device names by ids, in metrics too: an exact id, or the start of exactly one adopted device's id. */
 export async function resolveDevices(spec: StudySpec, store: Store): Promise<StudySpec> {
   const adopted = (await store.devices()).filter((d) => d.state === 'adopted');
   const devices = spec.devices.map((name): DeviceId => {
@@ -60,7 +60,7 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
     }
     return match.id;
   });
-  return { ...spec, devices };
+  return renameDevices(spec, devices);
 }
 
 /** Throws SPACE_INVALID, SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator. */

@@ -1,5 +1,6 @@
 import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
+import type { DeviceId } from '../core/ids.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { PredictorBank } from '../predict/bank.js';
 import type { EarlierStudy, Sampler, Trial } from '../search/samplers/contract.js';
@@ -111,7 +112,20 @@ async function askBatch(
   );
 }
 
-/** Runs the trials of a batch, as many at a time as there are devices to keep busy. */
+/** Kinds of devices that live on this machine's processors. */
+const onThisMachine: ReadonlySet<string> = new Set(['onnxruntime', 'emulator']);
+
+/**
+ * How many trials run at a time: as many as there are devices to keep busy. Those of this machine count as one: a board
+ * that is emulated beside a network that is timed would void its times.
+ */
+async function workersFor({ spec, store }: StudyContext): Promise<number> {
+  const kinds = await Promise.all(spec.devices.map(async (id) => (await store.device(id as DeviceId)).kind));
+  const away = kinds.filter((kind) => !onThisMachine.has(kind)).length;
+  return away + (away < kinds.length ? 1 : 0);
+}
+
+/** Runs the trials of a batch. */
 async function finishBatch(
   batch: readonly TrialRecord[],
   context: StudyContext,
@@ -126,7 +140,7 @@ async function finishBatch(
       await context.store.finishTrial(await runTrial(trial, context, { signal: both }));
     }
   };
-  const workers = context.spec.devices.map(() => worker());
+  const workers = Array.from({ length: await workersFor(context) }, () => worker());
   try {
     await Promise.all(workers);
   } catch (error) {

@@ -7,10 +7,18 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Proposal, Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
+import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
 import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import { type FrontRow, frontRows, frontTrials, hypervolumeShare } from './front.js';
+import {
+  type DeviceFront,
+  deviceFronts,
+  type FrontRow,
+  frontRows,
+  frontTrials,
+  hypervolumeShare,
+} from './front.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
 import { runStudy } from './run-study.js';
@@ -150,11 +158,16 @@ export class StudyService {
   }
 
   async front(id: StudyId): Promise<FrontRow[]> {
-    const { store, profilesDir } = this.#options;
+    const { store } = this.#options;
     const spec = storedSpec(await store.study(id));
-    const { space, evaluator } = await openStudyParts(spec, profilesDir);
-    await evaluator.close();
-    return frontRows(await store.trials(id), spec, space, store);
+    return frontRows(await store.trials(id), spec, loadSpace(spec.space), store);
+  }
+
+  /** One front for each of several devices; none where the study has one device. */
+  async deviceFronts(id: StudyId): Promise<DeviceFront[]> {
+    const { store } = this.#options;
+    const spec = storedSpec(await store.study(id));
+    return deviceFronts(await store.trials(id), spec, loadSpace(spec.space), store);
   }
 
   pause(id: StudyId): Promise<StudyRecord> {

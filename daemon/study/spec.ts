@@ -10,7 +10,9 @@ const metricName = z
  * What a user asks for: which space, searched by which sampler, measured where, scored how, within which limits.
  * `space` is the name of a file under profiles/spaces or a space file's content; metrics are `accuracy`, `macs`,
  * `parameters`, and for each device `latencyUs` and `peakBytes`, or, on a microcontroller, `cycles` or `instructions`,
- * `peakRamBytes` and `flashBytes`, with `@DEVICE` appended from the second device on.
+ * `peakRamBytes` and `flashBytes`, with `@DEVICE` appended from the second device on. `accuracy` is that of the network as
+ * the first device runs it: the int8 network on a board, where the evaluator can tell; `accuracy@DEVICE` as another does.
+ * A trial counts where it runs on every device within every limit.
  */
 export const studySpecSchema = z.strictObject({
   name: z.string().min(1).max(100),
@@ -61,7 +63,7 @@ export function parseStudySpec(value: unknown): StudySpec {
   const spec = parsed.data;
   const known = knownMetrics(spec);
   for (const { metric } of [...spec.objectives, ...spec.constraints]) {
-    if (!known.has(metric) && isCostMetric(metric)) {
+    if (!known.has(metric) && (isCostMetric(metric) || metric.includes('@'))) {
       throw new HildaError('SPEC_INVALID', `the metric ${metric} belongs to no device of the study`, {
         hint: `Metrics of this study: ${[...known].join(', ')}, and those of its evaluator.`,
         details: { fields: [metric] },
@@ -74,9 +76,37 @@ export function parseStudySpec(value: unknown): StudySpec {
   return spec;
 }
 
-/** The name of a cost on the i-th device: bare for the first, so that one-device studies stay short. */
-export const deviceMetric = (metric: CostMetric, spec: Pick<StudySpec, 'devices'>, index: number): string =>
-  index === 0 ? metric : `${metric}@${spec.devices[index]}`;
+/** Accuracy of the float network, where the first device runs another: there `accuracy` is the int8 network's. */
+export const floatAccuracy = 'floatAccuracy';
+
+/** The name of what the i-th device yields: bare for the first, so that one-device studies stay short. */
+export const deviceMetric = (
+  metric: CostMetric | 'accuracy',
+  spec: Pick<StudySpec, 'devices'>,
+  index: number,
+): string => (index === 0 ? metric : `${metric}@${spec.devices[index]}`);
+
+/** Which of the study's devices a metric belongs to; undefined for what belongs to the network. */
+export function deviceOf(metric: string, spec: Pick<StudySpec, 'devices'>): number | undefined {
+  const at = metric.indexOf('@');
+  if (at >= 0) return spec.devices.indexOf(metric.slice(at + 1));
+  return isCostMetric(metric) ? 0 : undefined;
+}
+
+/** The same specification with its devices called otherwise, in its metrics too. */
+export function renameDevices(spec: StudySpec, devices: readonly string[]): StudySpec {
+  const renamed = <T extends { readonly metric: string }>(one: T): T => {
+    const at = one.metric.indexOf('@');
+    const index = spec.devices.indexOf(one.metric.slice(at + 1));
+    return at < 0 || index < 0 ? one : { ...one, metric: `${one.metric.slice(0, at)}@${devices[index]}` };
+  };
+  return {
+    ...spec,
+    devices: [...devices],
+    objectives: spec.objectives.map(renamed),
+    constraints: spec.constraints.map(renamed),
+  };
+}
 
 /** Whether a metric is measured on a device, and not a quality of the network. */
 export const isCostMetric = (metric: string): boolean =>
@@ -84,6 +114,8 @@ export const isCostMetric = (metric: string): boolean =>
 
 /** Metrics known without an evaluator. */
 function knownMetrics(spec: StudySpec): Set<string> {
-  const costs = spec.devices.flatMap((_, i) => costMetrics.map((metric) => deviceMetric(metric, spec, i)));
-  return new Set(['macs', 'parameters', ...costs]);
+  const ofDevices = spec.devices.flatMap((_, i) =>
+    ([...costMetrics, 'accuracy'] as const).map((metric) => deviceMetric(metric, spec, i)),
+  );
+  return new Set(['macs', 'parameters', ...ofDevices]);
 }

@@ -6,11 +6,13 @@ import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Protocol } from '../measure/protocol.js';
+import { bytesPerElement, type Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Constraint } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
-import { deviceMetric, type StudySpec } from './spec.js';
+import { addDeployedAccuracy } from './deployed-accuracy.js';
+import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
 
 export interface TrialContext {
   readonly spec: StudySpec;
@@ -81,19 +83,20 @@ async function decide(
   const values: Record<string, number> = { macs: stats.macs, parameters: stats.parameters };
   const infeasible = (reason: string): Outcome => ({ state: 'infeasible', values, reason });
 
-  const broken = brokenLimit(spec.constraints, values) ?? weightLimit(spec, stats.weightBytes);
+  const broken = brokenLimit(spec.constraints, values) ?? (await weightLimit(context, stats.weightBytes));
   if (broken) return infeasible(broken);
   const predicted = predictedBreak(trial, spec.constraints);
   if (predicted) return infeasible(predicted);
   const network = space.network(trial.architecture);
   checkNetworkLimits(network);
 
+  /** Devices that run the float network itself, as far as is known. */
+  const asItIs = new Set<number>();
   for (const [index, name] of spec.devices.entries()) {
     const deviceId = name as DeviceId;
     context.onStep?.(`measure on ${name}`);
-    const measurement =
-      (await alreadyMeasured(trial, deviceId, context.store)) ??
-      (await measure(trial, deviceId, network, context, signal));
+    const { measurement, classifies } = await measureOrRecall(trial, deviceId, network, context, signal);
+    if (classifies === false) asItIs.add(index);
     if (measurement.verdict !== 'valid') {
       return {
         state: 'failed',
@@ -110,6 +113,7 @@ async function decide(
 
   context.onStep?.('evaluate');
   Object.assign(values, (await evaluator.evaluate(trial.architecture, { signal })).values);
+  await addDeployedAccuracy(values, trial, asItIs, context, signal);
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
   const missing = spec.objectives.find(({ metric }) => values[metric] === undefined);
@@ -120,37 +124,64 @@ async function decide(
   return { state: 'complete', values, reason: null };
 }
 
+interface Taken {
+  readonly measurement: Measurement;
+  /** Whether the device runs a network of its own, e.g. int8; undefined where it was not asked. */
+  readonly classifies: boolean | undefined;
+}
+
 /** A measurement that a killed run had already stored for this trial counts; it is not taken twice. */
-async function alreadyMeasured(
+async function measureOrRecall(
   trial: TrialRecord,
   deviceId: DeviceId,
-  store: Store,
-): Promise<Measurement | undefined> {
+  network: Graph,
+  context: TrialContext,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const { store, spec } = context;
   const pooled = await pooledWith(deviceId, store);
   const id = pooled.map((other) => trial.measurements[other]).find((found) => found !== undefined);
-  if (!id) return undefined;
-  const stored = await store.measurement(id);
-  return stored.verdict === 'valid' ? stored : undefined;
+  const stored = id && (await store.measurement(id));
+  if (stored?.verdict === 'valid') return { measurement: stored, classifies: undefined };
+  try {
+    return await measure(trial, deviceId, network, context, signal);
+  } catch (thrown) {
+    const error = asHildaError(thrown);
+    // Where there are several devices, a person must know on which one the network does not run.
+    if (!networkFaults.has(error.code) || spec.devices.length === 1) throw error;
+    throw new HildaError(error.code, `on ${deviceId}, ${error.message}`, {
+      cause: error,
+      details: error.details,
+    });
+  }
 }
 
 async function measure(
   trial: TrialRecord,
   deviceId: DeviceId,
-  network: Parameters<typeof checkNetworkLimits>[0],
+  network: Graph,
   { spec, pool, store, protocol }: TrialContext,
   signal: AbortSignal,
-): Promise<Measurement> {
-  let last: Measurement | undefined;
+): Promise<Taken> {
+  const ramMetric = deviceMetric('peakRamBytes', spec, spec.devices.indexOf(deviceId));
+  const ramBytes = Math.min(
+    ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
+  );
+  let last: Taken | undefined;
   let fault: HildaError | undefined;
-  for (let attempt = 0; attempt < spec.attempts && last?.verdict !== 'valid'; attempt++) {
+  for (let attempt = 0; attempt < spec.attempts && last?.measurement.verdict !== 'valid'; attempt++) {
     try {
       // Boards that passed the equivalence test stand in for each other.
       last = await pool.withAny(
         await pooledWith(deviceId, store),
         { holder: `study:${trial.studyId}`, signal },
         async (device, lease) => {
-          const measurement = await device.measure(network, protocol, { signal });
-          return store.addMeasurement(measurement, { deviceId: lease.deviceId, lease, trial });
+          const taken = await device.measure(network, protocol, {
+            signal,
+            ...(Number.isFinite(ramBytes) && { ramBytes }),
+          });
+          const measurement = await store.addMeasurement(taken, { deviceId: lease.deviceId, lease, trial });
+          return { measurement, classifies: device.classify !== undefined };
         },
       );
     } catch (thrown) {
@@ -170,12 +201,15 @@ function brokenLimit(
   return broken && `${broken.metric} ${values[broken.metric]} > ${broken.max}`;
 }
 
-/** Weights alone over the memory limit settle the matter before anything runs. */
-function weightLimit(spec: StudySpec, weightBytes: number): string | undefined {
-  const limit = spec.constraints.find(
-    ({ metric, max }) => metric.startsWith('peakBytes') && weightBytes > max,
-  );
-  return limit && `weights alone take ${weightBytes} bytes: ${limit.metric} > ${limit.max}`;
+/** Weights alone over a memory limit settle the matter before anything runs. `weightBytes`: as float32. */
+async function weightLimit({ spec, store }: TrialContext, weightBytes: number): Promise<string | undefined> {
+  for (const { metric, max } of spec.constraints) {
+    if (!metric.startsWith('peakBytes')) continue;
+    const { target } = await store.device(spec.devices[deviceOf(metric, spec) ?? 0] as DeviceId);
+    const bytes = (weightBytes / 4) * bytesPerElement[target.dtype];
+    if (bytes > max) return `weights alone take ${bytes} bytes: ${metric} > ${max}`;
+  }
+  return undefined;
 }
 
 /** The whole predicted interval lies beyond a limit. Decided by the id, so that a resumed study decides alike. */

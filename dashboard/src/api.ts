@@ -1,4 +1,4 @@
-import type { Device, FrontRow, Invitation, Problem, Study, StudySummary, Trial } from './wire.js';
+import type { Device, Fronts, Invitation, Problem, Study, StudySummary, Trial } from './wire.js';
 
 /** The daemon's public API, from the page's own address. */
 
@@ -18,8 +18,7 @@ export const invite = (kind: 'page' | 'agent') =>
 export const fetchDevices = async () => (await get<{ devices: Device[] }>('/devices')).devices;
 export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studies')).studies;
 export const fetchStudy = (id: string) => get<StudySummary>(`/studies/${encodeURIComponent(id)}`);
-export const fetchFront = async (id: string) =>
-  (await get<{ front: FrontRow[] }>(`/studies/${encodeURIComponent(id)}/front`)).front;
+export const fetchFronts = (id: string) => get<Fronts>(`/studies/${encodeURIComponent(id)}/front`);
 export const fetchTrials = async (id: string, from: number) =>
   (await get<{ trials: Trial[] }>(`/studies/${encodeURIComponent(id)}/trials?from=${from}&limit=10000`))
     .trials;

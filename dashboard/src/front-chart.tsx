@@ -2,13 +2,15 @@ import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { formatMetric } from './format.js';
-import { front, trials } from './state.js';
+import { labelOf } from './objectives.js';
+import { trials } from './state.js';
+import type { FrontRow } from './wire.js';
 
 type Series = [number[], (number | null)[], (number | null)[]];
 
 /** Points sorted by x, one series for the front and one for all other complete trials: uPlot's aligned form. */
-function points(x: string, y: string): Series {
-  const onFront = new Set(front.value.map(({ trialNumber }) => trialNumber));
+function points(x: string, y: string, rows: readonly FrontRow[]): Series {
+  const onFront = new Set(rows.map(({ trialNumber }) => trialNumber));
   const complete = trials.value
     .filter(({ state, values }) => state === 'complete' && values[x] !== undefined && values[y] !== undefined)
     .toSorted((a, b) => (a.values[x] as number) - (b.values[x] as number));
@@ -17,13 +19,13 @@ function points(x: string, y: string): Series {
   return [complete.map(({ values }) => values[x] as number), pick(false), pick(true)];
 }
 
-function options(x: string, y: string, width: number): uPlot.Options {
+function options(x: string, y: string, width: number, label: (metric: string) => string): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const [text, line, faint, accent] = ['--text', '--line', '--faint', '--accent'].map((name) =>
     style.getPropertyValue(name).trim(),
   ) as [string, string, string, string];
   const axis = (metric: string, size: number): uPlot.Axis => ({
-    label: metric,
+    label: label(metric),
     stroke: text,
     size,
     grid: { stroke: line, width: 1 },
@@ -37,7 +39,7 @@ function options(x: string, y: string, width: number): uPlot.Options {
     legend: { show: true },
     axes: [axis(x, 50), axis(y, 70)],
     series: [
-      { label: x, value: (_, value) => formatMetric(x, value ?? undefined) },
+      { label: label(x), value: (_, value) => formatMetric(x, value ?? undefined) },
       {
         label: 'dominated',
         stroke: faint,
@@ -57,12 +59,26 @@ function options(x: string, y: string, width: number): uPlot.Options {
   };
 }
 
-export function FrontChart({ x, y }: { readonly x: string; readonly y: string }) {
+export function FrontChart({
+  x,
+  y,
+  rows,
+  device,
+}: {
+  readonly x: string;
+  readonly y: string;
+  readonly rows: () => readonly FrontRow[];
+  readonly device?: string | undefined;
+}) {
   const host = useRef<HTMLDivElement>(null);
+  const label = (metric: string): string => labelOf(metric, rows(), device);
+  // Provenance is known with the first point: the axes are drawn anew then.
+  const xLabel = label(x);
   useEffect(() => {
     const element = host.current as HTMLDivElement;
-    const plot = new uPlot(options(x, y, element.clientWidth), points(x, y), element);
-    const stopFollowing = effect(() => plot.setData(points(x, y)));
+    const data = () => points(x, y, rows());
+    const plot = new uPlot(options(x, y, element.clientWidth, label), data(), element);
+    const stopFollowing = effect(() => plot.setData(data()));
     const resizing = new ResizeObserver(() =>
       plot.setSize({ width: element.clientWidth, height: plot.height }),
     );
@@ -72,13 +88,13 @@ export function FrontChart({ x, y }: { readonly x: string; readonly y: string })
       resizing.disconnect();
       plot.destroy();
     };
-  }, [x, y]);
+  }, [x, y, device, xLabel]);
   return (
     <div
       ref={host}
       class="chart"
       role="img"
-      aria-label={`${y} over ${x}; the table below holds the same points`}
+      aria-label={`${label(y)} over ${xLabel}; the table below holds the same points`}
     />
   );
 }

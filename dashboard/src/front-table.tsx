@@ -1,29 +1,41 @@
 import { formatCount, formatInterval, formatMetric } from './format.js';
-import { front } from './state.js';
+import { labelOf } from './objectives.js';
+import type { FrontRow } from './wire.js';
 
 const counted = new Set(['macs', 'parameters']);
 
 /** The chart's twin: the same points, readable without seeing it. */
-export function FrontTable() {
-  const rows = front.value;
+export function FrontTable({
+  rows,
+  device,
+}: {
+  readonly rows: readonly FrontRow[];
+  readonly device?: string | undefined;
+}) {
   if (rows.length === 0) return <p>No trial is complete yet.</p>;
   const metrics = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
     .filter((name) => !counted.has(name))
     .sort();
+  const isTimed = rows.some(({ latencyCiUs }) => Object.keys(latencyCiUs).length > 0);
+  const emulated = rows.every(({ provenance }) => provenance === 'emulated');
   return (
     <div class="scroll">
       <table data-testid="front">
-        <caption>The points of the front. Every cost was measured.</caption>
+        <caption>
+          {emulated
+            ? 'The points of the front. Every cost was counted on an emulated board: no time of a real one.'
+            : 'The points of the front. Every cost was measured.'}
+        </caption>
         <thead>
           <tr>
             <th class="number">Trial</th>
             <th>Architecture</th>
             {metrics.map((metric) => (
               <th key={metric} class="number">
-                {metric}
+                {labelOf(metric, rows, device)}
               </th>
             ))}
-            <th class="number">Latency 95 %</th>
+            {isTimed && <th class="number">Latency 95 %</th>}
             <th class="number">MACs</th>
             <th class="number">Parameters</th>
             <th>Provenance</th>
@@ -41,7 +53,9 @@ export function FrontTable() {
                   {formatMetric(metric, row.values[metric])}
                 </td>
               ))}
-              <td class="number">{Object.values(row.latencyCiUs).map(formatInterval).join('; ')}</td>
+              {isTimed && (
+                <td class="number">{Object.values(row.latencyCiUs).map(formatInterval).join('; ')}</td>
+              )}
               <td class="number">{formatCount(row.macs)}</td>
               <td class="number">{formatCount(row.parameters)}</td>
               <td>{row.provenance}</td>

@@ -1,14 +1,15 @@
 import { signal } from '@preact/signals';
-import { fetchDevices, fetchFront, fetchStudies, fetchStudy, fetchTrials } from './api.js';
+import { fetchDevices, fetchFronts, fetchStudies, fetchStudy, fetchTrials } from './api.js';
 import { followEvents } from './events.js';
-import type { Device, FrontRow, Study, StudySummary, Trial } from './wire.js';
+import type { Device, Fronts, Study, StudySummary, Trial } from './wire.js';
 
 export const devices = signal<readonly Device[]>([]);
 export const studies = signal<readonly Study[]>([]);
 export const studyId = signal<string | undefined>(undefined);
 export const summary = signal<StudySummary | undefined>(undefined);
 export const trials = signal<readonly Trial[]>([]);
-export const front = signal<readonly FrontRow[]>([]);
+const noFronts: Fronts = { front: [], devices: [] };
+export const fronts = signal<Fronts>(noFronts);
 export const failure = signal<string | undefined>(undefined);
 
 /** Says on the page what failed instead of leaving old numbers unexplained. */
@@ -37,17 +38,17 @@ const loadStudy = () =>
     if (id === undefined) return;
     const known = trials.value;
     const firstOpen = known.find(({ told }) => !told)?.number ?? known.length;
-    const [newSummary, newTrials, newFront] = await Promise.all([
+    const [newSummary, newTrials, newFronts] = await Promise.all([
       fetchStudy(id),
       fetchTrials(id, firstOpen),
-      fetchFront(id),
+      fetchFronts(id),
     ]);
     // The user may have gone elsewhere meanwhile.
     if (studyId.value !== id) return;
     const kept = trials.value.filter(({ number }) => number < firstOpen);
     trials.value = [...kept, ...newTrials];
     summary.value = newSummary;
-    front.value = newFront;
+    fronts.value = newFronts;
   });
 
 function openFromAddress(): void {
@@ -55,7 +56,7 @@ function openFromAddress(): void {
   studyId.value = id === undefined ? undefined : decodeURIComponent(id);
   summary.value = undefined;
   trials.value = [];
-  front.value = [];
+  fronts.value = noFronts;
   void loadStudy();
 }
 

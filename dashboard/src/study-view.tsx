@@ -1,18 +1,39 @@
 import { formatDuration, formatMetric } from './format.js';
 import { FrontChart } from './front-chart.js';
 import { FrontTable } from './front-table.js';
-import { axesOf } from './objectives.js';
-import { summary, trials } from './state.js';
+import { axesOf, labelOf, objectivesOf } from './objectives.js';
+import { fronts, summary, trials } from './state.js';
+import type { FrontRow, Objective } from './wire.js';
 
 /** How many of the latest trials are listed; the API has them all. */
 const shownTrials = 200;
+
+/** One front as chart and table. */
+function Front({
+  objectives,
+  rows,
+  device,
+}: {
+  readonly objectives: readonly Objective[];
+  readonly rows: () => readonly FrontRow[];
+  readonly device?: string;
+}) {
+  const axes = axesOf(objectives);
+  return (
+    <>
+      {axes && <FrontChart x={axes.x} y={axes.y} rows={rows} device={device} />}
+      <FrontTable rows={rows()} device={device} />
+    </>
+  );
+}
 
 export function StudyView() {
   const study = summary.value;
   if (!study) return <p>Loading…</p>;
   const { record, complete, budgetTrials, frontSize, hypervolume, etaMs, infeasible, failed } = study;
   const done = complete + infeasible + failed;
-  const axes = axesOf(record.spec);
+  const axes = axesOf(objectivesOf(record.spec));
+  const { front, devices } = fronts.value;
   return (
     <>
       <section aria-labelledby="study">
@@ -53,8 +74,20 @@ export function StudyView() {
       </section>
       <section aria-labelledby="front">
         <h2 id="front">Pareto front</h2>
-        {axes && <FrontChart x={axes.x} y={axes.y} />}
-        <FrontTable />
+        {devices.length === 0 ? (
+          <Front objectives={objectivesOf(record.spec)} rows={() => fronts.value.front} />
+        ) : (
+          devices.map(({ deviceId, objectives }) => (
+            <section key={deviceId} aria-label={deviceId}>
+              <h3>{deviceId}</h3>
+              <Front
+                objectives={objectives}
+                rows={() => fronts.value.devices.find((one) => one.deviceId === deviceId)?.front ?? []}
+                device={deviceId}
+              />
+            </section>
+          ))
+        )}
       </section>
       <section aria-labelledby="trials">
         <h2 id="trials">Trials</h2>
@@ -66,8 +99,8 @@ export function StudyView() {
                 <th>State</th>
                 {axes && (
                   <>
-                    <th class="number">{axes.x}</th>
-                    <th class="number">{axes.y}</th>
+                    <th class="number">{labelOf(axes.x, front)}</th>
+                    <th class="number">{labelOf(axes.y, front)}</th>
                   </>
                 )}
                 <th>Note</th>

@@ -64,6 +64,21 @@ export interface FrontRow {
   readonly provenance: 'measured' | 'emulated' | 'predicted' | 'imported';
 }
 
+export interface Objective {
+  readonly metric: string;
+  readonly goal: 'min' | 'max';
+}
+
+export interface Fronts {
+  readonly front: readonly FrontRow[];
+  /** One a device, where a study has several. */
+  readonly devices: readonly {
+    readonly deviceId: string;
+    readonly objectives: readonly Objective[];
+    readonly front: readonly FrontRow[];
+  }[];
+}
+
 export interface Problem {
   readonly code: string;
   readonly detail: string;

@@ -13,21 +13,24 @@ export function quantisedInput({ input }: Pick<CompiledNetwork, 'input'>, values
   );
 }
 
+/** What classification needs of a compiled network; plain data, so that it may cross to another thread. */
+export type Classifier = Pick<CompiledNetwork, 'program' | 'input'>;
+
 /**
- * How many examples a compiled classifier gets right, by the integer reference: the accuracy of the network that a board
- * runs, not of the float one. `values` holds the examples one behind the other.
+ * The class a compiled classifier answers for each of `count` examples, by the integer reference: what a board answers,
+ * bit for bit, not the float network. `values` holds the examples one behind the other.
  */
-export function countRight(
-  compiled: CompiledNetwork,
-  values: Float32Array,
-  labels: ArrayLike<number>,
-): number {
+export function classesOf(compiled: Classifier, values: Float32Array, count: number): Uint16Array {
   const reference = new Reference(compiled.program);
-  const size = values.length / labels.length;
-  let right = 0;
-  for (let i = 0; i < labels.length; i++) {
+  const size = values.length / count;
+  return Uint16Array.from({ length: count }, (_, i) => {
     const output = reference.run(quantisedInput(compiled, values.subarray(i * size, (i + 1) * size)));
-    if (output.indexOf(Math.max(...output)) === labels[i]) right++;
-  }
-  return right;
+    return output.indexOf(Math.max(...output));
+  });
+}
+
+/** How many examples a compiled classifier gets right. */
+export function countRight(compiled: Classifier, values: Float32Array, labels: ArrayLike<number>): number {
+  const classes = classesOf(compiled, values, labels.length);
+  return classes.reduce((right, answer, i) => right + (answer === labels[i] ? 1 : 0), 0);
 }

@@ -33,10 +33,13 @@ export interface CompiledNetwork {
   readonly arenaBytes: number;
   /** Bytes that must be live at once in the schedule chosen: no plan is smaller. */
   readonly boundBytes: number;
-  /** The program in flash: header, records, constants. */
+  /** The program in flash as it would be deployed, real weights in it: header, records, constants. */
   readonly flashBytes: number;
+  /** Constants that this program holds: without the weights where they come from the board's pool. */
   readonly constantsBytes: number;
   readonly poolBytes: number;
+  /** Constants with real weights among them. */
+  readonly deployedConstantsBytes: number;
   readonly macs: number;
   readonly weights: 'real' | 'pool';
   /** Where the arena is fullest, and with what. */
@@ -86,9 +89,13 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     output: chosen.lowered.output,
     arenaBytes: chosen.plan.arenaBytes,
     boundBytes: chosen.plan.boundBytes,
-    flashBytes: encoded.program.length - (board.weightsAt === 'external' ? encoded.constantsBytes : 0),
+    flashBytes:
+      encoded.program.length -
+      encoded.constantsBytes +
+      (board.weightsAt === 'external' ? 0 : encoded.deployedConstantsBytes),
     constantsBytes: encoded.constantsBytes,
     poolBytes: encoded.poolBytes,
+    deployedConstantsBytes: encoded.deployedConstantsBytes,
     macs: lowered.operators.reduce((sum: number, operator: Operator) => sum + macsOf(operator), 0),
     weights: options.weights,
     peak: chosen.plan.peak,

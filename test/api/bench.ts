@@ -20,6 +20,7 @@ import type { Graph } from '../../daemon/network/graph.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
+import type { DeviceFront, FrontRow } from '../../daemon/study/front.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -139,21 +140,52 @@ export class SteppedStudies implements StudyPort {
     };
   }
 
-  async front(id: StudyId) {
+  async front(id: StudyId): Promise<FrontRow[]> {
     const complete = (await this.store.trials(id)).filter(({ state }) => state === 'complete');
     return complete.map(({ number, architectureId, values, measurements }) => ({
       trialNumber: number,
       architectureId,
       values,
-      latencyCiUs: { [deviceId]: [98, 102] as const } as Record<DeviceId, readonly [number, number]>,
+      latencyCiUs: (values.latencyUs === undefined
+        ? {}
+        : { [deviceId]: [98, 102] }) as FrontRow['latencyCiUs'],
       macs: 1000,
       parameters: 100,
-      provenance: 'measured' as const,
+      provenance: Object.keys(values).some((metric) => /^cycles/.test(metric)) ? 'emulated' : 'measured',
       measurementIds: Object.values(measurements),
     }));
   }
 
-  async finishTrial(studyId: StudyId): Promise<number> {
+  /** The fake device's, and that of the board `pico` where trials were counted there. */
+  async deviceFronts(id: StudyId): Promise<DeviceFront[]> {
+    const front = await this.front(id);
+    if (!front.some(({ values }) => 'cycles@pico' in values)) return [];
+    const seen = (at: RegExp, provenance: FrontRow['provenance']): FrontRow[] =>
+      front.map((row) => ({
+        ...row,
+        provenance,
+        latencyCiUs: provenance === 'measured' ? row.latencyCiUs : {},
+        values: Object.fromEntries(Object.entries(row.values).filter(([metric]) => at.test(metric))),
+      }));
+    const objectives = (accuracy: string, cost: string): DeviceFront['objectives'] => [
+      { metric: accuracy, goal: 'max' },
+      { metric: cost, goal: 'min' },
+    ];
+    return [
+      {
+        deviceId,
+        objectives: objectives('accuracy', 'latencyUs'),
+        front: seen(/^(accuracy|latencyUs)$/, 'measured'),
+      },
+      {
+        deviceId: 'pico' as DeviceId,
+        objectives: objectives('accuracy@pico', 'cycles@pico'),
+        front: seen(/^accuracy$|@pico$/, 'emulated'),
+      },
+    ];
+  }
+
+  async finishTrial(studyId: StudyId, board: Record<string, number> = {}): Promise<number> {
     const number = (await this.store.trials(studyId)).length;
     const architecture = [number];
     const after = { sampler: null, rng: [1, 2, 3, 4] } as const;
@@ -163,7 +195,7 @@ export class SteppedStudies implements StudyPort {
       after,
     );
     await measureInto(this.store, 'search', { studyId, number });
-    const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number };
+    const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number, ...board };
     await this.store.finishTrial({ studyId, number, state: 'complete', values, reason: null });
     await this.store.tellTrials(studyId, [number], null);
     return number;
@@ -269,6 +301,7 @@ export async function openBench(
         op: 'Conv',
         provider: 'cpu',
         medianUs: 50,
+        count: null,
         outputBytes: 100,
         parameterBytes: 200,
         liveBytes: 300,

@@ -200,6 +200,7 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
       op: node.op,
       provider: 'cpu',
       medianUs: 1,
+      count: null,
       outputBytes: 4,
       parameterBytes: 0,
       liveBytes: 0,

@@ -225,6 +225,31 @@ t.test('search start --wait follows a study to its end', async (t) => {
   t.match(err, /trials 3\/10 .* front 3, hypervolume 0\.3000, completed/);
 });
 
+t.test(
+  'search front prints a front for each of several devices, with the unit of what a board counts',
+  async (t) => {
+    const { url, studies } = await openBench(t);
+    const { id } = await studies.create({ name: 'two devices' });
+    await studies.finishTrial(id, { 'cycles@pico': 2_933_688, 'accuracy@pico': 0.49 });
+    const { out, code } = await run(['search', 'front', id, '--host', url]);
+    t.equal(code, 0);
+    const [host = '', board = ''] = out.split('\n\n');
+    t.match(host, /^fake-0: max accuracy, min latencyUs\n.*ACCURACY +LATENCYUS[\s\S]* measured/);
+    t.notMatch(host, /CYCLES/);
+    t.match(
+      board,
+      /^pico: max accuracy@pico, min cycles@pico\n.*FLOAT ACCURACY +INT8 ACCURACY +CYCLES \(MODELLED\)/,
+    );
+    t.match(board, /50\.00 % +49\.00 % +2\.93 M .*emulated/);
+    t.notMatch(board, /LATENCY|\d us/);
+    const json = JSON.parse((await run(['search', 'front', id, '--json', '--host', url])).out);
+    t.same(
+      json.devices.map(({ deviceId }: { deviceId: string }) => deviceId),
+      ['fake-0', 'pico'],
+    );
+  },
+);
+
 t.test('hilda up says where it is, refuses a taken port, ends on a signal', async (t) => {
   const dataDir = await temporaryFolder(t);
   const up = start(['up', '--port', '0', '--data', dataDir, '--json']);

@@ -168,6 +168,17 @@ t.test('a network one byte too large is told what would make it fit', async (t) 
   t.match(explainFit(plain).advice[0], /Switch on .*rowBlocks/);
 });
 
+t.test('weights from the pool take the flash that real ones will', async (t) => {
+  for (const graph of [tokens(1), tokens(4)]) {
+    const [pooled, real] = await Promise.all(
+      (['pool', 'real'] as const).map((weights) => compile(graph, { board, weights })),
+    );
+    t.ok((pooled?.program.length ?? 0) < (real?.program.length ?? 0), 'the pool is on the board already');
+    t.equal(pooled?.flashBytes, real?.flashBytes);
+    t.equal(real?.flashBytes, real?.program.length);
+  }
+});
+
 t.test('the same network gives the same bytes', async (t) => {
   const [a, b] = await Promise.all(
     [1, 2].map(() => compile(tokens(3), { board, weights: 'real', goal: 'smallest' })),

@@ -138,7 +138,10 @@ export async function deviceContract(
     if (device.profile) {
       const rows = await device.profile(network, { signal });
       t.ok(
-        rows.length >= 1 && rows.every((row) => row.medianUs >= 0 && row.provider === device.target.provider),
+        rows.length >= 1 &&
+          rows.every(
+            (row) => (row.medianUs ?? row.count?.value ?? -1) >= 0 && row.provider === device.target.provider,
+          ),
       );
     }
     await device.close();

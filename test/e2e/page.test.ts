@@ -103,6 +103,29 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   t.equal(await trialRows.count(), 4);
   t.ok(await page.evaluate('window.stillTheSamePage'));
 
+  // A study of two devices has two fronts; what an emulated board counts never reads as a time.
+  const { id: both } = await again.studies.create({
+    name: 'on two devices',
+    objectives: [
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+      { metric: 'cycles@pico', goal: 'min' },
+    ],
+  });
+  await again.studies.finishTrial(both, { 'cycles@pico': 2_933_688, 'accuracy@pico': 0.49 });
+  await page.goto(`${again.url}/#/studies/${both}`);
+  const board = page.getByRole('region', { name: 'pico' });
+  await board.getByTestId('front').locator('tbody tr').first().waitFor();
+  const shown = (await board.getByTestId('front').textContent()) ?? '';
+  t.match(shown, /emulated board: no time of a real one/);
+  t.match(shown, /float accuracy[\s\S]*int8 accuracy[\s\S]*cycles \(modelled\)/);
+  t.match(shown, /50\.00 %[\s\S]*49\.00 %[\s\S]*2\.93 M[\s\S]*emulated/);
+  t.notMatch(shown, /Latency|\d (us|ms)\b/);
+  t.match(await board.locator('.chart').getAttribute('aria-label'), /int8 accuracy over cycles \(modelled\)/);
+  const host = (await page.getByRole('region', { name: 'fake-0' }).getByTestId('front').textContent()) ?? '';
+  t.match(host, /100 us[\s\S]*measured/);
+  t.notMatch(host, /cycles|2\.93 M/);
+
   const overflow = await page.evaluate(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
   );

@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Device } from '../../daemon/devices/contract.js';
-import { findFirmware } from '../../daemon/devices/mcu/board-profile.js';
+import { findFirmware, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
+import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
+import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';
 import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
@@ -53,6 +58,42 @@ t.test('a deployment runs, survives a reset, and two Picos measure alike', async
     { code: 'STATE_CONFLICT' },
     'the other board holds nothing',
   );
+});
+
+t.test('the classes that are computed for a board are those that it answers', async (t) => {
+  const device = await open();
+  t.teardown(() => device.close());
+  const space = loadSpace(
+    JSON.parse(readFileSync(join(profilesFolder, 'spaces/mbconv-fmnist.json'), 'utf8')),
+  );
+  const network = space.network(space.seeds!()[0]!, randomWeights);
+  const rng = Xoshiro128.fromSeed(3);
+  const count = 120;
+  // Patches of light here and there: random weights tell them apart.
+  const values = Float32Array.from({ length: count * 784 }, (_, i) => {
+    const [image, at] = [Math.floor(i / 784), i % 784];
+    return Math.floor(at / 112) === image % 7 ? 2 * rng.next() : 0.3 * (image % 5) - 0.8;
+  });
+  const name = network.inputs[0]!.name;
+  const example = (i: number) => ({
+    [name]: { dims: [1, 1, 28, 28], data: values.slice(i * 784, (i + 1) * 784) },
+  });
+  const calibration = [0, 1, 2, 3].map(example);
+  const { ranges } = calibrateOn(calibration, signal);
+  const classes = await device.classify?.(network, { values, count, ranges }, { signal });
+  t.equal(classes?.length, count);
+  t.ok(new Set(classes).size > 1, 'more than one class');
+  const deployment = await device.deploy!(network, { signal, calibration });
+  for (const i of [0, 5, 41, 77, 119]) {
+    const [output] = Object.values(await device.runDeployed!(deployment, example(i), { signal }));
+    const logits = [...output!.data];
+    t.equal(classes?.[i], logits.indexOf(Math.max(...logits)), `example ${i}`);
+  }
+  const controller = new AbortController();
+  controller.abort();
+  await t.rejects(device.classify!(network, { values, count, ranges }, { signal: controller.signal }), {
+    code: 'INTERRUPTED',
+  });
 });
 
 /** A Pico in this thread, so that a test can cut its power within a write of its flash. */

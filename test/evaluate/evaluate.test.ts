@@ -123,6 +123,51 @@ t.test('a super-network scores what it would export, whatever the batch', async 
   t.same(scores, Array(3).fill(scores[0]));
 });
 
+t.test(
+  'what a device changes is counted on some images, and added to what the float network gets on all',
+  async (t) => {
+    const validation = images(70, 3);
+    const make = (deployedImages: number) =>
+      new SupernetEvaluator({
+        space,
+        weights: randomWeights,
+        calibration: images(64, 1),
+        validation,
+        source: 'noise',
+        deployedImages,
+      });
+    const evaluator = make(40);
+    t.teardown(() => evaluator.close());
+    const architecture = space.sample(Xoshiro128.fromSeed(8));
+    const float = await evaluator.rightAnswers(architecture, { signal });
+    const share = (list: Iterable<number>): number => [...list].reduce((a, b) => a + b, 0) / [...list].length;
+    // A device that knows every answer, and one that is right where the float network is.
+    const ask = (answer: (i: number) => number) =>
+      evaluator.deployed(
+        architecture,
+        async (network, { values, count, ranges }) => {
+          t.equal(count, 40);
+          t.equal(values.length, 40 * 784);
+          const input = network.inputs[0]!.name;
+          const { min, max } = (await ranges(network, [input])).get(input)!;
+          t.ok(min < -2 && max > 2, 'of the calibration images');
+          return Array.from({ length: count }, (_, i) => answer(i));
+        },
+        { signal },
+      );
+    const perfect = await ask((i) => validation.labels[i]!);
+    t.match(perfect.source, /float on 70 images, int8 on 40/);
+    const missed = 40 - float.subarray(0, 40).reduce((a, b) => a + b, 0);
+    t.ok(Math.abs(perfect.values.accuracy! - (share(float) + missed / 40)) < 1e-9);
+    const same = await ask((i) => (float[i] ? validation.labels[i]! : -1));
+    t.ok(Math.abs(same.values.accuracy! - share(float)) < 1e-9);
+
+    const off = make(0);
+    t.same((await off.deployed(architecture, async () => [], { signal })).values, {});
+    await off.close();
+  },
+);
+
 async function script(t: Test, text: string): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-evaluate-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));

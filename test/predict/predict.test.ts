@@ -4,6 +4,7 @@ import { PredictorBank } from '../../daemon/predict/bank.js';
 import type { Features } from '../../daemon/predict/contract.js';
 import { LutPredictor } from '../../daemon/predict/lut.js';
 import { nonNegativeLeastSquares } from '../../daemon/predict/non-negative-least-squares.js';
+import { OperatorTable } from '../../daemon/predict/operator-table.js';
 import { createPredictor, predictorNames } from '../../daemon/predict/registry.js';
 import { conformalQuantile, kendall, ranks, spearman } from '../../daemon/predict/statistics.js';
 import { predictorContract } from '../contract/predictor-contract.js';
@@ -76,6 +77,46 @@ t.test('statistics against known values', async (t) => {
   t.equal(conformalQuantile([1, 2, 3], 0.9), Number.POSITIVE_INFINITY);
   t.equal(conformalQuantile([4, 3, 2, 1], 0.5), 3);
 });
+
+t.test(
+  'an operator table looks up what ran, tells other shapes by their kernel, and no other kernel',
+  async (t) => {
+    const rng = Xoshiro128.fromSeed(4);
+    const operator = (rows: number, outputs: number, depth: number) => ({
+      kind: 'linear',
+      key: `linear ${rows} ${outputs} ${depth}`,
+      quantities: new Map([
+        ['calls', 1],
+        ['rows', rows],
+        ['outputs', rows * outputs],
+        ['macs', rows * outputs * depth],
+      ]),
+      cost: 120 + 9 * rows + 30 * rows * outputs + 1.25 * rows * outputs * depth,
+    });
+    const pick = (...values: number[]): number => values[Math.floor(rng.next() * values.length)] as number;
+    const network = () => {
+      const operators = Array.from({ length: 6 }, () =>
+        operator(pick(1, 16, 49), pick(8, 16, 24, 40), pick(8, 12, 32, 96)),
+      );
+      return { operators, whole: operators.reduce((sum, { cost }) => sum + cost, 0) };
+    };
+    const table = new OperatorTable();
+    t.throws(() => table.fit([network()]), { code: 'PREDICTOR_UNFIT' });
+    t.throws(() => table.predict([]), { code: 'PREDICTOR_UNFIT' });
+    const learnt = Array.from({ length: 20 }, network);
+    table.fit(learnt);
+    t.equal(table.predict(learnt[0]!.operators)?.mean, learnt[0]!.whole, 'looked up');
+    const unseen = operator(100, 64, 200);
+    const told = table.predict([unseen])!;
+    t.ok(Math.abs(told.mean / unseen.cost - 1) < 0.02, `${told.mean} for ${unseen.cost}`);
+    t.ok(told.low <= told.mean && told.mean <= told.high);
+    t.equal(
+      table.predict([{ ...unseen, kind: 'softmax', key: 'softmax' }]),
+      undefined,
+      'nothing stands in for it',
+    );
+  },
+);
 
 t.test('the bank answers per metric, from what each sample knows', async (t) => {
   const { vectors, y } = samples(60, 9);

@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parse as parseYaml } from 'yaml';
 import type { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/fleet/equivalence.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
-import { parseStudySpec } from '../../daemon/study/spec.js';
+import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { openBench, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {
@@ -45,6 +48,47 @@ t.test('a study goes on with an equivalent board when its own is taken away', as
   const taken = await store.measurements({ studyId: id, deviceId: second, limit: 100 });
   t.ok(taken.length > 10, `${taken.length} measurements on the other board`);
   t.ok((await bench.studies.front(id)).length > 0);
+});
+
+t.test('a study of two devices has a front for each, and both must run a network', async (t) => {
+  const bench = await openBench(await dataDir(t), { ids: ['fake-0', 'fake-1'] });
+  t.teardown(() => bench.close());
+  // Short names stand for ids in metrics too.
+  const { id } = await bench.studies.create(
+    testSpec({
+      devices: ['fake-1', 'fake-0'],
+      objectives: [
+        { metric: 'accuracy', goal: 'max' },
+        { metric: 'latencyUs', goal: 'min' },
+        { metric: 'latencyUs@fake-0', goal: 'min' },
+      ],
+      constraints: [{ metric: 'peakBytes@fake-0', max: 300_000 }],
+    }),
+  );
+  await bench.studies.settled(id);
+  t.equal((await bench.studies.show(id)).record.state, 'completed');
+  const joint = new Set((await bench.studies.front(id)).map(({ trialNumber }) => trialNumber));
+  const [first, second] = await bench.studies.deviceFronts(id);
+  t.same([first?.deviceId, second?.deviceId], ['fake-1', 'fake-0']);
+  t.same(
+    second?.objectives.map(({ metric }) => metric),
+    ['accuracy', 'latencyUs@fake-0'],
+  );
+  for (const { front, deviceId } of [first!, second!]) {
+    t.ok(front.length > 0 && front.length <= joint.size);
+    for (const { trialNumber, values, measurementIds } of front) {
+      t.ok(joint.has(trialNumber), 'what is best on one device is on the front of both');
+      t.ok((await bench.store.measurement(measurementIds[0]!)).deviceId === deviceId);
+      t.notOk(
+        Object.keys(values).some(
+          (metric) => /@/.test(metric) !== (deviceId === 'fake-0') && /latency/.test(metric),
+        ),
+      );
+    }
+  }
+  const infeasible = (await bench.store.trials(id)).filter(({ state }) => state === 'infeasible');
+  t.ok(infeasible.length > 0);
+  for (const { reason } of infeasible) t.match(reason, /peakBytes@fake-0/, 'the limit of the second device');
 });
 
 t.test('a study runs to its end: every front member was measured and is within the limits', async (t) => {
@@ -180,6 +224,26 @@ t.test('device faults end trials, not the study', async (t) => {
   t.equal(summary.failed, 12, 'hang, contended, crash');
   t.equal(summary.infeasible, 8, 'rejected and out of memory');
   t.equal(summary.complete, 4);
+});
+
+t.test('the quick start searches for the host and a Pico within what the Pico has', async (t) => {
+  const text = readFileSync(join(profilesFolder, 'studies/quickstart.yaml'), 'utf8');
+  const spec = parseStudySpec(parseYaml(text));
+  t.same(spec.devices, ['cpu', 'emulated-rp2040-pico']);
+  t.ok((spec.budget.maxMinutes ?? Number.POSITIVE_INFINITY) <= 3, 'it ends, however slow the machine');
+  const limit = (metric: string) =>
+    spec.constraints.find((one) => one.metric === `${metric}@${spec.devices[1]}`)?.max;
+  const pico = loadBoardProfiles().get('rp2040-pico');
+  t.equal(limit('peakRamBytes'), pico?.sramBytes);
+  t.equal(limit('flashBytes'), pico?.flashBytes);
+  const named = renameDevices(spec, ['cpu-f00', spec.devices[1]!]);
+  t.same(named.devices[0], 'cpu-f00');
+  t.same(named.objectives, spec.objectives, 'metrics of the first device are bare');
+  const swapped = renameDevices(
+    { ...spec, devices: ['a', 'b'], objectives: [{ metric: 'cycles@b', goal: 'min' }] },
+    ['a-1', 'b-2'],
+  );
+  t.same(swapped.objectives, [{ metric: 'cycles@b-2', goal: 'min' }]);
 });
 
 t.test('what can be refused is refused before the first trial', async (t) => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import type { Exchange } from '../../study/service.js';
 import { defineRoute } from '../route.js';
-import { exportSchema, frontRowSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
+import { exportSchema, frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
 import { viewStudy, viewSummary } from '../views.js';
 
@@ -72,9 +72,12 @@ export const studyRoutes = [
   defineRoute({
     method: 'get',
     path: '/studies/{id}/front',
-    summary: 'The Pareto front; every point of it was measured',
-    answer: { status: 200, schema: z.object({ front: z.array(frontRowSchema) }) },
-    handle: async ({ services, params }) => ({ front: await services.studies.front(asStudyId(params.id)) }),
+    summary: 'The Pareto front, and one for each of several devices; every point was measured',
+    answer: { status: 200, schema: frontsSchema },
+    handle: async ({ services, params }) => ({
+      front: await services.studies.front(asStudyId(params.id)),
+      devices: await services.studies.deviceFronts(asStudyId(params.id)),
+    }),
   }),
   action('pause', 'Stop asking; what is known stays, and resume goes on from it', (studies, id) =>
     studies.pause(id),

@@ -1,7 +1,18 @@
 import { Command } from 'commander';
+import type { OperatorCostView } from '../../api/schemas.js';
 import { act, type Terminal } from '../context.js';
 import { formatBytes, formatLatency } from '../format.js';
 import { readInput } from '../read-input.js';
+
+/** Cycles of an emulated core are a model's: said where they are shown. */
+function costTitle(first: OperatorCostView | undefined): string {
+  if (!first?.count || first.medianUs !== null) return 'MEDIAN';
+  const { unit, provenance } = first.count;
+  return unit === 'cycles' && provenance === 'emulated' ? 'CYCLES (MODELLED)' : unit.toUpperCase();
+}
+
+const formatCost = ({ medianUs, count }: OperatorCostView): string =>
+  medianUs === null ? String(count?.value ?? '-') : formatLatency(medianUs);
 
 export const profileCommand = (terminal: Terminal): Command =>
   new Command('profile')
@@ -20,7 +31,7 @@ export const profileCommand = (terminal: Terminal): Command =>
           { model: sha256, device, operators },
           [
             { title: 'OPERATOR', value: (o) => o.op },
-            { title: 'MEDIAN', align: 'right', value: (o) => formatLatency(o.medianUs) },
+            { title: costTitle(operators[0]), align: 'right', value: formatCost },
             { title: 'OUTPUT', align: 'right', value: (o) => formatBytes(o.outputBytes) },
             { title: 'WEIGHTS', align: 'right', value: (o) => formatBytes(o.parameterBytes) },
             { title: 'LIVE', align: 'right', value: (o) => formatBytes(o.liveBytes) },

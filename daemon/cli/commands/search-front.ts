@@ -1,34 +1,44 @@
 import { Command } from 'commander';
 import type { FrontRowView } from '../../api/schemas.js';
 import { act, type Terminal } from '../context.js';
-import { formatCount, formatInterval, formatMetric } from '../format.js';
-import type { Column } from '../table.js';
+import { formatCount, formatInterval, formatMetric, metricTitle } from '../format.js';
+import { type Column, formatTable } from '../table.js';
 
 export const searchFrontCommand = (terminal: Terminal): Command =>
   new Command('front')
-    .description('the Pareto front: every point of it was measured')
+    .description('the Pareto front, one a device where the study has several: every point of it was measured')
     .argument('<study>', 'its id')
     .action(
       act(terminal, async (context, study: string) => {
-        const front = await context.client.front(study, context);
-        context.answerTable('front', { study, front }, columns(front), front, 'No trial is complete yet.');
+        const { front, devices } = await context.client.fronts(study, context);
+        context.answer('front', { study, front, devices }, () => {
+          if (front.length === 0) return 'No trial is complete yet.';
+          if (devices.length === 0) return formatTable(columns(front), front);
+          return devices
+            .map(({ deviceId, objectives, front: rows }) => {
+              const title = `${deviceId}: ${objectives.map(({ metric, goal }) => `${goal} ${metric}`).join(', ')}`;
+              return `${title}\n${formatTable(columns(rows, deviceId), rows)}`;
+            })
+            .join('\n\n');
+        });
       }),
     );
 
 /** Counted costs have columns of their own. */
 const counted = new Set(['macs', 'parameters']);
 
-function columns(front: readonly FrontRowView[]): Column<FrontRowView>[] {
+function columns(front: readonly FrontRowView[], device?: string): Column<FrontRowView>[] {
   const metrics = [...new Set(front.flatMap(({ values }) => Object.keys(values)))]
     .filter((name) => !counted.has(name))
     .sort();
+  const emulated = front.every(({ provenance }) => provenance === 'emulated');
   const devices = [...new Set(front.flatMap(({ latencyCiUs }) => Object.keys(latencyCiUs)))];
   return [
     { title: 'TRIAL', align: 'right', value: (row) => String(row.trialNumber) },
     { title: 'ARCHITECTURE', value: (row) => row.architectureId.slice(0, 12) },
     ...metrics.map(
       (metric): Column<FrontRowView> => ({
-        title: metric.toUpperCase(),
+        title: metricTitle(metric, { metrics, emulated, device }),
         align: 'right',
         value: ({ values }) => formatMetric(metric, values[metric]),
       }),

@@ -166,7 +166,15 @@ export const operatorCostsSchema: z.ZodType<OperatorCost[]> = z.array(
     name: z.string(),
     op: z.string(),
     provider: z.string(),
-    medianUs: number,
+    medianUs: number.nullable(),
+    count: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        value: number,
+        provenance: z.enum(['measured', 'emulated']),
+      })
+      .nullable()
+      .default(null),
     outputBytes: number,
     parameterBytes: number,
     liveBytes: number,

@@ -145,6 +145,7 @@ export class FakeDevice implements Device {
         op,
         provider: this.target.provider,
         medianUs: 2 + macs / 2000 + (bytesRead + bytesWritten) / 4096,
+        count: null,
         outputBytes: 4 * outputDims.reduce((product, dim) => product * dim, 1),
         parameterBytes: 4 * parameters,
         liveBytes,

@@ -1,21 +1,22 @@
 import { crc32 } from 'node:zlib';
-import type { CompiledNetwork } from '../../../firmware-bridge/compiler/index.js';
+import { type CompiledNetwork, operatorFacts } from '../../../firmware-bridge/compiler/index.js';
 import type { BoardSession, ProgramFacts, Slot } from '../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
-import type { Measurement } from '../../core/measurement.js';
+import type { Measurement, OperatorCost } from '../../core/measurement.js';
 import type { Target } from '../../core/target.js';
 import type { Calibration } from '../../measure/calibration.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import type { Graph } from '../../network/graph.js';
-import type { CallOptions, Deployment, Device, Limits, Tensors } from '../contract.js';
+import type { CallOptions, Deployment, Device, Examples, Limits, Tensors } from '../contract.js';
 import { type BoardCosts, type CountOptions, takeCosts } from './board-costs.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { compileForBoard } from './board-program.js';
 import { calibrateOn } from './calibrate.js';
+import { classifyInThreads } from './classify.js';
 import { fromBoard, toBoard } from './int8-tensors.js';
 import { timesOf } from './silicon-latency.js';
 
@@ -57,7 +58,11 @@ export class BoardDevice implements Device {
       const takenAtMs = clock.nowMs();
       const startUs = clock.monotonicUs();
       options.onProgress?.({ step: 'compile', done: 0, of: 1 });
-      const program = await compileForBoard(network, profile, session.board, { weights: 'pool' });
+      const { ramBytes } = options;
+      const program = await compileForBoard(network, profile, session.board, {
+        weights: 'pool',
+        ...(ramBytes !== undefined && { ramBytes }),
+      });
       const { counts, disagreement, runs } = await this.#costs(session, program, options);
       const facts = networkFacts(network);
       const times =
@@ -73,9 +78,9 @@ export class BoardDevice implements Device {
         ...times,
         counts,
         memory: {
-          weightBytes: program.compiled.constantsBytes + program.compiled.poolBytes,
+          weightBytes: program.compiled.deployedConstantsBytes,
           activationPeakBytes: counts.arenaPeakBytes,
-          peakBytes: program.compiled.constantsBytes + program.compiled.poolBytes + counts.arenaPeakBytes,
+          peakBytes: program.compiled.deployedConstantsBytes + counts.arenaPeakBytes,
           runPeakRssBytes: null,
         },
         verdict: disagreement ? 'suspect' : 'valid',
@@ -89,12 +94,44 @@ export class BoardDevice implements Device {
           clockHz: session.board.coreHz,
           programIn: program.slot === 'ram' ? 'ram' : 'flash',
           weights: counts.weights,
+          // Counts are those of the plan that this limit led to.
+          ramLimitBytes: ramBytes ?? null,
           tickOverhead: runs[0]?.tickOverhead ?? 0,
           droppedFrames: session.droppedFrames,
         },
         takenAtMs,
         durationMs: (clock.monotonicUs() - startUs) / 1000,
       } satisfies Measurement;
+    });
+  }
+
+  /** From the counters of a run like any other; a board that is real has times too. */
+  async profile(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]> {
+    const { profile, provenance } = this.#options;
+    return this.#use(options, async (session) => {
+      const program = await compileForBoard(network, profile, session.board, { weights: 'pool' });
+      const { counts } = await this.#costs(session, program, options);
+      const facts = operatorFacts(program.compiled);
+      return counts.operators.map(({ name, op, count }, i) => ({
+        name,
+        op,
+        provider: this.target.provider,
+        medianUs: provenance === 'measured' ? (count * 1e6) / session.board.ticksHz : null,
+        count: { unit: counts.unit, value: count, provenance },
+        outputBytes: facts[i]?.outputBytes ?? 0,
+        parameterBytes: facts[i]?.parameterBytes ?? 0,
+        liveBytes: facts[i]?.liveBytes ?? 0,
+      }));
+    });
+  }
+
+  async classify(network: Graph, examples: Examples, options: CallOptions): Promise<Uint16Array> {
+    return this.#use(options, async (session) => {
+      const { compiled } = await compileForBoard(network, this.#options.profile, session.board, {
+        weights: 'real',
+        calibration: examples.ranges,
+      });
+      return classifyInThreads(compiled, examples, options);
     });
   }
 

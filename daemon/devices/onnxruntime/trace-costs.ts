@@ -55,6 +55,7 @@ export function operatorCosts(rows: readonly TraceRow[]): readonly OperatorCost[
     op: row.op,
     provider: row.provider,
     medianUs: later.length === 0 ? row.durUs : median(later.map((list) => (list[i] as TraceRow).durUs)),
+    count: null,
     outputBytes: row.outputBytes,
     parameterBytes: row.parameterBytes,
     liveBytes: Math.max(0, row.memRequestedInUseBytes - packed),

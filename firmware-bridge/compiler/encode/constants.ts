@@ -25,8 +25,12 @@ export class ConstantBlob implements ConstantStore {
     return placed;
   }
 
+  get size(): number {
+    return ceilTo(this.#size, 4);
+  }
+
   bytes(): Uint8Array {
-    const out = new Uint8Array(ceilTo(this.#size, 4));
+    const out = new Uint8Array(this.size);
     for (const { at, bytes } of this.#parts) out.set(bytes, at);
     return out;
   }
@@ -38,6 +42,8 @@ export class ConstantBlob implements ConstantStore {
  */
 export class PooledConstants implements ConstantStore {
   readonly blob = new ConstantBlob();
+  /** What the program would hold with its real weights: what a deployment takes of the flash. */
+  readonly deployed = new ConstantBlob();
   readonly #poolBytes: number;
   #at = 0;
   #used = 0;
@@ -48,6 +54,7 @@ export class PooledConstants implements ConstantStore {
 
   place(bytes: Uint8Array, isWeight: boolean): number {
     const size = ceilTo(bytes.length, 16);
+    this.deployed.place(bytes, isWeight);
     // A layer larger than the pool, which a sane pool never meets, travels with the program.
     if (!isWeight || size > this.#poolBytes) return this.blob.place(bytes, isWeight);
     if (this.#at + size > this.#poolBytes) this.#at = 0;

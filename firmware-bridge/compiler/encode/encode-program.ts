@@ -39,6 +39,8 @@ export interface Encoded {
   readonly program: Uint8Array;
   readonly constantsBytes: number;
   readonly poolBytes: number;
+  /** Constants with real weights among them, whichever the program holds. */
+  readonly deployedConstantsBytes: number;
   /** By record. */
   readonly records: readonly RecordSource[];
   /** Record indices of the top-level operators, as the board's profile counts them. */
@@ -132,6 +134,7 @@ export function encodeProgram(
     program,
     constantsBytes: constantBytes.length,
     poolBytes: pooled?.usedBytes ?? 0,
+    deployedConstantsBytes: (pooled?.deployed ?? blob).size,
     records: sources,
     topLevel,
   };
