@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
 import {
   type campaignRequestSchema,
@@ -7,7 +8,6 @@ import {
   figuresSchema,
   predictorDetailSchema,
   predictorSchema,
-  type scheduleRequestSchema,
   scheduleSchema,
   type tableQuerySchema,
   tableSchema,
@@ -147,7 +147,7 @@ export class DaemonClient {
     this.#post(`/predictors/${encodeURIComponent(id)}/probe`, campaignSchema, request, options);
   refit = (id: string, options: CallOptions) =>
     this.#post(`/predictors/${encodeURIComponent(id)}/refit`, predictorDetailSchema, undefined, options);
-  schedule = (id: string, request: z.input<typeof scheduleRequestSchema>, options: CallOptions) =>
+  schedule = (id: string, request: z.input<typeof probeScheduleSchema>, options: CallOptions) =>
     this.#post(`/predictors/${encodeURIComponent(id)}/schedule`, scheduleSchema, request, options);
   scheduleOf = (id: string, options: CallOptions) =>
     this.#get(`/predictors/${encodeURIComponent(id)}/schedule`, scheduleSchema, options);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { probeScheduleStateSchema } from '../campaign/probe-schedule.js';
 import { tableFormats } from '../predict/tables/table-formats.js';
 import { problemSchema, targetSchema } from './schemas.js';
 
@@ -99,29 +100,8 @@ export const probeRequestSchema = z.object({
   seed: z.number().int().min(0).default(1),
 });
 
-export const scheduleRequestSchema = z.object({
-  cron: z.string().describe('Five or six fields, in the daemon’s local time, e.g. `0 3 * * *`.'),
-  count: z.number().int().min(1).max(200).default(10),
-  refit: z.boolean().default(false).describe('Learn from the live measurements as soon as it drifted.'),
-});
-
 export const scheduleSchema = z
-  .object({
-    schedule: z
-      .object({
-        cron: z.string(),
-        count: z.number(),
-        refit: z.boolean(),
-        last: z
-          .object({
-            atMs: z.number(),
-            outcome: z.enum(['steady', 'drifted', 'too-few', 'failed']),
-            reason: z.string(),
-          })
-          .nullable(),
-      })
-      .nullable(),
-  })
+  .object({ schedule: probeScheduleStateSchema.nullable() })
   .meta({ id: 'ProbeSchedule', description: 'When a predictor is probed, and what the latest probe found.' });
 
 export const tableQuerySchema = z.object({

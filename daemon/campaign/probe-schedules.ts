@@ -5,30 +5,9 @@ import type { PredictorId } from '../core/ids.js';
 import { type Recurring, recur } from '../fleet/cron.js';
 import type { Store } from '../store/contract.js';
 import type { PredictorService } from './predictor-service.js';
+import { type ProbeSchedule, type ProbeScheduleState, probeScheduleStateSchema } from './probe-schedule.js';
 
-export const probeScheduleSchema = z.strictObject({
-  /** Five or six fields, in the daemon's local time. */
-  cron: z.string().min(1).max(100),
-  /** Networks measured each time. */
-  count: z.number().int().min(1).max(200),
-  /** Whether a predictor that drifted learns from its live measurements at once. */
-  refit: z.boolean(),
-});
-
-const lastProbeSchema = z.strictObject({
-  atMs: z.number(),
-  outcome: z.enum(['steady', 'drifted', 'too-few', 'failed']),
-  reason: z.string(),
-});
-
-const storedSchema = z.record(
-  z.string(),
-  probeScheduleSchema.extend({ last: lastProbeSchema.nullable().default(null) }),
-);
-
-export type ProbeSchedule = z.infer<typeof probeScheduleSchema>;
-/** With the outcome of the latest probe. */
-export type ProbeScheduleState = z.infer<typeof storedSchema>[string];
+const storedSchema = z.record(z.string(), probeScheduleStateSchema.strict());
 
 export interface ProbeSchedulesOptions {
   readonly store: Store;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { readBody } from '../../campaign/predictor-body.js';
 import { predictorFigures } from '../../campaign/predictor-figures.js';
 import type { Campaign } from '../../campaign/predictor-service.js';
+import { probeScheduleSchema } from '../../campaign/probe-schedule.js';
 import type { StoredPredictor } from '../../campaign/stored-predictor.js';
 import type { Architecture } from '../../core/architecture.js';
 import type { PredictorId } from '../../core/ids.js';
@@ -20,7 +21,6 @@ import {
   predictorSchema,
   predictRequestSchema,
   probeRequestSchema,
-  scheduleRequestSchema,
   scheduleSchema,
   tableQuerySchema,
   tableSchema,
@@ -166,7 +166,7 @@ export const predictorRoutes = [
     method: 'post',
     path: '/predictors/{id}/schedule',
     summary: 'Probe the predictor at fixed times; in place of an earlier schedule',
-    body: scheduleRequestSchema,
+    body: probeScheduleSchema,
     answer: { status: 200, schema: scheduleSchema },
     handle: async ({ services, params, body }) => ({
       schedule: await services.schedules.set(asPredictorId(params.id), body),
