@@ -19,7 +19,7 @@ import type {
   StudyRecord,
   TrialRecord,
 } from '../store/contract.js';
-import type { DeviceFront, FrontRow } from '../study/front.js';
+import type { Fronts } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
 
@@ -61,9 +61,7 @@ export interface StudyPort {
     id: StudyId,
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
-  front(id: StudyId): Promise<FrontRow[]>;
-  /** One front for each of several devices. */
-  deviceFronts(id: StudyId): Promise<DeviceFront[]>;
+  fronts(id: StudyId): Promise<Fronts>;
   pause(id: StudyId): Promise<StudyRecord>;
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */

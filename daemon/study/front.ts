@@ -26,6 +26,12 @@ export interface DeviceFront {
   readonly front: readonly FrontRow[];
 }
 
+/** The front of a study, and one for each of its devices where it has several. */
+export interface Fronts {
+  readonly front: readonly FrontRow[];
+  readonly devices: readonly DeviceFront[];
+}
+
 /** A trial's objectives, all to be minimised; undefined unless it is complete. */
 function costs(trial: TrialRecord, objectives: readonly Objective[]): number[] | undefined {
   if (trial.state !== 'complete') return undefined;

@@ -11,14 +11,7 @@ import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
 import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import {
-  type DeviceFront,
-  deviceFronts,
-  type FrontRow,
-  frontRows,
-  frontTrials,
-  hypervolumeShare,
-} from './front.js';
+import { deviceFronts, type Fronts, frontRows, frontTrials, hypervolumeShare } from './front.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
 import { runStudy } from './run-study.js';
@@ -157,17 +150,16 @@ export class StudyService {
     return this.#options.store.trials(id, filter);
   }
 
-  async front(id: StudyId): Promise<FrontRow[]> {
+  async fronts(id: StudyId): Promise<Fronts> {
     const { store } = this.#options;
     const spec = storedSpec(await store.study(id));
-    return frontRows(await store.trials(id), spec, loadSpace(spec.space), store);
-  }
-
-  /** One front for each of several devices; none where the study has one device. */
-  async deviceFronts(id: StudyId): Promise<DeviceFront[]> {
-    const { store } = this.#options;
-    const spec = storedSpec(await store.study(id));
-    return deviceFronts(await store.trials(id), spec, loadSpace(spec.space), store);
+    const trials = await store.trials(id);
+    const space = loadSpace(spec.space);
+    const [front, devices] = await Promise.all([
+      frontRows(trials, spec, space, store),
+      deviceFronts(trials, spec, space, store),
+    ]);
+    return { front, devices };
   }
 
   pause(id: StudyId): Promise<StudyRecord> {

@@ -20,7 +20,7 @@ import type { Graph } from '../../daemon/network/graph.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
-import type { DeviceFront, FrontRow } from '../../daemon/study/front.js';
+import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -140,7 +140,7 @@ export class SteppedStudies implements StudyPort {
     };
   }
 
-  async front(id: StudyId): Promise<FrontRow[]> {
+  async #front(id: StudyId): Promise<FrontRow[]> {
     const complete = (await this.store.trials(id)).filter(({ state }) => state === 'complete');
     return complete.map(({ number, architectureId, values, measurements }) => ({
       trialNumber: number,
@@ -156,9 +156,13 @@ export class SteppedStudies implements StudyPort {
     }));
   }
 
+  async fronts(id: StudyId): Promise<Fronts> {
+    const front = await this.#front(id);
+    return { front, devices: this.#deviceFronts(front) };
+  }
+
   /** The fake device's, and that of the board `pico` where trials were counted there. */
-  async deviceFronts(id: StudyId): Promise<DeviceFront[]> {
-    const front = await this.front(id);
+  #deviceFronts(front: readonly FrontRow[]): DeviceFront[] {
     if (!front.some(({ values }) => 'cycles@pico' in values)) return [];
     const seen = (at: RegExp, provenance: FrontRow['provenance']): FrontRow[] =>
       front.map((row) => ({

@@ -69,7 +69,7 @@ for (const [board, speed] of [
             state === 'complete' || (state === 'infeasible' && /(RamBytes|flash)/i.test(reason ?? '')),
             reason ?? state,
           );
-        const front = await studies.front(id);
+        const { front } = await studies.fronts(id);
         t.ok(front.length > 0, `${space}: somebody fits`);
         for (const { values, provenance, measurementIds, latencyCiUs } of front) {
           t.equal(provenance, 'emulated');

@@ -47,7 +47,7 @@ t.test('a study goes on with an equivalent board when its own is taken away', as
   t.equal((await store.study(id)).state, 'completed', (await store.study(id)).reason ?? '');
   const taken = await store.measurements({ studyId: id, deviceId: second, limit: 100 });
   t.ok(taken.length > 10, `${taken.length} measurements on the other board`);
-  t.ok((await bench.studies.front(id)).length > 0);
+  t.ok((await bench.studies.fronts(id)).front.length > 0);
 });
 
 t.test('a study of two devices has a front for each, and both must run a network', async (t) => {
@@ -67,8 +67,8 @@ t.test('a study of two devices has a front for each, and both must run a network
   );
   await bench.studies.settled(id);
   t.equal((await bench.studies.show(id)).record.state, 'completed');
-  const joint = new Set((await bench.studies.front(id)).map(({ trialNumber }) => trialNumber));
-  const [first, second] = await bench.studies.deviceFronts(id);
+  const joint = new Set((await bench.studies.fronts(id)).front.map(({ trialNumber }) => trialNumber));
+  const [first, second] = (await bench.studies.fronts(id)).devices;
   t.same([first?.deviceId, second?.deviceId], ['fake-1', 'fake-0']);
   t.same(
     second?.objectives.map(({ metric }) => metric),
@@ -111,7 +111,7 @@ t.test('a study runs to its end: every front member was measured and is within t
   for (const trial of trials.filter((x) => x.state === 'infeasible' && x.reason?.startsWith('parameters'))) {
     t.same(trial.measurements, {}, 'a static limit costs no measurement');
   }
-  const front = await bench.studies.front(id);
+  const { front } = await bench.studies.fronts(id);
   t.equal(front.length, summary.frontSize);
   for (const row of front) {
     t.ok(row.parameters <= 80_000);

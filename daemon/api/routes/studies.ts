@@ -74,10 +74,7 @@ export const studyRoutes = [
     path: '/studies/{id}/front',
     summary: 'The Pareto front, and one for each of several devices; every point was measured',
     answer: { status: 200, schema: frontsSchema },
-    handle: async ({ services, params }) => ({
-      front: await services.studies.front(asStudyId(params.id)),
-      devices: await services.studies.deviceFronts(asStudyId(params.id)),
-    }),
+    handle: ({ services, params }) => services.studies.fronts(asStudyId(params.id)),
   }),
   action('pause', 'Stop asking; what is known stays, and resume goes on from it', (studies, id) =>
     studies.pause(id),
