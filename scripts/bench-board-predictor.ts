@@ -8,13 +8,14 @@
 import { parseArgs } from 'node:util';
 import { type Architecture, architectureId } from '../daemon/core/architecture.js';
 import { Xoshiro128 } from '../daemon/core/rng.js';
+import { median } from '../daemon/measure/statistics.js';
 import { type CountedNetwork, OperatorTable } from '../daemon/predict/operator-table.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
 import type { Space } from '../daemon/search/spaces/contract.js';
 import { costViews } from '../daemon/search/spaces/cost-views.js';
 import { type CompiledNetwork, compile, operatorFacts } from '../firmware-bridge/compiler/index.js';
 import type { BoardSession } from '../firmware-bridge/link/index.js';
-import { compilerBoard, openEmulated } from './emulated-session.js';
+import { compilerBoard, openEmulated, slotFor } from './emulated-session.js';
 import { openSpace } from './measure-spaces.js';
 
 const { values: flags } = parseArgs({
@@ -45,8 +46,7 @@ function draw(space: Space, count: number): Architecture[] {
 /** Ticks of each top-level operator in one run; counts repeat to the last one, so one is enough. */
 async function counted(session: BoardSession, compiled: CompiledNetwork): Promise<CountedNetwork> {
   const { program, records, arenaBytes, topLevel } = compiled;
-  const slot =
-    arenaBytes + 4 * records.length + program.length + 64 <= session.board.workBytes ? 'ram' : 'staged';
+  const slot = slotFor(session, { program, records: records.length, arenaBytes });
   const { inputOffset, inputBytes, operators } = await session.upload(slot, program, { signal });
   if (inputOffset !== null) await session.fill(inputOffset, inputBytes, 1, { signal });
   await session.run({ slot, paint: 0xa5, limitMs: 600_000, timeoutMs: 600_000, signal });
@@ -58,8 +58,6 @@ async function counted(session: BoardSession, compiled: CompiledNetwork): Promis
   return { operators: parts, whole: parts.reduce((sum, { cost }) => sum + cost, 0) };
 }
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 const round = (value: number): number => Number(value.toFixed(4));
 
 for (const name of flags.boards.split(',')) {

@@ -35,14 +35,19 @@ export function compilerBoard(session: BoardSession): CompilerBoard {
   };
 }
 
+/** RAM where a program fits there beside its arena and its operators' ticks, else flash. */
+export const slotFor = (
+  { board }: BoardSession,
+  { program, records, arenaBytes }: { program: Uint8Array; records: number; arenaBytes: number },
+): 'ram' | 'staged' => (arenaBytes + 4 * records + program.length + 64 <= board.workBytes ? 'ram' : 'staged');
+
 /** Runs a program once with arena and stack painted. It goes to RAM where it fits beside its arena, else to flash. */
 export async function runPainted(
   session: BoardSession,
   program: Uint8Array,
   { records, arenaBytes, signal }: { records: number; arenaBytes: number; signal: AbortSignal },
 ): Promise<{ readonly report: RunReport; readonly ticks: readonly number[] }> {
-  const { workBytes } = session.board;
-  const slot = arenaBytes + 4 * records + program.length + 64 <= workBytes ? 'ram' : 'staged';
+  const slot = slotFor(session, { program, records, arenaBytes });
   await session.preparePool({ signal });
   await session.upload(slot, program, { signal });
   // Two colours: a byte that happens to equal one is seen by the other.

@@ -34,8 +34,8 @@ const leastSamples = 10;
 const cacheLimit = 20_000;
 
 /**
- * One predictor a metric, refitted on a study's history when it is first asked. Qualities are learnt from decisions; costs from whichever view
- * and model cross-validates best.
+ * One predictor a metric, refitted on a study's history when it is first asked. Qualities are learnt from decisions;
+ * costs from whichever view and model cross-validates best.
  */
 export class PredictorBank {
   readonly #options: PredictorBankOptions;

@@ -10,9 +10,8 @@ import type { Unseen } from './unseen.js';
  * another posterior sample (Thompson sampling: Thompson 1933; batches as in Kandasamy et al. 2018), so that a batch
  * spreads by itself as far as knowledge is uncertain. Several objectives are weighed anew for every proposal by a random
  * Chebyshev scalarisation (Knowles 2006, equation 2). Spaces that can be listed are searched whole, others by breeding
- * on the models. `widths` scale the posterior's deviations,
- * one a proposal, in turn. Fewer than n proposals where nothing new is left; takes what
- * it proposes from `unseen`.
+ * on the models. `widths` scale the posterior's deviations, one a proposal, in turn. Fewer than n proposals where nothing
+ * new is left; takes what it proposes from `unseen`.
  */
 export function posteriorSamples(
   n: number,
