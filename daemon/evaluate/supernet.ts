@@ -8,6 +8,7 @@ import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { type LabelledImages, readIdxImages } from '../train/idx-images.js';
 import { readSafetensors } from '../train/weights/safetensors.js';
 import { SharedWeights } from '../train/weights/shared-weights.js';
+import { activationRanges } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
 import { recalibrate } from './recalibrate.js';
@@ -34,10 +35,26 @@ export class SupernetEvaluator implements Evaluator {
     this.#options = options;
   }
 
-  /** The sub-network with its weights, its batch statistics recalibrated on training images. */
+  /**
+   * The sub-network with its weights, its batch statistics and the ranges of what it computes in int8 taken from the
+   * calibration images.
+   */
   async network(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph> {
     const { space, weights, calibration } = this.#options;
-    return recalibrate(space.network(architecture, weights), calibration, this.#runtime, options);
+    const { formats } = space;
+    const drawn = formats
+      ? formats.base.network(formats.baseArchitecture(architecture), weights)
+      : space.network(architecture, weights);
+    const float = await recalibrate(drawn, calibration, this.#runtime, options);
+    if (!formats) return float;
+    const asked = new Set<string>();
+    formats.quantise(float, architecture, (value) => {
+      asked.add(value);
+      return undefined;
+    });
+    if (asked.size === 0) return float;
+    const ranges = await activationRanges(float, [...asked], calibration, this.#runtime, options);
+    return formats.quantise(float, architecture, (value) => ranges.get(value));
   }
 
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
@@ -64,9 +81,9 @@ export class SupernetEvaluator implements Evaluator {
   }
 }
 
-/** The super-network and images shipped for a space. Throws SUPERNET_INVALID, DATASET_MISSING. */
+/** The super-network and images shipped for a space, or for the one its formats were added to. Throws SUPERNET_INVALID, DATASET_MISSING. */
 export function openSupernet(space: Space, profilesDir: string, dataset: string): SupernetEvaluator {
-  const path = join(profilesDir, 'supernets', space.id, 'weights.safetensors');
+  const path = join(profilesDir, 'supernets', (space.formats?.base ?? space).id, 'weights.safetensors');
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
-import { costFeatures, countCost } from '../../network/cost.js';
+import { costFeatures, countCost, type NetworkCost } from '../../network/cost.js';
 import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
@@ -140,8 +140,9 @@ export function mbconvSpace(file: MbconvFile): Space {
   };
 }
 
-export function freeStats(graph: Graph): FreeStats {
-  const { macs, parameters, weightBytes, peakActivationBytes } = countCost(graph);
+export function freeStats(network: Graph | NetworkCost): FreeStats {
+  const { macs, parameters, weightBytes, peakActivationBytes } =
+    'operators' in network ? network : countCost(network);
   return { macs, parameters, weightBytes, peakActivationBytes };
 }
 

@@ -10,6 +10,7 @@ import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
 import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
 import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
 import { ofaFileSchema, ofaSpace } from './ofa.js';
+import { quantisedFileSchema, quantisedSpace } from './quantised.js';
 import { recurrenceFileSchema, recurrenceSpace } from './recurrence.js';
 import { vitFileSchema, vitSpace } from './vit.js';
 import { yforkFileSchema, yforkSpace } from './yfork.js';
@@ -26,6 +27,7 @@ const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
   hourglass: (file) => hourglassSpace(checked(hourglassFileSchema, file)),
   lowformer: (file) => lowformerSpace(checked(lowformerFileSchema, file)),
   ofa: (file) => ofaSpace(checked(ofaFileSchema, file)),
+  quantised: (file) => quantisedSpace(checked(quantisedFileSchema, file)),
   recurrence: (file) => recurrenceSpace(checked(recurrenceFileSchema, file)),
   yfork: (file) => yforkSpace(checked(yforkFileSchema, file)),
 };
