@@ -22,9 +22,9 @@ import { createSampler } from '../daemon/search/samplers/registry.js';
 import type { Formats, Space } from '../daemon/search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../daemon/search/spaces/cost-views.js';
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
+import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { latencyRatios } from './latency-ratio.js';
 import { openSpace } from './measure-spaces.js';
-import { openWeights } from './open-weights.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -41,7 +41,7 @@ const { base } = space.formats as Formats;
 const images = 'profiles/datasets/fashion-mnist';
 const evaluator = new SupernetEvaluator({
   space,
-  weights: openWeights(base.id),
+  weights: supernetWeights('profiles/supernets', base.id),
   calibration: readIdxImages(images, 'calibration'),
   validation: sliceImages(readIdxImages(images, 'validation'), 0, Number(flags.images)),
   source: 'validation',

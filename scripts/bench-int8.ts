@@ -13,8 +13,8 @@ import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { SessionProcess } from '../daemon/runtime/session-process.js';
 import { loadSpace } from '../daemon/search/spaces/registry.js';
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
+import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { type CompilerBoard, compile, countRight } from '../firmware-bridge/compiler/index.js';
-import { openWeights } from './open-weights.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -49,7 +49,7 @@ for (const id of flags.spaces.split(',')) {
     continue;
   }
   const space = loadSpace(JSON.parse(readFileSync(join(flags.profiles, `${id}.json`), 'utf8')));
-  const weights = openWeights(id, flags.weights);
+  const weights = supernetWeights(flags.weights, id);
   const evaluator = new SupernetEvaluator({ space, weights, calibration, validation, source: 'validation' });
   const rng = Xoshiro128.fromSeed(1);
   const losses: number[] = [];

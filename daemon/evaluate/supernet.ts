@@ -1,13 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
-import { HildaError } from '../core/errors.js';
 import type { Graph } from '../network/graph.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { type LabelledImages, readIdxImages } from '../train/idx-images.js';
-import { readSafetensors } from '../train/weights/safetensors.js';
-import { SharedWeights } from '../train/weights/shared-weights.js';
+import { supernetWeights } from '../train/weights/supernet-weights.js';
 import { activationRanges } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
@@ -83,20 +80,10 @@ export class SupernetEvaluator implements Evaluator {
 
 /** The super-network and images shipped for a space, or for the one its formats were added to. Throws SUPERNET_INVALID, DATASET_MISSING. */
 export function openSupernet(space: Space, profilesDir: string, dataset: string): SupernetEvaluator {
-  const path = join(profilesDir, 'supernets', (space.formats?.base ?? space).id, 'weights.safetensors');
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    throw new HildaError('SUPERNET_INVALID', `there is no super-network for the space ${space.id}`, {
-      cause,
-      hint: 'Train one: hilda train --help. Or choose another evaluator.',
-    });
-  }
   const folder = join(profilesDir, 'datasets', dataset);
   return new SupernetEvaluator({
     space,
-    weights: new SharedWeights(readSafetensors(bytes).tensors),
+    weights: supernetWeights(join(profilesDir, 'supernets'), (space.formats?.base ?? space).id),
     calibration: readIdxImages(folder, 'calibration'),
     validation: readIdxImages(folder, 'validation'),
     source: `${dataset} validation`,

@@ -17,7 +17,12 @@ export interface TrainingParts {
 }
 
 /** Throws SPEC_INVALID, SPACE_INVALID, ARCHITECTURE_INVALID, DATASET_MISSING. */
-export function openTraining(spec: TrainSpec, profilesDir: string): TrainingParts {
+export function openTraining(
+  spec: Pick<TrainSpec, 'space' | 'dataset' | 'batch'> & {
+    readonly architecture?: TrainSpec['architecture'];
+  },
+  profilesDir: string,
+): TrainingParts {
   const whole = loadSpace(readSpaceFile(spec.space, profilesDir));
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
   const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
@@ -44,7 +49,8 @@ export function openTraining(spec: TrainSpec, profilesDir: string): TrainingPart
   };
 }
 
-function readSpaceFile(id: string, profilesDir: string): unknown {
+/** Throws SPEC_INVALID. */
+export function readSpaceFile(id: string, profilesDir: string): unknown {
   try {
     return JSON.parse(readFileSync(join(profilesDir, 'spaces', `${id}.json`), 'utf8'));
   } catch (cause) {

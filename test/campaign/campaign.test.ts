@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { blockParts, operatorParts } from '../../daemon/campaign/operator-parts.js';
+import { blockParts, countedOperators, operatorParts } from '../../daemon/campaign/operator-parts.js';
 import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import type { Architecture } from '../../daemon/core/architecture.js';
@@ -161,11 +161,8 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     .map((node) => ({
       name: node.name || (node.outputs[0] as string),
       op: node.op,
-      provider: 'cpu',
-      medianUs: 1,
+      cost: 1,
       outputBytes: 4,
-      parameterBytes: 0,
-      liveBytes: 0,
     }));
   const parts = operatorParts(
     [...executed, { ...executed[0], name: 'reorder', op: 'ReorderInput' } as never],
@@ -183,6 +180,14 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     'no operator is lost',
   );
   t.equal(sums[0]?.cost, 1, 'the stem is one convolution');
+  const counted = countedOperators({
+    counts: { operators: executed.map(({ name, op }) => ({ name, op, count: 7 })) } as never,
+  });
+  t.same(
+    blockParts(counted, network, blocks).map(({ cost }) => cost),
+    sums.map(({ cost }) => 7 * cost),
+    "a board's counts fill a table as a profile does",
+  );
   t.equal(
     sums.at(-1)?.key,
     `Logits-input:${/output:(\S+)$/.exec(sums.at(-2)?.key as string)?.[1]}-output:10`,

@@ -3,6 +3,7 @@ import type { Terminal } from '../context.js';
 import { searchActionCommand } from './search-action.js';
 import { searchExportCommand } from './search-export.js';
 import { searchFrontCommand } from './search-front.js';
+import { searchGradientCommand } from './search-gradient.js';
 import { searchListCommand } from './search-list.js';
 import { searchShowCommand } from './search-show.js';
 import { searchSpecialiseCommand } from './search-specialise.js';
@@ -14,6 +15,7 @@ export const searchCommand = (terminal: Terminal): Command =>
     .description('find the best architectures of a space under the limits of devices')
     .addCommand(searchStartCommand(terminal))
     .addCommand(searchSpecialiseCommand(terminal))
+    .addCommand(searchGradientCommand(terminal))
     .addCommand(searchListCommand(terminal))
     .addCommand(searchShowCommand(terminal))
     .addCommand(searchFrontCommand(terminal))
