@@ -16,8 +16,16 @@ export interface ExecutedOperator {
   readonly outputBytes: number;
 }
 
+/** What onnxruntime appends to a node's name where the CPU has it compute in blocks of channels. */
+const blockedLayout = /_nchwc(_token_\d+)?$/;
+
 export const profiledOperators = (operators: readonly OperatorCost[]): ExecutedOperator[] =>
-  operators.map(({ name, op, medianUs, outputBytes }) => ({ name, op, cost: medianUs, outputBytes }));
+  operators.map(({ name, op, medianUs, outputBytes }) => ({
+    name: name.replace(blockedLayout, ''),
+    op,
+    cost: medianUs,
+    outputBytes,
+  }));
 
 /** A board counts operator by operator whenever it measures; none elsewhere. */
 export const countedOperators = ({ counts }: Pick<Measurement, 'counts'>): ExecutedOperator[] =>

@@ -229,7 +229,11 @@ export class PredictorService {
       named: {
         table: collectTable(networks),
         unit:
-          record.metric === 'instructions' ? 'instructions' : body.provenance === 'emulated' ? 'cycles' : 'us',
+          record.metric === 'instructions'
+            ? 'instructions'
+            : body.provenance === 'emulated'
+              ? 'cycles'
+              : 'us',
         target: targetKey(record.target),
         provenance: body.provenance === 'emulated' ? 'emulated' : 'measured',
         source: `hilda ${id}`,

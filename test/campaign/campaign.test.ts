@@ -1,6 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { blockParts, countedOperators, operatorParts } from '../../daemon/campaign/operator-parts.js';
+import {
+  blockParts,
+  countedOperators,
+  operatorParts,
+  profiledOperators,
+} from '../../daemon/campaign/operator-parts.js';
 import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import type { Architecture } from '../../daemon/core/architecture.js';
@@ -180,6 +185,10 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     'no operator is lost',
   );
   t.equal(sums[0]?.cost, 1, 'the stem is one convolution');
+  const blocked = profiledOperators(
+    executed.map(({ name, op }) => ({ name: `${name}_nchwc`, op, medianUs: 1 }) as never),
+  );
+  t.same(blockParts(blocked, network, blocks), sums, "names of onnxruntime's blocked layout are known");
   const counted = countedOperators({
     counts: { operators: executed.map(({ name, op }) => ({ name, op, count: 7 })) } as never,
   });
