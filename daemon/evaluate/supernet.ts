@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
 import type { Graph } from '../network/graph.js';
@@ -12,7 +13,8 @@ import { recalibrate } from './recalibrate.js';
 
 export interface SupernetOptions {
   readonly space: Space;
-  readonly weights: WeightSource;
+  /** Undefined: those the space came with. */
+  readonly weights: WeightSource | undefined;
   readonly calibration: LabelledImages;
   readonly validation: LabelledImages;
   /** e.g. `Fashion-MNIST validation`. */
@@ -78,14 +80,18 @@ export class SupernetEvaluator implements Evaluator {
   }
 }
 
-/** The super-network and images shipped for a space, or for the one its formats were added to. Throws SUPERNET_INVALID, DATASET_MISSING. */
+/** The super-network and images shipped for a space, or for the one its formats were added to; where there is none, the weights
+ * that the space came with. Throws SUPERNET_INVALID, DATASET_MISSING. */
 export function openSupernet(space: Space, profilesDir: string, dataset: string): SupernetEvaluator {
   const folder = join(profilesDir, 'datasets', dataset);
+  const id = (space.formats?.base ?? space).id;
+  const trained = join(profilesDir, 'supernets');
+  const ownWeights = space.weights !== undefined && !existsSync(join(trained, id));
   return new SupernetEvaluator({
     space,
-    weights: supernetWeights(join(profilesDir, 'supernets'), (space.formats?.base ?? space).id),
+    weights: ownWeights ? undefined : supernetWeights(trained, id),
     calibration: readIdxImages(folder, 'calibration'),
     validation: readIdxImages(folder, 'validation'),
-    source: `${dataset} validation`,
+    source: `${dataset} validation${ownWeights ? ', weights as given' : ''}`,
   });
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { ValueInfo } from '../network/graph.js';
 import type { Space } from '../search/spaces/contract.js';
-import { loadSpace } from '../search/spaces/registry.js';
 import { type LabelledImages, readIdxImages, sliceImages } from './idx-images.js';
 import { oneArchitecture } from './one-architecture.js';
+import { openSpace } from './open-space.js';
 import type { TrainSpec } from './spec.js';
 
 /** What a specification names, read and checked. */
@@ -23,7 +23,7 @@ export function openTraining(
   },
   profilesDir: string,
 ): TrainingParts {
-  const whole = loadSpace(readSpaceFile(spec.space, profilesDir));
+  const whole = openSpace(readSpaceFile(spec.space, profilesDir), profilesDir);
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
   const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
   const trained = all.count - spec.dataset.heldOut;

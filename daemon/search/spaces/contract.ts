@@ -100,6 +100,8 @@ export interface Space {
   network(architecture: Architecture, weights?: WeightSource): Graph;
   /** For spaces some of whose decisions are number formats. `network` then has ranges for latency alone. */
   readonly formats?: Formats;
+  /** Weights that the space came with, each at its largest; training starts from them. */
+  readonly weights?: WeightSource;
   /** Known good starting points, the smallest and the largest among them. */
   seeds?(): readonly Architecture[];
 }
