@@ -17,6 +17,11 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
       .string()
       .regex(/^[\w-]+$/)
       .default('fashion-mnist'),
+    /** The space whose super-network serves this one, where this one is a part of it. */
+    weightsOf: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]*$/)
+      .optional(),
   }),
   z.strictObject({
     kind: z.literal('command'),
@@ -46,7 +51,7 @@ export async function createEvaluator(
   const { data } = parsed;
   switch (data.kind) {
     case 'supernet':
-      return openSupernet(space, profilesDir, data.dataset);
+      return openSupernet(space, profilesDir, data.dataset, data.weightsOf);
     case 'command':
       return new CommandEvaluator(data);
     case 'table':

@@ -80,16 +80,22 @@ export class SupernetEvaluator implements Evaluator {
   }
 }
 
-/** The super-network and images shipped for a space, or for the one its formats were added to; where there is none, the weights
- * that the space came with. Throws SUPERNET_INVALID, DATASET_MISSING. */
-export function openSupernet(space: Space, profilesDir: string, dataset: string): SupernetEvaluator {
+/**
+ * Images and the super-network of `weightsOf`: by default the space itself, or the one its formats were added to. Where a
+ * space has none but came with weights, these. Throws SUPERNET_INVALID, DATASET_MISSING.
+ */
+export function openSupernet(
+  space: Space,
+  profilesDir: string,
+  dataset: string,
+  weightsOf = (space.formats?.base ?? space).id,
+): SupernetEvaluator {
   const folder = join(profilesDir, 'datasets', dataset);
-  const id = (space.formats?.base ?? space).id;
   const trained = join(profilesDir, 'supernets');
-  const ownWeights = space.weights !== undefined && !existsSync(join(trained, id));
+  const ownWeights = space.weights !== undefined && !existsSync(join(trained, weightsOf));
   return new SupernetEvaluator({
     space,
-    weights: ownWeights ? undefined : supernetWeights(trained, id),
+    weights: ownWeights ? undefined : supernetWeights(trained, weightsOf),
     calibration: readIdxImages(folder, 'calibration'),
     validation: readIdxImages(folder, 'validation'),
     source: `${dataset} validation${ownWeights ? ', weights as given' : ''}`,
