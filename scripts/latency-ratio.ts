@@ -9,13 +9,17 @@ import type { SessionProcess } from '../daemon/runtime/session-process.js';
 export async function latencyRatios(
   runtime: SessionProcess,
   networks: readonly Graph[],
-  { rounds = 60, runs = 4 }: { readonly rounds?: number; readonly runs?: number } = {},
+  {
+    rounds = 60,
+    runs = 4,
+    warmUp = 20,
+  }: { readonly rounds?: number; readonly runs?: number; readonly warmUp?: number } = {},
 ): Promise<readonly number[]> {
   const handles: number[] = [];
   for (const network of networks) handles.push((await runtime.load(writeOnnx(network))).handle);
   const legs = handles.map((handle) => ({ handle, runs }));
   const least = (samples: Float64Array): number => Math.min(...samples);
-  await runtime.time(legs.map((leg) => ({ ...leg, runs: 20 })));
+  await runtime.time(legs.map((leg) => ({ ...leg, runs: warmUp })));
   const ratios = networks.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     const { samplesUs } = await runtime.time(legs);
