@@ -25,6 +25,9 @@ export const share = (initial: number): z.ZodDefault<z.ZodNumber> =>
   z.number().min(0).max(1).default(initial);
 export const positive = (initial: number): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(initial);
 
+/** What a study may set of every sampler that learns a policy: Adam's rate, and how many trials make a step. */
+export const policyFields = (rate: number) => ({ rate: positive(rate), group: count(10) });
+
 type Ask = (n: number, context: AskContext) => Proposal[];
 
 /** A sampler that reads all it knows off the context. */
@@ -113,3 +116,10 @@ export function normalised({ space }: AskContext, architecture: Architecture): A
 }
 
 export const indicesOf = (architecture: Architecture): readonly number[] => architecture as readonly number[];
+
+export const choiceCounts = ({ space }: Pick<AskContext, 'space'>): number[] =>
+  (space.dims ?? []).map((dim) => dim.choices.length);
+
+/** Notes on proposals under way, by key; those of proposals that never come back are forgotten in time. */
+export const recentNotes = <T>(notes: Iterable<readonly [string, T]>): readonly (readonly [string, T])[] =>
+  [...notes].slice(-500);

@@ -4,14 +4,13 @@ import { HildaError } from '../../core/errors.js';
 import { costFeatures, countCost } from '../../network/cost.js';
 import { elementCount, floatsOf, floatTensor, type Graph } from '../../network/graph.js';
 import type { Space, WeightSource } from './contract.js';
+import { namedFile } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { freeStats } from './mbconv.js';
 import { cutWidths, widthGroups } from './width-groups.js';
 
 export const instatuneFileSchema = z.strictObject({
-  kind: z.literal('instatune'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('instatune'),
   /** An ONNX file in the folder `networks` beside `spaces`. */
   network: z.string().regex(/^[\w-][\w.-]*\.onnx$/, 'the name of an ONNX file'),
   sha256: z

@@ -4,12 +4,11 @@ import { costFeatures, countCost, type NetworkCost } from '../../network/cost.js
 import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
-import { distinct } from './distinct.js';
+import { distinct, imageFile, size } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { mbconvBlocks } from './mbconv-blocks.js';
 import { randomWeights } from './random-weights.js';
 
-const size = z.number().int().min(1).max(4096);
 const odd = z
   .number()
   .int()
@@ -19,12 +18,7 @@ const odd = z
 
 /** ProxylessNAS's space (Cai, Zhu and Han, ICLR 2019, section 4) with its stages, widths and input as parameters. */
 export const mbconvFileSchema = z.strictObject({
-  kind: z.literal('mbconv'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('mbconv'),
   stem: z.strictObject({ width: size, kernel: odd, stride: z.number().int().min(1).max(4) }),
   /** Width of the fixed first block: depthwise 3x3 without expansion. */
   firstWidth: size,

@@ -4,6 +4,7 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph, Node } from '../../network/graph.js';
 import { quantiseNodes, type RangeOf } from '../../network/quantise-nodes.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
+import { namedFile } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { freeStats, listLayers, mbconvFileSchema, mbconvSpace } from './mbconv.js';
 
@@ -12,9 +13,7 @@ import { freeStats, listLayers, mbconvFileSchema, mbconvSpace } from './mbconv.j
  * one search with the architecture): stem, every searched layer and head are float32 or int8 each.
  */
 export const quantisedFileSchema = z.strictObject({
-  kind: z.literal('quantised'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('quantised'),
   /** The space without the formats; a super-network trained for it serves this one. */
   space: mbconvFileSchema,
 });
