@@ -71,7 +71,7 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
   const evaluator =
     spec.evaluator.kind === 'external'
       ? outsideEvaluator(space, spec)
-      : await createEvaluator(spec.evaluator, { space, profilesDir });
+      : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),

@@ -223,6 +223,10 @@ export function emitStem(
   return emitConv(b, depthwise, 'first.project', weights, { out: firstWidth, kernel: 1, linear: true });
 }
 
+/** Without expansion the depthwise kernels see other features: they share no weights with the expanded layer. */
+export const tensorPrefix = (layer: string, { expansion }: Choice): string =>
+  expansion === 1 ? `${layer}.plain` : layer;
+
 /** MBConv: 1x1 expansion (none at 1), depthwise, linear 1x1 projection, identity shortcut where the shape stays. */
 export function emitLayer(
   b: GraphBuilder,
@@ -234,8 +238,7 @@ export function emitLayer(
   if (choice === 'skip') return x;
   const { inWidth, width, stride } = layer;
   const mid = inWidth * choice.expansion;
-  // Without expansion the depthwise kernels see other features: they share no weights with the expanded layer.
-  const name = choice.expansion === 1 ? `${layer.name}.plain` : layer.name;
+  const name = tensorPrefix(layer.name, choice);
   const expanded =
     choice.expansion === 1 ? x : emitConv(b, x, `${name}.expand`, weights, { out: mid, kernel: 1 });
   const depthwise = emitConv(b, expanded, `${name}.depthwise`, weights, {
