@@ -79,6 +79,12 @@ export const eas = definePlugin({
           n,
           context,
           () => {
+            // The root itself comes first: its children inherit from it.
+            if (context.history.length === 0 && grown.length === 0) {
+              const [root] = parents as [Architecture];
+              grown.push([architectureKey(root), []]);
+              return { architecture: root, note: 'the smallest' };
+            }
             let current = parents[Math.floor(rng.next() * parents.length)] as Architecture;
             const moves: number[] = [];
             for (let i = 1 + Math.floor(rng.next() * o.moves); i > 0; i--) {

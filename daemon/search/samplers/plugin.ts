@@ -87,7 +87,7 @@ export interface Draw {
 
 /**
  * Up to n unseen proposals from `draw`. Random ones come first while fewer than `initial` trials are known or under
- * way, and fill up where `draw` keeps giving what was seen.
+ * way (never with `initial` 0), and fill up where `draw` keeps giving what was seen.
  */
 export function proposeUnseen(
   n: number,
@@ -97,7 +97,8 @@ export function proposeUnseen(
 ): Proposal[] {
   const unseen = new Unseen(context);
   const missing = Math.max(0, initial - context.history.length - context.pending.length);
-  const proposals = randomProposals(Math.min(n, context.history.length === 0 ? n : missing), unseen);
+  const atFirst = initial > 0 && context.history.length === 0 ? n : missing;
+  const proposals = randomProposals(Math.min(n, atFirst), unseen);
   for (let failures = 0; proposals.length < n && failures < tries && !unseen.exhausted; ) {
     const drawn = draw();
     if (drawn && unseen.take(drawn.architecture)) proposals.push(drawn);
