@@ -24,6 +24,10 @@ export function openTraining(
   profilesDir: string,
 ): TrainingParts {
   const whole = openSpace(readSpaceFile(spec.space, profilesDir), profilesDir);
+  if (whole.formats)
+    throw new HildaError('SPEC_INVALID', `space: ${whole.id} adds number formats to ${whole.formats.base.id}`, {
+      hint: `Train ${whole.formats.base.id}: its super-network serves both.`,
+    });
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
   const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
   const trained = all.count - spec.dataset.heldOut;
