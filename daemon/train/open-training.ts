@@ -25,9 +25,13 @@ export function openTraining(
 ): TrainingParts {
   const whole = openSpace(readSpaceFile(spec.space, profilesDir), profilesDir);
   if (whole.formats)
-    throw new HildaError('SPEC_INVALID', `space: ${whole.id} adds number formats to ${whole.formats.base.id}`, {
-      hint: `Train ${whole.formats.base.id}: its super-network serves both.`,
-    });
+    throw new HildaError(
+      'SPEC_INVALID',
+      `space: ${whole.id} adds number formats to ${whole.formats.base.id}`,
+      {
+        hint: `Train ${whole.formats.base.id}: its super-network serves both.`,
+      },
+    );
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
   const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
   const trained = all.count - spec.dataset.heldOut;
