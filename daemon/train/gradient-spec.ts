@@ -4,6 +4,16 @@ import { checkedSpec, datasetSchema } from './spec.js';
 
 const count = z.number().int().min(1);
 
+/** The authors' two losses with the defaults of their code. */
+const lossSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('mul#log'),
+    alpha: z.number().gt(0).default(0.2),
+    beta: z.number().gt(0).default(0.3),
+  }),
+  z.strictObject({ kind: z.literal('add#linear'), lambda: z.number().gt(0).default(0.1) }),
+]);
+
 /** What `hilda search gradient` takes. */
 export const gradientSpecSchema = z.strictObject({
   /** A space of kind `mbconv` in profiles/spaces, by its id; a super-network of it must be there. */
@@ -18,22 +28,15 @@ export const gradientSpecSchema = z.strictObject({
         format: z.enum(tableFormats).default('hilda'),
         /** Where the loss starts to reward speed, in the table's unit; default: the space's mean. */
         reference: z.number().gt(0).optional(),
+        /** Targets whose costs differ more between choices need a smaller lambda for the same accuracy. */
+        loss: lossSchema.optional(),
       }),
     )
     .min(1)
     .max(16)
     .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, 'the same name twice'),
-  /** The authors' two losses with the defaults of their code. */
-  loss: z
-    .discriminatedUnion('kind', [
-      z.strictObject({
-        kind: z.literal('mul#log'),
-        alpha: z.number().gt(0).default(0.2),
-        beta: z.number().gt(0).default(0.3),
-      }),
-      z.strictObject({ kind: z.literal('add#linear'), lambda: z.number().gt(0).default(0.1) }),
-    ])
-    .default({ kind: 'add#linear', lambda: 0.1 }),
+  /** Of targets without one of their own. */
+  loss: lossSchema.default({ kind: 'add#linear', lambda: 0.1 }),
   mode: z.enum(['two', 'full']).default('full'),
   steps: count.default(150),
   batch: count.default(64),

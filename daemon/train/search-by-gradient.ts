@@ -12,6 +12,8 @@ export interface GradientTarget {
   readonly name: string;
   readonly table: NamedTable;
   readonly reference?: number | undefined;
+  /** Default: the specification's. */
+  readonly loss?: GradientSpec['loss'] | undefined;
 }
 
 /** A target's winner. */
@@ -52,7 +54,7 @@ export async function searchByGradient(o: Options): Promise<readonly GradientWin
   const runtime = new SessionProcess({ memoryLimitBytes: null });
   const winners: GradientWinner[] = [];
   try {
-    for (const { name, reference } of targets) {
+    for (const { name, reference, loss = spec.loss } of targets) {
       const table = costs.get(name) as BlockCosts;
       const augmentation = { flip: true, shiftPixels: 0 };
       const { architecture } = await proxylessSearch(
@@ -64,7 +66,7 @@ export async function searchByGradient(o: Options): Promise<readonly GradientWin
           classes: file.classes,
           runtime,
           table,
-          loss: { ...spec.loss, reference: reference ?? meanCost(table) },
+          loss: { ...loss, reference: reference ?? meanCost(table) },
           mode: spec.mode,
           steps: spec.steps,
           rate: spec.rate,

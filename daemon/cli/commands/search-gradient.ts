@@ -45,11 +45,11 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           throw new HildaError('SPEC_INVALID', `space: ${spec.space} is no space of kind mbconv`);
         const { space, images } = openTraining(spec, options.profiles);
         const targets = await Promise.all(
-          spec.targets.map(async ({ name, table, format, reference }) => {
+          spec.targets.map(async ({ name, table, format, reference, loss }) => {
             // Beside the specification, as a reader of it would look for them.
             const at = resolve(dirname(path), table);
             const text = (await readInput(at)).toString('utf8');
-            return { name, reference, table: parseTable(text, format, table) };
+            return { name, reference, loss, table: parseTable(text, format, table) };
           }),
         );
         const winners = await searchByGradient({
