@@ -13,8 +13,7 @@ import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { SessionProcess } from '../daemon/runtime/session-process.js';
 import { loadSpace } from '../daemon/search/spaces/registry.js';
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
-import { readSafetensors } from '../daemon/train/weights/safetensors.js';
-import { SharedWeights } from '../daemon/train/weights/shared-weights.js';
+import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { type CompilerBoard, compile, countRight } from '../firmware-bridge/compiler/index.js';
 
 const { values: flags } = parseArgs({
@@ -50,7 +49,7 @@ for (const id of flags.spaces.split(',')) {
     continue;
   }
   const space = loadSpace(JSON.parse(readFileSync(join(flags.profiles, `${id}.json`), 'utf8')));
-  const weights = new SharedWeights(readSafetensors(new Uint8Array(readFileSync(path))).tensors);
+  const weights = supernetWeights(flags.weights, id);
   const evaluator = new SupernetEvaluator({ space, weights, calibration, validation, source: 'validation' });
   const rng = Xoshiro128.fromSeed(1);
   const losses: number[] = [];

@@ -2,7 +2,7 @@ import type { Architecture } from '../core/architecture.js';
 import { architectureId } from '../core/architecture.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
-import { type OperatorCost, speedOf } from '../core/measurement.js';
+import { speedOf } from '../core/measurement.js';
 import { type Rng, Xoshiro128 } from '../core/rng.js';
 import { targetKey } from '../core/target.js';
 import type { DevicePool } from '../fleet/device-pool.js';
@@ -10,7 +10,7 @@ import type { Protocol } from '../measure/protocol.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store } from '../store/contract.js';
-import { blockParts, operatorParts } from './operator-parts.js';
+import { blockParts, countedOperators, operatorParts, profiledOperators } from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
 
 export interface CollectOptions {
@@ -119,9 +119,12 @@ async function takeSample(
           deviceId,
           lease,
         });
-      const operators: readonly OperatorCost[] =
-        profile && device.profile ? await device.profile(network, { signal }) : [];
-      return { record: record as MeasurementRecord, operators };
+      const taken = record as MeasurementRecord;
+      if (!profile) return { record: taken, operators: [] };
+      const operators = device.profile
+        ? profiledOperators(await device.profile(network, { signal }))
+        : countedOperators(taken);
+      return { record: taken, operators };
     },
   );
   if (record.verdict !== 'valid')

@@ -234,7 +234,12 @@ export class PredictorService {
     return {
       named: {
         table: collectTable(networks),
-        unit: body.provenance === 'emulated' ? 'cycles' : 'us',
+        unit:
+          record.metric === 'instructions'
+            ? 'instructions'
+            : body.provenance === 'emulated'
+              ? 'cycles'
+              : 'us',
         target: targetKey(record.target),
         provenance: body.provenance === 'emulated' ? 'emulated' : 'measured',
         source: `hilda ${id}`,

@@ -1,15 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Architecture, architectureId } from '../core/architecture.js';
-import { HildaError } from '../core/errors.js';
 import type { ArchitectureId } from '../core/ids.js';
 import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
-import { readSafetensors } from '../train/weights/safetensors.js';
-import { SharedWeights } from '../train/weights/shared-weights.js';
+import { supernetWeights } from '../train/weights/supernet-weights.js';
 import { activationRanges } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
@@ -17,7 +15,8 @@ import { recalibrate } from './recalibrate.js';
 
 export interface SupernetOptions {
   readonly space: Space;
-  readonly weights: WeightSource;
+  /** Undefined: those the space came with. */
+  readonly weights: WeightSource | undefined;
   readonly calibration: LabelledImages;
   readonly validation: LabelledImages;
   /** e.g. `Fashion-MNIST validation`. */
@@ -49,10 +48,26 @@ export class SupernetEvaluator implements Evaluator {
     this.#options = options;
   }
 
-  /** The sub-network with its weights, its batch statistics recalibrated on training images. */
+  /**
+   * The sub-network with its weights, its batch statistics and the ranges of what it computes in int8 taken from the
+   * calibration images.
+   */
   async network(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph> {
     const { space, weights, calibration } = this.#options;
-    return recalibrate(space.network(architecture, weights), calibration, this.#runtime, options);
+    const { formats } = space;
+    const drawn = formats
+      ? formats.base.network(formats.baseArchitecture(architecture), weights)
+      : space.network(architecture, weights);
+    const float = await recalibrate(drawn, calibration, this.#runtime, options);
+    if (!formats) return float;
+    const asked = new Set<string>();
+    formats.quantise(float, architecture, (value) => {
+      asked.add(value);
+      return undefined;
+    });
+    if (asked.size === 0) return float;
+    const ranges = await activationRanges(float, [...asked], calibration, this.#runtime, options);
+    return formats.quantise(float, architecture, (value) => ranges.get(value));
   }
 
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
@@ -114,30 +129,32 @@ export class SupernetEvaluator implements Evaluator {
 const mean = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((sum, one) => sum + one, 0) / values.length;
 
-/** The super-network and images shipped for a space. Throws SUPERNET_INVALID, DATASET_MISSING. */
+/** Whose weights and images; what each field of a study's `supernet` evaluator says. */
+export interface ShippedSupernet {
+  readonly dataset: string;
+  /** By default the space itself, or the one its formats were added to. */
+  readonly weightsOf?: string | undefined;
+  readonly deployedImages?: number;
+}
+
+/**
+ * The super-network and images shipped for a space. Where it has no super-network but came with weights, these. Throws
+ * SUPERNET_INVALID, DATASET_MISSING.
+ */
 export function openSupernet(
   space: Space,
   profilesDir: string,
-  dataset: string,
-  deployedImages = 0,
+  { dataset, weightsOf = (space.formats?.base ?? space).id, deployedImages = 0 }: ShippedSupernet,
 ): SupernetEvaluator {
-  const path = join(profilesDir, 'supernets', space.id, 'weights.safetensors');
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    throw new HildaError('SUPERNET_INVALID', `there is no super-network for the space ${space.id}`, {
-      cause,
-      hint: 'Train one: hilda train --help. Or choose another evaluator.',
-    });
-  }
   const folder = join(profilesDir, 'datasets', dataset);
+  const trained = join(profilesDir, 'supernets');
+  const ownWeights = space.weights !== undefined && !existsSync(join(trained, weightsOf));
   return new SupernetEvaluator({
     space,
-    weights: new SharedWeights(readSafetensors(bytes).tensors),
+    weights: ownWeights ? undefined : supernetWeights(trained, weightsOf),
     calibration: readIdxImages(folder, 'calibration'),
     validation: readIdxImages(folder, 'validation'),
-    source: `${dataset} validation`,
+    source: `${dataset} validation${ownWeights ? ', weights as given' : ''}`,
     deployedImages,
   });
 }

@@ -11,8 +11,8 @@ import { loadProtocol } from '../measure/protocols.js';
 import { PredictorBank } from '../predict/bank.js';
 import type { Space } from '../search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
-import { loadSpace } from '../search/spaces/registry.js';
 import type { Store } from '../store/contract.js';
+import { openSpace, pinNetwork } from '../train/open-space.js';
 import { OutsideEvaluator } from './outside.js';
 import { isCostMetric, renameDevices, type StudySpec } from './spec.js';
 
@@ -26,7 +26,8 @@ export interface StudyParts {
 
 /** Replaces a space's name by the content of its file, so that a stored study stands on its own. Throws NOT_FOUND. */
 export function resolveSpace(spec: StudySpec, profilesDir: string): StudySpec {
-  return typeof spec.space === 'string' ? { ...spec, space: findSpace(spec.space, profilesDir) } : spec;
+  const file = typeof spec.space === 'string' ? findSpace(spec.space, profilesDir) : spec.space;
+  return { ...spec, space: pinNetwork(file, profilesDir) };
 }
 
 /** The content of a space file by its name. Throws NOT_FOUND. */
@@ -65,12 +66,12 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
 
 /** Throws SPACE_INVALID, SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator. */
 export async function openStudyParts(spec: StudySpec, profilesDir: string): Promise<StudyParts> {
-  const space = loadSpace(spec.space);
+  const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const evaluator =
     spec.evaluator.kind === 'external'
       ? outsideEvaluator(space, spec)
-      : await createEvaluator(spec.evaluator, { space, profilesDir });
+      : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),

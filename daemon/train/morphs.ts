@@ -2,7 +2,7 @@ import { HildaError } from '../core/errors.js';
 import { gaussian, type Rng } from '../core/rng.js';
 import { elementCount } from '../network/graph.js';
 import type { MbconvFile } from '../search/spaces/mbconv.js';
-import { type Choice, listLayers } from '../search/spaces/mbconv.js';
+import { type Choice, listLayers, tensorPrefix } from '../search/spaces/mbconv.js';
 import type { NamedTensor } from './weights/safetensors.js';
 
 type Tensors = Map<string, NamedTensor>;
@@ -12,7 +12,7 @@ type Tensors = Map<string, NamedTensor>;
  * section 3) of an MBConv network: weights of a larger architecture that computes what the smaller one does.
  * - wider: a larger expansion repeats hidden channels drawn at random and divides what leads out of them by their count
  *   (Net2WiderNet, equation 4);
- * - deeper: a layer left out becomes one whose projection is zero, so that its shortcut is the identity (Net2DeeperNet);
+ * - deeper: a layer left out becomes one that ends in a scale of zero, so that its shortcut is the identity (Net2DeeperNet);
  * - a larger kernel surrounds the old one with zeros.
  * `noise` breaks the symmetry of repeated channels: standard deviation relative to 1; 0 keeps the function exactly.
  * Throws ARCHITECTURE_INVALID where a layer does not grow.
@@ -37,16 +37,15 @@ export function morph(
     const before = layer.choices[from[l] as number] as Choice | 'skip';
     const after = layer.choices[to[l] as number] as Choice | 'skip';
     if (from[l] === to[l]) continue;
-    if (after === 'skip') throw notGrowth(layer.name, 'it would be left out');
+    const why = whyNot(before, after);
+    if (why) throw notGrowth(layer.name, why);
+    const grown = after as Choice;
+    const name = tensorPrefix(layer.name, grown);
     if (before === 'skip') {
-      insert(out, layer.name, layer.inWidth, layer.width, after, rng);
+      insert(out, name, layer.inWidth, layer.width, grown, rng);
       continue;
     }
-    if (after.kernel < before.kernel || after.expansion < before.expansion)
-      throw notGrowth(layer.name, 'it would shrink');
-    if (before.expansion === 1 && after.expansion > 1)
-      throw notGrowth(layer.name, 'an expansion from 1 adds an activation');
-    const [old, wide] = [layer.inWidth * before.expansion, layer.inWidth * after.expansion];
+    const [old, wide] = [layer.inWidth * before.expansion, layer.inWidth * grown.expansion];
     // Channel j of the wider layer repeats channel map[j] of the old one.
     const map = Array.from({ length: wide }, (_, j) => (j < old ? j : Math.floor(rng.next() * old)));
     const copies = map.reduce<number[]>((count, j) => {
@@ -54,13 +53,34 @@ export function morph(
       return count;
     }, []);
     if (wide > old) {
-      for (const part of ['expand', 'depthwise'])
-        repeatChannels(out, `${layer.name}.${part}`, map, noise, rng);
-      divideInputs(out, `${layer.name}.project.weight`, map, copies);
+      for (const part of ['expand', 'depthwise']) repeatChannels(out, `${name}.${part}`, map, noise, rng);
+      divideInputs(out, `${name}.project.weight`, map, copies);
     }
-    if (after.kernel > before.kernel) padKernel(out, `${layer.name}.depthwise.weight`, after.kernel);
+    if (grown.kernel > before.kernel) padKernel(out, `${name}.depthwise.weight`, grown.kernel);
   }
   return out;
+}
+
+/**
+ * How many layers grow on the way from one architecture to another; undefined where some layer does not grow, so that no
+ * weights can be inherited.
+ */
+export function growth(file: MbconvFile, from: readonly number[], to: readonly number[]): number | undefined {
+  let grown = 0;
+  for (const [l, { choices }] of listLayers(file).entries()) {
+    if (from[l] === to[l]) continue;
+    if (whyNot(choices[from[l] as number], choices[to[l] as number])) return undefined;
+    grown++;
+  }
+  return grown;
+}
+
+function whyNot(before: Choice | 'skip' | undefined, after: Choice | 'skip' | undefined): string | undefined {
+  if (after === 'skip' || !after || !before) return 'it would be left out';
+  if (before === 'skip') return undefined;
+  if (after.kernel < before.kernel || after.expansion < before.expansion) return 'it would shrink';
+  if (before.expansion === 1 && after.expansion > 1) return 'an expansion from 1 adds an activation';
+  return undefined;
 }
 
 const notGrowth = (layer: string, why: string): HildaError =>
@@ -126,7 +146,10 @@ function padKernel(tensors: Tensors, name: string, kernel: number): void {
   tensors.set(name, { dims: [channels, 1, kernel, kernel], data: padded });
 }
 
-/** A layer whose last convolution is zero: beside its shortcut it adds nothing until it is trained. */
+/**
+ * A layer whose last normalisation has scale zero: beside its shortcut it adds nothing until it is trained. Zero weights
+ * in front of it would do the same, but their slopes grow by the inverse deviation of what they make, which is zero.
+ */
 function insert(
   tensors: Tensors,
   name: string,
@@ -136,16 +159,16 @@ function insert(
   rng: Rng,
 ): void {
   const mid = inWidth * choice.expansion;
-  const conv = (part: string, dims: readonly number[], scale: number): void => {
+  const conv = (part: string, dims: readonly number[], bnScale: number): void => {
     const fanIn = elementCount(dims.slice(1));
     const data = Float32Array.from(
       { length: elementCount(dims) },
-      () => scale * Math.sqrt(2 / fanIn) * gaussian(rng),
+      () => Math.sqrt(2 / fanIn) * gaussian(rng),
     );
     tensors.set(`${name}.${part}.weight`, { dims, data });
     const [out] = dims as [number];
     for (const [key, value] of [
-      ['scale', 1],
+      ['scale', bnScale],
       ['bias', 0],
       ['mean', 0],
       ['var', 1],

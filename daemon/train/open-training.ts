@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { ValueInfo } from '../network/graph.js';
 import type { Space } from '../search/spaces/contract.js';
-import { loadSpace } from '../search/spaces/registry.js';
 import { type LabelledImages, readIdxImages, sliceImages } from './idx-images.js';
 import { oneArchitecture } from './one-architecture.js';
+import { openSpace } from './open-space.js';
 import type { TrainSpec } from './spec.js';
 
 /** What a specification names, read and checked. */
@@ -17,8 +17,21 @@ export interface TrainingParts {
 }
 
 /** Throws SPEC_INVALID, SPACE_INVALID, ARCHITECTURE_INVALID, DATASET_MISSING. */
-export function openTraining(spec: TrainSpec, profilesDir: string): TrainingParts {
-  const whole = loadSpace(readSpaceFile(spec.space, profilesDir));
+export function openTraining(
+  spec: Pick<TrainSpec, 'space' | 'dataset' | 'batch'> & {
+    readonly architecture?: TrainSpec['architecture'];
+  },
+  profilesDir: string,
+): TrainingParts {
+  const whole = openSpace(readSpaceFile(spec.space, profilesDir), profilesDir);
+  if (whole.formats)
+    throw new HildaError(
+      'SPEC_INVALID',
+      `space: ${whole.id} adds number formats to ${whole.formats.base.id}`,
+      {
+        hint: `Train ${whole.formats.base.id}: its super-network serves both.`,
+      },
+    );
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
   const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
   const trained = all.count - spec.dataset.heldOut;
@@ -44,7 +57,8 @@ export function openTraining(spec: TrainSpec, profilesDir: string): TrainingPart
   };
 }
 
-function readSpaceFile(id: string, profilesDir: string): unknown {
+/** Throws SPEC_INVALID. */
+export function readSpaceFile(id: string, profilesDir: string): unknown {
   try {
     return JSON.parse(readFileSync(join(profilesDir, 'spaces', `${id}.json`), 'utf8'));
   } catch (cause) {

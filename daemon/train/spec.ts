@@ -21,22 +21,24 @@ const optimizerSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+export const datasetSchema = z.strictObject({
+  /** Holds `<split>-images-idx3-ubyte.gz` and `<split>-labels-idx1-ubyte.gz`. */
+  folder: z.string(),
+  split: z
+    .string()
+    .regex(/^[\w-]+$/)
+    .default('train'),
+  /** Last images of the split that are not trained on: `validation` at the very end, calibration before. */
+  heldOut: z.number().int().min(0).default(0),
+  /** How many of the held-out images, counted from the end, give the accuracy shown while training. */
+  validation: z.number().int().min(0).default(0),
+});
+
 /** What `hilda train` takes. */
 export const trainSpecSchema = z.strictObject({
   /** A space of profiles/spaces, by its id. */
   space: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  dataset: z.strictObject({
-    /** Holds `<split>-images-idx3-ubyte.gz` and `<split>-labels-idx1-ubyte.gz`. */
-    folder: z.string(),
-    split: z
-      .string()
-      .regex(/^[\w-]+$/)
-      .default('train'),
-    /** Last images of the split that are not trained on: `validation` at the very end, calibration before. */
-    heldOut: z.number().int().min(0).default(0),
-    /** How many of the held-out images, counted from the end, give the accuracy shown while training. */
-    validation: z.number().int().min(0).default(0),
-  }),
+  dataset: datasetSchema,
   /** Train this architecture alone, from the start, instead of weights that all share. */
   architecture: z.array(z.number().int().min(0)).optional(),
   seed: z.number().int().default(1),
@@ -70,18 +72,19 @@ export const trainSpecSchema = z.strictObject({
 
 export type TrainSpec = z.infer<typeof trainSpecSchema>;
 
+/** Throws SPEC_INVALID naming every wrong field of the `what` specification by its path. */
+export function checkedSpec<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
+  throw new HildaError('SPEC_INVALID', `the ${what} specification is not valid: ${fields.join('; ')}`, {
+    details: { fields },
+  });
+}
+
 /** Throws SPEC_INVALID naming every wrong field by its path. */
 export function parseTrainSpec(value: unknown): TrainSpec {
-  const parsed = trainSpecSchema.safeParse(value);
-  if (!parsed.success) {
-    const fields = parsed.error.issues.map(
-      (issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`,
-    );
-    throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${fields.join('; ')}`, {
-      details: { fields },
-    });
-  }
-  const { data } = parsed;
+  const data = checkedSpec(trainSpecSchema, value, 'training');
   const wrong =
     data.dataset.validation > data.dataset.heldOut
       ? 'dataset.validation: more than dataset.heldOut'

@@ -1,6 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { blockParts, operatorParts } from '../../daemon/campaign/operator-parts.js';
+import {
+  blockParts,
+  countedOperators,
+  operatorParts,
+  profiledOperators,
+} from '../../daemon/campaign/operator-parts.js';
 import { predictorFigures } from '../../daemon/campaign/predictor-figures.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/campaign/probe-schedules.js';
@@ -198,12 +203,8 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     .map((node) => ({
       name: node.name || (node.outputs[0] as string),
       op: node.op,
-      provider: 'cpu',
-      medianUs: 1,
-      count: null,
+      cost: 1,
       outputBytes: 4,
-      parameterBytes: 0,
-      liveBytes: 0,
     }));
   const parts = operatorParts(
     [...executed, { ...executed[0], name: 'reorder', op: 'ReorderInput' } as never],
@@ -221,6 +222,18 @@ t.test('a fused operator stands for its nodes, in its block', async (t) => {
     'no operator is lost',
   );
   t.equal(sums[0]?.cost, 1, 'the stem is one convolution');
+  const blocked = profiledOperators(
+    executed.map(({ name, op }) => ({ name: `${name}_nchwc`, op, medianUs: 1 }) as never),
+  );
+  t.same(blockParts(blocked, network, blocks), sums, "names of onnxruntime's blocked layout are known");
+  const counted = countedOperators({
+    counts: { operators: executed.map(({ name, op }) => ({ name, op, count: 7 })) } as never,
+  });
+  t.same(
+    blockParts(counted, network, blocks).map(({ cost }) => cost),
+    sums.map(({ cost }) => 7 * cost),
+    "a board's counts fill a table as a profile does",
+  );
   t.equal(
     sums.at(-1)?.key,
     `Logits-input:${/output:(\S+)$/.exec(sums.at(-2)?.key as string)?.[1]}-output:10`,

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { errorTable } from '../../daemon/core/errors.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
@@ -136,6 +137,62 @@ t.test('every command answers with one versioned document, and with text', async
   }
   t.same(new Uint8Array(await readFile(out)), modelBytes);
   t.same(JSON.parse(await readFile(join(folder, 'winner.json'), 'utf8')), { measured: true });
+});
+
+t.test('search gradient: one winner a table, without a daemon', async (t) => {
+  const { folder, file } = await inputs(t);
+  const space = loadSpace(
+    JSON.parse(await readFile(join(root, 'profiles/spaces/mbconv-fmnist.json'), 'utf8')),
+  );
+  const keys = new Set<string>();
+  const largest = space.seeds?.().at(-1) as readonly number[];
+  for (const [l, dim] of (space.dims ?? []).entries())
+    for (const choice of dim.choices.keys())
+      for (const { key } of space.blocks?.(largest.map((i, k) => (k === l ? choice : i))) ?? [])
+        keys.add(key);
+  // One target pays for kernels, the other for expansions; lambda is so large that the tables alone decide.
+  const tableBy = (field: string): string =>
+    [...keys]
+      .map((key) => `${key}: {count: 1, mean: ${new RegExp(`${field}:(\\d+)`).exec(key)?.[1] ?? 1}, var: 0}`)
+      .join('\n');
+  await file('kernels.yaml', tableBy('kernel'));
+  await file('expansions.yaml', tableBy('expand'));
+  const spec = {
+    space: 'mbconv-fmnist',
+    dataset: { folder: join(root, 'profiles/datasets/fashion-mnist'), split: 'calibration' },
+    targets: ['kernels', 'expansions'].map((name) => ({
+      name,
+      table: `${name}.yaml`,
+      format: 'proxylessnas',
+    })),
+    loss: { kind: 'add#linear', lambda: 1000 },
+    mode: 'two',
+    steps: 25,
+    batch: 2,
+    rate: 0.5,
+  };
+  const path = await file('gradient.yaml', JSON.stringify(spec));
+  const ended = await runHere(['search', 'gradient', path, '--threads', '1', '--out', folder, '--json']);
+  t.equal(ended.code, 0, ended.err);
+  t.match(ended.err, /kernels: step 10\/25/);
+  const answer = JSON.parse(ended.out) as {
+    schema: string;
+    units: Record<string, string>;
+    winners: { target: string; accuracy: number; costs: Record<string, number>; choices: string[] }[];
+  };
+  t.equal(answer.schema, 'hilda.gradient-search.v1');
+  t.same(answer.units, { kernels: 'us', expansions: 'us' });
+  const [kernels, expansions] = answer.winners;
+  t.ok((kernels?.costs.kernels as number) < (expansions?.costs.kernels as number), JSON.stringify(answer));
+  t.ok((expansions?.costs.expansions as number) < (kernels?.costs.expansions as number));
+  t.ok((kernels?.accuracy as number) > 0.2);
+  t.ok((await readFile(join(folder, 'kernels.onnx'))).length > 1000);
+
+  await file('expansions.yaml', 'Logits-input:4x4x96-output:10: {count: 1, mean: 1, var: 0}');
+  const missing = await runHere(['search', 'gradient', path, '--json']);
+  t.match(missing.err, /TABLE_INCOMPLETE/);
+  const wrong = await file('wrong.yaml', JSON.stringify({ ...spec, space: 'vit-fmnist', steps: 0 }));
+  t.match((await runHere(['search', 'gradient', wrong, '--json'])).err, /SPEC_INVALID.*steps/);
 });
 
 t.test('an agent that is not let in ends and says why', async (t) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { parse } from 'yaml';
 import { Daemon } from '../../daemon/cli/compose.js';
 import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
@@ -243,4 +244,45 @@ t.test('specialise: each winner is the fastest on its own device', async (t) => 
   t.ok(JSON.parse(winnerOut.join('')).winner.values.parameters <= 100_000);
   const impossible = ['--host', url, 'search', 'winner', ...studies, '--limit', 'parameters<=1'];
   t.equal(await runCli(impossible, { ...terminal, out: () => {} }), 6);
+});
+
+t.test('split: a study for each sub-space of the shipped example, winner by limit', async (t) => {
+  const { url, dir } = await openDaemon(t);
+  const shipped = fileURLToPath(new URL('../../../profiles/studies/autodistil.yaml', import.meta.url));
+  const spec = parse(await readFile(shipped, 'utf8'));
+  const specFile = join(dir, 'split.json');
+  await writeFile(
+    specFile,
+    JSON.stringify({ ...spec, devices: ['fake-1'], protocol: 'quick', budget: { trials: 3 }, batch: 3 }),
+  );
+  const run = async (...args: string[]) => {
+    const [out, notes]: [string[], string[]] = [[], []];
+    const code = await runCli(['--host', url, '--json', 'search', 'split', ...args], {
+      clock: systemClock,
+      signal: new AbortController().signal,
+      env: {},
+      interactive: false,
+      out: (text) => out.push(text),
+      note: (text) => notes.push(text),
+    });
+    return { code, out: out.join(''), notes: notes.join('\n') };
+  };
+  const limit = 30_000;
+  const { code, out, notes } = await run(specFile, '--limit', `parameters<=${limit}`);
+  t.equal(code, 0, notes);
+  const { schema, studies, winner } = JSON.parse(out);
+  t.equal(schema, 'hilda.split.v1');
+  t.same(
+    studies.map(({ space }: { space: string }) => space),
+    ['vit-fmnist-tiny', 'vit-fmnist-small', 'vit-fmnist-base'],
+  );
+  let best = 0;
+  for (const { study } of studies) {
+    const { front } = await request(url, `/studies/${study}/front`);
+    for (const { values } of front) if (values.parameters <= limit) best = Math.max(best, values.accuracy);
+  }
+  t.equal(winner.values.accuracy, best, 'the best of all fronts within the limit');
+  t.ok(best > 0.5, `${best}: the weights of vit-fmnist serve its parts`);
+  await writeFile(specFile, JSON.stringify({ ...spec, spaces: ['vit-fmnist-tiny'] }));
+  t.match((await run(specFile)).notes, /SPEC_INVALID/);
 });

@@ -6,7 +6,7 @@ import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { mbconvFileSchema, mbconvSpace } from '../../daemon/search/spaces/mbconv.js';
 import { Batches } from '../../daemon/train/batches.js';
 import { addGradientNoise } from '../../daemon/train/gradient-noise.js';
-import { morph } from '../../daemon/train/morphs.js';
+import { growth, morph } from '../../daemon/train/morphs.js';
 import {
   alphaGradient,
   combineLoss,
@@ -36,7 +36,7 @@ const file = mbconvFileSchema.parse({
     { width: 8, layers: 1, stride: 1 },
   ],
   kernels: [3, 5],
-  expansions: [2, 4],
+  expansions: [1, 2, 4],
   skip: true,
   headWidth: 16,
 });
@@ -185,6 +185,7 @@ t.test('EAS: growth keeps the function, and weights are inherited', async (t) =>
     ['wider', [choice(0, 'k3e4'), from[1], from[2]]],
     ['deeper', [from[0], choice(1, 'k5e4'), from[2]]],
     ['a larger kernel', [choice(0, 'k5e2'), from[1], from[2]]],
+    ['deeper without expansion', [from[0], choice(1, 'k5e1'), from[2]]],
     ['all at once', [choice(0, 'k5e4'), choice(1, 'k3e2'), choice(2, 'k5e4')]],
   ] as [string, number[]][]) {
     const grown = morph(file, small, { from, to, rng });
@@ -203,6 +204,14 @@ t.test('EAS: growth keeps the function, and weights are inherited', async (t) =>
     { code: 'ARCHITECTURE_INVALID' },
   );
   t.ok([...fullDims(space).keys()].length > small.size);
+  const [k3e2, k5e4, k3e1] = ['k3e2', 'k5e4', 'k3e1'].map((name) => choice(0, name)) as [
+    number,
+    number,
+    number,
+  ];
+  t.equal(growth(file, from, [k5e4, choice(1, 'k3e1'), from[2] as number]), 2);
+  t.equal(growth(file, [k5e4, from[1] as number, from[2] as number], from), undefined, `${k3e2} is smaller`);
+  t.equal(growth(file, [k3e1, from[1] as number, from[2] as number], from), undefined, 'an activation more');
 });
 
 t.test(

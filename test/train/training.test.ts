@@ -339,7 +339,8 @@ t.test('what a specification names is checked', async (t) => {
   t.throws(() => openTraining({ ...shipped, architecture: [99] }, profiles), {
     code: 'ARCHITECTURE_INVALID',
   });
-  t.throws(() => openTraining({ ...shipped, space: 'none' }, profiles), { code: 'SPEC_INVALID' });
+  for (const space of ['none', 'mbconv-fmnist-formats'])
+    t.throws(() => openTraining({ ...shipped, space }, profiles), { code: 'SPEC_INVALID' });
   t.throws(() => openTraining({ ...shipped, space: 'proxylessnas-imagenet' }, profiles), {
     code: 'SPEC_INVALID',
   });

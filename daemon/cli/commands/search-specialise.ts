@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import type { FrontRowView, MeasurementView } from '../../api/schemas.js';
 import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../context.js';
-import { followStudy } from '../follow-study.js';
 import { formatMetric } from '../format.js';
 import { readSpec } from '../read-input.js';
+import { runStudies, type SearchedStudy } from '../run-studies.js';
 import type { Column } from '../table.js';
 import { winner } from '../winners.js';
 import { measureModel } from './measure.js';
@@ -52,7 +52,13 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
         if (!(slack >= 0 && slack < 1))
           throw new HildaError('USAGE_INVALID', `--slack: ${options.slack} is no share of 1`);
         const spec = (await readSpec(file)) as Record<string, unknown>;
-        const fronts = await searchAll(context, spec, devices);
+        const fronts = await runStudies(
+          context,
+          devices.map((device) => ({
+            label: device,
+            spec: { ...spec, name: `${spec.name ?? 'specialise'} for ${device}`, devices: [device] },
+          })),
+        );
         const rows = await measureAll(context, fronts, { slack, protocol: options.protocol });
         if (options.out) {
           const matrix = { schema: 'hilda.specialisation.v1', spec, devices, slack, rows };
@@ -68,44 +74,9 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
       }),
     );
 
-interface Searched {
-  readonly device: string;
-  readonly study: string;
-  readonly front: readonly FrontRowView[];
-}
-
-/** Studies of different devices run beside each other. Throws STATE_CONFLICT unless all complete. */
-async function searchAll(
-  context: CliContext,
-  spec: Readonly<Record<string, unknown>>,
-  devices: readonly string[],
-): Promise<Searched[]> {
-  const { client, terminal } = context;
-  const started: { device: string; study: string }[] = [];
-  for (const device of devices) {
-    const study = await client.createStudy(
-      { ...spec, name: `${spec.name ?? 'specialise'} for ${device}`, devices: [device] },
-      context,
-    );
-    terminal.note(`study ${study.id} searches for ${device}`);
-    started.push({ device, study: study.id });
-  }
-  const searched: Searched[] = [];
-  for (const { device, study } of started) {
-    const { record } = await followStudy(study, context);
-    if (record.state !== 'completed')
-      throw new HildaError(
-        'STATE_CONFLICT',
-        `the study ${study} ended ${record.state}: ${record.reason ?? ''}`,
-      );
-    searched.push({ device, study, front: await client.front(study, context) });
-  }
-  return searched;
-}
-
 async function measureAll(
   context: CliContext,
-  searched: readonly Searched[],
+  searched: readonly SearchedStudy[],
   { slack, protocol }: { readonly slack: number; readonly protocol: string },
 ): Promise<SpecialisedRow[]> {
   const { client, terminal } = context;
@@ -116,12 +87,12 @@ async function measureAll(
   });
   const level = Math.min(...bests) - slack;
   const rows: SpecialisedRow[] = [];
-  for (const { device, study, front } of searched) {
+  for (const { label: device, study, front } of searched) {
     const limits = [{ metric: 'accuracy', relation: '>=', bound: level } as const];
     const chosen = winner(front, limits, { metric: 'latencyUs', goal: 'min' }) as FrontRowView;
     const { model } = await client.exportTrial(study, chosen.trialNumber, context);
     const taken: [string, MeasurementView][] = [];
-    for (const { device: on } of searched) {
+    for (const { label: on } of searched) {
       terminal.note(`measuring the winner for ${device} on ${on}`);
       taken.push([on, await measureModel(context, { model, device: on, protocol })]);
     }

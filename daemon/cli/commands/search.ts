@@ -3,9 +3,11 @@ import type { Terminal } from '../context.js';
 import { searchActionCommand } from './search-action.js';
 import { searchExportCommand } from './search-export.js';
 import { searchFrontCommand } from './search-front.js';
+import { searchGradientCommand } from './search-gradient.js';
 import { searchListCommand } from './search-list.js';
 import { searchShowCommand } from './search-show.js';
 import { searchSpecialiseCommand } from './search-specialise.js';
+import { searchSplitCommand } from './search-split.js';
 import { searchStartCommand } from './search-start.js';
 import { searchWinnerCommand } from './search-winner.js';
 
@@ -14,6 +16,8 @@ export const searchCommand = (terminal: Terminal): Command =>
     .description('find the best architectures of a space under the limits of devices')
     .addCommand(searchStartCommand(terminal))
     .addCommand(searchSpecialiseCommand(terminal))
+    .addCommand(searchSplitCommand(terminal))
+    .addCommand(searchGradientCommand(terminal))
     .addCommand(searchListCommand(terminal))
     .addCommand(searchShowCommand(terminal))
     .addCommand(searchFrontCommand(terminal))

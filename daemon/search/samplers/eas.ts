@@ -3,14 +3,15 @@ import type { Architecture } from '../../core/architecture.js';
 import type { Json } from '../../core/json.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext, Trial } from './contract.js';
-import { drawIndex, type Policy, reinforce, softmax, uniformPolicy } from './learning/policy.js';
+import { drawIndex, fullGroups, type Policy, reinforce, softmax, uniformPolicy } from './learning/policy.js';
 import {
   count,
   definePlugin,
   indicesOf,
   normalised,
-  positive,
+  policyFields,
   proposeUnseen,
+  recentNotes,
   remembering,
   share,
 } from './plugin.js';
@@ -21,6 +22,8 @@ interface Learnt {
   readonly policy: Policy | null;
   /** Children under way: their key and the decisions that grew. */
   readonly waiting: readonly (readonly [key: string, moves: readonly number[]])[];
+  /** Trials that wait for a full group. */
+  readonly group: readonly { readonly moves: readonly number[]; readonly reward: number }[];
 }
 
 /**
@@ -34,69 +37,88 @@ export const eas = definePlugin({
   name: 'eas',
   options: z.strictObject({
     moves: count(3),
-    rate: positive(0.1),
-    group: count(10),
+    ...policyFields(0.1),
     baselineDecay: share(0.95),
     parents: count(5),
   }),
   create: (o) =>
-    remembering('eas', ['dims'], { policy: null, waiting: [] } as unknown as Json, (n, context, memory) => {
-      const { space, rng } = context;
-      const { dims = [] } = space;
-      const learnt = memory.value as unknown as Learnt;
-      let policy = learnt.policy ?? uniformPolicy([dims.length]);
-      const waiting = new Map(learnt.waiting);
-      const scores = rewards(context, memory.news, 0.05);
-      const top = Math.max(1, ...scores);
-      const samples = memory.news.flatMap((trial, i) => {
-        const key = architectureKey(trial.architecture);
-        const moves = waiting.get(key) ?? [];
-        waiting.delete(key);
-        const reward = Math.tan(Math.min(0.98, (scores[i] as number) / top) * (Math.PI / 2));
-        return moves.map((move) => ({ indices: [move], reward }));
-      });
-      policy = reinforce(policy, samples, {
-        rate: o.rate,
-        baselineStep: 1 - o.baselineDecay,
-        beta1: 0.9,
-        beta2: 0.999,
-      });
-      const order = dearness(space);
-      const parents = startingPoints(context, o.parents);
-      const grown: (readonly [string, readonly number[]])[] = [];
-      const proposals = proposeUnseen(
-        n,
-        context,
-        () => {
-          let current = parents[Math.floor(rng.next() * parents.length)] as Architecture;
-          const moves: number[] = [];
-          for (let i = 1 + Math.floor(rng.next() * o.moves); i > 0; i--) {
-            const indices = indicesOf(current);
-            const next = indices.map((index, d) => order[d]?.[(order[d]?.indexOf(index) ?? -1) + 1]);
-            const probabilities = softmax(policy.logits[0] as number[]).map((p, d) =>
-              next[d] === undefined ? 0 : p,
-            );
-            if (probabilities.every((p) => p === 0)) break;
-            const move = drawIndex(probabilities, rng);
-            const child = normalised(
-              context,
-              indices.map((index, d) => (d === move ? (next[d] as number) : index)),
-            );
-            if (!child) return undefined;
-            current = child;
-            moves.push(move);
-          }
-          grown.push([architectureKey(current), moves]);
-          return {
-            architecture: current,
-            note: `grown at ${moves.map((move) => dims[move]?.name).join(', ')}`,
-          };
-        },
-        { initial: 0, tries: 20 * n },
-      );
-      memory.value = { policy, waiting: [...waiting, ...grown].slice(-500) } as unknown as Json;
-      return proposals;
-    }),
+    remembering(
+      'eas',
+      ['dims'],
+      { policy: null, waiting: [], group: [] } as unknown as Json,
+      (n, context, memory) => {
+        const { space, rng } = context;
+        const { dims = [] } = space;
+        const learnt = memory.value as unknown as Learnt;
+        let policy = learnt.policy ?? uniformPolicy([dims.length]);
+        const waiting = new Map(learnt.waiting);
+        const scores = rewards(context, memory.news, 0.05);
+        const top = Math.max(1, ...scores);
+        const told = memory.news.map((trial, i) => {
+          const key = architectureKey(trial.architecture);
+          const moves = waiting.get(key) ?? [];
+          waiting.delete(key);
+          return { moves, reward: Math.tan(Math.min(0.98, (scores[i] as number) / top) * (Math.PI / 2)) };
+        });
+        const { groups, rest } = fullGroups([...learnt.group, ...told], o.group);
+        for (const trials of groups) {
+          const samples = trials.flatMap(({ moves, reward }) =>
+            moves.map((move) => ({ indices: [move], reward })),
+          );
+          policy = reinforce(policy, samples, {
+            rate: o.rate,
+            baselineStep: 1 - o.baselineDecay,
+            beta1: 0.9,
+            beta2: 0.999,
+          });
+        }
+        const order = dearness(space);
+        const parents = startingPoints(context, o.parents);
+        const grown: (readonly [string, readonly number[]])[] = [];
+        const proposals = proposeUnseen(
+          n,
+          context,
+          () => {
+            // The root itself comes first: its children inherit from it.
+            if (context.history.length === 0 && grown.length === 0) {
+              const [root] = parents as [Architecture];
+              grown.push([architectureKey(root), []]);
+              return { architecture: root, note: 'the smallest' };
+            }
+            let current = parents[Math.floor(rng.next() * parents.length)] as Architecture;
+            const moves: number[] = [];
+            for (let i = 1 + Math.floor(rng.next() * o.moves); i > 0; i--) {
+              const indices = indicesOf(current);
+              const next = indices.map((index, d) => order[d]?.[(order[d]?.indexOf(index) ?? -1) + 1]);
+              const probabilities = softmax(policy.logits[0] as number[]).map((p, d) =>
+                next[d] === undefined ? 0 : p,
+              );
+              if (probabilities.every((p) => p === 0)) break;
+              const move = drawIndex(probabilities, rng);
+              const child = normalised(
+                context,
+                indices.map((index, d) => (d === move ? (next[d] as number) : index)),
+              );
+              if (!child) return undefined;
+              current = child;
+              moves.push(move);
+            }
+            grown.push([architectureKey(current), moves]);
+            return {
+              architecture: current,
+              note: `grown at ${moves.map((move) => dims[move]?.name).join(', ')}`,
+            };
+          },
+          { initial: 0, tries: 20 * n },
+        );
+        memory.value = {
+          policy,
+          waiting: recentNotes([...waiting, ...grown]),
+          group: rest,
+        } as unknown as Json;
+        return proposals;
+      },
+    ),
 });
 
 /** The best complete trials; before there are any, the smallest architecture. */

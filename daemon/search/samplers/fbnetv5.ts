@@ -3,6 +3,8 @@ import type { Json } from '../../core/json.js';
 import type { AskContext, Trial } from './contract.js';
 import {
   drawIndices,
+  forgetfulAdam,
+  fullGroups,
   logProbability,
   type Policy,
   reinforce,
@@ -11,16 +13,17 @@ import {
   uniformPolicy,
 } from './learning/policy.js';
 import {
-  count,
+  choiceCounts,
   definePlugin,
   indicesOf,
   normalised,
+  policyFields,
   positive,
   proposeUnseen,
+  recentNotes,
   remembering,
   share,
 } from './plugin.js';
-import { choiceCounts } from './proxylessnas-r.js';
 
 export interface Task {
   readonly name: string;
@@ -58,8 +61,7 @@ export const fbnetv5 = definePlugin({
       .array(z.strictObject({ name: z.string(), metric: z.string(), max: z.number().positive() }))
       .max(16)
       .default([]),
-    rate: positive(0.15),
-    group: count(10),
+    ...policyFields(0.15),
     uniform: share(0.1),
     penalty: positive(2),
   }),
@@ -91,16 +93,15 @@ export const fbnetv5 = definePlugin({
           log,
         });
       }
-      while (group.length >= o.group) {
-        const part = group.splice(0, o.group);
+      const { groups, rest } = fullGroups(group, o.group);
+      for (const part of groups)
         policies = policies.map((policy, t) => {
           const samples = part.map(({ indices, rewards, log }): Sample => {
             const weight = Math.min(weightCap, Math.exp(logProbability(policy.logits, indices) - log));
             return { indices, reward: rewards[t] as number, weight };
           });
-          return reinforce(policy, samples, { rate: o.rate, baselineStep: 0.5, beta1: 0, beta2: 0.999 });
+          return reinforce(policy, samples, { rate: o.rate, baselineStep: 0.5, ...forgetfulAdam });
         });
-      }
       const proposals = proposeUnseen(
         n,
         context,
@@ -121,7 +122,7 @@ export const fbnetv5 = definePlugin({
         const indices = indicesOf(architecture);
         drawn.set(indices.join(), behaviour(indices, policies, sizes, o.uniform));
       }
-      memory.value = { policies, drawn: [...drawn].slice(-500), group } as unknown as Json;
+      memory.value = { policies, drawn: recentNotes(drawn), group: rest } as unknown as Json;
       return proposals;
     }),
 });

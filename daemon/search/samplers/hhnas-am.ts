@@ -3,16 +3,17 @@ import type { Json } from '../../core/json.js';
 import { pick, randomInt } from '../../core/rng.js';
 import type { Trial } from './contract.js';
 import {
+  choiceCounts,
   count,
   definePlugin,
   indicesOf,
   normalised,
   positive,
   proposeUnseen,
+  recentNotes,
   remembering,
   share,
 } from './plugin.js';
-import { choiceCounts } from './proxylessnas-r.js';
 import { bestFirst, rewards } from './rank.js';
 import { architectureKey } from './unseen.js';
 
@@ -109,7 +110,7 @@ export const hhnasAm = definePlugin({
         },
         { initial: Math.max(population, n), tries: 20 * n },
       );
-      memory.value = { mutate, choices, waiting: [...parents, ...proposed].slice(-500) } as unknown as Json;
+      memory.value = { mutate, choices, waiting: recentNotes([...parents, ...proposed]) } as unknown as Json;
       return proposals;
     }),
 });

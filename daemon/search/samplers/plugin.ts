@@ -25,6 +25,9 @@ export const share = (initial: number): z.ZodDefault<z.ZodNumber> =>
   z.number().min(0).max(1).default(initial);
 export const positive = (initial: number): z.ZodDefault<z.ZodNumber> => z.number().gt(0).default(initial);
 
+/** What a study may set of every sampler that learns a policy: Adam's rate, and how many trials make a step. */
+export const policyFields = (rate: number) => ({ rate: positive(rate), group: count(10) });
+
 type Ask = (n: number, context: AskContext) => Proposal[];
 
 /** A sampler that reads all it knows off the context. */
@@ -84,7 +87,7 @@ export interface Draw {
 
 /**
  * Up to n unseen proposals from `draw`. Random ones come first while fewer than `initial` trials are known or under
- * way, and fill up where `draw` keeps giving what was seen.
+ * way (never with `initial` 0), and fill up where `draw` keeps giving what was seen.
  */
 export function proposeUnseen(
   n: number,
@@ -94,7 +97,8 @@ export function proposeUnseen(
 ): Proposal[] {
   const unseen = new Unseen(context);
   const missing = Math.max(0, initial - context.history.length - context.pending.length);
-  const proposals = randomProposals(Math.min(n, context.history.length === 0 ? n : missing), unseen);
+  const atFirst = initial > 0 && context.history.length === 0 ? n : missing;
+  const proposals = randomProposals(Math.min(n, atFirst), unseen);
   for (let failures = 0; proposals.length < n && failures < tries && !unseen.exhausted; ) {
     const drawn = draw();
     if (drawn && unseen.take(drawn.architecture)) proposals.push(drawn);
@@ -113,3 +117,10 @@ export function normalised({ space }: AskContext, architecture: Architecture): A
 }
 
 export const indicesOf = (architecture: Architecture): readonly number[] => architecture as readonly number[];
+
+export const choiceCounts = ({ space }: Pick<AskContext, 'space'>): number[] =>
+  (space.dims ?? []).map((dim) => dim.choices.length);
+
+/** Notes on proposals under way, by key; those of proposals that never come back are forgotten in time. */
+export const recentNotes = <T>(notes: Iterable<readonly [string, T]>): readonly (readonly [string, T])[] =>
+  [...notes].slice(-500);

@@ -1,12 +1,19 @@
 import { z } from 'zod';
 import type { Json } from '../../core/json.js';
-import type { AskContext } from './contract.js';
-import { drawIndices, type Policy, reinforce, uniformPolicy } from './learning/policy.js';
 import {
-  count,
+  drawIndices,
+  forgetfulAdam,
+  fullGroups,
+  type Policy,
+  reinforce,
+  uniformPolicy,
+} from './learning/policy.js';
+import {
+  choiceCounts,
   definePlugin,
   indicesOf,
   normalised,
+  policyFields,
   positive,
   proposeUnseen,
   remembering,
@@ -29,8 +36,7 @@ interface Learnt {
 export const proxylessNasR = definePlugin({
   name: 'proxylessnas-r',
   options: z.strictObject({
-    rate: positive(0.15),
-    group: count(10),
+    ...policyFields(0.15),
     exponent: positive(0.1),
     baselineStep: share(0.99),
   }),
@@ -51,15 +57,10 @@ export const proxylessNasR = definePlugin({
             reward: scores[i] as number,
           })),
         ];
-        while (waiting.length >= groupSize) {
-          policy = reinforce(policy, waiting.splice(0, groupSize), {
-            rate,
-            baselineStep,
-            beta1: 0,
-            beta2: 0.999,
-          });
-        }
-        memory.value = { policy, group: waiting } as unknown as Json;
+        const { groups, rest } = fullGroups(waiting, groupSize);
+        for (const samples of groups)
+          policy = reinforce(policy, samples, { rate, baselineStep, ...forgetfulAdam });
+        memory.value = { policy, group: rest } as unknown as Json;
         return proposeUnseen(
           n,
           context,
@@ -72,6 +73,3 @@ export const proxylessNasR = definePlugin({
       },
     ),
 });
-
-export const choiceCounts = ({ space }: Pick<AskContext, 'space'>): number[] =>
-  (space.dims ?? []).map((dim) => dim.choices.length);

@@ -3,19 +3,14 @@ import { emitAttention } from './attention-layer.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
 import type { Emitter } from './emitter.js';
-
-const size = z.number().int().min(1).max(4096);
+import { imageFile, size } from './file-fields.js';
 
 /**
  * AsCAN (Kag et al., NeurIPS 2024): every block of every stage is a convolution (C) or a transformer (T); the paper's
  * networks have more of the first early and more of the second late, e.g. CCC, CCT, CTT, TTT.
  */
 export const ascanFileSchema = z.strictObject({
-  kind: z.literal('ascan'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('ascan'),
   stemWidth: size,
   stages: z
     .array(z.strictObject({ width: size, blocks: z.number().int().min(1).max(8) }))

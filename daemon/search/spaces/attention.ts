@@ -2,15 +2,13 @@ import { z } from 'zod';
 import { emitAttention } from './attention-layer.js';
 import { chainSpace, chosen, cutAtDepth } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
+import { distinct, namedFile } from './file-fields.js';
 
 const size = z.number().int().min(1).max(65_536);
 
 /** Encoders whose layers choose how they attend: MHA, GQA, MQA, SQA (fewer query heads), linear; mixed by layer. */
 export const attentionFileSchema = z.strictObject({
-  kind: z.literal('attention'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('attention'),
   /** Vectors that come in, and how wide they are. */
   tokens: size,
   width: size,

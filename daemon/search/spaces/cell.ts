@@ -5,18 +5,12 @@ import { cellEdges, cellOperators } from './cell-execution.js';
 import { chainSpace, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
 import type { Emitter } from './emitter.js';
+import { imageFile, size } from './file-fields.js';
 import { liveOperators } from './table.js';
-
-const size = z.number().int().min(1).max(4096);
 
 /** NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2): one searched cell, repeated in three stages. */
 export const cellFileSchema = z.strictObject({
-  kind: z.literal('cell'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('cell'),
   /** Channels of the first stage; each further stage doubles them and halves the image. */
   width: size,
   /** Cells in each stage: N = 5 in the paper. */

@@ -1,6 +1,7 @@
 import type { Architecture } from '../../core/architecture.js';
 import type { Rng } from '../../core/rng.js';
 import type { Graph } from '../../network/graph.js';
+import type { RangeOf } from '../../network/quantise-nodes.js';
 
 /** One decision variable of a space with fixed dimensions. */
 export interface Dim {
@@ -50,6 +51,15 @@ export interface DecisionTree {
   decisions(architecture: Architecture): readonly number[];
 }
 
+/** Number formats as decisions of their own, apart from those of the space they were added to. */
+export interface Formats {
+  /** The space without them: its super-network and its training serve this one. */
+  readonly base: Space;
+  baseArchitecture(architecture: Architecture): Architecture;
+  /** The base's network of this architecture, with whatever weights, in this architecture's formats. */
+  quantise(network: Graph, architecture: Architecture, rangeOf: RangeOf): Graph;
+}
+
 /**
  * A search space: decision variables and the rule that turns one architecture into a network.
  *
@@ -88,6 +98,10 @@ export interface Space {
   /** For spaces without `dims`: trees have no fixed list of decisions. */
   readonly tree?: DecisionTree;
   network(architecture: Architecture, weights?: WeightSource): Graph;
+  /** For spaces some of whose decisions are number formats. `network` then has ranges for latency alone. */
+  readonly formats?: Formats;
+  /** Weights that the space came with, each at its largest; training starts from them. */
+  readonly weights?: WeightSource;
   /** Known good starting points, the smallest and the largest among them. */
   seeds?(): readonly Architecture[];
 }

@@ -7,7 +7,6 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { DecisionTree, FreeStats, Space, WeightSource } from './contract.js';
-import { distinct } from './distinct.js';
 import {
   type Bounds,
   canonical,
@@ -23,19 +22,13 @@ import {
 } from './einspace-grammar.js';
 import { emitModule } from './einspace-network.js';
 import { Emitter } from './emitter.js';
+import { distinct, imageFile, size } from './file-fields.js';
 import { freeStats } from './mbconv.js';
 import { randomWeights } from './random-weights.js';
 
-const size = z.number().int().min(1).max(4096);
-
-/** einspace (Ericsson et al., NeurIPS 2024): architectures are derivations of a grammar, JSON trees. */
+/** einspace (Ericsson et al., NeurIPS 2024): architectures are derivations of a grammar, JSON trees. Images are square. */
 export const einspaceFileSchema = z.strictObject({
-  kind: z.literal('einspace'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width; height and width equal. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('einspace'),
   /** Of linear layers. */
   widths: distinct(size),
   /** Of im2col: 1 and 3 slide by one pixel, others tile. */

@@ -2,10 +2,9 @@ import { z } from 'zod';
 import { emitAttention } from './attention-layer.js';
 import { chainSpace, chosen, cutAtDepth, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
 import type { Emitter } from './emitter.js';
+import { distinct, namedFile, size } from './file-fields.js';
 
-const size = z.number().int().min(1).max(4096);
 const operations = ['sdp', 'wma', 'dft', 'dct', 'conv5', 'conv9', 'conv13'] as const;
 
 /**
@@ -14,9 +13,7 @@ const operations = ['sdp', 'wma', 'dft', 'dct', 'conv5', 'conv9', 'conv13'] as c
  * of 5, 9 or 13 tokens) and in their feed-forward stacks. The input is a sequence of embedded tokens.
  */
 export const flexibertFileSchema = z.strictObject({
-  kind: z.literal('flexibert'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('flexibert'),
   tokens: size,
   width: size,
   classes: size,

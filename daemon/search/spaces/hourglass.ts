@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { gaussian, Xoshiro128 } from '../../core/rng.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
+import { distinct, namedFile } from './file-fields.js';
 
 const size = z.number().int().min(1).max(65_536);
 
@@ -12,9 +12,7 @@ const size = z.number().int().min(1).max(65_536);
  * can generate it instead of storing it: the constant is named `generated.gaussian.<seed>`.
  */
 export const hourglassFileSchema = z.strictObject({
-  kind: z.literal('hourglass'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('hourglass'),
   /** Values that come in, as channels, height, width. */
   input: z.tuple([size, size, size]),
   classes: size,

@@ -1,11 +1,25 @@
+import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { costFeatures, countCost } from '../../network/cost.js';
-import { floatTensor, type Graph } from '../../network/graph.js';
+import { elementCount, floatsOf, floatTensor, type Graph } from '../../network/graph.js';
 import type { Space, WeightSource } from './contract.js';
+import { namedFile } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { freeStats } from './mbconv.js';
 import { cutWidths, widthGroups } from './width-groups.js';
+
+export const instatuneFileSchema = z.strictObject({
+  ...namedFile('instatune'),
+  /** An ONNX file in the folder `networks` beside `spaces`. */
+  network: z.string().regex(/^[\w-][\w.-]*\.onnx$/, 'the name of an ONNX file'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+});
+
+export type InstatuneFile = z.infer<typeof instatuneFileSchema>;
 
 /** Shares of a hidden width to choose from; heads are counted one by one down to a quarter. */
 const shares = [0.25, 0.5, 0.75, 1] as const;
@@ -30,6 +44,7 @@ export function instatuneSpace(id: string, graph: Graph): Space {
         : shares.map((share) => Math.max(1, Math.round(parts * share)));
     return [...new Set(counts)];
   });
+  const learnt = learntConstants(graph);
   const dims = groups.map(({ kind, name }, i) => ({
     name: `${name}.${kind}`,
     choices: keepOf[i] as number[],
@@ -44,7 +59,7 @@ export function instatuneSpace(id: string, graph: Graph): Space {
     );
     if (!weights) return cut;
     const initializers = [...cut.initializers].map(([name, tensor]) =>
-      tensor.dtype === 'float32' && tensor.dims.length > 0
+      learnt.has(name)
         ? ([name, floatTensor(tensor.dims, weights.tensor(name, tensor.dims))] as const)
         : ([name, tensor] as const),
     );
@@ -58,6 +73,26 @@ export function instatuneSpace(id: string, graph: Graph): Space {
     network,
     stats: (architecture) => freeStats(network(architecture)),
     features: (architecture) => costFeatures(countCost(network(architecture))),
+    weights: {
+      tensor(name, asked) {
+        const tensor = graph.initializers.get(name);
+        if (!tensor || tensor.dims.join() !== asked.join())
+          throw new HildaError('SUPERNET_INVALID', `${graph.name} has no tensor ${name} [${asked}]`);
+        return floatsOf(tensor);
+      },
+    },
     seeds: () => [dims.map(() => 0), dims.map((dim) => dim.choices.length - 1)],
   };
+}
+
+/** Float constants that training may move: no scalars of a formula, no running statistics. */
+function learntConstants({ nodes, initializers }: Graph): ReadonlySet<string> {
+  const statistics = new Set(
+    nodes.flatMap(({ op, inputs }) => (op === 'BatchNormalization' ? inputs.slice(3) : [])),
+  );
+  return new Set(
+    [...initializers].flatMap(([name, { dtype, dims }]) =>
+      dtype === 'float32' && elementCount(dims) > 1 && !statistics.has(name) ? [name] : [],
+    ),
+  );
 }

@@ -2,10 +2,8 @@ import { z } from 'zod';
 import { emitAttention } from './attention-layer.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
 import type { Emitter } from './emitter.js';
-
-const size = z.number().int().min(1).max(4096);
+import { distinct, imageFile, size } from './file-fields.js';
 
 /**
  * LowFormer (Nottebaum, Dunnhofer and Micheloni, WACV 2025): MACs are a poor guide to latency, so blocks choose between
@@ -13,12 +11,7 @@ const size = z.number().int().min(1).max(4096);
  * a lite attention that works at a lower resolution.
  */
 export const lowformerFileSchema = z.strictObject({
-  kind: z.literal('lowformer'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('lowformer'),
   stemWidth: size,
   stages: z
     .array(

@@ -1,15 +1,14 @@
 import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
-import { costFeatures, countCost } from '../../network/cost.js';
+import { costFeatures, countCost, type NetworkCost } from '../../network/cost.js';
 import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
-import { distinct } from './distinct.js';
+import { distinct, imageFile, size } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { mbconvBlocks } from './mbconv-blocks.js';
 import { randomWeights } from './random-weights.js';
 
-const size = z.number().int().min(1).max(4096);
 const odd = z
   .number()
   .int()
@@ -19,12 +18,7 @@ const odd = z
 
 /** ProxylessNAS's space (Cai, Zhu and Han, ICLR 2019, section 4) with its stages, widths and input as parameters. */
 export const mbconvFileSchema = z.strictObject({
-  kind: z.literal('mbconv'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('mbconv'),
   stem: z.strictObject({ width: size, kernel: odd, stride: z.number().int().min(1).max(4) }),
   /** Width of the fixed first block: depthwise 3x3 without expansion. */
   firstWidth: size,
@@ -140,8 +134,9 @@ export function mbconvSpace(file: MbconvFile): Space {
   };
 }
 
-export function freeStats(graph: Graph): FreeStats {
-  const { macs, parameters, weightBytes, peakActivationBytes } = countCost(graph);
+export function freeStats(network: Graph | NetworkCost): FreeStats {
+  const { macs, parameters, weightBytes, peakActivationBytes } =
+    'operators' in network ? network : countCost(network);
   return { macs, parameters, weightBytes, peakActivationBytes };
 }
 
@@ -228,6 +223,10 @@ export function emitStem(
   return emitConv(b, depthwise, 'first.project', weights, { out: firstWidth, kernel: 1, linear: true });
 }
 
+/** Without expansion the depthwise kernels see other features: they share no weights with the expanded layer. */
+export const tensorPrefix = (layer: string, { expansion }: Choice): string =>
+  expansion === 1 ? `${layer}.plain` : layer;
+
 /** MBConv: 1x1 expansion (none at 1), depthwise, linear 1x1 projection, identity shortcut where the shape stays. */
 export function emitLayer(
   b: GraphBuilder,
@@ -239,8 +238,7 @@ export function emitLayer(
   if (choice === 'skip') return x;
   const { inWidth, width, stride } = layer;
   const mid = inWidth * choice.expansion;
-  // Without expansion the depthwise kernels see other features: they share no weights with the expanded layer.
-  const name = choice.expansion === 1 ? `${layer.name}.plain` : layer.name;
+  const name = tensorPrefix(layer.name, choice);
   const expanded =
     choice.expansion === 1 ? x : emitConv(b, x, `${name}.expand`, weights, { out: mid, kernel: 1 });
   const depthwise = emitConv(b, expanded, `${name}.depthwise`, weights, {

@@ -3,16 +3,12 @@ import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Dim, Space } from './contract.js';
-import { distinct } from './distinct.js';
 import type { Activation, Emitter } from './emitter.js';
-
-const size = z.number().int().min(1).max(4096);
+import { distinct, namedFile, size } from './file-fields.js';
 
 /** Once-for-all's MobileNetV3 space (Cai et al., ICLR 2020, section 4.1; ofa/imagenet_classification/elastic_nn). */
 export const ofaFileSchema = z.strictObject({
-  kind: z.literal('ofa'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('ofa'),
   channels: size.default(3),
   resolutions: distinct(size),
   classes: size,

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { chainSpace, chosen, cutAtDepth, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
 import type { Emitter } from './emitter.js';
+import { distinct, namedFile, size } from './file-fields.js';
 
-const size = z.number().int().min(1).max(4096);
 const rules = ['linear', 'gated', 'delta'] as const;
 
 /**
@@ -14,9 +13,7 @@ const rules = ['linear', 'gated', 'delta'] as const;
  * with a learnt decay, `delta` S + b (v - S k) k' (Schlag, Irie and Schmidhuber 2021, equation 24).
  */
 export const recurrenceFileSchema = z.strictObject({
-  kind: z.literal('recurrence'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('recurrence'),
   /** Values a step. */
   width: size,
   classes: size,

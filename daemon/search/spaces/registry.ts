@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import { readOnnx } from '../../network/read-onnx.js';
 import { ascanFileSchema, ascanSpace } from './ascan.js';
 import { attentionFileSchema, attentionSpace } from './attention.js';
 import { cellFileSchema, cellSpace } from './cell.js';
@@ -7,15 +8,20 @@ import type { Space } from './contract.js';
 import { einspaceFileSchema, einspaceSpace } from './einspace.js';
 import { flexibertFileSchema, flexibertSpace } from './flexibert.js';
 import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
+import { type InstatuneFile, instatuneFileSchema, instatuneSpace } from './instatune.js';
 import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
 import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
 import { ofaFileSchema, ofaSpace } from './ofa.js';
+import { quantisedFileSchema, quantisedSpace } from './quantised.js';
 import { recurrenceFileSchema, recurrenceSpace } from './recurrence.js';
 import { vitFileSchema, vitSpace } from './vit.js';
 import { yforkFileSchema, yforkSpace } from './yfork.js';
 
+/** The bytes of the network that a space file names. */
+export type ReadNetwork = (file: InstatuneFile) => Uint8Array;
+
 /** One line a kind of space: its file's schema and what makes the space of it. */
-const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
+const kinds: Readonly<Record<string, (file: unknown, read: ReadNetwork) => Space>> = {
   mbconv: (file) => mbconvSpace(checked(mbconvFileSchema, file)),
   vit: (file) => vitSpace(checked(vitFileSchema, file)),
   ascan: (file) => ascanSpace(checked(ascanFileSchema, file)),
@@ -24,21 +30,30 @@ const kinds: Readonly<Record<string, (file: unknown) => Space>> = {
   einspace: (file) => einspaceSpace(checked(einspaceFileSchema, file)),
   flexibert: (file) => flexibertSpace(checked(flexibertFileSchema, file)),
   hourglass: (file) => hourglassSpace(checked(hourglassFileSchema, file)),
+  instatune: (file, read) => {
+    const named = checked(instatuneFileSchema, file);
+    return instatuneSpace(named.id, readOnnx(read(named)));
+  },
   lowformer: (file) => lowformerSpace(checked(lowformerFileSchema, file)),
   ofa: (file) => ofaSpace(checked(ofaFileSchema, file)),
+  quantised: (file) => quantisedSpace(checked(quantisedFileSchema, file)),
   recurrence: (file) => recurrenceSpace(checked(recurrenceFileSchema, file)),
   yfork: (file) => yforkSpace(checked(yforkFileSchema, file)),
 };
 
 /** A space from its file's content. Throws SPACE_INVALID naming every wrong field by its path. */
-export function loadSpace(file: unknown): Space {
+export function loadSpace(file: unknown, read: ReadNetwork = noNetworks): Space {
   const kind = typeof file === 'object' && file !== null && 'kind' in file ? file.kind : undefined;
   const make = typeof kind === 'string' ? kinds[kind] : undefined;
   if (!make)
     throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, {
       hint: `Known kinds: ${Object.keys(kinds).join(', ')}.`,
     });
-  return make(file);
+  return make(file, read);
+}
+
+function noNetworks({ id }: InstatuneFile): never {
+  throw new HildaError('SPACE_INVALID', `the space ${id} names a network, which cannot be read here`);
 }
 
 function checked<T>(schema: z.ZodType<T>, file: unknown): T {

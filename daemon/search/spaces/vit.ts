@@ -4,21 +4,14 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import { floatTensor, type Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
-import { distinct } from './distinct.js';
+import { distinct, imageFile, size } from './file-fields.js';
 import { indexMoves } from './index-moves.js';
 import { freeStats } from './mbconv.js';
 import { randomWeights } from './random-weights.js';
 
-const size = z.number().int().min(1).max(4096);
-
 /** MCUFormer's space (Liang et al., NeurIPS 2023): AutoFormer's decisions, and the rank and patch size around them. */
 export const vitFileSchema = z.strictObject({
-  kind: z.literal('vit'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
-  /** Channels, height, width. */
-  input: z.tuple([size, size, size]),
-  classes: size,
+  ...imageFile('vit'),
   patches: distinct(z.number().int().min(1).max(64)),
   embeddings: distinct(size),
   depths: distinct(z.number().int().min(1).max(48)),

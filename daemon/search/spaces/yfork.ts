@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
-import { distinct } from './distinct.js';
 import type { Emitter } from './emitter.js';
-
-const size = z.number().int().min(1).max(4096);
+import { distinct, namedFile, size } from './file-fields.js';
 
 /**
  * A shared encoder that forks into one branch a task (UniFork, Li et al. 2025; Efficient Controllable Multi-Task
@@ -13,9 +11,7 @@ const size = z.number().int().min(1).max(4096);
  * widest can run any of them.
  */
 export const yforkFileSchema = z.strictObject({
-  kind: z.literal('yfork'),
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-  description: z.string().default(''),
+  ...namedFile('yfork'),
   input: z.tuple([size, size, size]),
   /** Output width of each task's head, by name. */
   tasks: z

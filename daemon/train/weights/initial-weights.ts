@@ -45,12 +45,15 @@ export function fullDims(space: Space): ReadonlyMap<string, readonly number[]> {
 }
 
 /**
- * Weights to start from. Convolutions: normal with variance 2 / fan-in (He et al. 2015), linear layers 1 / fan-in,
+ * Weights to start from: those the space came with, else random ones. Convolutions: normal with variance 2 / fan-in (He et al. 2015), linear layers 1 / fan-in,
  * positions 0.02 (Dosovitskiy et al. 2021), normalisations the identity, biases 0.
  */
 export function initialise(space: Space, rng: Rng): ReadonlyMap<string, NamedTensor> {
   return new Map(
-    [...fullDims(space)].map(([name, dims]) => [name, { dims, data: initialTensor(name, dims, rng) }]),
+    [...fullDims(space)].map(([name, dims]) => [
+      name,
+      { dims, data: space.weights?.tensor(name, dims) ?? initialTensor(name, dims, rng) },
+    ]),
   );
 }
 

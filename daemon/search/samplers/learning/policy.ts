@@ -21,6 +21,9 @@ export interface PolicyOptions {
   readonly beta2: number;
 }
 
+/** The moments' decay that ProxylessNAS's code has: no memory of earlier slopes. */
+export const forgetfulAdam = { beta1: 0, beta2: 0.999 } as const;
+
 export interface Sample {
   readonly indices: readonly number[];
   readonly reward: number;
@@ -86,4 +89,16 @@ export function reinforce(policy: Policy, samples: readonly Sample[], o: PolicyO
     });
   });
   return { logits, first, second, t, baseline: baseline + o.baselineStep * (meanReward - baseline) };
+}
+
+/** Full groups off the front of a queue; the rest waits for the next ask. */
+export function fullGroups<T>(
+  queue: readonly T[],
+  size: number,
+): { readonly groups: readonly (readonly T[])[]; readonly rest: readonly T[] } {
+  const full = Math.floor(queue.length / size);
+  return {
+    groups: Array.from({ length: full }, (_, i) => queue.slice(i * size, (i + 1) * size)),
+    rest: queue.slice(full * size),
+  };
 }

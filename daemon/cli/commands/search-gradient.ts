@@ -1,0 +1,110 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { HildaError } from '../../core/errors.js';
+import { openSupernet } from '../../evaluate/supernet.js';
+import { writeOnnx } from '../../network/write-onnx.js';
+import { parseTable } from '../../predict/tables/table-formats.js';
+import { mbconvFileSchema } from '../../search/spaces/mbconv.js';
+import { parseGradientSpec } from '../../train/gradient-spec.js';
+import { openTraining, readSpaceFile } from '../../train/open-training.js';
+import { type GradientWinner, searchByGradient } from '../../train/search-by-gradient.js';
+import { supernetWeights } from '../../train/weights/supernet-weights.js';
+import { act, type Terminal } from '../context.js';
+import { formatMetric } from '../format.js';
+import { profilesDir } from '../installation.js';
+import { readInput, readSpec } from '../read-input.js';
+import type { Column } from '../table.js';
+import { wholeNumber } from './predictor.js';
+
+interface Options {
+  readonly profiles: string;
+  readonly threads: string;
+  readonly out?: string;
+}
+
+interface Row extends GradientWinner {
+  /** Of the super-network's sub-network on the shipped validation images, as a share of 1. */
+  readonly accuracy: number;
+  readonly choices: readonly (number | string)[];
+}
+
+/** Runs by itself, like training: it needs tables, not devices. */
+export const searchGradientCommand = (terminal: Terminal): Command =>
+  new Command('gradient')
+    .description("ProxylessNAS's gradient search: one winner for each target's latency table (no daemon)")
+    .argument('<spec>', 'a YAML or JSON file: docs/training.md')
+    .option('--profiles <folder>', 'where spaces and super-networks are looked up', profilesDir)
+    .option('-t, --threads <count>', 'threads of one operator', '2')
+    .option('-o, --out <folder>', 'where each winner is written as <target>.onnx, with its weights')
+    .action(
+      act(terminal, async (context, path: string, options: Options) => {
+        const spec = parseGradientSpec(await readSpec(path));
+        const file = mbconvFileSchema.safeParse(readSpaceFile(spec.space, options.profiles));
+        if (!file.success)
+          throw new HildaError('SPEC_INVALID', `space: ${spec.space} is no space of kind mbconv`);
+        const { space, images } = openTraining(spec, options.profiles);
+        const targets = await Promise.all(
+          spec.targets.map(async ({ name, table, format, reference, loss }) => {
+            // Beside the specification, as a reader of it would look for them.
+            const at = resolve(dirname(path), table);
+            const text = (await readInput(at)).toString('utf8');
+            return { name, reference, loss, table: parseTable(text, format, table) };
+          }),
+        );
+        const winners = await searchByGradient({
+          spec,
+          file: file.data,
+          weights: supernetWeights(join(options.profiles, 'supernets'), spec.space),
+          images,
+          targets,
+          threads: wholeNumber(options.threads, 'threads', 1),
+          signal: context.signal,
+          onStep: ({ target, step, loss, cost, entropy }) => {
+            if ((step + 1) % 10 === 0)
+              terminal.note(
+                `${target}: step ${step + 1}/${spec.steps} loss ${loss.toFixed(4)} expected ${cost.toPrecision(4)} ${unitOf(target)} entropy ${entropy.toFixed(3)}`,
+              );
+          },
+        });
+        const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
+        function unitOf(target: string): string {
+          return targets.find(({ name }) => name === target)?.table.unit ?? '';
+        }
+        const evaluator = openSupernet(space, options.profiles, { dataset: 'fashion-mnist' });
+        const rows: Row[] = [];
+        try {
+          for (const winner of winners) {
+            const { values } = await evaluator.evaluate(winner.architecture, context);
+            const choices = winner.architecture.map((i, l) => space.dims?.[l]?.choices[i] ?? i);
+            rows.push({ ...winner, accuracy: values.accuracy as number, choices });
+            if (!options.out) continue;
+            await mkdir(options.out, { recursive: true });
+            const network = await evaluator.network(winner.architecture, context);
+            await writeFile(join(options.out, `${winner.target}.onnx`), writeOnnx(network));
+          }
+        } finally {
+          await evaluator.close();
+        }
+        context.answerTable(
+          'gradient-search',
+          { units: Object.fromEntries(units), winners: rows },
+          columns(units),
+          rows,
+          'No target.',
+        );
+      }),
+    );
+
+const columns = (units: ReadonlyMap<string, string>): Column<Row>[] => [
+  { title: 'SEARCHED FOR', value: ({ target }) => target },
+  { title: 'ACCURACY', align: 'right', value: ({ accuracy }) => formatMetric('accuracy', accuracy) },
+  ...[...units].map(
+    ([on, unit]): Column<Row> => ({
+      title: `BY ${on}'S TABLE`,
+      align: 'right',
+      value: ({ costs }) => `${(costs[on] as number).toPrecision(5)} ${unit}`,
+    }),
+  ),
+  { title: 'LAYERS', value: ({ choices }) => choices.join(' ') },
+];

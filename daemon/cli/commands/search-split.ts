@@ -1,0 +1,55 @@
+import { Command } from 'commander';
+import { HildaError } from '../../core/errors.js';
+import { act, type Terminal } from '../context.js';
+import { formatMetric } from '../format.js';
+import { readSpec } from '../read-input.js';
+import { runStudies } from '../run-studies.js';
+import { bestWithin, describeWinner, type WinnerOptions, winnerGoal, withWinnerOptions } from '../winners.js';
+
+/** AutoDistil (Xu et al. 2022, section 3): a space split into sub-spaces, a search in each, one winner by the limit. */
+export const searchSplitCommand = (terminal: Terminal): Command =>
+  withWinnerOptions(
+    new Command('split')
+      .description('one study for each part of a space, then the best front member of all within limits')
+      .argument('<spec>', 'a study specification with `spaces: [A, B, C]` in place of `space`'),
+  ).action(
+    act(terminal, async (context, file: string, options: WinnerOptions) => {
+      const goal = winnerGoal(options);
+      const { spaces, ...spec } = (await readSpec(file)) as Record<string, unknown>;
+      if (!Array.isArray(spaces) || spaces.length < 2)
+        throw new HildaError('SPEC_INVALID', 'spaces: two or more names or contents of space files', {
+          details: { fields: ['spaces'] },
+        });
+      const searched = await runStudies(
+        context,
+        spaces.map((space: unknown) => {
+          const label = typeof space === 'string' ? space : String((space as { id?: unknown } | null)?.id);
+          return { label, spec: { ...spec, name: `${spec.name ?? 'split'}: ${label}`, space } };
+        }),
+      );
+      for (const { label, study, front } of searched)
+        terminal.note(
+          `${label} (${study}): ${front.length} on the front, best ${options.best} ${formatBest(front, options.best, goal)}`,
+        );
+      const rows = searched.flatMap(({ label, study, front }) =>
+        front.map((row) => ({ space: label, study, ...row })),
+      );
+      const winner = bestWithin(rows, options, goal);
+      const studies = searched.map(({ label, study, front }) => ({
+        space: label,
+        study,
+        front: front.length,
+      }));
+      context.answer('split', { studies, winner }, () => `${winner.space}: ${describeWinner(winner)}`);
+    }),
+  );
+
+function formatBest(
+  front: readonly { readonly values: Readonly<Record<string, number>> }[],
+  metric: string,
+  goal: 'min' | 'max',
+): string {
+  const values = front.flatMap((row) => row.values[metric] ?? []);
+  if (values.length === 0) return 'unknown';
+  return formatMetric(metric, goal === 'max' ? Math.max(...values) : Math.min(...values));
+}

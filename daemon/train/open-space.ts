@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { HildaError } from '../core/errors.js';
+import { sha256Hex } from '../core/hash.js';
+import type { Space } from '../search/spaces/contract.js';
+import type { InstatuneFile } from '../search/spaces/instatune.js';
+import { loadSpace } from '../search/spaces/registry.js';
+
+/**
+ * A space from its file's content; a network that the file names is read from `<profiles>/networks`. Throws
+ * SPACE_INVALID, also where the network is not the one whose SHA-256 the file holds.
+ */
+export const openSpace = (file: unknown, profilesDir: string): Space =>
+  loadSpace(file, (named) => readNetwork(named, profilesDir));
+
+/** The file with the SHA-256 of the network it names, so that a stored study notices another one. */
+export function pinNetwork<T extends { readonly kind: string }>(file: T, profilesDir: string): T {
+  if (file.kind !== 'instatune') return file;
+  const named = file as unknown as InstatuneFile;
+  if (typeof named.network !== 'string') return file;
+  return { ...file, sha256: sha256Hex(readNetwork(named, profilesDir)) };
+}
+
+function readNetwork({ network, sha256 }: InstatuneFile, profilesDir: string): Uint8Array {
+  const path = join(profilesDir, 'networks', network);
+  let bytes: Uint8Array;
+  try {
+    bytes = new Uint8Array(readFileSync(path));
+  } catch (cause) {
+    throw new HildaError('SPACE_INVALID', `network: cannot read ${path}`, { cause });
+  }
+  if (sha256 !== undefined && sha256Hex(bytes) !== sha256)
+    throw new HildaError('SPACE_INVALID', `network: ${path} is not the network this began with`, {
+      hint: 'Put the old file back, or start anew.',
+    });
+  return bytes;
+}

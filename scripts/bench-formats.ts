@@ -1,0 +1,184 @@
+/**
+ * `npm run bench -- formats [--trials N] [--seeds N] [--sampler NAME] [--images N]`: number formats searched with the
+ * architecture (SimQ-NAS) against searched first and quantised after, at equal numbers of evaluations, on
+ * mbconv-fmnist-formats: accuracy (measured through onnxruntime with the shipped super-network's weights) against bytes
+ * of weights (counted). Search first: half the evaluations find a float front, the other half give its members formats:
+ * int8 throughout first, then mixed ones at random.
+ *
+ * `joint.hv`, `after.hv`: mean share of the box between (all float32 and largest, accuracy 0.8) and (no bytes, accuracy
+ * 1); `joint.covered`, `after.covered`: mean share of one front that the other dominates or equals. `int8Ratio.*`: latency of
+ * int8 throughout over float32, measured in turns on this CPU.
+ */
+import { parseArgs } from 'node:util';
+import { type Architecture, architectureId } from '../daemon/core/architecture.js';
+import { randomInt, Xoshiro128 } from '../daemon/core/rng.js';
+import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
+import type { Graph } from '../daemon/network/graph.js';
+import { PredictorBank } from '../daemon/predict/bank.js';
+import { SessionProcess } from '../daemon/runtime/session-process.js';
+import { hypervolume } from '../daemon/search/pareto/hypervolume.js';
+import type { Objective, Trial } from '../daemon/search/samplers/contract.js';
+import { createSampler } from '../daemon/search/samplers/registry.js';
+import type { Formats, Space } from '../daemon/search/spaces/contract.js';
+import { costViews, decisionFeatures } from '../daemon/search/spaces/cost-views.js';
+import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
+import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
+import { latencyRatios } from './latency-ratio.js';
+import { openSpace } from './measure-spaces.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    trials: { type: 'string', default: '120' },
+    seeds: { type: 'string', default: '3' },
+    sampler: { type: 'string', default: 'linas' },
+    images: { type: 'string', default: '1000' },
+  },
+});
+const { signal } = new AbortController();
+const budget = Number(flags.trials);
+const space = openSpace('mbconv-fmnist-formats');
+const { base } = space.formats as Formats;
+const images = 'profiles/datasets/fashion-mnist';
+const evaluator = new SupernetEvaluator({
+  space,
+  weights: supernetWeights('profiles/supernets', base.id),
+  calibration: readIdxImages(images, 'calibration'),
+  validation: sliceImages(readIdxImages(images, 'validation'), 0, Number(flags.images)),
+  source: 'validation',
+});
+const objectives: Objective[] = [
+  { metric: 'accuracy', goal: 'max' },
+  { metric: 'weightBytes', goal: 'min' },
+];
+const floats = (space.dims?.length ?? 0) - (base.dims?.length ?? 0);
+const inFloat = (architecture: Architecture): Architecture => [
+  ...(architecture as readonly number[]),
+  ...new Array<number>(floats).fill(0),
+];
+
+const known = new Map<string, Record<string, number>>();
+/** Of an architecture of the space with formats. */
+async function valuesOf(architecture: Architecture): Promise<Record<string, number>> {
+  const key = JSON.stringify(architecture);
+  const values = known.get(key) ?? {
+    accuracy: (await evaluator.evaluate(architecture, { signal })).values.accuracy as number,
+    weightBytes: space.stats(architecture).weightBytes,
+  };
+  known.set(key, values);
+  return values;
+}
+
+interface Found {
+  readonly architecture: Architecture;
+  readonly cost: readonly [error: number, bytes: number];
+}
+
+async function search(
+  of: Space,
+  seed: number,
+  trials: number,
+  as: (a: Architecture) => Architecture,
+): Promise<Found[]> {
+  const sampler = createSampler(flags.sampler);
+  const rng = Xoshiro128.fromSeed(seed);
+  const bank = new PredictorBank({
+    costViews: (a) => costViews(of, a as Architecture),
+    decisionFeatures: (a) => decisionFeatures(of, a as Architecture),
+    kindOf: (metric) => (metric === 'accuracy' ? 'quality' : 'cost'),
+  });
+  const history: Trial[] = [];
+  while (history.length < trials) {
+    if (sampler.needs.includes('predict')) bank.refit(history);
+    const predict = bank.predict.bind(bank);
+    const asked = sampler.ask(Math.min(10, trials - history.length), {
+      space: of,
+      rng,
+      objectives,
+      constraints: [],
+      history,
+      pending: [],
+      budget: trials,
+      ...(sampler.needs.includes('predict') && { predict }),
+    });
+    if (asked.length === 0) break;
+    const told: Trial[] = [];
+    for (const { architecture } of asked) {
+      const values = await valuesOf(as(architecture));
+      const id = architectureId(of.id, architecture);
+      told.push({ number: history.length + told.length, id, architecture, state: 'complete', values });
+    }
+    sampler.tell(told);
+    history.push(...told);
+  }
+  return history.map(({ architecture, values }) => found(as(architecture), values));
+}
+
+const found = (architecture: Architecture, values: Readonly<Record<string, number>>): Found => ({
+  architecture,
+  cost: [1 - (values.accuracy as number), values.weightBytes as number],
+});
+const covers = (a: Found, b: Found): boolean => a.cost[0] <= b.cost[0] && a.cost[1] <= b.cost[1];
+const frontOf = (all: readonly Found[]): Found[] =>
+  all.filter((one, i) => !all.some((other, k) => covers(other, one) && (!covers(one, other) || k < i)));
+
+/** Search in float32, then formats for the front's members. */
+async function quantiseAfter(seed: number): Promise<Found[]> {
+  const first = await search(base, seed, Math.floor(budget / 2), inFloat);
+  const members = frontOf(first).sort((a, b) => a.cost[0] - b.cost[0]);
+  const seen = new Set(first.map(({ architecture }) => JSON.stringify(architecture)));
+  const rng = Xoshiro128.fromSeed(seed + 1000);
+  const all = [...first];
+  for (let i = 0, tries = 0; all.length < budget && tries < 100 * budget; i++, tries++) {
+    const { architecture } = members[i % members.length] as Found;
+    const formats = Array.from({ length: floats }, () => (i < members.length ? 1 : randomInt(rng, 2)));
+    const kept = (architecture as readonly number[]).slice(0, -floats);
+    const variant = space.normalise([...kept, ...formats]);
+    if (seen.has(JSON.stringify(variant))) continue;
+    seen.add(JSON.stringify(variant));
+    all.push(found(variant, await valuesOf(variant)));
+  }
+  return all;
+}
+
+const largest = space.stats(space.seeds?.().at(-1) as Architecture).weightBytes;
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const share = (all: readonly Found[]): number =>
+  hypervolume(
+    all.map(({ cost }) => [...cost]),
+    [0.2, largest],
+  ) /
+  (0.2 * largest);
+const results = [];
+for (let seed = 1; seed <= Number(flags.seeds); seed++) {
+  const joint = await search(space, seed, budget, (a) => a);
+  const after = await quantiseAfter(seed);
+  const covered = (a: readonly Found[], b: readonly Found[]): number =>
+    mean(frontOf(a).map((one) => (b.some((other) => covers(other, one)) ? 1 : 0)));
+  const row = {
+    joint: share(joint),
+    after: share(after),
+    jointCovered: covered(joint, after),
+    afterCovered: covered(after, joint),
+  };
+  results.push(row);
+  console.log(
+    `seed ${seed}, ${budget} evaluations each: hypervolume joint ${row.joint.toFixed(4)}, quantised after ${row.after.toFixed(4)}; of the joint front ${(100 * row.jointCovered).toFixed(0)} % is covered by the other, of the other ${(100 * row.afterCovered).toFixed(0)} % by it`,
+  );
+}
+const figures: Record<string, number> = {
+  'joint.hv': mean(results.map((row) => row.joint)),
+  'after.hv': mean(results.map((row) => row.after)),
+  'joint.covered': mean(results.map((row) => row.jointCovered)),
+  'after.covered': mean(results.map((row) => row.afterCovered)),
+};
+
+const runtime = new SessionProcess();
+const [smallInt8, small, largeInt8, large] = (space.seeds?.() ?? []).map((a) => space.network(a));
+for (const [size, float, int8] of [
+  ['smallest', small, smallInt8],
+  ['largest', large, largeInt8],
+] as [string, Graph, Graph][])
+  figures[`int8Ratio.${size}`] = (await latencyRatios(runtime, [float, int8]))[1] as number;
+await runtime.stop();
+await evaluator.close();
+console.log(JSON.stringify({ bench: 'formats', figures }));
