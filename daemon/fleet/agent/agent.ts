@@ -85,7 +85,7 @@ export class Agent {
   async #serve(
     connection: Connection,
     work: AgentWork,
-    devices: readonly OfferedDevice[],
+    devices: OfferedDevice[],
     signal: AbortSignal,
   ): Promise<boolean> {
     const { name, token, clock, onEvent } = this.#options;
