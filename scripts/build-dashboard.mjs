@@ -1,7 +1,8 @@
 // Type-checks dashboard/ and bundles it, and the page that phones open, to dist/dashboard. No asset comes from elsewhere.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -50,4 +51,7 @@ cpSync(`${root}dashboard/icon.svg`, `${joinDir}/icon.svg`);
 for (const build of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify']) {
   for (const kind of ['mjs', 'wasm'])
     cpSync(`${ort}/dist/${build}.${kind}`, `${joinDir}/ort/${version}/${build}.${kind}`);
+  // A quarter of the bytes: over a phone's radio the download is what joining waits for.
+  const wasm = `${joinDir}/ort/${version}/${build}.wasm`;
+  writeFileSync(`${wasm}.gz`, gzipSync(readFileSync(wasm), { level: 6 }));
 }

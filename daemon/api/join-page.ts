@@ -23,12 +23,24 @@ const isolate: Handler = (_request, response, next) => {
   next();
 };
 
+/** The runtime as the build packed it, to whoever can unpack it. It still compiles as it streams in. */
+const packed: Handler = (request, response, next) => {
+  if (!request.path.endsWith('.wasm')) return next();
+  response.vary('Accept-Encoding');
+  if (request.acceptsEncodings('gzip') === 'gzip') {
+    response.set({ 'Content-Encoding': 'gzip', 'Content-Type': 'application/wasm' });
+    request.url = request.url.replace(/\.wasm(?=$|\?)/, '.wasm.gz');
+  }
+  next();
+};
+
 /** The page that phones open, at /join/, from its built folder. The runtime's files carry its version in their path. */
 export function serveJoinPage(joinDir: string): Router {
   const router = express.Router();
   router.use(
     '/join/ort',
     isolate,
+    packed,
     express.static(`${joinDir}/ort`, { index: false, immutable: true, maxAge: '365d' }),
   );
   router.use(

@@ -22,34 +22,47 @@ async function attempt(load: () => Promise<void>): Promise<void> {
   }
 }
 
-const loadDevices = () =>
-  attempt(async () => {
-    devices.value = await fetchDevices();
-  });
-const loadStudies = () =>
-  attempt(async () => {
-    studies.value = (await fetchStudies()).toSorted((a, b) => b.createdMs - a.createdMs);
-  });
+/** One load at a time, and once more where it was asked for meanwhile: no older answer comes in after a newer one. */
+function inTurn(load: () => Promise<void>): () => Promise<void> {
+  let running = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    while (again) {
+      again = false;
+      await attempt(load);
+    }
+    running = false;
+  };
+}
+
+const loadDevices = inTurn(async () => {
+  devices.value = await fetchDevices();
+});
+const loadStudies = inTurn(async () => {
+  studies.value = (await fetchStudies()).toSorted((a, b) => b.createdMs - a.createdMs);
+});
 
 /** Only what can have changed: finished and told trials stay as they are. */
-const loadStudy = () =>
-  attempt(async () => {
-    const id = studyId.value;
-    if (id === undefined) return;
-    const known = trials.value;
-    const firstOpen = known.find(({ told }) => !told)?.number ?? known.length;
-    const [newSummary, newTrials, newFronts] = await Promise.all([
-      fetchStudy(id),
-      fetchTrials(id, firstOpen),
-      fetchFronts(id),
-    ]);
-    // The user may have gone elsewhere meanwhile.
-    if (studyId.value !== id) return;
-    const kept = trials.value.filter(({ number }) => number < firstOpen);
-    trials.value = [...kept, ...newTrials];
-    summary.value = newSummary;
-    fronts.value = newFronts;
-  });
+const loadStudy = inTurn(async () => {
+  const id = studyId.value;
+  if (id === undefined) return;
+  const known = trials.value;
+  const firstOpen = known.find(({ told }) => !told)?.number ?? known.length;
+  const [newSummary, newTrials, newFronts] = await Promise.all([
+    fetchStudy(id),
+    fetchTrials(id, firstOpen),
+    fetchFronts(id),
+  ]);
+  // The user may have gone elsewhere meanwhile.
+  if (studyId.value !== id) return;
+  const kept = trials.value.filter(({ number }) => number < firstOpen);
+  trials.value = [...kept, ...newTrials];
+  summary.value = newSummary;
+  fronts.value = newFronts;
+});
 
 function openFromAddress(): void {
   const id = /^#\/studies\/([^/]+)$/.exec(location.hash)?.[1];

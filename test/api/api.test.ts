@@ -13,6 +13,7 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { findSpace } from '../../daemon/study/parts.js';
+import { freePort } from '../android/adb-bench.js';
 import { deviceId, modelBytes, openBench } from './bench.js';
 
 const { signal } = new AbortController();
@@ -228,8 +229,8 @@ t.test('only this machine and its own pages are answered', async (t) => {
 });
 
 t.test('the client knows a daemon that is not there, and one that holds the port', async (t) => {
-  const bench = await openBench(t);
-  const port = Number(new URL(bench.url).port);
+  const port = await freePort();
+  const bench = await openBench(t, { port });
   await t.rejects(openBench(t, { port }), { code: 'PORT_IN_USE' });
   await bench.stop();
   await t.rejects(new DaemonClient(bench.url).health({ signal }), { code: 'DAEMON_UNREACHABLE' });

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { watchEvents } from '../../daemon/api/watch.js';
 import { systemClock } from '../../daemon/core/clock.js';
+import { freePort } from '../android/adb-bench.js';
 import { openBench } from './bench.js';
 
 interface Message {
@@ -89,7 +90,7 @@ t.test('wrong words get an error, wrong pages get nothing', async (t) => {
 });
 
 t.test('a watch goes on after the daemon came back, and gives up on one that does not', async (t) => {
-  const bench = await openBench(t);
+  const bench = await openBench(t, { port: await freePort() });
   const abort = new AbortController();
   t.teardown(() => abort.abort());
   const watch = watchEvents(bench.url, {

@@ -68,6 +68,23 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   const { about } = bench.pages.pages()[0]!;
   t.ok(about.secure && about.isolated, 'localhost is secure, the headers isolate');
 
+  await t.test('the runtime comes packed, once, and is kept', async (t) => {
+    const folder = `http://localhost:${bench.port}/join/ort/${about.runtimeVersion}`;
+    const ask = (encoding: string) =>
+      fetch(`${folder}/ort-wasm-simd-threaded.wasm`, { headers: { 'accept-encoding': encoding } });
+    const [packed, plain] = [await ask('gzip'), await ask('identity')];
+    t.match(packed.headers.get('content-encoding'), 'gzip');
+    t.equal(plain.headers.get('content-encoding'), null);
+    for (const { headers } of [packed, plain]) {
+      t.equal(headers.get('content-type'), 'application/wasm', 'it compiles while it streams in');
+      t.match(headers.get('cache-control'), /immutable/);
+      t.match(headers.get('vary'), /accept-encoding/i);
+    }
+    t.ok(Number(packed.headers.get('content-length')) < 0.4 * Number(plain.headers.get('content-length')));
+    const [a, b] = [await packed.arrayBuffer(), await plain.arrayBuffer()];
+    t.ok(Buffer.from(a).equals(Buffer.from(b)));
+  });
+
   await t.test('its outputs are those of onnxruntime-node', async (t) => {
     const [here, there] = [await open(new OnnxRuntimeDriver()), await open(driver())];
     const { convolution: first, transformer: second } = referenceNetworks();
@@ -101,7 +118,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
       };
       t.ok(timerStepUs < 50, `a clock of ${timerStepUs} us`);
       t.ok(
-        latency!.rawUs.median * runsPerSample.candidate > 0.5 * 50 * timerStepUs,
+        latency!.rawUs.median * runsPerSample.candidate > 0.9 * 50 * timerStepUs,
         'samples are long against the clock',
       );
     }
@@ -126,7 +143,8 @@ t.test('a page in Chromium is a device like any other', async (t) => {
       },
     });
     if (measurement.verdict === 'suspect') t.match(measurement.reason, /hidden/);
-    await until(() => bench.pages.pages()[0]!.state.hiddenCount > 0, 'the daemon heard of it');
+    const state = () => bench.pages.pages()[0]!.state;
+    await until(() => state().hiddenCount > 0 && !state().hidden, 'the daemon heard that it is back');
     const again = await device.measure(doublingNetwork(), contractProtocol, { signal });
     t.notMatch(again.reason, /hidden/, 'the next one counts again');
   });
@@ -162,7 +180,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
     t.equal(bench.pages.pages()[0]!.id, id, 'with a new token it stays who it was');
     await bench.keys.revoke(id);
     await back.getByTestId('link').filter({ hasText: 'Not let in' }).waitFor();
-    t.same(bench.pages.pages(), []);
+    await until(() => bench.pages.pages().length === 0, 'the revoked page is cut off');
     await systemClock.sleep(700);
     t.same(bench.pages.pages(), [], 'a revoked page does not come back');
   });
@@ -190,7 +208,7 @@ t.test('plain http under a network name is the basic tier', async (t) => {
   t.equal(target.threads, 1);
   t.ok((manifest.timerStepUs as number) >= 90, `a clock of ${manifest.timerStepUs} us`);
   const { candidate } = manifest.runsPerSample as { candidate: number };
-  t.ok(candidate > 5 && candidate * latency!.rawUs.median > 2500, `${candidate} runs a sample`);
+  t.ok(candidate > 5 && candidate * latency!.rawUs.median > 4500, `${candidate} runs a sample`);
   t.match(await page.locator('.checks').textContent(), /Basic tier/);
 });
 
@@ -239,15 +257,18 @@ t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   };
   const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
   const hello = (changes: object) => JSON.stringify({ op: 'hello', proto: 1, about, state, ...changes });
-  const talk = async (...messages: (string | Buffer)[]) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${bench.port}/v1/join`);
-    const heard: { op: string; code?: string }[] = [];
-    socket.on('message', (text) => heard.push(JSON.parse(String(text))));
-    await new Promise((resolve) => socket.once('open', resolve));
-    for (const message of messages) socket.send(message);
-    await new Promise((resolve) => socket.once('close', resolve));
-    return heard.map(({ op, code }) => code ?? op);
-  };
+  const talkTo =
+    ({ port }: JoinBench) =>
+    async (...messages: (string | Buffer)[]) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/join`);
+      const heard: { op: string; code?: string }[] = [];
+      socket.on('message', (text) => heard.push(JSON.parse(String(text))));
+      await new Promise((resolve) => socket.once('open', resolve));
+      for (const message of messages) socket.send(message);
+      await new Promise((resolve) => socket.once('close', resolve));
+      return heard.map(({ op, code }) => code ?? op);
+    };
+  const talk = talkTo(bench);
   const { token } = await bench.keys.issue('page');
   const bound = async () => (await bench.keys.issue('page')).token;
   t.same(await talk('rubbish'), ['MESSAGE_INVALID']);
@@ -257,7 +278,8 @@ t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   t.same(await talk(hello({ token: 'guess' })), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ key: 'browser-000000.guess' })), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ token, about: { ...about, cores: -1 } })), ['MESSAGE_INVALID']);
-  t.same(await talk(), ['MESSAGE_INVALID'], 'silence');
+  const hasty = await openJoinBench(t, { helloMs: 20 });
+  t.same(await talkTo(hasty)(), ['MESSAGE_INVALID'], 'silence');
   t.same(
     await talk(hello({ token }), '{"op":"reply","id":7,"value":{}}'),
     ['welcome'],

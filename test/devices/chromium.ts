@@ -27,8 +27,19 @@ export const phone = {
 /** A browser with a profile of its own, closed with the test. Throws where Chromium is missing: nothing is skipped. */
 export async function openChromium(
   t: Test,
-  { flags = ['--disable-gpu'] }: { readonly flags?: readonly string[] } = {},
+  options: { readonly flags?: readonly string[] } = {},
 ): Promise<BrowserContext> {
+  const { context, close } = await launchChromium(options);
+  t.teardown(close);
+  return context;
+}
+
+/** As `openChromium`, for callers that close it themselves. */
+export async function launchChromium({
+  flags = ['--disable-gpu'],
+}: {
+  readonly flags?: readonly string[];
+} = {}): Promise<{ readonly context: BrowserContext; close(): Promise<void> }> {
   if (!chromiumPath)
     throw new Error(
       'Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests',
@@ -43,9 +54,9 @@ export async function openChromium(
     ...phone,
   });
   context.setDefaultTimeout(30_000);
-  t.teardown(async () => {
+  const close = async (): Promise<void> => {
     await context.close();
     await rm(profile, { recursive: true, force: true, maxRetries: 3 });
-  });
-  return context;
+  };
+  return { context, close };
 }

@@ -26,12 +26,14 @@ export async function openJoinBench(
     readonly certificate?: Certificate;
     readonly acceptAgent?: (connection: Connection) => Promise<void>;
     readonly keys?: StoredJoinKeys;
+    /** A minute by default: a busy machine's browser may be slow to speak. */
+    readonly helloMs?: number;
   } = {},
 ): Promise<JoinBench> {
   const clock = systemClock;
   const store = await openStore({ dataDir: ':memory:', clock });
   const keys = options.keys ?? new StoredJoinKeys(store, clock);
-  const pages = new PageHub({ keys, clock, helloMs: 1500 });
+  const pages = new PageHub({ keys, clock, helloMs: options.helloMs ?? 60_000 });
   const pageChannel = new JoinChannel({ accept: (connection) => pages.accept(connection), clock });
   const agentChannel = new JoinChannel({
     accept: options.acceptAgent ?? (async (connection) => connection.close(1008, 'no agents here')),

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { StudyId } from '../../daemon/core/ids.js';
+import { freePort } from '../android/adb-bench.js';
 import { type Bench, openBench } from '../api/bench.js';
 
 const dashboardDir = fileURLToPath(new URL('../../dashboard', import.meta.url));
@@ -48,15 +49,19 @@ const createStudy = async ({ studies }: Bench): Promise<StudyId> => {
 };
 
 t.test('the page shows devices, and trials as they end, across a restart of the daemon', async (t) => {
-  const bench = await openBench(t, { dashboardDir });
+  // It comes back at the same port, which nobody must have taken meanwhile.
+  const bench = await openBench(t, { dashboardDir, port: await freePort() });
   const id = await createStudy(bench);
   const { page, faults } = await openPage(t, bench.url);
   const trialRows = page.getByTestId('trials').locator('tbody tr');
-  const trialsDone = (n: number) =>
-    page
+  /** The count and the rows come by requests of their own: either may be ahead for a moment. */
+  const trialsDone = async (n: number) => {
+    await page
       .getByTestId('trials-done')
       .filter({ hasText: `${n} of 10` })
       .waitFor();
+    if (n > 0) await trialRows.nth(n - 1).waitFor();
+  };
 
   await page
     .getByTestId('connection')
@@ -81,7 +86,7 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
     await page.getByTestId('front').locator('tbody tr').first().textContent(),
     /50\.00 %[\s\S]*100 us[\s\S]*measured/,
   );
-  t.ok(await page.locator('.chart canvas').isVisible());
+  await page.locator('.chart canvas').waitFor();
   t.match(await page.locator('.chart').getAttribute('aria-label'), /table below/);
 
   // The page is away while a trial ends, then hears of it without being loaded again.

@@ -70,7 +70,7 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
       drivers: [brokenDriver, driver],
       clock: systemClock,
       owner: 'here',
-      ttlMs: 2000,
+      ttlMs: 3000,
       retryMs: 5,
     });
     await pool.start(abort.signal);
@@ -84,6 +84,20 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
 type Tap = Test;
 
 const pause = (ms: number) => systemClock.sleep(ms);
+
+/** A promise, and what fulfils it. */
+function gate(): readonly [Promise<void>, () => void] {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return [opened, open];
+}
+
+/** What was asked of the store before is answered by then, as it takes one question at a time. */
+async function asked(store: Store): Promise<void> {
+  for (let i = 0; i < 3; i++) await store.device(deviceId);
+}
 
 async function until(holds: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !holds(); i++) await pause(10);
@@ -112,18 +126,26 @@ withPool('one job at a time, by priority, then by order', async (t, { pool, driv
   await pool.discover();
   const order: string[] = [];
   let running = 0;
+  const [hasBegun, begun] = gate();
+  const [queued, allQueued] = gate();
   const job = (name: string, priority = 0) =>
     pool.withDevice(deviceId, { holder: name, priority, signal }, async (device, lease) => {
       t.equal(++running, 1);
       order.push(name);
       t.match(await store.leases(), [{ holder: `here/${name}`, token: lease.token }]);
-      await pause(5);
+      if (name === 'first') {
+        begun();
+        await queued;
+      }
       running--;
       return device.measure(undefined as never, undefined as never, { signal });
     });
   const first = job('first');
-  await pause(2);
-  await Promise.all([first, job('a'), job('b'), job('urgent', 1), job('c')]);
+  await hasBegun;
+  const others = [job('a'), job('b'), job('urgent', 1), job('c')];
+  await asked(store);
+  allQueued();
+  await Promise.all([first, ...others]);
   t.same(order, ['first', 'urgent', 'a', 'b', 'c']);
   t.equal(driver.opened, 1, 'opened once for all');
   t.same(await store.leases(), []);
@@ -152,7 +174,8 @@ withPool(
   async (t, { pool, store, signal }) => {
     await pool.discover();
     await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
-      await pause(4500);
+      // Past the term that it was given, by however many renewals.
+      await until(() => systemClock.nowMs() > lease.expiresMs + 100);
       t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
       await store.addMeasurement(measurement, { deviceId, lease });
     });
@@ -180,17 +203,21 @@ withPool(
   async (t, { pool, store, driver, signal }) => {
     await pool.discover();
     let finished = false;
+    const [hasBegun, begun] = gate();
+    const [mayEnd, end] = gate();
     const running = pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
-      await pause(30);
+      begun();
+      await mayEnd;
       finished = true;
     });
-    await pause(5);
+    await hasBegun;
     const waiting = codeOf(pool.withDevice(deviceId, { holder: 'b', signal }, async () => {}));
-    await pause(2);
-    await Promise.all([pool.stop(), pool.stop()]);
-    t.ok(finished);
-    await running;
+    await asked(store);
+    const stopped = Promise.all([pool.stop(), pool.stop()]).then(() => finished);
     t.equal(await waiting, 'INTERRUPTED');
+    end();
+    t.ok(await stopped, 'it stopped once the job had ended');
+    await running;
     t.equal(driver.closed, 1);
     t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'c', signal }, async () => {})), 'INTERRUPTED');
 

@@ -199,7 +199,7 @@ t.test('words of the runtime and of its trace', async (t) => {
 });
 
 async function isGone(pid: number): Promise<boolean> {
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < 1000; i++) {
     try {
       globalThis.process.kill(pid, 0);
     } catch {

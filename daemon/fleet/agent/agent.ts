@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, type ErrorCode, errorTable, HildaError } from '../../core/errors.js';
-import { agentProtocol, hubMessageSchema } from '../../devices/agent/wire.js';
+import { agentProtocol, hubMessageSchema, type OfferedDevice } from '../../devices/agent/wire.js';
 import { checked } from '../../devices/checked.js';
 import type { Connection } from '../../devices/connection.js';
 import type { Driver } from '../../devices/contract.js';
@@ -60,8 +60,10 @@ export class Agent {
     try {
       for (let failures = 0; !signal.aborted; ) {
         try {
+          // Before it connects: a daemon waits seconds for the first word, a GPU's driver may take longer.
+          const devices = await bench.look(signal);
           const connection = await connect({ signal });
-          if (await this.#serve(connection, work, bench, signal)) failures = 0;
+          if (await this.#serve(connection, work, devices, signal)) failures = 0;
         } catch (thrown) {
           const error = asHildaError(thrown);
           if (final.has(error.code)) throw error;
@@ -83,7 +85,7 @@ export class Agent {
   async #serve(
     connection: Connection,
     work: AgentWork,
-    bench: AgentBench,
+    devices: OfferedDevice[],
     signal: AbortSignal,
   ): Promise<boolean> {
     const { name, token, clock, onEvent } = this.#options;
@@ -92,7 +94,6 @@ export class Agent {
     const stop = (): void => connection.close(1001, 'the agent is stopping');
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const devices = await bench.look(signal);
       link.say({
         op: 'hello',
         proto: agentProtocol,

@@ -4,6 +4,7 @@ import { readAbout } from './about.js';
 import { conditions, watchConditions } from './conditions.js';
 import { identity, join, type Link, link, measured, refusal, step } from './session.js';
 import type { About } from './wire.js';
+import { compiled } from './worker-host.js';
 
 const headline: Readonly<Record<Link, string>> = {
   connecting: 'Joining',
@@ -93,6 +94,8 @@ function Page({ about }: { readonly about: About }) {
   );
 }
 
+// While the page reads its surroundings and joins, the runtime that every device has first comes in.
+compiled('wasm').catch(() => {});
 watchConditions();
 const about = await readAbout();
 render(<Page about={about} />, document.getElementById('page') as HTMLElement);

@@ -5,8 +5,11 @@ declare const ortFiles: string;
 const builds = { wasm: 'ort-wasm-simd-threaded', webgpu: 'ort-wasm-simd-threaded.asyncify' } as const;
 const modules = new Map<string, Promise<WebAssembly.Module>>();
 
-/** The runtime, compiled once a page. A failed download is tried again by the next network. */
-function compiled(provider: keyof typeof builds): Promise<WebAssembly.Module> {
+/**
+ * The runtime, compiled once a page. Called ahead it spares the first network the wait: it is megabytes. A failed
+ * download is tried again by the next network.
+ */
+export function compiled(provider: keyof typeof builds): Promise<WebAssembly.Module> {
   const known = modules.get(provider);
   if (known) return known;
   const module = WebAssembly.compileStreaming(fetch(`${ortFiles}${builds[provider]}.wasm`));
