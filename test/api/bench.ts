@@ -254,7 +254,10 @@ export async function openBench(
     joining: {
       keys,
       addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
-      acceptPage: async (connection) => connection.close(1008, 'nobody joins here'),
+      acceptPage: async (connection) => {
+        connection.close(1008, 'nobody joins here');
+        return null;
+      },
       acceptAgent: (connection) => agents.accept(connection),
     },
     pool: {

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
-import { systemClock } from '../../daemon/core/clock.js';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { asHildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
@@ -37,7 +38,11 @@ async function until(holds: () => boolean | Promise<boolean>, what: string): Pro
 }
 
 /** A hub behind a real ws server; `links` are the agents' open connections, to be cut. */
-async function openHub(t: Test, times: { leaseMs?: number; heartbeatMs?: number } = {}) {
+async function openHub(
+  t: Test,
+  times: { leaseMs?: number; heartbeatMs?: number } = {},
+  attempts?: AttemptLimit,
+) {
   const clock = systemClock;
   const store = await openStore({ dataDir: ':memory:', clock });
   t.teardown(() => store.close());
@@ -46,10 +51,11 @@ async function openHub(t: Test, times: { leaseMs?: number; heartbeatMs?: number 
   const links = new Set<Connection>();
   const { port } = await openJoinBench(t, {
     keys,
+    ...(attempts && { attempts }),
     acceptAgent: async (connection) => {
       links.add(connection);
       connection.onClose(() => void links.delete(connection));
-      await hub.accept(connection);
+      return hub.accept(connection);
     },
   });
   const folder = await mkdtemp(join(tmpdir(), 'hilda-agents-'));
@@ -227,11 +233,58 @@ t.test('a revoked key, a wrong token and another version end the agent', async (
   t.equal(code, 8, 'a program that ends, not one that loops');
 });
 
+t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how long', async (t) => {
+  const clock = new ManualClock(1_000_000);
+  const attempts = new AttemptLimit({ clock, most: 3, windowMs: 60_000 });
+  const bench = await openHub(t, {}, attempts);
+  const guess = async (n: number): Promise<string> => {
+    const connection = await connectWs(bench.url, { signal });
+    const refused = new Promise<string>((resolve) => {
+      connection.onMessage((text) => resolve(JSON.parse(String(text)).code));
+    });
+    const hello = {
+      op: 'hello',
+      proto: 1,
+      token: `guess-${n}`,
+      name: 'x',
+      devices: [],
+      running: [],
+      finished: [],
+    };
+    connection.send(JSON.stringify(hello));
+    const code = await refused;
+    await new Promise<void>((resolve) => connection.onClose(resolve));
+    return code;
+  };
+  // What breaks the protocol is no guess.
+  const rude = await connectWs(bench.url, { signal });
+  rude.send('rubbish');
+  await new Promise<void>((resolve) => rude.onClose(resolve));
+  for (let n = 0; n < 3; n++) {
+    t.equal(await guess(n), 'PAIRING_REFUSED');
+    await clock.advance(10_000);
+  }
+  const limited = { code: 'ATTEMPTS_LIMITED', details: { retryAfterS: 30 } };
+  await t.rejects(connectWs(bench.url, { signal }), limited, 'the first guess is 30 s old');
+  await t.rejects(connectWs(bench.url.replace('agents/', ''), { signal }), limited, 'nor as a page');
+  await clock.advance(29_000);
+  await t.rejects(connectWs(bench.url, { signal }), {
+    code: 'ATTEMPTS_LIMITED',
+    details: { retryAfterS: 1 },
+  });
+  await clock.advance(1000);
+  const agent = await startAgent(t, bench, new FakeDriver());
+  await until(() => agent.said('joined') === 1, 'a right token joins again');
+  t.equal(await guess(9), 'PAIRING_REFUSED');
+  await t.rejects(connectWs(bench.url, { signal }), { code: 'ATTEMPTS_LIMITED' }, 'and wrong ones count on');
+  t.doesNotThrow(() => attempts.check('192.0.2.1'), 'another address is another count');
+});
+
 t.test('a certificate is trusted by its fingerprint alone', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-cert-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const certificate = await daemonCertificate(folder, Date.now());
-  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => {} });
+  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => null });
   const url = `wss://127.0.0.1:${port}/v1/agents/join`;
   const pinned = await connectWs(url, { signal, fingerprint: certificate.fingerprint });
   pinned.close(1000, 'enough');

@@ -149,12 +149,18 @@ export class AgentHub {
     }
   }
 
-  /** Takes a connection in: its first message says who it is. Never throws; a refusal is told and ends it. */
-  async accept(connection: Connection): Promise<void> {
+  /**
+   * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
+   * the answer.
+   */
+  async accept(connection: Connection): Promise<HildaError | null> {
     try {
       await this.#welcome(connection);
+      return null;
     } catch (thrown) {
-      refuse(connection, asHildaError(thrown));
+      const error = asHildaError(thrown);
+      refuse(connection, error);
+      return error;
     }
   }
 
