@@ -26,12 +26,13 @@ export interface LinasOptions {
 /** Of the posterior's deviations: near what the linear models believe, and further off. */
 const posteriorWidths = [0.3, 0.6, 0.9];
 
-/** In half-widths of the 90 % interval, one a pick, in turn. */
+/** In shares of the way to the better end of the 90 % interval, one a pick, in turn. */
 const optimismSteps = [0, 0.25, 0.5, 1];
 
 interface Candidate extends Rating {
   readonly architecture: Architecture;
-  readonly halfWidths: readonly number[];
+  /** By how much each objective may be better than predicted: to the better end of its 90 % interval. */
+  readonly hopes: readonly number[];
   /** Width of the objectives' intervals, relative to the spread of the measured values. */
   readonly uncertainty: number;
 }
@@ -129,7 +130,7 @@ function opening(n: number, space: Space, unseen: Unseen): Proposal[] {
 
 /**
  * Greedily the candidates that would add most hypervolume to the measured front and to those already chosen. Each pick
- * takes the predictions at another degree of optimism, from the mean to half the interval: a batch of means alone keeps
+ * takes the predictions at another degree of optimism, from the mean to the interval's better end: a batch of means alone keeps
  * returning to where the predictors are already right. Above three objectives plain rank order stands in.
  */
 function improving(candidates: readonly Candidate[], n: number, context: AskContext): Candidate[] {
@@ -153,8 +154,8 @@ function improving(candidates: readonly Candidate[], n: number, context: AskCont
   const chosen = new Set<Candidate>();
   for (let pickNumber = 0; pickNumber < Math.min(n, feasible.length); pickNumber++) {
     const optimism = optimismSteps[pickNumber % optimismSteps.length] as number;
-    const hopeful = ({ costs, halfWidths }: Candidate): number[] =>
-      costs.map((cost, o) => cost - optimism * (halfWidths[o] as number));
+    const hopeful = ({ costs, hopes }: Candidate): number[] =>
+      costs.map((cost, o) => cost - optimism * (hopes[o] as number));
     const points = front.members.map(({ point }) => point);
     const base = hypervolume(points, reference);
     let best: { candidate: Candidate; gain: number } | undefined;
@@ -214,7 +215,10 @@ function rate(architectures: readonly Architecture[], context: AskContext): Cand
       architecture,
       costs: costsOf(means, objectives),
       violation: excess(lows, constraints),
-      halfWidths: objectives.map(({ metric }) => (at(metric).high - at(metric).low) / 2),
+      // An accuracy that may be far worse than predicted, yet hardly better, is no hope.
+      hopes: objectives.map(({ metric, goal }) =>
+        goal === 'max' ? at(metric).high - at(metric).mean : at(metric).mean - at(metric).low,
+      ),
       uncertainty: widths.reduce((sum, width) => sum + width, 0),
     };
   });
