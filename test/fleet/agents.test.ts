@@ -3,23 +3,28 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
-import { asHildaError } from '../../daemon/core/errors.js';
+import { asHildaError, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
+import { packTensors, unpackTensors } from '../../daemon/devices/agent/tensor-bytes.js';
+import { agentProtocol } from '../../daemon/devices/agent/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
-import type { Device, Driver } from '../../daemon/devices/contract.js';
+import type { Device, Driver, Tensors } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { Agent } from '../../daemon/fleet/agent/agent.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
 import { floatTensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -133,9 +138,13 @@ class GatedDriver extends FakeDriver {
   }
 }
 
+const never = (): never => {
+  throw new Error('never');
+};
+
 const open = async (hub: AgentHub): Promise<Device> => {
   const driver = new AgentDriver(hub);
-  for await (const sighting of driver.discover()) return driver.open(sighting);
+  for await (const sighting of driver.discover()) return driver.open(sighting, { signal });
   throw new Error('no device');
 };
 
@@ -154,6 +163,120 @@ t.test('a device of an agent keeps the contract', async (t) => {
 
 const outbox = (bench: Hub) => readdir(join(bench.folder, 'here', 'outbox'));
 
+/** A fake with a flash: it holds one network, and answers with its input, doubled. */
+class FlashDriver extends FakeDriver {
+  readonly calls: string[] = [];
+  calibration: readonly Tensors[] = [];
+
+  override async open(...args: Parameters<FakeDriver['open']>): Promise<Device> {
+    const device = await super.open(...args);
+    const port = {
+      dims: [1, 4, 8, 8],
+      layout: 'row-major',
+      quantisation: { scale: 1, zeroPoint: 0 },
+    } as const;
+    let held: number | null = null;
+    const more: Pick<Device, 'deploy' | 'runDeployed' | 'reset'> = {
+      deploy: async (network, { calibration = [] }) => {
+        this.calls.push('deploy');
+        this.calibration = calibration;
+        held = 7;
+        return {
+          structureHash: structureHash(network),
+          weightsHash: 'w',
+          programCrc: held,
+          flashBytes: 100,
+          arenaBytes: 200,
+          inputOffset: null,
+          inputBytes: 256,
+          outputOffset: 0,
+          outputBytes: 256,
+          input: { name: 'x', ...port },
+          output: { name: 'y', ...port },
+          calibratedOn: `${calibration.length} inputs`,
+        };
+      },
+      runDeployed: async ({ programCrc }, { x }) => {
+        this.calls.push('runDeployed');
+        if (programCrc !== held) throw new HildaError('STATE_CONFLICT', 'the board holds another network');
+        return { y: { dims: x!.dims, data: x!.data.map((value) => 2 * value) } };
+      },
+      reset: async () => void this.calls.push('reset'),
+    };
+    return Object.assign(device, more);
+  }
+}
+
+t.test('abilities are asked for; networks are deployed and run again through the agent', async (t) => {
+  const plain = await openHub(t);
+  await startAgent(t, plain, new FakeDriver());
+  await until(() => plain.hub.agents().length === 1, 'the agent joined');
+  const lacking = await open(plain.hub);
+  t.equal(lacking.deploy, undefined);
+  t.equal(lacking.runDeployed, undefined);
+  const [{ id, devices } = never()] = plain.hub.agents();
+  await t.rejects(
+    plain.hub.perform(id, devices[0]!.id, { kind: 'reset' }, { signal }),
+    { code: 'STATE_CONFLICT' },
+    'who asks all the same is told',
+  );
+
+  const bench = await openHub(t);
+  const driver = new FlashDriver();
+  const agent = await startAgent(t, bench, driver);
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const tensor = (dims: number[], of: (i: number) => number) => ({
+    dims,
+    data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => of(i)),
+  });
+  const calibration = [{ x: tensor([1, 4, 8, 8], (i) => i / 3) }, { x: tensor([1, 4, 8, 8], () => -1) }];
+  const deployment = await device.deploy!(doublingNetwork(), { signal, calibration });
+  t.same(driver.calibration, calibration, 'inputs arrive bit for bit');
+  t.match(deployment, { programCrc: 7, calibratedOn: '2 inputs' });
+  // Three frames there, three back.
+  const x = tensor([1, 150_000], Math.sin);
+  const { y } = await device.runDeployed!(deployment, { x }, { signal });
+  t.ok(isDeepStrictEqual(y, { dims: x.dims, data: x.data.map((value) => 2 * value) }));
+  await device.reset!({ signal });
+  await t.rejects(device.runDeployed!({ ...deployment, programCrc: 8 }, { x }, { signal }), {
+    code: 'STATE_CONFLICT',
+  });
+  t.same(driver.calls, ['deploy', 'runDeployed', 'reset', 'runDeployed']);
+  t.equal(agent.said('inputs'), 2, 'the same inputs are sent once');
+  t.equal(bench.hub.counts.transfers, 1);
+});
+
+t.test('tensors as bytes come back as they were; anything else is refused', async (t) => {
+  const name = fc.string({ maxLength: 20 }).filter((text) => text !== '__proto__');
+  const tensor = fc.array(fc.nat({ max: 4 }), { maxLength: 4 }).chain((dims) => {
+    const length = dims.reduce((a, b) => a * b, 1);
+    const values = fc.array(fc.float({ noNaN: true }), { minLength: length, maxLength: length });
+    return values.map((list) => ({ dims, data: Float32Array.from(list) }));
+  });
+  const sets = fc.array(fc.dictionary(name, tensor, { maxKeys: 4, noNullPrototype: true }), { maxLength: 4 });
+  const refused = (bytes: Uint8Array): boolean => {
+    try {
+      unpackTensors(bytes);
+      return false;
+    } catch (thrown) {
+      return asHildaError(thrown).code === 'MESSAGE_INVALID';
+    }
+  };
+  fc.assert(
+    fc.property(sets, (given) => {
+      const bytes = packTensors(given);
+      return (
+        isDeepStrictEqual(unpackTensors(bytes), given) &&
+        refused(bytes.subarray(0, -1)) &&
+        refused(Uint8Array.of(...bytes, 0))
+      );
+    }),
+    { numRuns: 50 },
+  );
+  t.ok(refused(Uint8Array.of(2, 0, 0, 0, 0x7b, 0x7d)), 'a head of another shape');
+});
+
 t.test('a cut link loses nothing and repeats nothing', async (t) => {
   const bench = await openHub(t);
   const { hub } = bench;
@@ -171,8 +294,8 @@ t.test('a cut link loses nothing and repeats nothing', async (t) => {
   await until(() => agent.said('joined') === 2, 'it is back');
   driver.go();
   t.equal((await short).provenance, 'emulated');
-  t.equal(agent.said('finished'), 1, 'run once');
-  t.match(hub.counts, { leases: 1, refusedResults: 0 });
+  t.equal(agent.said('finished'), 2, 'opened once, run once');
+  t.match(hub.counts, { leases: 2, refusedResults: 0 }, 'one to open it, one to measure');
 
   // Cut until after the job ended, though not as long as the lease: the result waits in the outbox.
   const waiting = measure();
@@ -180,13 +303,13 @@ t.test('a cut link loses nothing and repeats nothing', async (t) => {
   agent.hold(true);
   await until(() => bench.links.size === 0, 'the link is cut');
   driver.go();
-  await until(() => agent.said('finished') === 2, 'it ended meanwhile');
+  await until(() => agent.said('finished') === 3, 'it ended meanwhile');
   t.equal((await outbox(bench)).length, 1);
   agent.hold(false);
   await waiting;
-  t.equal(agent.said('finished'), 2);
+  t.equal(agent.said('finished'), 3);
   await until(async () => (await outbox(bench)).length === 0, 'acknowledged');
-  t.match(hub.counts, { leases: 2, refusedResults: 0, transfers: 1 }, 'one model, sent once in all this');
+  t.match(hub.counts, { leases: 3, refusedResults: 0, transfers: 1 }, 'one model, sent once in all this');
 });
 
 t.test('the result of a lease that ran out is refused and counted', async (t) => {
@@ -244,7 +367,7 @@ t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how 
     });
     const hello = {
       op: 'hello',
-      proto: 1,
+      proto: agentProtocol,
       token: `guess-${n}`,
       name: 'x',
       devices: [],
@@ -298,7 +421,7 @@ t.test('what an agent may not say', async (t) => {
   const hello = async (changes: object = {}) =>
     JSON.stringify({
       op: 'hello',
-      proto: 1,
+      proto: agentProtocol,
       token: (await bench.keys.issue('agent')).token,
       name: 'hostile',
       devices: [],

@@ -1,7 +1,7 @@
 import { HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Device, Driver, Sighting } from '../contract.js';
-import { AgentDevice } from './device.js';
+import { openAgentDevice } from './device.js';
 import type { Agent, AgentHub } from './hub.js';
 import type { OfferedDevice } from './wire.js';
 
@@ -23,10 +23,11 @@ export class AgentDriver implements Driver {
     }
   }
 
-  async open(sighting: Sighting): Promise<Device> {
+  /** Asks the agent what the device can do: its optional members are the answer. */
+  async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
     for (const agent of this.hub.agents()) {
       const device = agent.devices.find((offered) => idOf(agent, offered) === sighting.id);
-      if (device) return new AgentDevice(this.hub, agent.id, device);
+      if (device) return openAgentDevice(this.hub, agent.id, device, signal);
     }
     throw new HildaError('DEVICE_GONE', `the agent of ${sighting.id} is not here now`);
   }
