@@ -26,6 +26,10 @@ export const deviceSchema = z
     kind: z.string(),
     label: z.string(),
     target: targetSchema,
+    host: z
+      .string()
+      .nullable()
+      .describe('The machine whose processors it shares: `local`, an agent; null where it has its own.'),
     state: z.enum(['sighted', 'adopted', 'ignored', 'quarantined']),
     firstSeenMs: z.number(),
     lastSeenMs: z.number(),

@@ -30,6 +30,7 @@ const sighting: Sighting = {
   id: deviceId,
   kind: 'fake',
   label: 'Fake device',
+  host: null,
   obstacle: null,
   target: {
     model: 'fake',

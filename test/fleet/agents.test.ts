@@ -156,7 +156,10 @@ t.test('a device of an agent keeps the contract', async (t) => {
   await startAgent(t, refusing, new FakeDriver({ faults: ['reject'] }));
   await until(() => hub.agents().length + refusing.hub.agents().length === 2, 'both agents joined');
   await t.test('through onnxruntime', (t) =>
-    deviceContract(t, () => new AgentDriver(hub), { refusedBy: () => new AgentDriver(refusing.hub) }),
+    deviceContract(t, () => new AgentDriver(hub), {
+      refusedBy: () => new AgentDriver(refusing.hub),
+      host: hub.agents()[0]!.id,
+    }),
   );
   t.equal(hub.counts.refusedResults, 0);
 });

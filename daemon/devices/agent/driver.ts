@@ -17,8 +17,18 @@ export class AgentDriver implements Driver {
     for (const agent of this.hub.agents()) {
       for (const device of agent.devices) {
         const { label, target, obstacle } = device;
+        // What the agent calls local is that machine.
+        const host = device.host === null ? null : agent.id;
         const id = idOf(agent, device);
-        yield { id, kind: this.kind, label: `${label} on ${agent.name}`, target, obstacle, invited: true };
+        yield {
+          id,
+          kind: this.kind,
+          label: `${label} on ${agent.name}`,
+          target,
+          host,
+          obstacle,
+          invited: true,
+        };
       }
     }
   }

@@ -38,7 +38,14 @@ const targetSchema = z.object({
 }) as unknown as z.ZodType<Target>;
 
 const offeredSchema = z.array(
-  z.object({ id, kind: text, label: text, target: targetSchema, obstacle: z.string().max(1000).nullable() }),
+  z.object({
+    id,
+    kind: text,
+    label: text,
+    target: targetSchema,
+    host: text.nullable(),
+    obstacle: z.string().max(1000).nullable(),
+  }),
 );
 export type OfferedDevice = z.infer<typeof offeredSchema>[number];
 

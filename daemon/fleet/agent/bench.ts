@@ -37,11 +37,12 @@ export class AgentBench {
         this.#warn(asHildaError(thrown), `driver ${driver.kind} could not look for devices`);
       }
     }
-    return [...this.#seen.values()].map(({ sighting: { id, kind, label, target, obstacle } }) => ({
+    return [...this.#seen.values()].map(({ sighting: { id, kind, label, target, host, obstacle } }) => ({
       id,
       kind,
       label,
       target,
+      host,
       obstacle,
     }));
   }
