@@ -359,6 +359,24 @@ t.test('a revoked key, a wrong token and another version end the agent', async (
   t.equal(code, 8, 'a program that ends, not one that loops');
 });
 
+t.test('a key revoked amid a job ends the agent and frees whoever waits', async (t) => {
+  const bench = await openHub(t);
+  const driver = new GatedDriver();
+  const agent = await startAgent(t, bench, driver);
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const measuring = t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal }), {
+    code: 'DEVICE_GONE',
+    message: /revoked/,
+  });
+  await until(() => driver.begun === 1, 'it runs');
+  await bench.keys.revoke(bench.hub.agents()[0]!.id);
+  await measuring;
+  t.equal(await agent.ended, 'KEY_REVOKED');
+  t.equal(agent.said('joined'), 1, 'it did not knock again');
+  driver.go();
+});
+
 t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how long', async (t) => {
   const clock = new ManualClock(1_000_000);
   const attempts = new AttemptLimit({ clock, most: 3, windowMs: 60_000 });
