@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type ErrorRequestHandler, type Express, type Handler } from 'express';
 import { HildaError } from '../core/errors.js';
+import { AttemptLimit } from './attempt-limit.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin } from './host-guard.js';
 import { Jobs } from './jobs.js';
@@ -46,8 +47,9 @@ export class ApiServer {
     this.#options = options;
     this.#channel = new EventChannel(services);
     const { joining, clock } = services;
-    this.pages = new JoinChannel({ accept: (connection) => joining.acceptPage(connection), clock });
-    this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), clock });
+    const shared = { clock, attempts: new AttemptLimit({ clock }) };
+    this.pages = new JoinChannel({ accept: (connection) => joining.acceptPage(connection), ...shared });
+    this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), ...shared });
   }
 
   /** Listens; answers with the address to open. Throws PORT_IN_USE. */

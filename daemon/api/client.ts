@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
+import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import {
   type campaignRequestSchema,
   campaignSchema,
@@ -14,7 +15,6 @@ import {
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
-  deploymentSchema,
   deviceSchema,
   equivalenceSchema,
   exportSchema,
@@ -25,7 +25,6 @@ import {
   joinerSchema,
   measurementSchema,
   networkSchema,
-  operatorCostSchema,
   studySchema,
   studySummarySchema,
   tensorsSchema,

@@ -2,14 +2,18 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.js';
+import { asHildaError, type HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
+import type { AttemptLimit } from './attempt-limit.js';
 import { refuseUpgrade } from './upgrades.js';
 import { wsConnection } from './ws-connection.js';
 
 export interface JoinChannelOptions {
-  /** What takes in those who come; they prove who they are with their first message. */
-  readonly accept: (connection: Connection) => Promise<void>;
+  /** What takes in those who come; they prove who they are with their first message. Answers with why one was refused. */
+  readonly accept: (connection: Connection) => Promise<HildaError | null>;
   readonly clock: Clock;
+  /** Shared by the channels, so that a guesser gets no second round at another path. */
+  readonly attempts: AttemptLimit;
   readonly maxClients?: number;
   /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
   readonly pingMs?: number;
@@ -41,10 +45,21 @@ export class JoinChannel {
       refuseUpgrade(socket, '503 Service Unavailable');
       return;
     }
+    const peer = request.socket.remoteAddress ?? 'unknown';
+    const { accept, attempts } = this.#options;
+    try {
+      attempts.check(peer);
+    } catch (thrown) {
+      const { details } = asHildaError(thrown);
+      refuseUpgrade(socket, '429 Too Many Requests', { 'Retry-After': String(details.retryAfterS) });
+      return;
+    }
     this.#server.handleUpgrade(request, socket, head, (client) => {
       client.on('pong', () => this.#quiet.delete(client));
       client.on('close', () => this.#quiet.delete(client));
-      void this.#options.accept(wsConnection(client, request.socket.remoteAddress ?? 'unknown'));
+      void accept(wsConnection(client, peer)).then((refused) => {
+        if (refused?.code === 'PAIRING_REFUSED') attempts.count(peer);
+      });
     });
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { operatorCostSchema } from '../devices/schemas.js';
 
 /** The shapes that cross the wire. openapi.json is generated from these, and a test holds every answer against them. */
 
@@ -25,6 +26,10 @@ export const deviceSchema = z
     kind: z.string(),
     label: z.string(),
     target: targetSchema,
+    host: z
+      .string()
+      .nullable()
+      .describe('The machine whose processors it shares: `local`, an agent; null where it has its own.'),
     state: z.enum(['sighted', 'adopted', 'ignored', 'quarantined']),
     firstSeenMs: z.number(),
     lastSeenMs: z.number(),
@@ -161,26 +166,6 @@ export const roundSchema = z
   })
   .meta({ id: 'Round' });
 
-export const operatorCostSchema = z
-  .object({
-    name: z.string(),
-    op: z.string(),
-    provider: z.string(),
-    medianUs: z.number().nullable().describe('Null where the device counts and does not time.'),
-    count: z
-      .object({
-        unit: z.enum(['cycles', 'instructions']),
-        value: z.number(),
-        provenance: z.enum(['measured', 'emulated']),
-      })
-      .nullable()
-      .describe('Null where the device times. Cycles of an emulated board are modelled.'),
-    outputBytes: z.number(),
-    parameterBytes: z.number(),
-    liveBytes: z.number(),
-  })
-  .meta({ id: 'OperatorCost' });
-
 export const networkSchema = z
   .object({
     sha256: z.string(),
@@ -209,30 +194,6 @@ export const measurementRequestSchema = z
 export const profileRequestSchema = measurementRequestSchema
   .omit({ protocol: true })
   .meta({ id: 'ProfileRequest' });
-
-const portSchema = z.object({
-  name: z.string(),
-  dims: z.array(z.number()).readonly(),
-  layout: z.enum(['row-major', 'channels-last']),
-  quantisation: z.object({ scale: z.number(), zeroPoint: z.number() }),
-});
-
-export const deploymentSchema = z
-  .object({
-    structureHash: z.string(),
-    weightsHash: z.string(),
-    programCrc: z.number(),
-    flashBytes: z.number(),
-    arenaBytes: z.number(),
-    inputOffset: z.number().nullable(),
-    inputBytes: z.number(),
-    outputOffset: z.number(),
-    outputBytes: z.number(),
-    input: portSchema,
-    output: portSchema,
-    calibratedOn: z.string(),
-  })
-  .meta({ id: 'Deployment', description: "A network in a board's flash." });
 
 export const deploymentRequestSchema = z
   .strictObject({

@@ -1,6 +1,7 @@
 import type { PredictorService } from '../campaign/predictor-service.js';
 import type { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
+import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
@@ -48,8 +49,8 @@ export interface JoiningPort {
   /** The best first. */
   addresses(): readonly JoinAddress[];
   /** Take a connection in; it proves who it is with its first message. */
-  acceptPage(connection: Connection): Promise<void>;
-  acceptAgent(connection: Connection): Promise<void>;
+  acceptPage(connection: Connection): Promise<HildaError | null>;
+  acceptAgent(connection: Connection): Promise<HildaError | null>;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */

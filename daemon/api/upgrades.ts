@@ -24,6 +24,12 @@ export function routeUpgrades(
   });
 }
 
-export function refuseUpgrade(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+export function refuseUpgrade(
+  socket: Duplex,
+  status: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const lines = Object.entries({ Connection: 'close', 'Content-Length': '0', ...headers });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n`);
 }

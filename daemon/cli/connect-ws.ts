@@ -13,7 +13,7 @@ export interface ConnectOptions {
 
 const bare = (fingerprint: string): string => fingerprint.replace(/[^0-9a-f]/gi, '').toLowerCase();
 
-/** Opens a ws connection. Throws DAEMON_UNREACHABLE; PAIRING_REFUSED where the certificate is not the one that was named. */
+/** Opens a ws connection. Throws DAEMON_UNREACHABLE, ATTEMPTS_LIMITED; PAIRING_REFUSED where the certificate is not the one that was named. */
 export function connectWs(url: string, { signal, fingerprint }: ConnectOptions): Promise<Connection> {
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
@@ -47,6 +47,22 @@ export function connectWs(url: string, { signal, fingerprint }: ConnectOptions):
       if (!wrong) return resolve(connection);
       socket.terminate();
       reject(wrong);
+    });
+    socket.once('unexpected-response', (request, response: IncomingMessage) => {
+      settle();
+      request.destroy();
+      const { statusCode, headers } = response;
+      const retryAfterS = Number(headers['retry-after'] ?? 60);
+      if (statusCode === 429)
+        reject(
+          new HildaError('ATTEMPTS_LIMITED', `${url} takes no more attempts for ${retryAfterS} s`, {
+            details: { retryAfterS },
+          }),
+        );
+      else
+        reject(
+          new HildaError('DAEMON_UNREACHABLE', `${url} answered ${statusCode} in place of a connection`),
+        );
     });
     socket.once('error', (cause) => {
       settle();

@@ -138,6 +138,12 @@ export const errorTable = {
     false,
     'Ask for a fresh address with `hilda devices pair` (pages) or `hilda agent token` (agents).',
   ),
+  ATTEMPTS_LIMITED: kind(
+    429,
+    8,
+    true,
+    'Wait as long as `details.retryAfterS` (Retry-After) says, then come with a fresh token.',
+  ),
   KEY_REVOKED: kind(403, 8, false, 'The key was revoked. Pair again if this is meant to come back.'),
   VERSION_UNSUPPORTED: kind(409, 1, false, 'Install the same version of hilda on both sides.'),
   MESSAGE_INVALID: kind(

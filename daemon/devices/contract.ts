@@ -12,6 +12,12 @@ export interface Sighting {
   /** What a person calls it: the CPU's or board's model. */
   readonly label: string;
   readonly target: Target;
+  /**
+   * The machine on whose processors it computes, where it shares them with other devices: `local` for the daemon's own, an
+   * agent's id. Devices of one host are kept from running side by side, as each would void the other's times. Null for a
+   * device with processors of its own: a board, a phone.
+   */
+  readonly host: string | null;
   /** Null when this process may use the device, otherwise what stands in the way and what to do. */
   readonly obstacle: string | null;
   /** The user let in this very device, e.g. by an invitation: it needs no adoption. */

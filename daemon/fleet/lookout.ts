@@ -95,9 +95,9 @@ export class Lookout {
     const { store } = this.#options;
     const found = new Map<DeviceId, SeenDevice>();
     for await (const sighting of driver.discover({ signal })) {
-      const { id, kind, label, target, obstacle, invited = false } = sighting;
+      const { id, kind, label, target, host, obstacle, invited = false } = sighting;
       const known = this.#seen.get(id);
-      let record = await store.upsertDevice({ id, kind, label, target });
+      let record = await store.upsertDevice({ id, kind, label, target, host });
       if (invited && record.state === 'sighted') record = await store.setDeviceState(id, 'adopted');
       this.#seen.set(id, { driver, sighting });
       found.set(id, { ...record, obstacle });

@@ -10,6 +10,8 @@ export interface DeviceRecord {
   readonly kind: string;
   readonly label: string;
   readonly target: Target;
+  /** As `Sighting.host`. */
+  readonly host: string | null;
   readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
   /** Why it is in this state, e.g. what a quarantined device did; null where nobody said. */
   readonly reason: string | null;
@@ -118,7 +120,10 @@ export interface FinishedTrial {
  *   PREDICTOR_UNKNOWN.
  */
 export interface Store {
-  upsertDevice(device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'>): Promise<DeviceRecord>;
+  /** `host` is null where it is left out. */
+  upsertDevice(
+    device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,
+  ): Promise<DeviceRecord>;
   setDeviceState(id: DeviceId, state: DeviceRecord['state'], reason?: string | null): Promise<DeviceRecord>;
   /** Replaces the device's tags; they are kept sorted, each once. */
   setDeviceTags(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;

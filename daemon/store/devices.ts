@@ -11,6 +11,7 @@ export interface DeviceRow {
   readonly kind: string;
   readonly label: string;
   readonly target: string;
+  readonly host: string | null;
   readonly state: DeviceRecord['state'];
   readonly state_reason: string | null;
   readonly tags: string;
@@ -23,17 +24,21 @@ export function deviceStore(
   database: Database,
 ): Pick<Store, 'upsertDevice' | 'setDeviceState' | 'setDeviceTags' | 'devices' | 'device'> {
   return {
-    upsertDevice: ({ id, kind, label, target }) =>
+    upsertDevice: ({ id, kind, label, target, host = null }) =>
       database.write(async ({ db, nowMs, publish }) => {
         const known = await db<DeviceRow>('devices').where({ id }).first();
-        const seen = { kind, label, target: toJsonText(target), last_seen_ms: nowMs };
+        const seen = { kind, label, host, target: toJsonText(target), last_seen_ms: nowMs };
         if (known) await db('devices').where({ id }).update(seen);
         else
           await db('devices').insert({ id, ...seen, state: 'sighted', first_seen_ms: nowMs, last_token: 0 });
         const device = toDevice(await requireDevice(db, id));
         // Seeing the same device again is no news.
         const changed =
-          !known || known.kind !== kind || known.label !== label || known.target !== seen.target;
+          !known ||
+          known.kind !== kind ||
+          known.label !== label ||
+          known.host !== host ||
+          known.target !== seen.target;
         if (changed) await publish('devices', { type: 'device', device: device as unknown as Json });
         return device;
       }),
@@ -71,6 +76,7 @@ const toDevice = (row: DeviceRow): DeviceRecord => ({
   id: row.id,
   kind: row.kind,
   label: row.label,
+  host: row.host,
   target: fromJsonText(row.target, `the target of ${row.id}`),
   state: row.state,
   reason: row.state_reason,

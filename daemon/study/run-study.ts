@@ -112,17 +112,18 @@ async function askBatch(
   );
 }
 
-/** Kinds of devices that live on this machine's processors. */
-const onThisMachine: ReadonlySet<string> = new Set(['onnxruntime', 'emulator']);
+async function workersFor({ spec, store }: StudyContext): Promise<number> {
+  const records = await Promise.all(spec.devices.map((id) => store.device(id as DeviceId)));
+  return workersOf(records.map(({ host }) => host));
+}
 
 /**
- * How many trials run at a time: as many as there are devices to keep busy. Those of this machine count as one: a board
- * that is emulated beside a network that is timed would void its times.
+ * How many trials run at a time: as many as there are devices to keep busy. Those of one host count as one: a board that
+ * is emulated beside a network that is timed would void its times.
  */
-async function workersFor({ spec, store }: StudyContext): Promise<number> {
-  const kinds = await Promise.all(spec.devices.map(async (id) => (await store.device(id as DeviceId)).kind));
-  const away = kinds.filter((kind) => !onThisMachine.has(kind)).length;
-  return away + (away < kinds.length ? 1 : 0);
+export function workersOf(hosts: readonly (string | null)[]): number {
+  const shared = hosts.filter((host) => host !== null);
+  return hosts.length - shared.length + new Set(shared).size;
 }
 
 /** Runs the trials of a batch. */

@@ -30,6 +30,7 @@ const sighting: Sighting = {
   id: deviceId,
   kind: 'fake',
   label: 'Fake device',
+  host: null,
   obstacle: null,
   target: {
     model: 'fake',
@@ -254,7 +255,10 @@ export async function openBench(
     joining: {
       keys,
       addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
-      acceptPage: async (connection) => connection.close(1008, 'nobody joins here'),
+      acceptPage: async (connection) => {
+        connection.close(1008, 'nobody joins here');
+        return null;
+      },
       acceptAgent: (connection) => agents.accept(connection),
     },
     pool: {

@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import { errorTable, HildaError } from '../../daemon/core/errors.js';
 import type { Counts, Latency } from '../../daemon/core/measurement.js';
-import type { Device, Driver } from '../../daemon/devices/contract.js';
+import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { protocolSchema } from '../../daemon/measure/protocol.js';
 import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
@@ -72,7 +72,12 @@ function checkCounts(t: Test, counts: Counts): void {
 export async function deviceContract(
   t: Test,
   driver: () => Driver,
-  options: { readonly broken?: Graph; readonly refusedBy?: () => Driver; readonly timeoutMs?: number },
+  options: {
+    readonly broken?: Graph;
+    readonly refusedBy?: () => Driver;
+    readonly timeoutMs?: number;
+    readonly host?: string | RegExp | null;
+  },
 ): Promise<void> {
   const signal = AbortSignal.timeout(options.timeoutMs ?? 240_000);
   const network = doublingNetwork();
@@ -86,6 +91,10 @@ export async function deviceContract(
     const first = await seen();
     t.ok(first.length >= 1);
     t.same(await seen(), first);
+    for (const { host } of first as Sighting[]) {
+      t.ok(host === null || /^[\w.-]+$/.test(host), 'it says whose processors it shares');
+      if (options.host !== undefined) t.match(host, options.host);
+    }
   });
 
   await t.test('a measurement is whole', async (t) => {

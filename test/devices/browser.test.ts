@@ -149,7 +149,9 @@ t.test('a page in Chromium is a device like any other', async (t) => {
     t.notMatch(again.reason, /hidden/, 'the next one counts again');
   });
 
-  await t.test('the device contract', (t) => deviceContract(t, driver, { broken: refusedNetwork() }));
+  await t.test('the device contract', (t) =>
+    deviceContract(t, driver, { broken: refusedNetwork(), host: null }),
+  );
 
   await t.test('it is made for a phone, and asks nobody else', async (t) => {
     t.match(await page.getByTestId('link').textContent(), /Ready|Measuring/);

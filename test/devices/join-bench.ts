@@ -1,9 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import type { Certificate } from '../../daemon/api/certificate.js';
 import { JoinChannel } from '../../daemon/api/join-channel.js';
 import { JoinServer } from '../../daemon/api/join-server.js';
 import { systemClock } from '../../daemon/core/clock.js';
+import type { HildaError } from '../../daemon/core/errors.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
 import type { Connection } from '../../daemon/devices/connection.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
@@ -24,7 +26,9 @@ export async function openJoinBench(
   t: Test,
   options: {
     readonly certificate?: Certificate;
-    readonly acceptAgent?: (connection: Connection) => Promise<void>;
+    readonly acceptAgent?: (connection: Connection) => Promise<HildaError | null>;
+    /** Counts the wrong tokens; without end by default, as tests show many. */
+    readonly attempts?: AttemptLimit;
     readonly keys?: StoredJoinKeys;
     /** A minute by default: a busy machine's browser may be slow to speak. */
     readonly helloMs?: number;
@@ -34,10 +38,17 @@ export async function openJoinBench(
   const store = await openStore({ dataDir: ':memory:', clock });
   const keys = options.keys ?? new StoredJoinKeys(store, clock);
   const pages = new PageHub({ keys, clock, helloMs: options.helloMs ?? 60_000 });
-  const pageChannel = new JoinChannel({ accept: (connection) => pages.accept(connection), clock });
+  const attempts = options.attempts ?? new AttemptLimit({ clock, most: Number.MAX_SAFE_INTEGER });
+  const pageChannel = new JoinChannel({ accept: (connection) => pages.accept(connection), clock, attempts });
   const agentChannel = new JoinChannel({
-    accept: options.acceptAgent ?? (async (connection) => connection.close(1008, 'no agents here')),
+    accept:
+      options.acceptAgent ??
+      (async (connection) => {
+        connection.close(1008, 'no agents here');
+        return null;
+      }),
     clock,
+    attempts,
   });
   const { certificate = null } = options;
   const server = new JoinServer({

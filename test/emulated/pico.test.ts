@@ -25,7 +25,7 @@ async function open(): Promise<Device> {
 t.test('the emulated Pico keeps the contract', (t) => {
   const sound = doublingNetwork();
   const broken = { ...sound, nodes: sound.nodes.map((node) => ({ ...node, op: 'NoSuchOperator' })) };
-  return deviceContract(t, driver, { broken, timeoutMs: 600_000 });
+  return deviceContract(t, driver, { broken, timeoutMs: 600_000, host: 'local' });
 });
 
 t.test('a deployment runs, survives a reset, and two Picos measure alike', async (t) => {

@@ -3,22 +3,28 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
-import { systemClock } from '../../daemon/core/clock.js';
-import { asHildaError } from '../../daemon/core/errors.js';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
+import { asHildaError, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
+import { packTensors, unpackTensors } from '../../daemon/devices/agent/tensor-bytes.js';
+import { agentProtocol } from '../../daemon/devices/agent/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
-import type { Device, Driver } from '../../daemon/devices/contract.js';
+import type { Device, Driver, Tensors } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { Agent } from '../../daemon/fleet/agent/agent.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
 import { floatTensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -37,7 +43,11 @@ async function until(holds: () => boolean | Promise<boolean>, what: string): Pro
 }
 
 /** A hub behind a real ws server; `links` are the agents' open connections, to be cut. */
-async function openHub(t: Test, times: { leaseMs?: number; heartbeatMs?: number } = {}) {
+async function openHub(
+  t: Test,
+  times: { leaseMs?: number; heartbeatMs?: number } = {},
+  attempts?: AttemptLimit,
+) {
   const clock = systemClock;
   const store = await openStore({ dataDir: ':memory:', clock });
   t.teardown(() => store.close());
@@ -46,10 +56,11 @@ async function openHub(t: Test, times: { leaseMs?: number; heartbeatMs?: number 
   const links = new Set<Connection>();
   const { port } = await openJoinBench(t, {
     keys,
+    ...(attempts && { attempts }),
     acceptAgent: async (connection) => {
       links.add(connection);
       connection.onClose(() => void links.delete(connection));
-      await hub.accept(connection);
+      return hub.accept(connection);
     },
   });
   const folder = await mkdtemp(join(tmpdir(), 'hilda-agents-'));
@@ -127,9 +138,13 @@ class GatedDriver extends FakeDriver {
   }
 }
 
+const never = (): never => {
+  throw new Error('never');
+};
+
 const open = async (hub: AgentHub): Promise<Device> => {
   const driver = new AgentDriver(hub);
-  for await (const sighting of driver.discover()) return driver.open(sighting);
+  for await (const sighting of driver.discover()) return driver.open(sighting, { signal });
   throw new Error('no device');
 };
 
@@ -141,12 +156,129 @@ t.test('a device of an agent keeps the contract', async (t) => {
   await startAgent(t, refusing, new FakeDriver({ faults: ['reject'] }));
   await until(() => hub.agents().length + refusing.hub.agents().length === 2, 'both agents joined');
   await t.test('through onnxruntime', (t) =>
-    deviceContract(t, () => new AgentDriver(hub), { refusedBy: () => new AgentDriver(refusing.hub) }),
+    deviceContract(t, () => new AgentDriver(hub), {
+      refusedBy: () => new AgentDriver(refusing.hub),
+      host: hub.agents()[0]!.id,
+    }),
   );
   t.equal(hub.counts.refusedResults, 0);
 });
 
 const outbox = (bench: Hub) => readdir(join(bench.folder, 'here', 'outbox'));
+
+/** A fake with a flash: it holds one network, and answers with its input, doubled. */
+class FlashDriver extends FakeDriver {
+  readonly calls: string[] = [];
+  calibration: readonly Tensors[] = [];
+
+  override async open(...args: Parameters<FakeDriver['open']>): Promise<Device> {
+    const device = await super.open(...args);
+    const port = {
+      dims: [1, 4, 8, 8],
+      layout: 'row-major',
+      quantisation: { scale: 1, zeroPoint: 0 },
+    } as const;
+    let held: number | null = null;
+    const more: Pick<Device, 'deploy' | 'runDeployed' | 'reset'> = {
+      deploy: async (network, { calibration = [] }) => {
+        this.calls.push('deploy');
+        this.calibration = calibration;
+        held = 7;
+        return {
+          structureHash: structureHash(network),
+          weightsHash: 'w',
+          programCrc: held,
+          flashBytes: 100,
+          arenaBytes: 200,
+          inputOffset: null,
+          inputBytes: 256,
+          outputOffset: 0,
+          outputBytes: 256,
+          input: { name: 'x', ...port },
+          output: { name: 'y', ...port },
+          calibratedOn: `${calibration.length} inputs`,
+        };
+      },
+      runDeployed: async ({ programCrc }, { x }) => {
+        this.calls.push('runDeployed');
+        if (programCrc !== held) throw new HildaError('STATE_CONFLICT', 'the board holds another network');
+        return { y: { dims: x!.dims, data: x!.data.map((value) => 2 * value) } };
+      },
+      reset: async () => void this.calls.push('reset'),
+    };
+    return Object.assign(device, more);
+  }
+}
+
+t.test('abilities are asked for; networks are deployed and run again through the agent', async (t) => {
+  const plain = await openHub(t);
+  await startAgent(t, plain, new FakeDriver());
+  await until(() => plain.hub.agents().length === 1, 'the agent joined');
+  const lacking = await open(plain.hub);
+  t.equal(lacking.deploy, undefined);
+  t.equal(lacking.runDeployed, undefined);
+  const [{ id, devices } = never()] = plain.hub.agents();
+  await t.rejects(
+    plain.hub.perform(id, devices[0]!.id, { kind: 'reset' }, { signal }),
+    { code: 'STATE_CONFLICT' },
+    'who asks all the same is told',
+  );
+
+  const bench = await openHub(t);
+  const driver = new FlashDriver();
+  const agent = await startAgent(t, bench, driver);
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const tensor = (dims: number[], of: (i: number) => number) => ({
+    dims,
+    data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => of(i)),
+  });
+  const calibration = [{ x: tensor([1, 4, 8, 8], (i) => i / 3) }, { x: tensor([1, 4, 8, 8], () => -1) }];
+  const deployment = await device.deploy!(doublingNetwork(), { signal, calibration });
+  t.same(driver.calibration, calibration, 'inputs arrive bit for bit');
+  t.match(deployment, { programCrc: 7, calibratedOn: '2 inputs' });
+  // Three frames there, three back.
+  const x = tensor([1, 150_000], Math.sin);
+  const { y } = await device.runDeployed!(deployment, { x }, { signal });
+  t.ok(isDeepStrictEqual(y, { dims: x.dims, data: x.data.map((value) => 2 * value) }));
+  await device.reset!({ signal });
+  await t.rejects(device.runDeployed!({ ...deployment, programCrc: 8 }, { x }, { signal }), {
+    code: 'STATE_CONFLICT',
+  });
+  t.same(driver.calls, ['deploy', 'runDeployed', 'reset', 'runDeployed']);
+  t.equal(agent.said('inputs'), 2, 'the same inputs are sent once');
+  t.equal(bench.hub.counts.transfers, 1);
+});
+
+t.test('tensors as bytes come back as they were; anything else is refused', async (t) => {
+  const name = fc.string({ maxLength: 20 }).filter((text) => text !== '__proto__');
+  const tensor = fc.array(fc.nat({ max: 4 }), { maxLength: 4 }).chain((dims) => {
+    const length = dims.reduce((a, b) => a * b, 1);
+    const values = fc.array(fc.float({ noNaN: true }), { minLength: length, maxLength: length });
+    return values.map((list) => ({ dims, data: Float32Array.from(list) }));
+  });
+  const sets = fc.array(fc.dictionary(name, tensor, { maxKeys: 4, noNullPrototype: true }), { maxLength: 4 });
+  const refused = (bytes: Uint8Array): boolean => {
+    try {
+      unpackTensors(bytes);
+      return false;
+    } catch (thrown) {
+      return asHildaError(thrown).code === 'MESSAGE_INVALID';
+    }
+  };
+  fc.assert(
+    fc.property(sets, (given) => {
+      const bytes = packTensors(given);
+      return (
+        isDeepStrictEqual(unpackTensors(bytes), given) &&
+        refused(bytes.subarray(0, -1)) &&
+        refused(Uint8Array.of(...bytes, 0))
+      );
+    }),
+    { numRuns: 50 },
+  );
+  t.ok(refused(Uint8Array.of(2, 0, 0, 0, 0x7b, 0x7d)), 'a head of another shape');
+});
 
 t.test('a cut link loses nothing and repeats nothing', async (t) => {
   const bench = await openHub(t);
@@ -165,8 +297,8 @@ t.test('a cut link loses nothing and repeats nothing', async (t) => {
   await until(() => agent.said('joined') === 2, 'it is back');
   driver.go();
   t.equal((await short).provenance, 'emulated');
-  t.equal(agent.said('finished'), 1, 'run once');
-  t.match(hub.counts, { leases: 1, refusedResults: 0 });
+  t.equal(agent.said('finished'), 2, 'opened once, run once');
+  t.match(hub.counts, { leases: 2, refusedResults: 0 }, 'one to open it, one to measure');
 
   // Cut until after the job ended, though not as long as the lease: the result waits in the outbox.
   const waiting = measure();
@@ -174,13 +306,13 @@ t.test('a cut link loses nothing and repeats nothing', async (t) => {
   agent.hold(true);
   await until(() => bench.links.size === 0, 'the link is cut');
   driver.go();
-  await until(() => agent.said('finished') === 2, 'it ended meanwhile');
+  await until(() => agent.said('finished') === 3, 'it ended meanwhile');
   t.equal((await outbox(bench)).length, 1);
   agent.hold(false);
   await waiting;
-  t.equal(agent.said('finished'), 2);
+  t.equal(agent.said('finished'), 3);
   await until(async () => (await outbox(bench)).length === 0, 'acknowledged');
-  t.match(hub.counts, { leases: 2, refusedResults: 0, transfers: 1 }, 'one model, sent once in all this');
+  t.match(hub.counts, { leases: 3, refusedResults: 0, transfers: 1 }, 'one model, sent once in all this');
 });
 
 t.test('the result of a lease that ran out is refused and counted', async (t) => {
@@ -227,11 +359,76 @@ t.test('a revoked key, a wrong token and another version end the agent', async (
   t.equal(code, 8, 'a program that ends, not one that loops');
 });
 
+t.test('a key revoked amid a job ends the agent and frees whoever waits', async (t) => {
+  const bench = await openHub(t);
+  const driver = new GatedDriver();
+  const agent = await startAgent(t, bench, driver);
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const measuring = t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal }), {
+    code: 'DEVICE_GONE',
+    message: /revoked/,
+  });
+  await until(() => driver.begun === 1, 'it runs');
+  await bench.keys.revoke(bench.hub.agents()[0]!.id);
+  await measuring;
+  t.equal(await agent.ended, 'KEY_REVOKED');
+  t.equal(agent.said('joined'), 1, 'it did not knock again');
+  driver.go();
+});
+
+t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how long', async (t) => {
+  const clock = new ManualClock(1_000_000);
+  const attempts = new AttemptLimit({ clock, most: 3, windowMs: 60_000 });
+  const bench = await openHub(t, {}, attempts);
+  const guess = async (n: number): Promise<string> => {
+    const connection = await connectWs(bench.url, { signal });
+    const refused = new Promise<string>((resolve) => {
+      connection.onMessage((text) => resolve(JSON.parse(String(text)).code));
+    });
+    const hello = {
+      op: 'hello',
+      proto: agentProtocol,
+      token: `guess-${n}`,
+      name: 'x',
+      devices: [],
+      running: [],
+      finished: [],
+    };
+    connection.send(JSON.stringify(hello));
+    const code = await refused;
+    await new Promise<void>((resolve) => connection.onClose(resolve));
+    return code;
+  };
+  // What breaks the protocol is no guess.
+  const rude = await connectWs(bench.url, { signal });
+  rude.send('rubbish');
+  await new Promise<void>((resolve) => rude.onClose(resolve));
+  for (let n = 0; n < 3; n++) {
+    t.equal(await guess(n), 'PAIRING_REFUSED');
+    await clock.advance(10_000);
+  }
+  const limited = { code: 'ATTEMPTS_LIMITED', details: { retryAfterS: 30 } };
+  await t.rejects(connectWs(bench.url, { signal }), limited, 'the first guess is 30 s old');
+  await t.rejects(connectWs(bench.url.replace('agents/', ''), { signal }), limited, 'nor as a page');
+  await clock.advance(29_000);
+  await t.rejects(connectWs(bench.url, { signal }), {
+    code: 'ATTEMPTS_LIMITED',
+    details: { retryAfterS: 1 },
+  });
+  await clock.advance(1000);
+  const agent = await startAgent(t, bench, new FakeDriver());
+  await until(() => agent.said('joined') === 1, 'a right token joins again');
+  t.equal(await guess(9), 'PAIRING_REFUSED');
+  await t.rejects(connectWs(bench.url, { signal }), { code: 'ATTEMPTS_LIMITED' }, 'and wrong ones count on');
+  t.doesNotThrow(() => attempts.check('192.0.2.1'), 'another address is another count');
+});
+
 t.test('a certificate is trusted by its fingerprint alone', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-cert-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const certificate = await daemonCertificate(folder, Date.now());
-  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => {} });
+  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => null });
   const url = `wss://127.0.0.1:${port}/v1/agents/join`;
   const pinned = await connectWs(url, { signal, fingerprint: certificate.fingerprint });
   pinned.close(1000, 'enough');
@@ -245,7 +442,7 @@ t.test('what an agent may not say', async (t) => {
   const hello = async (changes: object = {}) =>
     JSON.stringify({
       op: 'hello',
-      proto: 1,
+      proto: agentProtocol,
       token: (await bench.keys.issue('agent')).token,
       name: 'hostile',
       devices: [],

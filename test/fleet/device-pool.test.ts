@@ -25,7 +25,7 @@ class CountingDriver implements Driver {
 
   async *discover(): AsyncIterable<Sighting> {
     if (this.present)
-      yield { id: deviceId, kind: this.kind, label: 'Counting', target, obstacle: this.obstacle };
+      yield { id: deviceId, kind: this.kind, label: 'Counting', target, host: null, obstacle: this.obstacle };
   }
 
   async open(): Promise<Device> {

@@ -9,12 +9,12 @@ import fc from 'fast-check';
 import knex from 'knex';
 import t from 'tap';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
-import type { BlobId } from '../../daemon/core/ids.js';
+import type { BlobId, DeviceId } from '../../daemon/core/ids.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
 import { openSqlite } from '../../daemon/store/sqlite-engine.js';
-import { codeOf, runStoreContract } from '../contract/store-contract.js';
+import { codeOf, runStoreContract, target } from '../contract/store-contract.js';
 
 const clock = systemClock;
 
@@ -159,6 +159,23 @@ t.test('kill -9 loses no acknowledged write', { timeout: 60_000 }, async (t) => 
     t.ok(((await store.value('last')) as number) >= events.length, 'in the order of writing');
     await store.close();
   }
+});
+
+t.test('devices of before the hosts were told get theirs by their kind', async (t) => {
+  const dataDir = t.testdir();
+  const store = await openStore({ dataDir, clock });
+  for (const kind of ['onnxruntime', 'emulator', 'browser'])
+    await store.upsertDevice({ id: kind as DeviceId, kind, label: kind, target });
+  await store.close();
+  const connection = { filename: join(dataDir, 'hilda.sqlite') };
+  const db = knex({ client: 'sqlite3', connection, useNullAsDefault: true });
+  await db.schema.alterTable('devices', (table) => table.dropColumn('host'));
+  await db('schema_migrations').where({ name: '0005-device-host' }).delete();
+  await db.destroy();
+  const migrated = await openStore({ dataDir, clock });
+  const hosts = (await migrated.devices()).map(({ id, host }) => [id, host]);
+  t.same(Object.fromEntries(hosts), { onnxruntime: 'local', emulator: 'local', browser: null });
+  await migrated.close();
 });
 
 t.test('blobs by their hash', async (t) => {

@@ -10,6 +10,7 @@ import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/fleet/equivalence.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
+import { workersOf } from '../../daemon/study/run-study.js';
 import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { openBench, testSpec } from './bench.js';
 
@@ -263,4 +264,11 @@ t.test('what can be refused is refused before the first trial', async (t) => {
   t.same(await bench.studies.list(), []);
   await t.rejects(bench.studies.show('none' as StudyId), { code: 'STUDY_UNKNOWN' });
   t.throws(() => parseStudySpec({ ...testSpec(), surprise: 1 }), { code: 'SPEC_INVALID' });
+});
+
+t.test('devices of one host take turns, those with processors of their own do not wait', async (t) => {
+  t.equal(workersOf([null, null]), 2, 'two boards');
+  t.equal(workersOf(['local', 'local']), 1, "this machine's CPU and a board that it emulates");
+  t.equal(workersOf(['local', 'agent-1', 'agent-1', null]), 3);
+  t.equal(workersOf([]), 0);
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import type { BlobId } from '../../core/ids.js';
+import { operatorCostSchema } from '../../devices/schemas.js';
 import type { Graph } from '../../network/graph.js';
 import { Answer, defineRoute, octets } from '../route.js';
 import {
@@ -8,7 +9,6 @@ import {
   measurementRequestSchema,
   measurementSchema,
   networkSchema,
-  operatorCostSchema,
   profileRequestSchema,
   roundSchema,
 } from '../schemas.js';

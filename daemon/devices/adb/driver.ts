@@ -116,13 +116,18 @@ export class AdbDriver implements Driver {
       abi,
     };
     this.#phones.set(phone.id, phone);
-    return { id: phone.id, kind: this.kind, label: phone.label, target: this.#target(phone), obstacle: null };
+    return this.#sighting(phone, null);
   }
 
   #blocked({ serial, state }: AdbDevice): Sighting {
     const phone: Phone = { serial, id: idOf(serial), label: serial, model: 'unknown phone', abi: '' };
     const obstacle = obstacles[state] ?? `adb calls the phone "${state}". See \`adb devices\`.`;
-    return { id: phone.id, kind: this.kind, label: phone.label, target: this.#target(phone), obstacle };
+    return this.#sighting(phone, obstacle);
+  }
+
+  #sighting(phone: Phone, obstacle: string | null): Sighting {
+    const { id, label } = phone;
+    return { id, kind: this.kind, label, target: this.#target(phone), host: null, obstacle };
   }
 
   /** What is known before the browser tells more. */

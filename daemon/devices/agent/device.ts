@@ -1,5 +1,5 @@
 import { asHildaError, HildaError } from '../../core/errors.js';
-import type { Measurement, OperatorCost } from '../../core/measurement.js';
+import type { Measurement } from '../../core/measurement.js';
 import { type Target, targetKey } from '../../core/target.js';
 import type { Calibration } from '../../measure/calibration.js';
 import type { Protocol } from '../../measure/protocol.js';
@@ -7,46 +7,60 @@ import { structureHash } from '../../network/canonical-text.js';
 import type { Graph } from '../../network/graph.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { checked } from '../checked.js';
-import type { CallOptions, Device, Limits } from '../contract.js';
+import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
 import type { AgentHub } from './hub.js';
+import type { Answer } from './jobs.js';
+import { packTensors, unpackTensors } from './tensor-bytes.js';
 import {
+  type Abilities,
+  abilitiesSchema,
   asMeasurement,
   calibrationSchema,
+  deploymentSchema,
   measurementSchema,
   type OfferedDevice,
   operatorCostsSchema,
 } from './wire.js';
 
+/** Opens the device there, and gives it the optional members that the agent says it has. */
+export async function openAgentDevice(
+  hub: AgentHub,
+  agentId: string,
+  offered: OfferedDevice,
+  signal: AbortSignal,
+): Promise<Device> {
+  const { value } = await hub.perform(agentId, offered.id, { kind: 'abilities' }, { signal });
+  return new AgentDevice(hub, agentId, offered, checked(abilitiesSchema, value));
+}
+
 /** A device of an agent: the work goes there, the word that comes back is checked before it is believed. */
-export class AgentDevice implements Device {
+class AgentDevice implements Device {
   readonly target: Target;
   readonly limits: Limits = { memoryBytes: null, weightBytes: null };
+  declare readonly calibrate?: NonNullable<Device['calibrate']>;
+  declare readonly profile?: NonNullable<Device['profile']>;
+  declare readonly run?: NonNullable<Device['run']>;
+  declare readonly deploy?: NonNullable<Device['deploy']>;
+  declare readonly runDeployed?: NonNullable<Device['runDeployed']>;
+  declare readonly reset?: NonNullable<Device['reset']>;
   readonly #hub: AgentHub;
   readonly #agentId: string;
   readonly #device: string;
   readonly #closing = new AbortController();
   #calibration: Calibration | null = null;
 
-  constructor(hub: AgentHub, agentId: string, { id, target }: OfferedDevice) {
+  constructor(hub: AgentHub, agentId: string, { id, target }: OfferedDevice, abilities: Abilities) {
     this.#hub = hub;
     this.#agentId = agentId;
     this.#device = id;
     this.target = target;
-  }
-
-  async calibrate({
-    known,
-    ...options
-  }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
-    const work = { kind: 'calibrate', known: known ?? this.#calibration } as const;
-    this.#calibration = known ?? checked(calibrationSchema, await this.#perform(work, options));
-    return this.#calibration;
+    for (const ability of abilities) Object.assign(this, { [ability]: this.#able[ability] });
   }
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const work = { kind: 'measure', protocol, calibration: this.#calibration } as const;
-    const answer = await this.#perform(work, { ...options, bytes: writeOnnx(network) });
-    const measurement = asMeasurement(checked(measurementSchema, answer));
+    const { value } = await this.#perform(work, { ...options, model: writeOnnx(network) });
+    const measurement = asMeasurement(checked(measurementSchema, value));
     if (targetKey(measurement.target) !== targetKey(this.target))
       throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} answered for another target`);
     if (measurement.structureHash !== structureHash(network))
@@ -54,21 +68,46 @@ export class AgentDevice implements Device {
     return { ...measurement, manifest: { ...measurement.manifest, agent: this.#agentId } };
   }
 
-  async profile(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]> {
-    return checked(
-      operatorCostsSchema,
-      await this.#perform({ kind: 'profile' }, { ...options, bytes: writeOnnx(network) }),
-    );
-  }
-
   async close(): Promise<void> {
     this.#closing.abort();
+  }
+
+  /** Every optional member; a device shows those that it has. */
+  readonly #able: Required<Pick<Device, Abilities[number]>> = {
+    calibrate: async ({ known, ...options }) => {
+      const work = { kind: 'calibrate', known: known ?? this.#calibration } as const;
+      this.#calibration = known ?? checked(calibrationSchema, (await this.#perform(work, options)).value);
+      return this.#calibration;
+    },
+    profile: async (network, options) => {
+      const asked = { ...options, model: writeOnnx(network) };
+      return checked(operatorCostsSchema, (await this.#perform({ kind: 'profile' }, asked)).value);
+    },
+    run: async (network, inputs, options) => {
+      const asked = { ...options, model: writeOnnx(network), inputs: packTensors([inputs]) };
+      return this.#outputs(await this.#perform({ kind: 'run' }, asked));
+    },
+    deploy: async (network, { calibration = [], ...options }) => {
+      const asked = { ...options, model: writeOnnx(network), inputs: packTensors(calibration) };
+      return checked(deploymentSchema, (await this.#perform({ kind: 'deploy' }, asked)).value);
+    },
+    runDeployed: async (deployment, inputs, options) => {
+      const work = { kind: 'runDeployed', deployment: checked(deploymentSchema, deployment) } as const;
+      return this.#outputs(await this.#perform(work, { ...options, inputs: packTensors([inputs]) }));
+    },
+    reset: async (options) => void (await this.#perform({ kind: 'reset' }, options)),
+  };
+
+  #outputs({ bytes }: Answer): Tensors {
+    const [outputs] = bytes ? unpackTensors(bytes) : [];
+    if (!outputs) throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} sent no outputs`);
+    return outputs;
   }
 
   async #perform(
     work: Parameters<AgentHub['perform']>[2],
     options: Parameters<AgentHub['perform']>[3],
-  ): Promise<unknown> {
+  ): Promise<Answer> {
     if (this.#closing.signal.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     try {

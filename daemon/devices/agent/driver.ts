@@ -1,7 +1,7 @@
 import { HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Device, Driver, Sighting } from '../contract.js';
-import { AgentDevice } from './device.js';
+import { openAgentDevice } from './device.js';
 import type { Agent, AgentHub } from './hub.js';
 import type { OfferedDevice } from './wire.js';
 
@@ -17,16 +17,27 @@ export class AgentDriver implements Driver {
     for (const agent of this.hub.agents()) {
       for (const device of agent.devices) {
         const { label, target, obstacle } = device;
+        // What the agent calls local is that machine.
+        const host = device.host === null ? null : agent.id;
         const id = idOf(agent, device);
-        yield { id, kind: this.kind, label: `${label} on ${agent.name}`, target, obstacle, invited: true };
+        yield {
+          id,
+          kind: this.kind,
+          label: `${label} on ${agent.name}`,
+          target,
+          host,
+          obstacle,
+          invited: true,
+        };
       }
     }
   }
 
-  async open(sighting: Sighting): Promise<Device> {
+  /** Asks the agent what the device can do: its optional members are the answer. */
+  async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
     for (const agent of this.hub.agents()) {
       const device = agent.devices.find((offered) => idOf(agent, offered) === sighting.id);
-      if (device) return new AgentDevice(this.hub, agent.id, device);
+      if (device) return openAgentDevice(this.hub, agent.id, device, signal);
     }
     throw new HildaError('DEVICE_GONE', `the agent of ${sighting.id} is not here now`);
   }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, fromErrorDocument, HildaError } from '../../core/errors.js';
-import { blobFrames } from '../blob-frames.js';
+import { BlobAssembler, blobFrames } from '../blob-frames.js';
 import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
 import type { JoinKeys } from '../join-keys.js';
-import { type Job, JobBook } from './jobs.js';
+import { type Answer, type Job, JobBook } from './jobs.js';
 import {
   agentHelloSchema,
   agentMessageSchema,
@@ -40,6 +40,8 @@ interface Session {
   devices: readonly OfferedDevice[];
   /** Null while the link is cut. */
   connection: Connection | null;
+  /** Tensors of results, on their way here. */
+  readonly blobs: BlobAssembler;
   /** When its devices count as gone unless it is back. */
   goneMs: number;
 }
@@ -51,6 +53,9 @@ export interface AgentCounts {
   readonly transfers: number;
   readonly leases: number;
 }
+
+/** Of all results of one agent that are on their way. */
+const maxOutputBytes = 256 * 2 ** 20;
 
 /** How often a job is given anew to an agent that lost it. */
 const mostEpochs = 5;
@@ -115,19 +120,25 @@ export class AgentHub {
     agentId: string,
     device: string,
     work: Work,
-    { signal, onProgress, bytes = null }: CallOptions & { readonly bytes?: Uint8Array | null },
-  ): Promise<unknown> {
+    {
+      signal,
+      onProgress,
+      model = null,
+      inputs = null,
+    }: CallOptions & { readonly model?: Uint8Array | null; readonly inputs?: Uint8Array | null },
+  ): Promise<Answer> {
     const { clock, leaseMs } = this.#options;
     if (signal.aborted) throw interrupted(signal);
     const ended = new AbortController();
     try {
-      return await new Promise<unknown>((resolve, reject) => {
+      return await new Promise<Answer>((resolve, reject) => {
         const expiresMs = clock.nowMs() + leaseMs;
         const job = this.#jobs.open({
           agentId,
           device,
           work,
-          bytes,
+          model,
+          inputs,
           onProgress,
           expiresMs,
           resolve,
@@ -149,12 +160,18 @@ export class AgentHub {
     }
   }
 
-  /** Takes a connection in: its first message says who it is. Never throws; a refusal is told and ends it. */
-  async accept(connection: Connection): Promise<void> {
+  /**
+   * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
+   * the answer.
+   */
+  async accept(connection: Connection): Promise<HildaError | null> {
     try {
       await this.#welcome(connection);
+      return null;
     } catch (thrown) {
-      refuse(connection, asHildaError(thrown));
+      const error = asHildaError(thrown);
+      refuse(connection, error);
+      return error;
     }
   }
 
@@ -174,7 +191,14 @@ export class AgentHub {
         : await keys.redeem('agent', token, name, key);
     const { id } = joined;
     this.#sessions.get(id)?.connection?.close(closeCodes.replaced, 'the agent connected again');
-    const session: Session = { id, name, devices, connection, goneMs: 0 };
+    const session: Session = {
+      id,
+      name,
+      devices,
+      connection,
+      goneMs: 0,
+      blobs: new BlobAssembler(maxOutputBytes),
+    };
     this.#sessions.set(id, session);
     const kept = [...running, ...finished].filter((hold) => this.#jobs.held(id, hold));
     for (const hold of kept) this.#extend(id, hold);
@@ -208,9 +232,9 @@ export class AgentHub {
 
   #receive(session: Session, message: string | Uint8Array): void {
     try {
-      if (typeof message !== 'string')
-        throw new HildaError('MESSAGE_INVALID', 'an agent sent bytes, which nobody asked it for');
-      this.#hear(session, message);
+      // Bytes that were not announced are refused there.
+      if (typeof message !== 'string') session.blobs.frame(message);
+      else this.#hear(session, message);
     } catch (thrown) {
       const error =
         thrown instanceof HildaError
@@ -235,36 +259,43 @@ export class AgentHub {
       case 'progress':
         this.#extend(session.id, message)?.onProgress?.(message);
         return;
+      case 'blob':
+        session.blobs.announce(message);
+        return;
       case 'need':
         this.#send(session, message);
         return;
       case 'result':
       case 'failed': {
         const { job: id, epoch } = message;
+        // Before the job is closed: a result without its bytes is none.
+        const transfer = message.op === 'result' ? message.transfer : undefined;
+        const bytes = transfer === undefined ? null : session.blobs.take(transfer);
         const job = this.#jobs.take(session.id, { job: id, epoch });
         this.#say(session.id, { op: 'ack', job: id, epoch, accepted: job !== 'late' });
         if (typeof job === 'string') return;
-        if (message.op === 'result') job.resolve(message.value);
+        if (message.op === 'result') job.resolve({ value: message.value, bytes });
         else job.reject(fromErrorDocument(message.error));
       }
     }
   }
 
   #send(session: Session, { sha256, from, ...hold }: Hold & { sha256: string; from: number }): void {
-    const model = this.#extend(session.id, hold)?.model;
+    const job = this.#extend(session.id, hold);
+    const blob = [job?.model, job?.inputs].find((blob) => blob?.sha256 === sha256);
     // A job that ended meanwhile: the agent is told so by its next heartbeat.
-    if (!model || model.sha256 !== sha256 || from > model.bytes.byteLength) return;
+    if (!blob || from > blob.bytes.byteLength) return;
     const transfer = this.#nextTransfer++;
-    if (from === 0) this.#transfers++;
-    this.#say(session.id, { op: 'blob', transfer, bytes: model.bytes.byteLength, sha256 });
-    for (const frame of blobFrames(transfer, model.bytes, from)) session.connection?.send(frame);
+    if (from === 0 && blob === job?.model) this.#transfers++;
+    this.#say(session.id, { op: 'blob', transfer, bytes: blob.bytes.byteLength, sha256 });
+    for (const frame of blobFrames(transfer, blob.bytes, from)) session.connection?.send(frame);
   }
 
   #lease(session: Session, job: Job): void {
     if (!session.connection) return;
     job.told = true;
     this.#leases++;
-    const { id, epoch, device, work, model } = job;
+    const { id, epoch, device, work, model, inputs } = job;
     this.#say(session.id, {
       op: 'lease',
       job: id,
@@ -272,6 +303,7 @@ export class AgentHub {
       device,
       work,
       model: model && { sha256: model.sha256, bytes: model.bytes.byteLength },
+      inputs: inputs && { sha256: inputs.sha256, bytes: inputs.bytes.byteLength },
     });
   }
 

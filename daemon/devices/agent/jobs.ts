@@ -4,18 +4,31 @@ import { sha256Hex } from '../../core/hash.js';
 import type { CallOptions } from '../contract.js';
 import type { Hold, Work } from './wire.js';
 
+/** Bytes that an agent may ask for by their hash. */
+export interface Blob {
+  readonly sha256: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What an agent said, unchecked. */
+export interface Answer {
+  readonly value: unknown;
+  readonly bytes: Uint8Array | null;
+}
+
 export interface Job {
   readonly id: string;
   readonly agentId: string;
   readonly device: string;
   readonly work: Work;
-  readonly model: { readonly sha256: string; readonly bytes: Uint8Array } | null;
+  readonly model: Blob | null;
+  readonly inputs: Blob | null;
   readonly onProgress: CallOptions['onProgress'];
   epoch: number;
   expiresMs: number;
   /** Whether the present epoch was told to the agent. */
   told: boolean;
-  resolve(value: unknown): void;
+  resolve(answer: Answer): void;
   reject(error: HildaError): void;
 }
 
@@ -29,12 +42,18 @@ export class JobBook {
   /** Results that came after their lease had run out, or from whoever does not hold it. */
   refused = 0;
 
-  open(job: Omit<Job, 'id' | 'epoch' | 'told' | 'model'> & { readonly bytes: Uint8Array | null }): Job {
-    const { bytes, ...rest } = job;
+  open(
+    job: Omit<Job, 'id' | 'epoch' | 'told' | 'model' | 'inputs'> & {
+      readonly model: Uint8Array | null;
+      readonly inputs: Uint8Array | null;
+    },
+  ): Job {
+    const { model, inputs, ...rest } = job;
     const opened: Job = {
       ...rest,
       id: randomUUID(),
-      model: bytes && { sha256: sha256Hex(bytes), bytes },
+      model: blobOf(model),
+      inputs: blobOf(inputs),
       epoch: 1,
       told: false,
     };
@@ -75,3 +94,5 @@ export class JobBook {
     return 'late';
   }
 }
+
+const blobOf = (bytes: Uint8Array | null): Blob | null => bytes && { sha256: sha256Hex(bytes), bytes };

@@ -1,17 +1,23 @@
 import { z } from 'zod';
 import { errorTable } from '../../core/errors.js';
-import type { Measurement, OperatorCost } from '../../core/measurement.js';
+import type { Measurement } from '../../core/measurement.js';
 import type { Target } from '../../core/target.js';
 import { calibrationSchema } from '../../measure/calibration.js';
 import { protocolSchema } from '../../measure/protocol.js';
+import { deploymentSchema, operatorCostSchema } from '../schemas.js';
 
 /**
- * The words between the daemon and an agent, version 1. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 2. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
-export const agentProtocol = 1;
+export const agentProtocol = 2;
+
+/** Members of `Device` that a device of an agent may have. `classify` is not among them: the daemon computes it. */
+export const abilities = ['calibrate', 'profile', 'run', 'deploy', 'runDeployed', 'reset'] as const;
+export const abilitiesSchema = z.array(z.enum(abilities));
+export type Abilities = z.infer<typeof abilitiesSchema>;
 
 const count = z.number().int().min(0);
 const text = z.string().max(500);
@@ -32,7 +38,14 @@ const targetSchema = z.object({
 }) as unknown as z.ZodType<Target>;
 
 const offeredSchema = z.array(
-  z.object({ id, kind: text, label: text, target: targetSchema, obstacle: z.string().max(1000).nullable() }),
+  z.object({
+    id,
+    kind: text,
+    label: text,
+    target: targetSchema,
+    host: text.nullable(),
+    obstacle: z.string().max(1000).nullable(),
+  }),
 );
 export type OfferedDevice = z.infer<typeof offeredSchema>[number];
 
@@ -68,7 +81,15 @@ export const agentMessageSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('heartbeat'), running: holds }),
   z.object({ op: z.literal('need'), ...holdSchema.shape, sha256, from: count }),
   z.object({ op: z.literal('progress'), ...holdSchema.shape, step: text, done: z.number(), of: z.number() }),
-  z.object({ op: z.literal('result'), ...holdSchema.shape, value: z.unknown() }),
+  /** Bytes that a result names; frames follow, then the result. */
+  z.object({ op: z.literal('blob'), transfer: count, bytes: count }),
+  z.object({
+    op: z.literal('result'),
+    ...holdSchema.shape,
+    value: z.unknown(),
+    /** Its tensors (tensor-bytes.ts), where it has any. */
+    transfer: count.optional(),
+  }),
   z.object({ op: z.literal('failed'), ...holdSchema.shape, error: errorSchema }),
 ]);
 export type AgentMessage = z.infer<typeof agentMessageSchema> | z.infer<typeof agentHelloSchema>;
@@ -82,6 +103,13 @@ const workSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('calibrate'), known: calibrationSchema.nullable() }),
   z.object({ kind: z.literal('profile') }),
+  /** Opens the device and tells which optional members it has. */
+  z.object({ kind: z.literal('abilities') }),
+  /** These take the tensors of the lease's inputs: one set, or as many as there are inputs to calibrate on. */
+  z.object({ kind: z.literal('run') }),
+  z.object({ kind: z.literal('deploy') }),
+  z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema }),
+  z.object({ kind: z.literal('reset') }),
 ]);
 export type Work = z.infer<typeof workSchema>;
 
@@ -101,6 +129,8 @@ export const hubMessageSchema = z.discriminatedUnion('op', [
     ...holdSchema.shape,
     device: id,
     model: z.object({ sha256, bytes: count }).nullable(),
+    /** Tensors, fetched as models are. */
+    inputs: z.object({ sha256, bytes: count }).nullable(),
     work: workSchema,
   }),
   z.object({ op: z.literal('blob'), transfer: count, bytes: count, sha256 }),
@@ -161,23 +191,5 @@ export const measurementSchema = z.looseObject({
 export const asMeasurement = (checked: z.infer<typeof measurementSchema>): Measurement =>
   checked as unknown as Measurement;
 
-export const operatorCostsSchema: z.ZodType<OperatorCost[]> = z.array(
-  z.object({
-    name: z.string(),
-    op: z.string(),
-    provider: z.string(),
-    medianUs: number.nullable(),
-    count: z
-      .object({
-        unit: z.enum(['cycles', 'instructions']),
-        value: number,
-        provenance: z.enum(['measured', 'emulated']),
-      })
-      .nullable()
-      .default(null),
-    outputBytes: number,
-    parameterBytes: number,
-    liveBytes: number,
-  }),
-);
-export { calibrationSchema };
+export const operatorCostsSchema = z.array(operatorCostSchema);
+export { calibrationSchema, deploymentSchema };

@@ -23,7 +23,7 @@ export class BrowserDriver implements Driver {
   async *discover(): AsyncIterable<Sighting> {
     for (const { id, label, target, software } of this.#variants()) {
       const obstacle = software ? 'A software adapter computes on the CPU: no speed is taken from it.' : null;
-      yield { id, kind: this.kind, label, target, obstacle, invited: true };
+      yield { id, kind: this.kind, label, target, host: null, obstacle, invited: true };
     }
   }
 

@@ -72,14 +72,19 @@ export class PageHub {
     }
   }
 
-  /** Takes a connection in: its first message says who it is. Never throws; a refusal is told and ends it. */
-  async accept(connection: Connection): Promise<void> {
+  /**
+   * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
+   * the answer.
+   */
+  async accept(connection: Connection): Promise<HildaError | null> {
     try {
       await this.#welcome(connection);
+      return null;
     } catch (thrown) {
       const error = asHildaError(thrown);
       connection.send(JSON.stringify(refusal(error)));
       connection.close(closeCodes.refused, error.code);
+      return error;
     }
   }
 

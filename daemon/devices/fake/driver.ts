@@ -32,7 +32,14 @@ export class FakeDriver implements Driver {
 
   async *discover(_options: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
     for (const id of this.#options.ids ?? ['fake-0']) {
-      yield { id: id as DeviceId, kind: this.kind, label: `Fake device ${id}`, target, obstacle: null };
+      yield {
+        id: id as DeviceId,
+        kind: this.kind,
+        label: `Fake device ${id}`,
+        target,
+        host: null,
+        obstacle: null,
+      };
     }
   }
 

@@ -47,6 +47,7 @@ export class EmulatedDriver implements Driver {
         kind: this.kind,
         label: `${label}, emulated (${unitOf(profile) === 'cycles' ? 'cycles, modelled' : 'instructions'})`,
         target: targetOf(profile, firmware),
+        host: 'local',
         obstacle: missing
           ? `${qemuProgram} is not installed. Install it (Debian: apt-get install qemu-system-arm).`
           : null,

@@ -182,7 +182,15 @@ const sightingOf = (
   profile: BoardProfile,
   target: Target,
   obstacle: string | null,
-): Sighting => ({ id: idOf(identity, profile), kind: 'mcu', label: profile.label, target, obstacle });
+): Sighting => ({
+  id: idOf(identity, profile),
+  kind: 'mcu',
+  label: profile.label,
+  target,
+  // An emulator behind a serial port runs here.
+  host: target.tier === 'emulated' ? 'local' : null,
+  obstacle,
+});
 
 const targetOf = (hello: Hello, profile: BoardProfile): Target => ({
   ...unknownTarget(profile),

@@ -95,6 +95,7 @@ export class OnnxRuntimeDriver implements Driver {
         ...(batch !== 1 && { batch }),
         tier: gpu?.software ? 'software' : 'host',
       },
+      host: 'local',
       obstacle,
     };
   }

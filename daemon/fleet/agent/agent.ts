@@ -59,6 +59,8 @@ export class Agent {
     });
     try {
       for (let failures = 0; !signal.aborted; ) {
+        /** How long the daemon said to wait, where it did. */
+        let toldMs = 0;
         try {
           // Before it connects: a daemon waits seconds for the first word, a GPU's driver may take longer.
           const devices = await bench.look(signal);
@@ -67,10 +69,12 @@ export class Agent {
         } catch (thrown) {
           const error = asHildaError(thrown);
           if (final.has(error.code)) throw error;
+          if (error.code === 'ATTEMPTS_LIMITED') toldMs = 1000 * Number(error.details.retryAfterS);
           if (!signal.aborted) onEvent?.('unreachable', { message: error.message });
         }
         if (signal.aborted) return;
-        const pauseMs = retryMs[Math.min(failures++, retryMs.length - 1)] ?? 1000;
+        const ownMs = retryMs[Math.min(failures++, retryMs.length - 1)] ?? 1000;
+        const pauseMs = Math.max(ownMs, toldMs);
         // Spread by the clock's own noise: a generator of chance would be one more thing to inject.
         const jitter = 0.75 + ((clock.monotonicUs() * 7919) % 1000) / 2000;
         await clock.sleep(pauseMs * jitter, { signal }).catch(() => {});

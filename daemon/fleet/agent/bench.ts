@@ -1,11 +1,17 @@
 import { asHildaError, HildaError } from '../../core/errors.js';
-import type { OfferedDevice, Work } from '../../devices/agent/wire.js';
-import type { CallOptions, Device, Driver, Sighting } from '../../devices/contract.js';
+import { abilities, type OfferedDevice, type Work } from '../../devices/agent/wire.js';
+import type { CallOptions, Device, Driver, Sighting, Tensors } from '../../devices/contract.js';
 import type { Graph } from '../../network/graph.js';
 
 interface Seen {
   readonly driver: Driver;
   readonly sighting: Sighting;
+}
+
+/** What came of a piece of work: a value for JSON, and tensors where the work computes some. */
+export interface Done {
+  readonly value: unknown;
+  readonly outputs?: Tensors;
 }
 
 /** The devices of this machine, without leases and without a store: the daemon that the agent serves holds both. */
@@ -31,11 +37,12 @@ export class AgentBench {
         this.#warn(asHildaError(thrown), `driver ${driver.kind} could not look for devices`);
       }
     }
-    return [...this.#seen.values()].map(({ sighting: { id, kind, label, target, obstacle } }) => ({
+    return [...this.#seen.values()].map(({ sighting: { id, kind, label, target, host, obstacle } }) => ({
       id,
       kind,
       label,
       target,
+      host,
       obstacle,
     }));
   }
@@ -44,18 +51,15 @@ export class AgentBench {
   async perform(
     id: string,
     work: Work,
-    { network, ...options }: CallOptions & { readonly network: Graph | null },
-  ): Promise<unknown> {
+    {
+      network,
+      inputs,
+      ...options
+    }: CallOptions & { readonly network: Graph | null; readonly inputs: readonly Tensors[] },
+  ): Promise<Done> {
     const device = await this.#device(id, options.signal);
     try {
-      if (work.kind === 'calibrate') {
-        const { known } = work;
-        return (await device.calibrate?.({ ...options, ...(known && { known }) })) ?? unable(id, 'calibrate');
-      }
-      if (!network) throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs a network`);
-      if (work.kind === 'profile') return (await device.profile?.(network, options)) ?? unable(id, 'profile');
-      if (work.calibration) await device.calibrate?.({ ...options, known: work.calibration });
-      return await device.measure(network, work.protocol, options);
+      return await perform(device, work, { id, network, inputs, options });
     } catch (thrown) {
       const { code } = asHildaError(thrown);
       if (code === 'DEVICE_FAILED' || code === 'DEVICE_GONE') await this.#close(id);
@@ -86,6 +90,63 @@ export class AgentBench {
   }
 }
 
-function unable(id: string, what: string): never {
-  throw new HildaError('STATE_CONFLICT', `the device ${id} cannot ${what}`);
+/** Members are called on the device itself: a device may keep its own in `this`. Throws STATE_CONFLICT where it has none. */
+async function perform(
+  device: Device,
+  work: Work,
+  {
+    id,
+    network,
+    inputs,
+    options,
+  }: {
+    readonly id: string;
+    readonly network: Graph | null;
+    readonly inputs: readonly Tensors[];
+    readonly options: CallOptions;
+  },
+): Promise<Done> {
+  const given = (): Graph => {
+    if (network) return network;
+    throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs a network`);
+  };
+  const only = (): Tensors => {
+    const [first] = inputs;
+    if (first && inputs.length === 1) return first;
+    throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs one set of inputs`);
+  };
+  switch (work.kind) {
+    case 'abilities':
+      return { value: abilities.filter((ability) => device[ability] !== undefined) };
+    case 'calibrate': {
+      if (!device.calibrate) return unable(id, work);
+      const { known } = work;
+      return { value: await device.calibrate({ ...options, ...(known && { known }) }) };
+    }
+    case 'profile':
+      if (!device.profile) return unable(id, work);
+      return { value: await device.profile(given(), options) };
+    case 'run':
+      if (!device.run) return unable(id, work);
+      return { value: null, outputs: await device.run(given(), only(), options) };
+    case 'deploy':
+      if (!device.deploy) return unable(id, work);
+      return { value: await device.deploy(given(), { ...options, calibration: inputs }) };
+    case 'runDeployed':
+      if (!device.runDeployed) return unable(id, work);
+      return { value: null, outputs: await device.runDeployed(work.deployment, only(), options) };
+    case 'reset':
+      if (!device.reset) return unable(id, work);
+      await device.reset(options);
+      return { value: null };
+    case 'measure':
+      if (work.calibration) await device.calibrate?.({ ...options, known: work.calibration });
+      return { value: await device.measure(given(), work.protocol, options) };
+  }
+}
+
+function unable(id: string, { kind }: Work): never {
+  throw new HildaError('STATE_CONFLICT', `the device ${id} of the agent has no ability "${kind}"`, {
+    hint: 'Choose another device: `hilda devices list`.',
+  });
 }

@@ -1,5 +1,6 @@
 import { HildaError } from '../../core/errors.js';
 import type { AgentMessage } from '../../devices/agent/wire.js';
+import { blobFrames } from '../../devices/blob-frames.js';
 import type { Connection } from '../../devices/connection.js';
 
 /** One connection to the daemon: messages in order, and its end. */
@@ -8,6 +9,7 @@ export class AgentLink {
   readonly #waiting: (string | Uint8Array)[] = [];
   #wake: (() => void) | null = null;
   #closed = false;
+  #nextTransfer = 1;
   /** What the daemon said when it sent us away. */
   refused: HildaError | null = null;
 
@@ -29,6 +31,14 @@ export class AgentLink {
 
   say(message: AgentMessage): void {
     this.#connection.send(JSON.stringify(message));
+  }
+
+  /** Bytes, announced, ahead of the message that names them. */
+  sendBlob(bytes: Uint8Array): number {
+    const transfer = this.#nextTransfer++;
+    this.say({ op: 'blob', transfer, bytes: bytes.byteLength });
+    for (const frame of blobFrames(transfer, bytes)) this.#connection.send(frame);
+    return transfer;
   }
 
   close(reason: string): void {

@@ -2,7 +2,8 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentMessage, Hold } from '../../devices/agent/wire.js';
 
-export type Outcome = Extract<AgentMessage, { op: 'result' | 'failed' }>;
+/** On the disk a result's tensors are base64, so that one file holds all of it. */
+export type Outcome = Extract<AgentMessage, { op: 'result' | 'failed' }> & { readonly tensors?: string };
 
 const fileOf = ({ job, epoch }: Hold): string => `${job}.${epoch}.json`;
 

@@ -1,6 +1,13 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../../core/errors.js';
-import { type Hold, type HubMessage, hubMessageSchema, sameHold } from '../../devices/agent/wire.js';
+import { packTensors, unpackTensors } from '../../devices/agent/tensor-bytes.js';
+import {
+  type AgentMessage,
+  type Hold,
+  type HubMessage,
+  hubMessageSchema,
+  sameHold,
+} from '../../devices/agent/wire.js';
 import { BlobAssembler } from '../../devices/blob-frames.js';
 import { checked } from '../../devices/checked.js';
 import type { Graph } from '../../network/graph.js';
@@ -17,8 +24,8 @@ type Welcome = Extract<HubMessage, { op: 'welcome' }>;
 interface Running {
   readonly lease: Lease;
   readonly abort: AbortController;
-  /** Called with the model, once it is here. */
-  giveModel(bytes: Uint8Array): void;
+  /** What it waits for, by SHA-256: called with the bytes, once they are here. */
+  readonly awaited: Map<string, (bytes: Uint8Array) => void>;
 }
 
 export interface AgentWorkOptions {
@@ -61,9 +68,9 @@ export class AgentWork {
     for (const { lease } of this.#running.values())
       if (!keep.some((hold) => sameHold(hold, lease))) this.#drop(lease);
     // Also those that no longer count: the daemon counts and refuses them, and they leave the outbox by its word.
-    for (const outcome of outbox.all()) link.say(outcome);
+    for (const outcome of outbox.all()) tell(link, outcome);
     // A model that was on its way when the link broke is asked for from where it stopped.
-    for (const { lease } of this.#running.values()) void this.#askForModel(lease);
+    for (const { lease } of this.#running.values()) void this.#askForBlobs(lease);
     const ended = new AbortController();
     void this.#beat(link, heartbeatMs, clock, AbortSignal.any([signal, ended.signal]));
     const blobs = new BlobAssembler(2 * maxModelBytes);
@@ -72,7 +79,7 @@ export class AgentWork {
       for await (const message of link.messages()) {
         if (typeof message !== 'string') {
           const { transfer, whole } = blobs.frame(message);
-          if (whole) await this.#receiveModel(names.get(transfer) ?? '', blobs.take(transfer));
+          if (whole) await this.#receive(names.get(transfer) ?? '', blobs.take(transfer));
           continue;
         }
         const heard = checked(hubMessageSchema, JSON.parse(message));
@@ -125,29 +132,40 @@ export class AgentWork {
     if (present && sameHold(present.lease, lease)) return;
     if (present) this.#drop(present.lease);
     const abort = new AbortController();
-    let giveModel: (bytes: Uint8Array) => void = () => {};
-    const model = new Promise<Uint8Array>((resolve, reject) => {
-      giveModel = resolve;
-      abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-    });
-    model.catch(() => {});
-    this.#running.set(lease.job, { lease, abort, giveModel });
-    void this.#askForModel(lease);
-    void this.#perform(lease, model, abort.signal);
+    const awaited = new Map<string, (bytes: Uint8Array) => void>();
+    const blob = (named: Lease['model']): Promise<Uint8Array> | null => {
+      if (!named) return null;
+      const bytes = new Promise<Uint8Array>((resolve, reject) => {
+        awaited.set(named.sha256, resolve);
+        abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
+      });
+      bytes.catch(() => {});
+      return bytes;
+    };
+    const [model, inputs] = [blob(lease.model), blob(lease.inputs)];
+    this.#running.set(lease.job, { lease, abort, awaited });
+    void this.#askForBlobs(lease);
+    void this.#perform(lease, { model, inputs }, abort.signal);
   }
 
-  async #perform(lease: Lease, model: Promise<Uint8Array>, signal: AbortSignal): Promise<void> {
+  async #perform(
+    lease: Lease,
+    coming: { readonly model: Promise<Uint8Array> | null; readonly inputs: Promise<Uint8Array> | null },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { bench, outbox, onEvent } = this.#options;
     const hold = holdOf(lease);
     let outcome: Outcome;
     try {
-      const network = lease.model ? admit(await model) : null;
-      const value = await bench.perform(lease.device, lease.work, {
+      const network = coming.model && admit(await coming.model);
+      const { value, outputs } = await bench.perform(lease.device, lease.work, {
         network,
+        inputs: coming.inputs ? unpackTensors(await coming.inputs) : [],
         signal,
         onProgress: (progress) => this.#link?.say({ op: 'progress', ...hold, ...progress }),
       });
-      outcome = { op: 'result', ...hold, value };
+      const tensors = outputs && Buffer.from(packTensors([outputs])).toString('base64');
+      outcome = { op: 'result', ...hold, value, ...(tensors !== undefined && { tensors }) };
     } catch (thrown) {
       // Dropped: nobody waits for it any more.
       if (signal.aborted) return;
@@ -160,30 +178,33 @@ export class AgentWork {
     }
     if (this.#running.get(lease.job)?.lease === lease) this.#running.delete(lease.job);
     onEvent?.('finished', { ...hold, op: outcome.op });
-    this.#link?.say(outcome);
+    if (this.#link) tell(this.#link, outcome);
   }
 
-  async #askForModel(lease: Lease): Promise<void> {
-    const { model } = lease;
-    if (!model) return;
+  async #askForBlobs(lease: Lease): Promise<void> {
+    for (const blob of blobsOf(lease)) await this.#askFor(blob, lease);
+  }
+
+  async #askFor(sha256: string, lease: Lease): Promise<void> {
     const { models } = this.#options;
-    const cached = await models.get(model.sha256);
+    const cached = await models.get(sha256);
     const running = this.#running.get(lease.job);
     if (running?.lease !== lease) return;
-    if (cached) running.giveModel(cached);
-    else if (!this.#asked.has(model.sha256)) {
-      this.#asked.add(model.sha256);
-      const from = models.partial(model.sha256).byteLength;
-      this.#link?.say({ op: 'need', ...holdOf(lease), sha256: model.sha256, from });
+    if (cached) running.awaited.get(sha256)?.(cached);
+    else if (!this.#asked.has(sha256)) {
+      this.#asked.add(sha256);
+      const from = models.partial(sha256).byteLength;
+      this.#link?.say({ op: 'need', ...holdOf(lease), sha256, from });
     }
   }
 
-  async #receiveModel(sha256: string, bytes: Uint8Array): Promise<void> {
+  async #receive(sha256: string, bytes: Uint8Array): Promise<void> {
     this.#asked.delete(sha256);
     await this.#options.models.put(sha256, bytes);
-    this.#options.onEvent?.('model', { sha256, bytes: bytes.byteLength });
-    for (const { lease, giveModel } of this.#running.values())
-      if (lease.model?.sha256 === sha256) giveModel(bytes);
+    const waiting = [...this.#running.values()].filter(({ awaited }) => awaited.has(sha256));
+    const isInputs = waiting.some(({ lease }) => lease.inputs?.sha256 === sha256);
+    this.#options.onEvent?.(isInputs ? 'inputs' : 'model', { sha256, bytes: bytes.byteLength });
+    for (const { awaited } of waiting) awaited.get(sha256)?.(bytes);
   }
 
   #drop({ job, epoch }: Hold): void {
@@ -192,10 +213,11 @@ export class AgentWork {
     this.#running.delete(job);
     running.abort.abort(new HildaError('INTERRUPTED', 'the daemon no longer waits for the job'));
     // The daemon sends models for jobs it waits for alone: another job of the same model asks in its own name.
-    const wanted = running.lease.model?.sha256;
-    if (wanted === undefined || !this.#asked.delete(wanted)) return;
-    for (const { lease } of this.#running.values())
-      if (lease.model?.sha256 === wanted) void this.#askForModel(lease);
+    for (const wanted of blobsOf(running.lease)) {
+      if (!this.#asked.delete(wanted)) continue;
+      for (const { lease } of this.#running.values())
+        if (blobsOf(lease).includes(wanted)) void this.#askFor(wanted, lease);
+    }
   }
 
   async #beat(link: AgentLink, everyMs: number, clock: Clock, ended: AbortSignal): Promise<void> {
@@ -211,7 +233,17 @@ export class AgentWork {
   }
 }
 
+/** A result, after the tensors that it has. */
+function tell(link: AgentLink, { tensors, ...outcome }: Outcome): void {
+  const transfer = tensors === undefined ? undefined : link.sendBlob(Buffer.from(tensors, 'base64'));
+  link.say({ ...outcome, ...(transfer !== undefined && { transfer }) } as AgentMessage);
+}
+
 const holdOf = ({ job, epoch }: Hold): Hold => ({ job, epoch });
+
+/** SHA-256 of what a job needs before it can begin. */
+const blobsOf = ({ model, inputs }: Lease): string[] =>
+  [model, inputs].flatMap((blob) => (blob ? [blob.sha256] : []));
 
 /** A network from the wire goes through the same gate as an upload: its operators and sizes are known before it runs. */
 function admit(bytes: Uint8Array): Graph {

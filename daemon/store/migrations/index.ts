@@ -3,6 +3,7 @@ import * as first from './0001-first.js';
 import * as counts from './0002-counts.js';
 import * as predictors from './0003-predictors.js';
 import * as deviceLifecycle from './0004-device-lifecycle.js';
+import * as deviceHost from './0005-device-host.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -15,6 +16,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0002-counts', up: counts.up },
   { name: '0003-predictors', up: predictors.up },
   { name: '0004-device-lifecycle', up: deviceLifecycle.up },
+  { name: '0005-device-host', up: deviceHost.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

@@ -55,6 +55,7 @@ export class MlperfTinyDriver implements Driver {
           kind: this.kind,
           label: `${found.name} (MLPerf Tiny, ${found.model})`,
           target: targetOf(found),
+          host: null,
           obstacle: null,
         };
       }

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+
+/** What devices answer with, for every wire that it crosses: the API's and the agents'. */
+
+export const operatorCostSchema = z
+  .object({
+    name: z.string(),
+    op: z.string(),
+    provider: z.string(),
+    medianUs: z.number().nullable().describe('Null where the device counts and does not time.'),
+    count: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        value: z.number(),
+        provenance: z.enum(['measured', 'emulated']),
+      })
+      .nullable()
+      .describe('Null where the device times. Cycles of an emulated board are modelled.'),
+    outputBytes: z.number(),
+    parameterBytes: z.number(),
+    liveBytes: z.number(),
+  })
+  .meta({ id: 'OperatorCost' });
+
+const portSchema = z.object({
+  name: z.string(),
+  dims: z.array(z.number()).readonly(),
+  layout: z.enum(['row-major', 'channels-last']),
+  quantisation: z.object({ scale: z.number(), zeroPoint: z.number() }),
+});
+
+export const deploymentSchema = z
+  .object({
+    structureHash: z.string(),
+    weightsHash: z.string(),
+    programCrc: z.number(),
+    flashBytes: z.number(),
+    arenaBytes: z.number(),
+    inputOffset: z.number().nullable(),
+    inputBytes: z.number(),
+    outputOffset: z.number(),
+    outputBytes: z.number(),
+    input: portSchema,
+    output: portSchema,
+    calibratedOn: z.string(),
+  })
+  .meta({ id: 'Deployment', description: "A network in a board's flash." });
