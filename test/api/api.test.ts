@@ -77,6 +77,7 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const predictor = await storePredictor(store);
+  const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
   const calls: Record<string, [path: string, init?: RequestInit]> = {};
   const uploaded = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
   t.equal(uploaded.status, 201);
@@ -106,6 +107,21 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /predictors/{id}/predict'] = [
     `/predictors/${predictor.id}/predict`,
     post({ architectures: [predictor.architecture], device: deviceId }),
+  ];
+  const layers = (space.dims ?? []).map(({ choices }) => choices);
+  const names = [...new Set(layers.flat())];
+  const text = [
+    names.join(' '),
+    ...layers.map((own) => names.map((n) => (own.includes(n) ? 5 : '-')).join(' ')),
+  ];
+  calls['post /predictors/import'] = [
+    '/predictors/import',
+    post({
+      files: [{ name: 'layers.txt', text: text.join('\n') }],
+      format: 'fbnet',
+      device: deviceId,
+      space: 'mbconv-fmnist',
+    }),
   ];
   calls['post /predictors/{id}/probe'] = [`/predictors/${predictor.id}/probe`, post({ count: 1 })];
   calls['post /predictors/{id}/schedule'] = [

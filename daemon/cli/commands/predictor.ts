@@ -177,10 +177,11 @@ export const predictorCommand = (terminal: Terminal): Command =>
     .addCommand(schedule(terminal))
     .addCommand(predictorFitCsvCommand(terminal));
 
-function describePredictor({
+export function describePredictor({
   id,
   deviceId,
   spaceId,
+  provenance,
   samples,
   model,
   score,
@@ -188,11 +189,15 @@ function describePredictor({
   cautions,
 }: PredictorDetailView): string {
   return [
-    `${id}: ${spaceId} on ${deviceId}, ${samples} networks`,
+    `${id}: ${spaceId} on ${deviceId}, ${provenance}, ${samples} networks measured`,
     `model        ${model}`,
-    `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
-    `MAPE         ${score.mape.toFixed(2)} %`,
-    `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
+    ...(score
+      ? [
+          `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
+          `MAPE         ${score.mape.toFixed(2)} %`,
+          `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
+        ]
+      : [`score        none yet: hilda predictor drift ${id} --probe 10 --refit`]),
     `drift        ${live.state}: ${live.reason}`,
     ...cautions.map((caution) => `caution      ${caution}`),
   ].join('\n');
