@@ -137,7 +137,7 @@ t.test('every command answers with one versioned document, and with text', async
     ],
     ['predictors', ['predictor', 'list'], /imported/],
     ['predictor-eval', ['predictor', 'eval', 'predictor-1'], /sums of an imported table of layers/],
-    ['lut', ['lut', 'export', 'predictor-1', '--format', 'fbnet'], /^k3e3 /m],
+    ['lut', ['lut', 'export', 'predictor-1', '--format', 'fbnet'], /^k3e1 k3e3 /m],
     ['studies', ['search', 'list'], /by hand/],
     ['study', ['search', 'show', id], /1 of 10/],
     ['front', ['search', 'front', id], /50\.00 %/],
