@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { choices } from '../campaign/choose-networks.js';
 import { probeScheduleStateSchema } from '../campaign/probe-schedule.js';
 import { tableFormats } from '../predict/tables/table-formats.js';
 import { problemSchema, targetSchema } from './schemas.js';
@@ -82,6 +83,12 @@ export const campaignRequestSchema = z.object({
   samples: z.number().int().min(5).max(5000).default(50),
   seed: z.number().int().min(0).default(1),
   protocol: z.string().default('search'),
+  choice: z
+    .enum(choices)
+    .default('random')
+    .describe(
+      'active: after twenty networks, those of the front and those that tell most; one in ten at random.',
+    ),
   profile: z.boolean().default(false).describe('Profile every network by operator too, for a table.'),
 });
 
@@ -93,6 +100,11 @@ export const campaignSchema = z
     of: z.number(),
     predictorId: z.string().nullable(),
     failures: z.array(z.string()),
+    reasons: z
+      .record(z.string(), z.number())
+      .describe(
+        'Networks by why they were chosen: given, random, front, uncertain, audit. Empty until done.',
+      ),
     problem: problemSchema.nullable(),
   })
   .meta({ id: 'Campaign', description: 'Networks being measured for a predictor.' });

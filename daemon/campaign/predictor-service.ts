@@ -18,6 +18,7 @@ import type { NamedTable, TableFormat } from '../predict/tables/table-formats.js
 import { loadSpace } from '../search/spaces/registry.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
 import { findSpace } from '../study/parts.js';
+import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
 import { readTables, type StoredTable, type TableFile, tableForSpace } from './imported-table.js';
 import { asJson, type PredictorBody, type PredictorSample, readBody } from './predictor-body.js';
@@ -30,6 +31,8 @@ export interface CampaignRequest {
   readonly samples: number;
   readonly seed: number;
   readonly protocol: string;
+  /** How the networks after the first twenty are chosen; default `random`. */
+  readonly choice?: NetworkChoice;
   /** Whether each network is profiled by operator, for a table. */
   readonly profile: boolean;
 }
@@ -53,6 +56,8 @@ export interface Campaign {
   readonly predictorId: PredictorId | null;
   /** Networks that gave no valid measurement, and why. */
   readonly failures: readonly string[];
+  /** How many networks were chosen for which reason; empty until the campaign is done. */
+  readonly reasons: Readonly<Record<string, number>>;
   readonly error: HildaError | null;
 }
 
@@ -96,7 +101,7 @@ export class PredictorService {
     const space = loadSpace(file);
     const protocol = loadProtocol(request.protocol, join(profilesDir, 'protocols'));
     return this.#launch(request.samples, async (onProgress) => {
-      const { samples, records, failures } = await collectSamples({
+      const { samples, records, failures, reasons } = await collectSamples({
         ...this.#options,
         space,
         deviceId: device.id,
@@ -104,6 +109,7 @@ export class PredictorService {
         count: request.samples,
         seed: request.seed,
         profile: request.profile,
+        ...(request.choice && { choice: request.choice }),
         signal: this.#life.signal,
         onProgress,
       });
@@ -127,7 +133,7 @@ export class PredictorService {
         body: asJson(body),
       };
       await this.#open({ ...draft, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });
-      return { record: await store.addPredictor(draft), failures };
+      return { record: await store.addPredictor(draft), failures, reasons };
     });
   }
 
@@ -351,17 +357,31 @@ export class PredictorService {
     of: number,
     work: (
       onProgress: (done: number, of: number) => void,
-    ) => Promise<{ readonly record: PredictorRecord; readonly failures: readonly string[] }>,
+    ) => Promise<{
+      readonly record: PredictorRecord;
+      readonly failures: readonly string[];
+      readonly reasons?: Campaign['reasons'];
+    }>,
   ): Campaign {
     const id = String(this.#campaigns.size + 1);
-    let view: Campaign = { id, state: 'running', done: 0, of, predictorId: null, failures: [], error: null };
+    let view: Campaign = {
+      id,
+      state: 'running',
+      done: 0,
+      of,
+      predictorId: null,
+      failures: [],
+      reasons: {},
+      error: null,
+    };
     const show = (change: Partial<Campaign>): void => {
       view = { ...view, ...change };
       const entry = this.#campaigns.get(id);
       if (entry) entry.view = view;
     };
     const done = work((count, total) => show({ done: count, of: total })).then(
-      ({ record, failures }) => show({ state: 'done', predictorId: record.id, failures }),
+      ({ record, failures, reasons = {} }) =>
+        show({ state: 'done', predictorId: record.id, failures, reasons }),
       (thrown: unknown) => show({ state: 'failed', error: asHildaError(thrown) }),
     );
     this.#campaigns.set(id, { view, done });

@@ -286,6 +286,41 @@ t.test("Once-for-all's tables come one a resolution", async (t) => {
   t.ok(parts.every(({ cost }) => cost > 0));
 });
 
+t.test('an active campaign measures the front, what tells most, and an audit', async (t) => {
+  const { service, ended, request } = await openService(t);
+  const active = { ...request, samples: 40, profile: false, choice: 'active' } as const;
+  const campaign = await service.train(active);
+  const id = await ended(campaign.id);
+  const { reasons } = service.campaign(campaign.id);
+  t.same(reasons, { given: 2, random: 18, front: 6, uncertain: 12, audit: 2 });
+  const predictor = await service.open(id);
+  const chosen = predictor.body.samples.map(({ architecture }) => JSON.stringify(architecture));
+  t.equal(new Set(chosen).size, 40, 'nothing is measured twice');
+  const again = await service.open(await ended((await service.train(active)).id));
+  t.same(
+    again.body.samples.map(({ architecture }) => JSON.stringify(architecture)),
+    chosen,
+    'reproducible',
+  );
+  const all = await service.open(await ended((await service.train({ ...active, choice: 'random' })).id));
+  t.same(
+    all.body.samples.slice(0, 20).map(({ architecture }) => JSON.stringify(architecture)),
+    chosen.slice(0, 20),
+    'the first twenty are the same',
+  );
+  // Cost against multiply-accumulates, over all that were measured.
+  const points = [predictor, all].map(({ body }) =>
+    body.samples.slice(20).map(({ architecture, value }) => ({
+      cost: value,
+      macs: space.stats(architecture as Architecture).macs,
+    })),
+  );
+  const dominated = (p: { cost: number; macs: number }): boolean =>
+    points.flat().some((q) => q.cost < p.cost && q.macs > p.macs);
+  const [byChoice = 0, byChance = 0] = points.map((list) => list.filter((p) => !dominated(p)).length);
+  t.ok(byChoice > byChance, `${byChoice} of the front were chosen, ${byChance} came at random`);
+});
+
 t.test('drift is told, and a refit ends it', async (t) => {
   const { store, service, ended, request } = await openService(t, { noise: 0.005 });
   const id = await ended((await service.train({ ...request, profile: false })).id);

@@ -31,8 +31,13 @@ import { Answer, defineRoute } from '../route.js';
 
 const asPredictorId = (text: string): PredictorId => text as PredictorId;
 
-function viewCampaign({ error, failures, ...rest }: Campaign): CampaignView {
-  return { ...rest, failures: [...failures], problem: error ? toProblem(error) : null };
+function viewCampaign({ error, failures, reasons, ...rest }: Campaign): CampaignView {
+  return {
+    ...rest,
+    failures: [...failures],
+    reasons: { ...reasons },
+    problem: error ? toProblem(error) : null,
+  };
 }
 
 const unitOf = (metric: string): 'us' | 'cycles' | 'instructions' =>
