@@ -355,9 +355,7 @@ export class PredictorService {
 
   #launch(
     of: number,
-    work: (
-      onProgress: (done: number, of: number) => void,
-    ) => Promise<{
+    work: (onProgress: (done: number, of: number) => void) => Promise<{
       readonly record: PredictorRecord;
       readonly failures: readonly string[];
       readonly reasons?: Campaign['reasons'];

@@ -147,7 +147,10 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   ]);
   t.match(await figures.first().locator('.chart').getAttribute('aria-label'), /12 points/);
   t.match(await page.getByTestId('residual').first().textContent(), /^Conv \w+\d+-?\d+\.\d %$/);
-  t.match(await page.locator('main').textContent(), /12 samples: the interval is wide[\s\S]*Within 10 %83\.3 %/);
+  t.match(
+    await page.locator('main').textContent(),
+    /12 samples: the interval is wide[\s\S]*Within 10 %83\.3 %/,
+  );
 
   const overflow = await page.evaluate(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
