@@ -7,6 +7,7 @@ import {
   campaignSchema,
   driftSchema,
   figuresSchema,
+  type importRequestSchema,
   predictorDetailSchema,
   predictorSchema,
   scheduleSchema,
@@ -134,6 +135,8 @@ export class DaemonClient {
     this.#post('/campaigns', campaignSchema, request, options);
   campaign = (id: string, options: CallOptions) =>
     this.#get(`/campaigns/${encodeURIComponent(id)}`, campaignSchema, options);
+  importTable = (request: z.input<typeof importRequestSchema>, options: CallOptions) =>
+    this.#post('/predictors/import', predictorDetailSchema, request, options);
   predictors = async (options: CallOptions) =>
     (await this.#get('/predictors', z.object({ predictors: z.array(predictorSchema) }), options)).predictors;
   predictor = (id: string, options: CallOptions) =>
@@ -154,7 +157,7 @@ export class DaemonClient {
     this.#post(`/predictors/${encodeURIComponent(id)}/schedule/end`, scheduleSchema, undefined, options);
   latencyTable = (id: string, query: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
     this.#get(
-      `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(query)}`,
+      `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(JSON.parse(JSON.stringify(query)) as Record<string, string>)}`,
       tableSchema,
       options,
     );

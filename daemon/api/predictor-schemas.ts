@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { choices } from '../campaign/choose-networks.js';
 import { probeScheduleStateSchema } from '../campaign/probe-schedule.js';
 import { tableFormats } from '../predict/tables/table-formats.js';
 import { problemSchema, targetSchema } from './schemas.js';
@@ -44,7 +45,9 @@ export const predictorDetailSchema = predictorSchema
     model: z.string(),
     transform: z.string().describe('The view of the network that its table builds on.'),
     candidates: z.record(z.string(), z.number()).describe('Held-out error of each model that was tried.'),
-    score: scoreSchema,
+    score: scoreSchema
+      .nullable()
+      .describe('Null: an imported table that was never held against whole networks.'),
     drift: driftSchema,
     cautions: z.array(z.string()),
   })
@@ -59,7 +62,7 @@ export const predictionsSchema = z
   .object({
     provenance: z.literal('predicted'),
     predictor: z.string(),
-    unit: z.enum(['us', 'cycles']),
+    unit: z.enum(['us', 'cycles', 'instructions']),
     predictions: z.array(z.object({ mean: z.number(), low: z.number(), high: z.number() })),
     cautions: z.array(z.string()),
   })
@@ -80,6 +83,12 @@ export const campaignRequestSchema = z.object({
   samples: z.number().int().min(5).max(5000).default(50),
   seed: z.number().int().min(0).default(1),
   protocol: z.string().default('search'),
+  choice: z
+    .enum(choices)
+    .default('random')
+    .describe(
+      'active: after twenty networks, those of the front and those that tell most; one in ten at random.',
+    ),
   profile: z.boolean().default(false).describe('Profile every network by operator too, for a table.'),
 });
 
@@ -91,6 +100,11 @@ export const campaignSchema = z
     of: z.number(),
     predictorId: z.string().nullable(),
     failures: z.array(z.string()),
+    reasons: z
+      .record(z.string(), z.number())
+      .describe(
+        'Networks by why they were chosen: given, random, front, uncertain, audit. Empty until done.',
+      ),
     problem: problemSchema.nullable(),
   })
   .meta({ id: 'Campaign', description: 'Networks being measured for a predictor.' });
@@ -106,7 +120,22 @@ export const scheduleSchema = z
 
 export const tableQuerySchema = z.object({
   format: z.enum(tableFormats).default('hilda'),
-  keys: z.enum(['operators', 'blocks', 'layers']).default('operators'),
+  keys: z
+    .enum(['operators', 'blocks', 'layers'])
+    .optional()
+    .describe('Default: operators, or what an imported table came with.'),
+});
+
+export const importRequestSchema = z.object({
+  files: z
+    .array(z.object({ name: z.string().min(1).max(500), text: z.string() }))
+    .min(1)
+    .max(64)
+    .describe('Several are one table: Once-for-all’s come one a resolution.'),
+  format: z.enum(tableFormats),
+  device: z.string().describe('Whose target the table is said to hold for.'),
+  space: z.union([z.string(), z.looseObject({ kind: z.string() })]),
+  protocol: z.string().default('search').describe('How networks are measured when it is probed.'),
 });
 
 export const tableSchema = z
@@ -114,14 +143,17 @@ export const tableSchema = z
     format: z.enum(tableFormats),
     text: z.string(),
     entries: z.number(),
-    additivity: z.object({
-      n: z.number(),
-      biasPercent: z.number(),
-      mapePercent: z.number(),
-      scaledMapePercent: z.number(),
-      kendall: z.number(),
-      scale: z.number(),
-    }),
+    additivity: z
+      .object({
+        n: z.number(),
+        biasPercent: z.number(),
+        mapePercent: z.number(),
+        scaledMapePercent: z.number(),
+        kendall: z.number(),
+        scale: z.number(),
+      })
+      .nullable()
+      .describe('Null: an imported table, whose whole networks are not known.'),
   })
   .meta({
     id: 'LatencyTable',

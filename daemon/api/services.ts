@@ -92,7 +92,7 @@ export interface StudyPort {
 /** What the API needs of the predictors. */
 export type PredictorPort = Pick<
   PredictorService,
-  'train' | 'campaign' | 'list' | 'open' | 'predict' | 'probe' | 'refit' | 'table'
+  'train' | 'importTable' | 'campaign' | 'list' | 'open' | 'predict' | 'probe' | 'refit' | 'table'
 >;
 
 /** One measurement outside any study. `protocol` is a name: PROTOCOL_UNKNOWN when there is no such file. */

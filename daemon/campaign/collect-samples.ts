@@ -1,15 +1,15 @@
 import type { Architecture } from '../core/architecture.js';
-import { architectureId } from '../core/architecture.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
-import { type Rng, Xoshiro128 } from '../core/rng.js';
+import { Xoshiro128 } from '../core/rng.js';
 import { targetKey } from '../core/target.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Protocol } from '../measure/protocol.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store } from '../store/contract.js';
+import { activeNetworks, type NetworkChoice, randomNetworks } from './choose-networks.js';
 import { blockParts, countedOperators, operatorParts, profiledOperators } from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
 
@@ -22,6 +22,8 @@ export interface CollectOptions {
   /** Which networks: given ones first, then random ones. */
   readonly given?: readonly Architecture[];
   readonly count: number;
+  /** How those after the first are chosen; default `random`. */
+  readonly choice?: NetworkChoice;
   readonly seed: number;
   /** Whether to measure even what was measured before: a check of today needs today's figures. */
   readonly fresh?: boolean;
@@ -36,6 +38,8 @@ export interface Collected {
   readonly records: readonly MeasurementRecord[];
   /** Networks that gave no valid measurement, and why. */
   readonly failures: readonly string[];
+  /** How many networks were chosen for which reason. */
+  readonly reasons: Readonly<Record<string, number>>;
 }
 
 /** So many networks may fail before the campaign gives up, beside a fifth of those asked for. */
@@ -47,13 +51,19 @@ const toleratedFailures = 3;
  * short goes on where it stood. Throws what the device throws for itself; a network's own fault is counted.
  */
 export async function collectSamples(options: CollectOptions): Promise<Collected> {
-  const { space, count, seed, signal, onProgress, given = [] } = options;
+  const { space, count, seed, signal, onProgress, given = [], choice = 'random' } = options;
   const rng = Xoshiro128.fromSeed(seed);
   const samples: PredictorSample[] = [];
   const records: MeasurementRecord[] = [];
   const failures: string[] = [];
-  for (const architecture of networksOf(space, given, count, rng)) {
+  const reasons: Record<string, number> = {};
+  const networks =
+    choice === 'active'
+      ? activeNetworks(space, given, count, rng, samples)
+      : randomNetworks(space, given, count, rng);
+  for (const { architecture, reason } of networks) {
     signal.throwIfAborted();
+    reasons[reason] = (reasons[reason] ?? 0) + 1;
     try {
       const { sample, record } = await takeSample(architecture, options);
       samples.push(sample);
@@ -72,27 +82,7 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
     }
     onProgress?.(samples.length + failures.length, count);
   }
-  return { samples, records, failures };
-}
-
-/** Given ones, the space's smallest and largest, then random ones; none twice. */
-function* networksOf(
-  space: Space,
-  given: readonly Architecture[],
-  count: number,
-  rng: Rng,
-): Generator<Architecture> {
-  const seen = new Set<string>();
-  const isNew = (a: Architecture): boolean => {
-    const id = architectureId(space.id, a);
-    return !seen.has(id) && seen.add(id) !== undefined;
-  };
-  for (const architecture of [...given, ...(given.length === 0 ? (space.seeds?.() ?? []) : [])])
-    if (seen.size < count && isNew(architecture)) yield architecture;
-  for (let tries = 0; seen.size < Math.min(count, space.size) && tries < 100 * count; tries++) {
-    const architecture = space.sample(rng);
-    if (isNew(architecture)) yield architecture;
-  }
+  return { samples, records, failures, reasons };
 }
 
 async function takeSample(

@@ -54,6 +54,7 @@ export function blockParts(
   for (const node of network.nodes) {
     const own = blocks.findIndex(({ prefix }) => node.inputs.some((input) => input.startsWith(prefix)));
     if (own >= 0) at = own;
+    else if (blocks[at + 1]?.op === node.op) at++;
     home.set(node.name || (node.outputs[0] ?? node.op), at);
   }
   const sums = blocks.map(() => 0);

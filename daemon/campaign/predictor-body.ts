@@ -6,6 +6,13 @@ import type { PredictorRecord } from '../store/contract.js';
 const positive = z.number().positive();
 const part = z.strictObject({ key: z.string(), cost: z.number().min(0) });
 
+const entry = z.strictObject({
+  key: z.string(),
+  count: z.number().min(0),
+  mean: z.number().min(0),
+  variance: z.number().min(0),
+});
+
 /** What is stored of a predictor. Models are fitted again from it: equal data give the equal model. */
 export const predictorBodySchema = z.strictObject({
   version: z.literal(1),
@@ -26,6 +33,20 @@ export const predictorBodySchema = z.strictObject({
       blocks: z.array(part.extend({ layer: z.number().int().nullable(), choice: z.string().nullable() })),
     }),
   ),
+  /** An imported table: what it says of a network is a view of its own, and all there is before samples were taken. */
+  table: z
+    .strictObject({
+      keys: z.enum(['blocks', 'layers']),
+      unit: z.enum(['us', 'cycles', 'instructions']),
+      /** The files it came from. */
+      source: z.string(),
+      entries: z.array(entry).min(1),
+      /** Keys of the space that it lacks, as far as drawn. */
+      missing: z.array(z.string()),
+      /** How many of its keys the space was not seen to ask for. */
+      unused: z.number().int().min(0),
+    })
+    .optional(),
   /** Predicted first, measured later; oldest first. */
   live: z.array(
     z.strictObject({

@@ -22,10 +22,12 @@ const heldBackShare = 1 / 3;
 
 /** What a page draws of a predictor, from its own samples alone. */
 export function predictorFigures(predictor: StoredPredictor): PredictorFigures {
-  const { body, space } = predictor;
-  const architectures = body.samples.map(({ architecture }) => architecture as Architecture);
-  const measured = body.samples.map(({ value }) => value);
+  const { space } = predictor;
   const predicted = predictor.heldOut();
+  // Of a table alone there is nothing to draw yet.
+  const samples = predicted.length > 0 ? predictor.body.samples : [];
+  const architectures = samples.map(({ architecture }) => architecture as Architecture);
+  const measured = samples.map(({ value }) => value);
   const logs = measured.map((value, i) => Math.log(value / (predicted[i] as number)));
   const pairs = measured.map((value, i) => ({
     measured: value,
@@ -61,6 +63,7 @@ function residualsByType(
 
 /** Each sample against the quantile of the others' residuals. */
 function reliability(logs: readonly number[]): PredictorFigures['reliability'] {
+  if (logs.length === 0) return [];
   const sizes = logs.map(Math.abs);
   return nominalLevels.map((nominal) => {
     const inside = sizes.filter((size, i) => {
@@ -68,7 +71,7 @@ function reliability(logs: readonly number[]): PredictorFigures['reliability'] {
       const rank = Math.min(others.length, Math.ceil(nominal * (others.length + 1)));
       return size <= (others[rank - 1] ?? Number.POSITIVE_INFINITY);
     }).length;
-    return { nominal, actual: inside / Math.max(1, sizes.length) };
+    return { nominal, actual: inside / sizes.length };
   });
 }
 

@@ -7,17 +7,20 @@ import { speedOf } from '../core/measurement.js';
 import { type Target, targetKey } from '../core/target.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { loadProtocol } from '../measure/protocols.js';
+import type { Predictions } from '../predict/contract.js';
 import {
   type Additivity,
   collectTable,
   type MeasuredParts,
   testAdditivity,
 } from '../predict/tables/latency-table.js';
-import type { NamedTable } from '../predict/tables/table-formats.js';
+import type { NamedTable, TableFormat } from '../predict/tables/table-formats.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
 import { findSpace } from '../study/parts.js';
+import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
+import { readTables, type StoredTable, type TableFile, tableForSpace } from './imported-table.js';
 import { asJson, type PredictorBody, type PredictorSample, readBody } from './predictor-body.js';
 import { StoredPredictor } from './stored-predictor.js';
 
@@ -28,8 +31,20 @@ export interface CampaignRequest {
   readonly samples: number;
   readonly seed: number;
   readonly protocol: string;
+  /** How the networks after the first twenty are chosen; default `random`. */
+  readonly choice?: NetworkChoice;
   /** Whether each network is profiled by operator, for a table. */
   readonly profile: boolean;
+}
+
+export interface ImportRequest {
+  readonly files: readonly TableFile[];
+  readonly format: TableFormat;
+  /** Whose target the table is said to hold for. */
+  readonly device: string;
+  readonly space: CampaignRequest['space'];
+  /** How its networks are measured when it is probed. */
+  readonly protocol: string;
 }
 
 /** Measuring for a predictor, in the background; what it yields is in the store. */
@@ -41,6 +56,8 @@ export interface Campaign {
   readonly predictorId: PredictorId | null;
   /** Networks that gave no valid measurement, and why. */
   readonly failures: readonly string[];
+  /** How many networks were chosen for which reason; empty until the campaign is done. */
+  readonly reasons: Readonly<Record<string, number>>;
   readonly error: HildaError | null;
 }
 
@@ -84,7 +101,7 @@ export class PredictorService {
     const space = loadSpace(file);
     const protocol = loadProtocol(request.protocol, join(profilesDir, 'protocols'));
     return this.#launch(request.samples, async (onProgress) => {
-      const { samples, records, failures } = await collectSamples({
+      const { samples, records, failures, reasons } = await collectSamples({
         ...this.#options,
         space,
         deviceId: device.id,
@@ -92,6 +109,7 @@ export class PredictorService {
         count: request.samples,
         seed: request.seed,
         profile: request.profile,
+        ...(request.choice && { choice: request.choice }),
         signal: this.#life.signal,
         onProgress,
       });
@@ -115,8 +133,45 @@ export class PredictorService {
         body: asJson(body),
       };
       await this.#open({ ...draft, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });
-      return { record: await store.addPredictor(draft), failures };
+      return { record: await store.addPredictor(draft), failures, reasons };
     });
+  }
+
+  /**
+   * Keeps a table that somebody else measured as a predictor of the device that it is said to hold for. Throws
+   * TABLE_INVALID, TABLE_INCOMPLETE, TARGET_MISMATCH, SPACE_INVALID, DEVICE_UNKNOWN.
+   */
+  async importTable({ files, format, device: deviceId, space: named, protocol }: ImportRequest) {
+    const { store, profilesDir } = this.#options;
+    const device = await store.device(deviceId as DeviceId);
+    const file = typeof named === 'string' ? findSpace(named, profilesDir) : named;
+    const space = loadSpace(file);
+    loadProtocol(protocol, join(profilesDir, 'protocols'));
+    const given = readTables(files, format);
+    if (given.target !== null && given.target !== targetKey(device.target)) {
+      throw new HildaError(
+        'TARGET_MISMATCH',
+        `${given.source} holds for ${given.target}, and ${device.id} is ${targetKey(device.target)}`,
+      );
+    }
+    const body: PredictorBody = {
+      version: 1,
+      space: file as PredictorBody['space'],
+      provenance: 'imported',
+      protocol,
+      seed: 1,
+      samples: [],
+      table: tableForSpace(given, space),
+      live: [],
+    };
+    const record = await store.addPredictor({
+      deviceId: device.id,
+      target: device.target,
+      spaceId: space.id,
+      metric: given.unit === 'us' ? 'latencyUs' : given.unit,
+      body: asJson(body),
+    });
+    return this.open(record.id);
   }
 
   campaign(id: string): Campaign {
@@ -153,6 +208,32 @@ export class PredictorService {
     const target: Target | undefined =
       device === undefined ? undefined : (await this.#options.store.device(device as DeviceId)).target;
     return predictor.predict(architectures, target);
+  }
+
+  /** What a study of the same space, metric and target may start from. Throws what `StoredPredictors` names. */
+  async prior(
+    id: PredictorId,
+    about: { readonly spaceId: string; readonly metric: string; readonly deviceId: DeviceId },
+  ): Promise<(architectures: readonly Architecture[]) => Predictions> {
+    const predictor = await this.open(id);
+    const { record, body } = predictor;
+    if (record.spaceId !== about.spaceId || record.metric !== about.metric) {
+      throw new HildaError(
+        'SPEC_INVALID',
+        `${id} predicts ${record.metric} of ${record.spaceId}, not ${about.metric} of ${about.spaceId}`,
+        { details: { fields: ['predictors'] } },
+      );
+    }
+    const missing = body.table?.missing ?? [];
+    if (missing.length > 0)
+      throw new HildaError(
+        'TABLE_INCOMPLETE',
+        `${id} lacks ${missing.length} keys of ${record.spaceId}: ${missing.slice(0, 3).join('; ')}`,
+        { details: { missing } },
+      );
+    const { target } = await this.#options.store.device(about.deviceId);
+    predictor.predict([], target);
+    return (architectures) => predictor.predict(architectures, target);
   }
 
   /**
@@ -218,13 +299,18 @@ export class PredictorService {
     return this.open(id);
   }
 
-  /** Throws PREDICTOR_UNFIT where nothing was profiled. */
+  /**
+   * By operators unless told otherwise; an imported one by what it came with, its additivity unknown. Throws
+   * PREDICTOR_UNFIT where nothing was profiled, or a table has other keys.
+   */
   async table(
     id: PredictorId,
-    keys: TableKeys,
-  ): Promise<{ readonly named: NamedTable; readonly additivity: Additivity }> {
+    wanted?: TableKeys,
+  ): Promise<{ readonly named: NamedTable; readonly additivity: Additivity | null }> {
     const record = await this.#options.store.predictor(id);
     const body = readBody(record);
+    if (body.table) return { named: importedTable(record, body.table, wanted), additivity: null };
+    const keys = wanted ?? 'operators';
     const networks = partsBy(body, keys);
     if (networks.length === 0) {
       throw new HildaError('PREDICTOR_UNFIT', `${id} has no ${keys} to make a table of`, {
@@ -269,24 +355,47 @@ export class PredictorService {
 
   #launch(
     of: number,
-    work: (
-      onProgress: (done: number, of: number) => void,
-    ) => Promise<{ readonly record: PredictorRecord; readonly failures: readonly string[] }>,
+    work: (onProgress: (done: number, of: number) => void) => Promise<{
+      readonly record: PredictorRecord;
+      readonly failures: readonly string[];
+      readonly reasons?: Campaign['reasons'];
+    }>,
   ): Campaign {
     const id = String(this.#campaigns.size + 1);
-    let view: Campaign = { id, state: 'running', done: 0, of, predictorId: null, failures: [], error: null };
+    let view: Campaign = {
+      id,
+      state: 'running',
+      done: 0,
+      of,
+      predictorId: null,
+      failures: [],
+      reasons: {},
+      error: null,
+    };
     const show = (change: Partial<Campaign>): void => {
       view = { ...view, ...change };
       const entry = this.#campaigns.get(id);
       if (entry) entry.view = view;
     };
     const done = work((count, total) => show({ done: count, of: total })).then(
-      ({ record, failures }) => show({ state: 'done', predictorId: record.id, failures }),
+      ({ record, failures, reasons = {} }) =>
+        show({ state: 'done', predictorId: record.id, failures, reasons }),
       (thrown: unknown) => show({ state: 'failed', error: asHildaError(thrown) }),
     );
     this.#campaigns.set(id, { view, done });
     return view;
   }
+}
+
+function importedTable(
+  { id, target }: PredictorRecord,
+  { keys, entries, unit, source }: StoredTable,
+  wanted: TableKeys = keys,
+): NamedTable {
+  if (wanted !== keys)
+    throw new HildaError('PREDICTOR_UNFIT', `${id} is an imported table of ${keys}, and has no ${wanted}`);
+  const table = new Map(entries.map(({ key, ...entry }) => [key, entry]));
+  return { table, unit, target: targetKey(target), provenance: 'imported', source };
 }
 
 function partsBy(body: PredictorBody, keys: TableKeys): MeasuredParts[] {

@@ -132,18 +132,20 @@ export class Daemon {
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
 
+    const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
+    this.#started.push(() => predictors.stop());
+
     const studies = new StudyService({
       store,
       pool,
       clock,
       profilesDir: profiles,
+      predictors,
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });
     await studies.start();
     this.#started.push(() => studies.stop());
 
-    const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
-    this.#started.push(() => predictors.stop());
     const schedules = new ProbeSchedules({ store, predictors, clock });
     this.#started.push(() => schedules.stop());
     await schedules.start();

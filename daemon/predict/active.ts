@@ -20,6 +20,8 @@ export interface ActiveOptions {
   readonly auditShare: number;
   /** Draws from the predictions, for the probability of lying on the front. */
   readonly draws: number;
+  /** The candidates whose measurement would tell most, best first; default: by the width of their intervals. */
+  readonly uncertain?: readonly number[];
 }
 
 export const defaultActive: ActiveOptions = { frontShare: 0.5, auditShare: 0.1, draws: 24 };
@@ -60,7 +62,7 @@ export function chooseNext(
     costs.reduce((sum, { low, high, mean }) => sum + (high - low) / Math.max(Math.abs(mean), 1e-12), 0),
   );
   const byWidth = indices(candidates.length).sort((a, b) => (width[b] as number) - (width[a] as number));
-  take(byWidth, wanted - audits - fronts, 'uncertain');
+  take([...(options.uncertain ?? []), ...byWidth], wanted - audits - fronts, 'uncertain');
   while (chosen.size < wanted) {
     const index = randomInt(rng, candidates.length);
     if (!chosen.has(index)) chosen.set(index, 'audit');

@@ -1,8 +1,9 @@
 import type { Architecture } from '../core/architecture.js';
 import { canonicalJson, type Json } from '../core/json.js';
-import type { Features, PredictorScore, Views } from './contract.js';
+import type { Features, Predictions, PredictorScore, Views } from './contract.js';
 import { PickedPredictor } from './picked.js';
 import { RidgePredictor } from './ridge.js';
+import { withTransfer } from './transfer.js';
 
 export interface PredictorBankOptions {
   /** What a cost may follow, the likeliest first: executed operators, the same by type, decisions. */
@@ -11,6 +12,8 @@ export interface PredictorBankOptions {
   readonly decisionFeatures: (architecture: Architecture) => Features;
   /** Costs add up over operators; qualities do not. */
   readonly kindOf: (metric: string) => 'cost' | 'quality';
+  /** What answers for a metric while the study's own samples are too few, and is a view of its own a little longer. */
+  readonly priors?: ReadonlyMap<string, (architectures: readonly Architecture[]) => Predictions>;
 }
 
 export interface BankSample {
@@ -25,7 +28,7 @@ export interface BankPrediction {
 }
 
 type Fitted =
-  | { readonly kind: 'cost'; readonly predictor: PickedPredictor }
+  | { readonly kind: 'cost'; readonly predictor: PickedPredictor; readonly samples: number }
   | { readonly kind: 'quality'; readonly predictor: RidgePredictor };
 
 /** A study measures this many before its predictions steer it. */
@@ -58,11 +61,13 @@ export class PredictorBank {
   /** Undefined as long as the metric has too few measurements. */
   predict(metric: string, architectures: readonly Architecture[]): BankPrediction[] | undefined {
     const fitted = this.#fittedTo(metric);
-    if (!fitted) return undefined;
+    const prior = this.#options.priors?.get(metric);
+    if (!fitted && !prior) return undefined;
     const { mean, low, high } =
-      fitted.kind === 'cost'
-        ? fitted.predictor.predict(architectures.map((a) => this.#viewsOf(a)))
-        : fitted.predictor.predict(architectures.map((a) => this.#decisionsOf(a)));
+      fitted?.kind === 'cost'
+        ? fitted.predictor.predict(this.#costViews(metric, architectures, fitted.samples))
+        : (fitted?.predictor.predict(architectures.map((a) => this.#decisionsOf(a))) ??
+          (prior as NonNullable<typeof prior>)(architectures));
     return architectures.map((_, i) => ({
       mean: mean[i] as number,
       low: low[i] as number,
@@ -88,28 +93,33 @@ export class PredictorBank {
   }
 
   #fit(metric: string): Fitted | undefined {
-    const fitted: Fitted =
-      this.#options.kindOf(metric) === 'cost'
-        ? { kind: 'cost', predictor: new PickedPredictor() }
-        : { kind: 'quality', predictor: new RidgePredictor() };
+    const kind = this.#options.kindOf(metric);
     const known = this.#history.filter(({ values }) => {
       const value = values[metric] ?? Number.NaN;
-      return Number.isFinite(value) && (fitted.kind === 'quality' || value > 0);
+      return Number.isFinite(value) && (kind === 'quality' || value > 0);
     });
+    const fitted: Fitted =
+      kind === 'cost'
+        ? { kind, predictor: new PickedPredictor(), samples: known.length }
+        : { kind, predictor: new RidgePredictor() };
     if (known.length < Math.max(leastSamples, fitted.predictor.minimumSamples)) return undefined;
     const y = known.map(({ values }) => values[metric] as number);
     const architectures = known.map(({ architecture }) => architecture);
-    if (fitted.kind === 'cost')
-      fitted.predictor.fit(
-        architectures.map((a) => this.#viewsOf(a)),
-        y,
-      );
+    if (fitted.kind === 'cost') fitted.predictor.fit(this.#costViews(metric, architectures, known.length), y);
     else
       fitted.predictor.fit(
         architectures.map((a) => this.#decisionsOf(a)),
         y,
       );
     return fitted;
+  }
+
+  #costViews(metric: string, architectures: readonly Architecture[], samples: number): readonly Views[] {
+    const views = architectures.map((a) => this.#viewsOf(a));
+    const prior = this.#options.priors?.get(metric);
+    return prior
+      ? withTransfer(views, [{ name: 'known before', predict: () => prior(architectures) }], samples)
+      : views;
   }
 
   #viewsOf(architecture: Architecture): Views {

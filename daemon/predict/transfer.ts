@@ -30,3 +30,10 @@ export function withTransfer(
     return { [transferView]: transfer, ...views };
   });
 }
+
+/** Adds what a table of this very target says of each network, as a view that is likely from the start. */
+export const withTable = (samples: readonly Views[], sums: ArrayLike<number>): readonly Views[] =>
+  samples.map((views, i) => ({
+    [transferView]: new Map([[`${likePrefix}the table`, sums[i] as number]]),
+    ...views,
+  }));

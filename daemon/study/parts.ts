@@ -3,18 +3,19 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
-import type { DeviceId } from '../core/ids.js';
+import type { DeviceId, PredictorId } from '../core/ids.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { PredictorBank } from '../predict/bank.js';
+import type { Predictions } from '../predict/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
 import type { Store } from '../store/contract.js';
 import { openSpace, pinNetwork } from '../train/open-space.js';
 import { OutsideEvaluator } from './outside.js';
-import { isCostMetric, renameDevices, type StudySpec } from './spec.js';
+import { deviceOf, isCostMetric, renameDevices, type StudySpec } from './spec.js';
 
 /** What a study needs besides store, devices and sampler, made from its specification. */
 export interface StudyParts {
@@ -64,10 +65,30 @@ export async function resolveDevices(spec: StudySpec, store: Store): Promise<Stu
   return renameDevices(spec, devices);
 }
 
-/** Throws SPACE_INVALID, SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator. */
-export async function openStudyParts(spec: StudySpec, profilesDir: string): Promise<StudyParts> {
+/** Answers for a metric before a study has measured anything itself. */
+export type PriorPredictor = (architectures: readonly Architecture[]) => Predictions;
+
+/** What a study knows of stored predictors. */
+export interface StoredPredictors {
+  /** Throws PREDICTOR_UNKNOWN, SPEC_INVALID, TARGET_MISMATCH, TABLE_INCOMPLETE. */
+  prior(
+    id: PredictorId,
+    about: { spaceId: string; metric: string; deviceId: DeviceId },
+  ): Promise<PriorPredictor>;
+}
+
+/**
+ * Without `stored` nothing is predicted before it was learnt: an export needs no more. Throws SPACE_INVALID,
+ * SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator.
+ */
+export async function openStudyParts(
+  spec: StudySpec,
+  profilesDir: string,
+  stored?: StoredPredictors,
+): Promise<StudyParts> {
   const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
+  const priors = await priorsOf(spec, space, stored);
   const evaluator =
     spec.evaluator.kind === 'external'
       ? outsideEvaluator(space, spec)
@@ -76,6 +97,7 @@ export async function openStudyParts(spec: StudySpec, profilesDir: string): Prom
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
     kindOf: (metric: string) => (isCostMetric(metric) ? 'cost' : 'quality'),
+    priors,
   });
   return { space, evaluator, protocol, bank };
 }
@@ -92,3 +114,23 @@ const externalSchema = z.strictObject({
   kind: z.literal('external'),
   metrics: z.array(z.string()).min(1).default(['accuracy']),
 });
+
+async function priorsOf(
+  spec: StudySpec,
+  space: Space,
+  stored: StoredPredictors | undefined,
+): Promise<ReadonlyMap<string, PriorPredictor>> {
+  const priors = new Map<string, PriorPredictor>();
+  if (!stored) return priors;
+  for (const { metric, predictor } of spec.predictors) {
+    const device = spec.devices[deviceOf(metric, spec) ?? -1];
+    if (device === undefined)
+      throw new HildaError('SPEC_INVALID', `predictors: ${metric} is no cost of a device`, {
+        details: { fields: ['predictors'] },
+      });
+    const [bare] = metric.split('@') as [string];
+    const about = { spaceId: space.id, metric: bare, deviceId: device as DeviceId };
+    priors.set(metric, await stored.prior(predictor as PredictorId, about));
+  }
+  return priors;
+}

@@ -13,7 +13,13 @@ import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { deviceFronts, type Fronts, frontRows, frontTrials, hypervolumeShare } from './front.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
-import { openStudyParts, resolveDevices, resolveSpace, type StudyParts } from './parts.js';
+import {
+  openStudyParts,
+  resolveDevices,
+  resolveSpace,
+  type StoredPredictors,
+  type StudyParts,
+} from './parts.js';
 import { runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 
@@ -38,6 +44,8 @@ export interface StudyServiceOptions {
   readonly clock: Clock;
   /** The folder that holds spaces/, protocols/, supernets/ and datasets/. */
   readonly profilesDir: string;
+  /** For studies that start from what is known of their devices. */
+  readonly predictors?: StoredPredictors;
   readonly onError?: (error: HildaError, study: StudyId) => void;
 }
 
@@ -87,8 +95,12 @@ export class StudyService {
     const { store, profilesDir } = this.#options;
     const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
     const spec = await resolveTransfer(resolved, store);
+    if (spec.predictors.length > 0 && !this.#options.predictors)
+      throw new HildaError('SPEC_INVALID', 'predictors: none are kept here', {
+        details: { fields: ['predictors'] },
+      });
     const sampler = samplerOf(spec);
-    const parts = await openStudyParts(spec, profilesDir);
+    const parts = await openStudyParts(spec, profilesDir, this.#options.predictors);
     try {
       const unmet = sampler.needs.filter(
         (need) => (need === 'dims' && !parts.space.dims) || (need === 'crossover' && !parts.space.crossover),
@@ -180,7 +192,7 @@ export class StudyService {
       });
     }
     const spec = storedSpec(study);
-    return this.#launch(study, spec, await openStudyParts(spec, profilesDir));
+    return this.#launch(study, spec, await openStudyParts(spec, profilesDir, this.#options.predictors));
   }
 
   async exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial> {

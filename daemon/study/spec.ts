@@ -22,6 +22,14 @@ export const studySpecSchema = z.strictObject({
     .default({ name: 'linas', options: {} }),
   /** Finished studies of the same space to learn from: their ids, or all that are finished when the study starts. */
   transfer: z.union([z.literal('same-space'), z.array(z.string()).max(64)]).default([]),
+  /**
+   * Predictors of the study's devices that steer it until ten of its own networks were measured; a measured predictor
+   * or an imported table. What the front names is measured all the same.
+   */
+  predictors: z
+    .array(z.strictObject({ metric: metricName, predictor: z.string().min(1) }))
+    .max(16)
+    .default([]),
   evaluator: z.looseObject({ kind: z.string() }).default({ kind: 'supernet' }),
   devices: z.array(z.string().min(1)).min(1).max(16),
   protocol: z.string().default('search'),
@@ -62,7 +70,7 @@ export function parseStudySpec(value: unknown): StudySpec {
   }
   const spec = parsed.data;
   const known = knownMetrics(spec);
-  for (const { metric } of [...spec.objectives, ...spec.constraints]) {
+  for (const { metric } of [...spec.objectives, ...spec.constraints, ...spec.predictors]) {
     if (!known.has(metric) && (isCostMetric(metric) || metric.includes('@'))) {
       throw new HildaError('SPEC_INVALID', `the metric ${metric} belongs to no device of the study`, {
         hint: `Metrics of this study: ${[...known].join(', ')}, and those of its evaluator.`,
@@ -105,6 +113,7 @@ export function renameDevices(spec: StudySpec, devices: readonly string[]): Stud
     devices: [...devices],
     objectives: spec.objectives.map(renamed),
     constraints: spec.constraints.map(renamed),
+    predictors: spec.predictors.map(renamed),
   };
 }
 

@@ -1,4 +1,15 @@
-import type { Device, Fronts, Invitation, Problem, Study, StudySummary, Trial } from './wire.js';
+import type {
+  Device,
+  Fronts,
+  Invitation,
+  Predictor,
+  PredictorDetail,
+  PredictorFigures,
+  Problem,
+  Study,
+  StudySummary,
+  Trial,
+} from './wire.js';
 
 /** The daemon's public API, from the page's own address. */
 
@@ -16,6 +27,10 @@ export const invite = (kind: 'page' | 'agent') =>
   call<Invitation>('/joiners/invite', { method: 'POST', body: JSON.stringify({ kind }) });
 
 export const fetchDevices = async () => (await get<{ devices: Device[] }>('/devices')).devices;
+export const fetchPredictors = async () => (await get<{ predictors: Predictor[] }>('/predictors')).predictors;
+export const fetchPredictor = (id: string) => get<PredictorDetail>(`/predictors/${encodeURIComponent(id)}`);
+export const fetchFigures = (id: string) =>
+  get<PredictorFigures>(`/predictors/${encodeURIComponent(id)}/figures`);
 export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studies')).studies;
 export const fetchStudy = (id: string) => get<StudySummary>(`/studies/${encodeURIComponent(id)}`);
 export const fetchFronts = (id: string) => get<Fronts>(`/studies/${encodeURIComponent(id)}/front`);

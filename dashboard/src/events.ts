@@ -43,7 +43,7 @@ export function followEvents(hear: {
       socket.send(
         JSON.stringify({
           op: 'sub',
-          topics: ['devices', 'measurements', 'study.*'],
+          topics: ['devices', 'measurements', 'predictors', 'study.*'],
           ...(since === undefined ? {} : { since }),
         }),
       );

@@ -1,6 +1,7 @@
 import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { chartColours } from './chart-colours.js';
 import { formatMetric } from './format.js';
 import { labelOf } from './objectives.js';
 import { trials } from './state.js';
@@ -20,10 +21,7 @@ function points(x: string, y: string, rows: readonly FrontRow[]): Series {
 }
 
 function options(x: string, y: string, width: number, label: (metric: string) => string): uPlot.Options {
-  const style = getComputedStyle(document.documentElement);
-  const [text, line, faint, accent] = ['--text', '--line', '--faint', '--accent'].map((name) =>
-    style.getPropertyValue(name).trim(),
-  ) as [string, string, string, string];
+  const { text, line, faint, accent } = chartColours();
   const axis = (metric: string, size: number): uPlot.Axis => ({
     label: label(metric),
     stroke: text,

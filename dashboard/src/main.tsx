@@ -3,7 +3,9 @@ import './main.css';
 import { render } from 'preact';
 import { DeviceList } from './device-list.js';
 import { connection } from './events.js';
-import { failure, startState, studyId } from './state.js';
+import { PredictorList } from './predictor-list.js';
+import { PredictorView } from './predictor-view.js';
+import { failure, predictorId, startState, studyId } from './state.js';
 import { StudyList } from './study-list.js';
 import { StudyView } from './study-view.js';
 
@@ -30,13 +32,16 @@ function Page() {
         </p>
       )}
       <main>
-        {studyId.value === undefined ? (
+        {studyId.value !== undefined ? (
+          <StudyView />
+        ) : predictorId.value !== undefined ? (
+          <PredictorView />
+        ) : (
           <>
             <DeviceList />
             <StudyList />
+            <PredictorList />
           </>
-        ) : (
-          <StudyView />
         )}
       </main>
     </>

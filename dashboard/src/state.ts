@@ -1,7 +1,25 @@
 import { signal } from '@preact/signals';
-import { fetchDevices, fetchFronts, fetchStudies, fetchStudy, fetchTrials } from './api.js';
+import {
+  fetchDevices,
+  fetchFigures,
+  fetchFronts,
+  fetchPredictor,
+  fetchPredictors,
+  fetchStudies,
+  fetchStudy,
+  fetchTrials,
+} from './api.js';
 import { followEvents } from './events.js';
-import type { Device, Fronts, Study, StudySummary, Trial } from './wire.js';
+import type {
+  Device,
+  Fronts,
+  Predictor,
+  PredictorDetail,
+  PredictorFigures,
+  Study,
+  StudySummary,
+  Trial,
+} from './wire.js';
 
 export const devices = signal<readonly Device[]>([]);
 export const studies = signal<readonly Study[]>([]);
@@ -10,6 +28,12 @@ export const summary = signal<StudySummary | undefined>(undefined);
 export const trials = signal<readonly Trial[]>([]);
 const noFronts: Fronts = { front: [], devices: [] };
 export const fronts = signal<Fronts>(noFronts);
+export const predictors = signal<readonly Predictor[]>([]);
+export const predictorId = signal<string | undefined>(undefined);
+/** What the page shows of the open one. */
+export const predictor = signal<
+  { readonly detail: PredictorDetail; readonly figures: PredictorFigures } | undefined
+>(undefined);
 export const failure = signal<string | undefined>(undefined);
 
 /** Says on the page what failed instead of leaving old numbers unexplained. */
@@ -45,6 +69,19 @@ const loadStudies = inTurn(async () => {
   studies.value = (await fetchStudies()).toSorted((a, b) => b.createdMs - a.createdMs);
 });
 
+const loadPredictors = () =>
+  attempt(async () => {
+    predictors.value = await fetchPredictors();
+  });
+
+const loadPredictor = () =>
+  attempt(async () => {
+    const id = predictorId.value;
+    if (id === undefined) return;
+    const [detail, figures] = await Promise.all([fetchPredictor(id), fetchFigures(id)]);
+    if (predictorId.value === id) predictor.value = { detail, figures };
+  });
+
 /** Only what can have changed: finished and told trials stay as they are. */
 const loadStudy = inTurn(async () => {
   const id = studyId.value;
@@ -65,12 +102,16 @@ const loadStudy = inTurn(async () => {
 });
 
 function openFromAddress(): void {
-  const id = /^#\/studies\/([^/]+)$/.exec(location.hash)?.[1];
-  studyId.value = id === undefined ? undefined : decodeURIComponent(id);
+  const [, kind, id] = /^#\/(studies|predictors)\/([^/]+)$/.exec(location.hash) ?? [];
+  const opened = id === undefined ? undefined : decodeURIComponent(id);
+  studyId.value = kind === 'studies' ? opened : undefined;
+  predictorId.value = kind === 'predictors' ? opened : undefined;
+  predictor.value = undefined;
   summary.value = undefined;
   trials.value = [];
   fronts.value = noFronts;
   void loadStudy();
+  void loadPredictor();
 }
 
 export function startState(): void {
@@ -78,16 +119,23 @@ export function startState(): void {
   openFromAddress();
   void loadDevices();
   void loadStudies();
+  void loadPredictors();
   followEvents({
     news: (topics) => {
       if (topics.has('devices') || topics.has('measurements')) void loadDevices();
+      if (topics.has('predictors')) {
+        void loadPredictors();
+        void loadPredictor();
+      }
       if ([...topics].some((topic) => topic.startsWith('study.'))) void loadStudies();
       if (studyId.value !== undefined && topics.has(`study.${studyId.value}`)) void loadStudy();
     },
     afresh: () => {
       void loadDevices();
       void loadStudies();
+      void loadPredictors();
       void loadStudy();
+      void loadPredictor();
     },
   });
 }

@@ -79,6 +79,31 @@ export interface Fronts {
   }[];
 }
 
+export interface Predictor {
+  readonly id: string;
+  readonly deviceId: string;
+  readonly spaceId: string;
+  readonly metric: string;
+  readonly samples: number;
+  readonly provenance: FrontRow['provenance'];
+}
+
+export interface PredictorDetail extends Predictor {
+  readonly model: string;
+  /** Null: an imported table that was never held against whole networks. */
+  readonly score: { readonly spearman: number; readonly mape: number; readonly within10: number } | null;
+  readonly drift: { readonly state: string };
+  readonly cautions: readonly string[];
+}
+
+export interface PredictorFigures {
+  readonly pairs: readonly { readonly measured: number; readonly predicted: number; readonly macs: number }[];
+  /** `median`: logarithm of measured over predicted. */
+  readonly residualsByType: readonly { readonly type: string; readonly n: number; readonly median: number }[];
+  readonly reliability: readonly { readonly nominal: number; readonly actual: number }[];
+  readonly learningCurve: readonly { readonly n: number; readonly mape: number }[];
+}
+
 export interface Problem {
   readonly code: string;
   readonly detail: string;

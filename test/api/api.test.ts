@@ -5,16 +5,12 @@ import { DaemonClient } from '../../daemon/api/client.js';
 import { routes } from '../../daemon/api/routes/index.js';
 import { problemSchema } from '../../daemon/api/schemas.js';
 import { profilesDir } from '../../daemon/cli/installation.js';
-import type { Architecture } from '../../daemon/core/architecture.js';
 import { sha256Hex } from '../../daemon/core/hash.js';
-import type { PredictorId, StudyId } from '../../daemon/core/ids.js';
-import type { Json } from '../../daemon/core/json.js';
-import { Xoshiro128 } from '../../daemon/core/rng.js';
+import type { StudyId } from '../../daemon/core/ids.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import type { Store } from '../../daemon/store/contract.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import { freePort } from '../android/adb-bench.js';
-import { deviceId, modelBytes, openBench } from './bench.js';
+import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';
 
 const { signal } = new AbortController();
 
@@ -44,39 +40,12 @@ const statusWith = (url: string, headers: Record<string, string>): Promise<numbe
       .end();
   });
 
-/** A predictor of a dozen networks, as a campaign leaves it; their operators stand for their costs. */
-async function storePredictor(store: Store): Promise<{ id: PredictorId; architecture: Json }> {
-  const file = findSpace('mbconv-fmnist', profilesDir);
-  const space = loadSpace(file);
-  const rng = Xoshiro128.fromSeed(1);
-  const samples = Array.from({ length: 12 }, (_, i) => {
-    const architecture = space.sample(rng) as Json;
-    const parts = [...space.features(architecture as Architecture)]
-      .filter(([key]) => key.includes(' > '))
-      .map(([key, count]) => ({ key, cost: 3 * count + key.length }));
-    const value = 20 + parts.reduce((sum, { cost }) => sum + cost, 0);
-    return { architecture, structureHash: '', measurementId: `m${i}`, value, parts, blocks: [] };
-  });
-  const body = {
-    version: 1,
-    space: file,
-    provenance: 'measured',
-    protocol: 'quick',
-    seed: 1,
-    samples,
-    live: [],
-  };
-  const { target } = await store.device(deviceId);
-  const record = { deviceId, target, spaceId: space.id, metric: 'latencyUs', body: body as unknown as Json };
-  const { id } = await store.addPredictor(record);
-  return { id, architecture: samples[0]?.architecture as Json };
-}
-
 t.test('every operation answers in the shape that openapi.json promises', async (t) => {
   const { url, studies, keys, store } = await openBench(t);
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const predictor = await storePredictor(store);
+  const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
   const calls: Record<string, [path: string, init?: RequestInit]> = {};
   const uploaded = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
   t.equal(uploaded.status, 201);
@@ -106,6 +75,21 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /predictors/{id}/predict'] = [
     `/predictors/${predictor.id}/predict`,
     post({ architectures: [predictor.architecture], device: deviceId }),
+  ];
+  const layers = (space.dims ?? []).map(({ choices }) => choices);
+  const names = [...new Set(layers.flat())];
+  const text = [
+    names.join(' '),
+    ...layers.map((own) => names.map((n) => (own.includes(n) ? 5 : '-')).join(' ')),
+  ];
+  calls['post /predictors/import'] = [
+    '/predictors/import',
+    post({
+      files: [{ name: 'layers.txt', text: text.join('\n') }],
+      format: 'fbnet',
+      device: deviceId,
+      space: 'mbconv-fmnist',
+    }),
   ];
   calls['post /predictors/{id}/probe'] = [`/predictors/${predictor.id}/probe`, post({ count: 1 })];
   calls['post /predictors/{id}/schedule'] = [

@@ -7,20 +7,23 @@ import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
 import { PredictorService } from '../../daemon/campaign/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/campaign/probe-schedules.js';
 import { profilesDir } from '../../daemon/cli/installation.js';
-import { architectureId } from '../../daemon/core/architecture.js';
+import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { DeviceId, PredictorId, StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Sighting } from '../../daemon/devices/contract.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
+import { findSpace } from '../../daemon/study/parts.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -327,4 +330,32 @@ export async function openBench(
   t.teardown(stop);
   const url = await server.start(new AbortController().signal);
   return { dir: folder, store, studies, keys, server, url, stop };
+}
+
+/** A predictor of a dozen networks, as a campaign leaves it; their operators stand for their costs. */
+export async function storePredictor(store: Store): Promise<{ id: PredictorId; architecture: Json }> {
+  const file = findSpace('mbconv-fmnist', profilesDir);
+  const space = loadSpace(file);
+  const rng = Xoshiro128.fromSeed(1);
+  const samples = Array.from({ length: 12 }, (_, i) => {
+    const architecture = space.sample(rng) as Json;
+    const parts = [...space.features(architecture as Architecture)]
+      .filter(([key]) => key.includes(' > '))
+      .map(([key, count]) => ({ key, cost: 3 * count + key.length }));
+    const value = 20 + parts.reduce((sum, { cost }) => sum + cost, 0);
+    return { architecture, structureHash: '', measurementId: `m${i}`, value, parts, blocks: [] };
+  });
+  const body = {
+    version: 1,
+    space: file,
+    provenance: 'measured',
+    protocol: 'quick',
+    seed: 1,
+    samples,
+    live: [],
+  };
+  const { target } = await store.device(deviceId);
+  const record = { deviceId, target, spaceId: space.id, metric: 'latencyUs', body: body as unknown as Json };
+  const { id } = await store.addPredictor(record);
+  return { id, architecture: samples[0]?.architecture as Json };
 }

@@ -66,6 +66,9 @@ async function runHere(args: readonly string[], env: Record<string, string> = {}
 
 const run = (args: readonly string[], env?: Record<string, string>): Promise<Ended> => start(args, env).ended;
 
+const mbconvSpace = async () =>
+  loadSpace(JSON.parse(await readFile(join(root, 'profiles/spaces/mbconv-fmnist.json'), 'utf8')));
+
 async function inputs(t: Test) {
   const folder = await temporaryFolder(t);
   const file = async (name: string, content: string | Uint8Array): Promise<string> => {
@@ -96,6 +99,14 @@ t.test('every command answers with one versioned document, and with text', async
     csvOf((i) => 5 + (i % 7) * 2 + (i % 3)),
   );
   const ofa = await file('ofa.yaml', 'Logits-input:7x7x8-output:10: {count: 2, mean: 0.5, std: 0.1}\n');
+  const choices = (await mbconvSpace()).dims?.map((dim) => dim.choices) ?? [];
+  const names = [...new Set(choices.flat())];
+  const layers = await file(
+    'layers.txt',
+    [names, ...choices.map((own) => names.map((name) => (own.includes(name) ? 5 : '-')))]
+      .map((line) => line.join(' '))
+      .join('\n'),
+  );
   const table: [schema: string, args: string[], text: RegExp][] = [
     ['status', ['status'], /0\.0\.0-test/],
     ['devices', ['devices', 'list', '--discover'], /fake-0/],
@@ -119,6 +130,14 @@ t.test('every command answers with one versioned document, and with text', async
       /within 10 % {2}100\.0 %/,
     ],
     ['lut-check', ['lut', 'check', ofa, '--format', 'ofa'], /1 entries, 500 to 500 us, imported/],
+    [
+      'predictor',
+      ['lut', 'import', layers, '--format', 'fbnet', '--device', deviceId, '--space', 'mbconv-fmnist'],
+      /imported, 0 networks measured[\s\S]*score +none yet[\s\S]*stem and head are not in its sums/,
+    ],
+    ['predictors', ['predictor', 'list'], /imported/],
+    ['predictor-eval', ['predictor', 'eval', 'predictor-1'], /sums of an imported table of layers/],
+    ['lut', ['lut', 'export', 'predictor-1', '--format', 'fbnet'], /^k3e1 k3e3 /m],
     ['studies', ['search', 'list'], /by hand/],
     ['study', ['search', 'show', id], /1 of 10/],
     ['front', ['search', 'front', id], /50\.00 %/],
@@ -141,9 +160,7 @@ t.test('every command answers with one versioned document, and with text', async
 
 t.test('search gradient: one winner a table, without a daemon', async (t) => {
   const { folder, file } = await inputs(t);
-  const space = loadSpace(
-    JSON.parse(await readFile(join(root, 'profiles/spaces/mbconv-fmnist.json'), 'utf8')),
-  );
+  const space = await mbconvSpace();
   const keys = new Set<string>();
   const largest = space.seeds?.().at(-1) as readonly number[];
   for (const [l, dim] of (space.dims ?? []).entries())
@@ -222,6 +239,10 @@ t.test('failures end with the code of their kind and a problem document', async 
     ['USAGE_INVALID', [...fit, '--columns', 'missing']],
     ['USAGE_INVALID', [...fit, '--space', 'nowhere']],
     ['TABLE_INVALID', ['lut', 'check', wrong, '--format', 'ofa']],
+    [
+      'TABLE_INVALID',
+      ['lut', 'import', wrong, '--format', 'ofa', '--device', deviceId, '--space', 'mbconv-fmnist'],
+    ],
     ['PREDICTOR_UNKNOWN', ['predictor', 'eval', 'predictor-9']],
     ['DEVICE_UNKNOWN', ['lut', 'build', '--device', 'toaster', '--space', 'mbconv-fmnist']],
     ['NOT_FOUND', ['predictor', 'train', '--device', deviceId, '--space', 'nowhere']],

@@ -4,7 +4,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { StudyId } from '../../daemon/core/ids.js';
 import { freePort } from '../android/adb-bench.js';
-import { type Bench, openBench } from '../api/bench.js';
+import { type Bench, openBench, storePredictor } from '../api/bench.js';
 
 const dashboardDir = fileURLToPath(new URL('../../dashboard', import.meta.url));
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
@@ -130,6 +130,27 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   const host = (await page.getByRole('region', { name: 'fake-0' }).getByTestId('front').textContent()) ?? '';
   t.match(host, /100 us[\s\S]*measured/);
   t.notMatch(host, /cycles|2\.93 M/);
+
+  // How far to trust a predictor: its list hears of it, its page draws four figures.
+  await page.goto(`${again.url}/#/`);
+  await page.getByTestId('predictor').waitFor({ state: 'detached' });
+  const { id: predictorId } = await storePredictor(again.store);
+  t.match(await page.getByTestId('predictor').textContent(), /predictor-1fake-0mbconv-fmnist12measured/);
+  await page.getByRole('link', { name: predictorId }).click();
+  const figures = page.locator('figure');
+  await figures.nth(3).locator('canvas').waitFor();
+  t.same(await figures.locator('figcaption').allTextContents(), [
+    'Predicted (held out) against measured',
+    'Measured over predicted, by size',
+    'Reliability of the intervals',
+    'Error on networks held back, by how many were learnt from',
+  ]);
+  t.match(await figures.first().locator('.chart').getAttribute('aria-label'), /12 points/);
+  t.match(await page.getByTestId('residual').first().textContent(), /^Conv \w+\d+-?\d+\.\d %$/);
+  t.match(
+    await page.locator('main').textContent(),
+    /12 samples: the interval is wide[\s\S]*Within 10 %83\.3 %/,
+  );
 
   const overflow = await page.evaluate(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',

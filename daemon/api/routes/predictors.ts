@@ -14,6 +14,7 @@ import {
   campaignSchema,
   driftSchema,
   figuresSchema,
+  importRequestSchema,
   type PredictorDetailView,
   type PredictorView,
   predictionsSchema,
@@ -30,9 +31,17 @@ import { Answer, defineRoute } from '../route.js';
 
 const asPredictorId = (text: string): PredictorId => text as PredictorId;
 
-function viewCampaign({ error, failures, ...rest }: Campaign): CampaignView {
-  return { ...rest, failures: [...failures], problem: error ? toProblem(error) : null };
+function viewCampaign({ error, failures, reasons, ...rest }: Campaign): CampaignView {
+  return {
+    ...rest,
+    failures: [...failures],
+    reasons: { ...reasons },
+    problem: error ? toProblem(error) : null,
+  };
 }
+
+const unitOf = (metric: string): 'us' | 'cycles' | 'instructions' =>
+  metric === 'cycles' || metric === 'instructions' ? metric : 'us';
 
 function viewPredictor(record: PredictorRecord): PredictorView {
   const { body, ...rest } = record;
@@ -90,6 +99,17 @@ export const predictorRoutes = [
     }),
   }),
   defineRoute({
+    method: 'post',
+    path: '/predictors/import',
+    summary: 'Keep a published latency table as a predictor of a device, provenance `imported`',
+    body: importRequestSchema,
+    answer: { status: 201, schema: predictorDetailSchema },
+    handle: async ({ services, body }) => {
+      const view = viewDetail(await services.predictors.importTable(body));
+      return new Answer(view, { location: `/v1/predictors/${view.id}` });
+    },
+  }),
+  defineRoute({
     method: 'get',
     path: '/predictors/{id}',
     summary: 'One predictor: model, cross-validated score, drift',
@@ -122,7 +142,7 @@ export const predictorRoutes = [
       return {
         provenance: 'predicted' as const,
         predictor: id,
-        unit: predictor.body.provenance === 'emulated' ? ('cycles' as const) : ('us' as const),
+        unit: unitOf(predictor.record.metric),
         predictions: Array.from(mean, (value, i) => ({
           mean: value,
           low: low[i] as number,

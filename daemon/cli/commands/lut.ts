@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { parseTable, type TableFormat, tableFormats } from '../../predict/tables/table-formats.js';
 import { act, type Terminal } from '../context.js';
 import { followCampaign } from '../follow-campaign.js';
 import { readInput } from '../read-input.js';
-import { wholeNumber } from './predictor.js';
+import { describePredictor, wholeNumber } from './predictor.js';
 
 type Keys = 'operators' | 'blocks' | 'layers';
 
@@ -28,9 +29,9 @@ const formatOf = (text: string): TableFormat => {
   throw new HildaError('USAGE_INVALID', `--format: ${text} is none of ${tableFormats.join(', ')}`);
 };
 
-/** Each published format has keys of its own; a table of hilda's holds operators unless told otherwise. */
-function keysOf(text: string | undefined, format: TableFormat): Keys {
-  if (text === undefined) return format === 'hilda' ? 'operators' : format === 'fbnet' ? 'layers' : 'blocks';
+/** Each published format has keys of its own; a table of hilda's holds operators, or what it was imported with. */
+function keysOf(text: string | undefined, format: TableFormat): Keys | undefined {
+  if (text === undefined) return format === 'hilda' ? undefined : format === 'fbnet' ? 'layers' : 'blocks';
   if (text === 'operators' || text === 'blocks' || text === 'layers') return text;
   throw new HildaError('USAGE_INVALID', `--keys: ${text} is none of operators, blocks, layers`);
 }
@@ -47,14 +48,13 @@ async function answerTable(
   options: TableOptions,
 ): Promise<void> {
   const format = formatOf(options.format);
-  const table = await context.client.latencyTable(
-    predictor,
-    { format, keys: keysOf(options.keys, format) },
-    context,
-  );
+  const keys = keysOf(options.keys, format);
+  const table = await context.client.latencyTable(predictor, { format, ...(keys && { keys }) }, context);
   const { additivity: a, entries, text } = table;
   context.terminal.note(
-    `${entries} entries; the sum tells ${a.n} whole networks it has not seen with bias ${a.biasPercent.toFixed(1)} %, MAPE ${a.mapePercent.toFixed(1)} % (${a.scaledMapePercent.toFixed(1)} % after one factor of ${a.scale.toFixed(3)}), Kendall ${a.kendall.toFixed(3)}`,
+    a === null
+      ? `${entries} entries, imported: how well its sums tell whole networks is not known`
+      : `${entries} entries; the sum tells ${a.n} whole networks it has not seen with bias ${a.biasPercent.toFixed(1)} %, MAPE ${a.mapePercent.toFixed(1)} % (${a.scaledMapePercent.toFixed(1)} % after one factor of ${a.scale.toFixed(3)}), Kendall ${a.kendall.toFixed(3)}`,
   );
   if (options.output) {
     await writeFile(options.output, text);
@@ -111,6 +111,37 @@ const exportTable = (terminal: Terminal): Command =>
     ),
   );
 
+interface ImportOptions {
+  readonly format: string;
+  readonly device: string;
+  readonly space: string;
+  readonly protocol: string;
+}
+
+const importTable = (terminal: Terminal): Command =>
+  new Command('import')
+    .description("keep a published table as a device's predictor, until its own networks are measured")
+    .argument('<files...>', "one table; Once-for-all's come in a file a resolution")
+    .requiredOption('-f, --format <name>', tableFormats.join(', '))
+    .requiredOption('-d, --device <id>', 'which device the table is said to hold for')
+    .requiredOption('-s, --space <name>', 'a space of profiles/spaces, of kind mbconv or ofa')
+    .option('-p, --protocol <name>', 'how to measure when it is probed: quick, search or careful', 'search')
+    .action(
+      act(terminal, async (context, paths: string[], { format, device, space, protocol }: ImportOptions) => {
+        const files = await Promise.all(
+          paths.map(async (path) => ({
+            name: basename(path),
+            text: (await readInput(path)).toString('utf8'),
+          })),
+        );
+        const predictor = await context.client.importTable(
+          { files, format: formatOf(format), device, space, protocol },
+          context,
+        );
+        context.answer('predictor', { predictor }, () => describePredictor(predictor));
+      }),
+    );
+
 const check = (terminal: Terminal): Command =>
   new Command('check')
     .description('read a table in a published format; says what is wrong with it')
@@ -136,7 +167,8 @@ const check = (terminal: Terminal): Command =>
 
 export const lutCommand = (terminal: Terminal): Command =>
   new Command('lut')
-    .description('latency tables: build from your own device, export, check')
+    .description('latency tables: build from your own device, export, import, check')
     .addCommand(build(terminal))
     .addCommand(exportTable(terminal))
+    .addCommand(importTable(terminal))
     .addCommand(check(terminal));

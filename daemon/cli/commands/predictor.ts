@@ -19,6 +19,7 @@ interface TrainOptions {
   readonly samples: string;
   readonly seed: string;
   readonly protocol: string;
+  readonly active?: boolean;
 }
 
 const train = (terminal: Terminal): Command =>
@@ -29,6 +30,10 @@ const train = (terminal: Terminal): Command =>
     .option('-n, --samples <count>', 'networks to measure', '50')
     .option('--seed <number>', 'which networks', '1')
     .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search')
+    .option(
+      '--active',
+      'after twenty networks choose by what is known: the likely front, what tells most, an audit',
+    )
     .action(
       act(terminal, async (context, options: TrainOptions) => {
         const { device, space, protocol } = options;
@@ -40,10 +45,17 @@ const train = (terminal: Terminal): Command =>
             samples: wholeNumber(options.samples, 'samples', 5),
             seed: wholeNumber(options.seed, 'seed', 0),
             profile: false,
+            choice: options.active ? 'active' : 'random',
           },
           context,
         );
-        const { predictorId } = await followCampaign(started, context);
+        const { predictorId, reasons } = await followCampaign(started, context);
+        if (options.active)
+          terminal.note(
+            `chosen: ${Object.entries(reasons)
+              .map(([reason, n]) => `${n} ${reason}`)
+              .join(', ')}`,
+          );
         const predictor = await context.client.predictor(predictorId, context);
         context.answer('predictor', { predictor }, () => describePredictor(predictor));
       }),
@@ -177,10 +189,11 @@ export const predictorCommand = (terminal: Terminal): Command =>
     .addCommand(schedule(terminal))
     .addCommand(predictorFitCsvCommand(terminal));
 
-function describePredictor({
+export function describePredictor({
   id,
   deviceId,
   spaceId,
+  provenance,
   samples,
   model,
   score,
@@ -188,11 +201,15 @@ function describePredictor({
   cautions,
 }: PredictorDetailView): string {
   return [
-    `${id}: ${spaceId} on ${deviceId}, ${samples} networks`,
+    `${id}: ${spaceId} on ${deviceId}, ${provenance}, ${samples} networks measured`,
     `model        ${model}`,
-    `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
-    `MAPE         ${score.mape.toFixed(2)} %`,
-    `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
+    ...(score
+      ? [
+          `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
+          `MAPE         ${score.mape.toFixed(2)} %`,
+          `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
+        ]
+      : [`score        none yet: hilda predictor drift ${id} --probe 10 --refit`]),
     `drift        ${live.state}: ${live.reason}`,
     ...cautions.map((caution) => `caution      ${caution}`),
   ].join('\n');

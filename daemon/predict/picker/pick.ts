@@ -1,6 +1,14 @@
-import { beats, type Candidate, type FittedCandidate, leastGain, lossOf } from './candidate.js';
+import {
+  beats,
+  type Candidate,
+  type FittedCandidate,
+  foldsOf,
+  leastGain,
+  lossOf,
+  othersOf,
+} from './candidate.js';
 import { gaussianCandidate, gaussianOn, treesOn } from './residual-candidates.js';
-import { tableCandidates } from './table-candidates.js';
+import { all, type TableCandidate, tableCandidates } from './table-candidates.js';
 import { transferView, type ViewData } from './view-data.js';
 
 /** Odds against every view but the first of the space's own, which it names as the likeliest, and transfer. */
@@ -20,6 +28,7 @@ export interface Pick {
   readonly members: readonly Candidate[];
   /** Held-out error of every candidate, by label. */
   readonly losses: ReadonlyMap<string, number>;
+  /** Of the samples, by choices and models that did not see them. */
   readonly held: Float64Array;
 }
 
@@ -30,63 +39,98 @@ export interface Pick {
  */
 export function pick(views: readonly ViewData[], y: Float64Array): Pick {
   const logY = y.map(Math.log);
-  const loss = ({ held }: Candidate): number => lossOf(held, logY);
-  const byLoss = (list: readonly Candidate[]): Candidate[] => [...list].sort((a, b) => loss(a) - loss(b));
-
-  const tables = views.map((view) => tableCandidates(view, y, logY));
+  const n = y.length;
+  const tables = views.flatMap((view) => tableCandidates(view, y, logY));
   const likeliest = views.find(({ name }) => name !== transferView);
-  const table = tables
-    .flat()
-    .map((candidate) => ({
-      candidate,
-      odds:
-        evidence(loss(candidate), y.length) -
-        (candidate.options.loss === 'squares' && y.length >= robustSamples ? Math.log(viewOdds) : 0) -
-        (candidate.view === likeliest || candidate.view.name === transferView ? 0 : Math.log(viewOdds)),
-    }))
-    .reduce((a, b) => (b.odds > a.odds ? b : a)).candidate;
+  const table = likeliestTable(tables, likeliest, logY, all(n));
   // Curves are tried on the table's own view and on the richest: a fit is to take a blink.
   const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
-  const curved = [...new Set([table.view, richest])];
   const others =
-    y.length < curveSamples
+    n < curveSamples
       ? []
-      : curved.flatMap((view) => [
+      : [...new Set([table.view, richest])].flatMap((view) => [
           ...gaussianOn(table, view, logY),
           ...gaussianCandidate(view, logY),
           ...(view === richest ? treesOn(table, view, logY) : []),
         ]);
-  let single: Candidate = table;
-  for (const candidate of byLoss(others).reverse())
-    if (
-      beats(candidate.held, table.held, logY, curveDeviations) &&
-      (single === table || loss(candidate) < loss(single))
-    )
-      single = candidate;
-  const members = ensemble(single, [...tables.flat(), ...others], logY);
+  const select = (rows: readonly number[]): Candidate[] => {
+    const logs = at(logY, rows);
+    const first = likeliestTable(tables, likeliest, logY, rows);
+    const loss = ({ held }: Candidate): number => lossOf(at(held, rows), logs);
+    let single: Candidate = first;
+    for (const candidate of [...others].sort((a, b) => loss(b) - loss(a)))
+      if (
+        beats(at(candidate.held, rows), at(first.held, rows), logs, curveDeviations) &&
+        (single === first || loss(candidate) < loss(single))
+      )
+        single = candidate;
+    return ensemble(single, [...tables, ...others], logY, rows);
+  };
+  const members = select(all(n));
   return {
     label: members.map(({ label }) => label).join(' + '),
     members,
-    losses: new Map([...tables.flat(), ...others].map((c) => [c.label, loss(c)])),
-    held: average(members.map(({ held }) => held)),
+    losses: new Map([...tables, ...others].map((c) => [c.label, lossOf(c.held, logY)])),
+    held: heldOutOfChoice(n, select),
   };
 }
+
+/**
+ * Held-out predictions of the choice itself: for each fold by what would have been chosen without it. The best of many
+ * candidates looks better on the samples that chose it than on any others (Cawley and Talbot 2010).
+ */
+function heldOutOfChoice(n: number, select: (rows: readonly number[]) => readonly Candidate[]): Float64Array {
+  const out = new Float64Array(n);
+  for (const fold of foldsOf(n)) {
+    const held = average(select(othersOf(fold, n)).map((member) => member.held));
+    for (const row of fold) out[row] = held[row] as number;
+  }
+  return out;
+}
+
+function likeliestTable(
+  tables: readonly TableCandidate[],
+  likeliest: ViewData | undefined,
+  logY: Float64Array,
+  rows: readonly number[],
+): TableCandidate {
+  const n = rows.length;
+  const logs = at(logY, rows);
+  return tables
+    .map((candidate) => ({
+      candidate,
+      odds:
+        evidence(lossOf(at(candidate.held, rows), logs), n) -
+        (candidate.options.loss === 'squares' && logY.length >= robustSamples ? Math.log(viewOdds) : 0) -
+        (candidate.view === likeliest || candidate.view.name === transferView ? 0 : Math.log(viewOdds)),
+    }))
+    .reduce((a, b) => (b.odds > a.odds ? b : a)).candidate;
+}
+
+const at = (values: Float64Array, rows: readonly number[]): Float64Array =>
+  Float64Array.from(rows, (row) => values[row] as number);
 
 /** Logarithm of the likelihood under Laplace errors of the held-out size. */
 const evidence = (loss: number, n: number): number => -n * Math.log(Math.max(loss, leastGain));
 
 /** Adds, one at a time, the candidate whose share in the average lowers the held-out error most, if beyond chance. */
-function ensemble(first: Candidate, others: readonly Candidate[], logY: Float64Array): Candidate[] {
+function ensemble(
+  first: Candidate,
+  others: readonly Candidate[],
+  logY: Float64Array,
+  rows: readonly number[],
+): Candidate[] {
+  const logs = at(logY, rows);
   const members = [first];
   while (members.length < ensembleSize) {
-    const held = members.map((m) => m.held);
+    const held = members.map((m) => at(m.held, rows));
     const now = average(held);
     const next = others
       .filter((c) => !members.includes(c))
-      .map((c) => ({ c, held: average([...held, c.held]) }))
-      .filter((option) => beats(option.held, now, logY, ensembleDeviations))
+      .map((c) => ({ c, held: average([...held, at(c.held, rows)]) }))
+      .filter((option) => beats(option.held, now, logs, ensembleDeviations))
       .reduce<{ c: Candidate; held: Float64Array } | undefined>(
-        (a, b) => (a && lossOf(a.held, logY) <= lossOf(b.held, logY) ? a : b),
+        (a, b) => (a && lossOf(a.held, logs) <= lossOf(b.held, logs) ? a : b),
         undefined,
       );
     if (!next) return members;

@@ -57,6 +57,13 @@ export function formatTable(named: NamedTable, format: TableFormat): string {
 
 /** Throws TABLE_INVALID naming the entry that is wrong. */
 export function parseTable(text: string, format: TableFormat, source: string): NamedTable {
+  const named = parseEntries(text, format, source);
+  if (named.table.size === 0)
+    throw new HildaError('TABLE_INVALID', `${source || 'the table'} holds no entries`);
+  return named;
+}
+
+function parseEntries(text: string, format: TableFormat, source: string): NamedTable {
   const imported = { unit: 'us', target: null, provenance: 'imported', source } as const;
   if (format === 'fbnet') return { ...imported, table: parseLayers(text) };
   const root = parseYaml(text);

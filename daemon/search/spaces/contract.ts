@@ -16,9 +16,11 @@ export interface Block {
   readonly prefix: string;
   /** In the grammar of `daemon/predict/tables/block-key.ts`. */
   readonly key: string;
-  /** Of a searched layer, from 0; null for stem and head. */
+  /** For a block without constants: the one operator that it is, right after the block before it. */
+  readonly op?: string;
+  /** Of a searched layer, from 0; null for stem and head, and where a layer's cost hangs on other decisions too. */
   readonly layer: number | null;
-  /** The layer's choice by name; null for stem and head. */
+  /** The layer's choice by name; null where `layer` is. */
   readonly choice: string | null;
 }
 

@@ -5,6 +5,7 @@ import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Dim, Space } from './contract.js';
 import type { Activation, Emitter } from './emitter.js';
 import { distinct, namedFile, size } from './file-fields.js';
+import { ofaBlocks } from './ofa-blocks.js';
 
 /** Once-for-all's MobileNetV3 space (Cai et al., ICLR 2020, section 4.1; ofa/imagenet_classification/elastic_nn). */
 export const ofaFileSchema = z.strictObject({
@@ -53,7 +54,7 @@ export function ofaSpace(file: OfaFile): Space {
   const perLayer = file.kernels.length * file.expansions.length;
   const perStage = file.depths.reduce((sum, depth) => sum + perLayer ** depth, 0);
 
-  return chainSpace({
+  const chain = chainSpace({
     id: file.id,
     dims,
     size: file.resolutions.length * perStage ** file.stages.length,
@@ -91,6 +92,25 @@ export function ofaSpace(file: OfaFile): Space {
       ),
     ),
   });
+  return {
+    ...chain,
+    blocks(architecture) {
+      const indices = chain.normalise(architecture) as readonly number[];
+      return ofaBlocks(
+        file,
+        chosen(file.resolutions, indices[0]),
+        file.stages.flatMap((stage, s) =>
+          Array.from({ length: depthOf(indices, s) }, (_, l) => ({
+            ...stage,
+            name: `stage${s + 1}.layer${l + 1}`,
+            stride: l === 0 ? stage.stride : 1,
+            kernel: chosen(file.kernels, indices[layerAt(s, l)]),
+            expansion: chosen(file.expansions, indices[layerAt(s, l) + 1]),
+          })),
+        ),
+      );
+    },
+  };
 }
 
 /** MobileNets round widths to a multiple of 8, never down by more than a tenth. */
