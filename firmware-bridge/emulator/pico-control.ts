@@ -9,7 +9,7 @@ export const control = {
   words: 3,
 } as const;
 
-export const orders = { none: 0, stop: 1, cutPower: 2 } as const;
+export const orders = { none: 0, stop: 1, cutPower: 2, halt: 3 } as const;
 
 export interface PicoWorkerData {
   readonly image: Uint8Array;

@@ -248,6 +248,7 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   await has({ processes: () => ['ModemManager'] }, /fault: ModemManager.*systemctl/);
   await has({ listPorts: async () => [] }, /advice: no serial port/);
   await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
+  await has({ ask: async () => ({ code: 'FIRMWARE_MISMATCH' }) }, /fault: .*another version.*flash/i);
   await has({ ask: async () => ({ code: 'DEVICE_FAILED' }) }, /advice: .*hilda devices flash/);
   const slow: Patient['ask'] = async (_, baud) =>
     baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };

@@ -6,8 +6,8 @@ export interface BoardKeeperOptions {
   /** Opens the line and says hello; DEVICE_FAILED while the board is not there. */
   readonly open: (signal: AbortSignal) => Promise<BoardSession>;
   readonly clock: Clock;
-  /** How often the board is looked after; null for emulators, whose owner sees their end. */
-  readonly pingMs: number | null;
+  /** How often the board is looked after. */
+  readonly pingMs: number;
   /** Hears of boards that hung, left and came back. */
   readonly onTrouble?: ((error: HildaError) => void) | undefined;
 }
@@ -58,7 +58,7 @@ export class BoardKeeper {
   async #open(): Promise<BoardSession> {
     await this.drop();
     this.#session = await this.#options.open(this.#life.signal);
-    if (this.#options.pingMs !== null) this.#watching ??= this.#watch(this.#options.pingMs);
+    this.#watching ??= this.#watch(this.#options.pingMs);
     return this.#session;
   }
 
