@@ -30,7 +30,7 @@ export function startPico(image: Uint8Array): EmulatedBoard {
     Atomics.notify(flags, control.wake);
   };
   const order = (value: number): void => {
-    Atomics.store(flags, control.order, value);
+    Atomics.or(flags, control.order, value);
     wake();
   };
   const exited = new Promise<void>((resolve) => {

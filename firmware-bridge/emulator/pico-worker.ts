@@ -33,9 +33,9 @@ for (let alive = true; alive; ) {
   }
   flush();
   const order = Atomics.exchange(words, control.order, orders.none);
-  if (order === orders.stop) alive = false;
-  if (order === orders.halt) halted = true;
-  if (order === orders.cutPower) {
+  if (order & orders.stop) alive = false;
+  if (order & orders.halt) halted = true;
+  if (order & orders.cutPower) {
     halted = false;
     machine.cutPower();
   }

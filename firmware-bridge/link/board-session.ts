@@ -271,8 +271,11 @@ export class BoardSession {
     return this.hello({ signal });
   }
 
-  /** Restarts a board that no longer answers, by the line's own means; DEVICE_FAILED where it has none. */
-  async restart({ signal }: Call): Promise<Hello> {
+  /**
+   * Restarts a board that no longer answers, by the line's own means; DEVICE_FAILED where it has none. What is under way
+   * ends with `reason`.
+   */
+  async restart({ signal, reason }: Call & { readonly reason: HildaError }): Promise<Hello> {
     const { transport } = this.#options;
     if (!transport.restart) {
       throw new HildaError(
@@ -283,6 +286,7 @@ export class BoardSession {
         },
       );
     }
+    this.#line.startSession(0, reason);
     await transport.restart();
     return this.hello({ signal });
   }

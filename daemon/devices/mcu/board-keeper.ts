@@ -34,11 +34,31 @@ export class BoardKeeper {
   async attach(signal: AbortSignal): Promise<BoardSession> {
     if (this.#life.signal.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
     signal.throwIfAborted();
-    if (this.#session && !this.#session.lost) return this.#session;
+    if (this.#session && !this.#session.lost && !this.#opening) return this.#session;
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
     return this.#opening;
+  }
+
+  /**
+   * Restarts the board: what it was doing ends with `reason`, and whoever attaches meanwhile waits. A board that cannot be
+   * restarted is dropped, and opened afresh by the next attach.
+   */
+  async restart(reason: HildaError): Promise<void> {
+    const session = this.#session;
+    if (this.#opening || !session || session.lost) return;
+    const restarting = session.restart({ signal: this.#life.signal, reason }).then(
+      () => session,
+      (cause) => {
+        session.fail(reason);
+        throw cause;
+      },
+    );
+    this.#opening = restarting.finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
   }
 
   /** Throws the board's session away: the next attach opens it afresh. */
@@ -88,11 +108,7 @@ export class BoardKeeper {
       details: { hung: true },
     });
     this.#options.onTrouble?.(hung);
-    // A restart by the control lines while the port is still open; the next attach opens it anew either way.
-    await session
-      .restart({ signal: this.#life.signal })
-      .catch((cause) => this.#options.onTrouble?.(asHildaError(cause)));
-    session.fail(hung);
+    await this.restart(hung).catch((cause) => this.#options.onTrouble?.(asHildaError(cause)));
     return false;
   }
 }
