@@ -115,7 +115,11 @@ async function examinePort(
       return;
     }
     if (answer.code === 'FIRMWARE_MISMATCH') {
-      add('fault', `${path}: its firmware is of another version of hilda`, 'Flash the board again: hilda devices flash BOARD.');
+      add(
+        'fault',
+        `${path}: its firmware is of another version of hilda`,
+        'Flash the board again: hilda devices flash BOARD.',
+      );
       return;
     }
   }

@@ -3,6 +3,7 @@
 #include "../../main/work.h"
 #include "../board.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,9 +105,6 @@ static int refill(void)
     return filled > 0;
 }
 
-/* A run looks at the line without waiting: only what was read already counts. */
-int board_receive(void) { return taken < filled ? input[taken++] : -1; }
-
 static uint8_t output[8192];
 static size_t pending;
 
@@ -130,6 +128,17 @@ void board_wait(void)
 {
     board_flush();
     if (taken == filled) refill();
+}
+
+/* A run looks at the line without waiting; what it asked the other side for has to leave first. */
+int board_receive(void)
+{
+    if (taken >= filled) {
+        struct pollfd line = {.fd = 0, .events = POLLIN};
+        board_flush();
+        if (poll(&line, 1, 0) <= 0 || !refill()) return -1;
+    }
+    return input[taken++];
 }
 
 void board_ticks_start(void) {}
