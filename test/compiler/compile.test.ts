@@ -20,6 +20,7 @@ import {
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
 import { requantise } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantise-weights.js';
+import { noTricks } from '../../firmware-bridge/compiler/tricks/choose.js';
 import {
   constantsOf,
   mixedConvolutions,
@@ -139,6 +140,30 @@ t.test('zeros around an image go into the window behind them where they mean the
   t.equal(pads.length, 1, 'but for those before a maximum of what may be negative');
   t.same(nodes[0]?.attributes.pads, [2, 1, 0, 1]);
   t.equal(nodes.find((node) => node.op === 'AveragePool')?.attributes.count_include_pad, 1);
+});
+
+t.test('joined values are written where they will lie, channels and tokens', async (t) => {
+  const b = new GraphBuilder({ name: 'joined' });
+  const w = constantsOf(b, Xoshiro128.fromSeed(3));
+  const image = b.conv(b.input('image', 'float32', [1, 3, 8, 8]), w(6, 3, 3, 3), w(6));
+  const parts = [b.conv(image, w(5, 6, 1, 1), w(5)), b.conv(image, w(6, 3, 3, 3), w(6), { groups: 2 })];
+  parts.push(b.conv(image, w(6, 1, 3, 3), w(6), { groups: 6 }));
+  const wide = b.relu(b.concat(parts, 1));
+  const tokens = b.transpose(b.reshape(wide, [0, 17, 64]), [0, 2, 1]);
+  const joined = b.concat([b.matMul(tokens, w(17, 6)), b.matMul(tokens, w(17, 6))], 1);
+  b.output(b.reduceMean(b.gelu(joined), [1], 0), 'y');
+  const graph = b.build();
+  const kinds = ({ records }: Awaited<ReturnType<typeof compile>>): string[] => records.map((r) => r.kind);
+  const options: CompileOptions = { board, weights: 'real', tricks: 'none' };
+  const copied = await compile(graph, options);
+  const direct = await compile(graph, { ...options, tricks: { ...noTricks, overwriting: true } });
+  t.equal(kinds(copied).filter((kind) => kind === 'copy').length, 5);
+  // The tokens' parts stay copies: the second overwrites what it is made of, which it could not in place.
+  t.equal(kinds(direct).filter((kind) => kind === 'copy').length, 2, `${kinds(direct)}`);
+  t.ok(direct.arenaBytes < copied.arenaBytes, `${direct.arenaBytes} instead of ${copied.arenaBytes}`);
+  const [input] = inputsFor(graph, 1).map((values) => quantisedInput(copied, values));
+  const [a, c] = [copied, direct].map(({ program }) => new Reference(program).run(input as Int8Array));
+  t.same(a, c);
 });
 
 t.test('what cannot be lowered is named', async (t) => {
