@@ -7,6 +7,8 @@ import { control, orders, type PicoWorkerData } from './pico-control.js';
 export interface EmulatedBoard extends Transport {
   /** Switches the board off and on; its flash keeps what it holds. */
   restart(): Promise<void>;
+  /** Stops the core as a program that hangs would, until `restart`: for tests of what then follows. */
+  halt(): void;
   /** Milliseconds of processor time the emulation itself took, where that can be told. */
   busyMs(): number | null;
 }
@@ -28,7 +30,7 @@ export function startPico(image: Uint8Array): EmulatedBoard {
     Atomics.notify(flags, control.wake);
   };
   const order = (value: number): void => {
-    Atomics.store(flags, control.order, value);
+    Atomics.or(flags, control.order, value);
     wake();
   };
   const exited = new Promise<void>((resolve) => {
@@ -58,6 +60,7 @@ export function startPico(image: Uint8Array): EmulatedBoard {
       });
     },
     restart: async () => order(orders.cutPower),
+    halt: () => order(orders.halt),
     busyMs: () => Atomics.load(flags, control.busyMs),
     close: async () => {
       if (!closed) {

@@ -1,6 +1,6 @@
 /** Words that the board's thread and its owner share. */
 export const control = {
-  /** One of `orders`; the thread sets it back to none when it has obeyed. */
+  /** Of `orders`; the thread sets it back to none when it has obeyed. */
   order: 0,
   /** Rises with every byte and order: what the sleeping thread waits on. */
   wake: 1,
@@ -9,7 +9,8 @@ export const control = {
   words: 3,
 } as const;
 
-export const orders = { none: 0, stop: 1, cutPower: 2 } as const;
+/** Bits: one order does not undo another that was not yet obeyed. */
+export const orders = { none: 0, stop: 1, cutPower: 2, halt: 4 } as const;
 
 export interface PicoWorkerData {
   readonly image: Uint8Array;

@@ -16,12 +16,14 @@ const sliceInstructions = 50_000;
 
 let sent: number[] = [];
 let busyUs = 0;
+/** The core stands still until its power is cut, as one that hangs. */
+let halted = false;
 const machine = new PicoMachine({ image, onByte: (byte) => sent.push(byte) });
 
 for (let alive = true; alive; ) {
   const wake = Atomics.load(words, control.wake);
-  feed();
-  if (machine.idle) {
+  if (!halted) feed();
+  if (halted || machine.idle) {
     Atomics.wait(words, control.wake, wake, 1000);
   } else {
     const startUs = systemClock.monotonicUs();
@@ -31,8 +33,12 @@ for (let alive = true; alive; ) {
   }
   flush();
   const order = Atomics.exchange(words, control.order, orders.none);
-  if (order === orders.stop) alive = false;
-  if (order === orders.cutPower) machine.cutPower();
+  if (order & orders.stop) alive = false;
+  if (order & orders.halt) halted = true;
+  if (order & orders.cutPower) {
+    halted = false;
+    machine.cutPower();
+  }
 }
 
 /** As much as the receiver holds: the line has no pace, but it has flow control. */

@@ -84,6 +84,7 @@ export async function startQemu(options: QemuOptions): Promise<EmulatedBoard> {
       await stop(before);
       running = await start();
     },
+    halt: () => void running.child.kill('SIGSTOP'),
     busyMs: () => null,
     close: async () => {
       closed = true;

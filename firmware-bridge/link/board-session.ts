@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
+import { abi } from '../compiler/encode/format.js';
 import { explainRefusal } from './explain-refusal.js';
 import { linkVersion } from './frames.js';
 import {
@@ -193,9 +194,12 @@ export class BoardSession {
     const payload = pack([slots[slot], 8], [needsPool, 8], [paint ?? 0, 8], [0, 8], [limitMs, 32]);
     const cancel = (): void => void this.#line.request(kinds.cancel, pack()).catch(() => {});
     signal.addEventListener('abort', cancel, { once: true });
+    let wants = 0;
     this.#feed = (offset, bytes) => {
+      const want = ++wants;
       const slice = (input ?? new Uint8Array(offset + bytes)).subarray(offset, offset + bytes);
-      this.#write(spaces.input, offset, slice, signal).catch(() => {});
+      // What it is not told the board asks for again, and gives up after a while: that is the run's own error.
+      this.#sendSlice(offset, slice, () => want === wants && !signal.aborted).catch(() => {});
     };
     try {
       // Not the signal: the board's own answer to the cancel is waited for, so that it is idle afterwards.
@@ -217,6 +221,7 @@ export class BoardSession {
       throw this.#explain(thrown);
     } finally {
       signal.removeEventListener('abort', cancel);
+      wants++;
       this.#feed = undefined;
     }
   }
@@ -266,8 +271,11 @@ export class BoardSession {
     return this.hello({ signal });
   }
 
-  /** Restarts a board that no longer answers, by the line's own means; DEVICE_FAILED where it has none. */
-  async restart({ signal }: Call): Promise<Hello> {
+  /**
+   * Restarts a board that no longer answers, by the line's own means; DEVICE_FAILED where it has none. What is under way
+   * ends with `reason`.
+   */
+  async restart({ signal, reason }: Call & { readonly reason: HildaError }): Promise<Hello> {
     const { transport } = this.#options;
     if (!transport.restart) {
       throw new HildaError(
@@ -278,6 +286,7 @@ export class BoardSession {
         },
       );
     }
+    this.#line.startSession(0, reason);
     await transport.restart();
     return this.hello({ signal });
   }
@@ -298,6 +307,24 @@ export class BoardSession {
       const part = bytes.subarray(at, at + chunk);
       const payload = pack([space, 8], [offset + at, 32], part);
       await this.#ask(kinds.write, payload, { signal, timeoutMs: this.#timeout(300, part.length) });
+    }
+  }
+
+  /** A slice of the input, until the board wants another one. A part whose reply was lost is refused when it comes again. */
+  async #sendSlice(offset: number, slice: Uint8Array, wanted: () => boolean): Promise<void> {
+    const chunk = this.board.maxPayloadBytes - 5;
+    for (let at = 0; at < slice.length && wanted(); ) {
+      const part = slice.subarray(at, at + chunk);
+      const payload = pack([spaces.input, 8], [offset + at, 32], part);
+      try {
+        await this.#line.request(kinds.write, payload, { timeoutMs: this.#timeout(300, part.length) });
+        at += part.length;
+      } catch (thrown) {
+        if (thrown instanceof NoReplyError) continue;
+        const next = expectedOffset(thrown) - offset;
+        if (!(next > at && next < slice.length)) throw thrown;
+        at = next;
+      }
     }
   }
 
@@ -356,6 +383,10 @@ const restarted = (board: string, reason: ResetReason): HildaError =>
     details: { restarted: true, reason },
   });
 
+/** Where the board goes on, when it was sent something else. */
+const expectedOffset = (thrown: unknown): number =>
+  thrown instanceof RefusedError && thrown.details.refusal === 'order' ? thrown.details.detail : Number.NaN;
+
 /** No answer, or the board came up meanwhile: hello is worth another try. */
 const isTransient = (thrown: unknown): boolean =>
   thrown instanceof NoReplyError || (thrown instanceof HildaError && thrown.details.restarted === true);
@@ -363,10 +394,18 @@ const isTransient = (thrown: unknown): boolean =>
 function readHello(payload: Uint8Array): Hello {
   try {
     const hello = parseHello(payload);
-    if (hello.linkVersion === linkVersion) return hello;
+    const versions = { link: hello.linkVersion, abi: hello.abi };
+    if (versions.link === linkVersion && versions.abi === abi) return hello;
+    const older = versions.link < linkVersion || versions.abi < abi;
     throw new HildaError(
       'FIRMWARE_MISMATCH',
-      `the board speaks version ${hello.linkVersion} of the link, this daemon ${linkVersion}`,
+      `the firmware of ${hello.board || 'the board'} speaks version ${versions.link} of the link and takes programs of ABI ${versions.abi}; this daemon has ${linkVersion} and ${abi}`,
+      {
+        hint: older
+          ? 'Flash the board again: `hilda devices flash` has the firmware of this version.'
+          : 'The board was flashed by a newer hilda: bring this one up to date, or flash the board again.',
+        details: { board: hello.board, buildHash: hello.buildHash, ...versions },
+      },
     );
   } catch (cause) {
     if (cause instanceof HildaError) throw cause;

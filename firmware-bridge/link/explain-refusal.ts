@@ -23,6 +23,7 @@ const programErrors = [
   'its input did not come',
 ] as const;
 const outOfMemory = new Set([3, 4]);
+const anotherAbi = 2;
 
 /** A board's refusal as the error that callers of a device know. */
 export function explainRefusal({ kind, details }: RefusedError, board: string): HildaError {
@@ -33,7 +34,11 @@ export function explainRefusal({ kind, details }: RefusedError, board: string): 
       return new HildaError(
         outOfMemory.has(detail) ? 'DEVICE_OUT_OF_MEMORY' : 'NETWORK_REJECTED',
         `the board refuses the program at operator ${operatorIndex}: ${programErrors[detail] ?? `error ${detail}`}`,
-        { details: facts },
+        {
+          // Only a deployment of former days gets this far: uploads are of the ABI that hello named.
+          ...(detail === anotherAbi && { hint: 'Deploy the network again with `hilda deploy`.' }),
+          details: facts,
+        },
       );
     case 'tooLarge':
       return new HildaError(

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -7,8 +7,10 @@ import t, { type Test } from 'tap';
 import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { errorTable } from '../../daemon/core/errors.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
+import { doublingNetwork } from '../contract/device-contract.js';
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -359,6 +361,52 @@ t.test('hilda up says where it is, refuses a taken port, ends on a signal', asyn
 
   up.child.kill('SIGTERM');
   t.equal((await up.ended).code, 0);
+});
+
+t.test('export writes C that a compiler takes and that answers as the network does', async (t) => {
+  const { folder, file } = await inputs(t);
+  const model = await file('double it.onnx', writeOnnx(doublingNetwork()));
+  const values = Array.from({ length: 256 }, (_, i) => i - 128);
+  const calibration = await file('values.json', JSON.stringify(values));
+  const out = join(folder, 'made');
+  const args = ['export', model, '--format', 'c', '--out', out, '--calibration', calibration, '--json'];
+  const { code, out: said, err } = await runHere(args);
+  t.equal(code, 0, err);
+  t.match(JSON.parse(said), { schema: 'hilda.source.v1' });
+  const main = await file(
+    'main.c',
+    `#include <stdio.h>
+#include "double_it.h"
+static uint8_t arena[DOUBLE_IT_ARENA_BYTES] __attribute__((aligned(16)));
+int main(void) {
+  int8_t input[DOUBLE_IT_INPUT_BYTES], output[DOUBLE_IT_OUTPUT_BYTES];
+  for (int i = 0; i < DOUBLE_IT_INPUT_BYTES; i++) input[i] = (int8_t)(i - 128);
+  if (double_it_run(arena, input, output)) return 1;
+  for (int i = 0; i < DOUBLE_IT_OUTPUT_BYTES; i++) {
+    float x = DOUBLE_IT_INPUT_SCALE * (float)(input[i] - DOUBLE_IT_INPUT_ZERO_POINT);
+    float y = DOUBLE_IT_OUTPUT_SCALE * (float)(output[i] - DOUBLE_IT_OUTPUT_ZERO_POINT);
+    float off = y - (x > 0 ? 2 * x : 0);
+    if (off > 2 || off < -2) { printf("%d: %f, not %f\\n", i, (double)y, (double)(2 * x)); return 2; }
+  }
+  printf("right\\n");
+  return 0;
+}
+`,
+  );
+  const program = join(folder, 'program');
+  const flags = [
+    '-std=gnu11',
+    '-O1',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-fsanitize=address,undefined',
+    `-I${out}`,
+  ];
+  execFileSync('gcc', [...flags, main, join(out, 'double_it.c'), '-o', program], { stdio: 'inherit' });
+  t.equal(execFileSync(program, { encoding: 'utf8' }), 'right\n');
+  const refused = await runHere(['export', model, '--board', 'no-such-board', '--json']);
+  t.equal(refused.code, errorTable.DEVICE_UNKNOWN.exit);
 });
 
 t.test('docs/errors.md explains every code as the table has it', async (t) => {

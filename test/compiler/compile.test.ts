@@ -20,7 +20,16 @@ import {
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
 import { requantise } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantise-weights.js';
-import { constantsOf, mixedConvolutions, paddedPatches, tokens } from './networks.js';
+import { noTricks } from '../../firmware-bridge/compiler/tricks/choose.js';
+import {
+  constantsOf,
+  mixedConvolutions,
+  paddedPatches,
+  resampled,
+  sequences,
+  sharedHeads,
+  tokens,
+} from './networks.js';
 
 const { signal } = new AbortController();
 const board: CompilerBoard = {
@@ -52,7 +61,8 @@ async function deviation(t: Test, graph: Graph): Promise<number> {
     weights: 'real',
     calibration: (g, values) => valueRanges(g, values, inputs.slice(0, 16).map(feed), runtime, { signal }),
   });
-  const { handle } = await runtime.load(writeOnnx(graph), {}, { signal });
+  // Its optimiser takes zeros before a maximum for the pool's own padding, which changes the result (1.30).
+  const { handle } = await runtime.load(writeOnnx(graph), { optimisation: 'disabled' }, { signal });
   const reference = new Reference(compiled.program);
   const { scale, zeroPoint } = compiled.output.quantisation;
   let [error, total, sum, count] = [0, 0, 0, 0];
@@ -77,6 +87,10 @@ t.test('int8 stays near float', async (t) => {
     ['convolutions', mixedConvolutions(2)],
     ['tokens', tokens(2)],
     ['patches', paddedPatches(2)],
+    ['resampled', resampled(2)],
+    ['sequences', sequences(2)],
+    ['heads of their own', sharedHeads(1)],
+    ['shared heads', sharedHeads(2)],
   ] as const) {
     const off = await deviation(t, graph);
     t.ok(off < 0.12, `${name}: ${off.toFixed(4)} of the spread`);
@@ -120,6 +134,38 @@ t.test('the passes find what exporters spell out', async (t) => {
   t.ok((await compile(b.build(), { board, weights: 'real' })).program.length > 0);
 });
 
+t.test('zeros around an image go into the window behind them where they mean the same', async (t) => {
+  const { nodes } = prepare(resampled(1), { cost: { perMac: 1, perOutput: 0 }, lowRank: 'never' }).graph;
+  const pads = nodes.filter((node) => node.op === 'Pad');
+  t.equal(pads.length, 1, 'but for those before a maximum of what may be negative');
+  t.same(nodes[0]?.attributes.pads, [2, 1, 0, 1]);
+  t.equal(nodes.find((node) => node.op === 'AveragePool')?.attributes.count_include_pad, 1);
+});
+
+t.test('joined values are written where they will lie, channels and tokens', async (t) => {
+  const b = new GraphBuilder({ name: 'joined' });
+  const w = constantsOf(b, Xoshiro128.fromSeed(3));
+  const image = b.conv(b.input('image', 'float32', [1, 3, 8, 8]), w(6, 3, 3, 3), w(6));
+  const parts = [b.conv(image, w(5, 6, 1, 1), w(5)), b.conv(image, w(6, 3, 3, 3), w(6), { groups: 2 })];
+  parts.push(b.conv(image, w(6, 1, 3, 3), w(6), { groups: 6 }));
+  const wide = b.relu(b.concat(parts, 1));
+  const tokens = b.transpose(b.reshape(wide, [0, 17, 64]), [0, 2, 1]);
+  const joined = b.concat([b.matMul(tokens, w(17, 6)), b.matMul(tokens, w(17, 6))], 1);
+  b.output(b.reduceMean(b.gelu(joined), [1], 0), 'y');
+  const graph = b.build();
+  const kinds = ({ records }: Awaited<ReturnType<typeof compile>>): string[] => records.map((r) => r.kind);
+  const options: CompileOptions = { board, weights: 'real', tricks: 'none' };
+  const copied = await compile(graph, options);
+  const direct = await compile(graph, { ...options, tricks: { ...noTricks, overwriting: true } });
+  t.equal(kinds(copied).filter((kind) => kind === 'copy').length, 5);
+  // The tokens' parts stay copies: the second overwrites what it is made of, which it could not in place.
+  t.equal(kinds(direct).filter((kind) => kind === 'copy').length, 2, `${kinds(direct)}`);
+  t.ok(direct.arenaBytes < copied.arenaBytes, `${direct.arenaBytes} instead of ${copied.arenaBytes}`);
+  const [input] = inputsFor(graph, 1).map((values) => quantisedInput(copied, values));
+  const [a, c] = [copied, direct].map(({ program }) => new Reference(program).run(input as Int8Array));
+  t.same(a, c);
+});
+
 t.test('what cannot be lowered is named', async (t) => {
   const build = (add: (b: GraphBuilder, x: string) => string): Graph => {
     const b = new GraphBuilder({ name: 'odd' });
@@ -128,7 +174,7 @@ t.test('what cannot be lowered is named', async (t) => {
   };
   const options: CompileOptions = { board, weights: 'real' };
   const resize = build((b, x) =>
-    b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'nearest' }),
+    b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'linear' }),
   );
   await t.rejects(compile(resize, options), {
     code: 'OPERATOR_UNSUPPORTED',

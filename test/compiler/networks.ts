@@ -1,5 +1,5 @@
 import { gaussian, pick, type Rng, randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
-import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { elementCount, floatTensor, type Graph, int64Tensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 
 /** Constants of a graph under construction: standard normal values by the square root of half the fan-in. */
@@ -118,5 +118,93 @@ export function paddedPatches(seed: number): Graph {
     b.add(b.matMul(b.add(sequence, b.add(b.matMul(wide, w(30, 12)), w(12))), w(12, 4)), w(4)),
     'classes',
   );
+  return b.build();
+}
+
+/** Zeros around images, for windows to take over or as steps of their own; images made larger and smaller. */
+export function resampled(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'resampled' });
+  const w = constantsOf(b, rng);
+  let count = 0;
+  const ints = (values: readonly number[]): string => b.constant(`ints${count++}`, int64Tensor(values));
+  const pad = (x: string, ...pads: readonly number[]): string => b.node('Pad', [x, ints(pads)]);
+  const resize = (x: string, scales: readonly number[], attributes = {}): string =>
+    b.node('Resize', [x, '', b.constant(`scales${count++}`, floatTensor([4], scales))], attributes);
+  const [height, width] = [6 + randomInt(rng, 3), 5 + randomInt(rng, 4)];
+  let x = b.input('image', 'float32', [1, 3, height, width]);
+  x = b.relu(b.conv(pad(x, 0, 0, 2, 1, 0, 0, 0, 1), w(8, 3, 3, 3), w(8), { pad: 0 }));
+  const most = b.node('MaxPool', [pad(x, 0, 0, 1, 1, 0, 0, 1, 1)], { kernel_shape: [3, 3] });
+  const mean = b.node('AveragePool', [pad(x, 0, 0, 1, 1, 0, 0, 1, 1)], { kernel_shape: [3, 3] });
+  x = b.conv(b.concat([most, mean], 1), w(8, 16, 1, 1), w(8));
+  // Below zero here: these zeros change the maximum, and must stay a step.
+  x = b.node('MaxPool', [pad(x, 0, 0, 0, 2, 0, 0, 1, 0)], { kernel_shape: [3, 3] });
+  x = b.conv(resize(x, [1, 1, 2, 3], { mode: 'nearest' }), w(8, 1, 3, 3), w(8), { groups: 8 });
+  x = resize(x, [1, 1, 1, 2], { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' });
+  x = resize(b.slice(x, 2, 0, 4), [1, 1, 0.5, 1], {
+    coordinate_transformation_mode: 'asymmetric',
+    nearest_mode: 'floor',
+  });
+  x = b.conv(x, w(6, 8, 1, 1), w(6));
+  b.output(b.gemm(b.flatten(b.globalAveragePool(x)), w(4, 6), w(4)), 'logits');
+  return b.build();
+}
+
+/** Convolutions and pools along one axis. */
+export function sequences(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'sequences' });
+  const w = constantsOf(b, rng);
+  const along = (
+    x: string,
+    weight: string,
+    attributes: Readonly<Record<string, number | number[]>>,
+  ): string => b.node('Conv', [x, weight, w(b.dimsOf(weight)[0] as number)], attributes);
+  let x = b.input('signal', 'float32', [1, 3, 24 + randomInt(rng, 8)]);
+  x = along(x, w(8, 3, 5), { kernel_shape: [5], strides: [2], pads: [2, 2] });
+  const ones = b.constant('ones', floatTensor([8], new Array(8).fill(0.7)));
+  x = b.relu(b.batchNorm(x, w(8), w(8), w(8), ones));
+  x = b.relu(along(x, w(8, 1, 3), { group: 8, pads: [1, 1], kernel_shape: [3] }));
+  x = along(x, w(12, 4, 3), { group: 2, dilations: [2], pads: [2, 2], kernel_shape: [3] });
+  x = b.node('MaxPool', [x], { kernel_shape: [2], strides: [2] });
+  x = b.node('AveragePool', [x], { kernel_shape: [3], strides: [1], pads: [1, 1] });
+  x = b.add(along(x, w(12, 12, 1), { kernel_shape: [1] }), x);
+  // As tokens: some of nothing behind the others.
+  const tokens = b.node('Pad', [
+    b.transpose(x, [0, 2, 1]),
+    b.constant('pads', int64Tensor([0, 1, 0, 0, 2, 0])),
+  ]);
+  x = b.reduceMean(b.gelu(b.add(b.matMul(tokens, w(12, 10)), w(10))), [1], 0);
+  b.output(b.add(b.matMul(x, w(10, 5)), w(5)), 'logits');
+  return b.build();
+}
+
+/** Attention whose query heads share keys and values, as products that broadcast and as exporters repeat them. */
+export function sharedHeads(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'shared heads' });
+  const w = constantsOf(b, rng);
+  const [count, depth, shared] = [7 + randomInt(rng, 4), 4, pick(rng, [1, 2])];
+  const [group, width] = [2, 2 * shared * depth];
+  const dense = (x: string, out: number): string =>
+    b.add(b.matMul(x, w(b.dimsOf(x).at(-1) as number, out)), w(out));
+  const heads = (x: string, kept: number, perm: readonly number[]): string =>
+    b.transpose(b.reshape(dense(x, shared * kept * depth), [0, count, shared, kept, depth]), perm);
+  const attend = (q: string, k: string, v: string, back: readonly number[]): string => {
+    const scores = b.softmax(b.mul(b.matMul(q, k), b.scalar(depth ** -0.5)));
+    return b.reshape(b.transpose(b.matMul(scores, v), back), [0, count, width]);
+  };
+  let x = dense(b.input('sequence', 'float32', [1, count, 6]), width);
+  const q = heads(x, group, [0, 2, 3, 1, 4]);
+  x = b.add(x, attend(q, heads(x, 1, [0, 2, 3, 4, 1]), heads(x, 1, [0, 2, 3, 1, 4]), [0, 3, 1, 2, 4]));
+  const repeated = (axes: readonly number[], perm: readonly number[]): string => {
+    const shape = b.constant(`to${perm}`, int64Tensor([1, shared, group, ...axes]));
+    return b.reshape(b.node('Expand', [heads(x, 1, perm), shape]), [0, shared * group, ...axes]);
+  };
+  const q4 = b.reshape(heads(x, group, [0, 2, 3, 1, 4]), [0, shared * group, count, depth]);
+  const k4 = repeated([depth, count], [0, 2, 3, 4, 1]);
+  const v4 = repeated([count, depth], [0, 2, 3, 1, 4]);
+  x = b.add(x, attend(q4, k4, v4, [0, 2, 1, 3]));
+  b.output(dense(b.reduceMean(x, [1], 0), 5), 'logits');
   return b.build();
 }

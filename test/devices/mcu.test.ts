@@ -2,12 +2,14 @@ import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
+import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
 import { examine, type Patient, udevRules } from '../../daemon/devices/mcu/doctor.js';
 import { MlperfTinyDriver } from '../../daemon/devices/mcu/mlperf-tiny/driver.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
-import { openSerial, type Transport } from '../../firmware-bridge/link/index.js';
+import { type Hello, openSerial, type Transport } from '../../firmware-bridge/link/index.js';
+import { mixedConvolutions } from '../compiler/networks.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 
 t.setTimeout(300_000);
@@ -92,6 +94,17 @@ t.test(
     t.equal(measured.verdict, 'valid', measured.reason);
     t.equal(measured.latency, null);
     t.equal(measured.counts?.unit, 'instructions');
+    t.equal(measured.manifest.chipId, '0'.repeat(32), 'this board has no chip id');
+    const seenAs = async (port: PortFacts) => {
+      const [found] = await sightings(new SerialDriver({ profiles, listPorts: async () => [port] }));
+      return found;
+    };
+    const elsewhere = await seenAs({ ...usb, serialNumber: '066CFE', path });
+    t.not(elsewhere?.id, seen?.id, 'without one, the serial number tells boards apart');
+    const unnamed = await seenAs({ ...usb, serialNumber: undefined, path });
+    t.not(unnamed?.id, seen?.id);
+    t.not(unnamed?.id, (await seenAs({ ...usb, serialNumber: undefined, path: '/dev/ttyS98' }))?.id);
+    t.match(elsewhere?.obstacle, /./, 'a port that is in use is told, not asked');
 
     plugged = false;
     child.kill('SIGKILL');
@@ -119,6 +132,35 @@ t.test(
     child.kill('SIGCONT');
   },
 );
+
+t.test('one byte too few of SRAM or of flash: refused, with what is missing and where', async (t) => {
+  const profile = loadBoardProfiles().get('rp2040-pico') as NonNullable<
+    ReturnType<ReturnType<typeof loadBoardProfiles>['get']>
+  >;
+  const hello = (workBytes: number, slotBytes = 2 ** 20) =>
+    ({ workBytes, slotBytes, nativeLayout: 1, poolBytes: 0 }) as Hello;
+  const network = mixedConvolutions(1);
+  const build = (board: Hello) => compileForBoard(network, profile, board, { weights: 'real' });
+  const refused = await build(hello(1024)).catch((error) => error);
+  t.equal(refused.code, 'DEVICE_OUT_OF_MEMORY');
+  const enough = 1024 + refused.details.missingBytes;
+  const { compiled } = await build(hello(enough));
+  const short = await build(hello(enough - 1)).catch((error) => error);
+  t.match(short, {
+    code: 'DEVICE_OUT_OF_MEMORY',
+    hint: /^1 fewer bytes live at \S+ would fit/,
+    details: { missingBytes: 1, arenaBytes: compiled.arenaBytes, peak: { operator: compiled.peak.operator } },
+  });
+  t.ok(
+    compiled.records.some(({ name }) => name === compiled.peak.operator),
+    'the peak is an operator',
+  );
+  t.ok(await build(hello(enough, compiled.flashBytes)));
+  await t.rejects(build(hello(enough, compiled.flashBytes - 1)), {
+    code: 'DEVICE_OUT_OF_MEMORY',
+    details: { flashBytes: compiled.flashBytes, limitBytes: compiled.flashBytes - 1 },
+  });
+});
 
 /** MLPerf Tiny's reference firmware, as its sources describe it, with a model that takes 4,000 us. */
 function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Transport {
@@ -248,6 +290,7 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   await has({ processes: () => ['ModemManager'] }, /fault: ModemManager.*systemctl/);
   await has({ listPorts: async () => [] }, /advice: no serial port/);
   await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
+  await has({ ask: async () => ({ code: 'FIRMWARE_MISMATCH' }) }, /fault: .*another version.*flash/i);
   await has({ ask: async () => ({ code: 'DEVICE_FAILED' }) }, /advice: .*hilda devices flash/);
   const slow: Patient['ask'] = async (_, baud) =>
     baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };

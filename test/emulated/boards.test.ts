@@ -1,17 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import type { HildaError } from '../../daemon/core/errors.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import type { Device } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
+import { EmulatedDriver, type EmulatedDriverOptions } from '../../daemon/devices/mcu/emulated-driver.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runReference } from '../../firmware-bridge/compiler/index.js';
-import { startPico } from '../../firmware-bridge/emulator/pico-board.js';
+import { type EmulatedBoard, startPico } from '../../firmware-bridge/emulator/pico-board.js';
 import { findQemu, startQemu } from '../../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession } from '../../firmware-bridge/link/index.js';
+import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 
 t.setTimeout(900_000);
 const { signal } = new AbortController();
@@ -93,3 +98,57 @@ for (const board of boards) {
     },
   );
 }
+
+async function openEmulated(board: string, options: EmulatedDriverOptions): Promise<Device> {
+  const driver = new EmulatedDriver({ boards: [board], ...options });
+  for await (const sighting of driver.discover({ signal })) return driver.open(sighting, { signal });
+  throw new Error(`no emulated ${board}`);
+}
+
+for (const board of ['rp2040-pico', 'mps2-an386']) {
+  const skip = board === 'rp2040-pico' ? false : noQemu;
+  t.test(`${board} hangs within a run: restarted, reported, back by itself`, { skip }, async (t) => {
+    const troubles: HildaError[] = [];
+    let emulator: EmulatedBoard | undefined;
+    let starts = 0;
+    const device = await openEmulated(board, {
+      patience: 3,
+      pingMs: 50,
+      onTrouble: (error) => troubles.push(error),
+      onStart: (started) => {
+        emulator = started;
+        starts++;
+      },
+    });
+    t.teardown(() => device.close());
+    const network = networks.mbconv as Graph;
+    const before = await device.measure(network, contractProtocol, { signal });
+    t.equal(before.verdict, 'valid', before.reason);
+    let halted = false;
+    const onProgress = ({ step }: { readonly step: string }): void => {
+      if (step !== 'rounds' || halted) return;
+      halted = true;
+      systemClock.sleep(30).then(() => emulator?.halt());
+    };
+    const hung = await device.measure(network, contractProtocol, { signal, onProgress }).catch((e) => e);
+    t.match(hung, { code: 'DEVICE_FAILED', retryable: true, details: { hung: true } });
+    t.match(troubles, [{ code: 'DEVICE_FAILED', details: { hung: true } }]);
+    t.equal(starts, 1, 'its flash is as it was');
+    const after = await device.measure(network, contractProtocol, { signal });
+    t.same(after.counts, before.counts, 'the same board, the same figures, nothing touched');
+  });
+}
+
+t.test('a run that is not answered in time: the board is restarted, its deployment still runs', async (t) => {
+  const device = await openEmulated('rp2040-pico', { patience: 3, timeoutMs: 50 });
+  t.teardown(() => device.close());
+  const input = { x: { dims: [1, 4, 8, 8], data: Float32Array.from({ length: 256 }, (_, i) => i - 128) } };
+  const deployment = await device.deploy?.(doublingNetwork(), { signal, calibration: [input] });
+  if (!deployment) throw new Error('it cannot deploy');
+  const before = await device.runDeployed?.(deployment, input, { signal });
+  // Emulated, this network takes a second.
+  await t.rejects(device.measure(networks.mbconv as Graph, contractProtocol, { signal }), {
+    code: 'DEVICE_TIMEOUT',
+  });
+  t.same(await device.runDeployed?.(deployment, input, { signal }), before);
+});

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import { code, headerBytes, recordBytes } from '../../firmware-bridge/compiler/encode/format.js';
+import { abi, code, headerBytes, recordBytes } from '../../firmware-bridge/compiler/encode/format.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import type { ProgramCase } from './program-case.js';
@@ -46,7 +46,7 @@ const damages: readonly Damage[] = [
   ['constants over the records', 1, put32(16, 64)],
   ['a truncated program', 1, (_, c) => ({ program: c.program.subarray(0, c.program.length - 1) })],
   ['a header alone, cut short', 1, (_, c) => ({ program: c.program.subarray(0, 63) })],
-  ['another ABI', 2, (view) => view.setUint16(4, 2, true)],
+  ['a former ABI', 2, (view) => view.setUint16(4, abi - 1, true)],
   ['records of another size', 2, (view) => view.setUint16(6, 64, true)],
   ['one byte more arena than there is', 3, add32(24, 1)],
   ['a pool where there is none', 4, put32(28, 1)],

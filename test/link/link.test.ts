@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { code, reference } from '../../firmware-bridge/compiler/encode/format.js';
 import { encodeFrame, FrameDecoder, maxPayloadBytes } from '../../firmware-bridge/link/frames.js';
 import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
 import { kinds, pack } from '../../firmware-bridge/link/messages.js';
+import { CaseBuilder } from '../firmware/program-case.js';
 import { compileForHost, compileHostBoard, type HostBoardOptions, startHostBoard } from './host-firmware.js';
 import { fillProgram } from './tiny-program.js';
 
@@ -151,6 +153,11 @@ t.test('refusals are typed, and the board answers hello afterwards', async (t) =
   };
   const upload = (bytes: Uint8Array) => session.upload('ram', bytes, { signal });
   await t.rejects(upload(changed(0, 0)), { code: 'NETWORK_REJECTED' }, 'no header');
+  await t.rejects(
+    upload(changed(4, 1 | (96 << 16))),
+    { code: 'NETWORK_REJECTED', hint: /[Dd]eploy/ },
+    'a former ABI',
+  );
   await t.rejects(upload(changed(12, 2 ** 31)), { code: 'NETWORK_REJECTED' }, '2^31 operators');
   await t.rejects(
     upload(changed(64 + 20, 0x3ffffff0)),
@@ -177,6 +184,104 @@ t.test('refusals are typed, and the board answers hello afterwards', async (t) =
   await t.rejects(session.read(workBytes - 3, 4, { signal }), { code: 'DEVICE_FAILED' });
   await t.rejects(session.write(0xfffffff0, new Uint8Array(64), { signal }), { code: 'DEVICE_FAILED' });
   t.ok(await session.hello({ signal }));
+});
+
+/** A line whose board says in hello that it takes programs of another ABI. */
+function ofAbi(line: Transport, number: number): Transport {
+  const decoder = new FrameDecoder();
+  return {
+    ...line,
+    onBytes: (listener) =>
+      line.onBytes((bytes) => {
+        for (const frame of decoder.push(bytes)) {
+          const payload = frame.payload.slice();
+          if (frame.kind === (kinds.hello | kinds.reply))
+            new DataView(payload.buffer).setUint16(2, number, true);
+          listener(encodeFrame({ ...frame, payload }));
+        }
+      }),
+  };
+}
+
+t.test('firmware of another ABI is refused at hello, with the remedy', async (t) => {
+  for (const [number, hint] of [
+    [1, /Flash the board again/],
+    [99, /newer hilda/],
+  ] as const) {
+    const line = startHostBoard(board);
+    const session = new BoardSession({ transport: ofAbi(line, number), nonce, patience: 3 });
+    t.teardown(() => session.close());
+    await t.rejects(session.hello({ signal }), {
+      code: 'FIRMWARE_MISMATCH',
+      hint,
+      details: { abi: number, board: 'host' },
+    });
+  }
+});
+
+/** A program whose input comes in `slices` of `bytes`: its output is its input. */
+function fetchProgram(slices: number, bytes: number): Uint8Array {
+  const builder = new CaseBuilder();
+  builder.input = new Uint8Array(slices * bytes);
+  const at = builder.reserve(slices * bytes);
+  builder.record({ code: code.loop, count: 1, rows: { rows: slices } });
+  builder.record({
+    code: code.fetch,
+    out: reference('arena', at),
+    inStep: bytes,
+    outStep: bytes,
+    rows: { rows: 1, n: bytes, offset: 0 },
+  });
+  const { program } = builder.build('slices');
+  new DataView(program.buffer).setUint32(44, slices * bytes, true);
+  return program;
+}
+
+t.test('an input that is fetched comes in slices, over a bad line as well', async (t) => {
+  const rng = Xoshiro128.fromSeed(8);
+  // A slice is longer than a frame holds.
+  const program = fetchProgram(6, 2500);
+  const input = Uint8Array.from({ length: 15_000 }, () => Math.floor(256 * rng.next()));
+  for (const share of [0, 0.04]) {
+    const { session } = await openBoard(t, share ? { through: (line) => faulty(line, rng, share) } : {});
+    const facts = await session.upload('ram', program, { signal });
+    t.match(facts, { inputOffset: null, inputBytes: 15_000, outputBytes: 15_000 });
+    await session.run({ slot: 'ram', input, limitMs: 1000, timeoutMs: 20_000, signal });
+    const output = await session.read(facts.outputOffset, facts.outputBytes, { signal });
+    t.ok(Buffer.from(input).equals(output), `${share} of the frames damaged`);
+  }
+  const { session } = await openBoard(t);
+  await session.preparePool({ signal });
+  await session.upload('ram', program, { signal });
+  await session.run({ slot: 'ram', limitMs: 1000, timeoutMs: 5000, signal });
+  t.ok(
+    (await session.read(0, 1000, { signal })).some((byte) => byte !== 0),
+    'without an input: the pool',
+  );
+});
+
+t.test('an input that does not come ends the run, not the board', async (t) => {
+  const { session } = await openBoard(t, {
+    through: (line) => {
+      const decoder = new FrameDecoder();
+      const deaf: Transport = {
+        ...line,
+        onBytes: (listener) =>
+          line.onBytes((bytes) => {
+            for (const frame of decoder.push(bytes))
+              if (frame.kind !== kinds.want) listener(encodeFrame(frame));
+          }),
+      };
+      return deaf;
+    },
+  });
+  await session.upload('ram', fetchProgram(2, 100), { signal });
+  const input = new Uint8Array(200);
+  await t.rejects(session.run({ slot: 'ram', input, limitMs: 1000, timeoutMs: 20_000, signal }), {
+    code: 'NETWORK_REJECTED',
+    message: /its input did not come/,
+  });
+  t.same(await session.ping(), { running: null });
 });
 
 t.test('cancel and time limit end a run that would last for hours', async (t) => {

@@ -1,3 +1,5 @@
+import { abi } from '../../firmware-bridge/compiler/encode/format.js';
+
 /**
  * A program of ABI.md with one operator: fills `bytes` of the arena with `value`, which is also its output. Its input is
  * the byte behind. `loops` repeats it, to make it last.
@@ -9,7 +11,7 @@ export function fillProgram(value: number, bytes = 64, loops = 1): Uint8Array {
   const view = new DataView(program.buffer);
   const words = [program.length, count, program.length, 0, bytes + 16, 0, bytes, 1, 0, bytes];
   view.setUint32(0, 0x41444c48, true);
-  view.setUint16(4, 1, true);
+  view.setUint16(4, abi, true);
   view.setUint16(6, record, true);
   for (const [i, word] of words.entries()) view.setUint32(8 + 4 * i, word, true);
   let at = 64;

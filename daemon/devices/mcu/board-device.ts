@@ -265,21 +265,11 @@ export class BoardDevice implements Device {
       return await job(await keeper.attach(signal));
     } catch (thrown) {
       const error = asHildaError(thrown);
-      if (error.details.unanswered === true) await this.#recover();
+      // A board that does not answer is restarted, not waited for; one that cannot be is taken up afresh.
+      if (error.details.unanswered === true) await keeper.restart(error).catch(() => keeper.drop());
       if (signal.aborted && error.code !== 'INTERRUPTED')
         throw new HildaError('INTERRUPTED', 'the call was aborted', { cause: thrown });
       throw error;
-    }
-  }
-
-  /** A board that does not answer is restarted, not waited for. */
-  async #recover(): Promise<void> {
-    const { keeper } = this.#options;
-    try {
-      const session = await keeper.attach(AbortSignal.timeout(5000));
-      await session.restart({ signal: AbortSignal.timeout(10_000) });
-    } catch {
-      await keeper.drop();
     }
   }
 }

@@ -6,8 +6,8 @@ export interface BoardKeeperOptions {
   /** Opens the line and says hello; DEVICE_FAILED while the board is not there. */
   readonly open: (signal: AbortSignal) => Promise<BoardSession>;
   readonly clock: Clock;
-  /** How often the board is looked after; null for emulators, whose owner sees their end. */
-  readonly pingMs: number | null;
+  /** How often the board is looked after. */
+  readonly pingMs: number;
   /** Hears of boards that hung, left and came back. */
   readonly onTrouble?: ((error: HildaError) => void) | undefined;
 }
@@ -34,11 +34,31 @@ export class BoardKeeper {
   async attach(signal: AbortSignal): Promise<BoardSession> {
     if (this.#life.signal.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
     signal.throwIfAborted();
-    if (this.#session && !this.#session.lost) return this.#session;
+    if (this.#session && !this.#session.lost && !this.#opening) return this.#session;
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
     return this.#opening;
+  }
+
+  /**
+   * Restarts the board: what it was doing ends with `reason`, and whoever attaches meanwhile waits. A board that cannot be
+   * restarted is dropped, and opened afresh by the next attach.
+   */
+  async restart(reason: HildaError): Promise<void> {
+    const session = this.#session;
+    if (this.#opening || !session || session.lost) return;
+    const restarting = session.restart({ signal: this.#life.signal, reason }).then(
+      () => session,
+      (cause) => {
+        session.fail(reason);
+        throw cause;
+      },
+    );
+    this.#opening = restarting.finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
   }
 
   /** Throws the board's session away: the next attach opens it afresh. */
@@ -58,7 +78,7 @@ export class BoardKeeper {
   async #open(): Promise<BoardSession> {
     await this.drop();
     this.#session = await this.#options.open(this.#life.signal);
-    if (this.#options.pingMs !== null) this.#watching ??= this.#watch(this.#options.pingMs);
+    this.#watching ??= this.#watch(this.#options.pingMs);
     return this.#session;
   }
 
@@ -88,11 +108,7 @@ export class BoardKeeper {
       details: { hung: true },
     });
     this.#options.onTrouble?.(hung);
-    // A restart by the control lines while the port is still open; the next attach opens it anew either way.
-    await session
-      .restart({ signal: this.#life.signal })
-      .catch((cause) => this.#options.onTrouble?.(asHildaError(cause)));
-    session.fail(hung);
+    await this.restart(hung).catch((cause) => this.#options.onTrouble?.(asHildaError(cause)));
     return false;
   }
 }

@@ -65,13 +65,14 @@ export async function compileForBoard(
       { details: { flashBytes: flashNeeded, limitBytes: flashBytes } },
     );
   }
-  if (arenaBytes + overheadBytes(records.length, 0) > limit) {
+  const missingBytes = arenaBytes + overheadBytes(records.length, 0) - limit;
+  if (missingBytes > 0) {
     throw new HildaError(
       'DEVICE_OUT_OF_MEMORY',
       `the network needs an arena of ${arenaBytes} bytes, ${profile.label} has ${limit - overheadBytes(records.length, 0)}`,
       {
-        hint: 'Make the tensors that live at the peak smaller: it is named in the details.',
-        details: { arenaBytes, limitBytes: limit, peak },
+        hint: `${missingBytes} fewer bytes live at ${peak.operator} would fit: make the tensors there smaller.`,
+        details: { arenaBytes, limitBytes: limit, missingBytes, peak },
       },
     );
   }

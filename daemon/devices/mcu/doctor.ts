@@ -114,6 +114,14 @@ async function examinePort(
       );
       return;
     }
+    if (answer.code === 'FIRMWARE_MISMATCH') {
+      add(
+        'fault',
+        `${path}: its firmware is of another version of hilda`,
+        'Flash the board again: hilda devices flash BOARD.',
+      );
+      return;
+    }
   }
   add(
     'advice',

@@ -21,10 +21,16 @@ export interface EmulatedDriverOptions {
   readonly onStart?: (board: EmulatedBoard) => void;
   /** Bounds of one inference, in this machine's time. */
   readonly timeoutMs?: number;
+  /** How often emulators in use are looked after; 10 s by default. */
+  readonly pingMs?: number;
+  /** A multiple of the time-outs of boards; 20 by default: so much slower an emulator is on a busy machine. */
+  readonly patience?: number;
+  /** Hears of emulators that hung. */
+  readonly onTrouble?: (error: HildaError) => void;
 }
 
-/** Emulators take this many times longer than boards for the same work, on a busy machine. */
-const patience = 20;
+const defaultPingMs = 10_000;
+const defaultPatience = 20;
 
 /** Boards that need no hardware. They count instructions or modelled cycles: never milliseconds of a real board. */
 export class EmulatedDriver implements Driver {
@@ -56,7 +62,7 @@ export class EmulatedDriver implements Driver {
   }
 
   async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
-    const { clock = systemClock, timeoutMs } = this.#options;
+    const { clock = systemClock, timeoutMs, pingMs = defaultPingMs, onTrouble } = this.#options;
     const profile = loadBoardProfiles().get(sighting.id.replace(/^emulated-/, ''));
     const firmware = profile && findFirmware(profile.board);
     if (!profile || !firmware)
@@ -64,7 +70,8 @@ export class EmulatedDriver implements Driver {
     const keeper = new BoardKeeper({
       open: (life) => this.#start(profile, firmware, life),
       clock,
-      pingMs: null,
+      pingMs,
+      onTrouble,
     });
     try {
       const { board } = await keeper.attach(signal);
@@ -94,7 +101,7 @@ export class EmulatedDriver implements Driver {
     firmware: FirmwareImage,
     signal: AbortSignal,
   ): Promise<BoardSession> {
-    const { clock = systemClock, onStart } = this.#options;
+    const { clock = systemClock, onStart, patience = defaultPatience } = this.#options;
     const transport =
       emulator?.kind === 'qemu'
         ? await startQemu({ machine: emulator.machine, imagePath: firmware.path, signal })

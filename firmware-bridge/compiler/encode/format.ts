@@ -1,5 +1,5 @@
-/** Numbers of the program format, ABI 1 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
-export const abi = 1;
+/** Numbers of the program format, ABI 2 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
+export const abi = 2;
 export const magic = 0x41444c48;
 export const headerBytes = 64;
 export const recordBytes = 96;

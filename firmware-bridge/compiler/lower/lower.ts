@@ -6,10 +6,11 @@ import { Lowering, type LoweringRule, unsupported, wholeOf } from './lowering.js
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
 import { binary, unary } from './rules/elementwise.js';
-import { concat, reshape, slice, split, transpose } from './rules/layout.js';
+import { concat, expand, reshape, slice, split, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
 import { globalAverage, pooling, reduceMean } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
+import { pad, resize } from './rules/resampling.js';
 import { physicalOrder, type Value } from './value.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
@@ -34,6 +35,9 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Concat', concat),
   ...each('Slice', slice),
   ...each('Split', split),
+  ...each('Expand', expand),
+  ...each('Pad', pad),
+  ...each('Resize', resize),
 ]);
 
 /** The operators that can run on a board, for messages and tests. */

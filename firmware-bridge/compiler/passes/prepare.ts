@@ -5,6 +5,7 @@ import { EditableGraph } from './editable-graph.js';
 import { foldBatchNorm, foldVectorNorm } from './fold-batch-norm.js';
 import { foldConstants, type Shapes } from './fold-constants.js';
 import { type FoldedChain, foldLowRank, type LinearCost } from './fold-low-rank.js';
+import { foldPads } from './fold-pads.js';
 import { fuseClamps, fuseLinear, fuseScale } from './fuse-linear.js';
 import { recogniseActivations } from './recognise-activations.js';
 import { recogniseLayerNorm } from './recognise-layer-norm.js';
@@ -30,6 +31,7 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
   const passes = [
     foldConstants,
     dropIdentities,
+    foldPads,
     foldBatchNorm,
     recogniseLayerNorm,
     recogniseActivations,

@@ -1,5 +1,6 @@
 import type { CompilerBoard } from '../board.js';
 import type { Lowered } from '../lower/operators.js';
+import { joinedStorages, writeIntoSlices } from '../plan/direct-concat.js';
 import { shareInPlace } from '../plan/in-place.js';
 import { type MemoryPlan, planMemory } from '../plan/plan-memory.js';
 import { perBatch, type Schedule, type Step, soloTask, type Task } from '../plan/schedule.js';
@@ -56,7 +57,7 @@ export function planWithTricks(
   const tried = new Map<string, Planned>();
   const plan = (tricks: Tricks, blockRows: number): Planned => {
     const key = `${JSON.stringify(tricks)} ${blockRows}`;
-    const known = tried.get(key) ?? planOnce(lowered, board, tricks, blockRows);
+    const known = tried.get(key) ?? planJoined(lowered, board, tricks, blockRows);
     tried.set(key, known);
     return known;
   };
@@ -74,6 +75,30 @@ export function planWithTricks(
     if (!smallest || made.plan.arenaBytes < 0.99 * smallest.plan.arenaBytes) smallest = made;
   }
   return smallest as Planned;
+}
+
+/** So many joined values are tried one by one; more of them are joined in place all or none. */
+const mostJoined = 8;
+
+/**
+ * Joined values in place, which saves their copies, but for those whose longer life would cost memory. Part of overwriting:
+ * a value written where others lie.
+ */
+function planJoined(lowered: Lowered, board: CompilerBoard, tricks: Tricks, blockRows: number): Planned {
+  let best = planOnce(lowered, board, tricks, blockRows);
+  const joined = tricks.overwriting ? joinedStorages(lowered) : [];
+  let kept: readonly number[] = [];
+  const attempt = (results: readonly number[]): boolean => {
+    const direct = writeIntoSlices(lowered, new Set(results));
+    if (direct === lowered) return false;
+    const planned = planOnce(direct, board, tricks, blockRows);
+    if (planned.plan.arenaBytes > best.plan.arenaBytes) return false;
+    [best, kept] = [planned, results];
+    return true;
+  };
+  if (joined.length === 0 || attempt(joined) || joined.length > mostJoined) return best;
+  for (const result of joined) attempt([...kept, result]);
+  return best;
 }
 
 function planOnce(lowered: Lowered, board: CompilerBoard, tricks: Tricks, blockRows: number): Planned {

@@ -1,11 +1,11 @@
-/* The program format, ABI 1: see firmware-bridge/ABI.md, which explains every field and formula. */
+/* The program format, ABI 2: see firmware-bridge/ABI.md, which explains every field and formula. */
 #ifndef HILDA_PROGRAM_H
 #define HILDA_PROGRAM_H
 
 #include <stdint.h>
 
 #define HILDA_MAGIC 0x41444c48u /* "HLDA" */
-#define HILDA_ABI 1u
+#define HILDA_ABI 2u
 #define HILDA_NONE 0xffffffffu
 
 /* References: space in bits 31..30, byte offset below. */

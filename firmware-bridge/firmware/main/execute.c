@@ -10,8 +10,9 @@
 #include "storage.h"
 #include "work.h"
 
-/* How long the host may take to send a slice of the input before the run is given up. */
-enum { INPUT_WAIT_S = 5 };
+/* How long the host may take to send a slice of the input before the run is given up. An emulator's time runs by its
+   instructions, some fifty times faster than the host's. */
+enum { INPUT_WAIT_S = 5, EMULATED_INPUT_WAIT_S = 300 };
 
 static struct {
     const request *run;
@@ -110,6 +111,13 @@ uint8_t execute_input(uint32_t offset, const uint8_t *bytes, uint32_t count)
     return LINK_OK;
 }
 
+static void announce_want(void)
+{
+    uint8_t note[8];
+    wire_put32(wire_put32(note, now.wanted_offset), now.wanted_bytes);
+    announce(KIND_WANT, note, sizeof note);
+}
+
 static int fetch(uint32_t offset, uint32_t bytes, uint8_t *to)
 {
     const uint32_t before = board_ticks();
@@ -123,22 +131,27 @@ static int fetch(uint32_t offset, uint32_t bytes, uint8_t *to)
             done += part;
         }
     } else {
-        uint8_t note[8];
-        wire_put32(wire_put32(note, offset), bytes);
+        const uint32_t seconds = board.tick_unit == TICKS_ARE_INSTRUCTIONS ? EMULATED_INPUT_WAIT_S : INPUT_WAIT_S;
+        const uint32_t patience = seconds * board.ticks_hz;
         now.wanted_to = to;
         now.wanted_offset = offset;
         now.wanted_bytes = bytes;
-        announce(KIND_WANT, note, sizeof note);
-        uint32_t waited_from = board_ticks();
+        announce_want();
+        uint32_t waited_from = board_ticks(), asked_at = waited_from;
         uint32_t left = bytes;
         while (now.wanted_bytes > 0 && !failed) {
             serve();
             board_watchdog_kick();
             if (now.wanted_bytes != left) {
                 left = now.wanted_bytes;
-                waited_from = board_ticks();
+                waited_from = asked_at = board_ticks();
             }
-            failed = now.cancelled || board_ticks() - waited_from > INPUT_WAIT_S * board.ticks_hz;
+            /* The question itself may have been lost. */
+            if (now.wanted_bytes > 0 && board_ticks() - asked_at > patience / 8) {
+                announce_want();
+                asked_at = board_ticks();
+            }
+            failed = now.cancelled || board_ticks() - waited_from > patience;
         }
         now.wanted_bytes = 0;
     }

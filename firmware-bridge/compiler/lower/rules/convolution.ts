@@ -4,22 +4,23 @@ import { limitsOf } from '../../quantise/quantisation.js';
 import { type LayerConstants, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { Body, Read, View, Window } from '../operators.js';
-import { rowsAlong, type Value } from '../value.js';
+import { reshaped, rowsAlong, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
 
 export const convolution: LoweringRule = (node, lowering) => {
   const weight = lowering.floats(node.inputs[1]);
   const dims = lowering.dims(node.inputs[1] as string);
   if (!weight) throw unsupported(node, 'its weights are no float constant');
-  const window = windowOf(node, lowering, [dims[2] as number, dims[3] as number]);
+  const [kernelHeight, kernelWidth] = imageDims(dims).slice(2) as [number, number];
+  const window = windowOf(node, lowering, [kernelHeight, kernelWidth]);
   const groups = intAttribute(node, 'group', 1);
   const name = node.outputs[0] as string;
   const x = imageOf(node, lowering);
-  const y = lowering.allocate(name, lowering.dims(name), lowering.quantisation(name));
+  const y = lowering.allocate(name, imageDims(lowering.dims(name)), lowering.quantisation(name));
   const bias = node.inputs[2] ? lowering.floats(node.inputs[2]) : undefined;
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
-  const inside = channelsInside(weight, dims);
+  const inside = channelsInside(weight, imageDims(dims));
   const common = { low, high, x: x.quantisation, y: y.quantisation };
   const constantsOf = (from: number, outputs: number): LayerConstants =>
     quantiseWeights(
@@ -42,7 +43,7 @@ export const convolution: LoweringRule = (node, lowering) => {
     const constants = constantsOf(0, outChannels);
     const read: Read = { view: linesOf(x), access: 'window' };
     emit({ kind: 'depthwise', window, constants, ...common }, read, linesOf(y));
-  } else if (groups === 1 && isPointwise(lowering, node, window)) {
+  } else if (groups === 1 && isPointwise(window)) {
     emit(
       { kind: 'linear', constants: constantsOf(0, outChannels), ...common },
       { view: pixelsOf(x), access: 'rows' },
@@ -66,21 +67,22 @@ export const convolution: LoweringRule = (node, lowering) => {
       );
     }
   }
-  lowering.define(name, y);
+  defineImage(lowering, name, y);
 };
 
-const isPointwise = (lowering: Lowering, node: Node, window: Window): boolean =>
-  [...window.kernel, ...window.stride].every((size) => size === 1) && !hasPadding(lowering, node, window);
+/** A sequence [1, C, L] as an image of one line; images as they are. */
+export const imageDims = (dims: readonly number[]): readonly number[] =>
+  dims.length === 3 ? [dims[0] as number, dims[1] as number, 1, dims[2] as number] : dims;
 
-const hasPadding = (
-  lowering: Lowering,
-  node: Node,
-  { padTop, padLeft, inWidth, outWidth }: Window,
-): boolean =>
-  padTop > 0 ||
-  padLeft > 0 ||
-  inWidth !== outWidth ||
-  lowering.dims(node.inputs[0] as string)[2] !== lowering.dims(node.outputs[0] as string)[2];
+/** The image, or the sequence that it is one line of. */
+export const defineImage = (lowering: Lowering, name: string, image: Value): Value =>
+  lowering.define(name, reshaped(image, lowering.dims(name)) as Value);
+
+const isPointwise = (window: Window): boolean =>
+  [...window.kernel, ...window.stride].every((size) => size === 1) && !hasPadding(window);
+
+const hasPadding = ({ padTop, padLeft, inWidth, outWidth, inHeight, outHeight }: Window): boolean =>
+  padTop > 0 || padLeft > 0 || inWidth !== outWidth || inHeight !== outHeight;
 
 /** [out, in, ky, kx] to [out][ky][kx][in]. */
 function channelsInside(weight: Float32Array, dims: readonly number[]): Float32Array {
@@ -97,12 +99,13 @@ function channelsInside(weight: Float32Array, dims: readonly number[]): Float32A
 
 /** The image input of a node, dense and channels last. */
 export function imageOf(node: Node, lowering: Lowering): Value {
-  const x = lowering.value(node, 0);
-  if (x.dims.length !== 4 || x.dims[0] !== 1)
+  const given = lowering.value(node, 0);
+  const x = reshaped(given, imageDims(given.dims));
+  if (x?.dims.length !== 4 || x.dims[0] !== 1)
     throw unsupported(
       node,
-      `its input is [${x.dims}], not one image`,
-      'Export the model with two spatial axes and batch 1.',
+      `its input is [${given.dims}], neither one image nor one sequence`,
+      'Export the model with one or two spatial axes and batch 1.',
     );
   return lowering.arranged(node, x, [0, 2, 3, 1]);
 }
@@ -126,14 +129,17 @@ export const pixelsOf = (image: Value): View => rowsAlong(image, [0, 2, 3], [1])
 
 /** Geometry of a sliding window over a channels-last image. */
 export function windowOf(node: Node, lowering: Lowering, kernel: readonly [number, number]): Window {
-  const x = lowering.dims(node.inputs[0] as string);
-  const y = lowering.dims(node.outputs[0] as string);
-  if (x.length !== 4) throw unsupported(node, `its input is [${x}]`, 'Only two spatial axes can run.');
-  const pair = (name: string): readonly [number, number] =>
-    (intsAttribute(node, name) as readonly [number, number] | undefined) ?? [1, 1];
+  const x = imageDims(lowering.dims(node.inputs[0] as string));
+  const y = imageDims(lowering.dims(node.outputs[0] as string));
+  if (x.length !== 4) throw unsupported(node, `its input is [${x}]`, 'One or two spatial axes can run.');
+  const pair = (name: string): readonly [number, number] => {
+    const given = intsAttribute(node, name) ?? [1, 1];
+    return given.length === 1 ? [1, given[0] as number] : (given as readonly [number, number]);
+  };
   const [stride, dilation] = [pair('strides'), pair('dilations')];
   const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
-  const given = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
+  const pads = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
+  const given = pads.length === 2 ? [0, pads[0] as number] : pads;
   const before = [0, 1].map((axis) => {
     if (mode === 'NOTSET') return given[axis] as number;
     if (mode === 'VALID') return 0;

@@ -42,6 +42,19 @@ export const slice: LoweringRule = (node, lowering) => {
   lowering.define(name, { ...x, offset, strides, dims: lowering.dims(name) });
 };
 
+/** Axes of one element repeated: copied, since nothing but a product of matrices reads one row for many. */
+export const expand: LoweringRule = (node, lowering) => {
+  const x = lowering.value(node, 0);
+  const name = node.outputs[0] as string;
+  const dims = lowering.dims(name);
+  const added = dims.length - x.dims.length;
+  const strides = dims.map((size, axis) =>
+    axis < added || (x.dims[axis - added] === 1 && size > 1) ? 0 : (x.strides[axis - added] as number),
+  );
+  const order = dims.map((_, axis) => axis);
+  lowering.define(name, lowering.arranged(node, { ...x, dims, strides }, order));
+};
+
 export const split: LoweringRule = (node, lowering) => {
   const x = lowering.value(node, 0);
   const axis = axisOf(node, intAttribute(node, 'axis', 0), x.dims.length);

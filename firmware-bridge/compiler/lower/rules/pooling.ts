@@ -3,19 +3,19 @@ import { axisOf, intAttribute, intsAttribute } from '../../../../daemon/network/
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
 import { rowsAlong } from '../value.js';
-import { imageOf, linesOf, windowOf } from './convolution.js';
+import { defineImage, imageDims, imageOf, linesOf, windowOf } from './convolution.js';
 
 export const pooling: LoweringRule = (node, lowering) => {
-  const kernel = intsAttribute(node, 'kernel_shape') as readonly [number, number];
-  if (kernel.length !== 2) throw unsupported(node, 'it has not two spatial axes');
-  const window = windowOf(node, lowering, kernel);
+  const kernel = intsAttribute(node, 'kernel_shape') as readonly number[];
+  if (kernel.length > 2) throw unsupported(node, 'it has more than two spatial axes');
+  const window = windowOf(node, lowering, [kernel.at(-2) ?? 1, kernel.at(-1) as number]);
   const average = node.op === 'AveragePool';
   if (average && window.dilation.some((d) => d !== 1)) throw unsupported(node, 'it is dilated');
   const x = imageOf(node, lowering);
   const name = node.outputs[0] as string;
   // The largest of several values is one of them: it keeps their quantisation.
   const quantisation = average ? lowering.quantisation(name) : x.quantisation;
-  const y = lowering.allocate(name, lowering.dims(name), quantisation);
+  const y = lowering.allocate(name, imageDims(lowering.dims(name)), quantisation);
   lowering.emit({
     name: nodeName(node),
     body: {
@@ -30,7 +30,7 @@ export const pooling: LoweringRule = (node, lowering) => {
     reads: [{ view: linesOf(x), access: 'window' }],
     write: linesOf(y),
   });
-  lowering.define(name, y);
+  defineImage(lowering, name, y);
 };
 
 export const globalAverage: LoweringRule = (node, lowering) => {

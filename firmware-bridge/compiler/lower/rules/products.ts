@@ -1,8 +1,9 @@
+import type { Node } from '../../../../daemon/network/graph.js';
 import { limitsOf } from '../../quantise/quantisation.js';
 import { quantiseWeights } from '../../quantise/quantise-weights.js';
-import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
+import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
-import { matrixOf, rowsOf, transposed } from '../value.js';
+import { matrixOf, rowsOf, transposed, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
 
 /** Linear(x, weight [in, out], bias): rows of `in` to rows of `out`. */
@@ -40,19 +41,17 @@ export const linear: LoweringRule = (node, lowering) => {
   lowering.define(name, y);
 };
 
-/** The product of two activations: scores and their use in attention. */
+/**
+ * The product of two activations: scores and their use in attention. Query heads that share keys and values (b's batch
+ * axis has one element) read the same rows.
+ */
 export const matMul: LoweringRule = (node, lowering) => {
   const [a, b] = [lowering.value(node, 0), lowering.value(node, 1)];
   const rank = a.dims.length;
-  if (rank < 2 || rank !== b.dims.length || a.dims.slice(0, -2).some((size, i) => size !== b.dims[i]))
+  const fits = (size: number, i: number): boolean => b.dims[i] === size || b.dims[i] === 1;
+  if (rank < 2 || rank !== b.dims.length || !a.dims.slice(0, -2).every(fits))
     throw unsupported(node, `[${a.dims}] times [${b.dims}]: both need the same batch axes`);
   const name = node.outputs[0] as string;
-  const left = lowering.view(node, a, matrixOf);
-  // A transposed b lies as rows of its own: then each output is a product of two rows.
-  const swap = b.dims.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
-  const direct = matrixOf(b);
-  const flipped = direct ? undefined : matrixOf(transposed(b, swap));
-  const right = direct ?? flipped ?? lowering.view(node, b, matrixOf);
   const dims = lowering.dims(name);
   // Where the result is transposed next, it is written in that order at once.
   const next = lowering.onlyReader(name);
@@ -60,9 +59,38 @@ export const matMul: LoweringRule = (node, lowering) => {
   const keepsWidth = perm?.at(-1) === rank - 1;
   const order = perm && keepsWidth ? perm : dims.map((_, axis) => axis);
   const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
+  const shared = a.dims.some((size, i) => i < rank - 2 && size !== b.dims[i]);
+  // The innermost batch axis goes with the product; those around it, where b repeats, are products of their own.
+  const outer = shared ? a.dims.slice(0, Math.max(0, rank - 3)) : [];
+  const count = outer.reduce((product, size) => product * size, 1);
+  for (let i = 0; i < count; i++)
+    product(node, lowering, slab(a, outer, i), slab(b, outer, i), slab(y, outer, i));
+  lowering.define(name, y);
+};
+
+/** The i-th part of a value along its outermost axes, of which `outer` gives the sizes; an axis of one element repeats. */
+function slab(value: Value, outer: readonly number[], i: number): Value {
+  let [rest, offset] = [i, value.offset];
+  for (let axis = outer.length - 1; axis >= 0; axis--) {
+    const size = outer[axis] as number;
+    if (value.dims[axis] !== 1) offset += (rest % size) * (value.strides[axis] as number);
+    rest = Math.floor(rest / size);
+  }
+  const { dims, strides } = value;
+  return { ...value, offset, dims: dims.slice(outer.length), strides: strides.slice(outer.length) };
+}
+
+function product(node: Node, lowering: Lowering, a: Value, b: Value, y: Value): void {
+  const rank = a.dims.length;
+  const left = lowering.view(node, a, matrixOf);
+  // A transposed b lies as rows of its own: then each output is a product of two rows.
+  const swap = b.dims.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  const direct = matrixOf(b);
+  const flipped = direct ? undefined : matrixOf(transposed(b, swap));
+  const right = direct ?? flipped ?? lowering.view(node, b, matrixOf);
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   const write = matrixOf(y);
-  if (!write) throw unsupported(node, `the layout of its output [${dims}]`);
+  if (!write) throw unsupported(node, `the layout of its output [${y.dims}]`);
   lowering.emit({
     name: nodeName(node),
     body: {
@@ -82,5 +110,4 @@ export const matMul: LoweringRule = (node, lowering) => {
     ],
     write,
   });
-  lowering.define(name, y);
-};
+}

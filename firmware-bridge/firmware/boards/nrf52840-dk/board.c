@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/cortex.h"
+#include "../common/dwt-board.h"
 #include "../common/receive-ring.h"
 
 enum { CLOCK_HZ = 64000000, KB = 1024 };
@@ -95,35 +96,15 @@ void board_send(uint8_t byte)
 
 void board_flush(void) {}
 
-static uint8_t watched;
-
-/* The watchdog cannot be stopped: idle time goes on kicking it. */
-void board_wait(void)
-{
-    if (watched) board_watchdog_kick();
-}
-
-void board_ticks_start(void) { DWT_CYCCNT = 0; }
-uint32_t board_ticks(void) { return DWT_CYCCNT; }
-void board_ticks_stop(void) {}
-
 /* 6.36: 32,768 Hz, 4 s. */
-void board_watchdog_start(void)
+void watchdog_begin(void)
 {
-    if (!watched) {
-        REGISTER(wdt + 0x504) = 4 * 32768;
-        REGISTER(wdt + 0x508) = 1;
-        REGISTER(wdt + 0x000) = 1;
-    }
-    watched = 1;
-    board_watchdog_kick();
+    REGISTER(wdt + 0x504) = 4 * 32768;
+    REGISTER(wdt + 0x508) = 1;
+    REGISTER(wdt + 0x000) = 1;
 }
 
 void board_watchdog_kick(void) { REGISTER(wdt + 0x600) = 0x6e524635; }
-void board_watchdog_stop(void) {}
-
-void board_restart(void) { restart_core(); }
-
 static void nvmc_mode(uint32_t mode)
 {
     REGISTER(nvmc + 0x504) = mode;
@@ -133,7 +114,7 @@ static void nvmc_mode(uint32_t mode)
 
 int board_erase(uint8_t *unit)
 {
-    if (watched) board_watchdog_kick();
+    board_watchdog_kick();
     nvmc_mode(2);
     REGISTER(nvmc + 0x508) = (uint32_t)(uintptr_t)unit;
     while (!REGISTER(nvmc + 0x400)) {

@@ -6,11 +6,25 @@
 
 #include "../common/cortex.h"
 #include "../common/receive-ring.h"
+#include "../common/stm32.h"
 
 enum { CLOCK_HZ = 120000000, BAUD = 115200, KB = 1024 };
 
 static const uint32_t rcc = 0x40021000, pwr = 0x40007000, flash = 0x40022000, gpio_g = 0x48001800, lpuart = 0x40008000,
-                      dma1 = 0x40020000, dmamux = 0x40020800, iwdg = 0x40003000;
+                      dma1 = 0x40020000, dmamux = 0x40020800;
+
+/* 58.1: the chip's id. */
+const stm32_map stm32 = {
+    .uart = lpuart,
+    .ring_left = dma1 + 0x0c,
+    .chip_id = 0x1fff7590,
+    .reset_flags = rcc + 0x94,
+    .clear_reset_flags = 1u << 23,
+    .flash_keys = flash + 8,
+    .flash_status = flash + 0x10,
+    .flash_control = flash + 0x14,
+    .flash_errors = 0x3fa,
+};
 
 const board_facts board = {
     .name = "nucleo-l4r5zi",
@@ -76,84 +90,15 @@ void board_start(void)
     cycle_counter_start();
 }
 
-uint8_t board_reset_reason(void)
-{
-    const uint32_t flags = REGISTER(rcc + 0x94);
-    REGISTER(rcc + 0x94) |= 1u << 23;
-    if (flags & 1u << 29) return RESET_WATCHDOG;
-    return flags & 1u << 28 ? RESET_ASKED : RESET_POWER;
-}
-
-/* 58.1: 96 bits. */
-void board_chip_id(uint8_t id[16])
-{
-    memset(id, 0, 16);
-    memcpy(id, (const void *)0x1fff7590, 12);
-}
-
-int board_receive(void) { return receive_from_ring(RECEIVE_RING_BYTES - REGISTER(dma1 + 0x0c)); }
-
-void board_send(uint8_t byte)
-{
-    while (!(REGISTER(lpuart + 0x1c) & 1u << 7)) {
-    }
-    REGISTER(lpuart + 0x28) = byte;
-}
-
-void board_flush(void)
-{
-    while (!(REGISTER(lpuart + 0x1c) & 1u << 6)) {
-    }
-}
-
-static uint8_t watched;
-
-/* The independent watchdog cannot be stopped: idle time goes on kicking it. */
-void board_wait(void)
-{
-    if (watched) board_watchdog_kick();
-}
-
-void board_ticks_start(void) { DWT_CYCCNT = 0; }
-uint32_t board_ticks(void) { return DWT_CYCCNT; }
-void board_ticks_stop(void) {}
-
-/* 43.4: 32 kHz / 64, 2000 counts: 4 s. */
-void board_watchdog_start(void)
-{
-    REGISTER(iwdg) = 0xcccc;
-    REGISTER(iwdg) = 0x5555;
-    REGISTER(iwdg + 4) = 4;
-    REGISTER(iwdg + 8) = 2000;
-    board_watchdog_kick();
-    watched = 1;
-}
-
-void board_watchdog_kick(void) { REGISTER(iwdg) = 0xaaaa; }
-void board_watchdog_stop(void) {}
-
-void board_restart(void) { restart_core(); }
-
 static int flash_done(void)
 {
-    while (REGISTER(flash + 0x10) & 1u << 16) {
-    }
-    const uint32_t errors = REGISTER(flash + 0x10) & 0x3fa;
-    REGISTER(flash + 0x10) = 0x3fb;
-    REGISTER(flash + 0x14) = 1u << 31;
+    const int failed = stm32_flash_done();
     /* 3.3.4: the caches hold what was there before; they are emptied while off. */
     REGISTER(flash) &= ~(3u << 9);
     REGISTER(flash) |= 3u << 11;
     REGISTER(flash) &= ~(3u << 11);
     REGISTER(flash) |= 3u << 9;
-    return errors ? -1 : 0;
-}
-
-static void flash_unlock(void)
-{
-    if (!(REGISTER(flash + 0x14) & 1u << 31)) return;
-    REGISTER(flash + 8) = 0x45670123;
-    REGISTER(flash + 8) = 0xcdef89ab;
+    return failed;
 }
 
 /* 3.3.5: two banks of 256 pages. */
@@ -161,7 +106,7 @@ int board_erase(uint8_t *unit)
 {
     const uint32_t page = ((uint32_t)(uintptr_t)unit - 0x08000000) / (4 * KB);
     board_watchdog_kick();
-    flash_unlock();
+    stm32_flash_unlock();
     REGISTER(flash + 0x14) = 1u << 1 | (page & 255) << 3 | (page >> 8) << 11;
     REGISTER(flash + 0x14) |= 1u << 16;
     return flash_done();
@@ -170,7 +115,7 @@ int board_erase(uint8_t *unit)
 /* 3.3.7: 64 bits at a time. */
 int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
 {
-    flash_unlock();
+    stm32_flash_unlock();
     REGISTER(flash + 0x14) = 1;
     for (uint32_t i = 0; i < STORAGE_PAGE_BYTES; i += 8) {
         uint32_t words[2];

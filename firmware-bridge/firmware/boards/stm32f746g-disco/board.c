@@ -6,11 +6,25 @@
 
 #include "../common/cortex.h"
 #include "../common/receive-ring.h"
+#include "../common/stm32.h"
 
 enum { CLOCK_HZ = 216000000, BAUD = 115200, KB = 1024 };
 
 static const uint32_t rcc = 0x40023800, pwr = 0x40007000, flash = 0x40023c00, gpio_a = 0x40020000, gpio_b = 0x40020400,
-                      usart = 0x40011000, dma2 = 0x40026400, iwdg = 0x40003000;
+                      usart = 0x40011000, dma2 = 0x40026400;
+
+/* 41.1: the chip's id. */
+const stm32_map stm32 = {
+    .uart = usart,
+    .ring_left = dma2 + 0x10 + 0x18 * 2 + 4,
+    .chip_id = 0x1ff0f420,
+    .reset_flags = rcc + 0x74,
+    .clear_reset_flags = 1u << 24,
+    .flash_keys = flash + 4,
+    .flash_status = flash + 0x0c,
+    .flash_control = flash + 0x10,
+    .flash_errors = 0xf2,
+};
 
 const board_facts board = {
     .name = "stm32f746g-disco",
@@ -98,88 +112,19 @@ void board_start(void)
     cycle_counter_start();
 }
 
-uint8_t board_reset_reason(void)
-{
-    const uint32_t flags = REGISTER(rcc + 0x74);
-    REGISTER(rcc + 0x74) |= 1u << 24;
-    if (flags & 1u << 29) return RESET_WATCHDOG;
-    return flags & 1u << 28 ? RESET_ASKED : RESET_POWER;
-}
-
-/* 41.1: 96 bits. */
-void board_chip_id(uint8_t id[16])
-{
-    memset(id, 0, 16);
-    memcpy(id, (const void *)0x1ff0f420, 12);
-}
-
-int board_receive(void) { return receive_from_ring(RECEIVE_RING_BYTES - REGISTER(dma2 + 0x10 + 0x18 * 2 + 4)); }
-
-void board_send(uint8_t byte)
-{
-    while (!(REGISTER(usart + 0x1c) & 1u << 7)) {
-    }
-    REGISTER(usart + 0x28) = byte;
-}
-
-void board_flush(void)
-{
-    while (!(REGISTER(usart + 0x1c) & 1u << 6)) {
-    }
-}
-
-static uint8_t watched;
-
-/* The independent watchdog cannot be stopped: idle time goes on kicking it. */
-void board_wait(void)
-{
-    if (watched) board_watchdog_kick();
-}
-
-void board_ticks_start(void) { DWT_CYCCNT = 0; }
-uint32_t board_ticks(void) { return DWT_CYCCNT; }
-void board_ticks_stop(void) {}
-
-/* 27.4: 32 kHz / 64, 2000 counts: 4 s. */
-void board_watchdog_start(void)
-{
-    REGISTER(iwdg) = 0xcccc;
-    REGISTER(iwdg) = 0x5555;
-    REGISTER(iwdg + 4) = 4;
-    REGISTER(iwdg + 8) = 2000;
-    board_watchdog_kick();
-    watched = 1;
-}
-
-void board_watchdog_kick(void) { REGISTER(iwdg) = 0xaaaa; }
-void board_watchdog_stop(void) {}
-
-void board_restart(void) { restart_core(); }
-
 /* 3.3.6: code is fetched from the same flash, so the core waits by itself until it is done. */
 static int flash_done(void)
 {
-    while (REGISTER(flash + 0x0c) & 1u << 16) {
-    }
-    const uint32_t errors = REGISTER(flash + 0x0c) & 0xf2;
-    REGISTER(flash + 0x0c) = 0xf3;
-    REGISTER(flash + 0x10) = 1u << 31;
+    const int failed = stm32_flash_done();
     flush_data_cache();
-    return errors ? -1 : 0;
-}
-
-static void flash_unlock(void)
-{
-    if (!(REGISTER(flash + 0x10) & 1u << 31)) return;
-    REGISTER(flash + 4) = 0x45670123;
-    REGISTER(flash + 4) = 0xcdef89ab;
+    return failed;
 }
 
 int board_erase(uint8_t *unit)
 {
     const uint32_t sector = 5 + ((uint32_t)(uintptr_t)unit - 0x08040000) / (256 * KB);
     board_watchdog_kick();
-    flash_unlock();
+    stm32_flash_unlock();
     REGISTER(flash + 0x10) = 2u << 8 | sector << 3 | 1u << 1;
     REGISTER(flash + 0x10) |= 1u << 16;
     return flash_done();
@@ -187,7 +132,7 @@ int board_erase(uint8_t *unit)
 
 int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
 {
-    flash_unlock();
+    stm32_flash_unlock();
     REGISTER(flash + 0x10) = 2u << 8 | 1;
     for (uint32_t i = 0; i < STORAGE_PAGE_BYTES; i += 4) {
         uint32_t word;
