@@ -50,6 +50,12 @@ try {
 }
 const train = rows.filter(({ space }) => space !== 'vit');
 const test = rows.filter(({ space }) => space === 'vit');
+if (train.length < 20 || test.length < 10) {
+  console.error(
+    `bench cross-space: ${train.length} valid networks to learn from and ${test.length} to ask about are too few; run it on a quiet machine, or with more --networks`,
+  );
+  process.exit(1);
+}
 const predictor = new CrossSpacePredictor();
 predictor.fit(
   train.map(({ network }) => networkViews(network)),
