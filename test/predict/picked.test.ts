@@ -179,6 +179,33 @@ t.test('across spaces: what carries over is found on left-out spaces', async (t)
   );
 });
 
+t.test('across spaces: operators never seen do not come free', (t) => {
+  const rng = Xoshiro128.fromSeed(9);
+  const samples = Array.from({ length: 60 }, (_, i) => {
+    const [slow, quick] = [1 + randomInt(rng, 20), 1 + randomInt(rng, 20)];
+    const types = new Map([
+      ['slow', slow],
+      ['quick', quick],
+    ]);
+    const totals = new Map([['operators', slow + quick]]);
+    return { space: i % 2 ? 'a' : 'b', views: { totals, types }, y: 100 * slow + quick };
+  });
+  const predictor = new CrossSpacePredictor();
+  predictor.fit(
+    samples.map(({ views }) => views),
+    samples.map(({ y }) => y),
+    samples.map(({ space }) => space),
+  );
+  t.match(predictor.report(), { model: 'table(types)', elsewhere: 'table(totals)' });
+  const [first] = samples as [(typeof samples)[0]];
+  const foreign = { ...first.views, types: new Map([['other', 20]]) };
+  const { mean } = predictor.predict([first.views, foreign]);
+  t.ok(Math.abs(mean[0]! / first.y - 1) < 0.05, 'known operators by their type');
+  const perOperator = samples.reduce((sum, { y }) => sum + y, 0) / 60 / 21;
+  t.ok(mean[1]! > 0.5 * perOperator * first.views.totals.get('operators')!, 'others by their number');
+  t.end();
+});
+
 t.test('what to measure next: front, uncertain, audit, nothing twice', async (t) => {
   const at = (x: number, y: number, width: number) => ({
     costs: [x, y].map((v) => ({ mean: v, low: v - width, high: v + width })),
