@@ -44,7 +44,8 @@ t.test('the real adb server and an emulated phone: trust, shell, files, tunnels'
   const state = async () =>
     (await server.devices({ signal })).find((device) => device.serial === serial)?.state;
   await until(async () => (await state()) === 'device', 'the phone trusts this computer');
-  t.equal(adbd.offers, 1, 'a key that it did not know was offered');
+  const { offers } = adbd;
+  t.ok(offers >= 1, 'a key that it did not know was offered');
   t.match(await server.shell(serial, 'exit 7', { signal }), { exitCode: 7, stderr: 'as told\n', stdout: '' });
   t.match(await server.shell(serial, 'nonsense', { signal }), { exitCode: 127 });
   const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 31) % 251);
@@ -61,7 +62,7 @@ t.test('the real adb server and an emulated phone: trust, shell, files, tunnels'
   await until(() => lists.at(-1) === 'none', 'the list says that it is gone');
   await adb('connect', serial);
   await until(async () => (await state()) === 'device', 'it is back');
-  t.equal(adbd.offers, 1, 'the key is known by now');
+  t.equal(adbd.offers, offers, 'the key is known by now');
   t.ok(adbd.signatures >= 1);
   life.abort();
 });
