@@ -102,12 +102,16 @@ function chooseBatch(
   const views = pool.map((a) => costViews(space, a));
   const { mean, low, high } = predictor.predict(views);
   const macs = (a: Architecture): number => -space.stats(a).macs;
-  const candidates = pool.map((a, i) => ({
-    costs: [
-      { mean: mean[i] as number, low: low[i] as number, high: high[i] as number },
-      { mean: macs(a), low: macs(a), high: macs(a) },
-    ],
-  }));
+  const candidates = pool.map((a, i) => {
+    // Counting builds the network: once each.
+    const counted = macs(a);
+    return {
+      costs: [
+        { mean: mean[i] as number, low: low[i] as number, high: high[i] as number },
+        { mean: counted, low: counted, high: counted },
+      ],
+    };
+  });
   return chooseNext(
     candidates,
     measured.map(({ value }, i) => [value, macs(known[i] as Architecture)]),
