@@ -280,14 +280,20 @@ t.test('tensors as bytes come back as they were; anything else is refused', asyn
   t.ok(refused(Uint8Array.of(2, 0, 0, 0, 0x7b, 0x7d)), 'a head of another shape');
 });
 
-t.test('a cut link loses nothing and repeats nothing', async (t) => {
-  const bench = await openHub(t);
+/** An agent that joined, and measurements that end when its driver is told. */
+async function openGated(t: Test, options?: Parameters<typeof openHub>[1]) {
+  const bench = await openHub(t, options);
   const { hub } = bench;
   const driver = new GatedDriver();
   const agent = await startAgent(t, bench, driver);
   await until(() => hub.agents().length === 1, 'the agent joined');
   const device = await open(hub);
   const measure = () => device.measure(doublingNetwork(), contractProtocol, { signal });
+  return { bench, hub, driver, agent, measure };
+}
+
+t.test('a cut link loses nothing and repeats nothing', async (t) => {
+  const { bench, hub, driver, agent, measure } = await openGated(t);
 
   const short = measure();
   await until(() => driver.begun === 1, 'it runs');
@@ -316,13 +322,7 @@ t.test('a cut link loses nothing and repeats nothing', async (t) => {
 });
 
 t.test('the result of a lease that ran out is refused and counted', async (t) => {
-  const bench = await openHub(t, { leaseMs: 3000, heartbeatMs: 100 });
-  const { hub } = bench;
-  const driver = new GatedDriver();
-  const agent = await startAgent(t, bench, driver);
-  await until(() => hub.agents().length === 1, 'the agent joined');
-  const device = await open(hub);
-  const measure = () => device.measure(doublingNetwork(), contractProtocol, { signal });
+  const { bench, hub, driver, agent, measure } = await openGated(t, { leaseMs: 3000, heartbeatMs: 100 });
   const late = measure();
   late.catch(() => {});
   await until(() => driver.begun === 1, 'it runs');
