@@ -155,9 +155,9 @@ export class DaemonClient {
     this.#get(`/predictors/${encodeURIComponent(id)}/schedule`, scheduleSchema, options);
   endSchedule = (id: string, options: CallOptions) =>
     this.#post(`/predictors/${encodeURIComponent(id)}/schedule/end`, scheduleSchema, undefined, options);
-  latencyTable = (id: string, query: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
+  latencyTable = (id: string, { format, keys }: z.infer<typeof tableQuerySchema>, options: CallOptions) =>
     this.#get(
-      `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams(JSON.parse(JSON.stringify(query)) as Record<string, string>)}`,
+      `/predictors/${encodeURIComponent(id)}/table?${new URLSearchParams({ format, ...(keys && { keys }) })}`,
       tableSchema,
       options,
     );

@@ -52,6 +52,7 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
             return { name, reference, loss, table: parseTable(text, format, table) };
           }),
         );
+        const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
         const winners = await searchByGradient({
           spec,
           file: file.data,
@@ -63,14 +64,10 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           onStep: ({ target, step, loss, cost, entropy }) => {
             if ((step + 1) % 10 === 0)
               terminal.note(
-                `${target}: step ${step + 1}/${spec.steps} loss ${loss.toFixed(4)} expected ${cost.toPrecision(4)} ${unitOf(target)} entropy ${entropy.toFixed(3)}`,
+                `${target}: step ${step + 1}/${spec.steps} loss ${loss.toFixed(4)} expected ${cost.toPrecision(4)} ${units.get(target)} entropy ${entropy.toFixed(3)}`,
               );
           },
         });
-        const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
-        function unitOf(target: string): string {
-          return targets.find(({ name }) => name === target)?.table.unit ?? '';
-        }
         const evaluator = openSupernet(space, options.profiles, { dataset: 'fashion-mnist' });
         const rows: Row[] = [];
         try {
