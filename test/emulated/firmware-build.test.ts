@@ -17,8 +17,7 @@ const compiler = await run('arm-none-eabi-gcc', ['--version']).then(
   () => null,
 );
 
-/** One board of each kind of start-up; the script builds the others alike. */
-const rebuilt = ['rp2040-pico', 'mps3-an547'];
+const rebuilt = [...loadBoardProfiles().keys()];
 
 const shipped = rebuilt.map((board) => findFirmware(board)?.compiler);
 const skip =
