@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock } from '../../daemon/core/clock.js';
 import type { HildaError } from '../../daemon/core/errors.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Device } from '../../daemon/devices/contract.js';

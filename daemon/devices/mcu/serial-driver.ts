@@ -20,6 +20,8 @@ export interface SerialDriverOptions {
   readonly profiles?: ReadonlyMap<string, BoardProfile>;
   /** How often boards in use are looked after; 2 s by default. */
   readonly pingMs?: number;
+  /** How often the system's ports are listed for boards that came or left; 2 s by default. */
+  readonly portsMs?: number;
   readonly onTrouble?: (error: HildaError) => void;
 }
 
@@ -31,6 +33,7 @@ interface Found {
 }
 
 const defaultPingMs = 2000;
+const defaultPortsMs = 2000;
 
 /** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
 export class SerialDriver implements Driver {
@@ -70,7 +73,7 @@ export class SerialDriver implements Driver {
     const found = [...this.#known.values()].find(
       (entry) => idOf(entry.identity, entry.profile) === sighting.id,
     );
-    if (!found) throw new HildaError('DEVICE_FAILED', `the board ${sighting.id} is not there now`);
+    if (!found) throw new HildaError('DEVICE_GONE', `the board ${sighting.id} is not there now`);
     const keeper = new BoardKeeper({
       open: (life) => this.#attach(found, life),
       clock,
@@ -95,6 +98,25 @@ export class SerialDriver implements Driver {
     } catch (error) {
       await keeper.close();
       throw error;
+    }
+  }
+
+  /** The system tells of no changes to its ports on its own: they are listed now and then. */
+  async watch({ signal, onChange }: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
+    const { clock = systemClock, portsMs = defaultPortsMs } = this.#options;
+    const state = async (): Promise<string> =>
+      (await this.#ports())
+        .map((port) => `${portIdentity(port)} ${port.path}`)
+        .sort()
+        .join('\n');
+    let booting = false;
+    for (let before = await state(); ; ) {
+      await clock.sleep(portsMs, { signal });
+      const now = await state();
+      // Once more a little later: a board that was just plugged in may not speak yet.
+      if (now !== before || booting) onChange();
+      booting = now !== before;
+      before = now;
     }
   }
 
@@ -162,7 +184,7 @@ export class SerialDriver implements Driver {
   async #attach({ identity, profile }: Found, signal: AbortSignal): Promise<BoardSession> {
     const port = (await this.#ports()).find((candidate) => portIdentity(candidate) === identity);
     if (!port) {
-      throw new HildaError('DEVICE_FAILED', `${profile.label} is not plugged in`, {
+      throw new HildaError('DEVICE_GONE', `${profile.label} is not plugged in`, {
         hint: 'Plug it in again: it is taken up by itself.',
         details: { lost: true },
       });

@@ -20,31 +20,68 @@ export class AgentBench {
   readonly #warn: (error: HildaError, message: string) => void;
   readonly #seen = new Map<string, Seen>();
   readonly #open = new Map<string, Device>();
+  #offered: readonly OfferedDevice[] = [];
+  #looking: Promise<unknown> = Promise.resolve();
 
   constructor(drivers: readonly Driver[], warn: (error: HildaError, message: string) => void) {
     this.#drivers = drivers;
     this.#warn = warn;
   }
 
+  /** What was here at the last look. */
+  get offered(): readonly OfferedDevice[] {
+    return this.#offered;
+  }
+
   /** What is here now. A driver that fails does not hide the others' devices. */
-  async look(signal: AbortSignal): Promise<OfferedDevice[]> {
+  async look(signal: AbortSignal): Promise<readonly OfferedDevice[]> {
+    // One look at a time, so that the last one asked for says what is true last.
+    const look = this.#looking.then(() => this.#look(signal));
+    this.#looking = look.catch(() => {});
+    return look;
+  }
+
+  /** Follows the drivers that can tell of changes, until the signal aborts; calls back when there are other devices than before. */
+  watch(signal: AbortSignal, onChange: () => void): void {
+    const look = async (): Promise<void> => {
+      const before = JSON.stringify(this.#offered);
+      if (JSON.stringify(await this.look(signal)) !== before) onChange();
+    };
+    for (const driver of this.#drivers) {
+      const trouble = (thrown: unknown): void => {
+        if (!signal.aborted)
+          this.#warn(asHildaError(thrown), `driver ${driver.kind} could not follow its devices`);
+      };
+      driver.watch?.({ signal, onChange: () => void look().catch(trouble) }).catch(trouble);
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<readonly OfferedDevice[]> {
     for (const driver of this.#drivers) {
       try {
-        for await (const sighting of driver.discover({ signal }))
+        const found = new Set<string>();
+        for await (const sighting of driver.discover({ signal })) {
           this.#seen.set(sighting.id, { driver, sighting });
+          found.add(sighting.id);
+        }
+        for (const [id, seen] of this.#seen)
+          if (seen.driver === driver && !found.has(id)) this.#seen.delete(id);
       } catch (thrown) {
         signal.throwIfAborted();
         this.#warn(asHildaError(thrown), `driver ${driver.kind} could not look for devices`);
       }
     }
-    return [...this.#seen.values()].map(({ sighting: { id, kind, label, target, host, obstacle } }) => ({
-      id,
-      kind,
-      label,
-      target,
-      host,
-      obstacle,
-    }));
+    this.#offered = [...this.#seen.values()].map(
+      ({ sighting: { id, kind, label, target, host, obstacle } }) => ({
+        id,
+        kind,
+        label,
+        target,
+        host,
+        obstacle,
+      }),
+    );
+    return this.#offered;
   }
 
   /** Does one piece of work; a device that failed is opened afresh for the next one. */
@@ -72,9 +109,11 @@ export class AgentBench {
   }
 
   async #device(id: string, signal: AbortSignal): Promise<Device> {
+    const seen = this.#seen.get(id);
+    // Opened afresh should it come back.
+    if (!seen) await this.#close(id);
     const open = this.#open.get(id);
     if (open) return open;
-    const seen = this.#seen.get(id);
     if (!seen) throw new HildaError('DEVICE_GONE', `the agent has no device ${id}`);
     const device = await seen.driver.open(seen.sighting, { signal });
     this.#open.set(id, device);
