@@ -80,7 +80,9 @@ t.test('the classes that are computed for a board are those that it answers', as
   });
   const calibration = [0, 1, 2, 3].map(example);
   const { ranges } = calibrateOn(calibration, signal);
-  const classes = await device.classify?.(network, { values, count, ranges }, { signal });
+  const shown = { values: values.slice(0, 4 * 784), count: 4, batch: 1 };
+  const examples = { values, count, ranges, calibration: shown };
+  const classes = await device.classify?.(network, examples, { signal });
   t.equal(classes?.length, count);
   t.ok(new Set(classes).size > 1, 'more than one class');
   const deployment = await device.deploy!(network, { signal, calibration });
@@ -91,7 +93,7 @@ t.test('the classes that are computed for a board are those that it answers', as
   }
   const controller = new AbortController();
   controller.abort();
-  await t.rejects(device.classify!(network, { values, count, ranges }, { signal: controller.signal }), {
+  await t.rejects(device.classify!(network, examples, { signal: controller.signal }), {
     code: 'INTERRUPTED',
   });
 });

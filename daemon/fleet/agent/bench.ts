@@ -1,17 +1,12 @@
 import { asHildaError, HildaError } from '../../core/errors.js';
-import { abilities, type OfferedDevice, type Work } from '../../devices/agent/wire.js';
+import type { OfferedDevice, Work } from '../../devices/agent/wire.js';
 import type { CallOptions, Device, Driver, Sighting, Tensors } from '../../devices/contract.js';
 import type { Graph } from '../../network/graph.js';
+import { type Done, perform } from './perform.js';
 
 interface Seen {
   readonly driver: Driver;
   readonly sighting: Sighting;
-}
-
-/** What came of a piece of work: a value for JSON, and tensors where the work computes some. */
-export interface Done {
-  readonly value: unknown;
-  readonly outputs?: Tensors;
 }
 
 /** The devices of this machine, without leases and without a store: the daemon that the agent serves holds both. */
@@ -127,65 +122,4 @@ export class AgentBench {
       ?.close()
       .catch((thrown: unknown) => this.#warn(asHildaError(thrown), `closing ${id} failed`));
   }
-}
-
-/** Members are called on the device itself: a device may keep its own in `this`. Throws STATE_CONFLICT where it has none. */
-async function perform(
-  device: Device,
-  work: Work,
-  {
-    id,
-    network,
-    inputs,
-    options,
-  }: {
-    readonly id: string;
-    readonly network: Graph | null;
-    readonly inputs: readonly Tensors[];
-    readonly options: CallOptions;
-  },
-): Promise<Done> {
-  const given = (): Graph => {
-    if (network) return network;
-    throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs a network`);
-  };
-  const only = (): Tensors => {
-    const [first] = inputs;
-    if (first && inputs.length === 1) return first;
-    throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs one set of inputs`);
-  };
-  switch (work.kind) {
-    case 'abilities':
-      return { value: abilities.filter((ability) => device[ability] !== undefined) };
-    case 'calibrate': {
-      if (!device.calibrate) return unable(id, work);
-      const { known } = work;
-      return { value: await device.calibrate({ ...options, ...(known && { known }) }) };
-    }
-    case 'profile':
-      if (!device.profile) return unable(id, work);
-      return { value: await device.profile(given(), options) };
-    case 'run':
-      if (!device.run) return unable(id, work);
-      return { value: null, outputs: await device.run(given(), only(), options) };
-    case 'deploy':
-      if (!device.deploy) return unable(id, work);
-      return { value: await device.deploy(given(), { ...options, calibration: inputs }) };
-    case 'runDeployed':
-      if (!device.runDeployed) return unable(id, work);
-      return { value: null, outputs: await device.runDeployed(work.deployment, only(), options) };
-    case 'reset':
-      if (!device.reset) return unable(id, work);
-      await device.reset(options);
-      return { value: null };
-    case 'measure':
-      if (work.calibration) await device.calibrate?.({ ...options, known: work.calibration });
-      return { value: await device.measure(given(), work.protocol, options) };
-  }
-}
-
-function unable(id: string, { kind }: Work): never {
-  throw new HildaError('STATE_CONFLICT', `the device ${id} of the agent has no ability "${kind}"`, {
-    hint: 'Choose another device: `hilda devices list`.',
-  });
 }
