@@ -7,10 +7,12 @@ import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { ManualClock } from '../../daemon/core/clock.js';
+import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { agentProtocol } from '../../daemon/devices/agent/wire.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 import { openJoinBench } from '../devices/join-bench.js';
+import { LeavingDriver } from '../study/leaving-driver.js';
 import { childPath, GatedDriver, open, openHub, startAgent, until } from './agent-bench.js';
 
 const { signal } = new AbortController();
@@ -151,3 +153,37 @@ t.test('what an agent may not say', async (t) => {
   t.same(await talk(await hello(), forged), ['welcome', 'ack false'], 'a result of no job of its own');
   t.equal(bench.hub.counts.refusedResults, 1);
 });
+
+t.test(
+  'an agent tells when its devices come and go, and offers what is there when the link is back',
+  async (t) => {
+    const bench = await openHub(t);
+    const driver = new LeavingDriver();
+    const agent = await startAgent(t, bench, driver);
+    const offered = (): string[] => bench.hub.agents().flatMap(({ devices }) => devices.map(({ id }) => id));
+    const sighted = async (): Promise<number> => {
+      let count = 0;
+      for await (const _ of new AgentDriver(bench.hub).discover()) count++;
+      return count;
+    };
+    await until(() => offered().length === 2, 'the agent joined');
+    const device = await open(bench.hub);
+    driver.leave('fake-0');
+    await until(() => offered().length === 1, 'one device left');
+    t.equal(await sighted(), 1);
+    await t.rejects(
+      device.measure(doublingNetwork(), contractProtocol, { signal }),
+      { code: 'DEVICE_GONE' },
+      'who holds it is told',
+    );
+    driver.return('fake-0');
+    await until(() => offered().length === 2, 'it is back');
+    t.ok(await device.measure(doublingNetwork(), contractProtocol, { signal }), 'and was opened afresh');
+    agent.hold(true);
+    await until(() => bench.links.size === 0, 'the link is cut');
+    driver.leave('fake-1');
+    agent.hold(false);
+    await until(() => agent.said('joined') === 2, 'the link is back');
+    await until(() => offered().join() === 'fake-0', 'without the device that left meanwhile');
+  },
+);
