@@ -23,12 +23,15 @@ import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantis
 import { noTricks } from '../../firmware-bridge/compiler/tricks/choose.js';
 import {
   constantsOf,
+  linearAttention,
   mixedConvolutions,
   paddedPatches,
   resampled,
   sequences,
   sharedHeads,
   tokens,
+  transformed,
+  upsampled,
 } from './networks.js';
 
 const { signal } = new AbortController();
@@ -91,6 +94,10 @@ t.test('int8 stays near float', async (t) => {
     ['sequences', sequences(2)],
     ['heads of their own', sharedHeads(1)],
     ['shared heads', sharedHeads(2)],
+    ['linear attention', linearAttention(1)],
+    ['linear attention, shared', linearAttention(2)],
+    ['transformed', transformed(1)],
+    ['upsampled', upsampled(1)],
   ] as const) {
     const off = await deviation(t, graph);
     t.ok(off < 0.12, `${name}: ${off.toFixed(4)} of the spread`);
@@ -179,6 +186,22 @@ t.test('what cannot be lowered is named', async (t) => {
   await t.rejects(compile(resize, options), {
     code: 'OPERATOR_UNSUPPORTED',
     details: { operator: 'Resize' },
+  });
+  const overlapping = build((b, x) =>
+    b.node('ConvTranspose', [x, b.constant('w', floatTensor([4, 2, 3, 3], new Array(72).fill(1)))], {
+      strides: [2, 2],
+    }),
+  );
+  await t.rejects(compile(overlapping, options), {
+    code: 'OPERATOR_UNSUPPORTED',
+    details: { operator: 'ConvTranspose' },
+  });
+  const quotient = build((b, x) => b.node('Div', [x, b.globalAveragePool(x)]));
+  const seen = async (_: Graph, values: readonly string[]) =>
+    new Map(values.map((name) => [name, { min: 0, max: 3 }]));
+  await t.rejects(compile(quotient, { ...options, calibration: seen }), {
+    code: 'OPERATOR_UNSUPPORTED',
+    message: /it may be zero/,
   });
   const calibration = async () => new Map([['x', { min: -1, max: Number.NaN }]]);
   await t.rejects(

@@ -208,3 +208,81 @@ export function sharedHeads(seed: number): Graph {
   b.output(dense(b.reduceMean(x, [1], 0), 5), 'logits');
   return b.build();
 }
+
+/** Attention without a softmax: its sums over tokens and its quotient by row, with keys and values of their own or shared. */
+export function linearAttention(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'linear attention' });
+  const w = constantsOf(b, rng);
+  const [count, depth, shared] = [9 + randomInt(rng, 4), 4, pick(rng, [1, 2])];
+  const [group, width] = [2, 2 * shared * depth];
+  const dense = (x: string, out: number): string =>
+    b.add(b.matMul(x, w(b.dimsOf(x).at(-1) as number, out)), w(out));
+  const heads = (x: string, kept: number, perm: readonly number[]): string =>
+    b.transpose(b.reshape(dense(x, shared * kept * depth), [0, count, shared, kept, depth]), perm);
+  const positive = (x: string): string => b.add(b.node('Elu', [x], { alpha: 1 }), b.scalar(1));
+  let x = dense(b.input('sequence', 'float32', [1, count, 6]), width);
+  for (const kept of [1, group]) {
+    const normal = b.layerNorm(x, w(width), w(width));
+    const query = positive(heads(normal, group, [0, 2, 3, 1, 4]));
+    const key = positive(heads(normal, kept, [0, 2, 3, 4, 1]));
+    const value = heads(normal, kept, [0, 2, 3, 1, 4]);
+    const total = b.node('ReduceSum', [key, b.constant(`axes${kept}`, int64Tensor([4]))], { keepdims: 1 });
+    const mixed = b.node('Div', [b.matMul(query, b.matMul(key, value)), b.matMul(query, total)]);
+    const joined = b.reshape(b.transpose(mixed, [0, 3, 1, 2, 4]), [0, count, width]);
+    x = b.add(x, dense(joined, width));
+  }
+  b.output(dense(b.reduceMean(x, [1], 0), 5), 'logits');
+  return b.build();
+}
+
+/** Constant matrices before and behind tokens, operands that repeat along one axis or each along another, quotients. */
+export function transformed(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'transformed' });
+  const w = constantsOf(b, rng);
+  const [count, width] = [8 + randomInt(rng, 5), 6 + 2 * randomInt(rng, 3)];
+  let x = b.add(b.matMul(b.input('sequence', 'float32', [1, count, 5]), w(5, width)), w(width));
+  const both = (): string => b.matMul(w(count, count), b.matMul(x, w(width, width)));
+  x = b.add(x, b.node('Sub', [both(), both()]));
+  x = b.add(x, b.matMul(w(count, count), x));
+  // Repeated over a row's elements, over the rows, and one each.
+  const [ofTokens, ofChannels] = [b.reduceMean(x, [2], 1), b.reduceMean(x, [1], 1)];
+  x = b.mul(x, b.node('Sigmoid', [ofTokens]));
+  x = b.node('Sub', [x, ofTokens]);
+  x = b.add(x, b.add(ofTokens, ofChannels));
+  x = b.node('Sub', [b.node('Tanh', [ofChannels]), x]);
+  const scales = Float32Array.from({ length: width }, (_, i) => 1 + 0.25 * (i % 4));
+  x = b.node('Div', [x, b.constant('scales', floatTensor([width], scales))]);
+  x = b.node('Div', [x, b.add(b.node('Abs', [ofTokens]), b.scalar(0.5))]);
+  b.output(b.add(b.matMul(b.reduceMean(x, [1], 0), w(width, 5)), w(5)), 'logits');
+  return b.build();
+}
+
+/** Images made larger by kernels as large as their strides: depthwise, dense, along one axis. */
+export function upsampled(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'upsampled' });
+  const w = constantsOf(b, rng);
+  const [height, width] = [3 + randomInt(rng, 2), 3 + randomInt(rng, 3)];
+  const up = (x: string, out: number, kernel: readonly number[], group = 1): string =>
+    b.node('ConvTranspose', [x, w(b.dimsOf(x)[1] as number, out / group, ...kernel), w(out)], {
+      kernel_shape: [...kernel],
+      strides: [...kernel],
+      group,
+    });
+  let x = b.relu(b.conv(b.input('image', 'float32', [1, 3, height, width]), w(8, 3, 3, 3), w(8)));
+  x = b.relu(up(x, 8, [2, 2], 8));
+  x = b.conv(up(x, 5, [2, 3]), w(6, 5, 3, 3), w(6), { stride: 2 });
+  const line = b.reshape(x, [
+    0,
+    6,
+    b
+      .dimsOf(x)
+      .slice(2)
+      .reduce((a, n) => a * n, 1),
+  ]);
+  x = b.relu(up(line, 4, [2]));
+  b.output(b.gemm(b.flatten(b.reduceMean(x, [2], 0)), w(4, 4), w(4)), 'logits');
+  return b.build();
+}

@@ -8,9 +8,10 @@ import { convolution } from './rules/convolution.js';
 import { binary, unary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
-import { globalAverage, pooling, reduceMean } from './rules/pooling.js';
+import { globalAverage, pooling, reduce } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
 import { pad, resize } from './rules/resampling.js';
+import { transposedConvolution } from './rules/transposed-convolution.js';
 import { physicalOrder, type Value } from './value.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
@@ -18,6 +19,7 @@ const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
 
 const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Conv', convolution),
+  ...each('ConvTranspose', transposedConvolution),
   ...each('Linear', linear),
   ...each('MatMul', matMul),
   ...each('Add Sub Mul Div Pow', binary),
@@ -29,7 +31,7 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('LayerNormalization', layerNorm),
   ...each('MaxPool AveragePool', pooling),
   ...each('GlobalAveragePool', globalAverage),
-  ...each('ReduceMean', reduceMean),
+  ...each('ReduceMean ReduceSum', reduce),
   ...each('Reshape Flatten Squeeze Unsqueeze Identity', reshape),
   ...each('Transpose', transpose),
   ...each('Concat', concat),

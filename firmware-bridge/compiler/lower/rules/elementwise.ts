@@ -67,7 +67,10 @@ const combine: Readonly<Record<string, Combine>> = {
   Pow: (a, b) => a ** b,
 };
 
-/** Add, Sub and Mul of two activations or of one and a constant; with a constant scalar, any of the five as a table. */
+/**
+ * Add, Sub, Mul and Div of two activations or of one and a constant; with a constant scalar, any of the five as a table. A
+ * quotient is a product by the reciprocal.
+ */
 export const binary: LoweringRule = (node, lowering) => {
   const { op } = node;
   const at = lowering.isActivation(node.inputs[0]) ? 0 : 1;
@@ -81,35 +84,70 @@ export const binary: LoweringRule = (node, lowering) => {
     return lookup(node, lowering, at, clamped);
   }
   if (!lowering.isActivation(other) && !constant) throw unsupported(node, 'its constant is no float');
-  if (op === 'Pow' || op === 'Div' || (op === 'Sub' && at === 1 && constant))
+  if (op === 'Pow' || ((op === 'Div' || op === 'Sub') && at === 1 && constant))
     throw unsupported(node, 'only a constant scalar can stand there');
-  arithmetic(node, lowering, at, constant);
+  if (op !== 'Div') return arithmetic(node, lowering, at, constant);
+  if (constant?.includes(0)) throw unsupported(node, 'it divides by zero');
+  if (constant)
+    return arithmetic(
+      node,
+      lowering,
+      at,
+      constant.map((value) => 1 / value),
+    );
+  arithmetic(node, lowering, at, undefined, reciprocal(node, lowering));
 };
 
-function arithmetic(node: Node, lowering: Lowering, at: number, constant: Float32Array | undefined): void {
+/** 1 / x of the second operand, as a table over the range that was seen of x: it must keep away from zero. */
+function reciprocal(node: Node, lowering: Lowering): Value {
+  const x = lowering.dense(node, lowering.value(node, 1));
+  // Uncalibrated networks answer nonsense anyway: any range that keeps away from zero will do.
+  const { min, max } = lowering.range(node.inputs[1] as string) ?? { min: 0.25, max: 4 };
+  if (min <= 0 && max >= 0)
+    throw unsupported(node, `its divisor was seen between ${min} and ${max}: it may be zero`);
+  const order = physicalOrder(x);
+  const quantisation = quantisationOf({ min: 1 / max, max: 1 / min });
+  const y = lowering.allocate(`${node.outputs[0]}.reciprocal`, x.dims, quantisation, order);
+  // What rounds closer to zero than anything seen counts as the closest.
+  const f = (value: number): number => 1 / Math.min(max, Math.max(min, value));
+  lowering.emit({
+    name: nodeName(node),
+    body: { kind: 'lookup', table: lookupTable(f, x.quantisation, quantisation) },
+    reads: [{ view: elements(x, order), access: 'rows' }],
+    write: elements(y, order),
+  });
+  return y;
+}
+
+/** `divisor` stands in for the second operand of a quotient. */
+function arithmetic(
+  node: Node,
+  lowering: Lowering,
+  at: number,
+  constant: Float32Array | undefined,
+  divisor?: Value,
+): void {
   const name = node.outputs[0] as string;
   const dims = lowering.dims(name);
+  const operand = (i: number): Value => (i === 1 && divisor ? divisor : lowering.value(node, i));
   let [first, second] = [at, 1 - at];
   // The operand of the full shape comes first; Sub keeps its order.
-  if (!constant && elementCount(lowering.value(node, first).dims) < elementCount(dims))
+  if (!constant && node.op !== 'Sub' && elementCount(operand(first).dims) < elementCount(dims))
     [first, second] = [second, first];
-  const a = lowering.dense(node, lowering.value(node, first));
-  if (elementCount(a.dims) !== elementCount(dims) || (node.op === 'Sub' && first === 1))
-    throw unsupported(
-      node,
-      `both operands are broadcast, or what is subtracted from is: [${a.dims}] to [${dims}]`,
-    );
+  const given = operand(first);
+  const isFull = elementCount(given.dims) === elementCount(dims);
+  const a = isFull ? lowering.dense(node, given) : repeated(node, lowering, given, dims);
   const order = physicalOrder(a);
   const y = lowering.allocate(name, a.dims, lowering.quantisation(name), order);
   const reads: Read[] = [{ view: elements(a, order), access: 'rows' }];
-  let operand: ConstantOperand | undefined;
+  let constantOf: ConstantOperand | undefined;
   let b: Quantisation;
   if (constant) {
     const full = { ...a, dims: a.dims };
     b = quantisationOf(rangeOf(constant));
-    operand = constantOperand(constant, lowering.dims(node.inputs[second] as string), full, order, b);
+    constantOf = constantOperand(constant, lowering.dims(node.inputs[second] as string), full, order, b);
   } else {
-    const value = lowering.value(node, second);
+    const value = operand(second);
     b = value.quantisation;
     reads.push(secondRead(node, lowering, value, a, order));
   }
@@ -117,14 +155,14 @@ function arithmetic(node: Node, lowering: Lowering, at: number, constant: Float3
   lowering.emit({
     name: nodeName(node),
     body: {
-      kind: node.op === 'Mul' ? 'mul' : 'add',
+      kind: node.op === 'Mul' || node.op === 'Div' ? 'mul' : 'add',
       negative: node.op === 'Sub',
       a: a.quantisation,
       b,
       y: y.quantisation,
       low,
       high,
-      ...(operand && { constant: operand }),
+      ...(constantOf && { constant: constantOf }),
     },
     reads,
     write: elements(y, order),
@@ -134,6 +172,23 @@ function arithmetic(node: Node, lowering: Lowering, at: number, constant: Float3
 
 const rangeOf = (values: Float32Array): { min: number; max: number } =>
   values.reduce((r, v) => ({ min: Math.min(r.min, v), max: Math.max(r.max, v) }), { min: 0, max: 0 });
+
+/** A value copied along the axes of one element that its partner has more of. */
+function repeated(
+  node: Node,
+  lowering: Lowering,
+  value: Value,
+  dims: readonly number[],
+  order: readonly number[] = dims.map((_, axis) => axis),
+): Value {
+  const added = dims.length - value.dims.length;
+  const strides = dims.map((size, axis) =>
+    axis < added || (value.dims[axis - added] === 1 && size > 1)
+      ? 0
+      : (value.strides[axis - added] as number),
+  );
+  return lowering.arranged(node, { ...value, dims, strides }, order);
+}
 
 /** The second operand laid out as the first: row by row, or one row for all. */
 function secondRead(node: Node, lowering: Lowering, value: Value, a: Value, order: readonly number[]): Read {
@@ -145,9 +200,9 @@ function secondRead(node: Node, lowering: Lowering, value: Value, a: Value, orde
   const isRow = dims.every((size, axis) => (axis === inner ? size === a.dims[axis] : size === 1));
   const width = dims[inner] as number;
   const dense = mergedAxes(b, [inner]).every((axis) => axis.stride === 1);
-  if (!isRow || !dense) throw unsupported(node, `[${dims}] cannot be repeated over [${a.dims}]`);
   const { rows, batch, batchStride } = elements(a, order);
-  if (batch > 1 && batchStride > 0) throw unsupported(node, `[${dims}] cannot be repeated over [${a.dims}]`);
+  if (!isRow || !dense || (batch > 1 && batchStride > 0))
+    return { view: elements(repeated(node, lowering, b, a.dims, order), order), access: 'rows' };
   return {
     view: { storage: b.storage, offset: b.offset, batch: 1, batchStride: 0, rows, rowStride: 0, width },
     access: 'all',
