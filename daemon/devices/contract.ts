@@ -58,6 +58,9 @@ export interface Deployment {
   readonly outputBytes: number;
   readonly input: DeployedPort;
   readonly output: DeployedPort;
+  /** Further ones, in the network's order: their bytes lie behind those of the first. */
+  readonly moreInputs: readonly DeployedPort[];
+  readonly moreOutputs: readonly DeployedPort[];
   /** What the quantisation was calibrated on, e.g. `12 inputs` or `random values`. */
   readonly calibratedOn: string;
 }

@@ -29,6 +29,7 @@ import {
   paddedPatches,
   resampled,
   sequences,
+  severalPorts,
   sharedHeads,
   tokens,
   transformed,
@@ -62,6 +63,7 @@ const networks: readonly (readonly [string, Graph])[] = [
   ...[1, 2].map((seed) => [`linear attention ${seed}`, linearAttention(seed)] as const),
   ...[1, 2].map((seed) => [`transformed ${seed}`, transformed(seed)] as const),
   ...[1, 2].map((seed) => [`upsampled ${seed}`, upsampled(seed)] as const),
+  ...[1, 2].map((seed) => [`several ports ${seed}`, severalPorts(seed)] as const),
   ['mbconv-fmnist', sampled('mbconv-fmnist', 5)],
   ['vit-fmnist', sampled('vit-fmnist', 5)],
 ];

@@ -286,3 +286,28 @@ export function upsampled(seed: number): Graph {
   b.output(b.gemm(b.flatten(b.reduceMean(x, [2], 0)), w(4, 4), w(4)), 'logits');
   return b.build();
 }
+
+/** One step of a memory beside an image: three inputs, and outputs of every shape, one of which goes on. */
+export function severalPorts(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'several ports' });
+  const w = constantsOf(b, rng);
+  const state = 3 + randomInt(rng, 4);
+  const x = b.input('x', 'float32', [1, 6]);
+  const memory = b.input('memory', 'float32', [1, state, state]);
+  const image = b.input('image', 'float32', [1, 3, 6, 5]);
+  const dense = (y: string, out: number): string =>
+    b.add(b.matMul(y, w(b.dimsOf(y).at(-1) as number, out)), w(out));
+  const column = b.reshape(b.node('Tanh', [dense(x, state)]), [0, state, 1]);
+  const gate = b.reshape(b.node('Sigmoid', [dense(x, 1)]), [0, 1, 1]);
+  const next = b.add(b.mul(gate, memory), b.matMul(column, b.transpose(column, [0, 2, 1])));
+  b.output(next, 'memory.next');
+  const features = b.relu(b.conv(image, w(4, 3, 3, 3), w(4)));
+  b.output(b.conv(features, w(2, 4, 1, 1), w(2)), 'mask');
+  const read = b.concat(
+    [b.reshape(b.matMul(next, column), [0, state]), b.flatten(b.globalAveragePool(features))],
+    1,
+  );
+  b.output(dense(read, 5), 'logits');
+  return b.build();
+}

@@ -75,6 +75,8 @@ class FlashDriver extends FakeDriver {
           outputBytes: 256,
           input: { name: 'x', ...port },
           output: { name: 'y', ...port },
+          moreInputs: [],
+          moreOutputs: [],
           calibratedOn: `${calibration.length} inputs`,
         };
       },

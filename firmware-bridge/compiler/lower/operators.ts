@@ -146,8 +146,12 @@ export interface Port {
 export interface Lowered {
   readonly storages: readonly Storage[];
   readonly operators: readonly Operator[];
+  /** What the caller writes before a run, and reads after it: the one port, or the bytes of all of them. */
   readonly input: Port;
   readonly output: Port;
+  /** In the network's order; several lie one behind the other. */
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
 }
 
 export const viewBytes = (view: View): number =>
