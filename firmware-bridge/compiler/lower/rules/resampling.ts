@@ -115,15 +115,20 @@ export const resize: LoweringRule = (node, lowering) => {
   lowering.define(name, back);
 };
 
-/** The source of each output along an axis (ONNX operator specification, Resize). */
+/**
+ * The source of each output along an axis (ONNX operator specification, Resize), in float32 as runtimes reckon it: one by a
+ * third is three there, and a little less in doubles.
+ */
 function nearest(node: Parameters<LoweringRule>[0], from: number, to: number, scale: number): number[] {
+  const ratio = Math.fround(scale);
+  const over = (i: number): number => Math.fround(i / ratio);
   const mode = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
   const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
   const origin: ((i: number) => number) | undefined = {
-    asymmetric: (i: number) => i / scale,
-    half_pixel: (i: number) => (i + 0.5) / scale - 0.5,
-    pytorch_half_pixel: (i: number) => (to > 1 ? (i + 0.5) / scale - 0.5 : 0),
-    align_corners: (i: number) => (to > 1 ? (i * (from - 1)) / (to - 1) : 0),
+    asymmetric: over,
+    half_pixel: (i: number) => Math.fround(over(i + 0.5) - 0.5),
+    pytorch_half_pixel: (i: number) => (to > 1 ? Math.fround(over(i + 0.5) - 0.5) : 0),
+    align_corners: (i: number) => (to > 1 ? Math.fround((i * (from - 1)) / (to - 1)) : 0),
   }[mode];
   const round: ((x: number) => number) | undefined = {
     round_prefer_floor: (x: number) => Math.ceil(x - 0.5),
