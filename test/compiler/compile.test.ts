@@ -23,7 +23,9 @@ import { requantise } from '../../firmware-bridge/compiler/quantise/quantisation
 import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantise-weights.js';
 import { noTricks } from '../../firmware-bridge/compiler/tricks/choose.js';
 import {
+  bordered,
   constantsOf,
+  interpolated,
   linearAttention,
   mixedConvolutions,
   paddedPatches,
@@ -109,6 +111,8 @@ t.test('int8 stays near float', async (t) => {
     ['linear attention, shared', linearAttention(2)],
     ['transformed', transformed(1)],
     ['upsampled', upsampled(1)],
+    ['bordered', bordered(1)],
+    ['interpolated', interpolated(1)],
     ['several ports', severalPorts(1)],
   ] as const) {
     const off = await deviation(t, graph);
@@ -193,11 +197,16 @@ t.test('what cannot be lowered is named', async (t) => {
   };
   const options: CompileOptions = { board, weights: 'real' };
   const resize = build((b, x) =>
-    b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'linear' }),
+    b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'cubic' }),
   );
   await t.rejects(compile(resize, options), {
     code: 'OPERATOR_UNSUPPORTED',
     details: { operator: 'Resize' },
+  });
+  const wrapped = build((b, x) => b.node('Pad', [x, b.ints([0, 0, 1, 1, 0, 0, 1, 1])], { mode: 'wrap' }));
+  await t.rejects(compile(wrapped, options), {
+    code: 'OPERATOR_UNSUPPORTED',
+    details: { operator: 'Pad' },
   });
   const overlapping = build((b, x) =>
     b.node('ConvTranspose', [x, b.constant('w', floatTensor([4, 2, 3, 3], new Array(72).fill(1)))], {

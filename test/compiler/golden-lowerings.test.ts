@@ -129,6 +129,37 @@ const lowerings: Readonly<Record<string, Lowering>> = {
     build: (b, x, w) => b.node('ConvTranspose', [x, w('w')], patches(3)),
     steps: ['transpose', 'depthwise', 'transpose'],
   },
+  'the edge repeated around an image': {
+    build: (b, x) => b.node('Pad', [x, b.ints([0, 0, 1, 2, 0, 0, 1, 1])], { mode: 'edge' }),
+    steps: ['copy', 'copy', 'copy', 'transpose', 'copy', 'copy', 'transpose', 'copy'],
+  },
+  'the mirror image around an image': {
+    build: (b, x) => b.node('Pad', [x, b.ints([0, 0, 2, 1, 0, 0, 1, 1])], { mode: 'reflect' }),
+    steps: ['copy', 'copy', 'copy', 'copy', 'transpose', 'copy', 'copy', 'transpose', 'copy'],
+  },
+  'a value around tokens': {
+    build: (b, x) => b.node('Pad', [x, b.ints([0, 1, 1, 0, 0, 1]), b.scalar(-7)]),
+    steps: ['constant', 'copy', 'constant', 'constant', 'copy', 'copy', 'copy'],
+  },
+  'everything several times': {
+    build: (b, x) => b.node('Tile', [x, b.ints([1, 1, 2, 3])]),
+    steps: ['transpose', 'transpose'],
+  },
+  'a constant before tokens': { build: (b, x, w) => b.concat([w('w'), x], 1), steps: ['constant', 'copy'] },
+  "a constant map behind an image's channels": {
+    build: (b, x, w) => b.concat([x, w('w')], 1),
+    steps: ['constant', 'copy', 'copy'],
+  },
+  'pixels between pixels': {
+    build: (b, x) =>
+      b.node('Resize', [x, '', b.constant('scales', floatTensor([4], [1, 1, 2, 2]))], { mode: 'linear' }),
+    // The last one brings the output into an order that a port can have.
+    steps: ['transpose', 'linear', 'transpose', 'linear', 'transpose'],
+  },
+  'three pixels for every two': {
+    build: (b, x) => resize(b, x, [1, 1, 1, 1.5]),
+    steps: ['transpose', 'linear'],
+  },
   'sums over tokens': { build: (b, x) => sum(b, x, 1), steps: ['mean'] },
   'a constant matrix before tokens': {
     build: (b, x, w) => b.matMul(w('w'), x),

@@ -24,6 +24,8 @@ import {
 } from '../firmware/runtime-driver.js';
 import { answer, compiledCase, randomInput } from './compiled-case.js';
 import {
+  bordered,
+  interpolated,
   linearAttention,
   mixedConvolutions,
   paddedPatches,
@@ -63,6 +65,8 @@ const networks: readonly (readonly [string, Graph])[] = [
   ...[1, 2].map((seed) => [`linear attention ${seed}`, linearAttention(seed)] as const),
   ...[1, 2].map((seed) => [`transformed ${seed}`, transformed(seed)] as const),
   ...[1, 2].map((seed) => [`upsampled ${seed}`, upsampled(seed)] as const),
+  ...[1, 2].map((seed) => [`bordered ${seed}`, bordered(seed)] as const),
+  ...[1, 2].map((seed) => [`interpolated ${seed}`, interpolated(seed)] as const),
   ...[1, 2].map((seed) => [`several ports ${seed}`, severalPorts(seed)] as const),
   ['mbconv-fmnist', sampled('mbconv-fmnist', 5)],
   ['vit-fmnist', sampled('vit-fmnist', 5)],

@@ -311,3 +311,61 @@ export function severalPorts(seed: number): Graph {
   b.output(dense(read, 5), 'logits');
   return b.build();
 }
+
+/** Borders of every kind around an image, tiles, and constants among what is joined: a class token, a map. */
+export function bordered(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'bordered' });
+  const w = constantsOf(b, rng);
+  const pad = (x: string, widths: readonly number[], mode: string, value?: number): string =>
+    b.node(
+      'Pad',
+      [
+        x,
+        b.ints([0, 0, ...widths.slice(0, 2), 0, 0, ...widths.slice(2)]),
+        ...(value === undefined ? [] : [b.scalar(value)]),
+      ],
+      {
+        mode,
+      },
+    );
+  const [height, width] = [4 + randomInt(rng, 3), 4 + randomInt(rng, 3)];
+  const image = b.input('image', 'float32', [1, 3, height, width]);
+  let x = b.relu(b.conv(pad(image, [2, 1, 1, 2], 'reflect'), w(4, 3, 3, 3), w(4), { pad: 0 }));
+  x = b.conv(pad(x, [1, 1, 1, 1], 'edge'), w(6, 4, 3, 3), w(6), { pad: 0 });
+  x = b.node('MaxPool', [pad(x, [1, 0, 0, 1], 'constant', -1.5)], { kernel_shape: [2, 2] });
+  const [, , h, v] = b.dimsOf(x) as [number, number, number, number];
+  x = b.concat([x, w(1, 2, h, v)], 1);
+  x = b.conv(b.node('Tile', [x, b.ints([1, 1, 2, 2])]), w(8, 8, 3, 3), w(8), { stride: 2 });
+  const count = b
+    .dimsOf(x)
+    .slice(2)
+    .reduce((a, n) => a * n, 1);
+  const tokens = b.transpose(b.reshape(x, [0, 8, count]), [0, 2, 1]);
+  const sequence = b.add(b.concat([w(1, 1, 8), tokens], 1), w(1, count + 1, 8));
+  const mixed = b.gelu(b.add(b.matMul(b.layerNorm(sequence, w(8), w(8)), w(8, 8)), w(8)));
+  const means = b.add(b.node('Tile', [b.reduceMean(mixed, [1], 1), b.ints([1, count + 1, 1])]), mixed);
+  b.output(b.add(b.matMul(b.reshape(b.slice(means, 1, 0, 1), [0, 8]), w(8, 5)), w(5)), 'logits');
+  return b.build();
+}
+
+/** Images between pixels: linear interpolation by any factor, up and down, and nearest neighbours by no whole one. */
+export function interpolated(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'interpolated' });
+  const w = constantsOf(b, rng);
+  let count = 0;
+  const resize = (x: string, scales: readonly number[], mode: string, coordinates: string): string =>
+    b.node('Resize', [x, '', b.constant(`scales${count++}`, floatTensor([4], [1, 1, ...scales]))], {
+      mode,
+      coordinate_transformation_mode: coordinates,
+    });
+  let x = b.input('image', 'float32', [1, 3, 5 + randomInt(rng, 3), 4 + randomInt(rng, 3)]);
+  x = b.relu(b.conv(x, w(6, 3, 3, 3), w(6)));
+  x = b.conv(resize(x, [2, 2], 'linear', 'half_pixel'), w(6, 6, 3, 3), w(6));
+  x = b.relu(resize(x, [0.6, 1], 'linear', 'align_corners'));
+  x = b.conv(resize(x, [1, 1.5], 'nearest', 'asymmetric'), w(6, 6, 1, 1), w(6));
+  x = resize(x, [1.25, 0.5], 'linear', 'asymmetric');
+  b.output(b.gemm(b.flatten(b.globalAveragePool(b.relu(x))), w(4, 6), w(4)), 'logits');
+  return b.build();
+}

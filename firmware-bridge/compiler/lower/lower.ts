@@ -1,5 +1,5 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { elementCount } from '../../../daemon/network/graph.js';
+import { elementCount, type Node } from '../../../daemon/network/graph.js';
 import { closedShape } from '../../../daemon/network/infer-shapes.js';
 import type { Prepared } from '../passes/prepare.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
@@ -7,11 +7,12 @@ import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './l
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
 import { binary, unary } from './rules/elementwise.js';
-import { concat, expand, reshape, slice, split, transpose } from './rules/layout.js';
+import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
+import { pad } from './rules/padding.js';
 import { globalAverage, pooling, reduce } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
-import { pad, resize } from './rules/resampling.js';
+import { resize } from './rules/resampling.js';
 import { transposedConvolution } from './rules/transposed-convolution.js';
 import { channelsLast, physicalOrder, rowMajor, type Value } from './value.js';
 
@@ -39,6 +40,7 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Slice', slice),
   ...each('Split', split),
   ...each('Expand', expand),
+  ...each('Tile', tile),
   ...each('Pad', pad),
   ...each('Resize', resize),
 ]);
@@ -98,7 +100,7 @@ function gatherOutputs(lowering: Lowering): Port[] {
     const node = graph.nodes.find(({ outputs }) => outputs.includes(name));
     if (!node)
       throw new HildaError('OPERATOR_UNSUPPORTED', `the network computes nothing for its output ${name}`);
-    return { node, name, value: lowering.dense(node, lowering.value({ ...node, inputs: [name] }, 0)) };
+    return { node, name, value: presented(node, lowering, lowering.value({ ...node, inputs: [name] }, 0)) };
   });
   const [only] = made;
   if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no output');
@@ -139,7 +141,24 @@ function regionOf(name: string, ports: readonly Port[]): Port {
   return { name, dims: [bytes], view, layout: 'row-major', quantisation: rawBytes };
 }
 
-const isRowMajor = (value: Value): boolean => {
-  const order = physicalOrder(value).filter((axis) => value.dims[axis] !== 1);
-  return order.every((axis, i) => i === 0 || axis > (order[i - 1] as number));
+/** A value dense, in one of the two orders that a port can have. */
+function presented(node: Node, lowering: Lowering, value: Value): Value {
+  const dense = lowering.dense(node, value);
+  const axes = value.dims.map((_, axis) => axis);
+  return isRowMajor(dense) || liesIn(dense, [0, ...axes.slice(2), 1])
+    ? dense
+    : lowering.arranged(node, value, axes);
+}
+
+const isRowMajor = (value: Value): boolean =>
+  liesIn(
+    value,
+    value.dims.map((_, axis) => axis),
+  );
+
+/** Whether the axes lie in this order, outermost first; those of one element lie anywhere. */
+const liesIn = (value: Value, order: readonly number[]): boolean => {
+  const wanted = order.filter((axis) => value.dims[axis] !== 1);
+  const found = physicalOrder(value).filter((axis) => value.dims[axis] !== 1);
+  return wanted.every((axis, i) => axis === found[i]);
 };

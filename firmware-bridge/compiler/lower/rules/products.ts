@@ -1,5 +1,5 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { limitsOf } from '../../quantise/quantisation.js';
+import { limitsOf, type Quantisation } from '../../quantise/quantisation.js';
 import { quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
@@ -21,18 +21,36 @@ export const linear: LoweringRule = (node, lowering) => {
   lowering.define(name, rowsTimes(node, lowering, x, lowering.dims(name), layer));
 };
 
-/** A constant matrix times x (a Fourier transform along tokens): each column of x is a row of a layer. */
+/** A constant matrix times x (a Fourier transform along tokens). */
 function mixing(node: Node, lowering: Lowering, weights: Float32Array): void {
   const [outputs, ...rest] = lowering.dims(node.inputs[0] as string);
   const x = lowering.value(node, 1);
   if (outputs === undefined || rest.length !== 1 || x.dims.length < 2)
     throw unsupported(node, 'the constant before an activation is no matrix');
-  const swap = swappedAxes(x.dims.length);
-  const name = node.outputs[0] as string;
-  const columns = transposed(x, swap);
-  const dims = swap.map((axis) => lowering.dims(name)[axis] as number);
-  const y = rowsTimes(node, lowering, columns, dims, { outputs, weights, bias: undefined });
-  lowering.define(name, transposed(y, swap));
+  lowering.define(
+    node.outputs[0] as string,
+    matrixAlong(node, lowering, x, x.dims.length - 2, { outputs, weights }),
+  );
+}
+
+/**
+ * A constant matrix, [out][in], along one axis of a value: what lies along it are the rows of a layer. `quantisation` is
+ * that of the result, the node's own by default.
+ */
+export function matrixAlong(
+  node: Node,
+  lowering: Lowering,
+  x: Value,
+  axis: number,
+  matrix: { readonly outputs: number; readonly weights: Float32Array },
+  quantisation?: Quantisation,
+): Value {
+  const others = x.dims.flatMap((_, other) => (other === axis ? [] : [other]));
+  const back = x.dims.map((_, other) => (other === axis ? others.length : others.indexOf(other)));
+  const dims = [...others.map((other) => x.dims[other] as number), matrix.outputs];
+  const layer = { ...matrix, bias: undefined };
+  const y = rowsTimes(node, lowering, transposed(x, [...others, axis]), dims, layer, quantisation);
+  return transposed(y, back);
 }
 
 /** A new value: the rows of x by a layer, whose weights are [out][in]. */
@@ -42,11 +60,11 @@ function rowsTimes(
   x: Value,
   dims: readonly number[],
   layer: Parameters<typeof quantiseWeights>[1],
+  quantisation: Quantisation = lowering.quantisation(node.outputs[0] as string),
 ): Value {
-  const name = node.outputs[0] as string;
   const rows = lowering.view(node, x, rowsOf);
   const order = dims.map((_, axis) => axis);
-  const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
+  const y = lowering.allocate(node.outputs[0] as string, dims, quantisation, order);
   const constants = quantiseWeights(nodeName(node), layer, x.quantisation, y.quantisation);
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   const written = rowsOf(y) as View;
