@@ -6,7 +6,7 @@ import { type Quantisation, quantisationOf, type Range } from '../quantise/quant
 import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
-import { binary, unary } from './rules/elementwise.js';
+import { binary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
 import { pad } from './rules/padding.js';
@@ -14,6 +14,7 @@ import { globalAverage, pooling, reduce } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
 import { resize } from './rules/resampling.js';
 import { transposedConvolution } from './rules/transposed-convolution.js';
+import { unary } from './rules/unary.js';
 import { channelsLast, physicalOrder, rowMajor, type Value } from './value.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
