@@ -26,9 +26,6 @@ import { findSpace } from '../../daemon/study/parts.js';
 import { StudyService } from '../../daemon/study/service.js';
 import { testSpec } from '../study/bench.js';
 
-/** A busy machine takes several times the half minute of a quiet one. */
-t.setTimeout(240_000);
-
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 const clock = systemClock;
 const device = 'fake-0';
