@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Architecture } from '../../daemon/core/architecture.js';
+import { asHildaError } from '../../daemon/core/errors.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import {
   type BoardProfile,
@@ -43,14 +44,18 @@ function cheapest(space: Space): Architecture {
   return working.reduce((best, a) => (macs(a) < macs(best) ? a : best));
 }
 
-/** Architectures whose first layer is each choice of a decision in turn, all else as cheap as it gets. */
+/** Architectures with each choice of a decision in turn, all else as cheap as it gets. Some leave no network. */
 function eachChoice(space: Space, decision: string): (readonly [string, Architecture])[] {
   const at = space.dims?.findIndex(({ name }) => name === decision) ?? -1;
   const from = cheapest(space) as readonly number[];
-  return (space.dims?.[at]?.choices ?? []).map((choice, i) => [
-    String(choice),
-    space.normalise(from.with(at, i)),
-  ]);
+  return (space.dims?.[at]?.choices ?? []).flatMap((choice, i) => {
+    try {
+      return [[String(choice), space.normalise(from.with(at, i))] as const];
+    } catch (thrown) {
+      if (asHildaError(thrown).code !== 'ARCHITECTURE_INVALID') throw thrown;
+      return [];
+    }
+  });
 }
 
 const board = (name: string): BoardProfile => loadBoardProfiles().get(name) as BoardProfile;

@@ -12,6 +12,7 @@ import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
 import { nonce } from './emulated-driver.js';
 import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
+import { watchPorts } from './port-watch.js';
 
 export interface SerialDriverOptions {
   readonly clock?: Clock;
@@ -101,23 +102,9 @@ export class SerialDriver implements Driver {
     }
   }
 
-  /** The system tells of no changes to its ports on its own: they are listed now and then. */
-  async watch({ signal, onChange }: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
-    const { clock = systemClock, portsMs = defaultPortsMs } = this.#options;
-    const state = async (): Promise<string> =>
-      (await this.#ports())
-        .map((port) => `${portIdentity(port)} ${port.path}`)
-        .sort()
-        .join('\n');
-    let booting = false;
-    for (let before = await state(); ; ) {
-      await clock.sleep(portsMs, { signal });
-      const now = await state();
-      // Once more a little later: a board that was just plugged in may not speak yet.
-      if (now !== before || booting) onChange();
-      booting = now !== before;
-      before = now;
-    }
+  watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
+    const { clock = systemClock, portsMs = defaultPortsMs, listPorts } = this.#options;
+    return watchPorts({ ...options, listPorts, clock, everyMs: portsMs });
   }
 
   async #ports(): Promise<readonly PortFacts[]> {

@@ -29,30 +29,34 @@ export class AgentBench {
   }
 
   /** What is here now. A driver that fails does not hide the others' devices. */
-  async look(signal: AbortSignal): Promise<readonly OfferedDevice[]> {
-    // One look at a time, so that the last one asked for says what is true last.
-    const look = this.#looking.then(() => this.#look(signal));
-    this.#looking = look.catch(() => {});
-    return look;
+  look(signal: AbortSignal): Promise<readonly OfferedDevice[]> {
+    return this.#lookAt(this.#drivers, signal);
   }
 
   /** Follows the drivers that can tell of changes, until the signal aborts; calls back when there are other devices than before. */
   watch(signal: AbortSignal, onChange: () => void): void {
-    const look = async (): Promise<void> => {
+    const look = async (driver: Driver): Promise<void> => {
       const before = JSON.stringify(this.#offered);
-      if (JSON.stringify(await this.look(signal)) !== before) onChange();
+      if (JSON.stringify(await this.#lookAt([driver], signal)) !== before) onChange();
     };
     for (const driver of this.#drivers) {
       const trouble = (thrown: unknown): void => {
         if (!signal.aborted)
           this.#warn(asHildaError(thrown), `driver ${driver.kind} could not follow its devices`);
       };
-      driver.watch?.({ signal, onChange: () => void look().catch(trouble) }).catch(trouble);
+      driver.watch?.({ signal, onChange: () => void look(driver).catch(trouble) }).catch(trouble);
     }
   }
 
-  async #look(signal: AbortSignal): Promise<readonly OfferedDevice[]> {
-    for (const driver of this.#drivers) {
+  /** One look at a time, so that the last one asked for says what is true last. */
+  #lookAt(drivers: readonly Driver[], signal: AbortSignal): Promise<readonly OfferedDevice[]> {
+    const look = this.#looking.then(() => this.#lookNow(drivers, signal));
+    this.#looking = look.catch(() => {});
+    return look;
+  }
+
+  async #lookNow(drivers: readonly Driver[], signal: AbortSignal): Promise<readonly OfferedDevice[]> {
+    for (const driver of drivers) {
       try {
         const found = new Set<string>();
         for await (const sighting of driver.discover({ signal })) {
