@@ -1,26 +1,21 @@
 import { join } from 'node:path';
 import type { Architecture } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
-import { asHildaError, HildaError } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
 import { type Target, targetKey } from '../core/target.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Predictions } from '../predict/contract.js';
-import {
-  type Additivity,
-  collectTable,
-  type MeasuredParts,
-  testAdditivity,
-} from '../predict/tables/latency-table.js';
-import type { NamedTable, TableFormat } from '../predict/tables/table-formats.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
 import { findSpace } from '../study/parts.js';
+import { type Campaign, Campaigns } from './campaigns.js';
 import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
-import { readTables, type StoredTable, type TableFile, tableForSpace } from './imported-table.js';
+import { type ExportedTable, exportTable, type TableKeys } from './export-table.js';
+import { type ImportRequest, importTable } from './import-table.js';
 import { asJson, type PredictorBody, type PredictorSample, readBody } from './predictor-body.js';
 import { StoredPredictor } from './stored-predictor.js';
 
@@ -37,30 +32,6 @@ export interface CampaignRequest {
   readonly profile: boolean;
 }
 
-export interface ImportRequest {
-  readonly files: readonly TableFile[];
-  readonly format: TableFormat;
-  /** Whose target the table is said to hold for. */
-  readonly device: string;
-  readonly space: CampaignRequest['space'];
-  /** How its networks are measured when it is probed. */
-  readonly protocol: string;
-}
-
-/** Measuring for a predictor, in the background; what it yields is in the store. */
-export interface Campaign {
-  readonly id: string;
-  readonly state: 'running' | 'done' | 'failed';
-  readonly done: number;
-  readonly of: number;
-  readonly predictorId: PredictorId | null;
-  /** Networks that gave no valid measurement, and why. */
-  readonly failures: readonly string[];
-  /** How many networks were chosen for which reason; empty until the campaign is done. */
-  readonly reasons: Readonly<Record<string, number>>;
-  readonly error: HildaError | null;
-}
-
 export interface PredictorServiceOptions {
   readonly store: Store;
   readonly pool: Pick<DevicePool, 'withDevice'>;
@@ -68,16 +39,13 @@ export interface PredictorServiceOptions {
   readonly profilesDir: string;
 }
 
-/** How tables key a network's parts. */
-export type TableKeys = 'operators' | 'blocks' | 'layers';
-
 /** How many stored live residuals are kept. */
 const keptLive = 200;
 
 /** Trains predictors by campaigns of measurements, keeps them, asks them, and watches whether they still hold. */
 export class PredictorService {
   readonly #options: PredictorServiceOptions;
-  readonly #campaigns = new Map<string, { view: Campaign; readonly done: Promise<void> }>();
+  readonly #campaigns = new Campaigns();
   readonly #life = new AbortController();
   readonly #ready = new Map<
     PredictorId,
@@ -90,7 +58,7 @@ export class PredictorService {
 
   async stop(): Promise<void> {
     this.#life.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
-    await Promise.allSettled([...this.#campaigns.values()].map(({ done }) => done));
+    await this.#campaigns.settled();
   }
 
   /** Everything that can be refused is refused here. Throws DEVICE_UNKNOWN, NOT_FOUND, SPACE_INVALID, PROTOCOL_UNKNOWN. */
@@ -100,7 +68,7 @@ export class PredictorService {
     const file = typeof request.space === 'string' ? findSpace(request.space, profilesDir) : request.space;
     const space = loadSpace(file);
     const protocol = loadProtocol(request.protocol, join(profilesDir, 'protocols'));
-    return this.#launch(request.samples, async (onProgress) => {
+    return this.#campaigns.launch(request.samples, async (onProgress) => {
       const { samples, records, failures, reasons } = await collectSamples({
         ...this.#options,
         space,
@@ -141,52 +109,21 @@ export class PredictorService {
    * Keeps a table that somebody else measured as a predictor of the device that it is said to hold for. Throws
    * TABLE_INVALID, TABLE_INCOMPLETE, TARGET_MISMATCH, SPACE_INVALID, DEVICE_UNKNOWN.
    */
-  async importTable({ files, format, device: deviceId, space: named, protocol }: ImportRequest) {
+  async importTable(request: ImportRequest): Promise<StoredPredictor> {
     const { store, profilesDir } = this.#options;
-    const device = await store.device(deviceId as DeviceId);
-    const file = typeof named === 'string' ? findSpace(named, profilesDir) : named;
-    const space = loadSpace(file);
-    loadProtocol(protocol, join(profilesDir, 'protocols'));
-    const given = readTables(files, format);
-    if (given.target !== null && given.target !== targetKey(device.target)) {
-      throw new HildaError(
-        'TARGET_MISMATCH',
-        `${given.source} holds for ${given.target}, and ${device.id} is ${targetKey(device.target)}`,
-      );
-    }
-    const body: PredictorBody = {
-      version: 1,
-      space: file as PredictorBody['space'],
-      provenance: 'imported',
-      protocol,
-      seed: 1,
-      samples: [],
-      table: tableForSpace(given, space),
-      live: [],
-    };
-    const record = await store.addPredictor({
-      deviceId: device.id,
-      target: device.target,
-      spaceId: space.id,
-      metric: given.unit === 'us' ? 'latencyUs' : given.unit,
-      body: asJson(body),
-    });
+    const device = await store.device(request.device as DeviceId);
+    const record = await store.addPredictor(importTable(request, device, profilesDir));
     return this.open(record.id);
   }
 
+  /** Throws NOT_FOUND. */
   campaign(id: string): Campaign {
-    const campaign = this.#campaigns.get(id);
-    if (!campaign)
-      throw new HildaError('NOT_FOUND', `there is no campaign ${id}`, {
-        hint: 'Campaigns are forgotten when the daemon restarts; their measurements are not: start it again.',
-      });
-    return campaign.view;
+    return this.#campaigns.campaign(id);
   }
 
   /** The campaign once it has ended, well or not. Throws NOT_FOUND. */
-  async finished(id: string): Promise<Campaign> {
-    await this.#campaigns.get(id)?.done;
-    return this.campaign(id);
+  finished(id: string): Promise<Campaign> {
+    return this.#campaigns.finished(id);
   }
 
   list(): Promise<PredictorRecord[]> {
@@ -245,7 +182,7 @@ export class PredictorService {
     const predictor = await this.open(id);
     const { space, record, body } = predictor;
     const protocol = loadProtocol(body.protocol, join(profilesDir, 'protocols'));
-    return this.#launch(count, async (onProgress) => {
+    return this.#campaigns.launch(count, async (onProgress) => {
       const { samples, failures } = await collectSamples({
         ...this.#options,
         space,
@@ -303,35 +240,8 @@ export class PredictorService {
    * By operators unless told otherwise; an imported one by what it came with, its additivity unknown. Throws
    * PREDICTOR_UNFIT where nothing was profiled, or a table has other keys.
    */
-  async table(
-    id: PredictorId,
-    wanted?: TableKeys,
-  ): Promise<{ readonly named: NamedTable; readonly additivity: Additivity | null }> {
-    const record = await this.#options.store.predictor(id);
-    const body = readBody(record);
-    if (body.table) return { named: importedTable(record, body.table, wanted), additivity: null };
-    const keys = wanted ?? 'operators';
-    const networks = partsBy(body, keys);
-    if (networks.length === 0) {
-      throw new HildaError('PREDICTOR_UNFIT', `${id} has no ${keys} to make a table of`, {
-        hint: 'Build one with `hilda lut build` on a device that profiles operators; blocks and layers need an mbconv space.',
-      });
-    }
-    return {
-      named: {
-        table: collectTable(networks),
-        unit:
-          record.metric === 'instructions'
-            ? 'instructions'
-            : body.provenance === 'emulated'
-              ? 'cycles'
-              : 'us',
-        target: targetKey(record.target),
-        provenance: body.provenance === 'emulated' ? 'emulated' : 'measured',
-        source: `hilda ${id}`,
-      },
-      additivity: testAdditivity(networks),
-    };
+  async table(id: PredictorId, wanted?: TableKeys): Promise<ExportedTable> {
+    return exportTable(await this.#options.store.predictor(id), wanted);
   }
 
   async #open(record: PredictorRecord): Promise<StoredPredictor> {
@@ -352,66 +262,4 @@ export class PredictorService {
     });
     return new StoredPredictor(record, sources);
   }
-
-  #launch(
-    of: number,
-    work: (onProgress: (done: number, of: number) => void) => Promise<{
-      readonly record: PredictorRecord;
-      readonly failures: readonly string[];
-      readonly reasons?: Campaign['reasons'];
-    }>,
-  ): Campaign {
-    const id = String(this.#campaigns.size + 1);
-    let view: Campaign = {
-      id,
-      state: 'running',
-      done: 0,
-      of,
-      predictorId: null,
-      failures: [],
-      reasons: {},
-      error: null,
-    };
-    const show = (change: Partial<Campaign>): void => {
-      view = { ...view, ...change };
-      const entry = this.#campaigns.get(id);
-      if (entry) entry.view = view;
-    };
-    const done = work((count, total) => show({ done: count, of: total })).then(
-      ({ record, failures, reasons = {} }) =>
-        show({ state: 'done', predictorId: record.id, failures, reasons }),
-      (thrown: unknown) => show({ state: 'failed', error: asHildaError(thrown) }),
-    );
-    this.#campaigns.set(id, { view, done });
-    return view;
-  }
-}
-
-function importedTable(
-  { id, target }: PredictorRecord,
-  { keys, entries, unit, source }: StoredTable,
-  wanted: TableKeys = keys,
-): NamedTable {
-  if (wanted !== keys)
-    throw new HildaError('PREDICTOR_UNFIT', `${id} is an imported table of ${keys}, and has no ${wanted}`);
-  const table = new Map(entries.map(({ key, ...entry }) => [key, entry]));
-  return { table, unit, target: targetKey(target), provenance: 'imported', source };
-}
-
-function partsBy(body: PredictorBody, keys: TableKeys): MeasuredParts[] {
-  return body.samples.flatMap(({ parts, blocks, value }): MeasuredParts[] => {
-    if (keys === 'operators') return parts.length > 0 ? [{ parts, whole: value }] : [];
-    if (blocks.length === 0) return [];
-    return keys === 'blocks'
-      ? [{ parts: blocks.map(({ key, cost }) => ({ key, cost })), whole: value }]
-      : [
-          {
-            parts: blocks.map(({ key, cost, layer, choice }) => ({
-              key: layer === null ? key : `${layer} ${choice}`,
-              cost,
-            })),
-            whole: value,
-          },
-        ];
-  });
 }

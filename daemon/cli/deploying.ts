@@ -31,10 +31,12 @@ export function deploying(
           throw new HildaError('STATE_CONFLICT', `nothing was deployed to ${deviceId} by this daemon`, {
             hint: 'Run `hilda deploy` first.',
           });
-        const { name, dims } = deployment.input;
+        // Kept by an earlier version, it has one of each.
+        const { moreInputs = [], moreOutputs = [] } = deployment as Partial<Deployment>;
+        const ports = [deployment.input, ...moreInputs];
         const outputs = await device.runDeployed(
-          deployment,
-          { [name]: { dims, data: Float32Array.from(input) } },
+          { ...deployment, moreInputs, moreOutputs },
+          tensorsOf(ports, input, 'the input'),
           { signal },
         );
         return Object.fromEntries(
@@ -47,18 +49,34 @@ export function deploying(
   };
 }
 
-/** One image of calibration: the values of the network's first input. */
-function inputOf(network: Graph, values: readonly number[]): Tensors {
-  const [input] = network.inputs;
-  const dims = (input?.dims ?? []).map((dim) => (typeof dim === 'number' ? dim : 1));
-  const elements = dims.reduce((product, dim) => product * dim, 1);
-  if (!input || values.length !== elements) {
+/** One example for calibration: the values of all the network's inputs. */
+const inputOf = ({ inputs }: Graph, values: readonly number[]): Tensors =>
+  tensorsOf(
+    inputs.map(({ name, dims }) => ({ name, dims: dims.map((dim) => (typeof dim === 'number' ? dim : 1)) })),
+    values,
+    'an input for calibration',
+  );
+
+/** Flat values as tensors, one behind the other. Throws REQUEST_INVALID where there are too many or too few. */
+function tensorsOf(
+  ports: readonly { readonly name: string; readonly dims: readonly number[] }[],
+  values: readonly number[],
+  what: string,
+): Tensors {
+  const sizes = ports.map(({ dims }) => dims.reduce((product, dim) => product * dim, 1));
+  const elements = sizes.reduce((sum, size) => sum + size, 0);
+  if (values.length !== elements)
     throw new HildaError(
       'REQUEST_INVALID',
-      `an input for calibration has ${values.length} values, the network takes ${elements}`,
+      `${what} has ${values.length} values, the network takes ${elements}`,
     );
-  }
-  return { [input.name]: { dims, data: Float32Array.from(values) } };
+  let at = 0;
+  return Object.fromEntries(
+    ports.map(({ name, dims }, i) => {
+      at += sizes[i] as number;
+      return [name, { dims, data: Float32Array.from(values.slice(at - (sizes[i] as number), at)) }];
+    }),
+  );
 }
 
 const cannot = (id: DeviceId): HildaError =>

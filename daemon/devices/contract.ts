@@ -4,6 +4,7 @@ import type { Target } from '../core/target.js';
 import type { Calibration } from '../measure/calibration.js';
 import type { Protocol } from '../measure/protocol.js';
 import type { Graph } from '../network/graph.js';
+import type { CalibrationExamples } from '../runtime/example-ranges.js';
 
 /** A device that was seen, not yet opened. Seeing changes nothing on the device. */
 export interface Sighting {
@@ -57,6 +58,9 @@ export interface Deployment {
   readonly outputBytes: number;
   readonly input: DeployedPort;
   readonly output: DeployedPort;
+  /** Further ones, in the network's order: their bytes lie behind those of the first. */
+  readonly moreInputs: readonly DeployedPort[];
+  readonly moreOutputs: readonly DeployedPort[];
   /** What the quantisation was calibrated on, e.g. `12 inputs` or `random values`. */
   readonly calibratedOn: string;
 }
@@ -71,6 +75,8 @@ export interface Examples {
     graph: Graph,
     values: readonly string[],
   ) => Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>>;
+  /** What `ranges` are taken over (`exampleRanges`): a device of another machine takes them there. */
+  readonly calibration: CalibrationExamples;
 }
 
 export interface CallOptions {

@@ -42,6 +42,8 @@ export const deploymentSchema = z
     outputBytes: z.number(),
     input: portSchema,
     output: portSchema,
+    moreInputs: z.array(portSchema).readonly().describe('Behind the first, in the order of the network.'),
+    moreOutputs: z.array(portSchema).readonly(),
     calibratedOn: z.string(),
   })
   .meta({ id: 'Deployment', description: "A network in a board's flash." });

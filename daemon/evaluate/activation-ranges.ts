@@ -1,8 +1,10 @@
 import type { Graph } from '../network/graph.js';
-import { withBatch } from '../network/with-batch.js';
+import { exampleRanges } from '../runtime/example-ranges.js';
 import type { SessionProcess } from '../runtime/session-process.js';
-import { valueRanges } from '../runtime/value-ranges.js';
-import { type LabelledImages, sliceImages } from '../train/idx-images.js';
+import type { LabelledImages } from '../train/idx-images.js';
+
+/** Images an inference, where nothing else is said. */
+export const calibrationBatch = 64;
 
 export interface RangeOptions {
   /** Images an inference. */
@@ -10,22 +12,14 @@ export interface RangeOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Ranges of a network's values over images, for quantisation: the mean over batches of each batch's extremes. Values the
- * network does not compute are left out.
- */
+/** Ranges of a network's values over images, for quantisation; see `exampleRanges`. */
 export async function activationRanges(
   graph: Graph,
   values: readonly string[],
   images: LabelledImages,
   runtime: SessionProcess,
-  { batch = 64, signal }: RangeOptions,
+  { batch = calibrationBatch, signal }: RangeOptions,
 ): Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>> {
-  const size = Math.min(batch, images.count);
-  const input = graph.inputs[0]?.name as string;
-  const dims = [size, 1, images.height, images.width];
-  const feeds = Array.from({ length: Math.floor(images.count / size) }, (_, i) => ({
-    [input]: { type: 'float32' as const, dims, data: sliceImages(images, i * size, size).pixels },
-  }));
-  return valueRanges(withBatch(graph, size), values, feeds, runtime, { signal, across: 'mean' });
+  const examples = { values: images.pixels, count: images.count, batch };
+  return exampleRanges(graph, values, examples, runtime, { signal });
 }

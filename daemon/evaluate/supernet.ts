@@ -8,7 +8,7 @@ import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
 import { supernetWeights } from '../train/weights/supernet-weights.js';
-import { activationRanges } from './activation-ranges.js';
+import { activationRanges, calibrationBatch } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
 import { recalibrate } from './recalibrate.js';
@@ -91,7 +91,12 @@ export class SupernetEvaluator implements Evaluator {
     if (count === 0) return { values: {}, source };
     const ranges: Examples['ranges'] = (network, values) =>
       activationRanges(network, values, calibration, this.#runtime, { signal });
-    const classes = await classify(graph, { values: pixels, count, ranges });
+    const classes = await classify(graph, {
+      values: pixels,
+      count,
+      ranges,
+      calibration: { values: calibration.pixels, count: calibration.count, batch: calibrationBatch },
+    });
     const changes = Array.from(labels, (label, i) => (classes[i] === label ? 1 : 0) - (right[i] as number));
     return {
       values: { accuracy: mean(right) + mean(changes) },

@@ -251,6 +251,7 @@ export class DevicePool {
     if (state !== 'ignored' && state !== 'quarantined') return;
     throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
       hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
+      details: { setAside: state },
     });
   }
 

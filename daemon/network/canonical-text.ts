@@ -156,5 +156,15 @@ function attributeText(value: Attribute, names: ReadonlyMap<string, string>, con
     constants.push(...inside.constants);
     return `{${inside.lines.join('\n')}}`;
   }
-  return JSON.stringify(value);
+  return JSON.stringify(value, (_, part) => (typeof part === 'number' ? asStored(part) : part));
+}
+
+/** ONNX stores float attributes as float32: a number is the same before a network was written and after it was read. */
+function asStored(value: number): number {
+  if (Number.isInteger(value) || !Number.isFinite(value)) return value;
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return short;
+  }
+  return Math.fround(value);
 }

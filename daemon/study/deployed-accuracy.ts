@@ -1,41 +1,61 @@
 import type { DeviceId } from '../core/ids.js';
+import type { Evaluator } from '../evaluate/contract.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { TrialRecord } from '../store/contract.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
 import type { TrialContext } from './trial-runner.js';
 
+interface KnownOfDevices {
+  /** By index: they run the float network itself. */
+  readonly asItIs: ReadonlySet<number>;
+  /** Not there; those that leave now are added. */
+  readonly missing: Set<DeviceId>;
+}
+
 /**
  * Accuracy as each device runs the network, where that is not the float network: on the first device it takes the bare
- * name, and the float network's becomes `floatAccuracy`.
+ * name, and the float network's becomes `floatAccuracy`. What an int8 device that is not there would answer stays unknown.
  */
 export async function addDeployedAccuracy(
   values: Record<string, number>,
   trial: TrialRecord,
-  asItIs: ReadonlySet<number>,
-  { spec, pool, store, evaluator, onStep }: TrialContext,
+  { asItIs, missing }: KnownOfDevices,
+  { spec, pool, store, evaluator, absences, onStep }: TrialContext,
   signal: AbortSignal,
 ): Promise<void> {
   const { accuracy: float } = values;
   if (!evaluator.deployed || float === undefined) return;
   for (const [index, name] of spec.devices.entries()) {
+    const deviceId = name as DeviceId;
     const metric = deviceMetric('accuracy', spec, index);
     let own: number | undefined;
-    if (!asItIs.has(index)) {
+    if (!asItIs.has(index) && !missing.has(deviceId)) {
       onStep?.(`evaluate as ${name} runs it`);
-      own = await pool.withAny(
-        await pooledWith(name as DeviceId, store),
-        { holder: `study:${trial.studyId}`, signal },
-        async (device) => {
-          const classify = device.classify?.bind(device);
-          if (!classify) return undefined;
-          const quality = await evaluator.deployed?.(
-            trial.architecture,
-            (network, examples) => classify(network, examples, { signal }),
-            { signal },
-          );
-          return quality?.values.accuracy;
-        },
-      );
+      try {
+        own = await pool.withAny(
+          await pooledWith(deviceId, store),
+          { holder: `study:${trial.studyId}`, signal },
+          async (device) => {
+            const classify = device.classify?.bind(device);
+            if (!classify) return undefined;
+            const quality = await evaluator.deployed?.(
+              trial.architecture,
+              (network, examples) => classify(network, examples, { signal }),
+              { signal },
+            );
+            return quality?.values.accuracy;
+          },
+        );
+      } catch (thrown) {
+        if (!absences.explains(deviceId, thrown)) throw thrown;
+        missing.add(deviceId);
+      }
+    }
+    if (missing.has(deviceId) && (await store.device(deviceId)).target.dtype === 'int8') {
+      if (index > 0 || !(await showsExamples(trial, evaluator, signal))) continue;
+      values[floatAccuracy] = float;
+      delete values[metric];
+      continue;
     }
     if (own === undefined) {
       const isAsked = [...spec.objectives, ...spec.constraints].some((asked) => asked.metric === metric);
@@ -45,4 +65,22 @@ export async function addDeployedAccuracy(
     if (index === 0) values[floatAccuracy] = float;
     values[metric] = own;
   }
+}
+
+/** Whether the evaluator has examples for a device's own network, as it may have been told to show none. */
+async function showsExamples(
+  { architecture }: TrialRecord,
+  evaluator: Evaluator,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let shows = false;
+  await evaluator.deployed?.(
+    architecture,
+    async (_, { count }) => {
+      shows = true;
+      return new Uint16Array(count);
+    },
+    { signal },
+  );
+  return shows;
 }

@@ -2,8 +2,8 @@ import { HildaError } from '../core/errors.js';
 import type { StudyId } from '../core/ids.js';
 import type { EarlierStudy } from '../search/samplers/contract.js';
 import type { Store } from '../store/contract.js';
-import { toTrial } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
+import { toTrial } from './told-trial.js';
 
 /** A finished study's spec holds its space file: equal ids are equal spaces. */
 const spaceIdOf = (spec: StudySpec): unknown => (typeof spec.space === 'string' ? spec.space : spec.space.id);

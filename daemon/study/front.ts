@@ -4,7 +4,7 @@ import { hypervolume } from '../search/pareto/hypervolume.js';
 import type { Objective } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { Store, TrialRecord } from '../store/contract.js';
-import { deviceMetric, deviceOf, floatAccuracy, type StudySpec } from './spec.js';
+import { deviceMetric, deviceOf, floatAccuracy, isWhole, type StudySpec } from './spec.js';
 
 /** One member of a study's Pareto front. Every value in it was measured, evaluated or counted; none is predicted. */
 export interface FrontRow {
@@ -32,19 +32,27 @@ export interface Fronts {
   readonly devices: readonly DeviceFront[];
 }
 
-/** A trial's objectives, all to be minimised; undefined unless it is complete. */
+/** A trial's objectives, all to be minimised; undefined unless it is complete and has them all. */
 function costs(trial: TrialRecord, objectives: readonly Objective[]): number[] | undefined {
   if (trial.state !== 'complete') return undefined;
-  return objectives.map(
-    ({ metric, goal }) => (goal === 'min' ? 1 : -1) * (trial.values[metric] ?? Number.POSITIVE_INFINITY),
+  const values = objectives.map(
+    ({ metric, goal }) => (goal === 'min' ? 1 : -1) * (trial.values[metric] ?? Number.NaN),
   );
+  return values.some(Number.isNaN) ? undefined : values;
 }
 
 const dominates = (a: readonly number[], b: readonly number[]): boolean =>
   a.every((value, i) => value <= (b[i] as number)) && a.some((value, i) => value < (b[i] as number));
 
+/** The front of all devices together: a trial that one of them was missing from has no place in it. */
+export const jointFront = (trials: readonly TrialRecord[], spec: StudySpec): TrialRecord[] =>
+  frontTrials(wholeTrials(trials, spec), spec.objectives);
+
+const wholeTrials = (trials: readonly TrialRecord[], spec: StudySpec): TrialRecord[] =>
+  trials.filter(({ values }) => isWhole(values, spec));
+
 /** The complete trials that no other complete trial dominates, best first in the first objective. */
-export function frontTrials(trials: readonly TrialRecord[], objectives: readonly Objective[]): TrialRecord[] {
+function frontTrials(trials: readonly TrialRecord[], objectives: readonly Objective[]): TrialRecord[] {
   const scored = trials.flatMap((trial) => {
     const cost = costs(trial, objectives);
     return cost ? [{ trial, cost }] : [];
@@ -62,7 +70,7 @@ export async function frontRows(
   store: Store,
 ): Promise<FrontRow[]> {
   return Promise.all(
-    frontTrials(trials, spec.objectives).map((trial) => frontRow(trial, trial.measurements, space, store)),
+    jointFront(trials, spec).map((trial) => frontRow(trial, trial.measurements, space, store)),
   );
 }
 
@@ -137,13 +145,13 @@ async function frontRow(
  * worst value of each objective among the complete trials of the first batch, so it never moves and the share only
  * grows; the ideal is 0 for what is minimised and 1 for what is maximised (accuracies are shares of 1).
  */
-export function hypervolumeShare(trials: readonly TrialRecord[], spec: StudySpec): number {
-  const all = trials.flatMap((trial) => costs(trial, spec.objectives) ?? []);
-  if (all.length === 0 || spec.objectives.length < 2) return 0;
+export function hypervolumeShare(all: readonly TrialRecord[], spec: StudySpec): number {
+  const trials = wholeTrials(all, spec);
   const points = trials.flatMap((trial) => {
     const cost = costs(trial, spec.objectives);
     return cost ? [cost] : [];
   });
+  if (points.length === 0 || spec.objectives.length < 2) return 0;
   const first = trials
     .filter((t) => t.number < spec.batch)
     .flatMap((t) => [costs(t, spec.objectives)].filter((c) => c !== undefined));

@@ -3,12 +3,14 @@ import type { Clock } from '../core/clock.js';
 import type { DeviceId } from '../core/ids.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { PredictorBank } from '../predict/bank.js';
-import type { EarlierStudy, Sampler, Trial } from '../search/samplers/contract.js';
+import type { EarlierStudy, Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
+import { Absences } from './absences.js';
 import type { ProposalInbox } from './outside.js';
+import { toldTrial, toTrial } from './told-trial.js';
 import { runTrial, type TrialContext } from './trial-runner.js';
 
-export interface StudyContext extends TrialContext {
+export interface StudyContext extends Omit<TrialContext, 'absences'> {
   readonly study: StudyRecord;
   readonly sampler: Sampler;
   readonly bank: PredictorBank;
@@ -31,7 +33,14 @@ export async function runStudy(
   context: StudyContext,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { study, spec, store, sampler, clock } = context;
+  const { study, spec, store, pool, sampler, clock } = context;
+  const absences = new Absences({
+    devices: spec.devices as DeviceId[],
+    holdMs: spec.holdMinutes * 60_000,
+    store,
+    pool,
+    clock,
+  });
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
   const deadlineMs =
@@ -44,13 +53,13 @@ export async function runStudy(
     signal.throwIfAborted();
     await finishBatch(
       trials.filter((t) => t.state === 'asked'),
-      context,
+      { ...context, absences },
       signal,
     );
     trials = await store.trials(study.id);
     const untold = trials.filter((t) => !t.told);
     if (untold.length > 0) {
-      sampler.tell(untold.map(toTrial));
+      sampler.tell(untold.map((trial) => toldTrial(trial, spec)));
       await store.tellTrials(
         study.id,
         untold.map((t) => t.number),
@@ -75,8 +84,8 @@ async function askBatch(
   signal: AbortSignal,
 ): Promise<TrialRecord[]> {
   const { study, spec, space, store, sampler, bank, inbox, earlier = [] } = context;
-  const history = trials.map(toTrial);
-  bank.refit(history);
+  // The predictors learn from what was measured alone.
+  bank.refit(trials.map(toTrial));
   const predict = bank.predict.bind(bank);
   const known = new Set(trials.map((t) => t.architectureId));
   const asked = inbox
@@ -86,7 +95,7 @@ async function askBatch(
         rng,
         objectives: spec.objectives,
         constraints: spec.constraints,
-        history,
+        history: trials.map((trial) => toldTrial(trial, spec)),
         pending: [],
         predict,
         budget: spec.budget.trials,
@@ -112,7 +121,7 @@ async function askBatch(
   );
 }
 
-async function workersFor({ spec, store }: StudyContext): Promise<number> {
+async function workersFor({ spec, store }: Pick<StudyContext, 'spec' | 'store'>): Promise<number> {
   const records = await Promise.all(spec.devices.map((id) => store.device(id as DeviceId)));
   return workersOf(records.map(({ host }) => host));
 }
@@ -126,19 +135,44 @@ export function workersOf(hosts: readonly (string | null)[]): number {
   return hosts.length - shared.length + new Set(shared).size;
 }
 
-/** Runs the trials of a batch. */
+/** Runs the trials of a batch. Those held for a device that left are tried again until it is back or given up. */
 async function finishBatch(
   batch: readonly TrialRecord[],
-  context: StudyContext,
+  context: StudyContext & TrialContext,
   signal: AbortSignal,
 ): Promise<void> {
+  const { store, absences, onStep } = context;
+  for (let held = await runTrials(batch, context, signal); held.length > 0; ) {
+    onStep?.(`wait for ${absences.missing.join(', ')}`);
+    await absences.wait({ signal });
+    // With what was measured of them meanwhile.
+    const waiting = new Set(held.map(({ number }) => number));
+    const [first] = waiting;
+    const fresh = await store.trials(context.study.id, { fromNumber: first as number });
+    held = await runTrials(
+      fresh.filter(({ number }) => waiting.has(number)),
+      context,
+      signal,
+    );
+  }
+}
+
+/** Answers with the trials that are held, by number. */
+async function runTrials(
+  batch: readonly TrialRecord[],
+  context: StudyContext & TrialContext,
+  signal: AbortSignal,
+): Promise<TrialRecord[]> {
   const queue = [...batch];
+  const held: TrialRecord[] = [];
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const worker = async (): Promise<void> => {
     for (let trial = queue.shift(); trial; trial = queue.shift()) {
       both.throwIfAborted();
-      await context.store.finishTrial(await runTrial(trial, context, { signal: both }));
+      const finished = await runTrial(trial, context, { signal: both });
+      if (finished) await context.store.finishTrial(finished);
+      else held.push(trial);
     }
   };
   const workers = Array.from({ length: await workersFor(context) }, () => worker());
@@ -149,9 +183,5 @@ async function finishBatch(
     await Promise.allSettled(workers);
     throw error;
   }
-}
-
-export function toTrial(record: TrialRecord): Trial {
-  const { number, architectureId: id, architecture, values } = record;
-  return { number, id, architecture, values, state: record.state === 'asked' ? 'failed' : record.state };
+  return held.sort((a, b) => a.number - b.number);
 }

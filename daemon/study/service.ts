@@ -11,7 +11,7 @@ import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
 import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import { deviceFronts, type Fronts, frontRows, frontTrials, hypervolumeShare } from './front.js';
+import { deviceFronts, type Fronts, frontRows, hypervolumeShare, jointFront } from './front.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import {
   openStudyParts,
@@ -148,7 +148,7 @@ export class StudyService {
       complete: count('complete'),
       infeasible: count('infeasible'),
       failed: count('failed'),
-      frontSize: frontTrials(trials, spec.objectives).length,
+      frontSize: jointFront(trials, spec).length,
       hypervolume: hypervolumeShare(trials, spec),
       etaMs,
     };

@@ -52,6 +52,11 @@ export const studySpecSchema = z.strictObject({
   batch: z.number().int().min(1).max(1000).default(10),
   /** Measurements of one network on one device before an invalid verdict is final. */
   attempts: z.number().int().min(1).max(10).default(3),
+  /**
+   * Minutes that trials wait for a device that left. Then the study goes on without it, and takes it up again when it is
+   * back; a study that no device is left to ends with DEVICE_GONE, and may be resumed.
+   */
+  holdMinutes: z.number().min(0).max(100_000).default(5),
   seed: z.number().int().min(0).max(0xffffffff).default(0),
 });
 
@@ -116,6 +121,15 @@ export function renameDevices(spec: StudySpec, devices: readonly string[]): Stud
     predictors: spec.predictors.map(renamed),
   };
 }
+
+/** Whether the values of a complete trial hold what every device of the study has to say: one may have been away. */
+export const isWhole = (
+  values: Readonly<Record<string, number>>,
+  spec: Pick<StudySpec, 'devices'>,
+): boolean =>
+  spec.devices.every((_, i) =>
+    costMetrics.some((metric) => values[deviceMetric(metric, spec, i)] !== undefined),
+  );
 
 /** Whether a metric is measured on a device, and not a quality of the network. */
 export const isCostMetric = (metric: string): boolean =>

@@ -1,17 +1,18 @@
-import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
-import { type CostMetric, costsOf, type Measurement } from '../core/measurement.js';
+import { type CostMetric, costsOf } from '../core/measurement.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import { pooledWith } from '../fleet/equivalence.js';
 import type { Protocol } from '../measure/protocol.js';
 import { bytesPerElement, type Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Constraint } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
+import type { Absences } from './absences.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
+import { deviceFaults, measureOrRecall, networkFaults, type Taken } from './measure-trial.js';
 import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
 
 export interface TrialContext {
@@ -21,30 +22,11 @@ export interface TrialContext {
   readonly pool: DevicePool;
   readonly evaluator: Evaluator;
   readonly protocol: Protocol;
+  /** The study's devices that are not there. */
+  readonly absences: Absences;
   /** Told of each step, so that a watcher sees life inside a long trial. */
   readonly onStep?: (step: string) => void;
 }
-
-/** The network itself is at fault: it will never run there, so no other attempt is made. */
-const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ARCHITECTURE_INVALID',
-  'NETWORK_TOO_LARGE',
-  'NETWORK_REJECTED',
-  'DEVICE_OUT_OF_MEMORY',
-  'OPERATOR_UNSUPPORTED',
-  'SHAPE_UNKNOWN',
-  'PROVIDER_FALLBACK',
-]);
-/** The device or the moment is at fault: another attempt may succeed. */
-const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'DEVICE_FAILED',
-  'DEVICE_GONE',
-  'DEVICE_TIMEOUT',
-  'ADB_FAILED',
-  'MESSAGE_INVALID',
-  'LEASE_STALE',
-  'MEASUREMENT_INVALID',
-]);
 
 /** Every tenth candidate is measured although predicted to break a limit, so that a wrong predictor is found out. */
 const auditShare = 0.1;
@@ -53,16 +35,18 @@ type Outcome = Pick<FinishedTrial, 'state' | 'values' | 'reason'>;
 
 /**
  * One architecture's way through the loop: free checks, prediction, measurements, accuracy. Whatever goes wrong with
- * the network or its device becomes the trial's outcome; only an abort and faults of the store are thrown.
+ * the network or its device becomes the trial's outcome; only an abort and faults of the store are thrown. Undefined: the
+ * trial is held for a device that is not there, and keeps what was measured on the others.
  */
 export async function runTrial(
   trial: TrialRecord,
   context: TrialContext,
   options: { readonly signal: AbortSignal },
-): Promise<FinishedTrial> {
+): Promise<FinishedTrial | undefined> {
   const { studyId, number } = trial;
   try {
-    return { studyId, number, ...(await decide(trial, context, options)) };
+    const outcome = await decide(trial, context, options);
+    return outcome && { studyId, number, ...outcome };
   } catch (thrown) {
     const error = asHildaError(thrown);
     if (networkFaults.has(error.code))
@@ -77,8 +61,8 @@ async function decide(
   trial: TrialRecord,
   context: TrialContext,
   { signal }: { readonly signal: AbortSignal },
-): Promise<Outcome> {
-  const { spec, space, evaluator } = context;
+): Promise<Outcome | undefined> {
+  const { spec, space, evaluator, absences } = context;
   const stats = space.stats(trial.architecture);
   const values: Record<string, number> = { macs: stats.macs, parameters: stats.parameters };
   const infeasible = (reason: string): Outcome => ({ state: 'infeasible', values, reason });
@@ -92,10 +76,16 @@ async function decide(
 
   /** Devices that run the float network itself, as far as is known. */
   const asItIs = new Set<number>();
+  const missing = new Set<DeviceId>();
   for (const [index, name] of spec.devices.entries()) {
     const deviceId = name as DeviceId;
     context.onStep?.(`measure on ${name}`);
-    const { measurement, classifies } = await measureOrRecall(trial, deviceId, network, context, signal);
+    const taken = await unlessMissing(trial, deviceId, network, context, signal);
+    if (!taken) {
+      missing.add(deviceId);
+      continue;
+    }
+    const { measurement, classifies } = taken;
     if (classifies === false) asItIs.add(index);
     if (measurement.verdict !== 'valid') {
       return {
@@ -110,87 +100,41 @@ async function decide(
     const limit = brokenLimit(spec.constraints, values);
     if (limit) return infeasible(limit);
   }
+  const isHeld = (): boolean => missing.size > 0 && absences.hold([...missing]);
+  if (isHeld()) return undefined;
 
   context.onStep?.('evaluate');
   Object.assign(values, (await evaluator.evaluate(trial.architecture, { signal })).values);
-  await addDeployedAccuracy(values, trial, asItIs, context, signal);
+  await addDeployedAccuracy(values, trial, { asItIs, missing }, context, signal);
+  if (isHeld()) return undefined;
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
-  const missing = spec.objectives.find(({ metric }) => values[metric] === undefined);
-  if (missing)
-    throw new HildaError('SPEC_INVALID', `nothing yields the metric ${missing.metric}`, {
+  const unknown = spec.objectives.find(({ metric }) => values[metric] === undefined);
+  if (unknown && missing.size === 0)
+    throw new HildaError('SPEC_INVALID', `nothing yields the metric ${unknown.metric}`, {
       hint: `Known: ${Object.keys(values).join(', ')}.`,
     });
-  return { state: 'complete', values, reason: null };
+  const reason = missing.size > 0 ? `not measured on ${[...missing].join(', ')}: not there` : null;
+  return { state: 'complete', values, reason };
 }
 
-interface Taken {
-  readonly measurement: Measurement;
-  /** Whether the device runs a network of its own, e.g. int8; undefined where it was not asked. */
-  readonly classifies: boolean | undefined;
-}
-
-/** A measurement that a killed run had already stored for this trial counts; it is not taken twice. */
-async function measureOrRecall(
+/** Undefined where the device is not there. */
+async function unlessMissing(
   trial: TrialRecord,
   deviceId: DeviceId,
   network: Graph,
   context: TrialContext,
   signal: AbortSignal,
-): Promise<Taken> {
-  const { store, spec } = context;
-  const pooled = await pooledWith(deviceId, store);
-  const id = pooled.map((other) => trial.measurements[other]).find((found) => found !== undefined);
-  const stored = id && (await store.measurement(id));
-  if (stored?.verdict === 'valid') return { measurement: stored, classifies: undefined };
+): Promise<Taken | undefined> {
+  const { absences } = context;
   try {
-    return await measure(trial, deviceId, network, context, signal);
+    const taken = await measureOrRecall(trial, deviceId, network, context, signal);
+    if (taken.classifies !== undefined) absences.returned(deviceId);
+    return taken;
   } catch (thrown) {
-    const error = asHildaError(thrown);
-    // Where there are several devices, a person must know on which one the network does not run.
-    if (!networkFaults.has(error.code) || spec.devices.length === 1) throw error;
-    throw new HildaError(error.code, `on ${deviceId}, ${error.message}`, {
-      cause: error,
-      details: error.details,
-    });
+    if (absences.explains(deviceId, thrown)) return undefined;
+    throw thrown;
   }
-}
-
-async function measure(
-  trial: TrialRecord,
-  deviceId: DeviceId,
-  network: Graph,
-  { spec, pool, store, protocol }: TrialContext,
-  signal: AbortSignal,
-): Promise<Taken> {
-  const ramMetric = deviceMetric('peakRamBytes', spec, spec.devices.indexOf(deviceId));
-  const ramBytes = Math.min(
-    ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
-  );
-  let last: Taken | undefined;
-  let fault: HildaError | undefined;
-  for (let attempt = 0; attempt < spec.attempts && last?.measurement.verdict !== 'valid'; attempt++) {
-    try {
-      // Boards that passed the equivalence test stand in for each other.
-      last = await pool.withAny(
-        await pooledWith(deviceId, store),
-        { holder: `study:${trial.studyId}`, signal },
-        async (device, lease) => {
-          const taken = await device.measure(network, protocol, {
-            signal,
-            ...(Number.isFinite(ramBytes) && { ramBytes }),
-          });
-          const measurement = await store.addMeasurement(taken, { deviceId: lease.deviceId, lease, trial });
-          return { measurement, classifies: device.classify !== undefined };
-        },
-      );
-    } catch (thrown) {
-      fault = asHildaError(thrown);
-      if (!deviceFaults.has(fault.code)) throw fault;
-    }
-  }
-  if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
-  return last;
 }
 
 function brokenLimit(

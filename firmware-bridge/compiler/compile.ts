@@ -28,8 +28,12 @@ export interface CompileOptions {
 
 export interface CompiledNetwork {
   readonly program: Uint8Array;
+  /** What is written before a run and read after it: the one port, or the bytes of all of them. */
   readonly input: Port;
   readonly output: Port;
+  /** In the network's order; several lie one behind the other, each with its own quantisation. */
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
   readonly arenaBytes: number;
   /** Bytes that must be live at once in the schedule chosen: no plan is smaller. */
   readonly boundBytes: number;
@@ -87,6 +91,8 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     program: encoded.program,
     input: lowered.input,
     output: chosen.lowered.output,
+    inputs: lowered.inputs,
+    outputs: lowered.outputs,
     arenaBytes: chosen.plan.arenaBytes,
     boundBytes: chosen.plan.boundBytes,
     flashBytes:

@@ -203,6 +203,7 @@ function keyOf({ operator: { body, write, reads }, calls, rows }: Run): string {
 
 function parametersOf({ body }: Operator, layout: WeightLayout): number {
   if (body.kind === 'layerNorm') return 4 * (body.scale.length + body.shift.length);
+  if (body.kind === 'constant') return body.data.length;
   if (body.kind !== 'linear' && body.kind !== 'conv' && body.kind !== 'depthwise') return 0;
   const form = body.kind === 'depthwise' ? 'channels' : 'packed';
   return weightBytes(body.constants, form, layout).length + 8 * body.constants.outputs;

@@ -303,6 +303,8 @@ export async function openBench(
       outputBytes: 4,
       input: deployedPort,
       output: deployedPort,
+      moreInputs: [],
+      moreOutputs: [],
       calibratedOn: 'random values',
     }),
     runDeployed: async () => ({ y: { dims: [4], data: [1, 2, 3, 4] } }),

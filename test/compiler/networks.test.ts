@@ -23,7 +23,20 @@ import {
   runOnCore,
 } from '../firmware/runtime-driver.js';
 import { answer, compiledCase, randomInput } from './compiled-case.js';
-import { mixedConvolutions, paddedPatches, resampled, sequences, sharedHeads, tokens } from './networks.js';
+import {
+  bordered,
+  interpolated,
+  linearAttention,
+  mixedConvolutions,
+  paddedPatches,
+  resampled,
+  sequences,
+  severalPorts,
+  sharedHeads,
+  tokens,
+  transformed,
+  upsampled,
+} from './networks.js';
 
 /** One network, one input: the same output whatever the planner does with memory, on the reference and on every core. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -49,6 +62,12 @@ const networks: readonly (readonly [string, Graph])[] = [
   ...[1, 2].map((seed) => [`resampled ${seed}`, resampled(seed)] as const),
   ...[1, 2].map((seed) => [`sequences ${seed}`, sequences(seed)] as const),
   ...[1, 2].map((seed) => [`shared heads ${seed}`, sharedHeads(seed)] as const),
+  ...[1, 2].map((seed) => [`linear attention ${seed}`, linearAttention(seed)] as const),
+  ...[1, 2].map((seed) => [`transformed ${seed}`, transformed(seed)] as const),
+  ...[1, 2].map((seed) => [`upsampled ${seed}`, upsampled(seed)] as const),
+  ...[1, 2].map((seed) => [`bordered ${seed}`, bordered(seed)] as const),
+  ...[1, 2].map((seed) => [`interpolated ${seed}`, interpolated(seed)] as const),
+  ...[1, 2].map((seed) => [`several ports ${seed}`, severalPorts(seed)] as const),
   ['mbconv-fmnist', sampled('mbconv-fmnist', 5)],
   ['vit-fmnist', sampled('vit-fmnist', 5)],
 ];

@@ -208,3 +208,164 @@ export function sharedHeads(seed: number): Graph {
   b.output(dense(b.reduceMean(x, [1], 0), 5), 'logits');
   return b.build();
 }
+
+/** Attention without a softmax: its sums over tokens and its quotient by row, with keys and values of their own or shared. */
+export function linearAttention(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'linear attention' });
+  const w = constantsOf(b, rng);
+  const [count, depth, shared] = [9 + randomInt(rng, 4), 4, pick(rng, [1, 2])];
+  const [group, width] = [2, 2 * shared * depth];
+  const dense = (x: string, out: number): string =>
+    b.add(b.matMul(x, w(b.dimsOf(x).at(-1) as number, out)), w(out));
+  const heads = (x: string, kept: number, perm: readonly number[]): string =>
+    b.transpose(b.reshape(dense(x, shared * kept * depth), [0, count, shared, kept, depth]), perm);
+  const positive = (x: string): string => b.add(b.node('Elu', [x], { alpha: 1 }), b.scalar(1));
+  let x = dense(b.input('sequence', 'float32', [1, count, 6]), width);
+  for (const kept of [1, group]) {
+    const normal = b.layerNorm(x, w(width), w(width));
+    const query = positive(heads(normal, group, [0, 2, 3, 1, 4]));
+    const key = positive(heads(normal, kept, [0, 2, 3, 4, 1]));
+    const value = heads(normal, kept, [0, 2, 3, 1, 4]);
+    const total = b.node('ReduceSum', [key, b.constant(`axes${kept}`, int64Tensor([4]))], { keepdims: 1 });
+    const mixed = b.node('Div', [b.matMul(query, b.matMul(key, value)), b.matMul(query, total)]);
+    const joined = b.reshape(b.transpose(mixed, [0, 3, 1, 2, 4]), [0, count, width]);
+    x = b.add(x, dense(joined, width));
+  }
+  b.output(dense(b.reduceMean(x, [1], 0), 5), 'logits');
+  return b.build();
+}
+
+/** Constant matrices before and behind tokens, operands that repeat along one axis or each along another, quotients. */
+export function transformed(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'transformed' });
+  const w = constantsOf(b, rng);
+  const [count, width] = [8 + randomInt(rng, 5), 6 + 2 * randomInt(rng, 3)];
+  let x = b.add(b.matMul(b.input('sequence', 'float32', [1, count, 5]), w(5, width)), w(width));
+  const both = (): string => b.matMul(w(count, count), b.matMul(x, w(width, width)));
+  x = b.add(x, b.node('Sub', [both(), both()]));
+  x = b.add(x, b.matMul(w(count, count), x));
+  // Repeated over a row's elements, over the rows, and one each.
+  const [ofTokens, ofChannels] = [b.reduceMean(x, [2], 1), b.reduceMean(x, [1], 1)];
+  x = b.mul(x, b.node('Sigmoid', [ofTokens]));
+  x = b.node('Sub', [x, ofTokens]);
+  x = b.add(x, b.add(ofTokens, ofChannels));
+  x = b.node('Sub', [b.node('Tanh', [ofChannels]), x]);
+  const scales = Float32Array.from({ length: width }, (_, i) => 1 + 0.25 * (i % 4));
+  x = b.node('Div', [x, b.constant('scales', floatTensor([width], scales))]);
+  x = b.node('Div', [x, b.add(b.node('Abs', [ofTokens]), b.scalar(0.5))]);
+  b.output(b.add(b.matMul(b.reduceMean(x, [1], 0), w(width, 5)), w(5)), 'logits');
+  return b.build();
+}
+
+/** Images made larger by kernels as large as their strides: depthwise, dense, along one axis. */
+export function upsampled(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'upsampled' });
+  const w = constantsOf(b, rng);
+  const [height, width] = [3 + randomInt(rng, 2), 3 + randomInt(rng, 3)];
+  const up = (x: string, out: number, kernel: readonly number[], group = 1): string =>
+    b.node('ConvTranspose', [x, w(b.dimsOf(x)[1] as number, out / group, ...kernel), w(out)], {
+      kernel_shape: [...kernel],
+      strides: [...kernel],
+      group,
+    });
+  let x = b.relu(b.conv(b.input('image', 'float32', [1, 3, height, width]), w(8, 3, 3, 3), w(8)));
+  x = b.relu(up(x, 8, [2, 2], 8));
+  x = b.conv(up(x, 5, [2, 3]), w(6, 5, 3, 3), w(6), { stride: 2 });
+  const line = b.reshape(x, [
+    0,
+    6,
+    b
+      .dimsOf(x)
+      .slice(2)
+      .reduce((a, n) => a * n, 1),
+  ]);
+  x = b.relu(up(line, 4, [2]));
+  b.output(b.gemm(b.flatten(b.reduceMean(x, [2], 0)), w(4, 4), w(4)), 'logits');
+  return b.build();
+}
+
+/** One step of a memory beside an image: three inputs, and outputs of every shape, one of which goes on. */
+export function severalPorts(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'several ports' });
+  const w = constantsOf(b, rng);
+  const state = 3 + randomInt(rng, 4);
+  const x = b.input('x', 'float32', [1, 6]);
+  const memory = b.input('memory', 'float32', [1, state, state]);
+  const image = b.input('image', 'float32', [1, 3, 6, 5]);
+  const dense = (y: string, out: number): string =>
+    b.add(b.matMul(y, w(b.dimsOf(y).at(-1) as number, out)), w(out));
+  const column = b.reshape(b.node('Tanh', [dense(x, state)]), [0, state, 1]);
+  const gate = b.reshape(b.node('Sigmoid', [dense(x, 1)]), [0, 1, 1]);
+  const next = b.add(b.mul(gate, memory), b.matMul(column, b.transpose(column, [0, 2, 1])));
+  b.output(next, 'memory.next');
+  const features = b.relu(b.conv(image, w(4, 3, 3, 3), w(4)));
+  b.output(b.conv(features, w(2, 4, 1, 1), w(2)), 'mask');
+  const read = b.concat(
+    [b.reshape(b.matMul(next, column), [0, state]), b.flatten(b.globalAveragePool(features))],
+    1,
+  );
+  b.output(dense(read, 5), 'logits');
+  return b.build();
+}
+
+/** Borders of every kind around an image, tiles, and constants among what is joined: a class token, a map. */
+export function bordered(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'bordered' });
+  const w = constantsOf(b, rng);
+  const pad = (x: string, widths: readonly number[], mode: string, value?: number): string =>
+    b.node(
+      'Pad',
+      [
+        x,
+        b.ints([0, 0, ...widths.slice(0, 2), 0, 0, ...widths.slice(2)]),
+        ...(value === undefined ? [] : [b.scalar(value)]),
+      ],
+      {
+        mode,
+      },
+    );
+  const [height, width] = [4 + randomInt(rng, 3), 4 + randomInt(rng, 3)];
+  const image = b.input('image', 'float32', [1, 3, height, width]);
+  let x = b.relu(b.conv(pad(image, [2, 1, 1, 2], 'reflect'), w(4, 3, 3, 3), w(4), { pad: 0 }));
+  x = b.conv(pad(x, [1, 1, 1, 1], 'edge'), w(6, 4, 3, 3), w(6), { pad: 0 });
+  x = b.node('MaxPool', [pad(x, [1, 0, 0, 1], 'constant', -1.5)], { kernel_shape: [2, 2] });
+  const [, , h, v] = b.dimsOf(x) as [number, number, number, number];
+  x = b.concat([x, w(1, 2, h, v)], 1);
+  x = b.conv(b.node('Tile', [x, b.ints([1, 1, 2, 2])]), w(8, 8, 3, 3), w(8), { stride: 2 });
+  const count = b
+    .dimsOf(x)
+    .slice(2)
+    .reduce((a, n) => a * n, 1);
+  const tokens = b.transpose(b.reshape(x, [0, 8, count]), [0, 2, 1]);
+  const sequence = b.add(b.concat([w(1, 1, 8), tokens], 1), w(1, count + 1, 8));
+  const mixed = b.gelu(b.add(b.matMul(b.layerNorm(sequence, w(8), w(8)), w(8, 8)), w(8)));
+  const means = b.add(b.node('Tile', [b.reduceMean(mixed, [1], 1), b.ints([1, count + 1, 1])]), mixed);
+  b.output(b.add(b.matMul(b.reshape(b.slice(means, 1, 0, 1), [0, 8]), w(8, 5)), w(5)), 'logits');
+  return b.build();
+}
+
+/** Images between pixels: linear interpolation by any factor, up and down, and nearest neighbours by no whole one. */
+export function interpolated(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'interpolated' });
+  const w = constantsOf(b, rng);
+  let count = 0;
+  const resize = (x: string, scales: readonly number[], mode: string, coordinates: string): string =>
+    b.node('Resize', [x, '', b.constant(`scales${count++}`, floatTensor([4], [1, 1, ...scales]))], {
+      mode,
+      coordinate_transformation_mode: coordinates,
+    });
+  let x = b.input('image', 'float32', [1, 3, 5 + randomInt(rng, 3), 4 + randomInt(rng, 3)]);
+  x = b.relu(b.conv(x, w(6, 3, 3, 3), w(6)));
+  x = b.conv(resize(x, [2, 2], 'linear', 'half_pixel'), w(6, 6, 3, 3), w(6));
+  x = b.relu(resize(x, [0.6, 1], 'linear', 'align_corners'));
+  x = b.conv(resize(x, [1, 1.5], 'nearest', 'asymmetric'), w(6, 6, 1, 1), w(6));
+  x = resize(x, [1.25, 0.5], 'linear', 'asymmetric');
+  b.output(b.gemm(b.flatten(b.globalAveragePool(b.relu(x))), w(4, 6), w(4)), 'logits');
+  return b.build();
+}

@@ -3,7 +3,10 @@ import { type Architecture, architectureId } from '../../daemon/core/architectur
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { costFeatures, countCost } from '../../daemon/network/cost.js';
+import { readOnnx } from '../../daemon/network/read-onnx.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
+import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 
 /** What every space promises (daemon/search/spaces/contract.ts), on `samples` random architectures. */
 export function runSpaceContract(t: Test, space: Space, samples: number): void {
@@ -37,6 +40,9 @@ export function runSpaceContract(t: Test, space: Space, samples: number): void {
       if (known) t.equal(known, id(a), 'equal networks have equal ids');
       byStructure.set(structure, id(a));
     }
+    // What a device of another machine answers for is known by this hash.
+    const network = space.network(draw(1, 1)[0] as Architecture, randomWeights);
+    t.equal(structureHash(readOnnx(writeOnnx(network))), structureHash(network), 'also once it was sent');
   });
 
   t.test('moves stay in the space and are reproducible', async (t) => {

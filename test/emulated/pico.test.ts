@@ -6,10 +6,14 @@ import type { Device } from '../../daemon/devices/contract.js';
 import { findFirmware, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
+import { elementCount } from '../../daemon/network/graph.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';
 import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
+import { severalPorts } from '../compiler/networks.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
 import { fillProgram } from '../link/tiny-program.js';
 
@@ -80,7 +84,9 @@ t.test('the classes that are computed for a board are those that it answers', as
   });
   const calibration = [0, 1, 2, 3].map(example);
   const { ranges } = calibrateOn(calibration, signal);
-  const classes = await device.classify?.(network, { values, count, ranges }, { signal });
+  const shown = { values: values.slice(0, 4 * 784), count: 4, batch: 1 };
+  const examples = { values, count, ranges, calibration: shown };
+  const classes = await device.classify?.(network, examples, { signal });
   t.equal(classes?.length, count);
   t.ok(new Set(classes).size > 1, 'more than one class');
   const deployment = await device.deploy!(network, { signal, calibration });
@@ -91,8 +97,57 @@ t.test('the classes that are computed for a board are those that it answers', as
   }
   const controller = new AbortController();
   controller.abort();
-  await t.rejects(device.classify!(network, { values, count, ranges }, { signal: controller.signal }), {
+  await t.rejects(device.classify!(network, examples, { signal: controller.signal }), {
     code: 'INTERRUPTED',
+  });
+});
+
+t.test('several inputs and outputs, each by its name and in its own scale', async (t) => {
+  const device = await open();
+  t.teardown(() => device.close());
+  const network = severalPorts(1);
+  const rng = Xoshiro128.fromSeed(3);
+  const inputs = Object.fromEntries(
+    network.inputs.map(({ name, dims }) => {
+      const sizes = dims as number[];
+      const data = Float32Array.from({ length: elementCount(sizes) }, () => 2 * rng.next() - 1);
+      return [name, { dims: sizes, data }];
+    }),
+  );
+  const deployment = await device.deploy!(network, { signal, calibration: [inputs] });
+  t.match(deployment, {
+    input: { name: 'x' },
+    moreInputs: [{ name: 'memory' }, { name: 'image', layout: 'channels-last' }],
+    output: { name: 'memory.next' },
+    moreOutputs: [{ name: 'mask' }, { name: 'logits' }],
+  });
+  const outputs = await device.runDeployed!(deployment, inputs, { signal });
+  t.same(Object.keys(outputs), ['memory.next', 'mask', 'logits']);
+  t.same(await device.run!(network, inputs, { signal }), outputs, 'calibrated on the same input');
+  const runtime = new SessionProcess();
+  t.teardown(() => runtime.stop());
+  const { handle } = await runtime.load(writeOnnx(network), {}, { signal });
+  const feeds = Object.entries(inputs).map(([name, tensor]) => [
+    name,
+    { type: 'float32' as const, ...tensor },
+  ]);
+  const wanted = await runtime.run(handle, Object.fromEntries(feeds), {}, { signal });
+  for (const [name, { dims, data }] of Object.entries(outputs)) {
+    const float = wanted[name]!.data as Float32Array;
+    t.same(dims, network.outputs.find((output) => output.name === name)?.dims);
+    const worst = Math.max(...data.map((value, i) => Math.abs(value - float[i]!)));
+    const range = Math.max(...float) - Math.min(...float);
+    t.ok(worst < 0.03 * range, `${name}: off by ${worst} of ${range}`);
+  }
+  const { memory: _, ...short } = inputs;
+  await t.rejects(device.runDeployed!(deployment, short, { signal }), {
+    code: 'REQUEST_INVALID',
+    message: /"memory"/,
+  });
+  const examples = { values: new Float32Array(6), count: 1, ranges: async () => new Map() };
+  const calibration = { values: new Float32Array(6), count: 1, batch: 1 };
+  await t.rejects(device.classify!(network, { ...examples, calibration }, { signal }), {
+    code: 'NETWORK_REJECTED',
   });
 });
 

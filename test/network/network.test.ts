@@ -103,7 +103,7 @@ t.test('constants read from a file are the constants written', async (t) => {
     [...inferShapes(back)].map(([name, { dims }]) => [name, dims]),
     [...inferShapes(graph)].map(([name, { dims }]) => [name, dims]),
   );
-  t.equal(structureHash(back), structureHash(readOnnx(writeOnnx(back))));
+  t.equal(structureHash(back), structureHash(graph));
   t.equal(weightsHash(back), weightsHash(graph));
 
   const { onnx } = onnxProto;

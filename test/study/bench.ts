@@ -1,6 +1,8 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
-import type { DeviceId } from '../../daemon/core/ids.js';
+import type { Driver } from '../../daemon/devices/contract.js';
 import { FakeDriver, type FakeDriverOptions } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import type { Store } from '../../daemon/store/contract.js';
@@ -18,15 +20,21 @@ export interface Bench {
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 const scorer = fileURLToPath(new URL('./score-command.js', import.meta.url));
 
-/** A real store, pool and study service over one fake device, whose noise depends on the network alone, so that runs can be compared. */
-export async function openBench(dataDir: string, device: FakeDriverOptions = {}): Promise<Bench> {
+/**
+ * A real store, pool and study service over fake devices, whose noise depends on the network alone, so that runs can be
+ * compared; or over the drivers that `withDrivers` makes, all of whose devices are adopted.
+ */
+export async function openBench(
+  dataDir: string,
+  device: FakeDriverOptions = {},
+  withDrivers: (store: Store) => readonly Driver[] = () => [new FakeDriver(device)],
+): Promise<Bench> {
   const clock = systemClock;
   const store = await openStore({ dataDir, clock });
-  const pool = new DevicePool({ store, drivers: [new FakeDriver(device)], clock });
+  const pool = new DevicePool({ store, drivers: withDrivers(store), clock, retryMs: 10 });
   const { signal } = new AbortController();
   await pool.start(signal);
-  await pool.discover({ signal });
-  for (const id of device.ids ?? ['fake-0']) await pool.adopt(id as DeviceId);
+  for (const { id } of await pool.discover({ signal })) await pool.adopt(id);
   const studies = new StudyService({ store, pool, clock, profilesDir });
   await studies.start();
   return {
@@ -55,3 +63,33 @@ export const testSpec = (changes: object = {}): Record<string, unknown> => ({
   seed: 7,
   ...changes,
 });
+
+/** 81 architectures, each scored by a table: no trial costs a process. */
+export const smallSpace = {
+  kind: 'mbconv',
+  id: 'two-layers',
+  input: [1, 16, 16],
+  classes: 4,
+  stem: { width: 4, kernel: 3, stride: 1 },
+  firstWidth: 4,
+  stages: [
+    { width: 8, layers: 1, stride: 2 },
+    { width: 8, layers: 1, stride: 1 },
+  ],
+  kernels: [3, 5, 7],
+  expansions: [1, 3, 6],
+  skip: false,
+  headWidth: 16,
+};
+
+/** Accuracy grows with kernels and expansions, so that devices decide which of them is worth its time. */
+export async function smallSpec(dir: string, changes: object): Promise<Record<string, unknown>> {
+  const file = join(dir, 'table.json');
+  const rows = Array.from({ length: 81 }, (_, code) => {
+    const architecture = [Math.floor(code / 9), code % 9];
+    const worth = architecture.map((choice) => 0.03 * Math.floor(choice / 3) + 0.015 * (choice % 3));
+    return { architecture, values: { accuracy: 0.6 + (worth[0] as number) + (worth[1] as number) } };
+  });
+  await writeFile(file, JSON.stringify(rows));
+  return testSpec({ space: smallSpace, evaluator: { kind: 'table', file, source: 'a formula' }, ...changes });
+}

@@ -10,40 +10,10 @@ import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import { testSpec } from './bench.js';
+import { smallSpace, smallSpec, testSpec } from './bench.js';
 
 const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
 t.setTimeout(280_000);
-
-/** 81 architectures, each scored by a table: no trial costs a process. */
-const spaceFile = {
-  kind: 'mbconv',
-  id: 'two-layers',
-  input: [1, 16, 16],
-  classes: 4,
-  stem: { width: 4, kernel: 3, stride: 1 },
-  firstWidth: 4,
-  stages: [
-    { width: 8, layers: 1, stride: 2 },
-    { width: 8, layers: 1, stride: 1 },
-  ],
-  kernels: [3, 5, 7],
-  expansions: [1, 3, 6],
-  skip: false,
-  headWidth: 16,
-};
-
-/** Accuracy grows with kernels and expansions, so that devices decide which of them is worth its time. */
-async function smallSpec(dir: string, changes: object): Promise<Record<string, unknown>> {
-  const file = join(dir, 'table.json');
-  const rows = Array.from({ length: 81 }, (_, code) => {
-    const architecture = [Math.floor(code / 9), code % 9];
-    const worth = architecture.map((choice) => 0.03 * Math.floor(choice / 3) + 0.015 * (choice % 3));
-    return { architecture, values: { accuracy: 0.6 + (worth[0] as number) + (worth[1] as number) } };
-  });
-  await writeFile(file, JSON.stringify(rows));
-  return testSpec({ space: spaceFile, evaluator: { kind: 'table', file, source: 'a formula' }, ...changes });
-}
 
 /** A whole daemon with three fake devices, each fast at something else. */
 async function openDaemon(t: Test): Promise<{ url: string; dir: string }> {
@@ -96,7 +66,7 @@ async function run(
 t.test(
   'a script in another language searches: it proposes, the study measures, it hears the results',
   async (t) => {
-    const space = loadSpace(spaceFile);
+    const space = loadSpace(smallSpace);
     const sizes = JSON.stringify(space.dims?.map(({ choices }) => choices.length));
     const { url, dir } = await openDaemon(t);
     const spec = await smallSpec(dir, { sampler: { name: 'external' }, budget: { trials: 12 }, batch: 4 });
@@ -148,7 +118,7 @@ t.test(
 t.test('results may come from outside: the study proposes and measures, somebody else scores', async (t) => {
   const { url } = await openDaemon(t);
   const spec = testSpec({
-    space: spaceFile,
+    space: smallSpace,
     evaluator: { kind: 'external' },
     budget: { trials: 6 },
     batch: 3,

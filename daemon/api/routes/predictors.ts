@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import type { Campaign } from '../../campaign/campaigns.js';
 import { readBody } from '../../campaign/predictor-body.js';
 import { predictorFigures } from '../../campaign/predictor-figures.js';
-import type { Campaign } from '../../campaign/predictor-service.js';
 import { probeScheduleSchema } from '../../campaign/probe-schedule.js';
 import type { StoredPredictor } from '../../campaign/stored-predictor.js';
 import type { Architecture } from '../../core/architecture.js';

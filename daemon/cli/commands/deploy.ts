@@ -29,8 +29,12 @@ export const deployCommand = (terminal: Terminal): Command =>
         context.answer('deployment', { device, deployment }, () =>
           [
             `deployed  ${formatBytes(deployment.flashBytes)} of flash, arena ${formatBytes(deployment.arenaBytes)}`,
-            `input     ${deployment.input.name} ${deployment.input.dims.join(' x ')}`,
-            `output    ${deployment.output.name} ${deployment.output.dims.join(' x ')}`,
+            ...[deployment.input, ...deployment.moreInputs].map(
+              ({ name, dims }) => `input     ${name} ${dims.join(' x ')}`,
+            ),
+            ...[deployment.output, ...deployment.moreOutputs].map(
+              ({ name, dims }) => `output    ${name} ${dims.join(' x ')}`,
+            ),
             `scales    from ${deployment.calibratedOn}`,
           ].join('\n'),
         );

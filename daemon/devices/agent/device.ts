@@ -8,6 +8,7 @@ import type { Graph } from '../../network/graph.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { checked } from '../checked.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import { classesOf, packExamples } from './examples.js';
 import type { AgentHub } from './hub.js';
 import type { Answer } from './jobs.js';
 import { packTensors, unpackTensors } from './tensor-bytes.js';
@@ -39,6 +40,7 @@ class AgentDevice implements Device {
   readonly limits: Limits = { memoryBytes: null, weightBytes: null };
   declare readonly calibrate?: NonNullable<Device['calibrate']>;
   declare readonly profile?: NonNullable<Device['profile']>;
+  declare readonly classify?: NonNullable<Device['classify']>;
   declare readonly run?: NonNullable<Device['run']>;
   declare readonly deploy?: NonNullable<Device['deploy']>;
   declare readonly runDeployed?: NonNullable<Device['runDeployed']>;
@@ -58,7 +60,8 @@ class AgentDevice implements Device {
   }
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
-    const work = { kind: 'measure', protocol, calibration: this.#calibration } as const;
+    const { ramBytes = null } = options;
+    const work = { kind: 'measure', protocol, calibration: this.#calibration, ramBytes } as const;
     const { value } = await this.#perform(work, { ...options, model: writeOnnx(network) });
     const measurement = asMeasurement(checked(measurementSchema, value));
     if (targetKey(measurement.target) !== targetKey(this.target))
@@ -82,6 +85,11 @@ class AgentDevice implements Device {
     profile: async (network, options) => {
       const asked = { ...options, model: writeOnnx(network) };
       return checked(operatorCostsSchema, (await this.#perform({ kind: 'profile' }, asked)).value);
+    },
+    classify: async (network, examples, options) => {
+      const work = { kind: 'classify', batch: examples.calibration.batch } as const;
+      const asked = { ...options, model: writeOnnx(network), inputs: packExamples(examples) };
+      return classesOf(this.#outputs(await this.#perform(work, asked)), examples.count);
     },
     run: async (network, inputs, options) => {
       const asked = { ...options, model: writeOnnx(network), inputs: packTensors([inputs]) };

@@ -7,15 +7,23 @@ import { protocolSchema } from '../../measure/protocol.js';
 import { deploymentSchema, operatorCostSchema } from '../schemas.js';
 
 /**
- * The words between the daemon and an agent, version 2. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 3. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
-export const agentProtocol = 2;
+export const agentProtocol = 3;
 
-/** Members of `Device` that a device of an agent may have. `classify` is not among them: the daemon computes it. */
-export const abilities = ['calibrate', 'profile', 'run', 'deploy', 'runDeployed', 'reset'] as const;
+/** Members of `Device` that a device of an agent may have. */
+export const abilities = [
+  'calibrate',
+  'profile',
+  'classify',
+  'run',
+  'deploy',
+  'runDeployed',
+  'reset',
+] as const;
 export const abilitiesSchema = z.array(z.enum(abilities));
 export type Abilities = z.infer<typeof abilitiesSchema>;
 
@@ -100,11 +108,15 @@ const workSchema = z.discriminatedUnion('kind', [
     kind: z.literal('measure'),
     protocol: protocolSchema,
     calibration: calibrationSchema.nullable(),
+    /** See `CallOptions.ramBytes`; null for no limit. */
+    ramBytes: z.number().positive().nullable(),
   }),
   z.object({ kind: z.literal('calibrate'), known: calibrationSchema.nullable() }),
   z.object({ kind: z.literal('profile') }),
   /** Opens the device and tells which optional members it has. */
   z.object({ kind: z.literal('abilities') }),
+  /** Takes two sets of the lease's inputs (see examples.ts); `batch` is that of the calibration. */
+  z.object({ kind: z.literal('classify'), batch: z.number().int().min(1) }),
   /** These take the tensors of the lease's inputs: one set, or as many as there are inputs to calibrate on. */
   z.object({ kind: z.literal('run') }),
   z.object({ kind: z.literal('deploy') }),
@@ -150,6 +162,19 @@ const summarySchema = z.object({
   ciHigh: number,
 });
 
+const countsSchema = z.looseObject({
+  unit: z.enum(['cycles', 'instructions']),
+  total: number,
+  operators: z.array(z.object({ name: text, op: text, count: number })).max(10_000),
+  arenaPeakBytes: count,
+  arenaPlannedBytes: count,
+  stackPeakBytes: count,
+  peakRamBytes: count,
+  flashBytes: count,
+  weights: z.enum(['real', 'pool']),
+  firmwareBuild: text,
+});
+
 /** What an agent's word is checked against; fields that a later version adds pass through. */
 export const measurementSchema = z.looseObject({
   target: targetSchema,
@@ -157,15 +182,18 @@ export const measurementSchema = z.looseObject({
   protocol: text,
   structureHash: sha256,
   weightsHash: sha256,
-  latency: z.looseObject({
-    rawUs: summarySchema,
-    ratio: summarySchema,
-    normalisedUs: number,
-    normalisedCiUs: z.tuple([number, number]).readonly(),
-    reference: z.enum(['convolution', 'transformer']),
-    loadUs: number,
-    firstRunUs: number,
-  }),
+  latency: z
+    .looseObject({
+      rawUs: summarySchema,
+      ratio: summarySchema,
+      normalisedUs: number,
+      normalisedCiUs: z.tuple([number, number]).readonly(),
+      reference: z.enum(['convolution', 'transformer', 'none']),
+      loadUs: number,
+      firstRunUs: number,
+    })
+    .nullable(),
+  counts: countsSchema.nullable(),
   memory: z.looseObject({
     weightBytes: number,
     activationPeakBytes: number,

@@ -10,14 +10,22 @@ import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import type { Graph } from '../../network/graph.js';
-import type { CallOptions, Deployment, Device, Examples, Limits, Tensors } from '../contract.js';
+import type {
+  CallOptions,
+  DeployedPort,
+  Deployment,
+  Device,
+  Examples,
+  Limits,
+  Tensors,
+} from '../contract.js';
 import { type BoardCosts, type CountOptions, takeCosts } from './board-costs.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { compileForBoard } from './board-program.js';
 import { calibrateOn } from './calibrate.js';
 import { classifyInThreads } from './classify.js';
-import { fromBoard, toBoard } from './int8-tensors.js';
+import { allFromBoard, allToBoard } from './int8-tensors.js';
 import { timesOf } from './silicon-latency.js';
 
 export interface BoardDeviceOptions {
@@ -126,6 +134,12 @@ export class BoardDevice implements Device {
   }
 
   async classify(network: Graph, examples: Examples, options: CallOptions): Promise<Uint16Array> {
+    const { inputs, outputs } = network;
+    if (inputs.length > 1 || outputs.length > 1)
+      throw new HildaError(
+        'NETWORK_REJECTED',
+        `a classifier has one input and one output, this network ${inputs.length} and ${outputs.length}`,
+      );
     return this.#use(options, async (session) => {
       const { compiled } = await compileForBoard(network, this.#options.profile, session.board, {
         weights: 'real',
@@ -203,15 +217,16 @@ export class BoardDevice implements Device {
   async #infer(
     session: BoardSession,
     slot: Slot,
-    deployed: Pick<Deployment, 'input' | 'output'> & Omit<ProgramFacts, 'operators' | 'arenaBytes'>,
+    deployed: Ports & Omit<ProgramFacts, 'operators' | 'arenaBytes'>,
     inputs: Tensors,
     { signal }: CallOptions,
   ): Promise<Tensors> {
-    const input = new Uint8Array(toBoard(inputs, deployed.input).buffer);
+    const input = new Uint8Array(allToBoard(inputs, [deployed.input, ...deployed.moreInputs]).buffer);
     if (deployed.inputOffset !== null) await session.write(deployed.inputOffset, input, { signal });
     await session.run({ slot, input, signal, ...this.#bounds });
     const output = await session.read(deployed.outputOffset, deployed.outputBytes, { signal });
-    return fromBoard(new Int8Array(output.buffer, output.byteOffset, output.length), deployed.output);
+    const bytes = new Int8Array(output.buffer, output.byteOffset, output.length);
+    return allFromBoard(bytes, [deployed.output, ...deployed.moreOutputs]);
   }
 
   #costs(
@@ -274,12 +289,16 @@ export class BoardDevice implements Device {
   }
 }
 
-const portsOf = ({ input, output }: CompiledNetwork): Pick<Deployment, 'input' | 'output'> => {
-  const port = ({ name, dims, layout, quantisation }: CompiledNetwork['input']) => ({
+type Ports = Pick<Deployment, 'input' | 'output' | 'moreInputs' | 'moreOutputs'>;
+
+const portsOf = ({ inputs, outputs }: CompiledNetwork): Ports => {
+  const port = ({ name, dims, layout, quantisation }: CompiledNetwork['input']): DeployedPort => ({
     name,
     dims,
     layout,
     quantisation,
   });
-  return { input: port(input), output: port(output) };
+  const [input, ...moreInputs] = inputs.map(port) as [DeployedPort, ...DeployedPort[]];
+  const [output, ...moreOutputs] = outputs.map(port) as [DeployedPort, ...DeployedPort[]];
+  return { input, output, moreInputs, moreOutputs };
 };

@@ -11,6 +11,31 @@ function positions({ dims, layout }: BoardPort): (i: number) => number {
   return (i) => (i % pixels) * channels + Math.floor(i / pixels);
 }
 
+/** What the board takes, all inputs one behind the other. Throws REQUEST_INVALID. */
+export function allToBoard(inputs: Tensors, ports: readonly BoardPort[]): Int8Array {
+  const parts = ports.map((port) => toBoard(inputs, port));
+  const bytes = new Int8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** All outputs as real numbers. */
+export function allFromBoard(bytes: Int8Array, ports: readonly BoardPort[]): Tensors {
+  let at = 0;
+  return Object.assign(
+    {},
+    ...ports.map((port) => {
+      const length = port.dims.reduce((product, dim) => product * dim, 1);
+      at += length;
+      return fromBoard(bytes.subarray(at - length, at), port);
+    }),
+  );
+}
+
 /** The network's input as the board takes it. Throws REQUEST_INVALID when it is missing or of another size. */
 export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
   const tensor = inputs[port.name];

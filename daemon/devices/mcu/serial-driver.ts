@@ -12,6 +12,7 @@ import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
 import { nonce } from './emulated-driver.js';
 import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
+import { watchPorts } from './port-watch.js';
 
 export interface SerialDriverOptions {
   readonly clock?: Clock;
@@ -20,6 +21,8 @@ export interface SerialDriverOptions {
   readonly profiles?: ReadonlyMap<string, BoardProfile>;
   /** How often boards in use are looked after; 2 s by default. */
   readonly pingMs?: number;
+  /** How often the system's ports are listed for boards that came or left; 2 s by default. */
+  readonly portsMs?: number;
   readonly onTrouble?: (error: HildaError) => void;
 }
 
@@ -31,6 +34,7 @@ interface Found {
 }
 
 const defaultPingMs = 2000;
+const defaultPortsMs = 2000;
 
 /** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
 export class SerialDriver implements Driver {
@@ -70,7 +74,7 @@ export class SerialDriver implements Driver {
     const found = [...this.#known.values()].find(
       (entry) => idOf(entry.identity, entry.profile) === sighting.id,
     );
-    if (!found) throw new HildaError('DEVICE_FAILED', `the board ${sighting.id} is not there now`);
+    if (!found) throw new HildaError('DEVICE_GONE', `the board ${sighting.id} is not there now`);
     const keeper = new BoardKeeper({
       open: (life) => this.#attach(found, life),
       clock,
@@ -96,6 +100,11 @@ export class SerialDriver implements Driver {
       await keeper.close();
       throw error;
     }
+  }
+
+  watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
+    const { clock = systemClock, portsMs = defaultPortsMs, listPorts } = this.#options;
+    return watchPorts({ ...options, listPorts, clock, everyMs: portsMs });
   }
 
   async #ports(): Promise<readonly PortFacts[]> {
@@ -162,7 +171,7 @@ export class SerialDriver implements Driver {
   async #attach({ identity, profile }: Found, signal: AbortSignal): Promise<BoardSession> {
     const port = (await this.#ports()).find((candidate) => portIdentity(candidate) === identity);
     if (!port) {
-      throw new HildaError('DEVICE_FAILED', `${profile.label} is not plugged in`, {
+      throw new HildaError('DEVICE_GONE', `${profile.label} is not plugged in`, {
         hint: 'Plug it in again: it is taken up by itself.',
         details: { lost: true },
       });

@@ -57,6 +57,8 @@ export class Agent {
       models: new ModelCache(join(dataDir, 'models')),
       ...(onEvent && { onEvent }),
     });
+    const life = new AbortController();
+    bench.watch(AbortSignal.any([signal, life.signal]), () => work.offer(bench.offered));
     try {
       for (let failures = 0; !signal.aborted; ) {
         /** How long the daemon said to wait, where it did. */
@@ -65,7 +67,7 @@ export class Agent {
           // Before it connects: a daemon waits seconds for the first word, a GPU's driver may take longer.
           const devices = await bench.look(signal);
           const connection = await connect({ signal });
-          if (await this.#serve(connection, work, devices, signal)) failures = 0;
+          if (await this.#serve(connection, { work, bench, devices }, signal)) failures = 0;
         } catch (thrown) {
           const error = asHildaError(thrown);
           if (final.has(error.code)) throw error;
@@ -80,6 +82,7 @@ export class Agent {
         await clock.sleep(pauseMs * jitter, { signal }).catch(() => {});
       }
     } finally {
+      life.abort();
       work.stop();
       await bench.stop();
     }
@@ -88,8 +91,15 @@ export class Agent {
   /** Answers true when the daemon had welcomed us before the link ended. */
   async #serve(
     connection: Connection,
-    work: AgentWork,
-    devices: OfferedDevice[],
+    {
+      work,
+      bench,
+      devices,
+    }: {
+      readonly work: AgentWork;
+      readonly bench: AgentBench;
+      readonly devices: readonly OfferedDevice[];
+    },
     signal: AbortSignal,
   ): Promise<boolean> {
     const { name, token, clock, onEvent } = this.#options;
@@ -104,7 +114,7 @@ export class Agent {
         ...(key !== undefined && { key }),
         ...(key === undefined && token !== undefined && { token }),
         name,
-        devices,
+        devices: [...devices],
         ...work.state(),
       });
       const answer = checked(hubMessageSchema, await link.next());
@@ -120,6 +130,7 @@ export class Agent {
         throw new HildaError('MESSAGE_INVALID', `the daemon greeted with ${answer.op}`);
       if (answer.key !== null) await this.#keepKey(answer.key);
       onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
+      if (bench.offered !== devices) link.say({ op: 'devices', devices: [...bench.offered] });
       await work.serve(link, answer, { clock, signal });
       const last = link.refused;
       if (last) throw last;

@@ -6,6 +6,7 @@ import {
   type Hold,
   type HubMessage,
   hubMessageSchema,
+  type OfferedDevice,
   sameHold,
 } from '../../devices/agent/wire.js';
 import { BlobAssembler } from '../../devices/blob-frames.js';
@@ -54,6 +55,11 @@ export class AgentWork {
   state(): { readonly running: Hold[]; readonly finished: Hold[] } {
     const finished = this.#options.outbox.all().map(({ job, epoch }) => ({ job, epoch }));
     return { running: [...this.#running.values()].map(({ lease }) => holdOf(lease)), finished };
+  }
+
+  /** Tells which devices are here now; without a link, the next greeting does. */
+  offer(devices: readonly OfferedDevice[]): void {
+    this.#link?.say({ op: 'devices', devices: [...devices] });
   }
 
   /** Serves a link until it ends. */

@@ -147,6 +147,14 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
     }
     case 'copy':
       return { ...common, code: code.copy, rows: { rows, n } };
+    case 'constant':
+      return {
+        ...common,
+        code: code.copy,
+        in: context.constants.place(bytesOf(body.data), false),
+        inStride: n,
+        rows: { rows, n },
+      };
     case 'fetch':
       return {
         ...common,

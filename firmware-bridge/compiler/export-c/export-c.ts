@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { HildaError } from '../../../daemon/core/errors.js';
 import type { CompiledNetwork } from '../compile.js';
 import { code, type WeightLayout } from '../encode/format.js';
-import type { Port } from '../lower/operators.js';
+import { type Port, viewBytes } from '../lower/operators.js';
 import { readHeader, readRecord } from '../reference/program.js';
 import { amalgamate } from './amalgamate.js';
 
@@ -31,7 +31,7 @@ const layoutNames: Readonly<Record<WeightLayout, string>> = {
 export function exportC(compiled: CompiledNetwork, name: string, firmware = firmwareFolder): ExportedSource {
   if (!/^[a-z][a-z0-9_]*$/.test(name))
     throw new HildaError('USAGE_INVALID', `${name} is no name in C: lower-case letters, digits and _ are`);
-  const { program, input, output, board } = compiled;
+  const { program, board } = compiled;
   const header = readHeader(program);
   if (header.poolBytes > 0 || header.inputOffset === undefined)
     throw new HildaError(
@@ -83,7 +83,7 @@ int ${name}_run(void *arena, const int8_t *input, int8_t *output) {
   return error;
 }
 `;
-  return { header: headerText(name, compiled, input, output), source: tellApart(source, name) };
+  return { header: headerText(name, compiled), source: tellApart(source, name) };
 }
 
 /** The runtime's own entry point makes way for the network's, and stays within the file. */
@@ -92,17 +92,23 @@ const tellApart = (source: string, name: string): string =>
 
 function headerText(
   name: string,
-  { arenaBytes, flashBytes, macs }: CompiledNetwork,
-  input: Port,
-  output: Port,
+  { arenaBytes, flashBytes, macs, input, output, inputs, outputs }: CompiledNetwork,
 ): string {
   const upper = name.toUpperCase();
-  const port = (role: string, { name: value, dims, layout, quantisation, view }: Port): string => `
+  const describe = (role: string, { name: value, dims, layout, quantisation, view }: Port): string => `
 /* ${value}: [${dims}], ${layout === 'channels-last' ? 'held as height, width, channels' : 'row-major'}; real = scale * (q - zero point). */
-#define ${upper}_${role}_BYTES ${(view.rows - 1) * view.rowStride + view.width}
+#define ${upper}_${role}_BYTES ${viewBytes(view)}
 #define ${upper}_${role}_SCALE ${Math.fround(quantisation.scale).toExponential(8)}f
 #define ${upper}_${role}_ZERO_POINT (${quantisation.zeroPoint})
 `;
+  const port = (role: string, whole: Port, parts: readonly Port[]): string => {
+    if (parts.length === 1) return describe(role, whole);
+    const each = parts.map(
+      (part, i) =>
+        `${describe(`${role}${i}`, part)}#define ${upper}_${role}${i}_OFFSET ${part.view.offset}\n`,
+    );
+    return `\n#define ${upper}_${role}_BYTES ${viewBytes(whole.view)}\n${each.join('')}`;
+  };
   return `/* Made by hilda: ${(macs / 1e6).toFixed(3)} million multiply-accumulates, ${flashBytes} bytes of program, int8. */
 #ifndef ${upper}_H
 #define ${upper}_H
@@ -115,7 +121,7 @@ extern "C" {
 
 /* Memory for activations, aligned to 16 bytes; free for other use between runs. */
 #define ${upper}_ARENA_BYTES ${arenaBytes}
-${port('INPUT', input)}${port('OUTPUT', output)}
+${port('INPUT', input, inputs)}${port('OUTPUT', output, outputs)}
 /* Runs the network. Returns 0. Not re-entrant on one arena. */
 int ${name}_run(void *arena, const int8_t *input, int8_t *output);
 

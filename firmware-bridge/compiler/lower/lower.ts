@@ -1,23 +1,28 @@
 import { HildaError } from '../../../daemon/core/errors.js';
+import { elementCount, type Node } from '../../../daemon/network/graph.js';
 import { closedShape } from '../../../daemon/network/infer-shapes.js';
 import type { Prepared } from '../passes/prepare.js';
-import { quantisationOf, type Range } from '../quantise/quantisation.js';
-import { Lowering, type LoweringRule, unsupported, wholeOf } from './lowering.js';
+import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
-import { binary, unary } from './rules/elementwise.js';
-import { concat, expand, reshape, slice, split, transpose } from './rules/layout.js';
+import { binary } from './rules/elementwise.js';
+import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
-import { globalAverage, pooling, reduceMean } from './rules/pooling.js';
+import { pad } from './rules/padding.js';
+import { globalAverage, pooling, reduce } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
-import { pad, resize } from './rules/resampling.js';
-import { physicalOrder, type Value } from './value.js';
+import { resize } from './rules/resampling.js';
+import { transposedConvolution } from './rules/transposed-convolution.js';
+import { unary } from './rules/unary.js';
+import { channelsLast, physicalOrder, rowMajor, type Value } from './value.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
   names.split(' ').map((name) => [name, rule]);
 
 const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Conv', convolution),
+  ...each('ConvTranspose', transposedConvolution),
   ...each('Linear', linear),
   ...each('MatMul', matMul),
   ...each('Add Sub Mul Div Pow', binary),
@@ -29,13 +34,14 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('LayerNormalization', layerNorm),
   ...each('MaxPool AveragePool', pooling),
   ...each('GlobalAveragePool', globalAverage),
-  ...each('ReduceMean', reduceMean),
+  ...each('ReduceMean ReduceSum', reduce),
   ...each('Reshape Flatten Squeeze Unsqueeze Identity', reshape),
   ...each('Transpose', transpose),
   ...each('Concat', concat),
   ...each('Slice', slice),
   ...each('Split', split),
   ...each('Expand', expand),
+  ...each('Tile', tile),
   ...each('Pad', pad),
   ...each('Resize', resize),
 ]);
@@ -49,42 +55,111 @@ export const loweredOperators: readonly string[] = Object.keys(rules).sort();
  */
 export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | undefined): Lowered {
   const { graph } = prepared;
-  const [input, output] = [graph.inputs[0], graph.outputs[0]];
-  if (!input || !output || graph.inputs.length > 1 || graph.outputs.length > 1)
-    throw new HildaError(
-      'OPERATOR_UNSUPPORTED',
-      `the network has ${graph.inputs.length} inputs and ${graph.outputs.length} outputs; a board takes one of each`,
-    );
   const lowering = new Lowering(prepared, ranges);
-  const { dims } = closedShape(input);
-  const quantisation = ranges?.has(input.name)
-    ? lowering.quantisation(input.name)
-    : quantisationOf({ min: -1, max: 1 });
-  const x = lowering.define(input.name, lowering.allocate(input.name, dims, quantisation));
+  const inputs = defineInputs(lowering);
   for (const node of graph.nodes) {
     const rule = rules[node.op];
     if (!rule) throw unsupported(node, 'the firmware has no such operator');
     rule(node, lowering);
   }
-  const last = graph.nodes.find((node) => node.outputs.includes(output.name));
-  if (!last) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network computes nothing from its input');
-  const y = lowering.dense(last, lowering.value({ ...last, inputs: [output.name] }, 0));
-  const port = (name: string, value: Value): Port => ({
-    name,
-    dims: value.dims,
-    view: wholeOf(value),
-    layout: isRowMajor(value) ? 'row-major' : 'channels-last',
-    quantisation: value.quantisation,
-  });
+  const outputs = gatherOutputs(lowering);
   return {
     storages: lowering.storages,
     operators: lowering.operators,
-    input: port(input.name, x),
-    output: port(output.name, y),
+    input: regionOf('inputs', inputs),
+    output: regionOf('outputs', outputs),
+    inputs,
+    outputs,
   };
 }
 
-const isRowMajor = (value: Value): boolean => {
-  const order = physicalOrder(value).filter((axis) => value.dims[axis] !== 1);
-  return order.every((axis, i) => i === 0 || axis > (order[i - 1] as number));
+/** The network's inputs, each with a quantisation of its own; several lie one behind the other in one storage. */
+function defineInputs(lowering: Lowering): Port[] {
+  const given = lowering.graph.inputs.map((info) => ({ name: info.name, dims: closedShape(info).dims }));
+  const quantised = (name: string): Quantisation =>
+    lowering.range(name) ? lowering.quantisation(name) : quantisationOf({ min: -1, max: 1 });
+  const [only] = given;
+  if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no input');
+  if (given.length === 1) {
+    const x = lowering.allocate(only.name, only.dims, quantised(only.name));
+    return [portOf(only.name, lowering.define(only.name, x))];
+  }
+  const sizes = given.map(({ dims }) => elementCount(dims));
+  const whole = lowering.allocate('inputs', [total(sizes)], rawBytes);
+  return given.map(({ name, dims }, i) => {
+    const strides = dims.length === 4 ? channelsLast(dims) : rowMajor(dims);
+    const offset = total(sizes.slice(0, i));
+    const x = { storage: whole.storage, offset, dims, strides, quantisation: quantised(name) };
+    return portOf(name, lowering.define(name, x));
+  });
+}
+
+/** The network's outputs; several are brought together, one behind the other, each with a quantisation of its own. */
+function gatherOutputs(lowering: Lowering): Port[] {
+  const { graph } = lowering;
+  const made = graph.outputs.map(({ name }) => {
+    const node = graph.nodes.find(({ outputs }) => outputs.includes(name));
+    if (!node)
+      throw new HildaError('OPERATOR_UNSUPPORTED', `the network computes nothing for its output ${name}`);
+    return { node, name, value: presented(node, lowering, lowering.value({ ...node, inputs: [name] }, 0)) };
+  });
+  const [only] = made;
+  if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no output');
+  if (made.length === 1) return [portOf(only.name, only.value)];
+  const sizes = made.map(({ value }) => elementCount(value.dims));
+  const whole = lowering.allocate('outputs', [total(sizes)], rawBytes);
+  return made.map(({ node, name, value }, i) => {
+    const moved = { ...value, storage: whole.storage, offset: total(sizes.slice(0, i)) };
+    lowering.emit({
+      name: nodeName(node),
+      body: { kind: 'copy' },
+      reads: [{ view: wholeOf(value), access: 'rows' }],
+      write: wholeOf(moved),
+    });
+    return portOf(name, moved);
+  });
+}
+
+const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
+
+/** Of bytes that are several values, each with its own. */
+const rawBytes: Quantisation = { scale: 1, zeroPoint: 0 };
+
+const portOf = (name: string, value: Value): Port => ({
+  name,
+  dims: value.dims,
+  view: wholeOf(value),
+  layout: isRowMajor(value) ? 'row-major' : 'channels-last',
+  quantisation: value.quantisation,
+});
+
+/** The one port, or the bytes that all of them lie in. */
+function regionOf(name: string, ports: readonly Port[]): Port {
+  const [first] = ports as readonly [Port];
+  if (ports.length === 1) return first;
+  const bytes = total(ports.map(({ dims }) => elementCount(dims)));
+  const view = { ...first.view, offset: 0, rowStride: bytes, width: bytes };
+  return { name, dims: [bytes], view, layout: 'row-major', quantisation: rawBytes };
+}
+
+/** A value dense, in one of the two orders that a port can have. */
+function presented(node: Node, lowering: Lowering, value: Value): Value {
+  const dense = lowering.dense(node, value);
+  const axes = value.dims.map((_, axis) => axis);
+  return isRowMajor(dense) || liesIn(dense, [0, ...axes.slice(2), 1])
+    ? dense
+    : lowering.arranged(node, value, axes);
+}
+
+const isRowMajor = (value: Value): boolean =>
+  liesIn(
+    value,
+    value.dims.map((_, axis) => axis),
+  );
+
+/** Whether the axes lie in this order, outermost first; those of one element lie anywhere. */
+const liesIn = (value: Value, order: readonly number[]): boolean => {
+  const wanted = order.filter((axis) => value.dims[axis] !== 1);
+  const found = physicalOrder(value).filter((axis) => value.dims[axis] !== 1);
+  return wanted.every((axis, i) => axis === found[i]);
 };

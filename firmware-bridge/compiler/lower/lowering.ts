@@ -85,6 +85,11 @@ export class Lowering {
     return quantisationOf(range);
   }
 
+  /** What calibration saw of an activation; undefined where nothing was calibrated. */
+  range(name: string): Range | undefined {
+    return this.#ranges?.get(name);
+  }
+
   /** A new dense value in a storage of its own, axes in `order` from the outside in (default: images channels last). */
   allocate(
     name: string,

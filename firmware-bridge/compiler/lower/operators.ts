@@ -120,6 +120,8 @@ export type Body =
   | (Limits & { readonly kind: 'mean'; readonly x: Quantisation; readonly y: Quantisation })
   /** Rows to rows. */
   | { readonly kind: 'copy' }
+  /** The bytes of a constant, row behind row. */
+  | { readonly kind: 'constant'; readonly data: Int8Array }
   /** A slice of the network's input, `offset` + iteration x `step`, by the firmware's hook. */
   | { readonly kind: 'fetch'; readonly offset: number; readonly step: number }
   /** Elements in another order: `dims` of the output, outermost first, with the input's byte stride for each. */
@@ -146,8 +148,12 @@ export interface Port {
 export interface Lowered {
   readonly storages: readonly Storage[];
   readonly operators: readonly Operator[];
+  /** What the caller writes before a run, and reads after it: the one port, or the bytes of all of them. */
   readonly input: Port;
   readonly output: Port;
+  /** In the network's order; several lie one behind the other. */
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
 }
 
 export const viewBytes = (view: View): number =>

@@ -38,22 +38,39 @@ function spatialPads(graph: EditableGraph, pad: Node, shapes: Shapes): readonly 
   return outside ? undefined : [...before.slice(2), ...after.slice(2)];
 }
 
+export interface PadWidths {
+  /** By axis. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
 /** A Pad of zeros as widths by axis; undefined for other modes and values, and where they are not constant. */
 export function padWidths(
+  node: Node,
+  rank: number,
+  numbers: (name: string | undefined) => readonly number[] | undefined,
+): PadWidths | undefined {
+  const pad = padOf(node, rank, numbers);
+  return pad?.mode === 'constant' && pad.value === 0 ? pad : undefined;
+}
+
+/** What a Pad puts where; undefined where that is not constant, or where it takes away. */
+export function padOf(
   { inputs, attributes }: Node,
   rank: number,
   numbers: (name: string | undefined) => readonly number[] | undefined,
-): { readonly before: readonly number[]; readonly after: readonly number[] } | undefined {
+): (PadWidths & { readonly mode: string; readonly value: number }) | undefined {
   const pads = (attributes.pads as readonly number[] | undefined) ?? numbers(inputs[1]);
   const axes = inputs[3] ? numbers(inputs[3]) : Array.from({ length: rank }, (_, axis) => axis);
-  const value = inputs[2] ? numbers(inputs[2])?.[0] : (attributes.value ?? 0);
-  if (!pads || !axes || (attributes.mode ?? 'constant') !== 'constant' || value !== 0) return undefined;
+  const value = inputs[2] ? numbers(inputs[2])?.[0] : Number(attributes.value ?? 0);
+  if (!pads || !axes || value === undefined) return undefined;
   const [before, after] = [new Array<number>(rank).fill(0), new Array<number>(rank).fill(0)];
   axes.forEach((axis, i) => {
     before[axis < 0 ? axis + rank : axis] = pads[i] as number;
     after[axis < 0 ? axis + rank : axis] = pads[i + axes.length] as number;
   });
-  return [...before, ...after].some((width) => width < 0) ? undefined : { before, after };
+  if ([...before, ...after].some((width) => width < 0)) return undefined;
+  return { before, after, mode: String(attributes.mode ?? 'constant'), value };
 }
 
 function paddedWindow(

@@ -114,7 +114,7 @@ function planOnce(lowered: Lowered, board: CompilerBoard, tricks: Tricks, blockR
   plot = walkImageRows(plot, {
     // Weights copied to a tile once a line would cost more than they save.
     integrate: tricks.integration && !inPlaceOfFlash,
-    fetchInput: tricks.patchRows && board.fetchesInput,
+    fetchInput: tricks.patchRows && board.fetchesInput && lowered.inputs.length === 1,
   });
   plot = walkRowBlocks(plot, { blockRows, integrate: tricks.integration, attention: tricks.rowBlocks });
   const steps = plot.items.flatMap((item): Step[] =>

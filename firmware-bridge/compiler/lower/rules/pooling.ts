@@ -42,19 +42,18 @@ export const globalAverage: LoweringRule = (node, lowering) => {
   );
 };
 
-export const reduceMean: LoweringRule = (node, lowering) => {
-  const rank = lowering.value(node, 0).dims.length;
+/** ReduceMean and ReduceSum. */
+export const reduce: LoweringRule = (node, lowering) => {
+  const { dims } = lowering.value(node, 0);
   const axes = intsAttribute(node, 'axes') ?? lowering.numbers(node.inputs[1]);
   if (!axes) throw unsupported(node, 'its axes are not constant');
-  mean(
-    node,
-    lowering,
-    axes.map((axis) => axisOf(node, axis, rank)),
-  );
+  const reduced = axes.map((axis) => axisOf(node, axis, dims.length));
+  const count = reduced.reduce((product, axis) => product * (dims[axis] as number), 1);
+  mean(node, lowering, reduced, node.op === 'ReduceSum' ? count : 1);
 };
 
-/** Mean over some axes, which must be rows of the others. */
-function mean(node: Node, lowering: Lowering, axes: readonly number[]): void {
+/** Mean over some axes, which must be rows of the others, times a factor. */
+function mean(node: Node, lowering: Lowering, axes: readonly number[], factor = 1): void {
   const given = lowering.value(node, 0);
   const all = given.dims.map((_, axis) => axis);
   const kept = all.filter((axis) => !axes.includes(axis));
@@ -73,9 +72,11 @@ function mean(node: Node, lowering: Lowering, axes: readonly number[]): void {
     dims.map((_, axis) => axis),
   );
   const write = { ...x, storage: y.storage, offset: 0, rows: 1, rowStride: x.width };
+  // A sum is a mean in steps as many times finer.
+  const steps = { ...y.quantisation, scale: y.quantisation.scale / factor };
   lowering.emit({
     name: nodeName(node),
-    body: { kind: 'mean', x: given.quantisation, y: y.quantisation, low: -128, high: 127 },
+    body: { kind: 'mean', x: given.quantisation, y: steps, low: -128, high: 127 },
     reads: [{ view: x, access: 'all' }],
     write,
   });

@@ -1,5 +1,5 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { limitsOf } from '../../quantise/quantisation.js';
+import { limitsOf, type Quantisation } from '../../quantise/quantisation.js';
 import { quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
@@ -11,21 +11,61 @@ export const linear: LoweringRule = (node, lowering) => {
   const weight = lowering.floats(node.inputs[1]);
   if (!weight) throw unsupported(node, 'its weights are no float constant');
   const [inputs, outputs] = lowering.dims(node.inputs[1] as string) as [number, number];
-  const x = lowering.value(node, 0);
-  const name = node.outputs[0] as string;
-  const rows = lowering.view(node, x, rowsOf);
-  const dims = lowering.dims(name);
-  const order = dims.map((_, axis) => axis);
-  const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
   const byOutput = new Float32Array(weight.length);
   for (let k = 0; k < inputs; k++)
     for (let n = 0; n < outputs; n++) byOutput[n * inputs + k] = weight[k * outputs + n] as number;
-  const constants = quantiseWeights(
-    nodeName(node),
-    { outputs, weights: byOutput, bias: lowering.floats(node.inputs[2]) },
-    x.quantisation,
-    y.quantisation,
+  const name = node.outputs[0] as string;
+  const bias = lowering.floats(node.inputs[2]);
+  const x = lowering.value(node, 0);
+  const layer = { outputs, weights: byOutput, bias };
+  lowering.define(name, rowsTimes(node, lowering, x, lowering.dims(name), layer));
+};
+
+/** A constant matrix times x (a Fourier transform along tokens). */
+function mixing(node: Node, lowering: Lowering, weights: Float32Array): void {
+  const [outputs, ...rest] = lowering.dims(node.inputs[0] as string);
+  const x = lowering.value(node, 1);
+  if (outputs === undefined || rest.length !== 1 || x.dims.length < 2)
+    throw unsupported(node, 'the constant before an activation is no matrix');
+  lowering.define(
+    node.outputs[0] as string,
+    matrixAlong(node, lowering, x, x.dims.length - 2, { outputs, weights }),
   );
+}
+
+/**
+ * A constant matrix, [out][in], along one axis of a value: what lies along it are the rows of a layer. `quantisation` is
+ * that of the result, the node's own by default.
+ */
+export function matrixAlong(
+  node: Node,
+  lowering: Lowering,
+  x: Value,
+  axis: number,
+  matrix: { readonly outputs: number; readonly weights: Float32Array },
+  quantisation?: Quantisation,
+): Value {
+  const others = x.dims.flatMap((_, other) => (other === axis ? [] : [other]));
+  const back = x.dims.map((_, other) => (other === axis ? others.length : others.indexOf(other)));
+  const dims = [...others.map((other) => x.dims[other] as number), matrix.outputs];
+  const layer = { ...matrix, bias: undefined };
+  const y = rowsTimes(node, lowering, transposed(x, [...others, axis]), dims, layer, quantisation);
+  return transposed(y, back);
+}
+
+/** A new value: the rows of x by a layer, whose weights are [out][in]. */
+function rowsTimes(
+  node: Node,
+  lowering: Lowering,
+  x: Value,
+  dims: readonly number[],
+  layer: Parameters<typeof quantiseWeights>[1],
+  quantisation: Quantisation = lowering.quantisation(node.outputs[0] as string),
+): Value {
+  const rows = lowering.view(node, x, rowsOf);
+  const order = dims.map((_, axis) => axis);
+  const y = lowering.allocate(node.outputs[0] as string, dims, quantisation, order);
+  const constants = quantiseWeights(nodeName(node), layer, x.quantisation, y.quantisation);
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   const written = rowsOf(y) as View;
   lowering.emit({
@@ -38,14 +78,20 @@ export const linear: LoweringRule = (node, lowering) => {
         ? { ...written, batch: rows.batch, rows: rows.rows, batchStride: rows.rows * written.rowStride }
         : written,
   });
-  lowering.define(name, y);
-};
+  return y;
+}
+
+/** The last two axes change places. */
+const swappedAxes = (rank: number): readonly number[] =>
+  Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
 
 /**
  * The product of two activations: scores and their use in attention. Query heads that share keys and values (b's batch
  * axis has one element) read the same rows.
  */
 export const matMul: LoweringRule = (node, lowering) => {
+  const mixed = lowering.isActivation(node.inputs[0]) ? undefined : lowering.floats(node.inputs[0]);
+  if (mixed) return mixing(node, lowering, mixed);
   const [a, b] = [lowering.value(node, 0), lowering.value(node, 1)];
   const rank = a.dims.length;
   const fits = (size: number, i: number): boolean => b.dims[i] === size || b.dims[i] === 1;
@@ -84,7 +130,7 @@ function product(node: Node, lowering: Lowering, a: Value, b: Value, y: Value): 
   const rank = a.dims.length;
   const left = lowering.view(node, a, matrixOf);
   // A transposed b lies as rows of its own: then each output is a product of two rows.
-  const swap = b.dims.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  const swap = swappedAxes(rank);
   const direct = matrixOf(b);
   const flipped = direct ? undefined : matrixOf(transposed(b, swap));
   const right = direct ?? flipped ?? lowering.view(node, b, matrixOf);

@@ -1,100 +1,39 @@
+import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
-import { padWidths } from '../../passes/fold-pads.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from '../lowering.js';
-import { reshaped, transposed, type Value } from '../value.js';
-import { imageDims, linesOf } from './convolution.js';
+import { reshaped, type Value } from '../value.js';
+import { imageDims } from './convolution.js';
+import { matrixAlong } from './products.js';
 
 type Axis = 2 | 3;
 
-/** Zeros around an image or behind tokens: an average over one element each, which is zero outside. */
-export const pad: LoweringRule = (node, lowering) => {
-  const given = lowering.value(node, 0);
-  const name = node.outputs[0] as string;
-  const rank = given.dims.length;
-  const widths = padWidths(node, rank, (input) => lowering.numbers(input));
-  if (!widths) throw unsupported(node, 'only constant zeros can be put around');
-  const { before, after } = widths;
-  const axes = before.flatMap((width, axis) => (width + (after[axis] as number) > 0 ? [axis] : []));
-  // Tokens [1, tokens, width] are an image of one column.
-  const tokens = rank === 3 && axes.length === 1 && axes[0] === 1;
-  const image = tokens ? transposed(given, [0, 2, 1]) : given;
-  if (!tokens && !axes.every((axis) => axis >= 2)) throw unsupported(node, `it widens the axes ${axes}`);
-  const asImage = tokens
-    ? ([n, c, t]: readonly number[]) => [n as number, c as number, t as number, 1]
-    : imageDims;
-  const x = channelsLastImage(lowering, node, image, asImage(image.dims));
-  const outDims = image.dims.map((size, i) => {
-    const axis = tokens && i > 0 ? 3 - i : i;
-    return size + (before[axis] as number) + (after[axis] as number);
-  });
-  const y = lowering.allocate(name, asImage(outDims), given.quantisation);
-  const [, channels, inHeight, inWidth] = x.dims as [number, number, number, number];
-  const [, , outHeight, outWidth] = y.dims as [number, number, number, number];
-  lowering.emit({
-    name: nodeName(node),
-    body: {
-      kind: 'averagePool',
-      window: {
-        inHeight,
-        inWidth,
-        inChannels: channels,
-        inStride: channels,
-        outHeight,
-        outWidth,
-        outChannels: channels,
-        outStride: channels,
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padTop: tokens ? (before[1] as number) : rank === 4 ? (before[2] as number) : 0,
-        padLeft: tokens ? 0 : (before[rank - 1] as number),
-      },
-      countsPadding: true,
-      x: given.quantisation,
-      y: given.quantisation,
-      low: -128,
-      high: 127,
-    },
-    reads: [{ view: linesOf(x), access: 'window' }],
-    write: linesOf(y),
-  });
-  const back = reshaped(y, outDims) as Value;
-  lowering.define(name, tokens ? transposed(back, [0, 2, 1]) : back);
-};
-
-function channelsLastImage(
-  lowering: Lowering,
-  node: Parameters<LoweringRule>[0],
-  value: Value,
-  dims: readonly number[],
-): Value {
-  const image = reshaped(value, dims);
-  if (image?.dims.length !== 4 || image.dims[0] !== 1)
-    throw unsupported(node, `its input is [${value.dims}], not one image`);
-  return lowering.arranged(node, image, [0, 2, 3, 1]);
-}
-
-/** Nearest neighbour: whole multiples repeat pixels, whole parts skip some, which moves no byte. */
+/**
+ * Nearest neighbours by whole factors repeat pixels or skip some, which moves no byte; everything else is a matrix along
+ * each axis: of two weights a row where it interpolates, of one where it takes the nearest.
+ */
 export const resize: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);
   const name = node.outputs[0] as string;
   const dims = lowering.dims(name);
-  if (stringAttribute(node, 'mode', 'nearest') !== 'nearest' || intAttribute(node, 'antialias', 0) !== 0)
-    throw unsupported(
-      node,
-      'it interpolates',
-      'Only nearest neighbours can run: export with mode="nearest".',
-    );
+  const mode = stringAttribute(node, 'mode', 'nearest');
+  if ((mode !== 'nearest' && mode !== 'linear') || intAttribute(node, 'antialias', 0) !== 0)
+    throw unsupported(node, `it interpolates by ${mode}`, 'Export with mode="nearest" or "linear".');
   let image: Value | undefined = reshaped(given, imageDims(given.dims));
   const wanted = imageDims(dims);
   if (image?.dims.length !== 4 || image.dims[0] !== 1 || image.dims[1] !== wanted[1] || wanted[0] !== 1)
     throw unsupported(node, `[${given.dims}] to [${dims}]: only the spatial axes of one image can change`);
   const scales = lowering.numbers(node.inputs[2]);
   const repeats = new Map<Axis, number>();
+  const matrices = new Map<Axis, Float32Array>();
   for (const axis of [3, 2] as const) {
     const [from, to]: [number, number] = [image.dims[axis] as number, wanted[axis] as number];
     const scale = scales?.length === given.dims.length ? scales.at(axis - 4) : undefined;
-    const sources = nearest(node, from, to, scale ?? to / from);
+    const at = sourcesOf(node, from, to, scale ?? to / from);
+    if (mode === 'linear') {
+      if (at.some((place, i) => place !== i) || from !== to) matrices.set(axis, interpolation(at, from));
+      continue;
+    }
+    const sources = nearest(node, at, from);
     const first = sources[0] as number;
     const step = to > 1 ? (sources[1] as number) - first : 1;
     if (to % from === 0 && sources.every((source, i) => source === Math.floor((i * from) / to)))
@@ -107,42 +46,64 @@ export const resize: LoweringRule = (node, lowering) => {
         dims: image.dims.map((size, i) => (i === axis ? to : size)),
         strides: image.strides.map((old, i) => (i === axis ? old * step : old)),
       };
-    } else throw unsupported(node, `${from} to ${to} is no whole factor`);
+    } else matrices.set(axis, interpolation(sources, from));
   }
   for (const [axis, times] of repeats) if (times > 1) image = repeat(lowering, node, image, axis, times);
-  const back = reshaped(image, dims);
+  for (const [axis, weights] of matrices) {
+    const outputs = wanted[axis] as number;
+    // What lies between values keeps to their range.
+    image = matrixAlong(node, lowering, image, axis, { outputs, weights }, image.quantisation);
+  }
+  const back = reshaped(image, dims) ?? reshaped(lowering.arranged(node, image, [0, 1, 2, 3]), dims);
   if (!back) throw unsupported(node, `[${image.dims}] cannot become [${dims}]`);
   lowering.define(name, back);
 };
 
-/** The source of each output along an axis (ONNX operator specification, Resize). */
-function nearest(node: Parameters<LoweringRule>[0], from: number, to: number, scale: number): number[] {
+/**
+ * Where each output lies along an axis of the input (ONNX operator specification, Resize), in float32 as runtimes reckon
+ * it: one by a third is three there, and a little less in doubles.
+ */
+function sourcesOf(node: Node, from: number, to: number, scale: number): number[] {
+  const ratio = Math.fround(scale);
+  const over = (i: number): number => Math.fround(i / ratio);
   const mode = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
-  const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
   const origin: ((i: number) => number) | undefined = {
-    asymmetric: (i: number) => i / scale,
-    half_pixel: (i: number) => (i + 0.5) / scale - 0.5,
-    pytorch_half_pixel: (i: number) => (to > 1 ? (i + 0.5) / scale - 0.5 : 0),
-    align_corners: (i: number) => (to > 1 ? (i * (from - 1)) / (to - 1) : 0),
+    asymmetric: over,
+    half_pixel: (i: number) => Math.fround(over(i + 0.5) - 0.5),
+    pytorch_half_pixel: (i: number) => (to > 1 ? Math.fround(over(i + 0.5) - 0.5) : 0),
+    align_corners: (i: number) => (to > 1 ? Math.fround((i * (from - 1)) / (to - 1)) : 0),
   }[mode];
+  if (!origin) throw unsupported(node, `it takes coordinates by ${mode}`);
+  return Array.from({ length: to }, (_, i) => origin(i));
+}
+
+/** The one source of each output. */
+function nearest(node: Node, at: readonly number[], from: number): number[] {
+  const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
   const round: ((x: number) => number) | undefined = {
     round_prefer_floor: (x: number) => Math.ceil(x - 0.5),
     round_prefer_ceil: (x: number) => Math.floor(x + 0.5),
     floor: Math.floor,
     ceil: Math.ceil,
   }[rounding];
-  if (!origin || !round) throw unsupported(node, `it takes coordinates by ${mode}, ${rounding}`);
-  return Array.from({ length: to }, (_, i) => Math.min(from - 1, Math.max(0, round(origin(i)))));
+  if (!round) throw unsupported(node, `it rounds by ${rounding}`);
+  return at.map((place) => Math.min(from - 1, Math.max(0, round(place))));
+}
+
+/** [out][in]: the weights of the two neighbours of each place, which beyond the ends are the end. */
+function interpolation(at: readonly number[], from: number): Float32Array {
+  const weights = new Float32Array(at.length * from);
+  for (const [i, place] of at.entries()) {
+    const inside = Math.min(from - 1, Math.max(0, place));
+    const low = Math.floor(inside);
+    weights[i * from + low] = 1 - (inside - low);
+    if (inside > low) weights[i * from + low + 1] = inside - low;
+  }
+  return weights;
 }
 
 /** Each pixel, or each line of pixels, several times: a transpose whose repeated axis moves on by no byte. */
-function repeat(
-  lowering: Lowering,
-  node: Parameters<LoweringRule>[0],
-  image: Value,
-  axis: Axis,
-  times: number,
-): Value {
+function repeat(lowering: Lowering, node: Node, image: Value, axis: Axis, times: number): Value {
   const x = lowering.arranged(node, image, [0, 2, 3, 1]);
   const [, channels, height, width] = x.dims as [number, number, number, number];
   const dims = x.dims.map((size, i) => (i === axis ? size * times : size));

@@ -1,0 +1,101 @@
+import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import type { Measurement } from '../core/measurement.js';
+import { pooledWith } from '../fleet/equivalence.js';
+import type { Graph } from '../network/graph.js';
+import type { TrialRecord } from '../store/contract.js';
+import { deviceMetric } from './spec.js';
+import type { TrialContext } from './trial-runner.js';
+
+/** The network itself is at fault: it will never run there, so no other attempt is made. */
+export const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ARCHITECTURE_INVALID',
+  'NETWORK_TOO_LARGE',
+  'NETWORK_REJECTED',
+  'DEVICE_OUT_OF_MEMORY',
+  'OPERATOR_UNSUPPORTED',
+  'SHAPE_UNKNOWN',
+  'PROVIDER_FALLBACK',
+]);
+/** The device or the moment is at fault: another attempt may succeed. */
+export const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DEVICE_FAILED',
+  'DEVICE_TIMEOUT',
+  'ADB_FAILED',
+  'MESSAGE_INVALID',
+  'LEASE_STALE',
+  'MEASUREMENT_INVALID',
+]);
+
+export interface Taken {
+  readonly measurement: Measurement;
+  /** Whether the device runs a network of its own, e.g. int8; undefined where it was not asked. */
+  readonly classifies: boolean | undefined;
+}
+
+/**
+ * A trial's network measured on one device of the study or an equivalent one. A measurement that a killed run, or an
+ * earlier try of a held trial, had already stored counts; it is not taken twice. Throws DEVICE_GONE or STATE_CONFLICT when
+ * nobody is there, and what measuring throws.
+ */
+export async function measureOrRecall(
+  trial: TrialRecord,
+  deviceId: DeviceId,
+  network: Graph,
+  context: TrialContext,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const { store, spec } = context;
+  const pooled = await pooledWith(deviceId, store);
+  const id = pooled.map((other) => trial.measurements[other]).find((found) => found !== undefined);
+  const stored = id && (await store.measurement(id));
+  if (stored?.verdict === 'valid') return { measurement: stored, classifies: undefined };
+  try {
+    return await measure(trial, deviceId, network, context, signal);
+  } catch (thrown) {
+    const error = asHildaError(thrown);
+    // Where there are several devices, a person must know on which one the network does not run.
+    if (!networkFaults.has(error.code) || spec.devices.length === 1) throw error;
+    throw new HildaError(error.code, `on ${deviceId}, ${error.message}`, {
+      cause: error,
+      details: error.details,
+    });
+  }
+}
+
+async function measure(
+  trial: TrialRecord,
+  deviceId: DeviceId,
+  network: Graph,
+  { spec, pool, store, protocol }: TrialContext,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const ramMetric = deviceMetric('peakRamBytes', spec, spec.devices.indexOf(deviceId));
+  const ramBytes = Math.min(
+    ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
+  );
+  let last: Taken | undefined;
+  let fault: HildaError | undefined;
+  for (let attempt = 0; attempt < spec.attempts && last?.measurement.verdict !== 'valid'; attempt++) {
+    try {
+      // Boards that passed the equivalence test stand in for each other.
+      last = await pool.withAny(
+        await pooledWith(deviceId, store),
+        { holder: `study:${trial.studyId}`, signal },
+        async (device, lease) => {
+          const taken = await device.measure(network, protocol, {
+            signal,
+            ...(Number.isFinite(ramBytes) && { ramBytes }),
+          });
+          const measurement = await store.addMeasurement(taken, { deviceId: lease.deviceId, lease, trial });
+          return { measurement, classifies: device.classify !== undefined };
+        },
+      );
+    } catch (thrown) {
+      fault = asHildaError(thrown);
+      if (!deviceFaults.has(fault.code)) throw fault;
+    }
+  }
+  if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
+  return last;
+}

@@ -1,0 +1,27 @@
+import { HildaError } from '../../daemon/core/errors.js';
+import { abi } from '../compiler/encode/format.js';
+import { linkVersion } from './frames.js';
+import { type Hello, parseHello } from './messages.js';
+
+/** What a board says of itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */
+export function readHello(payload: Uint8Array): Hello {
+  try {
+    const hello = parseHello(payload);
+    const versions = { link: hello.linkVersion, abi: hello.abi };
+    if (versions.link === linkVersion && versions.abi === abi) return hello;
+    const older = versions.link < linkVersion || versions.abi < abi;
+    throw new HildaError(
+      'FIRMWARE_MISMATCH',
+      `the firmware of ${hello.board || 'the board'} speaks version ${versions.link} of the link and takes programs of ABI ${versions.abi}; this daemon has ${linkVersion} and ${abi}`,
+      {
+        hint: older
+          ? 'Flash the board again: `hilda devices flash` has the firmware of this version.'
+          : 'The board was flashed by a newer hilda: bring this one up to date, or flash the board again.',
+        details: { board: hello.board, buildHash: hello.buildHash, ...versions },
+      },
+    );
+  } catch (cause) {
+    if (cause instanceof HildaError) throw cause;
+    throw new HildaError('FIRMWARE_MISMATCH', 'the board answers hello with something else', { cause });
+  }
+}

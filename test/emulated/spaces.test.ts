@@ -1,0 +1,97 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { Architecture } from '../../daemon/core/architecture.js';
+import { asHildaError } from '../../daemon/core/errors.js';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import {
+  type BoardProfile,
+  loadBoardProfiles,
+  profilesFolder,
+} from '../../daemon/devices/mcu/board-profile.js';
+import type { Space } from '../../daemon/search/spaces/contract.js';
+import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { findSpace } from '../../daemon/study/parts.js';
+import { openSpace } from '../../daemon/train/open-space.js';
+import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';
+import { answersAsReference, openBoard } from './open-board.js';
+
+t.setTimeout(900_000);
+/** Skipped only where QEMU cannot be had; CI installs it and forbids the skip. */
+const noQemu = findQemu() === null && !process.env.CI ? 'qemu-system-arm is not installed' : false;
+
+/** Spaces that no board here holds, or whose networks say themselves what is int8 (docs/spaces.md). */
+const elsewhere = new Set([
+  'mbconv-96',
+  'mbconv-fmnist-formats',
+  'mcuformer-tiny',
+  'nasbench201',
+  'ofa-mobilenetv3',
+  'proxylessnas-imagenet',
+]);
+const open = (name: string): Space => openSpace(findSpace(name, profilesFolder), profilesFolder);
+const spaces = readdirSync(join(profilesFolder, 'spaces'))
+  .map((file) => file.slice(0, -'.json'.length))
+  .filter((name) => !elsewhere.has(name));
+
+/** Of twenty drawn, the seeds among them, the one with the fewest multiply-accumulates: boards are emulated slowly. */
+function cheapest(space: Space): Architecture {
+  const rng = Xoshiro128.fromSeed(5);
+  const drawn = [...(space.seeds?.() ?? []), ...Array.from({ length: 20 }, () => space.sample(rng))];
+  const macs = (a: Architecture): number => space.stats(a).macs;
+  // A grammar draws what computes nothing, too.
+  const working = drawn.filter((a) => macs(a) > 0);
+  return working.reduce((best, a) => (macs(a) < macs(best) ? a : best));
+}
+
+/** Architectures with each choice of a decision in turn, all else as cheap as it gets. Some leave no network. */
+function eachChoice(space: Space, decision: string): (readonly [string, Architecture])[] {
+  const at = space.dims?.findIndex(({ name }) => name === decision) ?? -1;
+  const from = cheapest(space) as readonly number[];
+  return (space.dims?.[at]?.choices ?? []).flatMap((choice, i) => {
+    try {
+      return [[String(choice), space.normalise(from.with(at, i))] as const];
+    } catch (thrown) {
+      if (asHildaError(thrown).code !== 'ARCHITECTURE_INVALID') throw thrown;
+      return [];
+    }
+  });
+}
+
+const board = (name: string): BoardProfile => loadBoardProfiles().get(name) as BoardProfile;
+
+for (const name of ['rp2040-pico', 'mps2-an386']) {
+  const skip = name === 'rp2040-pico' ? false : noQemu;
+  t.test(`${name}: a network of every space that is small enough`, { skip }, async (t) => {
+    const session = await openBoard(name);
+    t.teardown(() => session.close());
+    t.ok(spaces.length >= 14, `${spaces}`);
+    for (const id of spaces) {
+      const space = open(id);
+      const network = space.network(cheapest(space), randomWeights);
+      await answersAsReference(t, session, board(name), { name: id, network });
+    }
+  });
+}
+
+t.test('an M4: every kind of layer that these spaces choose among', { skip: noQemu }, async (t) => {
+  const session = await openBoard('mps2-an386');
+  t.teardown(() => session.close());
+  for (const [id, decision] of [
+    ['attention-family', 'layer1.attention'],
+    ['flexibert-mini', 'layer1.operation'],
+    ['lowformer-mini', 'stage2.block1.attention'],
+    ['ascan-mini', 'stage2.block1'],
+    ['linear-recurrence', 'layer1.rule'],
+    ['yfork-mini', 'fork'],
+    ['nasbench201-mcu', '0>3'],
+  ] as const) {
+    const space = open(id);
+    const choices = eachChoice(space, decision);
+    t.ok(choices.length >= 2, `${id} ${decision}`);
+    for (const [choice, architecture] of choices) {
+      const network = space.network(architecture, randomWeights);
+      await answersAsReference(t, session, board('mps2-an386'), { name: `${id} ${choice}`, network });
+    }
+  }
+});

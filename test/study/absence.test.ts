@@ -1,0 +1,155 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { TrialRecord } from '../../daemon/store/contract.js';
+import { toldTrial } from '../../daemon/study/told-trial.js';
+import { type Bench, openBench, smallSpec } from './bench.js';
+import { LeavingDriver } from './leaving-driver.js';
+
+t.setTimeout(240_000);
+
+async function open(t: Test): Promise<Bench & { driver: LeavingDriver; dataDir: string }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-absence-'));
+  const driver = new LeavingDriver();
+  const bench = await openBench(dataDir, {}, () => [driver]);
+  t.teardown(async () => {
+    await bench.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  return { ...bench, driver, dataDir };
+}
+
+const objectives = [
+  { metric: 'accuracy', goal: 'max' },
+  { metric: 'latencyUs', goal: 'min' },
+  { metric: 'latencyUs@fake-1', goal: 'min' },
+];
+const twoDevices = { devices: ['fake-0', 'fake-1'], objectives, sampler: { name: 'nsga2' } };
+
+async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let i = 0; i < 3000; i++) {
+    if (await holds()) return;
+    await systemClock.sleep(10);
+  }
+  throw new Error(`never: ${what}`);
+}
+
+const measuredOn = (trials: readonly TrialRecord[], id: string): number[] =>
+  trials.filter(({ measurements }) => measurements[id as DeviceId]).map(({ number }) => number);
+
+t.test('trials of a device that left are held, and have their measurement once it is back', async (t) => {
+  const { driver, studies, store, dataDir } = await open(t);
+  driver.before = (id, count) => {
+    if (id === 'fake-1' && count === 9) driver.leave('fake-1');
+  };
+  const { id } = await studies.create(await smallSpec(dataDir, twoDevices));
+  // Of the second batch of six, two are whole; the other device measures all six meanwhile.
+  const batch = async () => (await store.trials(id)).slice(6, 12);
+  await until(async () => measuredOn(await batch(), 'fake-0').length === 6, 'the other device goes on');
+  await systemClock.sleep(700);
+  t.equal((await studies.show(id)).record.state, 'running');
+  t.equal((await batch()).filter(({ state }) => state === 'asked').length, 4, 'four trials are held');
+  t.equal((await store.trials(id)).length, 12, 'and nothing new is asked without them');
+  driver.return('fake-1');
+  await studies.settled(id);
+  t.match(await store.study(id), { state: 'completed', reason: null });
+  const trials = await store.trials(id);
+  t.ok(trials.every(({ state, reason }) => state === 'complete' && reason === null));
+  for (const device of ['fake-0', 'fake-1']) {
+    t.equal(measuredOn(trials, device).length, 24);
+    const taken = await store.measurements({ studyId: id, deviceId: device as DeviceId, limit: 100 });
+    t.equal(taken.length, 24, `${device} measured none twice`);
+  }
+});
+
+t.test('a study goes on without a device that stays away, and with it once it is back', async (t) => {
+  const { driver, studies, store, dataDir } = await open(t);
+  let back = false;
+  driver.before = async (id, count) => {
+    if (id === 'fake-1' && count === 13) driver.leave('fake-1');
+    if (id === 'fake-0' && count === 25 && !back) {
+      back = true;
+      driver.return('fake-1');
+    }
+  };
+  const spec = await smallSpec(dataDir, { ...twoDevices, budget: { trials: 48 }, holdMinutes: 0 });
+  const { id } = await studies.create(spec);
+  await studies.settled(id);
+  t.match(await store.study(id), { state: 'completed', reason: null });
+  const trials = await store.trials(id);
+  t.ok(trials.every(({ state }) => state === 'complete'));
+  t.equal(measuredOn(trials, 'fake-0').length, 48);
+  const whole = measuredOn(trials, 'fake-1');
+  const partial = trials.filter(({ number }) => !whole.includes(number));
+  t.ok(partial.length >= 10 && partial.length < 24, `${partial.length} trials without the second device`);
+  t.ok(whole.filter((number) => number > partial.at(-1)!.number).length >= 20, 'it has its share again');
+  for (const { values, reason } of partial) {
+    t.match(reason, /not measured on fake-1/);
+    t.equal(values['latencyUs@fake-1'], undefined, 'nothing is made up');
+    t.ok(values.accuracy! > 0 && values.latencyUs! > 0);
+  }
+
+  const { front, devices } = await studies.fronts(id);
+  const inFront = (rows: readonly { trialNumber: number }[]) => rows.map(({ trialNumber }) => trialNumber);
+  t.ok(
+    inFront(front).length > 0 && inFront(front).every((n) => whole.includes(n)),
+    'the joint front is of whole trials',
+  );
+  t.ok(inFront(devices[1]!.front).every((n) => whole.includes(n)));
+  const dominates = (a: TrialRecord, b: TrialRecord): boolean =>
+    a.values.accuracy! >= b.values.accuracy! && a.values.latencyUs! < b.values.latencyUs!;
+  const own = trials.filter((one) => !trials.some((other) => dominates(other, one)));
+  t.same(
+    inFront(devices[0]!.front).toSorted((a, b) => a - b),
+    own.map(({ number }) => number),
+    "the other device's front is of all its trials",
+  );
+  t.equal((await studies.show(id)).frontSize, front.length);
+
+  // The sampler hears of them with what was predicted, where something was.
+  const predicted = { 'latencyUs@fake-1': { mean: 77, low: 70, high: 80 } };
+  const asked = { objectives, constraints: [] } as Parameters<typeof toldTrial>[1];
+  t.match(toldTrial({ ...partial[0]!, predicted }, asked).values, { 'latencyUs@fake-1': 77 });
+  t.same(toldTrial({ ...trials[0]!, predicted }, asked).values, trials[0]!.values, 'measured values stand');
+});
+
+t.test('a study that no device is left to ends, keeps its trials, and is resumed', async (t) => {
+  const { driver, studies, store, dataDir } = await open(t);
+  driver.before = (id, count) => {
+    if (id === 'fake-0' && count === 8) driver.leave('fake-0', 'fake-1');
+  };
+  const { id } = await studies.create(await smallSpec(dataDir, { ...twoDevices, holdMinutes: 0.005 }));
+  await studies.settled(id);
+  t.match(await store.study(id), {
+    state: 'failed',
+    reason: /^DEVICE_GONE: no device of the study is there/,
+  });
+  const left = await store.trials(id);
+  t.equal(left.length, 12);
+  t.ok(left.filter(({ state }) => state === 'asked').length >= 5, 'no trial was spent on nobody');
+  driver.before = () => {};
+  driver.return('fake-0', 'fake-1');
+  await studies.resume(id as StudyId);
+  await studies.settled(id);
+  const trials = await store.trials(id);
+  t.equal(trials.filter(({ state, reason }) => state === 'complete' && reason === null).length, 24);
+});
+
+t.test('a device that a person sets aside is missed as one that left', async (t) => {
+  const { driver, studies, store, pool, dataDir } = await open(t);
+  driver.before = async (id, count) => {
+    if (id === 'fake-1' && count === 7) await pool.setAside('fake-1' as DeviceId, 'quarantined', 'smells');
+  };
+  const { id } = await studies.create(await smallSpec(dataDir, twoDevices));
+  await until(
+    async () => measuredOn(await store.trials(id), 'fake-0').length === 12,
+    'the other one goes on',
+  );
+  await pool.adopt('fake-1' as DeviceId);
+  await studies.settled(id);
+  t.match(await store.study(id), { state: 'completed', reason: null });
+  t.equal(measuredOn(await store.trials(id), 'fake-1').length, 24);
+});
