@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { dominates, nondominatedRanks } from '../../daemon/search/pareto/dominance.js';
+import { dominates, nondominatedRanks, type Rating } from '../../daemon/search/pareto/dominance.js';
 import { hypervolume } from '../../daemon/search/pareto/hypervolume.js';
 import { ParetoFront } from '../../daemon/search/pareto/pareto-front.js';
 
@@ -47,17 +47,27 @@ t.test('the incremental front equals the brute-force one', async (t) => {
   t.equal(new ParetoFront<undefined>().add([Number.NaN, 1], undefined).added, false);
 });
 
-t.test('rank 0 is the nondominated set, and violations come after', async (t) => {
-  fc.assert(
-    fc.property(points(2), (list) => {
-      const rankOf = nondominatedRanks(list.map((costs) => ({ costs, violation: 0 })));
-      t.ok(list.every((point, i) => (rankOf[i] === 0) === !list.some((other) => dominates(other, point))));
-    }),
-  );
-  const rated = [
-    { costs: [1], violation: Number.POSITIVE_INFINITY },
-    { costs: [9], violation: 0 },
-    { costs: [1], violation: 0.5 },
-  ];
-  t.same(nondominatedRanks(rated), [2, 0, 1]);
+/** Constrained domination by its definition: feasible first, then the smaller violation, then Pareto. */
+const beats = (a: Rating, b: Rating): boolean =>
+  a.violation === b.violation ? a.violation === 0 && dominates(a.costs, b.costs) : a.violation < b.violation;
+
+t.test('a rank is one more than the worst rank of those that beat it; violations come after', async (t) => {
+  const rated = (dimensions: number): fc.Arbitrary<Rating[]> =>
+    fc.array(
+      fc.record({
+        costs: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: dimensions, maxLength: dimensions }),
+        violation: fc.constantFrom(0, 0, 0, 0.5, 2, Number.POSITIVE_INFINITY),
+      }),
+      { maxLength: 14 },
+    );
+  for (const dimensions of [1, 2, 3])
+    fc.assert(
+      fc.property(rated(dimensions), (list) => {
+        const rankOf = nondominatedRanks(list);
+        list.forEach((item, i) => {
+          const above = list.flatMap((other, j) => (beats(other, item) ? [rankOf[j] as number] : []));
+          t.equal(rankOf[i], 1 + Math.max(-1, ...above));
+        });
+      }),
+    );
 });

@@ -20,41 +20,46 @@ export interface Rating {
   readonly violation: number;
 }
 
-/** Constrained domination (Deb et al. 2002, definition 1): feasible first, then the smaller violation, then Pareto. */
-export function constrainedDominates(a: Rating, b: Rating): boolean {
-  if (a.violation !== b.violation) return a.violation < b.violation;
-  return a.violation === 0 && dominates(a.costs, b.costs);
+/**
+ * Index of the front each item belongs to, 0 the best, under constrained domination (Deb et al. 2002, definition 1):
+ * feasible first, then the smaller violation, then Pareto. Found by efficient nondominated sort with binary search (Zhang
+ * et al. 2015): in lexicographic order nobody is beaten by who comes later, and who is not beaten by one front is beaten
+ * by none behind it.
+ */
+export function nondominatedRanks(items: readonly Rating[]): number[] {
+  const ranks = items.map(() => 0);
+  const fronts: Point[][] = [];
+  const feasible = items.flatMap(({ violation }, i) => (violation === 0 ? [i] : []));
+  const costsOf = (i: number): Point => (items[i] as Rating).costs;
+  for (const i of feasible.sort((a, b) => lexicographic(costsOf(a), costsOf(b)))) {
+    const costs = costsOf(i);
+    let low = 0;
+    let high = fronts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      // Of a front's members the latest are the likeliest to beat.
+      if ((fronts[middle] as Point[]).findLast((other) => dominates(other, costs))) low = middle + 1;
+      else high = middle;
+    }
+    ranks[i] = low;
+    const front = fronts[low];
+    if (front) front.push(costs);
+    else fronts.push([costs]);
+  }
+  const violations = [...new Set(items.map(({ violation }) => violation).filter((v) => v !== 0))];
+  const behind = new Map(violations.sort((a, b) => a - b).map((v, k) => [v, fronts.length + k]));
+  items.forEach(({ violation }, i) => {
+    ranks[i] = behind.get(violation) ?? (ranks[i] as number);
+  });
+  return ranks;
 }
 
-/** Index of the front each item belongs to, 0 the best: fast nondominated sort (Deb et al. 2002, section III-A). */
-export function nondominatedRanks(items: readonly Rating[]): number[] {
-  const beats: number[][] = items.map(() => []);
-  const beatenBy = items.map(() => 0);
-  for (let i = 0; i < items.length; i++) {
-    for (let j = i + 1; j < items.length; j++) {
-      if (constrainedDominates(items[i] as Rating, items[j] as Rating)) {
-        beats[i]?.push(j);
-        beatenBy[j] = (beatenBy[j] as number) + 1;
-      } else if (constrainedDominates(items[j] as Rating, items[i] as Rating)) {
-        beats[j]?.push(i);
-        beatenBy[i] = (beatenBy[i] as number) + 1;
-      }
-    }
+function lexicographic(a: Point, b: Point): number {
+  for (let d = 0; d < a.length; d++) {
+    const [x, y] = [a[d] as number, b[d] as number];
+    if (x !== y) return x < y ? -1 : 1;
   }
-  const ranks = items.map(() => 0);
-  let front = beatenBy.flatMap((count, i) => (count === 0 ? [i] : []));
-  for (let rank = 0; front.length > 0; rank++) {
-    const next: number[] = [];
-    for (const i of front) {
-      ranks[i] = rank;
-      for (const j of beats[i] as number[]) {
-        beatenBy[j] = (beatenBy[j] as number) - 1;
-        if (beatenBy[j] === 0) next.push(j);
-      }
-    }
-    front = next;
-  }
-  return ranks;
+  return 0;
 }
 
 /** Crowding distance within each rank; the ends of a front are infinitely far (Deb et al. 2002, section III-B). */
