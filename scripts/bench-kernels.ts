@@ -1,6 +1,7 @@
 /**
  * Cost of every operator on every emulated core: `npm run bench -- kernels [--cores m4,m55] [--images DIR]`. QEMU counts
- * instructions; rp2040js models the Cortex-M0+'s cycles with memory that has no wait states. Neither is a time.
+ * instructions; rp2040js models the Cortex-M0+'s cycles with memory that has no wait states. Neither is a time. Ends with
+ * each core's comparison with CMSIS-NN (`kernel-anchors.ts`).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,25 +10,8 @@ import { weightLayouts } from '../firmware-bridge/compiler/encode/format.js';
 import { type EmulatedBoard, startPico } from '../firmware-bridge/emulator/pico-board.js';
 import { qemuInstructionNs, startQemu } from '../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession } from '../firmware-bridge/link/index.js';
+import { cmsisNn } from './kernel-anchors.js';
 import { kernelPrograms } from './kernel-programs.js';
-
-/** CMSIS-NN 99f736a6 on the same machines and shapes, GCC 12.2 -O3, instructions per MAC: imported, not measured here. */
-const anchors: Readonly<Record<string, number>> = {
-  'm4.conv1x1_16_64': 3.98,
-  'm4.conv1x1_64_64': 2.07,
-  'm4.conv1x1_32_16': 2.71,
-  'm4.conv1x1_192_192': 1.66,
-  'm4.depthwise3x3_64': 8.61,
-  'm7.conv1x1_16_64': 3.93,
-  'm7.conv1x1_64_64': 2.03,
-  'm7.conv1x1_32_16': 2.67,
-  'm7.conv1x1_192_192': 1.62,
-  'm7.depthwise3x3_64': 8.48,
-  'm55.conv1x1_16_64': 1.06,
-  'm55.conv1x1_64_64': 0.39,
-  'm55.conv1x1_192_192': 0.25,
-  'm55.depthwise3x3_64': 2.3,
-};
 
 const machines = { m4: 'mps2-an386', m7: 'mps2-an500', m55: 'mps3-an547' } as const;
 /** Side of the square images: the emulated Pico is slow, and the cost of a MAC hardly depends on it. */
@@ -52,13 +36,38 @@ for (const core of flags.cores.split(',') as Core[]) {
     await board.close();
   }
 }
-const compared = Object.keys(anchors).filter((key) => key in figures);
-const sum = (of: (key: string) => number): number => compared.reduce((a, key) => a + of(key), 0);
-if (compared.length > 0)
+const against = Object.fromEntries(
+  Object.keys(cmsisNn).flatMap((core) => {
+    const comparison = compare(core);
+    return comparison ? [[core, comparison]] : [];
+  }),
+);
+for (const [core, { ours, theirs, shapes, highest, worse }] of Object.entries(against)) {
   console.log(
-    `against CMSIS-NN in sum: ${sum((key) => figures[key] as number).toFixed(2)} to ${sum((key) => anchors[key] as number).toFixed(2)}`,
+    `${core} against CMSIS-NN: ${ours} to ${theirs} in sum of ${shapes} shapes, ` +
+      `at most ${highest.ratio} of it (${highest.kernel}); worse on ${worse.join(', ') || 'none'}`,
   );
-console.log(JSON.stringify({ bench: 'kernels', figures }));
+}
+console.log(JSON.stringify({ bench: 'kernels', figures, againstCmsisNn: against }));
+
+/** Sums of costs per MAC over the shapes of a core that were measured here and for CMSIS-NN; undefined: there are none. */
+function compare(core: string) {
+  const rows = Object.entries(cmsisNn[core] ?? {}).flatMap(([kernel, theirs]) => {
+    const ours = figures[`${core}.${kernel}`];
+    return ours === undefined ? [] : [{ kernel, ours, theirs, ratio: Number((ours / theirs).toFixed(3)) }];
+  });
+  rows.sort((a, b) => b.ratio - a.ratio);
+  const [first] = rows;
+  if (!first) return undefined;
+  const sum = (of: 'ours' | 'theirs'): number => Number(rows.reduce((a, row) => a + row[of], 0).toFixed(2));
+  return {
+    ours: sum('ours'),
+    theirs: sum('theirs'),
+    shapes: rows.length,
+    highest: { kernel: first.kernel, ratio: first.ratio },
+    worse: rows.filter((row) => row.ours > row.theirs).map((row) => row.kernel),
+  };
+}
 
 async function open(core: Core): Promise<EmulatedBoard> {
   if (core === 'm0plus') return startPico(readFileSync(join(flags.images, 'rp2040-pico.bin')));
@@ -88,7 +97,7 @@ async function measure(core: Core, board: EmulatedBoard): Promise<void> {
     const cost = ((report.ticks - report.tickOverhead) * perTick) / kernel.units;
     const key = `${core}.${kernel.name}`;
     figures[key] = Number(cost.toFixed(3));
-    const anchor = anchors[key];
+    const anchor = cmsisNn[core]?.[kernel.name];
     console.log(
       `${key.padEnd(34)} ${cost.toFixed(3)} ${unit} a ${kernel.unit}${anchor ? `  (CMSIS-NN ${anchor})` : ''}`,
     );

@@ -1,0 +1,90 @@
+/**
+ * What CMSIS-NN's int8 kernels cost on the machines and shapes of `bench kernels`, by core and kernel: instructions a MAC,
+ * on `m0plus` modelled cycles a MAC. Imported figures: no source of CMSIS-NN is here, and this benchmark does not run it.
+ *
+ * Taken once outside the project from its sources (ARM-software/CMSIS-NN), rewritten for these shapes: branches that no
+ * shape reaches left out, repeated blocks as macros. Versions: arm_convolve_s8 f0bf5ff9, arm_convolve_1x1_s8_fast 46fee474 on
+ * arm_nn_mat_mult_nt_t_s8 7676d05a, arm_nn_mat_mult_kernel_s8_s16 1e52d683, arm_depthwise_conv_3x3_s8 512ffcbd,
+ * arm_fully_connected_s8 c7b7a74c on arm_nn_vec_mat_mult_t_s8 058a6a11: what its wrappers choose for these shapes, but that
+ * arm_fully_connected_s8 has one multiplier for all outputs where ours has one for each. GCC 12.2, -O3, newlib,
+ * OPTIONAL_RESTRICT_KEYWORD=__restrict (fewer on 3x3), not -ffreestanding; plain C on `m0plus`, DSP on `m4` and `m7`, MVE on
+ * `m55`. Requantized with right shifts. Side of the images: 6 on `m0plus`, 16 elsewhere. Every 37th output equalled a plain
+ * loop's. An independent earlier build of commit 99f736a6 itself had, on `m4` and `m7`, 1x1 within 0.5 % of these (192 to 192
+ * at its side of 12) and depthwise 1 to 4 % above; on `m55`, 1x1 2 to 5 % above. `m55.depthwise3x3_64` is that build's.
+ */
+export const cmsisNn: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  m0plus: {
+    conv1x1_16_16: 15.197,
+    conv1x1_16_64: 15.168,
+    conv1x1_32_16: 11.038,
+    conv1x1_64_64: 8.968,
+    conv1x1_128_128: 7.936,
+    conv1x1_192_192: 7.591,
+    conv1x1_256_256: 7.419,
+    conv3x3_3_16: 16.08,
+    conv3x3_16_16: 10.159,
+    conv3x3_32_32: 8.964,
+    conv3x3_64_64: 8.454,
+    depthwise3x3_16: 49.76,
+    depthwise3x3_64: 49.118,
+    depthwise3x3_256: 48.956,
+    fullyConnected_64_16: 10.61,
+    fullyConnected_128_128: 9.104,
+    fullyConnected_256_256: 8.528,
+  },
+  m4: {
+    conv1x1_16_16: 3.975,
+    conv1x1_16_64: 3.974,
+    conv1x1_32_16: 2.704,
+    conv1x1_64_64: 2.069,
+    conv1x1_128_128: 1.751,
+    conv1x1_192_192: 1.645,
+    conv1x1_256_256: 1.592,
+    conv3x3_3_16: 4.645,
+    conv3x3_16_16: 2.306,
+    conv3x3_32_32: 1.913,
+    conv3x3_64_64: 1.754,
+    depthwise3x3_16: 8.806,
+    depthwise3x3_64: 8.319,
+    depthwise3x3_256: 8.197,
+    fullyConnected_64_16: 2.757,
+    fullyConnected_128_128: 2.267,
+    fullyConnected_256_256: 2.069,
+  },
+  m7: {
+    conv1x1_16_16: 3.928,
+    conv1x1_16_64: 3.927,
+    conv1x1_32_16: 2.665,
+    conv1x1_64_64: 2.033,
+    conv1x1_128_128: 1.718,
+    conv1x1_192_192: 1.613,
+    conv1x1_256_256: 1.56,
+    conv3x3_3_16: 4.658,
+    conv3x3_16_16: 2.308,
+    conv3x3_32_32: 1.913,
+    conv3x3_64_64: 1.755,
+    depthwise3x3_16: 8.875,
+    depthwise3x3_64: 8.398,
+    depthwise3x3_256: 8.279,
+    fullyConnected_64_16: 2.762,
+    fullyConnected_128_128: 2.269,
+    fullyConnected_256_256: 2.07,
+  },
+  m55: {
+    conv1x1_16_16: 1.035,
+    conv1x1_16_64: 1.009,
+    conv1x1_32_16: 0.603,
+    conv1x1_64_64: 0.381,
+    conv1x1_128_128: 0.276,
+    conv1x1_192_192: 0.241,
+    conv1x1_256_256: 0.224,
+    conv3x3_3_16: 1.34,
+    conv3x3_16_16: 0.385,
+    conv3x3_32_32: 0.251,
+    conv3x3_64_64: 0.205,
+    depthwise3x3_64: 2.3,
+    fullyConnected_64_16: 0.788,
+    fullyConnected_128_128: 0.576,
+    fullyConnected_256_256: 0.52,
+  },
+};
