@@ -336,6 +336,15 @@ t.test(
       alone: reached(study(createSampler('regularized-evolution'), { space, values, trials: 300, seed })),
       auto: reached(study(createSampler('auto'), { space, values, trials: 60, seed, earlier })),
     }));
+    const first = study(createSampler('auto'), { space, values, trials: 10, seed: 1, earlier });
+    const bests = earlier.map((known) =>
+      known.history.reduce((a, b) => ((b.values.accuracy as number) > (a.values.accuracy as number) ? b : a)),
+    );
+    t.same(
+      first.slice(0, 2).map(({ architecture }) => architecture),
+      bests.map(({ architecture }) => architecture),
+      'auto begins with the best of two earlier studies',
+    );
     const mean = (key: 'prior' | 'alone' | 'auto'): number =>
       runs.reduce((sum, r) => sum + r[key] / runs.length, 0);
     t.ok(3 * mean('prior') <= mean('alone'), `${mean('prior')} against ${mean('alone')} trials`);
