@@ -6,7 +6,8 @@
 import { parseArgs } from 'node:util';
 import { type Rng, randomInt, shuffled, Xoshiro128 } from '../daemon/core/rng.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
-import { mean, type PublishedRow, readCells, readOfaRows, scoresOf } from './published-tables.js';
+import { mean } from './mean.js';
+import { type PublishedRow, readCells, readOfaRows, scoresOf } from './published-tables.js';
 
 const { values: args } = parseArgs({
   options: {

@@ -9,6 +9,7 @@
  * 1); `joint.covered`, `after.covered`: mean share of one front that the other dominates or equals. `int8Ratio.*`: latency of
  * int8 throughout over float32, measured in turns on this CPU.
  */
+
 import { parseArgs } from 'node:util';
 import { type Architecture, architectureId } from '../daemon/core/architecture.js';
 import { randomInt, Xoshiro128 } from '../daemon/core/rng.js';
@@ -24,6 +25,7 @@ import { costViews, decisionFeatures } from '../daemon/search/spaces/cost-views.
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { latencyRatios } from './latency-ratio.js';
+import { mean } from './mean.js';
 import { openSpace } from './measure-spaces.js';
 
 const { values: flags } = parseArgs({
@@ -141,7 +143,6 @@ async function quantiseAfter(seed: number): Promise<Found[]> {
 }
 
 const largest = space.stats(space.seeds?.().at(-1) as Architecture).weightBytes;
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 const share = (all: readonly Found[]): number =>
   hypervolume(
     all.map(({ cost }) => [...cost]),

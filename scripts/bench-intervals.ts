@@ -1,7 +1,8 @@
 /** Share of measurements inside their 90 % interval: `npm run bench -- intervals [--data DIR] [--seeds N] [--samples 30,100]`. */
 import { parseArgs } from 'node:util';
 import { PickedPredictor } from '../daemon/predict/picked.js';
-import { mean, type PublishedRow, readCells, readOfaRows, split } from './published-tables.js';
+import { mean } from './mean.js';
+import { type PublishedRow, readCells, readOfaRows, split } from './published-tables.js';
 
 const { values: args } = parseArgs({
   options: {

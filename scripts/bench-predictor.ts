@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util';
 import type { Views } from '../daemon/predict/contract.js';
 import { PickedPredictor } from '../daemon/predict/picked.js';
 import { type SourceTarget, transferSamples, withTransfer } from '../daemon/predict/transfer.js';
+import { mean } from './mean.js';
 import {
   helpSources,
   helpTargets,
-  mean,
   type PublishedRow,
   readCells,
   readOfaRows,

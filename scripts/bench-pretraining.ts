@@ -9,6 +9,7 @@ import { shuffled, Xoshiro128 } from '../daemon/core/rng.js';
 import { kendall } from '../daemon/predict/statistics.js';
 import { fitFbnetPredictor } from '../daemon/search/samplers/fbnetv3.js';
 import { normalScores } from '../daemon/search/samplers/learning/bayesian-linear.js';
+import { mean, standardError } from './mean.js';
 import { type CellValues, openNb201 } from './nb201.js';
 
 const { values: flags } = parseArgs({
@@ -24,7 +25,6 @@ const all = [...cells].map(([ops, values]: [string, CellValues]) => ({
   cell: [...ops].map(Number),
   accuracy: values.c100_test200 as number,
 }));
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 const figures: Record<string, number> = {};
 for (const labels of [25, 50, 100]) {
   const taus: { pretrained: number; plain: number }[] = [];
@@ -47,7 +47,7 @@ for (const labels of [25, 50, 100]) {
   }
   const gains = taus.map(({ pretrained, plain }) => pretrained - plain);
   const gain = mean(gains);
-  const error = Math.sqrt(mean(gains.map((g) => (g - gain) ** 2)) / Math.max(1, seeds - 1));
+  const error = standardError(gains);
   const found = {
     pretrained: mean(taus.map(({ pretrained }) => pretrained)),
     plain: mean(taus.map(({ plain }) => plain)),

@@ -14,6 +14,7 @@ import type { EarlierStudy, Trial } from '../daemon/search/samplers/contract.js'
 import { createSampler, samplerNames } from '../daemon/search/samplers/registry.js';
 import { costViews } from '../daemon/search/spaces/cost-views.js';
 import { cellDecisions } from '../daemon/search/spaces/table.js';
+import { mean, standardError } from './mean.js';
 import { type CellValues, openNb201 } from './nb201.js';
 
 const { values: args } = parseArgs({
@@ -118,12 +119,6 @@ function cpuMs(start: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(start);
   return (user + system) / 1000;
 }
-
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const standardError = (values: readonly number[]): number => {
-  const m = mean(values);
-  return Math.sqrt(mean(values.map((v) => (v - m) ** 2)) / Math.max(1, values.length - 1));
-};
 
 const target = taskOf('c100_test200', 'lat_pixel3');
 /** A bank as a user has it: one finished study a task, by regularized evolution, each with a seed of its own. */

@@ -1,4 +1,8 @@
-/** Hypervolume of every sampler on NAS-Bench-201's published tables: `npm run bench -- search [--data DIR] [--seeds N]`. */
+/**
+ * Hypervolume of every sampler on NAS-Bench-201's published tables (imported values): CIFAR-10 accuracy against each
+ * device's latency, as a share of what the whole table's front spans, mean over seeds ± standard error.
+ * `npm run bench -- search [--data DIR] [--seeds N] [--columns a,b] [--samplers a,b]`.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +14,7 @@ import { hypervolume } from '../daemon/search/pareto/hypervolume.js';
 import type { Objective, Trial } from '../daemon/search/samplers/contract.js';
 import { createSampler, samplerNames } from '../daemon/search/samplers/registry.js';
 import { CellTableSpace, cellDecisions } from '../daemon/search/spaces/table.js';
+import { mean, standardError } from './mean.js';
 
 const { values: args } = parseArgs({
   options: {
@@ -66,17 +71,17 @@ for (const column of args.columns.split(',')) {
   const whole = hypervolume(points, reference);
 
   for (const name of args.samplers.split(',')) {
-    const sums = checkpoints.map(() => 0);
-    const seeds = Number(args.seeds);
-    for (let seed = 1; seed <= seeds; seed++) {
+    const shares = checkpoints.map((): number[] => []);
+    for (let seed = 1; seed <= Number(args.seeds); seed++) {
       run(name, seed, table).forEach((points, i) => {
-        sums[i] = (sums[i] as number) + hypervolume(points, reference) / whole / seeds;
+        shares[i]?.push(hypervolume(points, reference) / whole);
       });
     }
     checkpoints.forEach((n, i) => {
-      figures[`${name}.${column}.hv${n}`] = Number((sums[i] as number).toFixed(5));
+      figures[`${name}.${column}.hv${n}`] = Number(mean(shares[i] as number[]).toFixed(5));
     });
-    console.log(`${column.padEnd(8)} ${name.padEnd(24)} ${sums.map((s) => s.toFixed(4)).join('  ')}`);
+    const texts = shares.map((list) => `${mean(list).toFixed(4)} ± ${standardError(list).toFixed(4)}`);
+    console.log(`${column.padEnd(8)} ${name.padEnd(24)} ${texts.join('  ')}`);
   }
 }
 console.log(JSON.stringify({ bench: 'search', figures }));

@@ -102,6 +102,3 @@ export function scoresOf(
     within10: errors.filter((e) => e <= 0.1).length / errors.length,
   };
 }
-
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, v) => sum + v, 0) / values.length;

@@ -1,14 +1,18 @@
 /** What each published method promises beyond the contract that all samplers keep. */
 import t from 'tap';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
-import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { shuffled, Xoshiro128 } from '../../daemon/core/rng.js';
 import { kendall } from '../../daemon/predict/statistics.js';
 import type { AskContext, EarlierStudy, Sampler, Trial } from '../../daemon/search/samplers/contract.js';
 import { sampleDenoised } from '../../daemon/search/samplers/diffusionnag.js';
 import { fitFbnetPredictor } from '../../daemon/search/samplers/fbnetv3.js';
 import { BayesianLinear, normalScores } from '../../daemon/search/samplers/learning/bayesian-linear.js';
+import { fitConfidenceBound } from '../../daemon/search/samplers/learning/confidence-bound.js';
+import { GaussianEnsemble } from '../../daemon/search/samplers/learning/gaussian-ensemble.js';
 import { Mlp } from '../../daemon/search/samplers/learning/mlp.js';
+import { OneHot } from '../../daemon/search/samplers/learning/one-hot.js';
 import { type Policy, reinforce, softmax } from '../../daemon/search/samplers/learning/policy.js';
+import { listArchitectures } from '../../daemon/search/samplers/list-space.js';
 import { createSampler } from '../../daemon/search/samplers/registry.js';
 import { nearestStudies } from '../../daemon/search/samplers/transfer-prior.js';
 import { boundRatios } from '../../daemon/search/samplers/unas.js';
@@ -332,6 +336,15 @@ t.test(
       alone: reached(study(createSampler('regularized-evolution'), { space, values, trials: 300, seed })),
       auto: reached(study(createSampler('auto'), { space, values, trials: 60, seed, earlier })),
     }));
+    const first = study(createSampler('auto'), { space, values, trials: 10, seed: 1, earlier });
+    const bests = earlier.map((known) =>
+      known.history.reduce((a, b) => ((b.values.accuracy as number) > (a.values.accuracy as number) ? b : a)),
+    );
+    t.same(
+      first.slice(0, 2).map(({ architecture }) => architecture),
+      bests.map(({ architecture }) => architecture),
+      'auto begins with the best of two earlier studies',
+    );
     const mean = (key: 'prior' | 'alone' | 'auto'): number =>
       runs.reduce((sum, r) => sum + r[key] / runs.length, 0);
     t.ok(3 * mean('prior') <= mean('alone'), `${mean('prior')} against ${mean('alone')} trials`);
@@ -397,4 +410,81 @@ t.test('the perceptron’s gradients are those of finite differences', async (t)
     ];
     t.ok(Math.abs((up - down) / 2e-6 - (gradient[i] as number)) < 1e-6);
   }
+});
+
+t.test('the perceptron learns the same with and without its shortcut', async (t) => {
+  const [whole, short] = [0, 1].map(() => new Mlp([4, 3, 2], Xoshiro128.fromSeed(2))) as [Mlp, Mlp];
+  const examples = [Float64Array.of(0, 1, 0, 0), Float64Array.of(0.5, 0, 0, -1)];
+  const slopes = (out: Float64Array): Float64Array => out.map((value, i) => value - i);
+  for (let step = 0; step < 3; step++) {
+    for (const x of examples) {
+      const activations = whole.forward(x);
+      whole.backward(activations, slopes(activations.at(-1) as Float64Array));
+      short.learn(x, slopes);
+    }
+    whole.step(0.1, examples.length);
+    short.step(0.1, examples.length);
+  }
+  for (const x of examples) t.same(short.output(x), whole.output(x));
+});
+
+t.test('boshnas: the surrogate’s gradients are those of finite differences', async (t) => {
+  const rng = Xoshiro128.fromSeed(3);
+  const x = Array.from({ length: 40 }, () => Float64Array.from({ length: 3 }, () => rng.next()));
+  const y = x.map(([a, b, c], i) => [a! + b! * c!, i % 3 === 0 ? Number.NaN : a! - b!]);
+  const size = { members: 3, hidden: 6, steps: 200 };
+  const ensemble = new GaussianEnsemble(x, y, size, Xoshiro128.fromSeed(4));
+  const at = Float64Array.of(0.3, 0.6, 0.2);
+  const [byMean, byDeviation] = [
+    [1, -2],
+    [0.5, 3],
+  ];
+  const value = (input: Float64Array): number => {
+    const { means, deviations } = ensemble.at(input);
+    return [0, 1].reduce((sum, k) => sum + byMean![k]! * means[k]! + byDeviation![k]! * deviations[k]!, 0);
+  };
+  const gradient = ensemble.at(at).gradient(byMean!, byDeviation!);
+  for (let i = 0; i < 3; i++) {
+    const [up, down] = [1e-6, -1e-6].map((by) => value(at.map((v, k) => (k === i ? v + by : v)))) as [
+      number,
+      number,
+    ];
+    t.ok(Math.abs((up - down) / 2e-6 - gradient[i]!) < 1e-5);
+  }
+  const errors = x.map((input, i) => Math.abs(ensemble.at(input).means[0]! - y[i]![0]!));
+  t.ok(errors.reduce((a, b) => a + b, 0) / errors.length < 0.1, 'and it has learnt');
+});
+
+t.test('boshnas: trials beyond a limit teach their cost alone, and the best lies at the limit', async (t) => {
+  const space = plainSpace(3, 4);
+  const oneHot = new OneHot(space);
+  const sum = (a: Architecture): number => (a as readonly number[]).reduce((x, y) => x + y, 0);
+  const all = listArchitectures(space);
+  const trials = shuffled(Xoshiro128.fromSeed(2), all)
+    .slice(0, 40)
+    .map((architecture, number): Trial => {
+      const cost = sum(architecture) + 1;
+      const id = architectureId(space.id, architecture);
+      return cost <= 6
+        ? { number, id, architecture, state: 'complete', values: { accuracy: cost, latencyUs: cost } }
+        : { number, id, architecture, state: 'infeasible', values: { latencyUs: cost } };
+    });
+  const bound = fitConfidenceBound(
+    {
+      objectives: [{ metric: 'accuracy', goal: 'max' }],
+      constraints: [{ metric: 'latencyUs', max: 6 }],
+    },
+    trials,
+    trials.map(({ architecture }) => oneHot.encode(architecture)),
+    { members: 4, hidden: 12 },
+    Xoshiro128.fromSeed(1),
+  );
+  const { value } = bound.acquisition([1]);
+  const ranked = [...all].sort((a, b) => value(oneHot.encode(b)) - value(oneHot.encode(a)));
+  const top = ranked.slice(0, 8).map(sum);
+  t.ok(top.filter((cost) => cost === 5).length >= 6, `sums of the best eight: ${top}`);
+  t.ok(
+    ranked.slice(-8).every((a) => sum(a) >= 7),
+    'the dearest come last though their accuracy is unknown',
+  );
 });

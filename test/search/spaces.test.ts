@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
+import type { Json } from '../../daemon/core/json.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { countCost } from '../../daemon/network/cost.js';
@@ -9,6 +10,7 @@ import { elementCount, floatsOf } from '../../daemon/network/graph.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { DecisionTree } from '../../daemon/search/spaces/contract.js';
+import { type Module, moduleCount } from '../../daemon/search/spaces/einspace-grammar.js';
 import { instatuneSpace } from '../../daemon/search/spaces/instatune.js';
 import { fromNetConfig, ofaFileSchema } from '../../daemon/search/spaces/ofa.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
@@ -89,6 +91,20 @@ t.test(
     t.throws(() => tree.architecture([99]), { code: 'ARCHITECTURE_INVALID' });
   },
 );
+
+t.test('einspace: repeated parts cannot blow a network up', async (t) => {
+  const space = loadSpace({ ...file('einspace-mini'), maxModules: 100 });
+  const eight = (part: Json): Json => ({ m: 'branch', split: 'clone', ways: 8, parts: [part], join: 'add' });
+  const norm = { m: 'comp', f: 'norm' };
+  t.ok(space.network({ root: eight(eight(norm)) }).nodes.length > 64, '73 modules');
+  t.throws(() => space.network({ root: eight(eight(eight(norm))) }), { code: 'ARCHITECTURE_INVALID' });
+  const rng = Xoshiro128.fromSeed(6);
+  const most = (a: Architecture): number => moduleCount((a as { root: unknown }).root as Module);
+  const draws = Array.from({ length: 500 }, () => space.sample(rng));
+  t.ok(Math.max(...draws.map(most)) <= 200, 'canonical forms take up to twice the modules drawn');
+  t.ok(draws.some((a) => most(a) > 50));
+  for (const a of draws.slice(0, 100)) t.ok(most(space.mutate(a, rng)) <= 200);
+});
 
 t.test(
   'instatune: heads and hidden widths of a user’s network become decisions, and slices run',

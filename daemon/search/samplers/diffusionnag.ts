@@ -45,17 +45,17 @@ export function denoiserOf(space: Space): Denoiser {
       const whole = indicesOf(space.sample(rng));
       const masked = rng.next();
       const partial = whole.map((index) => (rng.next() < masked ? -1 : index));
-      const activations = model.forward(input(partial));
-      const out = activations.at(-1) as Float64Array;
-      const gradient = new Float64Array(length);
-      partial.forEach((index, i) => {
-        if (index >= 0) return;
-        const from = offsets[i] as number;
-        softmax([...out.subarray(from, from + (sizes[i] as number))]).forEach((p, j) => {
-          gradient[from + j] = p - (whole[i] === j ? 1 : 0);
+      model.learn(input(partial), (out) => {
+        const gradient = new Float64Array(length);
+        partial.forEach((index, i) => {
+          if (index >= 0) return;
+          const from = offsets[i] as number;
+          softmax([...out.subarray(from, from + (sizes[i] as number))]).forEach((p, j) => {
+            gradient[from + j] = p - (whole[i] === j ? 1 : 0);
+          });
         });
+        return gradient;
       });
-      model.backward(activations, gradient);
     }
     model.step(0.01, 16);
   }

@@ -39,10 +39,7 @@ function pretrained(space: Space, oneHot: OneHot): Mlp {
   for (let step = 0; step < pretrainingSteps; step++) {
     for (let k = 0; k < batch; k++) {
       const i = randomInt(rng, lot.length);
-      const activations = model.forward(x[i] as Float64Array);
-      const out = activations.at(-1) as Float64Array;
-      model.backward(
-        activations,
+      model.learn(x[i] as Float64Array, (out) =>
         out.map((value, c) => clip(value - (columns[c]?.[i] as number))),
       );
     }
@@ -75,9 +72,9 @@ export function fitFbnetPredictor(
     for (let step = 0; step < trainingSteps; step++) {
       for (let k = 0; k < batch; k++) {
         const i = randomInt(rng, x.length);
-        const activations = model.forward(x[i] as Float64Array);
-        const error = (activations.at(-1)?.[0] as number) - (y[i] as number);
-        model.backward(activations, Float64Array.of(clip(error)));
+        model.learn(x[i] as Float64Array, (out) =>
+          Float64Array.of(clip((out[0] as number) - (y[i] as number))),
+        );
       }
       const frozen = pretrain && step < trainingSteps / 2 ? model.hiddenLayers : 0;
       model.step(0.01, batch, { decay: 1e-3, frozen });

@@ -87,7 +87,8 @@ export function nearestStudies(context: AskContext, nearest: number): Near[] {
   return distances.sort((a, b) => a.distance - b.distance).slice(0, nearest);
 }
 
-const bestOf = (context: AskContext, study: EarlierStudy, top: number): Architecture[] =>
+/** The best complete trials of an earlier study, by its own objectives and limits. */
+export const bestOf = (context: AskContext, study: EarlierStudy, top: number): Architecture[] =>
   bestFirst({
     ...context,
     history: study.history,

@@ -31,6 +31,8 @@ export interface Bounds {
   readonly widths: readonly number[];
   readonly patches: readonly number[];
   readonly maxNodes: number;
+  /** Modules of the network, a repeated part as often as it stands: eight ways within eight within eight are 512. */
+  readonly maxModules: number;
   /** Of any activation, and of any matrix. */
   readonly maxElements: number;
 }
@@ -111,8 +113,9 @@ const computationShare = 0.32;
  * Throws DeadEnd where the branches' forms admit no join.
  */
 export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: Module; form: Form } {
-  // Modules begun or promised: past the limit every further one is a computation.
+  // Modules begun, in the derivation and in the network: past a limit every further one is a computation.
   let nodes = 0;
+  let modules = 0;
   const pickOf = <T>(
     options: readonly T[],
     nameOf: (option: T) => string,
@@ -121,10 +124,15 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
     if (options.length === 0) throw new DeadEnd('no option fits');
     return options[choose(options.map(nameOf), weights ?? options.map(() => 1))] as T;
   };
-  const module = (at: Form): { module: Module; form: Form } => {
+  const module = (at: Form, copies: number): { module: Module; form: Form } => {
     nodes++;
-    const kinds =
-      nodes < bounds.maxNodes ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
+    modules += copies;
+    const openForks = forks.filter(
+      ({ split, ways }) =>
+        splitForm(split, ways, at) && modules + copiesOfPart(copies, ways) <= bounds.maxModules,
+    );
+    const mayGrow = nodes < bounds.maxNodes && openForks.length > 0;
+    const kinds = mayGrow ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
     const rest = (1 - computationShare) / 3;
     const kind = pickOf<(typeof kinds)[number]>(
       kinds,
@@ -144,8 +152,8 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
       return { module: f === 'linear' ? { m: 'comp', f, width } : { m: 'comp', f }, form: out };
     }
     if (kind === 'seq') {
-      const first = module(at);
-      const next = module(first.form);
+      const first = module(at, copies);
+      const next = module(first.form, copies);
       return { module: { m: 'seq', first: first.module, next: next.module }, form: next.form };
     }
     if (kind === 'route') {
@@ -154,7 +162,7 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
         pres.filter((option) => preForm(option, at, bounds)),
         String,
       );
-      const inner = module(preForm(pre, at, bounds) as Form);
+      const inner = module(preForm(pre, at, bounds) as Form, copies);
       const post = pickOf(
         posts.filter((option) => postForm(option, inner.form)),
         String,
@@ -164,12 +172,10 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
         form: postForm(post, inner.form) as Form,
       };
     }
-    const { split, ways } = pickOf(
-      forks.filter((option) => splitForm(option.split, option.ways, at)),
-      nameOfFork,
-    );
+    const { split, ways } = pickOf(openForks, nameOfFork);
     const into = splitForm(split, ways, at) as Form;
-    const grown = ways === 2 ? [module(into), module(into)] : [module(into)];
+    const each = copiesOfPart(copies, ways);
+    const grown = ways === 2 ? [module(into, each), module(into, each)] : [module(into, each)];
     const forms =
       ways === 2
         ? grown.map((part) => part.form)
@@ -183,8 +189,11 @@ export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: M
       form: joinForm(join, forms, bounds) as Form,
     };
   };
-  return module(form);
+  return module(form, 1);
 }
+
+/** Two ways have a part each; more ways repeat one. */
+const copiesOfPart = (copies: number, ways: number): number => (ways === 2 ? copies : copies * ways);
 
 const nameOfComputation = ({ f, width }: { readonly f: Computation; readonly width?: number }): string =>
   f === 'linear' ? `linear ${width}` : f;
@@ -303,15 +312,21 @@ export function placesOf(root: Module, form: Form, bounds: Bounds): Place[] {
   return places;
 }
 
-export const nodeCount = (module: Module): number => {
+/** Modules of a derivation. */
+export const nodeCount = (module: Module): number => count(module, () => 1);
+
+/** Modules of the network that a derivation builds: a repeated part counts as often as it stands. */
+export const moduleCount = (module: Module): number => count(module, (ways) => copiesOfPart(1, ways));
+
+function count(module: Module, copies: (ways: number) => number): number {
   switch (module.m) {
     case 'comp':
       return 1;
     case 'seq':
-      return 1 + nodeCount(module.first) + nodeCount(module.next);
+      return 1 + count(module.first, copies) + count(module.next, copies);
     case 'route':
-      return 1 + nodeCount(module.inner);
+      return 1 + count(module.inner, copies);
     case 'branch':
-      return 1 + module.parts.reduce((sum, part) => sum + nodeCount(part), 0);
+      return 1 + copies(module.ways) * module.parts.reduce((sum, part) => sum + count(part, copies), 0);
   }
-};
+}

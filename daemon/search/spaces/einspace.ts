@@ -16,6 +16,7 @@ import {
   formOf,
   identity,
   type Module,
+  moduleCount,
   nodeCount,
   optionsOf,
   placesOf,
@@ -34,6 +35,8 @@ export const einspaceFileSchema = z.strictObject({
   /** Of im2col: 1 and 3 slide by one pixel, others tile. */
   patches: distinct(z.number().int().min(1).max(32)),
   maxNodes: z.number().int().min(4).max(400),
+  /** Of the network: branches of four and eight ways repeat a part, and may stand inside each other. */
+  maxModules: z.number().int().min(4).max(4000).default(256),
   maxElements: z.number().int().min(256).max(10_000_000),
 });
 
@@ -46,6 +49,7 @@ export function einspaceSpace(file: EinspaceFile): Space {
   const input: Form = file.input;
   // A canonical derivation takes more modules than the one that was drawn.
   const nodeLimit = 2 * bounds.maxNodes;
+  const moduleLimit = 2 * bounds.maxModules;
   const rootOf = (architecture: Architecture): Module =>
     (architecture as { readonly root?: unknown }).root as Module;
   const wrap = (module: Module): Architecture => ({ root: canonical(module) as unknown as Json });
@@ -62,6 +66,8 @@ export function einspaceSpace(file: EinspaceFile): Space {
     const normal = wrap(root);
     if (nodeCount(rootOf(normal)) > nodeLimit)
       throw new HildaError('ARCHITECTURE_INVALID', `the derivation has more than ${nodeLimit} modules`);
+    if (moduleCount(rootOf(normal)) > moduleLimit)
+      throw new HildaError('ARCHITECTURE_INVALID', `the network has more than ${moduleLimit} modules`);
     return normal;
   };
   const weighted =
@@ -117,7 +123,8 @@ export function einspaceSpace(file: EinspaceFile): Space {
     sample(rng) {
       for (;;) {
         const drawn = wrap(grow(input, rng));
-        if (nodeCount(rootOf(drawn)) <= nodeLimit) return drawn;
+        const root = rootOf(drawn);
+        if (nodeCount(root) <= nodeLimit && moduleCount(root) <= moduleLimit) return drawn;
       }
     },
     /** A module drawn uniformly is derived anew; what no longer fits around it is tried again (mutation in einspace). */
@@ -137,7 +144,12 @@ export function einspaceSpace(file: EinspaceFile): Space {
       return this.sample(rng);
     },
     normalise,
-    tree: decisionTree(file.id, input, { ...bounds, maxNodes: nodeLimit }, normalise),
+    tree: decisionTree(
+      file.id,
+      input,
+      { ...bounds, maxNodes: nodeLimit, maxModules: moduleLimit },
+      normalise,
+    ),
     stats: (architecture) => counted(architecture).stats,
     features: (architecture) => counted(architecture).features,
     network,

@@ -39,15 +39,36 @@ export class Mlp {
   backward(activations: readonly Float64Array[], outputGradient: Float64Array): Float64Array {
     let gradient = outputGradient;
     for (let l = this.#layers.length - 1; l >= 0; l--) {
-      const isHidden = l < this.#layers.length - 1;
-      gradient = (this.#layers[l] as Layer).backward(
-        activations[l] as Float64Array,
-        activations[l + 1] as Float64Array,
-        gradient,
-        isHidden,
-      );
+      const layer = this.#layers[l] as Layer;
+      const back = new Float64Array(layer.inputs);
+      layer.backward(activations[l] as Float64Array, activations[l + 1] as Float64Array, gradient, {
+        isHidden: l < this.#layers.length - 1,
+        back,
+      });
+      gradient = back;
     }
     return gradient;
+  }
+
+  /**
+   * Adds the gradients of one example. `slopes` gives the gradient of the outputs it is handed, which are overwritten by
+   * the next example; it may give the same array each time. Cheaper than `forward` and `backward`: nothing is
+   * allocated, and the gradient of the input, the larger part where the input is wide, is left out.
+   */
+  learn(x: Float64Array, slopes: (outputs: Float64Array) => Float64Array): void {
+    const last = this.#layers.length - 1;
+    let y: Float64Array = x;
+    this.#layers.forEach((layer, l) => {
+      y = layer.forward(y, l < last, layer.y);
+    });
+    let gradient: Float64Array = slopes(y);
+    for (let l = last; l >= 0; l--) {
+      const layer = this.#layers[l] as Layer;
+      const back = l > 0 ? layer.back.fill(0) : undefined;
+      const input = l > 0 ? (this.#layers[l - 1] as Layer).y : x;
+      layer.backward(input, layer.y, gradient, { isHidden: l < last, back });
+      if (back) gradient = back;
+    }
   }
 
   /** One Adam step on the gradients added since the last, divided by `examples`. The first `frozen` layers stay. */
@@ -70,10 +91,17 @@ class Layer {
   #g: Float64Array;
   #m: Float64Array;
   #v: Float64Array;
+  readonly #active: Int32Array;
+  /** What learning writes into: the outputs, and the gradient of the inputs. */
+  readonly y: Float64Array;
+  readonly back: Float64Array;
 
   constructor(inputs: number, outputs: number, rng: Rng) {
     this.inputs = inputs;
     this.outputs = outputs;
+    this.#active = new Int32Array(inputs);
+    this.y = new Float64Array(outputs);
+    this.back = new Float64Array(inputs);
     const length = outputs * (inputs + 1);
     const scale = Math.sqrt(2 / (inputs + outputs));
     this.#w = Float64Array.from({ length }, (_, i) =>
@@ -92,30 +120,53 @@ class Layer {
     return copy;
   }
 
-  forward(x: Float64Array, isHidden: boolean): Float64Array {
-    const y = new Float64Array(this.outputs);
+  forward(
+    x: Float64Array,
+    isHidden: boolean,
+    y: Float64Array = new Float64Array(this.outputs),
+  ): Float64Array {
+    const count = this.#findActive(x);
+    const [w, active] = [this.#w, this.#active];
     for (let o = 0; o < this.outputs; o++) {
       const at = o * (this.inputs + 1);
-      let sum = this.#w[at + this.inputs] as number;
-      for (let i = 0; i < this.inputs; i++) sum += (this.#w[at + i] as number) * (x[i] as number);
+      let sum = w[at + this.inputs] as number;
+      for (let k = 0; k < count; k++) {
+        const i = active[k] as number;
+        sum += (w[at + i] as number) * (x[i] as number);
+      }
       y[o] = isHidden ? Math.tanh(sum) : sum;
     }
     return y;
   }
 
-  backward(x: Float64Array, y: Float64Array, gradient: Float64Array, isHidden: boolean): Float64Array {
-    const back = new Float64Array(this.inputs);
+  /** Adds to the weights' gradients and, where `back` is given, to the input's. */
+  backward(
+    x: Float64Array,
+    y: Float64Array,
+    gradient: Float64Array,
+    { isHidden, back }: { readonly isHidden: boolean; readonly back: Float64Array | undefined },
+  ): void {
+    const count = this.#findActive(x);
+    const [w, slopes, active] = [this.#w, this.#g, this.#active];
     for (let o = 0; o < this.outputs; o++) {
       const at = o * (this.inputs + 1);
       const g = (gradient[o] as number) * (isHidden ? 1 - (y[o] as number) ** 2 : 1);
       if (g === 0) continue;
-      for (let i = 0; i < this.inputs; i++) {
-        this.#g[at + i] = (this.#g[at + i] as number) + g * (x[i] as number);
-        back[i] = (back[i] as number) + g * (this.#w[at + i] as number);
+      for (let k = 0; k < count; k++) {
+        const i = active[k] as number;
+        slopes[at + i] = (slopes[at + i] as number) + g * (x[i] as number);
       }
-      this.#g[at + this.inputs] = (this.#g[at + this.inputs] as number) + g;
+      slopes[at + this.inputs] = (slopes[at + this.inputs] as number) + g;
+      if (back)
+        for (let i = 0; i < this.inputs; i++) back[i] = (back[i] as number) + g * (w[at + i] as number);
     }
-    return back;
+  }
+
+  /** Lists the entries of x that are not 0 and counts them: one a decision where x is one-hot. */
+  #findActive(x: Float64Array): number {
+    let count = 0;
+    for (let i = 0; i < this.inputs; i++) if (x[i] !== 0) this.#active[count++] = i;
+    return count;
   }
 
   step(rate: number, examples: number, t: number, decay: number): void {
