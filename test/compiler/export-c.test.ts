@@ -50,7 +50,7 @@ ${networks.map(({ name }) => `  run_${name}();`).join('\n')}
 }
 `;
 
-t.setTimeout(280_000);
+t.setTimeout(900_000);
 
 t.test(
   'compiles and runs on M0+ and M4',

@@ -248,7 +248,7 @@ function wrong(cases: readonly ProgramCase[], outcomes: readonly Outcome[]): str
   });
 }
 
-t.setTimeout(280_000);
+t.setTimeout(900_000);
 
 t.test('so does the C runtime on the host, under sanitizers', async (t) => {
   const cases = await casesFor('scalar');

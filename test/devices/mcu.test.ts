@@ -12,7 +12,7 @@ import { type Hello, openSerial, type Transport } from '../../firmware-bridge/li
 import { mixedConvolutions } from '../compiler/networks.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 const noQemu = findQemu() === null && !process.env.CI ? 'qemu-system-arm is not installed' : false;
 

@@ -17,7 +17,7 @@ import { severalPorts } from '../compiler/networks.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
 import { fillProgram } from '../link/tiny-program.js';
 
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 const driver = (): EmulatedDriver => new EmulatedDriver({ boards: ['rp2040-pico'] });
 

@@ -13,7 +13,7 @@ import { StudyService } from '../../daemon/study/service.js';
 import { compile } from '../../firmware-bridge/compiler/index.js';
 import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';
 
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 /** Skipped only where QEMU cannot be had; CI installs it and forbids the skip. */
 const noQemu = findQemu() === null && !process.env.CI ? 'qemu-system-arm is not installed' : false;

@@ -14,7 +14,7 @@ import type { LabelledImages } from '../../daemon/train/idx-images.js';
 import { readTensorFile } from '../../daemon/train/weights/checkpoint.js';
 import { openBench, testSpec } from '../study/bench.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 

@@ -22,7 +22,7 @@ import { contractProtocol, deviceContract, doublingNetwork } from '../contract/d
 import { never, open, openHub, startAgent, until } from './agent-bench.js';
 
 const { signal } = new AbortController();
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 async function openFirst(driver: Driver): Promise<Device> {
   for await (const sighting of driver.discover({ signal })) return driver.open(sighting, { signal });

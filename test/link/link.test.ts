@@ -35,7 +35,7 @@ const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const golden = JSON.parse(
   await readFile(fileURLToPath(new URL('../../../test/link/golden-frames.json', import.meta.url)), 'utf8'),
 ) as Golden;
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const signal = AbortSignal.timeout(600_000);
 let nonces = 1;
 const nonce = (): number => nonces++;

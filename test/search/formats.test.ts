@@ -22,7 +22,7 @@ const space = open('mbconv-fmnist-formats');
 const { base, baseArchitecture } = space.formats as Formats;
 const dims = space.dims as readonly Dim[];
 const { signal } = new AbortController();
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const runtime = new SessionProcess({ memoryLimitBytes: null });
 t.teardown(() => runtime.stop());

@@ -20,7 +20,7 @@ import type { Space } from '../../daemon/search/spaces/contract.js';
 import { indexMoves } from '../../daemon/search/spaces/index-moves.js';
 import { CellTableSpace } from '../../daemon/search/spaces/table.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 /** `decisions` choices of `choices` each; nothing to build. */
 function plainSpace(decisions: number, choices: number): Space {

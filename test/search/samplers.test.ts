@@ -2,7 +2,7 @@ import t from 'tap';
 import { createSampler, samplerNames } from '../../daemon/search/samplers/registry.js';
 import { samplerContract } from '../contract/sampler-contract.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 // SAMPLER=name runs the contract of one alone.
 for (const name of samplerNames.filter((known) => known === (process.env.SAMPLER ?? known))) {

@@ -16,7 +16,7 @@ import { fromNetConfig, ofaFileSchema } from '../../daemon/search/spaces/ofa.js'
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runSpaceContract } from '../contract/space-contract.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 const folder = fileURLToPath(new URL('../../../profiles/spaces/', import.meta.url));
 const file = (name: string): Record<string, unknown> =>

@@ -13,7 +13,7 @@ import { childPath, openHub, until } from '../fleet/agent-bench.js';
 import { openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 const noQemu = findQemu() === null && !process.env.CI ? 'qemu-system-arm is not installed' : false;
 

@@ -9,7 +9,7 @@ import { toldTrial } from '../../daemon/study/told-trial.js';
 import { type Bench, openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 async function open(t: Test): Promise<Bench & { driver: LeavingDriver; dataDir: string }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-absence-'));

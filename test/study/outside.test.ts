@@ -13,7 +13,7 @@ import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { smallSpace, smallSpec, testSpec } from './bench.js';
 
 const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
-t.setTimeout(280_000);
+t.setTimeout(900_000);
 
 /** A whole daemon with three fake devices, each fast at something else. */
 async function openDaemon(t: Test): Promise<{ url: string; dir: string }> {

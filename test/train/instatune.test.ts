@@ -20,7 +20,7 @@ import { parseTrainSpec } from '../../daemon/train/spec.js';
 import { trainSupernet } from '../../daemon/train/train-supernet.js';
 import { SharedWeights } from '../../daemon/train/weights/shared-weights.js';
 
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 const { signal } = new AbortController();
 const shippedProfiles = fileURLToPath(new URL('../../../profiles', import.meta.url));
 

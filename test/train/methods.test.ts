@@ -22,7 +22,7 @@ import type { NamedTensor } from '../../daemon/train/weights/safetensors.js';
 import { SharedWeights } from '../../daemon/train/weights/shared-weights.js';
 
 const { signal } = new AbortController();
-t.setTimeout(240_000);
+t.setTimeout(900_000);
 
 const file = mbconvFileSchema.parse({
   kind: 'mbconv',

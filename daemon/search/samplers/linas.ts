@@ -4,6 +4,7 @@ import { type Rating, selectionOrder } from '../pareto/dominance.js';
 import { hypervolume } from '../pareto/hypervolume.js';
 import { ParetoFront } from '../pareto/pareto-front.js';
 import type { Space } from '../spaces/contract.js';
+import { boshnas } from './boshnas.js';
 import type { AskContext, Prediction, Proposal, Sampler, Trial } from './contract.js';
 import { breed } from './offspring.js';
 import { posteriorSamples } from './posterior-samples.js';
@@ -19,11 +20,11 @@ export interface LinasOptions {
   readonly innerEvaluations: number;
   /** Share of each batch spent on the candidates whose predictions are least certain. */
   readonly uncertainShare: number;
-  /** Share of each batch drawn from the posterior of linear models, which see beyond the best that was measured. */
-  readonly posteriorShare: number;
+  /** Share of each batch that models of another kind choose, which see beyond the best that was measured. */
+  readonly secondShare: number;
 }
 
-/** Of the posterior's deviations: near what the linear models believe, and further off. */
+/** Of the linear models' posterior deviations: near what they believe, and further off. */
 const posteriorWidths = [0.3, 0.6, 0.9];
 
 /** In shares of the way to the better end of the 90 % interval, one a pick, in turn. */
@@ -42,20 +43,21 @@ interface Candidate extends Rating {
  * measured; then, in every round, predictors are refitted, NSGA-II runs on their answers, and the best of what it
  * visited is measured next. Here part of each batch goes to the least certain of the promising candidates, and hard
  * limits are read at the lower end of a prediction's interval: only what surely breaks a limit is passed over. Another
- * part are posterior samples of linear models: kernels know what is near the measured ones, and alone they leave the
- * best ends of a front to chance.
+ * part is BOSHNAS's, or posterior samples of linear models where a space has no dimensions: kernels know what is near the
+ * measured ones, and where they alone err about the best end of a front, a search never gets there.
  */
 export class LinasSampler implements Sampler {
   readonly name = 'linas';
   readonly needs = ['predict'] as const;
   readonly #options: LinasOptions;
+  readonly #second: Sampler = boshnas.create(boshnas.options.parse({}));
 
   constructor(options: LinasOptions) {
     this.#options = options;
   }
 
   ask(n: number, context: AskContext): Proposal[] {
-    const { initial, uncertainShare, posteriorShare } = this.#options;
+    const { initial, uncertainShare, secondShare } = this.#options;
     const unseen = new Unseen(context);
     const missing = Math.max(0, initial - context.history.length - context.pending.length);
     const proposals = opening(Math.min(n, missing), context.space, unseen);
@@ -65,11 +67,11 @@ export class LinasSampler implements Sampler {
     const candidates = this.#search(context)?.filter(({ architecture }) => !unseen.has(architecture));
     if (!candidates || candidates.length === 0) return [...proposals, ...randomProposals(left, unseen)];
     const uncertain = someOf(left, uncertainShare, context.rng);
-    const drawn = Math.min(left - uncertain, someOf(left, posteriorShare, context.rng));
+    const drawn = Math.min(left - uncertain, someOf(left, secondShare, context.rng));
     for (const { architecture } of improving(candidates, left - uncertain - drawn, context)) {
       if (unseen.take(architecture)) proposals.push({ architecture, note: 'front' });
     }
-    proposals.push(...posteriorSamples(drawn, context, unseen, posteriorWidths));
+    proposals.push(...this.#others(drawn, proposals, context, unseen));
     // Uncertain, yet not hopeless: only the better ranked candidates compete, and fill up what the front left open.
     const order = selectionOrder(candidates).map((i) => candidates[i] as Candidate);
     const promising = order.slice(0, Math.max(5 * n, Math.ceil(order.length / 5)));
@@ -78,6 +80,16 @@ export class LinasSampler implements Sampler {
         proposals.push({ architecture, note: 'uncertain' });
     }
     return [...proposals, ...randomProposals(n - proposals.length, unseen)];
+  }
+
+  /** What models of another kind choose beside the proposals so far. */
+  #others(n: number, chosen: readonly Proposal[], context: AskContext, unseen: Unseen): Proposal[] {
+    if (n === 0) return [];
+    if (!context.space.dims) return posteriorSamples(n, context, unseen, posteriorWidths);
+    const pending = [...context.pending, ...chosen.map(({ architecture }) => architecture)];
+    return this.#second
+      .ask(n, { ...context, pending })
+      .filter(({ architecture }) => unseen.take(architecture));
   }
 
   /** NSGA-II on predictions, started from the best measured trials; every candidate it visited. */

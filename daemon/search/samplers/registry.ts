@@ -43,7 +43,7 @@ const plugins: readonly SamplerPlugin[] = [
       population: count(50),
       innerEvaluations: count(2000),
       uncertainShare: share(0.1),
-      posteriorShare: share(0.3),
+      secondShare: share(0.3),
     }),
     create: (options) => new LinasSampler(options),
   }),
