@@ -86,6 +86,7 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   t.match(table.out, /LATENCY ON fake-2/);
   t.match((await run(url, 'search', 'matrix')).out, /specialisation-1 +completed/);
   t.equal((await run(url, 'search', 'matrix', 'specialisation-9')).code, 3);
+  t.equal((await run(url, 'search', 'specialise')).code, 2, 'neither a specification nor --resume');
 
   const studies = rows.map((row: Row) => row.study);
   const again = ['specialise', specFile, '-d', ids.join(','), '--searches', studies.join(','), '-s', '0'];
