@@ -1,10 +1,10 @@
-import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId, StudyId } from '../core/ids.js';
-import type { Json } from '../core/json.js';
-import type { Store, StudyRecord } from '../store/contract.js';
+import type { Store } from '../store/contract.js';
 import { deviceSpecs } from './device-spec.js';
+import { spaceIdOf } from './earlier-studies.js';
+import { inTurnByHost, unlessAborted } from './in-turn.js';
 import { externalSampler } from './outside.js';
 import type { StudyService } from './service.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
@@ -16,31 +16,8 @@ import {
   type MatrixRow,
   standingOf,
 } from './specialisation-matrix.js';
+import { type SpecialisationRecord, SpecialisationRecords } from './specialisation-records.js';
 
-const studyId = z.string().transform((id) => id as StudyId);
-const planSchema = z.object({
-  id: z.string(),
-  name: z.string(),
-  state: z.enum(['running', 'paused', 'completed', 'failed']),
-  reason: z.string().nullable(),
-  createdMs: z.number(),
-  slack: z.number(),
-  /** How the winners are measured; null: as in the searches. */
-  protocol: z.string().nullable(),
-  columns: z.array(
-    z.object({
-      deviceId: z.string().transform((id) => id as DeviceId),
-      host: z.string().nullable(),
-      speed: z.enum(['latencyUs', 'cycles', 'instructions']),
-      spec: z.json(),
-      /** Its search, and the study that measures every winner on it; null until they are started. */
-      search: studyId.nullable(),
-      winners: studyId.nullable(),
-    }),
-  ),
-});
-/** One search a device, and then every winner on every device: what was asked, and the studies that answer. */
-export type SpecialisationRecord = z.infer<typeof planSchema>;
 type Column = SpecialisationRecord['columns'][number];
 
 /** With what the studies say: see `MatrixRow`. Without rows until all searches have ended. */
@@ -66,8 +43,6 @@ export interface SpecialisationsOptions {
   readonly clock: Clock;
 }
 
-const storeKey = 'specialisations';
-
 /**
  * ProxylessNAS's specialisation table (Cai, Zhu and Han 2019, table 4) on the user's own devices. All it does is done by
  * studies, which hold every trial and measurement; what is kept here is which ones. Devices of one host are searched in
@@ -77,18 +52,21 @@ const storeKey = 'specialisations';
 export class Specialisations {
   readonly #options: SpecialisationsOptions;
   readonly #running = new Map<string, { readonly abort: AbortController; readonly done: Promise<void> }>();
-  /** Changes are written one after the other: two at once would lose one of them. */
-  #writing: Promise<unknown> = Promise.resolve();
+  readonly #records: SpecialisationRecords;
 
   constructor(options: SpecialisationsOptions) {
     this.#options = options;
+    this.#records = new SpecialisationRecords(options.store);
   }
 
   /** Those that a killed daemon left running become paused, as their studies do. */
   async start(): Promise<void> {
-    for (const { id, state } of await this.#stored())
+    for (const { id, state } of await this.#records.all())
       if (state === 'running')
-        await this.#change(id, () => ({ state: 'paused', reason: 'the daemon stopped while it ran' }));
+        await this.#records.change(id, () => ({
+          state: 'paused',
+          reason: 'the daemon stopped while it ran',
+        }));
   }
 
   async stop(): Promise<void> {
@@ -107,22 +85,27 @@ export class Specialisations {
   }: SpecialisationRequest): Promise<Specialisation> {
     const { store, clock } = this.#options;
     const parts = deviceSpecs(spec, devices, await store.devices());
-    const given = new Map<DeviceId, StudyRecord>();
+    const given = new Map<DeviceId, StudySpec & { readonly id: StudyId }>();
     for (const id of Object.values(searches)) {
-      const study = await store.study(id as StudyId);
-      const [device, ...others] = parseStudySpec(study.spec).devices as DeviceId[];
+      const study = parseStudySpec((await store.study(id as StudyId)).spec);
+      const [device, ...others] = study.devices as DeviceId[];
       if (!device || others.length > 0 || !parts.some(({ deviceId }) => deviceId === device))
         throw new HildaError('SPEC_INVALID', `searches: ${id} is no study of one of these devices alone`, {
           details: { fields: ['searches'] },
         });
-      given.set(device, study);
+      given.set(device, { ...study, id: id as StudyId });
     }
     const columns = parts.map(({ deviceId, host, speed, spec: own }): Column => {
       const study = given.get(deviceId);
-      if (study && !parseStudySpec(study.spec).objectives.some(({ metric }) => metric === speed))
-        throw new HildaError('SPEC_INVALID', `searches: ${study.id} does not search for ${speed}`, {
-          details: { fields: ['searches'] },
-        });
+      const isOther =
+        study &&
+        (spaceIdOf(study) !== spaceIdOf(own) || !study.objectives.some(({ metric }) => metric === speed));
+      if (isOther)
+        throw new HildaError(
+          'SPEC_INVALID',
+          `searches: ${study.id} searches another space than ${spaceIdOf(own)}, or not for ${speed}`,
+          { details: { fields: ['searches'] } },
+        );
       return {
         deviceId,
         host,
@@ -133,30 +116,26 @@ export class Specialisations {
       };
     });
     const name = (spec as { readonly name?: string }).name ?? 'specialise';
-    const record = await this.#write((all) => {
-      const added: SpecialisationRecord = {
-        id: `specialisation-${all.length + 1}`,
-        name,
-        state: 'running',
-        reason: null,
-        createdMs: clock.nowMs(),
-        slack,
-        protocol: protocol ?? null,
-        columns,
-      };
-      return { all: [...all, added], answer: added };
+    const record = await this.#records.add({
+      name,
+      state: 'running',
+      reason: null,
+      createdMs: clock.nowMs(),
+      slack,
+      protocol: protocol ?? null,
+      columns,
     });
     this.#launch(record.id);
     return this.show(record.id);
   }
 
   async list(): Promise<SpecialisationRecord[]> {
-    return this.#stored();
+    return this.#records.all();
   }
 
   /** Throws NOT_FOUND. */
   async show(id: string): Promise<Specialisation> {
-    const record = await this.#record(id);
+    const record = await this.#records.get(id);
     const { store } = this.#options;
     const states = await Promise.all(
       record.columns.map(async ({ search }) => search && (await store.study(search)).state),
@@ -186,10 +165,10 @@ export class Specialisations {
 
   /** Goes on with one that is paused or failed. Throws NOT_FOUND, STATE_CONFLICT. */
   async resume(id: string): Promise<Specialisation> {
-    const { state } = await this.#record(id);
+    const { state } = await this.#records.get(id);
     if (this.#running.has(id) || (state !== 'paused' && state !== 'failed'))
       throw new HildaError('STATE_CONFLICT', `${id} is ${state}`);
-    await this.#change(id, () => ({ state: 'running', reason: null }));
+    await this.#records.change(id, () => ({ state: 'running', reason: null }));
     this.#launch(id);
     return this.show(id);
   }
@@ -202,26 +181,26 @@ export class Specialisations {
   #launch(id: string): void {
     const abort = new AbortController();
     const done = this.#run(id, abort.signal)
-      .then(() => this.#change(id, () => ({ state: 'completed', reason: null })))
+      .then(() => this.#records.change(id, () => ({ state: 'completed', reason: null })))
       .catch((thrown: unknown) => {
         const { code, message } = asHildaError(thrown);
         return abort.signal.aborted
-          ? this.#change(id, () => ({ state: 'paused', reason: message }))
-          : this.#change(id, () => ({ state: 'failed', reason: `${code}: ${message}` }));
+          ? this.#records.change(id, () => ({ state: 'paused', reason: message }))
+          : this.#records.change(id, () => ({ state: 'failed', reason: `${code}: ${message}` }));
       })
       .finally(() => this.#running.delete(id));
     this.#running.set(id, { abort, done });
   }
 
   async #run(id: string, signal: AbortSignal): Promise<void> {
-    const record = await this.#record(id);
+    const record = await this.#records.get(id);
     await inTurnByHost(record.columns, async ({ deviceId, spec, search }) => {
       const study = search ?? (await this.#startStudy(id, deviceId, 'search', spec));
       await this.#finish(study, signal);
     });
-    const { winners } = await this.#winners(await this.#record(id));
+    const { winners } = await this.#winners(await this.#records.get(id));
     const distinct = [...new Map(winners.map((one) => [one.row.architectureId, one])).values()];
-    await inTurnByHost((await this.#record(id)).columns, async ({ deviceId, spec, winners: known }) => {
+    await inTurnByHost((await this.#records.get(id)).columns, async ({ deviceId, spec, winners: known }) => {
       const study =
         known ??
         (await this.#startStudy(
@@ -241,7 +220,7 @@ export class Specialisations {
     spec: unknown,
   ): Promise<StudyId> {
     const study = await this.#options.studies.create(spec);
-    await this.#change(id, ({ columns }) => ({
+    await this.#records.change(id, ({ columns }) => ({
       columns: columns.map((column) =>
         column.deviceId === deviceId ? { ...column, [role]: study.id } : column,
       ),
@@ -291,44 +270,6 @@ export class Specialisations {
       }),
     );
   }
-
-  async #record(id: string): Promise<SpecialisationRecord> {
-    const found = (await this.#stored()).find((one) => one.id === id);
-    if (found) return found;
-    throw new HildaError('NOT_FOUND', `there is no specialisation ${id}`, {
-      hint: 'Run `hilda search matrix` to see all.',
-    });
-  }
-
-  async #stored(): Promise<SpecialisationRecord[]> {
-    return z.array(planSchema).parse((await this.#options.store.value(storeKey)) ?? []);
-  }
-
-  /** `next` sees the record as it is when its turn comes: studies of several hosts start side by side. */
-  async #change(
-    id: string,
-    next: (record: SpecialisationRecord) => Partial<SpecialisationRecord>,
-  ): Promise<void> {
-    await this.#write((all) => ({
-      all: all.map((one) => (one.id === id ? { ...one, ...next(one) } : one)),
-      answer: undefined,
-    }));
-  }
-
-  #write<T>(
-    next: (all: readonly SpecialisationRecord[]) => {
-      readonly all: readonly SpecialisationRecord[];
-      readonly answer: T;
-    },
-  ): Promise<T> {
-    const write = this.#writing.then(async () => {
-      const { all, answer } = next(await this.#stored());
-      await this.#options.store.setValue(storeKey, all as unknown as Json);
-      return answer;
-    });
-    this.#writing = write.catch(() => {});
-    return write;
-  }
 }
 
 /** The winners, each once, measured as the device's search measures, its limits included. */
@@ -346,39 +287,4 @@ function winnersSpec(
     budget: { trials: count },
     protocol: protocol ?? spec.protocol,
   };
-}
-
-/** Side by side where devices compute by themselves, one after the other where they share a host; all, even if some fail. */
-async function inTurnByHost<T extends { readonly deviceId: string; readonly host: string | null }>(
-  columns: readonly T[],
-  work: (column: T) => Promise<void>,
-): Promise<void> {
-  const turns = new Map<string, T[]>();
-  for (const column of columns) {
-    const key = column.host === null ? `device ${column.deviceId}` : `host ${column.host}`;
-    turns.set(key, [...(turns.get(key) ?? []), column]);
-  }
-  const outcomes = await Promise.allSettled(
-    [...turns.values()].map(async (turn) => {
-      for (const column of turn) await work(column);
-    }),
-  );
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) throw failed.reason;
-}
-
-async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  let onAbort: (() => void) | undefined;
-  try {
-    await Promise.race([
-      work,
-      new Promise<never>((_, reject) => {
-        onAbort = () => reject(signal.reason);
-        signal.addEventListener('abort', onAbort, { once: true });
-      }),
-    ]);
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
-  }
 }

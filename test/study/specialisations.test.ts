@@ -102,6 +102,14 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
     /SPEC_INVALID/,
   );
 
+  const other = join(dir, 'other.json');
+  await writeFile(other, JSON.stringify(await smallSpec(dir, { space: 'mbconv-fmnist' })));
+  t.match(
+    (await run(url, 'search', 'specialise', other, '-d', ids.join(','), '--searches', studies.join(',')))
+      .notes,
+    /another space than mbconv-fmnist/,
+  );
+
   const winner = ['--json', 'search', 'winner', ...studies, '--limit'];
   const best = await run(url, ...winner, 'parameters<=100000');
   t.equal(best.code, 0, best.notes);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Specialisation, SpecialisationRecord } from '../../study/specialisations.js';
+import type { SpecialisationRecord } from '../../study/specialisation-records.js';
+import type { Specialisation } from '../../study/specialisations.js';
 import { Answer, defineRoute } from '../route.js';
 import {
   type SpecialisationRecordView,
@@ -42,7 +43,7 @@ export const specialisationRoutes = [
       schema: z.object({ specialisations: z.array(specialisationRecordSchema) }),
     },
     handle: async ({ services }) => ({
-      specialisations: (await services.specialisations.list()).map(({ ...record }) => viewRecord(record)),
+      specialisations: (await services.specialisations.list()).map(viewRecord),
     }),
   }),
   defineRoute({
