@@ -1,3 +1,4 @@
+import { systemClock } from '../../daemon/core/clock.js';
 import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 
@@ -56,6 +57,8 @@ export class CountingDriver extends FakeDriver {
         this.before(sighting.id, count);
         if (this.#underWay++ > 0) this.overlaps++;
         try {
+          // Long enough for another measurement to begin meanwhile.
+          await systemClock.sleep(5, { signal: options.signal });
           return await counted(...given);
         } finally {
           this.#underWay--;
