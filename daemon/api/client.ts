@@ -31,6 +31,11 @@ import {
   tensorsSchema,
   trialSchema,
 } from './schemas.js';
+import {
+  specialisationRecordSchema,
+  type specialisationRequestSchema,
+  specialisationSchema,
+} from './specialisation-schemas.js';
 
 interface CallOptions {
   readonly signal: AbortSignal;
@@ -130,6 +135,21 @@ export class DaemonClient {
     this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
   exportTrial = (id: string, trial: number, options: CallOptions) =>
     this.#get(`/studies/${encodeURIComponent(id)}/trials/${trial}/export`, exportSchema, options);
+
+  specialise = (request: z.input<typeof specialisationRequestSchema>, options: CallOptions) =>
+    this.#post('/specialisations', specialisationSchema, request, options);
+  specialisations = async (options: CallOptions) =>
+    (
+      await this.#get(
+        '/specialisations',
+        z.object({ specialisations: z.array(specialisationRecordSchema) }),
+        options,
+      )
+    ).specialisations;
+  specialisation = (id: string, options: CallOptions) =>
+    this.#get(`/specialisations/${encodeURIComponent(id)}`, specialisationSchema, options);
+  resumeSpecialisation = (id: string, options: CallOptions) =>
+    this.#post(`/specialisations/${encodeURIComponent(id)}/resume`, specialisationSchema, undefined, options);
 
   startCampaign = (request: z.input<typeof campaignRequestSchema>, options: CallOptions) =>
     this.#post('/campaigns', campaignSchema, request, options);

@@ -23,6 +23,7 @@ import type {
 import type { Fronts } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
+import type { Specialisations } from '../study/specialisations.js';
 
 /** What the API needs of the fleet. */
 export interface DevicePort {
@@ -118,6 +119,7 @@ export interface DaemonServices {
   readonly pool: DevicePort;
   readonly joining: JoiningPort;
   readonly studies: StudyPort;
+  readonly specialisations: Pick<Specialisations, 'create' | 'list' | 'show' | 'resume'>;
   readonly predictors: PredictorPort;
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
   /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */

@@ -23,6 +23,7 @@ import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
+import { Specialisations } from '../study/specialisations.js';
 import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 
@@ -146,6 +147,10 @@ export class Daemon {
     await studies.start();
     this.#started.push(() => studies.stop());
 
+    const specialisations = new Specialisations({ store, studies, clock });
+    await specialisations.start();
+    this.#started.push(() => specialisations.stop());
+
     const schedules = new ProbeSchedules({ store, predictors, clock });
     this.#started.push(() => schedules.stop());
     await schedules.start();
@@ -158,6 +163,7 @@ export class Daemon {
       blobs,
       pool,
       studies,
+      specialisations,
       predictors,
       schedules,
       joining: {

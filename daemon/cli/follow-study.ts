@@ -43,7 +43,7 @@ const isStateChange = (data: unknown): boolean => {
   return type !== 'step' && !(typeof type === 'string' && /trial|measure|ask|tell|told/.test(type));
 };
 
-function progressLine({
+export function progressLine({
   complete,
   infeasible,
   failed,

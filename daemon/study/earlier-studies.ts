@@ -5,8 +5,9 @@ import type { Store } from '../store/contract.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 import { toTrial } from './told-trial.js';
 
-/** A finished study's spec holds its space file: equal ids are equal spaces. */
-const spaceIdOf = (spec: StudySpec): unknown => (typeof spec.space === 'string' ? spec.space : spec.space.id);
+/** A study's spec holds its space file, and a shipped file has its id's name: equal ids are equal spaces. */
+export const spaceIdOf = (spec: StudySpec): unknown =>
+  typeof spec.space === 'string' ? spec.space : spec.space.id;
 
 /**
  * Replaces `transfer: same-space` by the ids of the studies that are finished now, so that a resumed study learns from

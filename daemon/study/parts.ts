@@ -12,7 +12,7 @@ import { PredictorBank } from '../predict/bank.js';
 import type { Predictions } from '../predict/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
-import type { Store } from '../store/contract.js';
+import type { DeviceRecord, Store } from '../store/contract.js';
 import { openSpace, pinNetwork } from '../train/open-space.js';
 import { OutsideEvaluator } from './outside.js';
 import { deviceOf, isCostMetric, renameDevices, type StudySpec } from './spec.js';
@@ -45,24 +45,30 @@ export function findSpace(name: string, profilesDir: string): { readonly kind: s
   return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { kind: string };
 }
 
-/** Replaces short device names by ids, in metrics too: an exact id, or the start of exactly one adopted device's id. */
+/** An adopted device by its exact id, or by the start of exactly one adopted device's id. Throws DEVICE_UNKNOWN. */
+export function adoptedDevice(name: string, devices: readonly DeviceRecord[]): DeviceRecord {
+  const adopted = devices.filter((d) => d.state === 'adopted');
+  const matches = adopted.filter((d) => d.id === name || d.id.startsWith(`${name}-`));
+  const match = matches.find((d) => d.id === name) ?? matches[0];
+  if (!match || (matches.length > 1 && match.id !== name)) {
+    throw new HildaError(
+      'DEVICE_UNKNOWN',
+      `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`,
+      {
+        hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
+      },
+    );
+  }
+  return match;
+}
+
+/** Replaces short device names by ids, in metrics too: see `adoptedDevice`. */
 export async function resolveDevices(spec: StudySpec, store: Store): Promise<StudySpec> {
-  const adopted = (await store.devices()).filter((d) => d.state === 'adopted');
-  const devices = spec.devices.map((name): DeviceId => {
-    const matches = adopted.filter((d) => d.id === name || d.id.startsWith(`${name}-`));
-    const match = matches.find((d) => d.id === name) ?? matches[0];
-    if (!match || (matches.length > 1 && match.id !== name)) {
-      throw new HildaError(
-        'DEVICE_UNKNOWN',
-        `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`,
-        {
-          hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
-        },
-      );
-    }
-    return match.id;
-  });
-  return renameDevices(spec, devices);
+  const known = await store.devices();
+  return renameDevices(
+    spec,
+    spec.devices.map((name) => adoptedDevice(name, known).id),
+  );
 }
 
 /** Answers for a metric before a study has measured anything itself. */

@@ -68,6 +68,7 @@ t.test('every operation answers in the shape that openapi.json promises', async 
   calls['post /deployments'] = ['/deployments', post({ model, device: deviceId })];
   calls['post /deployments/run'] = ['/deployments/run', post({ device: deviceId, input: [1, 2] })];
   calls['post /studies'] = ['/studies', post({ name: 'another' })];
+  calls['post /specialisations'] = ['/specialisations', post({ spec: {}, devices: ['a', 'b'] })];
   calls['post /joiners/invite'] = ['/joiners/invite', post({ kind: 'page' })];
   const campaign = post({ device: deviceId, space: 'mbconv-fmnist', protocol: 'quick' });
   await call(url, '/v1/campaigns', campaign);
@@ -103,6 +104,7 @@ t.test('every operation answers in the shape that openapi.json promises', async 
     '/devices/{id}': deviceId,
     '/measurements/{id}': measurementId,
     '/studies/{id}': id,
+    '/specialisations/{id}': 'specialisation-1',
     '/jobs/{id}': '2',
   };
   for (const route of routes) {

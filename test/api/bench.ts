@@ -24,6 +24,7 @@ import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
 import { findSpace } from '../../daemon/study/parts.js';
+import type { Specialisation } from '../../daemon/study/specialisations.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -106,6 +107,38 @@ async function measureInto(store: Store, protocol: string, trial?: { studyId: St
     await store.releaseLease(lease);
   }
 }
+
+const study = 'study-1' as StudyId;
+const cell = { provenance: 'measured', measurementId: null, accuracy: 0.9 } as const;
+/** One row: measured here, beyond a limit on a board. */
+const specialisation: Specialisation = {
+  id: 'specialisation-1',
+  name: 'two devices',
+  state: 'completed',
+  reason: null,
+  createdMs: 1,
+  slack: 0.01,
+  protocol: null,
+  columns: [
+    { deviceId, host: null, speed: 'latencyUs', spec: {}, search: study, winners: study },
+    { deviceId: 'pico' as DeviceId, host: null, speed: 'cycles', spec: {}, search: study, winners: null },
+  ],
+  level: 0.89,
+  rows: [
+    {
+      deviceId,
+      study,
+      trialNumber: 3,
+      architectureId: architectureId('test', [3]),
+      accuracy: 0.9,
+      cells: {
+        [deviceId]: { ...cell, value: 100, ci: [98, 102], reason: null },
+        ['pico' as DeviceId]: { ...cell, value: null, ci: null, reason: 'not measured yet' },
+      },
+      standing: 'fastest',
+    },
+  ],
+};
 
 /** Studies without a loop: the test says when the next trial ends. */
 export class SteppedStudies implements StudyPort {
@@ -253,6 +286,12 @@ export async function openBench(
     store,
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
+    specialisations: {
+      create: async () => specialisation,
+      list: async () => [specialisation],
+      show: async () => specialisation,
+      resume: async () => specialisation,
+    },
     predictors,
     schedules: new ProbeSchedules({ store, predictors, clock }),
     joining: {

@@ -4,6 +4,7 @@ import { deviceRoutes } from './devices.js';
 import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
 import { predictorRoutes } from './predictors.js';
+import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
 
@@ -15,5 +16,6 @@ export const routes: readonly Route[] = [
   ...measurementRoutes,
   ...deploymentRoutes,
   ...studyRoutes,
+  ...specialisationRoutes,
   ...predictorRoutes,
 ];

@@ -5,6 +5,7 @@ import { searchExportCommand } from './search-export.js';
 import { searchFrontCommand } from './search-front.js';
 import { searchGradientCommand } from './search-gradient.js';
 import { searchListCommand } from './search-list.js';
+import { searchMatrixCommand } from './search-matrix.js';
 import { searchShowCommand } from './search-show.js';
 import { searchSpecialiseCommand } from './search-specialise.js';
 import { searchSplitCommand } from './search-split.js';
@@ -16,6 +17,7 @@ export const searchCommand = (terminal: Terminal): Command =>
     .description('find the best architectures of a space under the limits of devices')
     .addCommand(searchStartCommand(terminal))
     .addCommand(searchSpecialiseCommand(terminal))
+    .addCommand(searchMatrixCommand(terminal))
     .addCommand(searchSplitCommand(terminal))
     .addCommand(searchGradientCommand(terminal))
     .addCommand(searchListCommand(terminal))

@@ -1,0 +1,79 @@
+import type { SpecialisationView } from '../api/specialisation-schemas.js';
+import type { CliContext } from './context.js';
+import { progressLine } from './follow-study.js';
+import { formatLatency, formatMetric } from './format.js';
+import { type Column, formatTable } from './table.js';
+
+const pollMs = 1000;
+/** Looks at a silent daemon before it counts as gone: a restart takes seconds. */
+const patience = 30;
+
+/** Shows the progress of its studies on stderr, line by line, until it no longer runs. */
+export async function followSpecialisation(
+  id: string,
+  { client, terminal, signal }: CliContext,
+): Promise<SpecialisationView> {
+  const shown = new Map<string, string>();
+  for (let missed = 0; ; ) {
+    try {
+      const found = await client.specialisation(id, { signal });
+      missed = 0;
+      for (const { deviceId, search, winners } of found.columns) {
+        for (const study of [search, winners]) {
+          if (study === null) continue;
+          const summary = await client.study(study, { signal });
+          const part = study === search ? 'search' : 'winners';
+          const line = `${part} on ${deviceId} (${study}): ${progressLine(summary)}`;
+          // A study that had ended before is told once.
+          if (shown.get(study) !== line) terminal.note(line);
+          shown.set(study, line);
+        }
+      }
+      if (found.state !== 'running') return found;
+    } catch (thrown) {
+      if (signal.aborted || ++missed > patience) throw thrown;
+    }
+    await terminal.clock.sleep(pollMs, { signal });
+  }
+}
+
+/** The matrix and what it is: no two columns share a unit unless their heads say the same. */
+export function describeSpecialisation(one: SpecialisationView): string {
+  const { id, state, reason, level, slack, rows, columns } = one;
+  const head = `${id} is ${state}${reason ? `: ${reason}` : ''}`;
+  if (level === null)
+    return `${head}\n${columns.map((c) => `  ${c.deviceId}: ${c.search ?? 'not started'}`).join('\n')}`;
+  const equal = `Equal accuracy: at least ${formatMetric('accuracy', level)} as the device runs it (the least of the searches' best, less ${formatMetric('accuracy', slack)}).`;
+  return [head, equal, '', formatTable(tableColumns(one), rows)].join('\n');
+}
+
+type Row = SpecialisationView['rows'][number];
+
+function tableColumns({ columns, rows }: SpecialisationView): Column<Row>[] {
+  return [
+    { title: 'WINNER FOR', value: ({ deviceId }) => deviceId },
+    { title: 'TRIAL', value: ({ study, trialNumber }) => `${study}/${trialNumber}` },
+    ...columns.map(({ deviceId, speed }): Column<Row> => {
+      const emulated = rows.some(({ cells }) => cells[deviceId]?.provenance === 'emulated');
+      const unit =
+        speed === 'latencyUs'
+          ? 'LATENCY'
+          : `${speed.toUpperCase()}${emulated ? (speed === 'cycles' ? ' (MODELLED)' : ' (EMULATED)') : ''}`;
+      return {
+        title: `${unit} ON ${deviceId}`,
+        align: 'right',
+        value: ({ cells }) => formatCell(cells[deviceId], speed),
+      };
+    }),
+    { title: 'ON ITS OWN DEVICE', value: ({ standing }) => standing },
+  ];
+}
+
+function formatCell(cell: Row['cells'][string] | undefined, speed: string): string {
+  if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';
+  const { value, ci, accuracy, reason } = cell;
+  const shown = speed === 'latencyUs' ? formatLatency(value) : `${(value / 1e6).toPrecision(4)} M`;
+  const spread = ci ? ` ±${((50 * (ci[1] - ci[0])) / value).toFixed(1)} %` : '';
+  const quality = accuracy === null ? '' : `, ${formatMetric('accuracy', accuracy)}`;
+  return `${shown}${spread}${quality}${reason === null ? '' : ' (beyond a limit)'}`;
+}

@@ -1,0 +1,111 @@
+import { HildaError } from '../core/errors.js';
+import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { Provenance } from '../core/measurement.js';
+import type { MeasurementRecord, TrialRecord } from '../store/contract.js';
+import type { SpeedMetric } from './device-spec.js';
+import type { FrontRow } from './front.js';
+import { winner } from './winner.js';
+
+/** What the winner of one device costs on another, measured with the other winners after all searches. */
+export interface MatrixCell {
+  /** In the unit of the column's metric; null where there is no valid measurement. */
+  readonly value: number | null;
+  /** 95 % interval of a latency; null for a count, which has none. */
+  readonly ci: readonly [low: number, high: number] | null;
+  /** As the column's device runs the network, a share of 1. */
+  readonly accuracy: number | null;
+  readonly provenance: Provenance | null;
+  readonly measurementId: MeasurementId | null;
+  /** Why it does not count: a limit of the device that is broken, or what measuring ended with. Null: it does. */
+  readonly reason: string | null;
+}
+
+/**
+ * How a winner stands on its own device among those winners that are as accurate there as was asked for.
+ * `fastest`: no other is faster. `not apart`: those that are have 95 % intervals that overlap its own. `on the front`: those
+ * that are, are less accurate there. `beaten`: one is faster and no less accurate.
+ */
+export type Standing = 'fastest' | 'not apart' | 'on the front' | 'beaten' | 'unknown';
+
+export interface MatrixRow {
+  readonly deviceId: DeviceId;
+  readonly study: StudyId;
+  readonly trialNumber: number;
+  readonly architectureId: ArchitectureId;
+  /** In its own search. */
+  readonly accuracy: number;
+  readonly cells: Readonly<Record<DeviceId, MatrixCell>>;
+  readonly standing: Standing;
+}
+
+export interface ChosenWinner {
+  readonly deviceId: DeviceId;
+  readonly study: StudyId;
+  readonly row: FrontRow;
+}
+
+/**
+ * The winners of several searches at equal accuracy: each is the fastest member of its own front among those within
+ * `slack` (a share of 1) of the least of the fronts' best accuracies. Throws SPACE_INFEASIBLE.
+ */
+export function chooseWinners(
+  fronts: readonly {
+    readonly deviceId: DeviceId;
+    readonly study: StudyId;
+    readonly speed: SpeedMetric;
+    readonly front: readonly FrontRow[];
+  }[],
+  slack: number,
+): { readonly level: number; readonly winners: readonly ChosenWinner[] } {
+  const bests = fronts.map(({ study, front }) => {
+    const best = Math.max(...front.map(({ values }) => values.accuracy ?? Number.NEGATIVE_INFINITY));
+    if (Number.isFinite(best)) return best;
+    throw new HildaError('SPACE_INFEASIBLE', `the front of ${study} is empty`);
+  });
+  const level = Math.min(...bests) - slack;
+  return {
+    level,
+    winners: fronts.map(({ deviceId, study, speed, front }) => {
+      const limit = { metric: 'accuracy', relation: '>=', bound: level } as const;
+      // A front with an accuracy has a member that is accurate enough.
+      return { deviceId, study, row: winner(front, [limit], { metric: speed, goal: 'min' }) as FrontRow };
+    }),
+  };
+}
+
+/** A trial of the study that measures the winners on one device, as a cell. */
+export function cellOf(
+  trial: TrialRecord | undefined,
+  measurement: MeasurementRecord | undefined,
+  speed: SpeedMetric,
+): MatrixCell {
+  const isValid = measurement?.verdict === 'valid';
+  return {
+    value: (isValid && trial?.values[speed]) || null,
+    ci: isValid && speed === 'latencyUs' && measurement.latency ? measurement.latency.normalisedCiUs : null,
+    accuracy: trial?.values.accuracy ?? null,
+    provenance: measurement?.provenance ?? null,
+    measurementId: measurement?.id ?? null,
+    reason: !trial || trial.state === 'asked' ? 'not measured yet' : trial.reason,
+  };
+}
+
+/** How row `own` stands on its own device: see `Standing`. `level`: the least accuracy that counts. */
+export function standingOf(
+  own: Pick<MatrixRow, 'deviceId' | 'cells'>,
+  rows: readonly Pick<MatrixRow, 'cells'>[],
+  level: number,
+): Standing {
+  const mine = own.cells[own.deviceId];
+  if (!mine || mine.value === null || mine.reason !== null) return 'unknown';
+  const value = mine.value;
+  const faster = rows.flatMap(({ cells }) => {
+    const cell = cells[own.deviceId];
+    const counts = cell && cell.reason === null && (cell.accuracy ?? 0) >= level;
+    return counts && cell.value !== null && cell.value < value ? [cell] : [];
+  });
+  if (faster.length === 0) return 'fastest';
+  const apart = faster.filter((cell) => !cell.ci || !mine.ci || cell.ci[1] < mine.ci[0]);
+  if (apart.length === 0) return 'not apart';
+  return apart.every((cell) => (cell.accuracy ?? 0) < (mine.accuracy ?? 0)) ? 'on the front' : 'beaten';
+}

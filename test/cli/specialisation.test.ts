@@ -1,0 +1,71 @@
+import t from 'tap';
+import type { SpecialisationView } from '../../daemon/api/specialisation-schemas.js';
+import { describeSpecialisation } from '../../daemon/cli/specialisation.js';
+
+type Cell = SpecialisationView['rows'][number]['cells'][string];
+const cell = (value: number | null, more: Partial<Cell> = {}): Cell => ({
+  value,
+  ci: null,
+  accuracy: 0.9,
+  provenance: 'emulated',
+  measurementId: 'measurement-1',
+  reason: null,
+  ...more,
+});
+const column = (deviceId: string, speed: 'latencyUs' | 'cycles' | 'instructions') => ({
+  deviceId,
+  speed,
+  search: `study of ${deviceId}`,
+  winners: null,
+});
+const timed = { ci: [98, 102] as [number, number], provenance: 'measured' as const };
+const matrix: SpecialisationView = {
+  id: 'specialisation-1',
+  name: 'three',
+  state: 'completed',
+  reason: null,
+  createdMs: 0,
+  slack: 0.01,
+  protocol: null,
+  columns: [column('cpu', 'latencyUs'), column('pico', 'cycles'), column('m7', 'instructions')],
+  level: 0.885,
+  rows: [
+    {
+      deviceId: 'cpu',
+      study: 'study-1',
+      trialNumber: 4,
+      architectureId: 'a'.repeat(64),
+      accuracy: 0.9,
+      cells: {
+        cpu: cell(100, timed),
+        pico: cell(2_500_000, { reason: 'flashBytes 9 > 5', accuracy: null }),
+        m7: cell(null, { reason: 'NETWORK_TOO_LARGE: by 5 bytes', accuracy: null, provenance: null }),
+      },
+      standing: 'fastest',
+    },
+  ],
+};
+
+t.test('a matrix tells the unit of each column, and why a cell does not count', (t) => {
+  const [head, equal, , titles, row] = describeSpecialisation({
+    ...matrix,
+    rows: [
+      ...matrix.rows,
+      { ...(matrix.rows[0] as SpecialisationView['rows'][number]), cells: { m7: cell(3e6) } },
+    ],
+  }).split('\n');
+  t.equal(head, 'specialisation-1 is completed');
+  t.match(equal, /at least 88\.50 %.*less 1\.00 %/);
+  t.match(titles, /LATENCY ON cpu +CYCLES \(MODELLED\) ON pico +INSTRUCTIONS \(EMULATED\) ON m7/);
+  t.match(
+    row,
+    /^cpu +study-1\/4 +100 us ±2\.0 %, 90\.00 % +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
+  );
+  t.end();
+});
+
+t.test('before all searches have ended it says which are under way', (t) => {
+  const text = describeSpecialisation({ ...matrix, state: 'failed', reason: 'why', level: null, rows: [] });
+  t.match(text, /is failed: why\n {2}cpu: study of cpu/);
+  t.end();
+});

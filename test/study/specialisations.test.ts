@@ -1,0 +1,221 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Daemon } from '../../daemon/cli/compose.js';
+import { runCli } from '../../daemon/cli/run-cli.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import type { Driver } from '../../daemon/devices/contract.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { smallSpec } from './bench.js';
+import { CountingDriver } from './counting-driver.js';
+
+t.setTimeout(280_000);
+
+async function temporaryFolder(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-specialise-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function openDaemon(t: Test, dataDir: string, driver: Driver, ids: readonly string[]) {
+  const daemon = new Daemon({ dataDir, port: 0, clock: systemClock, drivers: [driver] });
+  const url = await daemon.start(new AbortController().signal);
+  t.teardown(() => daemon.stop());
+  for (const id of ids) await fetch(`${url}/v1/devices/${id}/adopt`, { method: 'POST', body: '{}' });
+  return { daemon, url };
+}
+
+async function run(url: string, ...args: string[]) {
+  const [out, notes]: [string[], string[]] = [[], []];
+  const code = await runCli(['--host', url, ...args], {
+    clock: systemClock,
+    signal: new AbortController().signal,
+    env: {},
+    interactive: false,
+    out: (text) => out.push(text),
+    note: (text) => notes.push(text),
+  });
+  return { code, out: out.join(''), notes: notes.join('\n') };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
+const get = async (url: string, path: string): Promise<any> => (await fetch(`${url}/v1${path}`)).json();
+
+t.test('each winner is the fastest on its own device; the matrix is stored', async (t) => {
+  const dir = await temporaryFolder(t);
+  const ids = ['fake-0', 'fake-1', 'fake-2'];
+  const driver = new FakeDriver({
+    ids,
+    ratesOf: {
+      // Slow at arithmetic, slow at memory, slow at starting operators.
+      'fake-0': { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 },
+      'fake-1': { macsPerUs: 1e5, bytesPerUs: 300, operatorUs: 0.1 },
+      'fake-2': { macsPerUs: 1e5, bytesPerUs: 1e5, operatorUs: 60 },
+    },
+  });
+  const { url } = await openDaemon(t, dir, driver, ids);
+  const [specFile, out] = [join(dir, 'spec.json'), join(dir, 'matrix.json')];
+  const changes = { sampler: { name: 'auto' }, budget: { trials: 50 }, batch: 10 };
+  await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
+  const args = ['specialise', specFile, '--devices', ids.join(','), '--slack', '0.061', '--out', out];
+  const { code, out: answer, notes } = await run(url, '--json', 'search', ...args);
+  t.equal(code, 0, notes);
+  t.match(notes, /search on fake-1 \(study-\d\): trials .*\/50/, 'progress of each study');
+  const matrix = JSON.parse(answer);
+  t.equal(matrix.schema, 'hilda.specialisation.v1');
+  t.same(JSON.parse(await readFile(out, 'utf8')), matrix, 'in the file');
+  const { schema: _, ...body } = matrix;
+  t.same(await get(url, `/specialisations/${matrix.id}`), body, 'and in the daemon');
+  const { rows } = matrix;
+  t.equal(rows.length, 3);
+  for (const row of rows) {
+    const values = rows.map((other: Row) => other.cells[row.deviceId]?.value as number);
+    const own = row.cells[row.deviceId].value;
+    t.ok(own <= 1.03 * Math.min(...values), `${row.deviceId}: ${own} of ${values}`);
+    t.ok(['fastest', 'not apart'].includes(row.standing), `${row.deviceId}: ${row.standing}`);
+    for (const [device, cell] of Object.entries<Cell>(row.cells)) {
+      const measured = await get(url, `/measurements/${cell.measurementId}`);
+      t.match(measured, { deviceId: device, verdict: 'valid', latency: { normalisedUs: cell.value } });
+      t.ok((cell.accuracy as number) >= matrix.level);
+    }
+  }
+  t.ok(new Set(rows.map((row: Row) => row.architectureId)).size >= 2, 'devices differ, winners differ');
+
+  const table = await run(url, 'search', 'matrix', matrix.id);
+  t.match(table.out, /LATENCY ON fake-2/);
+  t.match((await run(url, 'search', 'matrix')).out, /specialisation-1 +completed/);
+  t.equal((await run(url, 'search', 'matrix', 'specialisation-9')).code, 3);
+  t.equal((await run(url, 'search', 'specialise')).code, 2, 'neither a specification nor --resume');
+
+  const studies = rows.map((row: Row) => row.study);
+  const again = ['specialise', specFile, '-d', ids.join(','), '--searches', studies.join(','), '-s', '0'];
+  const stricter = JSON.parse((await run(url, '--json', 'search', ...again)).out);
+  t.same(
+    stricter.rows.map((row: Row) => row.study),
+    studies,
+    'searches that ended are taken as they are',
+  );
+  t.ok(stricter.level > matrix.level);
+  t.match(
+    (await run(url, 'search', 'specialise', specFile, '-d', 'fake-0,fake-1', '--searches', studies[2])).notes,
+    /SPEC_INVALID/,
+  );
+
+  const other = join(dir, 'other.json');
+  await writeFile(other, JSON.stringify(await smallSpec(dir, { space: 'mbconv-fmnist' })));
+  t.match(
+    (await run(url, 'search', 'specialise', other, '-d', ids.join(','), '--searches', studies.join(',')))
+      .notes,
+    /another space than mbconv-fmnist/,
+  );
+
+  const winner = ['--json', 'search', 'winner', ...studies, '--limit'];
+  const best = await run(url, ...winner, 'parameters<=100000');
+  t.equal(best.code, 0, best.notes);
+  t.ok(JSON.parse(best.out).winner.values.parameters <= 100_000);
+  t.equal((await run(url, ...winner, 'parameters<=1')).code, 6);
+});
+
+t.test('boards that count stand beside a host that times, in turn and each in its unit', async (t) => {
+  const dir = await temporaryFolder(t);
+  const ids = ['fake-0', 'board'];
+  const driver = new CountingDriver({ ids, board: 'board' });
+  const { url } = await openDaemon(t, dir, driver, ids);
+  const specFile = join(dir, 'spec.json');
+  const changes = {
+    objectives: [
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+      { metric: 'cycles@board', goal: 'min' },
+    ],
+    // Small enough to refuse the most accurate architectures there, and there alone.
+    constraints: [{ metric: 'flashBytes@board', max: 5000 }],
+    devices: ids,
+    budget: { trials: 30 },
+    batch: 10,
+  };
+  await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
+  const { code, out, notes } = await run(url, '--json', 'search', 'specialise', specFile, '--slack', '0');
+  t.equal(code, 0, notes);
+  const { columns, rows, id } = JSON.parse(out);
+  t.same(
+    columns.map((column: { speed: string }) => column.speed),
+    ['latencyUs', 'cycles'],
+  );
+  t.equal(driver.overlaps, 0, 'no measurement ran beside another on the same host');
+  for (const { deviceId, search } of columns) {
+    const { trials } = await get(url, `/studies/${search}/trials`);
+    const refused = trials.filter(({ state }: { state: string }) => state === 'infeasible').length;
+    t.equal(refused > 0, deviceId === 'board', 'the limit is the board’s alone');
+  }
+  for (const row of rows) {
+    t.equal(row.cells['fake-0'].ci.length, 2, 'a time, with its interval');
+    t.match(row.cells.board, { provenance: 'emulated', ci: null });
+    const counted = await get(url, `/measurements/${row.cells.board.measurementId}`);
+    t.equal(row.cells.board.value, counted.counts.total, 'a count, and no time');
+  }
+  const table = (await run(url, 'search', 'matrix', id)).out;
+  t.match(table, /LATENCY ON fake-0 +CYCLES \(MODELLED\) ON board/);
+});
+
+t.test('a daemon that stops leaves it paused; it goes on with the same studies', async (t) => {
+  const dir = await temporaryFolder(t);
+  const ids = ['fake-0', 'board'];
+  const first = new CountingDriver({ ids, board: 'board' });
+  const { daemon, url } = await openDaemon(t, dir, first, ids);
+  const spec = await smallSpec(dir, {
+    objectives: [
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+      { metric: 'cycles@board', goal: 'min' },
+    ],
+    budget: { trials: 20 },
+    batch: 5,
+  });
+  const amid = new Promise<void>((resolve) => {
+    first.before = (id, count) => {
+      if (id === 'board' && count === 8) resolve();
+    };
+  });
+  const body = JSON.stringify({ spec, devices: ids });
+  const created = await fetch(`${url}/v1/specialisations`, { method: 'POST', body });
+  t.equal(created.status, 202);
+  const { id } = (await created.json()) as { id: string };
+  await amid;
+  const refused = await fetch(`${url}/v1/specialisations/${id}/resume`, { method: 'POST', body: '{}' });
+  t.equal(refused.status, 409, 'it runs');
+  await daemon.stop();
+
+  const second = new CountingDriver({ ids, board: 'board' });
+  const { url: again } = await openDaemon(t, dir, second, ids);
+  const paused = await get(again, `/specialisations/${id}`);
+  t.match(paused, { state: 'paused', rows: [], level: null });
+  t.match((await run(again, 'search', 'matrix', id)).out, /is paused/);
+  const { code, out, notes } = await run(again, '--json', 'search', 'specialise', '--resume', id);
+  t.equal(code, 0, notes);
+  const { columns, rows } = JSON.parse(out);
+  t.same(
+    columns.map((column: { search: string }) => column.search),
+    paused.columns.map((column: { search: string }) => column.search),
+    'no study was started anew',
+  );
+  for (const { search } of columns)
+    t.equal((await get(again, `/studies/${search}/trials`)).trials.length, 20);
+  const distinct = new Set(rows.map((row: Row) => row.architectureId)).size;
+  t.equal(second.measured.get('fake-0'), distinct, 'the search on fake-0 had ended: its winners alone');
+  t.ok((second.measured.get('board') ?? 0) <= 13 + distinct, 'what was told is not measured again');
+});
+
+interface Cell {
+  readonly value: number | null;
+  readonly accuracy: number | null;
+  readonly measurementId: string;
+}
+interface Row {
+  readonly study: string;
+  readonly architectureId: string;
+  readonly standing: string;
+  readonly deviceId: string;
+  readonly cells: Readonly<Record<string, Cell>>;
+}
