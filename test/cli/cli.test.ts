@@ -4,22 +4,15 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { runCli } from '../../daemon/cli/run-cli.js';
-import { systemClock } from '../../daemon/core/clock.js';
 import { errorTable } from '../../daemon/core/errors.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
 import { doublingNetwork } from '../contract/device-contract.js';
+import { type Ended, runHere } from './run-command.js';
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
 function start(args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [main, ...args], {
@@ -46,25 +39,6 @@ function start(args: readonly string[], env: Record<string, string> = {}) {
 /** Forty rows of two columns and a cost. */
 const csvOf = (cost: (i: number) => number): string =>
   ['a,b,ms', ...Array.from({ length: 40 }, (_, i) => `${i % 7},${i % 3},${cost(i)}`)].join('\n');
-
-/** The same in this process: a start costs half a second. */
-async function runHere(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const code = await runCli(args, {
-    clock: systemClock,
-    signal: new AbortController().signal,
-    env,
-    interactive: false,
-    out: (text) => {
-      out += `${text}\n`;
-    },
-    note: (text) => {
-      err += `${text}\n`;
-    },
-  });
-  return { code, out, err };
-}
 
 const run = (args: readonly string[], env?: Record<string, string>): Promise<Ended> => start(args, env).ended;
 

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { Daemon } from '../../daemon/cli/compose.js';
-import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { runCommand } from '../cli/run-command.js';
 import { smallSpace, smallSpec, testSpec } from './bench.js';
 
 const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
@@ -160,20 +160,9 @@ t.test('split: a study for each sub-space of the shipped example, winner by limi
     specFile,
     JSON.stringify({ ...spec, devices: ['fake-1'], protocol: 'quick', budget: { trials: 3 }, batch: 3 }),
   );
-  const run = async (...args: string[]) => {
-    const [out, notes]: [string[], string[]] = [[], []];
-    const code = await runCli(['--host', url, '--json', 'search', 'split', ...args], {
-      clock: systemClock,
-      signal: new AbortController().signal,
-      env: {},
-      interactive: false,
-      out: (text) => out.push(text),
-      note: (text) => notes.push(text),
-    });
-    return { code, out: out.join(''), notes: notes.join('\n') };
-  };
+  const split = (...args: string[]) => runCommand(url, '--json', 'search', 'split', ...args);
   const limit = 30_000;
-  const { code, out, notes } = await run(specFile, '--limit', `parameters<=${limit}`);
+  const { code, out, err: notes } = await split(specFile, '--limit', `parameters<=${limit}`);
   t.equal(code, 0, notes);
   const { schema, studies, winner } = JSON.parse(out);
   t.equal(schema, 'hilda.split.v1');
@@ -189,5 +178,5 @@ t.test('split: a study for each sub-space of the shipped example, winner by limi
   t.equal(winner.values.accuracy, best, 'the best of all fronts within the limit');
   t.ok(best > 0.5, `${best}: the weights of vit-fmnist serve its parts`);
   await writeFile(specFile, JSON.stringify({ ...spec, spaces: ['vit-fmnist-tiny'] }));
-  t.match((await run(specFile)).notes, /SPEC_INVALID/);
+  t.match((await split(specFile)).err, /SPEC_INVALID/);
 });

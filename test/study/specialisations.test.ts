@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Daemon } from '../../daemon/cli/compose.js';
-import { runCli } from '../../daemon/cli/run-cli.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Driver } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { runCommand } from '../cli/run-command.js';
 import { smallSpec } from './bench.js';
 import { CountingDriver } from './counting-driver.js';
 
@@ -24,19 +24,6 @@ async function openDaemon(t: Test, dataDir: string, driver: Driver, ids: readonl
   t.teardown(() => daemon.stop());
   for (const id of ids) await fetch(`${url}/v1/devices/${id}/adopt`, { method: 'POST', body: '{}' });
   return { daemon, url };
-}
-
-async function run(url: string, ...args: string[]) {
-  const [out, notes]: [string[], string[]] = [[], []];
-  const code = await runCli(['--host', url, ...args], {
-    clock: systemClock,
-    signal: new AbortController().signal,
-    env: {},
-    interactive: false,
-    out: (text) => out.push(text),
-    note: (text) => notes.push(text),
-  });
-  return { code, out: out.join(''), notes: notes.join('\n') };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
@@ -59,7 +46,7 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   const changes = { sampler: { name: 'auto' }, budget: { trials: 50 }, batch: 10 };
   await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
   const args = ['specialise', specFile, '--devices', ids.join(','), '--slack', '0.061', '--out', out];
-  const { code, out: answer, notes } = await run(url, '--json', 'search', ...args);
+  const { code, out: answer, err: notes } = await runCommand(url, '--json', 'search', ...args);
   t.equal(code, 0, notes);
   t.match(notes, /search on fake-1 \(study-\d\): trials .*\/50/, 'progress of each study');
   const matrix = JSON.parse(answer);
@@ -82,15 +69,15 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   }
   t.ok(new Set(rows.map((row: Row) => row.architectureId)).size >= 2, 'devices differ, winners differ');
 
-  const table = await run(url, 'search', 'matrix', matrix.id);
+  const table = await runCommand(url, 'search', 'matrix', matrix.id);
   t.match(table.out, /LATENCY ON fake-2/);
-  t.match((await run(url, 'search', 'matrix')).out, /specialisation-1 +completed/);
-  t.equal((await run(url, 'search', 'matrix', 'specialisation-9')).code, 3);
-  t.equal((await run(url, 'search', 'specialise')).code, 2, 'neither a specification nor --resume');
+  t.match((await runCommand(url, 'search', 'matrix')).out, /specialisation-1 +completed/);
+  t.equal((await runCommand(url, 'search', 'matrix', 'specialisation-9')).code, 3);
+  t.equal((await runCommand(url, 'search', 'specialise')).code, 2, 'neither a specification nor --resume');
 
   const studies = rows.map((row: Row) => row.study);
   const again = ['specialise', specFile, '-d', ids.join(','), '--searches', studies.join(','), '-s', '0'];
-  const stricter = JSON.parse((await run(url, '--json', 'search', ...again)).out);
+  const stricter = JSON.parse((await runCommand(url, '--json', 'search', ...again)).out);
   t.same(
     stricter.rows.map((row: Row) => row.study),
     studies,
@@ -98,23 +85,34 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   );
   t.ok(stricter.level > matrix.level);
   t.match(
-    (await run(url, 'search', 'specialise', specFile, '-d', 'fake-0,fake-1', '--searches', studies[2])).notes,
+    (await runCommand(url, 'search', 'specialise', specFile, '-d', 'fake-0,fake-1', '--searches', studies[2]))
+      .err,
     /SPEC_INVALID/,
   );
 
   const other = join(dir, 'other.json');
   await writeFile(other, JSON.stringify(await smallSpec(dir, { space: 'mbconv-fmnist' })));
   t.match(
-    (await run(url, 'search', 'specialise', other, '-d', ids.join(','), '--searches', studies.join(',')))
-      .notes,
+    (
+      await runCommand(
+        url,
+        'search',
+        'specialise',
+        other,
+        '-d',
+        ids.join(','),
+        '--searches',
+        studies.join(','),
+      )
+    ).err,
     /another space than mbconv-fmnist/,
   );
 
   const winner = ['--json', 'search', 'winner', ...studies, '--limit'];
-  const best = await run(url, ...winner, 'parameters<=100000');
-  t.equal(best.code, 0, best.notes);
+  const best = await runCommand(url, ...winner, 'parameters<=100000');
+  t.equal(best.code, 0, best.err);
   t.ok(JSON.parse(best.out).winner.values.parameters <= 100_000);
-  t.equal((await run(url, ...winner, 'parameters<=1')).code, 6);
+  t.equal((await runCommand(url, ...winner, 'parameters<=1')).code, 6);
 });
 
 t.test('boards that count stand beside a host that times, in turn and each in its unit', async (t) => {
@@ -136,7 +134,11 @@ t.test('boards that count stand beside a host that times, in turn and each in it
     batch: 10,
   };
   await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
-  const { code, out, notes } = await run(url, '--json', 'search', 'specialise', specFile, '--slack', '0');
+  const {
+    code,
+    out,
+    err: notes,
+  } = await runCommand(url, '--json', 'search', 'specialise', specFile, '--slack', '0');
   t.equal(code, 0, notes);
   const { columns, rows, id } = JSON.parse(out);
   t.same(
@@ -155,7 +157,7 @@ t.test('boards that count stand beside a host that times, in turn and each in it
     const counted = await get(url, `/measurements/${row.cells.board.measurementId}`);
     t.equal(row.cells.board.value, counted.counts.total, 'a count, and no time');
   }
-  const table = (await run(url, 'search', 'matrix', id)).out;
+  const table = (await runCommand(url, 'search', 'matrix', id)).out;
   t.match(table, /LATENCY ON fake-0 +CYCLES \(MODELLED\) ON board/);
 });
 
@@ -191,8 +193,8 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
   const { url: again } = await openDaemon(t, dir, second, ids);
   const paused = await get(again, `/specialisations/${id}`);
   t.match(paused, { state: 'paused', rows: [], level: null });
-  t.match((await run(again, 'search', 'matrix', id)).out, /is paused/);
-  const { code, out, notes } = await run(again, '--json', 'search', 'specialise', '--resume', id);
+  t.match((await runCommand(again, 'search', 'matrix', id)).out, /is paused/);
+  const { code, out, err: notes } = await runCommand(again, '--json', 'search', 'specialise', '--resume', id);
   t.equal(code, 0, notes);
   const { columns, rows } = JSON.parse(out);
   t.same(
