@@ -1,6 +1,7 @@
 import { ConsoleLogger, LogLevel, RP2040 } from 'rp2040js';
 import { HildaError } from '../../daemon/core/errors.js';
 import { installRom, type RomCall, romCallOf } from './pico-rom.js';
+import { correctSysTick } from './pico-systick.js';
 
 /** 2 MB, as on a Pico. */
 export const picoFlashBytes = 2 * 1024 * 1024;
@@ -92,6 +93,7 @@ export class PicoMachine {
     chip.logger = new ConsoleLogger(LogLevel.Error, false);
     chip.flash.set(this.#flash);
     installRom(chip);
+    correctSysTick(chip, nanosecondsPerCycle);
     uartOf(chip).onByte = this.#options.onByte;
     const watchdog = chip.peripherals[watchdogPage] as unknown as Watchdog;
     watchdog.reason = this.#resetReason;

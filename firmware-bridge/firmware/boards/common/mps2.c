@@ -53,12 +53,13 @@ void board_wait(void)
     if (!(REGISTER(mps2.uart + 4) & 2)) sleep_until_pending();
 }
 
-/* QEMU lets an instruction take 128 ns (-icount shift=7), more than one tick of the core's clock: the ticks, known to one,
-   name the instruction. Scaled in whole numbers; 2^24 ticks are a whole number of instructions on these boards. */
+/* QEMU lets an instruction take 128 ns (-icount shift=7), more than one tick of the core's clock: the ticks name the
+   instruction. The counter starts a tick late, with which rounding down is right for every instruction: its count lies
+   between 0 and 88 of the 128 ns above the instruction's own time (25 MHz; 0 and 97 at 32 MHz). Rounded to the nearest, it
+   would be one off or not by where in the 128 ns a wait for the link ended. 2^24 ticks are whole instructions. */
 uint32_t board_ticks(void)
 {
-    const uint64_t scaled = systick_count() * mps2.instructions;
-    return (uint32_t)((scaled + (1u << (mps2.ticks_log2 - 1))) >> mps2.ticks_log2);
+    return (uint32_t)(systick_count() * mps2.instructions >> mps2.ticks_log2);
 }
 
 void board_ticks_start(void) { systick_start(); }

@@ -28,16 +28,17 @@ static inline void systick_stop(void)
     SCB_ICSR = 1u << 25;
 }
 
-/* Ticks since the counter was loaded. */
+/* Ticks since the counter was loaded. Without a branch: when a wrap is seen depends on what the link took meanwhile, and an
+   operator must not count more for it. A wrap that is pending came before the count was read if the count is high, after
+   it if it is low: then this count still belongs to the time before. */
 static inline uint64_t systick_count(void)
 {
-    uint32_t count = SYST_CVR;
-    if (SCB_ICSR & 1u << 26) {
-        SCB_ICSR = 1u << 25;
-        systick_wraps++;
-        count = SYST_CVR;
-    }
-    return ((uint64_t)systick_wraps << 24) + (SYSTICK_TOP - count);
+    const uint32_t count = SYST_CVR;
+    const uint32_t wrapped = SCB_ICSR >> 26 & 1;
+    SCB_ICSR = wrapped << 25;
+    systick_wraps += wrapped;
+    const uint32_t wraps = systick_wraps - (wrapped & ~(count >> 23));
+    return ((uint64_t)wraps << 24) + (SYSTICK_TOP - count);
 }
 
 #endif
