@@ -193,8 +193,8 @@ t.test('hhnas-am: the probability of what matters rises, and its log shows proba
   const values = (a: readonly number[]) => ({ accuracy: 0.5 + 0.08 * (a[2] as number) });
   const sampler = createSampler('hhnas-am', { population: 20 });
   study(sampler, { space, values, trials: 250 });
-  const { value } = sampler.state() as unknown as { value: { choices: number[][] } };
-  const spreads = value.choices.map((row) => Math.max(...row) - Math.min(...row));
+  const { value } = sampler.state() as unknown as { value: { values: number[][] } };
+  const spreads = value.values.map((row) => Math.max(...row) - Math.min(...row));
   t.equal(spreads.indexOf(Math.max(...spreads)), 2, spreads.map((s) => s.toFixed(2)).join(' '));
 });
 

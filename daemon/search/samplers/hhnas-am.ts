@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Json } from '../../core/json.js';
 import { pick, randomInt } from '../../core/rng.js';
-import type { Trial } from './contract.js';
+import type { AskContext, Trial } from './contract.js';
 import {
   choiceCounts,
   count,
@@ -17,20 +17,26 @@ import {
 import { bestFirst, rewards } from './rank.js';
 import { architectureKey } from './unseen.js';
 
-/** Value of mutating (1) and of keeping (0), by decision; and of each choice, by decision. */
+/** What each choice of each decision is worth, in spreads of the reward; relative to the others of its decision. */
+type Values = readonly (readonly number[])[];
+
 interface Learnt {
-  readonly mutate: readonly (readonly [keep: number, mutate: number])[];
-  readonly choices: readonly (readonly number[])[];
+  readonly values: Values;
   /** Children under way: their key, their parent's number. */
   readonly waiting: readonly (readonly [key: string, parent: number])[];
 }
 
+/** Changes of the reward, in spreads, beyond which one is as bad, or as good, as another. */
+const clamp = (value: number): number => Math.max(-3, Math.min(3, value));
+
 /**
  * HHNAS-AM (hierarchical hybrid search with adaptive mutation, 2025): evolution whose mutation probabilities are
- * learnt. For every decision a Q-value of mutating and one of keeping it, and one of each choice (the two levels, macro
- * and micro), move towards the reward's change from parent to child; the mutation probability is their softmax. The
- * learning constants were not readable in the paper: rate 0.2, temperature 0.1 of the rewards' spread are ours.
- * With `learn: false` it is the same evolution with fixed probabilities. A proposal's note holds the largest and
+ * learnt. The reward of mutating a parent is the reward's change to its child; its Q-value is the sum, over what was
+ * mutated, of the new choice's value less the old one's (a linear Q-function, so that a child of several mutations
+ * shares its reward among them), moved towards the reward by `learningRate`. Two levels, macro and micro: a decision is
+ * mutated with a probability whose odds grow with the exponential of what a mutation of it is expected to gain, and the
+ * new choice is drawn by the softmax of the values. The learning constants were not readable in the paper: they are
+ * ours. With `learn: false` it is the same evolution with fixed probabilities. A proposal's note holds the largest and
  * smallest probability, so that a study's log shows them move.
  */
 export const hhnasAm = definePlugin({
@@ -38,92 +44,114 @@ export const hhnasAm = definePlugin({
   options: z.strictObject({
     population: count(30),
     learningRate: share(0.2),
-    temperature: positive(0.1),
+    temperature: positive(0.5),
     learn: z.boolean().default(true),
   }),
   create: ({ population, learningRate, temperature, learn }) =>
     remembering('hhnas-am', ['dims'], null as Json, (n, context, memory) => {
-      const { rng, history } = context;
+      const { rng } = context;
       const sizes = choiceCounts(context);
-      const learnt = (memory.value as unknown as Learnt | null) ?? {
-        mutate: sizes.map(() => [0, 0] as const),
-        choices: sizes.map((size) => new Array<number>(size).fill(0)),
-        waiting: [],
-      };
-      const mutate = learnt.mutate.map(([keep, change]): [number, number] => [keep, change]);
-      const choices = learnt.choices.map((row) => [...row]);
-      const parents = new Map(learnt.waiting);
-      const all = rewards(context, history, 0.1);
-      const rewardOf = new Map(history.map((trial, i) => [trial.number, all[i] as number]));
-      const byNumber = new Map(history.map((trial) => [trial.number, trial]));
-      const sorted = all.filter((reward) => reward > 0).sort((a, b) => a - b);
-      const spread = Math.max(
-        1e-9,
-        (sorted[Math.floor(sorted.length * 0.9)] ?? 0) - (sorted[sorted.length >> 1] ?? 0),
-      );
-      for (const child of memory.news) {
-        const parentNumber = parents.get(architectureKey(child.architecture));
-        const parent = parentNumber === undefined ? undefined : byNumber.get(parentNumber);
-        if (!parent) continue;
-        parents.delete(architectureKey(child.architecture));
-        const change = clamp(
-          ((rewardOf.get(child.number) ?? 0) - (rewardOf.get(parent.number) ?? 0)) / spread,
-        );
-        const [before, after] = [indicesOf(parent.architecture), indicesOf(child.architecture)];
-        after.forEach((choice, i) => {
-          const action = choice === before[i] ? 0 : 1;
-          const values = mutate[i] as [number, number];
-          values[action] += learningRate * (change - values[action]);
-          const row = choices[i] as number[];
-          if (action === 1)
-            row[choice] = (row[choice] as number) + learningRate * (change - (row[choice] as number));
-        });
-      }
-      const base = 1 / sizes.length;
-      const probabilities = mutate.map(([keep, change]) => {
-        if (!learn) return base;
-        // At equal values every decision mutates once in a while, one on average, as in plain evolution.
-        const odds = (base / (1 - base || 1)) * Math.exp(clamp(change - keep) / (10 * temperature));
-        return Math.min(0.9, Math.max(0.02, odds / (1 + odds)));
-      });
-      const population_ = bestFirst(context).slice(0, population);
+      const stored = memory.value as unknown as Learnt | null;
+      const parents = new Map(stored?.waiting);
+      const before = stored?.values ?? sizes.map((size) => new Array<number>(size).fill(0));
+      const values = learnt(before, changes(context, memory.news, parents), learn ? learningRate : 0);
+      for (const child of memory.news) parents.delete(architectureKey(child.architecture));
+      const best = bestFirst(context).slice(0, population);
       const proposed: (readonly [string, number])[] = [];
-      const spreadText = `${Math.min(...probabilities).toFixed(2)} to ${Math.max(...probabilities).toFixed(2)}`;
       const proposals = proposeUnseen(
         n,
         context,
         () => {
-          const parent = pick(rng, population_) as Trial;
+          const parent = pick(rng, best) as Trial;
           const from = indicesOf(parent.architecture);
+          const policy = from.map((choice, i) =>
+            mutation(values[i] as readonly number[], choice, { temperature, rate: 1 / sizes.length }),
+          );
           const forced = randomInt(rng, from.length);
-          const child = from.map((index, i) => {
-            if (rng.next() >= (probabilities[i] as number) && !(i === forced && rng.next() < 0.5))
-              return index;
-            return learn
-              ? softDraw(choices[i] as number[], 0.5, rng.next())
-              : randomInt(rng, sizes[i] as number);
+          const child = policy.map(({ probability, odds }, i) => {
+            const mutates = rng.next() < probability || (i === forced && rng.next() < 0.5);
+            return mutates ? draw(odds, rng.next()) : (from[i] as number);
           });
           const architecture = normalised(context, child);
           if (!architecture) return undefined;
           proposed.push([architectureKey(architecture), parent.number]);
-          return { architecture, note: `mutation of ${parent.number}, probabilities ${spreadText}` };
+          const chances = policy.map(({ probability }) => probability);
+          const range = `${Math.min(...chances).toFixed(2)} to ${Math.max(...chances).toFixed(2)}`;
+          return { architecture, note: `mutation of ${parent.number}, probabilities ${range}` };
         },
         { initial: Math.max(population, n), tries: 20 * n },
       );
-      memory.value = { mutate, choices, waiting: recentNotes([...parents, ...proposed]) } as unknown as Json;
+      memory.value = { values, waiting: recentNotes([...parents, ...proposed]) } as unknown as Json;
       return proposals;
     }),
 });
 
-const clamp = (value: number): number => Math.max(-3, Math.min(3, value));
+interface Change {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** Of the reward, in spreads of the better half. */
+  readonly change: number;
+}
 
-/** An index by the softmax of its value at a temperature. */
-function softDraw(values: readonly number[], temperature: number, uniform: number): number {
-  const powers = values.map((value) => Math.exp(value / temperature));
-  let left = uniform * powers.reduce((a, b) => a + b, 0);
-  for (let i = 0; i < powers.length; i++) {
-    left -= powers[i] as number;
+/** What became of the mutations that were told. */
+function changes(
+  context: AskContext,
+  news: readonly Trial[],
+  parents: ReadonlyMap<string, number>,
+): Change[] {
+  const { history } = context;
+  const all = rewards(context, history, 0.1);
+  const known = new Map(history.map((trial, i) => [trial.number, { trial, reward: all[i] as number }]));
+  const sorted = all.filter((reward) => reward > 0).sort((a, b) => a - b);
+  const high = sorted[Math.floor(sorted.length * 0.9)] ?? 0;
+  const spread = Math.max(1e-9, high - (sorted[sorted.length >> 1] ?? 0));
+  return news.flatMap((child) => {
+    const parent = known.get(parents.get(architectureKey(child.architecture)) ?? -1);
+    const own = known.get(child.number);
+    if (!parent || !own) return [];
+    const [before, after] = [indicesOf(parent.trial.architecture), indicesOf(child.architecture)];
+    return [{ before, after, change: clamp((own.reward - parent.reward) / spread) }];
+  });
+}
+
+/** Q-learning with a linear Q-function: each told mutation moves the values of what it changed towards its reward. */
+function learnt(values: Values, told: readonly Change[], rate: number): Values {
+  const moved = values.map((row) => [...row]);
+  for (const { before, after, change } of told) {
+    const changed = after.flatMap((choice, i) => (choice === before[i] ? [] : [i]));
+    const gain = (i: number): number =>
+      (moved[i]?.[after[i] as number] ?? 0) - (moved[i]?.[before[i] as number] ?? 0);
+    const error = change - changed.reduce((sum, i) => sum + gain(i), 0);
+    for (const i of changed) {
+      const row = moved[i] as number[];
+      const step = (rate * error) / changed.length / 2;
+      row[after[i] as number] = (row[after[i] as number] as number) + step;
+      row[before[i] as number] = (row[before[i] as number] as number) - step;
+    }
+  }
+  return moved;
+}
+
+/** How likely a decision is mutated, and by what odds each choice is then taken. */
+function mutation(
+  values: readonly number[],
+  from: number,
+  { temperature, rate }: { readonly temperature: number; readonly rate: number },
+): { readonly probability: number; readonly odds: readonly number[] } {
+  const gains = values.map((value) => value - (values[from] as number));
+  const odds = gains.map((gain, choice) => (choice === from ? 0 : Math.exp(gain / temperature)));
+  // At equal values each decision mutates at the rate of plain evolution, one decision a child on average.
+  const mutates =
+    (rate / (1 - rate || 1)) * (odds.reduce((sum, o) => sum + o, 0) / Math.max(1, odds.length - 1));
+  return { probability: Math.min(0.9, Math.max(0.02, mutates / (1 + mutates))), odds };
+}
+
+/** An index by its odds. */
+function draw(odds: readonly number[], uniform: number): number {
+  let left = uniform * odds.reduce((sum, o) => sum + o, 0);
+  for (let i = 0; i < odds.length; i++) {
+    left -= odds[i] as number;
     if (left < 0) return i;
   }
-  return powers.length - 1;
+  return odds.length - 1;
 }
