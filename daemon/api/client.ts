@@ -32,9 +32,9 @@ import {
   trialSchema,
 } from './schemas.js';
 import {
-  specialisationRecordSchema,
   type specialisationRequestSchema,
   specialisationSchema,
+  specialisationSummarySchema,
 } from './specialisation-schemas.js';
 
 interface CallOptions {
@@ -142,7 +142,7 @@ export class DaemonClient {
     (
       await this.#get(
         '/specialisations',
-        z.object({ specialisations: z.array(specialisationRecordSchema) }),
+        z.object({ specialisations: z.array(specialisationSummarySchema) }),
         options,
       )
     ).specialisations;

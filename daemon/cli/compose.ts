@@ -23,7 +23,7 @@ import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
-import { Specialisations } from '../study/specialisations.js';
+import { Specialisations } from '../study/specialisation/specialisations.js';
 import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 
@@ -147,7 +147,7 @@ export class Daemon {
     await studies.start();
     this.#started.push(() => studies.stop());
 
-    const specialisations = new Specialisations({ store, studies, clock });
+    const specialisations = new Specialisations({ store, studies, profilesDir: profiles });
     await specialisations.start();
     this.#started.push(() => specialisations.stop());
 

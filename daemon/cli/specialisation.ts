@@ -1,4 +1,4 @@
-import type { SpecialisationView } from '../api/specialisation-schemas.js';
+import type { MatrixCell, Specialisation } from '../study/specialisation/shapes.js';
 import type { CliContext } from './context.js';
 import { progressLine } from './follow-study.js';
 import { formatLatency, formatMetric } from './format.js';
@@ -12,7 +12,7 @@ const patience = 30;
 export async function followSpecialisation(
   id: string,
   { client, terminal, signal }: CliContext,
-): Promise<SpecialisationView> {
+): Promise<Specialisation> {
   const shown = new Map<string, string>();
   for (let missed = 0; ; ) {
     try {
@@ -38,7 +38,7 @@ export async function followSpecialisation(
 }
 
 /** The matrix and what it is: no two columns share a unit unless their heads say the same. */
-export function describeSpecialisation(one: SpecialisationView): string {
+export function describeSpecialisation(one: Specialisation): string {
   const { id, state, reason, level, slack, rows, columns } = one;
   const head = `${id} is ${state}${reason ? `: ${reason}` : ''}`;
   if (level === null)
@@ -47,9 +47,9 @@ export function describeSpecialisation(one: SpecialisationView): string {
   return [head, equal, '', formatTable(tableColumns(one), rows)].join('\n');
 }
 
-type Row = SpecialisationView['rows'][number];
+type Row = Specialisation['rows'][number];
 
-function tableColumns({ columns, rows }: SpecialisationView): Column<Row>[] {
+function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
   return [
     { title: 'WINNER FOR', value: ({ deviceId }) => deviceId },
     { title: 'TRIAL', value: ({ study, trialNumber }) => `${study}/${trialNumber}` },
@@ -69,7 +69,7 @@ function tableColumns({ columns, rows }: SpecialisationView): Column<Row>[] {
   ];
 }
 
-function formatCell(cell: Row['cells'][string] | undefined, speed: string): string {
+function formatCell(cell: MatrixCell | undefined, speed: string): string {
   if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';
   const { value, ci, accuracy, reason } = cell;
   const shown = speed === 'latencyUs' ? formatLatency(value) : `${(value / 1e6).toPrecision(4)} M`;

@@ -1,6 +1,6 @@
-import { systemClock } from '../../daemon/core/clock.js';
-import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
-import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { systemClock } from '../../../daemon/core/clock.js';
+import type { Device, Driver, Sighting } from '../../../daemon/devices/contract.js';
+import { FakeDriver } from '../../../daemon/devices/fake/driver.js';
 
 /** Fakes of one host, one of which counts as an emulated board does: cycles and flash, and no time. */
 export class CountingDriver extends FakeDriver {
