@@ -5,8 +5,8 @@ import {
   formatDuration,
   formatInterval,
   formatLatency,
-  formatTime,
-} from './format.js';
+} from '../core/quantities.js';
+import { formatTime } from './format.js';
 
 /** Label and value lines, values aligned. */
 function lines(entries: readonly (readonly [label: string, value: string])[]): string {

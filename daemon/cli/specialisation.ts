@@ -1,7 +1,8 @@
+import { metricTitle } from '../core/metric-title.js';
+import { formatLatency, formatMetric } from '../core/quantities.js';
 import type { MatrixCell, Specialisation } from '../study/specialisation/shapes.js';
 import type { CliContext } from './context.js';
 import { progressLine } from './follow-study.js';
-import { formatLatency, formatMetric } from './format.js';
 import { type Column, formatTable } from './table.js';
 
 const pollMs = 1000;
@@ -54,13 +55,13 @@ function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
     { title: 'WINNER FOR', value: ({ deviceId }) => deviceId },
     { title: 'TRIAL', value: ({ study, trialNumber }) => `${study}/${trialNumber}` },
     ...columns.map(({ deviceId, speed }): Column<Row> => {
-      const emulated = rows.some(({ cells }) => cells[deviceId]?.provenance === 'emulated');
-      const unit =
-        speed === 'latencyUs'
-          ? 'LATENCY'
-          : `${speed.toUpperCase()}${emulated ? (speed === 'cycles' ? ' (MODELLED)' : ' (EMULATED)') : ''}`;
+      const provenances = rows.flatMap(({ cells }) => cells[deviceId]?.provenance ?? []);
+      const unit = metricTitle(
+        speed,
+        provenances.map((provenance) => ({ values: {}, provenance })),
+      );
       return {
-        title: `${unit} ON ${deviceId}`,
+        title: `${unit.toUpperCase()} ON ${deviceId}`,
         align: 'right',
         value: ({ cells }) => formatCell(cells[deviceId], speed),
       };
