@@ -262,7 +262,12 @@ export async function temporaryFolder(t: Test): Promise<string> {
 /** A daemon's API over a real store, with a device and studies that do what the test says. */
 export async function openBench(
   t: Test,
-  { dir, port = 0, dashboardDir }: { dir?: string; port?: number; dashboardDir?: string } = {},
+  {
+    dir,
+    port = 0,
+    dashboardDir,
+    specialisation: shown = specialisation,
+  }: { dir?: string; port?: number; dashboardDir?: string; specialisation?: Specialisation } = {},
 ): Promise<Bench> {
   const folder = dir ?? (await temporaryFolder(t));
   const store = await openStore({ dataDir: folder, clock });
@@ -287,10 +292,10 @@ export async function openBench(
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
     specialisations: {
-      create: async () => specialisation,
-      list: async () => [specialisation],
-      show: async () => specialisation,
-      resume: async () => specialisation,
+      create: async () => shown,
+      list: async () => [shown],
+      show: async () => shown,
+      resume: async () => shown,
     },
     predictors,
     schedules: new ProbeSchedules({ store, predictors, clock }),
