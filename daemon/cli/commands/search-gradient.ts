@@ -6,7 +6,7 @@ import { formatMetric } from '../../core/quantities.js';
 import { openSupernet } from '../../evaluate/supernet.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { parseTable } from '../../predict/tables/table-formats.js';
-import { mbconvFileSchema } from '../../search/spaces/mbconv.js';
+import { mbconvFileSchema } from '../../search/spaces/mbconv-file.js';
 import { parseGradientSpec } from '../../train/gradient-spec.js';
 import { openTraining, readSpaceFile } from '../../train/open-training.js';
 import { type GradientWinner, searchByGradient } from '../../train/search-by-gradient.js';
