@@ -8,7 +8,7 @@ export function MatrixTable({ of }: { readonly of: Specialisation }) {
   const { columns, rows } = of;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must scroll by keyboard, in every browser
-    <section class="scroll" aria-labelledby="matrix" tabIndex={0}>
+    <section class="scroll" aria-label="Winners by devices" tabIndex={0}>
       <table class="matrix" data-testid="matrix">
         <caption>
           Row: whose winner. Column: where it was measured, beside the winner that was searched for that
