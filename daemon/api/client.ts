@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
+import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
+import { measurementSchema, networkSchema, tensorsSchema } from './measurement-schemas.js';
 import {
   type campaignRequestSchema,
   campaignSchema,
@@ -16,19 +18,12 @@ import {
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
-  deviceSchema,
-  equivalenceSchema,
   exportSchema,
   frontsSchema,
   healthSchema,
-  invitationSchema,
   jobSchema,
-  joinerSchema,
-  measurementSchema,
-  networkSchema,
   studySchema,
   studySummarySchema,
-  tensorsSchema,
   trialSchema,
 } from './schemas.js';
 import {

@@ -1,4 +1,6 @@
-import type { DeviceView, MeasurementView, StudySummaryView } from '../api/schemas.js';
+import type { DeviceView } from '../api/device-schemas.js';
+import type { MeasurementView } from '../api/measurement-schemas.js';
+import type { StudySummaryView } from '../api/schemas.js';
 import {
   formatBytes,
   formatCount,

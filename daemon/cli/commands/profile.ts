@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { OperatorCostView } from '../../api/schemas.js';
+import type { OperatorCostView } from '../../api/measurement-schemas.js';
 import { formatBytes, formatLatency } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
 import { readInput } from '../read-input.js';
