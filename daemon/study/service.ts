@@ -122,7 +122,7 @@ export class StudyService {
       });
       return await this.#launch(study, spec, parts).catch(async (error: unknown) => {
         // It is there, and does not run: `resume` takes it up again.
-        await store.setStudyState(study.id, 'failed', asHildaError(error).message);
+        await store.setStudyState(study.id, 'failed', asHildaError(error).message).catch(() => {});
         throw error;
       });
     } catch (error) {
