@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
+import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
+import { measurementSchema, networkSchema, tensorsSchema } from './measurement-schemas.js';
 import {
   type campaignRequestSchema,
   campaignSchema,
@@ -16,25 +18,18 @@ import {
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
-  deviceSchema,
-  equivalenceSchema,
   exportSchema,
   frontsSchema,
   healthSchema,
-  invitationSchema,
   jobSchema,
-  joinerSchema,
-  measurementSchema,
-  networkSchema,
   studySchema,
   studySummarySchema,
-  tensorsSchema,
   trialSchema,
 } from './schemas.js';
 import {
-  specialisationRecordSchema,
   type specialisationRequestSchema,
   specialisationSchema,
+  specialisationSummarySchema,
 } from './specialisation-schemas.js';
 
 interface CallOptions {
@@ -142,7 +137,7 @@ export class DaemonClient {
     (
       await this.#get(
         '/specialisations',
-        z.object({ specialisations: z.array(specialisationRecordSchema) }),
+        z.object({ specialisations: z.array(specialisationSummarySchema) }),
         options,
       )
     ).specialisations;

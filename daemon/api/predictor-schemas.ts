@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { choices } from '../campaign/choose-networks.js';
 import { probeScheduleStateSchema } from '../campaign/probe-schedule.js';
 import { tableFormats } from '../predict/tables/table-formats.js';
-import { problemSchema, targetSchema } from './schemas.js';
+import { targetSchema } from './device-schemas.js';
+import { problemSchema } from './schemas.js';
 
 const scoreSchema = z
   .object({

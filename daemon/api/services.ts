@@ -2,7 +2,7 @@ import type { PredictorService } from '../campaign/predictor-service.js';
 import type { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
-import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Connection } from '../devices/connection.js';
@@ -23,7 +23,7 @@ import type {
 import type { Fronts } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange, StudySummary } from '../study/service.js';
-import type { Specialisations } from '../study/specialisations.js';
+import type { Specialisations } from '../study/specialisation/specialisations.js';
 
 /** What the API needs of the fleet. */
 export interface DevicePort {
@@ -148,4 +148,5 @@ export interface DaemonServices {
 
 export const asDeviceId = (text: string): DeviceId => text as DeviceId;
 export const asStudyId = (text: string): StudyId => text as StudyId;
+export const asSpecialisationId = (text: string): SpecialisationId => text as SpecialisationId;
 export const asMeasurementId = (text: string): MeasurementId => text as MeasurementId;

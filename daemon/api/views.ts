@@ -3,14 +3,9 @@ import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
 import type { DeviceRecord, Lease, MeasurementRecord, StoredEvent, StudyRecord } from '../store/contract.js';
 import type { StudySummary } from '../study/service.js';
-import type {
-  DeviceView,
-  EventView,
-  MeasurementView,
-  NetworkView,
-  StudySummaryView,
-  StudyView,
-} from './schemas.js';
+import type { DeviceView } from './device-schemas.js';
+import type { MeasurementView, NetworkView } from './measurement-schemas.js';
+import type { EventView, StudySummaryView, StudyView } from './schemas.js';
 
 /** What each record shows to the outside. */
 

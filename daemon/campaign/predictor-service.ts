@@ -16,7 +16,8 @@ import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
 import { type ExportedTable, exportTable, type TableKeys } from './export-table.js';
 import { type ImportRequest, importTable } from './import-table.js';
-import { asJson, type PredictorBody, type PredictorSample, readBody } from './predictor-body.js';
+import { asJson, type PredictorBody, readBody } from './predictor-body.js';
+import { learntFromLive, withLive } from './predictor-changes.js';
 import { StoredPredictor } from './stored-predictor.js';
 
 export interface CampaignRequest {
@@ -38,9 +39,6 @@ export interface PredictorServiceOptions {
   readonly clock: Clock;
   readonly profilesDir: string;
 }
-
-/** How many stored live residuals are kept. */
-const keptLive = 200;
 
 /** Trains predictors by campaigns of measurements, keeps them, asks them, and watches whether they still hold. */
 export class PredictorService {
@@ -196,16 +194,7 @@ export class PredictorService {
         onProgress,
       });
       const said = predictor.predict(samples.map(({ architecture }) => architecture as Architecture));
-      const live = samples.map((sample, i) => ({
-        architecture: sample.architecture,
-        predicted: said.mean[i] as number,
-        low: said.low[i] as number,
-        high: said.high[i] as number,
-        measured: sample.value,
-        atMs: clock.nowMs(),
-      }));
-      const now = readBody(await store.predictor(id));
-      const next = { ...now, live: [...now.live, ...live].slice(-keptLive) };
+      const next = withLive(readBody(await store.predictor(id)), samples, said, clock.nowMs());
       return { record: await store.updatePredictor(id, asJson(next)), failures };
     });
   }
@@ -214,25 +203,9 @@ export class PredictorService {
   async refit(id: PredictorId): Promise<StoredPredictor> {
     const { store } = this.#options;
     const predictor = await this.open(id);
-    const { body } = predictor;
-    const live = body.live.map(
-      ({ architecture, measured }): PredictorSample => ({
-        architecture,
-        structureHash: '',
-        measurementId: '',
-        value: measured,
-        parts: [],
-        blocks: [],
-      }),
-    );
-    const drifted = predictor.drift().state === 'drifted';
-    const shift = drifted ? Math.exp(predictor.drift().shift) : 1;
-    // Old networks keep their order among each other: moved by the common shift, they still tell shapes apart.
-    const samples = [
-      ...body.samples.map((sample) => (shift === 1 ? sample : { ...sample, value: sample.value * shift })),
-      ...live,
-    ];
-    await store.updatePredictor(id, asJson({ ...body, samples, live: [] }));
+    const { state, shift } = predictor.drift();
+    const next = learntFromLive(predictor.body, state === 'drifted' ? Math.exp(shift) : 1);
+    await store.updatePredictor(id, asJson(next));
     return this.open(id);
   }
 

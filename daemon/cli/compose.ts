@@ -16,16 +16,13 @@ import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../fleet/equivalence.js';
 import { StoredJoinKeys } from '../fleet/join-keys.js';
-import { loadProtocol } from '../measure/protocols.js';
-import { checkNetworkLimits } from '../network/limits.js';
-import { readOnnx } from '../network/read-onnx.js';
-import type { Store } from '../store/contract.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
-import { Specialisations } from '../study/specialisations.js';
+import { Specialisations } from '../study/specialisation/specialisations.js';
 import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
+import { measuring } from './measuring.js';
 
 export interface DaemonOptions {
   /** Database, blobs, journal. Made when missing. */
@@ -147,7 +144,7 @@ export class Daemon {
     await studies.start();
     this.#started.push(() => studies.stop());
 
-    const specialisations = new Specialisations({ store, studies, clock });
+    const specialisations = new Specialisations({ store, studies, profilesDir: profiles });
     await specialisations.start();
     this.#started.push(() => specialisations.stop());
 
@@ -228,32 +225,4 @@ export class Daemon {
     }
     return opened;
   }
-}
-
-/** Measurements and profiles that a user asks for by hand, under the same leases as the studies'. */
-export function measuring(
-  store: Store,
-  pool: Pick<DevicePool, 'withDevice'>,
-): Pick<DaemonServices, 'readNetwork' | 'measure' | 'profile'> {
-  return {
-    readNetwork: (bytes) => {
-      const network = readOnnx(bytes);
-      checkNetworkLimits(network);
-      return network;
-    },
-    measure: async ({ network, deviceId, protocol: name }, { signal }) => {
-      const protocol = loadProtocol(name);
-      return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) =>
-        store.addMeasurement(await device.measure(network, protocol, { signal }), { deviceId, lease }),
-      );
-    },
-    profile: ({ network, deviceId }, { signal }) =>
-      pool.withDevice(deviceId, { holder: 'profile', signal }, async (device) => {
-        if (!device.profile)
-          throw new HildaError('STATE_CONFLICT', `the device ${deviceId} cannot profile`, {
-            hint: 'Choose another device.',
-          });
-        return device.profile(network, { signal });
-      }),
-  };
 }

@@ -1,12 +1,14 @@
-import type { DeviceView, MeasurementView, StudySummaryView } from '../api/schemas.js';
+import type { DeviceView } from '../api/device-schemas.js';
+import type { MeasurementView } from '../api/measurement-schemas.js';
+import type { StudySummaryView } from '../api/schemas.js';
 import {
   formatBytes,
   formatCount,
   formatDuration,
   formatInterval,
   formatLatency,
-  formatTime,
-} from './format.js';
+} from '../core/quantities.js';
+import { formatTime } from './format.js';
 
 /** Label and value lines, values aligned. */
 function lines(entries: readonly (readonly [label: string, value: string])[]): string {

@@ -1,7 +1,7 @@
 import type { StudySummaryView } from '../api/schemas.js';
 import { watchEvents } from '../api/watch.js';
+import { formatDuration } from '../core/quantities.js';
 import type { CliContext } from './context.js';
-import { formatDuration } from './format.js';
 
 /** Between two looks at a study whose events come fast. */
 const minIntervalMs = 500;

@@ -1,7 +1,8 @@
-import type { SpecialisationView } from '../api/specialisation-schemas.js';
+import { metricTitle } from '../core/metric-title.js';
+import { formatLatency, formatMetric } from '../core/quantities.js';
+import type { MatrixCell, Specialisation } from '../study/specialisation/shapes.js';
 import type { CliContext } from './context.js';
 import { progressLine } from './follow-study.js';
-import { formatLatency, formatMetric } from './format.js';
 import { type Column, formatTable } from './table.js';
 
 const pollMs = 1000;
@@ -12,7 +13,7 @@ const patience = 30;
 export async function followSpecialisation(
   id: string,
   { client, terminal, signal }: CliContext,
-): Promise<SpecialisationView> {
+): Promise<Specialisation> {
   const shown = new Map<string, string>();
   for (let missed = 0; ; ) {
     try {
@@ -38,7 +39,7 @@ export async function followSpecialisation(
 }
 
 /** The matrix and what it is: no two columns share a unit unless their heads say the same. */
-export function describeSpecialisation(one: SpecialisationView): string {
+export function describeSpecialisation(one: Specialisation): string {
   const { id, state, reason, level, slack, rows, columns } = one;
   const head = `${id} is ${state}${reason ? `: ${reason}` : ''}`;
   if (level === null)
@@ -47,20 +48,20 @@ export function describeSpecialisation(one: SpecialisationView): string {
   return [head, equal, '', formatTable(tableColumns(one), rows)].join('\n');
 }
 
-type Row = SpecialisationView['rows'][number];
+type Row = Specialisation['rows'][number];
 
-function tableColumns({ columns, rows }: SpecialisationView): Column<Row>[] {
+function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
   return [
     { title: 'WINNER FOR', value: ({ deviceId }) => deviceId },
     { title: 'TRIAL', value: ({ study, trialNumber }) => `${study}/${trialNumber}` },
     ...columns.map(({ deviceId, speed }): Column<Row> => {
-      const emulated = rows.some(({ cells }) => cells[deviceId]?.provenance === 'emulated');
-      const unit =
-        speed === 'latencyUs'
-          ? 'LATENCY'
-          : `${speed.toUpperCase()}${emulated ? (speed === 'cycles' ? ' (MODELLED)' : ' (EMULATED)') : ''}`;
+      const provenances = rows.flatMap(({ cells }) => cells[deviceId]?.provenance ?? []);
+      const unit = metricTitle(
+        speed,
+        provenances.map((provenance) => ({ values: {}, provenance })),
+      );
       return {
-        title: `${unit} ON ${deviceId}`,
+        title: `${unit.toUpperCase()} ON ${deviceId}`,
         align: 'right',
         value: ({ cells }) => formatCell(cells[deviceId], speed),
       };
@@ -69,7 +70,7 @@ function tableColumns({ columns, rows }: SpecialisationView): Column<Row>[] {
   ];
 }
 
-function formatCell(cell: Row['cells'][string] | undefined, speed: string): string {
+function formatCell(cell: MatrixCell | undefined, speed: string): string {
   if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';
   const { value, ci, accuracy, reason } = cell;
   const shown = speed === 'latencyUs' ? formatLatency(value) : `${(value / 1e6).toPrecision(4)} M`;

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { FrontRowView } from '../api/schemas.js';
 import { HildaError } from '../core/errors.js';
+import { formatMetric } from '../core/quantities.js';
 import { type Limit, winner } from '../study/winner.js';
-import { formatMetric } from './format.js';
 
 /** Throws USAGE_INVALID. */
 export function parseLimit(text: string): Limit {

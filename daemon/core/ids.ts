@@ -6,6 +6,7 @@ export type ArchitectureId = Branded<'ArchitectureId'>;
 /** Stable name of one physical device, e.g. `cpu-3f2a91`. */
 export type DeviceId = Branded<'DeviceId'>;
 export type StudyId = Branded<'StudyId'>;
+export type SpecialisationId = Branded<'SpecialisationId'>;
 export type PredictorId = Branded<'PredictorId'>;
 export type MeasurementId = Branded<'MeasurementId'>;
 /** SHA-256 of stored bytes. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import type { Space } from '../search/spaces/contract.js';
-import { mbconvFileSchema } from '../search/spaces/mbconv.js';
+import { mbconvFileSchema } from '../search/spaces/mbconv-file.js';
 import { readIdxImages, sliceImages } from '../train/idx-images.js';
 import { datasetSchema } from '../train/spec.js';
 import { CommandEvaluator } from './command.js';

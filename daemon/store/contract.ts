@@ -1,5 +1,13 @@
 import type { Architecture } from '../core/architecture.js';
-import type { ArchitectureId, BlobId, DeviceId, MeasurementId, PredictorId, StudyId } from '../core/ids.js';
+import type {
+  ArchitectureId,
+  BlobId,
+  DeviceId,
+  MeasurementId,
+  PredictorId,
+  SpecialisationId,
+  StudyId,
+} from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
@@ -23,6 +31,14 @@ export interface DeviceRecord {
 
 export type StudyState = 'running' | 'paused' | 'completed' | 'stopped' | 'failed';
 
+/** Which work of a specialisation a study does; there is at most one for each. */
+export interface StudyPart {
+  readonly specialisationId: SpecialisationId;
+  readonly deviceId: DeviceId;
+  /** `winners`: every device's winner is measured on this device. */
+  readonly role: 'search' | 'winners';
+}
+
 export interface StudyRecord {
   readonly id: StudyId;
   readonly name: string;
@@ -36,6 +52,20 @@ export interface StudyRecord {
   /** What makes the next proposals reproducible; written with the trials it belongs to, in one transaction. */
   readonly sampler: Json;
   readonly rng: RngState;
+  /** Null: a study of its own. */
+  readonly part: StudyPart | null;
+}
+
+/** One search a device, then every winner on every device. Its studies say themselves that they are its. */
+export interface SpecialisationRecord {
+  readonly id: SpecialisationId;
+  readonly name: string;
+  readonly state: 'running' | 'paused' | 'completed' | 'failed';
+  /** Why it is paused or failed; null otherwise. */
+  readonly reason: string | null;
+  /** What was asked: `daemon/study/specialisation/shapes.ts`. */
+  readonly body: Json;
+  readonly createdMs: number;
 }
 
 /** `asked` -> `complete | infeasible | failed`; a finished trial never changes again, except that it becomes told. */
@@ -86,7 +116,7 @@ export interface PredictorRecord {
 /** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `study.<id>`, `measurements`, `predictors`. */
+  /** `devices`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -116,6 +146,8 @@ export interface FinishedTrial {
  * - A measurement is never changed or deleted. A finished trial takes no other result (STATE_CONFLICT).
  * - At most one live lease a device. `acquireLease` answers undefined when another holder's lease has not expired;
  *   the same holder renews. Writes under a lease pass its token; a stale one throws LEASE_STALE and writes nothing.
+ * - At most one study a part of a specialisation: a second `createStudy` for it throws STATE_CONFLICT and writes nothing.
+ *   Its event goes to the topic of the specialisation, too.
  * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
@@ -163,9 +195,13 @@ export interface Store {
     readonly spec: Json;
     readonly sampler: Json;
     readonly rng: RngState;
+    /** Null where it is left out. */
+    readonly part?: StudyPart | undefined;
   }): Promise<StudyRecord>;
   studies(): Promise<StudyRecord[]>;
   study(id: StudyId): Promise<StudyRecord>;
+  /** Those of a specialisation, oldest first, without what each searches. */
+  studiesOf(id: SpecialisationId): Promise<(StudyPart & Pick<StudyRecord, 'id' | 'state'>)[]>;
   setStudyState(id: StudyId, state: StudyState, reason?: string | null): Promise<StudyRecord>;
   /** Inserts asked trials, numbered on from the last, with the sampler and rng state after asking. */
   askTrials(
@@ -181,6 +217,21 @@ export interface Store {
     id: StudyId,
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
+
+  /** A running one. */
+  addSpecialisation(
+    specialisation: Pick<SpecialisationRecord, 'name' | 'body'>,
+  ): Promise<SpecialisationRecord>;
+  /** Throws NOT_FOUND. */
+  setSpecialisationState(
+    id: SpecialisationId,
+    state: SpecialisationRecord['state'],
+    reason?: string | null,
+  ): Promise<SpecialisationRecord>;
+  /** Oldest first. */
+  specialisations(): Promise<SpecialisationRecord[]>;
+  /** Throws NOT_FOUND. */
+  specialisation(id: SpecialisationId): Promise<SpecialisationRecord>;
 
   addPredictor(predictor: Omit<PredictorRecord, 'id' | 'createdMs' | 'updatedMs'>): Promise<PredictorRecord>;
   updatePredictor(id: PredictorId, body: Json): Promise<PredictorRecord>;

@@ -6,6 +6,7 @@ import { eventStore } from './events.js';
 import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
+import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
 import { trialStore } from './trials.js';
@@ -28,6 +29,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...measurementStore(database),
     ...studyStore(database),
     ...trialStore(database),
+    ...specialisationStore(database),
     ...predictorStore(database),
     ...eventStore(database),
     ...valueStore(database),

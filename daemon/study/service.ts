@@ -8,7 +8,7 @@ import type { DevicePool } from '../fleet/device-pool.js';
 import type { Proposal, Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { loadSpace } from '../search/spaces/registry.js';
-import type { Store, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
+import type { Store, StudyPart, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
 import { earlierStudies, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { deviceFronts, type Fronts, frontRows, hypervolumeShare, jointFront } from './front.js';
@@ -90,8 +90,11 @@ export class StudyService {
     );
   }
 
-  /** Validates, stores and starts a study. Everything that can be refused is refused here, before the first trial. */
-  async create(specification: unknown): Promise<StudyRecord> {
+  /**
+   * Validates, stores and starts a study. Everything that can be refused is refused here, before the first trial. One that is
+   * `part` of a specialisation is stored as that in the same write.
+   */
+  async create(specification: unknown, { part }: { readonly part?: StudyPart } = {}): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
     const spec = await resolveTransfer(resolved, store);
@@ -115,8 +118,13 @@ export class StudyService {
         spec: spec as unknown as Json,
         sampler: sampler.state(),
         rng: Xoshiro128.fromSeed(spec.seed).state(),
+        part,
       });
-      return await this.#launch(study, spec, parts);
+      return await this.#launch(study, spec, parts).catch(async (error: unknown) => {
+        // It is there, and does not run: `resume` takes it up again.
+        await store.setStudyState(study.id, 'failed', asHildaError(error).message).catch(() => {});
+        throw error;
+      });
     } catch (error) {
       await parts.evaluator.close();
       throw error;

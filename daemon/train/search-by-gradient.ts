@@ -1,6 +1,7 @@
 import type { NamedTable } from '../predict/tables/table-formats.js';
 import { SessionProcess } from '../runtime/session-process.js';
-import { type MbconvFile, mbconvSpace } from '../search/spaces/mbconv.js';
+import { mbconvSpace } from '../search/spaces/mbconv.js';
+import type { MbconvFile } from '../search/spaces/mbconv-file.js';
 import { Batches } from './batches.js';
 import { type BlockCosts, blockCosts, costOf, meanCost } from './block-costs.js';
 import type { GradientSpec } from './gradient-spec.js';

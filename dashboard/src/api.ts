@@ -6,6 +6,8 @@ import type {
   PredictorDetail,
   PredictorFigures,
   Problem,
+  Specialisation,
+  SpecialisationSummary,
   Study,
   StudySummary,
   Trial,
@@ -31,6 +33,10 @@ export const fetchPredictors = async () => (await get<{ predictors: Predictor[] 
 export const fetchPredictor = (id: string) => get<PredictorDetail>(`/predictors/${encodeURIComponent(id)}`);
 export const fetchFigures = (id: string) =>
   get<PredictorFigures>(`/predictors/${encodeURIComponent(id)}/figures`);
+export const fetchSpecialisations = async () =>
+  (await get<{ specialisations: SpecialisationSummary[] }>('/specialisations')).specialisations;
+export const fetchSpecialisation = (id: string) =>
+  get<Specialisation>(`/specialisations/${encodeURIComponent(id)}`);
 export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studies')).studies;
 export const fetchStudy = (id: string) => get<StudySummary>(`/studies/${encodeURIComponent(id)}`);
 export const fetchFronts = (id: string) => get<Fronts>(`/studies/${encodeURIComponent(id)}/front`);

@@ -43,7 +43,7 @@ export function followEvents(hear: {
       socket.send(
         JSON.stringify({
           op: 'sub',
-          topics: ['devices', 'measurements', 'predictors', 'study.*'],
+          topics: ['devices', 'measurements', 'predictors', 'study.*', 'specialisation.*'],
           ...(since === undefined ? {} : { since }),
         }),
       );

@@ -1,9 +1,9 @@
 import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { metricTitle } from '../../daemon/core/metric-title.js';
+import { formatMetric } from '../../daemon/core/quantities.js';
 import { chartColours } from './chart-colours.js';
-import { formatMetric } from './format.js';
-import { labelOf } from './objectives.js';
 import { trials } from './state.js';
 import type { FrontRow } from './wire.js';
 
@@ -69,7 +69,7 @@ export function FrontChart({
   readonly device?: string | undefined;
 }) {
   const host = useRef<HTMLDivElement>(null);
-  const label = (metric: string): string => labelOf(metric, rows(), device);
+  const label = (metric: string): string => metricTitle(metric, rows(), device);
   // Provenance is known with the first point: the axes are drawn anew then.
   const xLabel = label(x);
   useEffect(() => {

@@ -1,5 +1,5 @@
-import { formatCount, formatInterval, formatMetric } from './format.js';
-import { labelOf } from './objectives.js';
+import { metricTitle } from '../../daemon/core/metric-title.js';
+import { formatCount, formatInterval, formatMetric } from '../../daemon/core/quantities.js';
 import type { FrontRow } from './wire.js';
 
 const counted = new Set(['macs', 'parameters']);
@@ -32,7 +32,7 @@ export function FrontTable({
             <th>Architecture</th>
             {metrics.map((metric) => (
               <th key={metric} class="number">
-                {labelOf(metric, rows, device)}
+                {metricTitle(metric, rows, device)}
               </th>
             ))}
             {isTimed && <th class="number">Latency 95 %</th>}

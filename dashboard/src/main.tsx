@@ -1,11 +1,16 @@
 import 'uplot/dist/uPlot.min.css';
 import './main.css';
+import './matrix.css';
 import { render } from 'preact';
 import { DeviceList } from './device-list.js';
 import { connection } from './events.js';
+import { failure } from './loading.js';
 import { PredictorList } from './predictor-list.js';
 import { PredictorView } from './predictor-view.js';
-import { failure, predictorId, startState, studyId } from './state.js';
+import { SpecialisationList } from './specialisation-list.js';
+import { specialisationId } from './specialisation-state.js';
+import { SpecialisationView } from './specialisation-view.js';
+import { predictorId, startState, studyId } from './state.js';
 import { StudyList } from './study-list.js';
 import { StudyView } from './study-view.js';
 
@@ -31,15 +36,18 @@ function Page() {
           {failure.value}
         </p>
       )}
-      <main>
+      <main id="main" tabIndex={-1}>
         {studyId.value !== undefined ? (
           <StudyView />
         ) : predictorId.value !== undefined ? (
           <PredictorView />
+        ) : specialisationId.value !== undefined ? (
+          <SpecialisationView />
         ) : (
           <>
             <DeviceList />
             <StudyList />
+            <SpecialisationList />
             <PredictorList />
           </>
         )}
@@ -50,3 +58,5 @@ function Page() {
 
 startState();
 render(<Page />, document.getElementById('page') as HTMLElement);
+// The link that was followed is gone with its view: the keyboard goes on from the top of the new one.
+addEventListener('hashchange', () => document.getElementById('main')?.focus());

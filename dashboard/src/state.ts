@@ -10,6 +10,13 @@ import {
   fetchTrials,
 } from './api.js';
 import { followEvents } from './events.js';
+import { attempt, inTurn } from './loading.js';
+import {
+  hearOfSpecialisations,
+  loadSpecialisation,
+  loadSpecialisations,
+  openSpecialisation,
+} from './specialisation-state.js';
 import type {
   Device,
   Fronts,
@@ -34,33 +41,6 @@ export const predictorId = signal<string | undefined>(undefined);
 export const predictor = signal<
   { readonly detail: PredictorDetail; readonly figures: PredictorFigures } | undefined
 >(undefined);
-export const failure = signal<string | undefined>(undefined);
-
-/** Says on the page what failed instead of leaving old numbers unexplained. */
-async function attempt(load: () => Promise<void>): Promise<void> {
-  try {
-    await load();
-    failure.value = undefined;
-  } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
-  }
-}
-
-/** One load at a time, and once more where it was asked for meanwhile: no older answer comes in after a newer one. */
-function inTurn(load: () => Promise<void>): () => Promise<void> {
-  let running = false;
-  let again = false;
-  return async () => {
-    again = true;
-    if (running) return;
-    running = true;
-    while (again) {
-      again = false;
-      await attempt(load);
-    }
-    running = false;
-  };
-}
 
 const loadDevices = inTurn(async () => {
   devices.value = await fetchDevices();
@@ -102,10 +82,11 @@ const loadStudy = inTurn(async () => {
 });
 
 function openFromAddress(): void {
-  const [, kind, id] = /^#\/(studies|predictors)\/([^/]+)$/.exec(location.hash) ?? [];
+  const [, kind, id] = /^#\/(studies|predictors|specialisations)\/([^/]+)$/.exec(location.hash) ?? [];
   const opened = id === undefined ? undefined : decodeURIComponent(id);
   studyId.value = kind === 'studies' ? opened : undefined;
   predictorId.value = kind === 'predictors' ? opened : undefined;
+  openSpecialisation(kind === 'specialisations' ? opened : undefined);
   predictor.value = undefined;
   summary.value = undefined;
   trials.value = [];
@@ -120,6 +101,7 @@ export function startState(): void {
   void loadDevices();
   void loadStudies();
   void loadPredictors();
+  void loadSpecialisations();
   followEvents({
     news: (topics) => {
       if (topics.has('devices') || topics.has('measurements')) void loadDevices();
@@ -127,6 +109,7 @@ export function startState(): void {
         void loadPredictors();
         void loadPredictor();
       }
+      hearOfSpecialisations(topics);
       if ([...topics].some((topic) => topic.startsWith('study.'))) void loadStudies();
       if (studyId.value !== undefined && topics.has(`study.${studyId.value}`)) void loadStudy();
     },
@@ -136,6 +119,8 @@ export function startState(): void {
       void loadPredictors();
       void loadStudy();
       void loadPredictor();
+      void loadSpecialisations();
+      void loadSpecialisation();
     },
   });
 }

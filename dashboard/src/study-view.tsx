@@ -1,7 +1,8 @@
-import { formatDuration, formatMetric } from './format.js';
+import { metricTitle } from '../../daemon/core/metric-title.js';
+import { formatDuration, formatMetric } from '../../daemon/core/quantities.js';
 import { FrontChart } from './front-chart.js';
 import { FrontTable } from './front-table.js';
-import { axesOf, labelOf, objectivesOf } from './objectives.js';
+import { axesOf, objectivesOf } from './objectives.js';
 import { fronts, summary, trials } from './state.js';
 import type { FrontRow, Objective } from './wire.js';
 
@@ -99,8 +100,8 @@ export function StudyView() {
                 <th>State</th>
                 {axes && (
                   <>
-                    <th class="number">{labelOf(axes.x, front)}</th>
-                    <th class="number">{labelOf(axes.y, front)}</th>
+                    <th class="number">{metricTitle(axes.x, front)}</th>
+                    <th class="number">{metricTitle(axes.y, front)}</th>
                   </>
                 )}
                 <th>Note</th>

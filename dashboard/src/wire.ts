@@ -79,6 +79,51 @@ export interface Fronts {
   }[];
 }
 
+export interface MatrixColumn {
+  readonly deviceId: string;
+  readonly speed: 'latencyUs' | 'cycles' | 'instructions';
+  /** Studies: its search, and the one that measures every winner on it; null until they are started. */
+  readonly search: string | null;
+  readonly winners: string | null;
+}
+
+export interface SpecialisationSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly state: 'running' | 'paused' | 'completed' | 'failed';
+  readonly reason: string | null;
+  readonly createdMs: number;
+  readonly slack: number;
+  readonly protocol: string | null;
+  readonly columns: readonly MatrixColumn[];
+}
+
+export interface MatrixCell {
+  /** In the column's unit. */
+  readonly value: number | null;
+  readonly ci: readonly [low: number, high: number] | null;
+  readonly accuracy: number | null;
+  readonly provenance: FrontRow['provenance'] | null;
+  /** Why it does not count. */
+  readonly reason: string | null;
+}
+
+/** A winner, and what it costs on each device. */
+export interface MatrixRow {
+  readonly deviceId: string;
+  readonly study: string;
+  readonly trialNumber: number;
+  readonly accuracy: number;
+  readonly cells: Readonly<Record<string, MatrixCell>>;
+  readonly standing: 'fastest' | 'not apart' | 'on the front' | 'beaten' | 'unknown';
+}
+
+export interface Specialisation extends SpecialisationSummary {
+  /** Null until all searches have ended. */
+  readonly level: number | null;
+  readonly rows: readonly MatrixRow[];
+}
+
 export interface Predictor {
   readonly id: string;
   readonly deviceId: string;

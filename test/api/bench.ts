@@ -10,7 +10,7 @@ import { profilesDir } from '../../daemon/cli/installation.js';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import type { DeviceId, PredictorId, StudyId } from '../../daemon/core/ids.js';
+import type { DeviceId, PredictorId, SpecialisationId, StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
@@ -24,7 +24,7 @@ import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
 import { findSpace } from '../../daemon/study/parts.js';
-import type { Specialisation } from '../../daemon/study/specialisations.js';
+import type { Specialisation } from '../../daemon/study/specialisation/shapes.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -112,7 +112,7 @@ const study = 'study-1' as StudyId;
 const cell = { provenance: 'measured', measurementId: null, accuracy: 0.9 } as const;
 /** One row: measured here, beyond a limit on a board. */
 const specialisation: Specialisation = {
-  id: 'specialisation-1',
+  id: 'specialisation-1' as SpecialisationId,
   name: 'two devices',
   state: 'completed',
   reason: null,
@@ -120,8 +120,8 @@ const specialisation: Specialisation = {
   slack: 0.01,
   protocol: null,
   columns: [
-    { deviceId, host: null, speed: 'latencyUs', spec: {}, search: study, winners: study },
-    { deviceId: 'pico' as DeviceId, host: null, speed: 'cycles', spec: {}, search: study, winners: null },
+    { deviceId, speed: 'latencyUs', search: study, winners: study },
+    { deviceId: 'pico' as DeviceId, speed: 'cycles', search: study, winners: null },
   ],
   level: 0.89,
   rows: [
@@ -262,7 +262,12 @@ export async function temporaryFolder(t: Test): Promise<string> {
 /** A daemon's API over a real store, with a device and studies that do what the test says. */
 export async function openBench(
   t: Test,
-  { dir, port = 0, dashboardDir }: { dir?: string; port?: number; dashboardDir?: string } = {},
+  {
+    dir,
+    port = 0,
+    dashboardDir,
+    specialisation: shown = specialisation,
+  }: { dir?: string; port?: number; dashboardDir?: string; specialisation?: Specialisation } = {},
 ): Promise<Bench> {
   const folder = dir ?? (await temporaryFolder(t));
   const store = await openStore({ dataDir: folder, clock });
@@ -287,10 +292,10 @@ export async function openBench(
     blobs: fileBlobs(join(folder, 'blobs')),
     studies,
     specialisations: {
-      create: async () => specialisation,
-      list: async () => [specialisation],
-      show: async () => specialisation,
-      resume: async () => specialisation,
+      create: async () => shown,
+      list: async () => [shown],
+      show: async () => shown,
+      resume: async () => shown,
     },
     predictors,
     schedules: new ProbeSchedules({ store, predictors, clock }),

@@ -288,7 +288,7 @@ t.test(
     const { out, code } = await run(['search', 'front', id, '--host', url]);
     t.equal(code, 0);
     const [host = '', board = ''] = out.split('\n\n');
-    t.match(host, /^fake-0: max accuracy, min latencyUs\n.*ACCURACY +LATENCYUS[\s\S]* measured/);
+    t.match(host, /^fake-0: max accuracy, min latencyUs\n.*ACCURACY +LATENCY [\s\S]* measured/);
     t.notMatch(host, /CYCLES/);
     t.match(
       board,

@@ -1,9 +1,8 @@
 import t from 'tap';
-import type { SpecialisationView } from '../../daemon/api/specialisation-schemas.js';
 import { describeSpecialisation } from '../../daemon/cli/specialisation.js';
+import { type MatrixCell, specialisationSchema } from '../../daemon/study/specialisation/shapes.js';
 
-type Cell = SpecialisationView['rows'][number]['cells'][string];
-const cell = (value: number | null, more: Partial<Cell> = {}): Cell => ({
+const cell = (value: number | null, more: Partial<MatrixCell> = {}) => ({
   value,
   ci: null,
   accuracy: 0.9,
@@ -19,7 +18,7 @@ const column = (deviceId: string, speed: 'latencyUs' | 'cycles' | 'instructions'
   winners: null,
 });
 const timed = { ci: [98, 102] as [number, number], provenance: 'measured' as const };
-const matrix: SpecialisationView = {
+const matrix = specialisationSchema.parse({
   id: 'specialisation-1',
   name: 'three',
   state: 'completed',
@@ -44,16 +43,12 @@ const matrix: SpecialisationView = {
       standing: 'fastest',
     },
   ],
-};
+});
 
 t.test('a matrix tells the unit of each column, and why a cell does not count', (t) => {
-  const [head, equal, , titles, row] = describeSpecialisation({
-    ...matrix,
-    rows: [
-      ...matrix.rows,
-      { ...(matrix.rows[0] as SpecialisationView['rows'][number]), cells: { m7: cell(3e6) } },
-    ],
-  }).split('\n');
+  const rows = [...matrix.rows, { ...matrix.rows[0], cells: { m7: cell(3e6) } }];
+  const text = describeSpecialisation(specialisationSchema.parse({ ...matrix, rows }));
+  const [head, equal, , titles, row] = text.split('\n');
   t.equal(head, 'specialisation-1 is completed');
   t.match(equal, /at least 88\.50 %.*less 1\.00 %/);
   t.match(titles, /LATENCY ON cpu +CYCLES \(MODELLED\) ON pico +INSTRUCTIONS \(EMULATED\) ON m7/);

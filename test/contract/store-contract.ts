@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import type { Test } from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import type { ArchitectureId, DeviceId, MeasurementId, PredictorId, StudyId } from '../../daemon/core/ids.js';
+import type {
+  ArchitectureId,
+  DeviceId,
+  MeasurementId,
+  PredictorId,
+  SpecialisationId,
+  StudyId,
+} from '../../daemon/core/ids.js';
 import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Lease, Store } from '../../daemon/store/contract.js';
@@ -253,6 +260,49 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.trials(none)), 'STUDY_UNKNOWN');
     t.equal(await codeOf(store.finishTrial({ ...result, studyId: none })), 'STUDY_UNKNOWN');
     t.equal(await codeOf(store.finishTrial({ ...result, number: 77 })), 'NOT_FOUND');
+  });
+
+  withStore('a specialisation has each of its studies once, and tells of them', async (t, store) => {
+    const { id, ...rest } = await store.addSpecialisation({ name: 'two', body: { slack: 0.01 } });
+    t.match(rest, { name: 'two', state: 'running', reason: null, body: { slack: 0.01 }, createdMs: 1000 });
+    const part = { specialisationId: id, deviceId, role: 'search' } as const;
+    const study = await store.createStudy({ ...newStudy, part });
+    t.same(study.part, part);
+    t.same((await store.study(study.id)).part, part);
+    const before = await store.lastSeq();
+    t.equal(await codeOf(store.createStudy({ ...newStudy, part })), 'STATE_CONFLICT');
+    t.equal((await store.studies()).length, 1, 'a refused one leaves nothing');
+    t.equal(await store.lastSeq(), before);
+    const other = await store.createStudy({ ...newStudy, part: { ...part, role: 'winners' } });
+    const { id: second } = await store.addSpecialisation({ name: 'another', body: null });
+    await store.createStudy({ ...newStudy, part: { ...part, specialisationId: second } });
+    t.equal((await store.createStudy(newStudy)).part, null);
+    await store.setStudyState(study.id, 'completed');
+    t.same(await store.studiesOf(id), [
+      { ...part, id: study.id, state: 'completed' },
+      { ...part, role: 'winners', id: other.id, state: 'running' },
+    ]);
+    t.match(await store.setSpecialisationState(id, 'failed', 'why'), { id, state: 'failed', reason: 'why' });
+    t.match(await store.specialisation(id), { state: 'failed', reason: 'why' });
+    t.same(
+      (await store.specialisations()).map((one) => one.id),
+      [id, second],
+      'oldest first',
+    );
+    const told = await store.events(0, { topics: [`specialisation.${id}`] });
+    t.match(
+      told.map(({ data }) => data),
+      [
+        { type: 'state', state: 'running' },
+        { type: 'study', studyId: study.id, role: 'search' },
+        { type: 'study', studyId: other.id, role: 'winners' },
+        { type: 'state', state: 'failed', reason: 'why' },
+      ],
+    );
+    const none = 'specialisation-99' as SpecialisationId;
+    t.equal(await codeOf(store.specialisation(none)), 'NOT_FOUND');
+    t.equal(await codeOf(store.setSpecialisationState(none, 'paused')), 'NOT_FOUND');
+    t.same(await store.studiesOf(none), []);
   });
 
   withStore('events have no gaps and resume', async (t, store) => {

@@ -7,8 +7,11 @@ import type { Test } from 'tap';
 
 export const chromiumPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 
+export const chromiumMissing =
+  'Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests';
+
 /** Chromium's own services would try the network and wait for it. */
-const quietFlags = [
+export const quietFlags = [
   '--no-sandbox',
   '--disable-background-networking',
   '--disable-component-update',
@@ -40,10 +43,7 @@ export async function launchChromium({
 }: {
   readonly flags?: readonly string[];
 } = {}): Promise<{ readonly context: BrowserContext; close(): Promise<void> }> {
-  if (!chromiumPath)
-    throw new Error(
-      'Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests',
-    );
+  if (!chromiumPath) throw new Error(chromiumMissing);
   const profile = await mkdtemp(join(tmpdir(), 'hilda-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath,

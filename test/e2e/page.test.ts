@@ -1,45 +1,11 @@
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import type { StudyId } from '../../daemon/core/ids.js';
 import { freePort } from '../android/adb-bench.js';
 import { type Bench, openBench, storePredictor } from '../api/bench.js';
+import { openPage, sidewaysOverflow } from './open-page.js';
 
 const dashboardDir = fileURLToPath(new URL('../../dashboard', import.meta.url));
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
-
-/** Chromium's own services would try the network and wait for it. */
-const quietFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-];
-
-async function openPage(t: Test, url: string): Promise<{ page: Page; faults: string[] }> {
-  if (!executablePath)
-    throw new Error(
-      'Chromium is missing. Install it (Debian: apt-get install chromium) or run: npm run setup -- --tests',
-    );
-  const browser: Browser = await chromium.launch({ executablePath, headless: true, args: quietFlags });
-  t.teardown(() => browser.close());
-  const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
-  page.setDefaultTimeout(20_000);
-  const faults: string[] = [];
-  page.on('pageerror', (error) => faults.push(String(error)));
-  page.on('console', (message) => {
-    if (/Content Security Policy/.test(message.text())) faults.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== new URL(url).host) faults.push(`asked for ${request.url()}`);
-  });
-  await page.goto(url);
-  return { page, faults };
-}
-
 const createStudy = async ({ studies }: Bench): Promise<StudyId> => {
   const objectives = [
     { metric: 'accuracy', goal: 'max' },
@@ -152,10 +118,7 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
     /12 samples: the interval is wide[\s\S]*Within 10 %83\.3 %/,
   );
 
-  const overflow = await page.evaluate(
-    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-  );
-  t.equal(overflow, 0, 'a phone shows it without scrolling sideways');
+  t.equal(await sidewaysOverflow(page), 0, 'a phone shows it without scrolling sideways');
   t.same(faults, [], 'no script error, no request elsewhere, nothing that the policy refused');
   if (process.env.HILDA_SCREENSHOT)
     await page.screenshot({ path: process.env.HILDA_SCREENSHOT, fullPage: true });

@@ -178,6 +178,51 @@ t.test('devices of before the hosts were told get theirs by their kind', async (
   await migrated.close();
 });
 
+t.test(
+  'specialisations of before they had rows keep their ids, their winners and what was asked',
+  async (t) => {
+    const dataDir = t.testdir();
+    const store = await openStore({ dataDir, clock });
+    const draft = { name: 's', spec: {}, sampler: null, rng: [1, 2, 3, 4] as const };
+    const [search, winners] = [await store.createStudy(draft), await store.createStudy(draft)];
+    const asked = { slack: 0.01, protocol: null };
+    const shared = { name: 's', state: 'failed', reason: 'why', createdMs: 5, ...asked };
+    const column = { deviceId: 'pico', host: null, speed: 'cycles', spec: { a: [1] }, search: search.id };
+    await store.setValue('specialisations', [
+      { id: 'specialisation-1', ...shared, columns: [{ ...column, winners: winners.id }] },
+      { id: 'specialisation-2', ...shared, columns: [{ ...column, winners: null }] },
+    ]);
+    await store.close();
+    const connection = { filename: join(dataDir, 'hilda.sqlite') };
+    const db = knex({ client: 'sqlite3', connection, useNullAsDefault: true });
+    await db.schema.dropTable('specialisations');
+    await db.schema.alterTable('studies', (table) => {
+      const place = ['specialisation_id', 'part_device_id', 'part_role'];
+      table.dropUnique(place);
+      table.dropColumns(...place);
+    });
+    await db('counters').where({ name: 'specialisations' }).delete();
+    await db('schema_migrations').where({ name: '0006-specialisations' }).delete();
+    await db.destroy();
+
+    const migrated = await openStore({ dataDir, clock });
+    t.teardown(() => migrated.close());
+    const body = { ...asked, columns: [column] };
+    const rows = await migrated.specialisations();
+    t.match(
+      rows.map(({ id, state, reason, createdMs }) => [id, state, reason, createdMs]),
+      [1, 2].map((n) => [`specialisation-${n}`, 'failed', 'why', 5]),
+    );
+    for (const row of rows) t.same(row.body, body);
+    const { id } = rows[0]!;
+    const part = { specialisationId: id, deviceId: 'pico', role: 'winners' };
+    t.match(await migrated.studiesOf(id), [{ id: winners.id, ...part }]);
+    t.equal((await migrated.study(search.id)).part, null, 'it may serve several');
+    t.equal(await migrated.value('specialisations'), undefined);
+    t.equal((await migrated.addSpecialisation({ name: 'next', body: null })).id, 'specialisation-3');
+  },
+);
+
 t.test('blobs by their hash', async (t) => {
   const folder = join(t.testdir(), 'blobs');
   const blobs = fileBlobs(folder);

@@ -17,20 +17,22 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
+export const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 const scorer = fileURLToPath(new URL('./score-command.js', import.meta.url));
 
 /**
  * A real store, pool and study service over fake devices, whose noise depends on the network alone, so that runs can be
- * compared; or over the drivers that `withDrivers` makes, all of whose devices are adopted.
+ * compared; or over the drivers that `withDrivers` makes, all of whose devices are adopted. `around` may stand between the
+ * store and those who use it.
  */
 export async function openBench(
   dataDir: string,
   device: FakeDriverOptions = {},
   withDrivers: (store: Store) => readonly Driver[] = () => [new FakeDriver(device)],
+  around: (store: Store) => Store = (store) => store,
 ): Promise<Bench> {
   const clock = systemClock;
-  const store = await openStore({ dataDir, clock });
+  const store = around(await openStore({ dataDir, clock }));
   const pool = new DevicePool({ store, drivers: withDrivers(store), clock, retryMs: 10 });
   const { signal } = new AbortController();
   await pool.start(signal);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { deploymentSchema } from '../../devices/schemas.js';
+import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../measurement-schemas.js';
 import { defineRoute } from '../route.js';
-import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../schemas.js';
 import { asDeviceId } from '../services.js';
 import { networkOf } from './measurements.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { DeviceRecord } from '../../store/contract.js';
+import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
 import { defineRoute } from '../route.js';
-import { deviceSchema, equivalenceSchema } from '../schemas.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
 import { viewDevice } from '../views.js';
 

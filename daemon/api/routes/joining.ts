@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { invitationSchema, joinerSchema } from '../device-schemas.js';
 import { defineRoute } from '../route.js';
-import { invitationSchema, joinerSchema } from '../schemas.js';
 
 const kinds = { page: '/join/#t=', agent: '' } as const;
 

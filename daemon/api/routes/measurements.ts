@@ -3,15 +3,15 @@ import { HildaError } from '../../core/errors.js';
 import type { BlobId } from '../../core/ids.js';
 import { operatorCostSchema } from '../../devices/schemas.js';
 import type { Graph } from '../../network/graph.js';
-import { Answer, defineRoute, octets } from '../route.js';
 import {
-  jobSchema,
   measurementRequestSchema,
   measurementSchema,
   networkSchema,
   profileRequestSchema,
   roundSchema,
-} from '../schemas.js';
+} from '../measurement-schemas.js';
+import { Answer, defineRoute, octets } from '../route.js';
+import { jobSchema } from '../schemas.js';
 import { asDeviceId, asMeasurementId, asStudyId, type DaemonServices } from '../services.js';
 import { viewMeasurement, viewNetwork } from '../views.js';
 

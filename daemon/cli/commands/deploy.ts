@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { formatBytes } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { formatBytes } from '../format.js';
 import { readInput } from '../read-input.js';
 import { readValues } from '../read-values.js';
 

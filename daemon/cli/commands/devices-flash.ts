@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
+import { formatBytes } from '../../core/quantities.js';
 import { findFirmware, loadBoardProfiles } from '../../devices/mcu/board-profile.js';
 import { flashBoard } from '../../devices/mcu/flash-board.js';
 import { toUf2 } from '../../devices/mcu/uf2.js';
 import { act, type Terminal } from '../context.js';
-import { formatBytes } from '../format.js';
 
 export const devicesFlashCommand = (terminal: Terminal): Command =>
   new Command('flash')

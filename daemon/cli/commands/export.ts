@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
+import { formatBytes } from '../../core/quantities.js';
 import { exportNetwork } from '../../devices/mcu/export-network.js';
 import { readOnnx } from '../../network/read-onnx.js';
 import { act, type Terminal } from '../context.js';
-import { formatBytes } from '../format.js';
 import { readInput } from '../read-input.js';
 import { readValues } from '../read-values.js';
 

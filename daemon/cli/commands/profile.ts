@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import type { OperatorCostView } from '../../api/schemas.js';
+import type { OperatorCostView } from '../../api/measurement-schemas.js';
+import { formatBytes, formatLatency } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { formatBytes, formatLatency } from '../format.js';
 import { readInput } from '../read-input.js';
 
 /** Cycles of an emulated core are a model's: said where they are shown. */

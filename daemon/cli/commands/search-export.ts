@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { formatBytes } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { formatBytes } from '../format.js';
 
 function trialNumber(text: string): number {
   const number = Number(text);

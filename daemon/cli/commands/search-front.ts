@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import type { FrontRowView } from '../../api/schemas.js';
+import { metricTitle } from '../../core/metric-title.js';
+import { formatCount, formatInterval, formatMetric } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { formatCount, formatInterval, formatMetric, metricTitle } from '../format.js';
 import { type Column, formatTable } from '../table.js';
 
 export const searchFrontCommand = (terminal: Terminal): Command =>
@@ -31,14 +32,13 @@ function columns(front: readonly FrontRowView[], device?: string): Column<FrontR
   const metrics = [...new Set(front.flatMap(({ values }) => Object.keys(values)))]
     .filter((name) => !counted.has(name))
     .sort();
-  const emulated = front.every(({ provenance }) => provenance === 'emulated');
   const devices = [...new Set(front.flatMap(({ latencyCiUs }) => Object.keys(latencyCiUs)))];
   return [
     { title: 'TRIAL', align: 'right', value: (row) => String(row.trialNumber) },
     { title: 'ARCHITECTURE', value: (row) => row.architectureId.slice(0, 12) },
     ...metrics.map(
       (metric): Column<FrontRowView> => ({
-        title: metricTitle(metric, { metrics, emulated, device }),
+        title: metricTitle(metric, front, device).toUpperCase(),
         align: 'right',
         value: ({ values }) => formatMetric(metric, values[metric]),
       }),

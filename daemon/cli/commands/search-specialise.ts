@@ -60,9 +60,7 @@ async function start(context: CliContext, file: string | undefined, options: Opt
     devices,
     slack,
     ...(options.protocol && { protocol: options.protocol }),
-    ...(options.searches && {
-      searches: Object.fromEntries(split(options.searches).map((study) => [study, study])),
-    }),
+    ...(options.searches && { searches: split(options.searches) }),
   };
   return client.specialise(request, context);
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
+import { formatMetric } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { formatMetric } from '../format.js';
 import { readSpec } from '../read-input.js';
 import { runStudies } from '../run-studies.js';
 import { bestWithin, describeWinner, type WinnerOptions, winnerGoal, withWinnerOptions } from '../winners.js';

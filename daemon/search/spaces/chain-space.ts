@@ -4,8 +4,8 @@ import type { Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
 import { Emitter } from './emitter.js';
+import { freeStats } from './free-stats.js';
 import { indexMoves, type Normalise } from './index-moves.js';
-import { freeStats } from './mbconv.js';
 import { randomWeights } from './random-weights.js';
 
 /** One link of a network: takes one value, gives one. */

@@ -4,6 +4,7 @@ import { HildaError } from '../../core/errors.js';
 export type Form = readonly number[];
 
 export const isImage = (form: Form): boolean => form.length === 3;
+
 const elements = (form: Form): number => form.reduce((a, b) => a * b, 1);
 
 /** M of einspace's grammar (Ericsson et al., NeurIPS 2024, section 3.1): one derivation. */
@@ -22,8 +23,11 @@ export type Module =
   | { readonly m: 'comp'; readonly f: Computation; readonly width?: number };
 
 export type Join = 'add' | 'concat' | 'dot' | 'scaledDot';
+
 export type Pre = 'identity' | 'permute' | `im2col${number}`;
+
 export type Post = 'identity' | 'permute' | 'col2im';
+
 export type Computation = 'identity' | 'linear' | 'norm' | 'leakyRelu' | 'softmax' | 'position';
 
 /** What keeps derivations finite and networks small enough to measure. */
@@ -38,12 +42,6 @@ export interface Bounds {
 }
 
 export const identity: Module = { m: 'comp', f: 'identity' };
-
-/** Chooses among options by name; weights are relative. The one source of decisions, whoever takes them. */
-export type Chooser = (options: readonly string[], weights: readonly number[]) => number;
-
-/** No option fits: this derivation leads nowhere. */
-export class DeadEnd extends Error {}
 
 /** The output's form, or undefined where the operator does not take the input. */
 export function computationForm(f: Computation, form: Form, width: number, bounds: Bounds): Form | undefined {
@@ -101,118 +99,18 @@ export function joinForm(join: Join, forms: readonly Form[], bounds: Bounds): Fo
   return elements(out) <= bounds.maxElements ? out : undefined;
 }
 
-const computations = ['identity', 'linear', 'norm', 'leakyRelu', 'softmax', 'position'] as const;
-const posts = ['identity', 'permute', 'col2im'] as const;
-const joins = ['add', 'concat', 'dot', 'scaledDot'] as const;
-const forks = (['clone', 'group'] as const).flatMap((split) => [2, 4, 8].map((ways) => ({ split, ways })));
-/** Probability of a computation; the three other modules share the rest (search_spaces.py). */
-const computationShare = 0.32;
+export const computations = ['identity', 'linear', 'norm', 'leakyRelu', 'softmax', 'position'] as const;
 
-/**
- * One derivation from M for an input of this form: every decision is the chooser's, among those that fit so far.
- * Throws DeadEnd where the branches' forms admit no join.
- */
-export function derive(form: Form, bounds: Bounds, choose: Chooser): { module: Module; form: Form } {
-  // Modules begun, in the derivation and in the network: past a limit every further one is a computation.
-  let nodes = 0;
-  let modules = 0;
-  const pickOf = <T>(
-    options: readonly T[],
-    nameOf: (option: T) => string,
-    weights?: readonly number[],
-  ): T => {
-    if (options.length === 0) throw new DeadEnd('no option fits');
-    return options[choose(options.map(nameOf), weights ?? options.map(() => 1))] as T;
-  };
-  const module = (at: Form, copies: number): { module: Module; form: Form } => {
-    nodes++;
-    modules += copies;
-    const openForks = forks.filter(
-      ({ split, ways }) =>
-        splitForm(split, ways, at) && modules + copiesOfPart(copies, ways) <= bounds.maxModules,
-    );
-    const mayGrow = nodes < bounds.maxNodes && openForks.length > 0;
-    const kinds = mayGrow ? (['comp', 'seq', 'branch', 'route'] as const) : (['comp'] as const);
-    const rest = (1 - computationShare) / 3;
-    const kind = pickOf<(typeof kinds)[number]>(
-      kinds,
-      String,
-      [computationShare, rest, rest, rest].slice(0, kinds.length),
-    );
-    if (kind === 'comp') {
-      const options = computations.flatMap((f): { readonly f: Computation; readonly width: number }[] =>
-        f === 'linear'
-          ? bounds.widths.filter((w) => computationForm(f, at, w, bounds)).map((width) => ({ f, width }))
-          : computationForm(f, at, 0, bounds)
-            ? [{ f, width: 0 }]
-            : [],
-      );
-      const { f, width } = pickOf(options, nameOfComputation);
-      const out = computationForm(f, at, width, bounds) as Form;
-      return { module: f === 'linear' ? { m: 'comp', f, width } : { m: 'comp', f }, form: out };
-    }
-    if (kind === 'seq') {
-      const first = module(at, copies);
-      const next = module(first.form, copies);
-      return { module: { m: 'seq', first: first.module, next: next.module }, form: next.form };
-    }
-    if (kind === 'route') {
-      const pres: readonly Pre[] = ['identity', 'permute', ...bounds.patches.map((p): Pre => `im2col${p}`)];
-      const pre = pickOf(
-        pres.filter((option) => preForm(option, at, bounds)),
-        String,
-      );
-      const inner = module(preForm(pre, at, bounds) as Form, copies);
-      const post = pickOf(
-        posts.filter((option) => postForm(option, inner.form)),
-        String,
-      );
-      return {
-        module: { m: 'route', pre, inner: inner.module, post },
-        form: postForm(post, inner.form) as Form,
-      };
-    }
-    const { split, ways } = pickOf(openForks, nameOfFork);
-    const into = splitForm(split, ways, at) as Form;
-    const each = copiesOfPart(copies, ways);
-    const grown = ways === 2 ? [module(into, each), module(into, each)] : [module(into, each)];
-    const forms =
-      ways === 2
-        ? grown.map((part) => part.form)
-        : Array.from({ length: ways }, () => (grown[0] as { form: Form }).form);
-    const join = pickOf(
-      joins.filter((option) => joinForm(option, forms, bounds)),
-      String,
-    );
-    return {
-      module: { m: 'branch', split, ways, parts: grown.map((part) => part.module), join },
-      form: joinForm(join, forms, bounds) as Form,
-    };
-  };
-  return module(form, 1);
-}
+export const posts = ['identity', 'permute', 'col2im'] as const;
+
+export const joins = ['add', 'concat', 'dot', 'scaledDot'] as const;
+
+export const forks = (['clone', 'group'] as const).flatMap((split) =>
+  [2, 4, 8].map((ways) => ({ split, ways })),
+);
 
 /** Two ways have a part each; more ways repeat one. */
-const copiesOfPart = (copies: number, ways: number): number => (ways === 2 ? copies : copies * ways);
-
-const nameOfComputation = ({ f, width }: { readonly f: Computation; readonly width?: number }): string =>
-  f === 'linear' ? `linear ${width}` : f;
-const nameOfFork = ({ split, ways }: { readonly split: string; readonly ways: number }): string =>
-  `${split} ${ways}`;
-
-/** The options taken to derive a module, by name, in the order in which `derive` asks. */
-export function optionsOf(module: Module): string[] {
-  switch (module.m) {
-    case 'comp':
-      return ['comp', nameOfComputation(module)];
-    case 'seq':
-      return ['seq', ...optionsOf(module.first), ...optionsOf(module.next)];
-    case 'route':
-      return ['route', module.pre, ...optionsOf(module.inner), module.post];
-    case 'branch':
-      return ['branch', nameOfFork(module), ...module.parts.flatMap(optionsOf), module.join];
-  }
-}
+export const copiesOfPart = (copies: number, ways: number): number => (ways === 2 ? copies : copies * ways);
 
 /** The form that a module gives on this one. Throws ARCHITECTURE_INVALID where the grammar does not allow it. */
 export function formOf(module: Module, form: Form, bounds: Bounds): Form {
@@ -248,68 +146,6 @@ export function formOf(module: Module, form: Form, bounds: Bounds): Form {
     default:
       return refuse('an unknown module');
   }
-}
-
-/**
- * The derivation that stands for all that build the same network: sequences lean to the right and hold no identity;
- * a routing step is a route of its own around an identity.
- */
-export function canonical(module: Module): Module {
-  const steps = stepsOf(module);
-  const last = steps.at(-1) ?? identity;
-  return steps.slice(0, -1).reduceRight<Module>((next, first) => ({ m: 'seq', first, next }), last);
-}
-
-function stepsOf(module: Module): Module[] {
-  switch (module.m) {
-    case 'comp':
-      return module.f === 'identity' ? [] : [module.f === 'linear' ? module : { m: 'comp', f: module.f }];
-    case 'seq':
-      return [...stepsOf(module.first), ...stepsOf(module.next)];
-    case 'route':
-      return [
-        ...(module.pre === 'identity'
-          ? []
-          : [{ m: 'route', pre: module.pre, inner: identity, post: 'identity' } as const]),
-        ...stepsOf(module.inner),
-        ...(module.post === 'identity' ? [] : [routed(module.post)]),
-      ];
-    case 'branch':
-      return [{ ...module, parts: module.parts.map(canonical) }];
-  }
-}
-
-/** Permutation is a routing step before as after: it stands before. */
-const routed = (post: Post): Module =>
-  post === 'permute'
-    ? { m: 'route', pre: 'permute', inner: identity, post: 'identity' }
-    : { m: 'route', pre: 'identity', inner: identity, post };
-
-/** Every module of a derivation with the form it gets, and how to put another in its place. */
-export interface Place {
-  readonly module: Module;
-  readonly form: Form;
-  readonly replace: (other: Module) => Module;
-}
-
-export function placesOf(root: Module, form: Form, bounds: Bounds): Place[] {
-  const places: Place[] = [];
-  const walk = (module: Module, at: Form, replace: (other: Module) => Module): void => {
-    places.push({ module, form: at, replace });
-    if (module.m === 'seq') {
-      walk(module.first, at, (first) => replace({ ...module, first }));
-      walk(module.next, formOf(module.first, at, bounds), (next) => replace({ ...module, next }));
-    } else if (module.m === 'branch') {
-      const into = splitForm(module.split, module.ways, at) as Form;
-      module.parts.forEach((part, i) => {
-        walk(part, into, (other) =>
-          replace({ ...module, parts: module.parts.map((p, k) => (k === i ? other : p)) }),
-        );
-      });
-    }
-  };
-  walk(root, form, (other) => other);
-  return places;
 }
 
 /** Modules of a derivation. */

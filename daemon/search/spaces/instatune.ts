@@ -4,10 +4,11 @@ import { HildaError } from '../../core/errors.js';
 import { costFeatures, countCost } from '../../network/cost.js';
 import { elementCount, floatsOf, floatTensor, type Graph } from '../../network/graph.js';
 import type { Space, WeightSource } from './contract.js';
+import { cutWidths } from './cut-widths.js';
 import { namedFile } from './file-fields.js';
+import { freeStats } from './free-stats.js';
 import { indexMoves } from './index-moves.js';
-import { freeStats } from './mbconv.js';
-import { cutWidths, widthGroups } from './width-groups.js';
+import { widthGroups } from './width-groups.js';
 
 export const instatuneFileSchema = z.strictObject({
   ...namedFile('instatune'),

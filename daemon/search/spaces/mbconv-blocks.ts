@@ -1,6 +1,6 @@
 import { formatBlockKey } from '../../predict/tables/block-key.js';
 import type { Block } from './contract.js';
-import type { MbconvFile } from './mbconv.js';
+import type { MbconvFile } from './mbconv-file.js';
 
 interface ChosenLayer {
   readonly name: string;

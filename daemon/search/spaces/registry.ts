@@ -5,16 +5,19 @@ import { ascanFileSchema, ascanSpace } from './ascan.js';
 import { attentionFileSchema, attentionSpace } from './attention.js';
 import { cellFileSchema, cellSpace } from './cell.js';
 import type { Space } from './contract.js';
-import { einspaceFileSchema, einspaceSpace } from './einspace.js';
+import { einspaceSpace } from './einspace.js';
+import { einspaceFileSchema } from './einspace-file.js';
 import { flexibertFileSchema, flexibertSpace } from './flexibert.js';
 import { hourglassFileSchema, hourglassSpace } from './hourglass.js';
 import { type InstatuneFile, instatuneFileSchema, instatuneSpace } from './instatune.js';
 import { lowformerFileSchema, lowformerSpace } from './lowformer.js';
-import { mbconvFileSchema, mbconvSpace } from './mbconv.js';
+import { mbconvSpace } from './mbconv.js';
+import { mbconvFileSchema } from './mbconv-file.js';
 import { ofaFileSchema, ofaSpace } from './ofa.js';
 import { quantisedFileSchema, quantisedSpace } from './quantised.js';
 import { recurrenceFileSchema, recurrenceSpace } from './recurrence.js';
-import { vitFileSchema, vitSpace } from './vit.js';
+import { vitSpace } from './vit.js';
+import { vitFileSchema } from './vit-file.js';
 import { yforkFileSchema, yforkSpace } from './yfork.js';
 
 /** The bytes of the network that a space file names. */

@@ -4,6 +4,7 @@ import * as counts from './0002-counts.js';
 import * as predictors from './0003-predictors.js';
 import * as deviceLifecycle from './0004-device-lifecycle.js';
 import * as deviceHost from './0005-device-host.js';
+import * as specialisations from './0006-specialisations.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -17,6 +18,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0003-predictors', up: predictors.up },
   { name: '0004-device-lifecycle', up: deviceLifecycle.up },
   { name: '0005-device-host', up: deviceHost.up },
+  { name: '0006-specialisations', up: specialisations.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

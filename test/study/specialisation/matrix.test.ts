@@ -1,7 +1,8 @@
 import t from 'tap';
-import type { ArchitectureId, DeviceId, StudyId } from '../../daemon/core/ids.js';
-import type { FrontRow } from '../../daemon/study/front.js';
-import { chooseWinners, type MatrixCell, standingOf } from '../../daemon/study/specialisation-matrix.js';
+import type { ArchitectureId, DeviceId, StudyId } from '../../../daemon/core/ids.js';
+import type { FrontRow } from '../../../daemon/study/front.js';
+import { chooseWinners, standingOf } from '../../../daemon/study/specialisation/matrix.js';
+import type { MatrixCell } from '../../../daemon/study/specialisation/shapes.js';
 
 const own = 'a' as DeviceId;
 

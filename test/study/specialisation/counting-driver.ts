@@ -1,6 +1,6 @@
-import { systemClock } from '../../daemon/core/clock.js';
-import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
-import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { systemClock } from '../../../daemon/core/clock.js';
+import type { Device, Driver, Sighting } from '../../../daemon/devices/contract.js';
+import { FakeDriver } from '../../../daemon/devices/fake/driver.js';
 
 /** Fakes of one host, one of which counts as an emulated board does: cycles and flash, and no time. */
 export class CountingDriver extends FakeDriver {
@@ -9,7 +9,7 @@ export class CountingDriver extends FakeDriver {
   readonly measured = new Map<string, number>();
   /** Measurements that ran beside another one. */
   overlaps = 0;
-  before: (id: string, measurements: number) => void = () => {};
+  before: (id: string, measurements: number) => void | Promise<void> = () => {};
   #underWay = 0;
 
   constructor({ ids, board }: { readonly ids: readonly string[]; readonly board: string }) {
@@ -54,7 +54,7 @@ export class CountingDriver extends FakeDriver {
       measure: async (...given: Parameters<Device['measure']>) => {
         const count = (this.measured.get(sighting.id) ?? 0) + 1;
         this.measured.set(sighting.id, count);
-        this.before(sighting.id, count);
+        await this.before(sighting.id, count);
         if (this.#underWay++ > 0) this.overlaps++;
         try {
           // Long enough for another measurement to begin meanwhile.

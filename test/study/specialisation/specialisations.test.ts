@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Daemon } from '../../daemon/cli/compose.js';
-import { systemClock } from '../../daemon/core/clock.js';
-import type { Driver } from '../../daemon/devices/contract.js';
-import { FakeDriver } from '../../daemon/devices/fake/driver.js';
-import { runCommand } from '../cli/run-command.js';
-import { smallSpec } from './bench.js';
+import { Daemon } from '../../../daemon/cli/compose.js';
+import { systemClock } from '../../../daemon/core/clock.js';
+import type { Driver } from '../../../daemon/devices/contract.js';
+import { FakeDriver } from '../../../daemon/devices/fake/driver.js';
+import { runCommand } from '../../cli/run-command.js';
+import { smallSpec } from '../bench.js';
 import { CountingDriver } from './counting-driver.js';
 
 t.setTimeout(280_000);
@@ -84,29 +84,34 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
     'searches that ended are taken as they are',
   );
   t.ok(stricter.level > matrix.level);
-  t.match(
-    (await runCommand(url, 'search', 'specialise', specFile, '-d', 'fake-0,fake-1', '--searches', studies[2]))
-      .err,
-    /SPEC_INVALID/,
-  );
-
   const other = join(dir, 'other.json');
   await writeFile(other, JSON.stringify(await smallSpec(dir, { space: 'mbconv-fmnist' })));
-  t.match(
-    (
-      await runCommand(
-        url,
-        'search',
-        'specialise',
-        other,
-        '-d',
-        ids.join(','),
-        '--searches',
-        studies.join(','),
-      )
-    ).err,
-    /another space than mbconv-fmnist/,
-  );
+  const refusals: [searches: string, why: RegExp, file?: string, devices?: string][] = [
+    [studies[2], /no study of one of these devices alone/, specFile, 'fake-0,fake-1'],
+    [`${studies[0]},${stricter.columns[0].winners}`, /are both of fake-0/],
+    [studies[0], /another space than mbconv-fmnist/, other],
+    ['study-99', /no study study-99/],
+  ];
+  for (const [searches, why, file = specFile, on = ids.join(',')] of refusals) {
+    const refused = await runCommand(url, 'search', 'specialise', file, '-d', on, '--searches', searches);
+    t.match(refused.err, why);
+    t.equal(refused.code, searches === 'study-99' ? 3 : 2, searches);
+  }
+  const posted = async (more: object) => {
+    const body = JSON.stringify({
+      spec: JSON.parse(await readFile(specFile, 'utf8')),
+      devices: ids,
+      ...more,
+    });
+    return (await (await fetch(`${url}/v1/specialisations`, { method: 'POST', body })).json()) as Problem;
+  };
+  t.equal((await posted({ searches: { any: studies[0] } })).code, 'REQUEST_INVALID', 'a list, not a map');
+  t.match(await posted({ searches: [studies[0], studies[0]] }), {
+    code: 'SPEC_INVALID',
+    details: { fields: ['searches'] },
+  });
+  t.equal((await posted({ protocol: 'unheard-of' })).code, 'PROTOCOL_UNKNOWN', 'before hours of searching');
+  t.equal((await get(url, '/specialisations')).specialisations.length, 2, 'nothing was started');
 
   const winner = ['--json', 'search', 'winner', ...studies, '--limit'];
   const best = await runCommand(url, ...winner, 'parameters<=100000');
@@ -209,6 +214,10 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
   t.ok((second.measured.get('board') ?? 0) <= 13 + distinct, 'what was told is not measured again');
 });
 
+interface Problem {
+  readonly code: string;
+  readonly details: unknown;
+}
 interface Cell {
   readonly value: number | null;
   readonly accuracy: number | null;

@@ -1,13 +1,10 @@
 import { z } from 'zod';
-import { HildaError } from '../core/errors.js';
-import type { DeviceId } from '../core/ids.js';
-import type { DeviceRecord } from '../store/contract.js';
-import { adoptedDevice } from './parts.js';
-import { isCostMetric, parseStudySpec, type StudySpec } from './spec.js';
-
-/** How fast a network is, in what a device can give. Never mixed: microseconds, cycles and instructions do not compare. */
-export type SpeedMetric = 'latencyUs' | 'cycles' | 'instructions';
-const speeds: readonly string[] = ['latencyUs', 'cycles', 'instructions'] satisfies SpeedMetric[];
+import { HildaError } from '../../core/errors.js';
+import type { DeviceId } from '../../core/ids.js';
+import type { DeviceRecord } from '../../store/contract.js';
+import { adoptedDevice } from '../parts.js';
+import { isCostMetric, parseStudySpec, type StudySpec } from '../spec.js';
+import { type SpeedMetric, speedMetrics } from './shapes.js';
 
 const metrics = z.array(z.looseObject({ metric: z.string() }));
 /** The fields that differ by device; the rest is looked at when the studies are made. */
@@ -92,14 +89,14 @@ export function deviceSpecs(
       constraints: concerns(constraints),
       predictors: concerns(predictors),
     });
-    const speed = spec.objectives.find(({ metric, goal }) => goal === 'min' && speeds.includes(metric));
+    const speed = spec.objectives.find(({ metric, goal }) => goal === 'min' && speedMetrics.includes(metric));
     const isUntimed = target.tier === 'emulated' && speed?.metric === 'latencyUs';
     if (!speed || isUntimed || !spec.objectives.some(({ metric }) => metric === 'accuracy'))
       throw new HildaError(
         'SPEC_INVALID',
         isUntimed
           ? `${id} is emulated: it counts and has no latency`
-          : `the search for ${id} needs accuracy and one of ${speeds.join(', ')} (to be least) among its objectives`,
+          : `the search for ${id} needs accuracy and one of ${speedMetrics.join(', ')} (to be least) among its objectives`,
         {
           hint: `For example: { metric: ${isUntimed ? 'instructions' : 'latencyUs'}@${id}, goal: min }; an emulated Pico counts cycles.`,
           details: { fields: ['objectives'] },

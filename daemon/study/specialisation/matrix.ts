@@ -1,42 +1,9 @@
-import { HildaError } from '../core/errors.js';
-import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
-import type { Provenance } from '../core/measurement.js';
-import type { MeasurementRecord, TrialRecord } from '../store/contract.js';
-import type { SpeedMetric } from './device-spec.js';
-import type { FrontRow } from './front.js';
-import { winner } from './winner.js';
-
-/** What the winner of one device costs on another, measured with the other winners after all searches. */
-export interface MatrixCell {
-  /** In the unit of the column's metric; null where there is no valid measurement. */
-  readonly value: number | null;
-  /** 95 % interval of a latency; null for a count, which has none. */
-  readonly ci: readonly [low: number, high: number] | null;
-  /** As the column's device runs the network, a share of 1. */
-  readonly accuracy: number | null;
-  readonly provenance: Provenance | null;
-  readonly measurementId: MeasurementId | null;
-  /** Why it does not count: a limit of the device that is broken, or what measuring ended with. Null: it does. */
-  readonly reason: string | null;
-}
-
-/**
- * How a winner stands on its own device among those winners that are as accurate there as was asked for.
- * `fastest`: no other is faster. `not apart`: those that are have 95 % intervals that overlap its own. `on the front`: those
- * that are, are less accurate there. `beaten`: one is faster and no less accurate.
- */
-export type Standing = 'fastest' | 'not apart' | 'on the front' | 'beaten' | 'unknown';
-
-export interface MatrixRow {
-  readonly deviceId: DeviceId;
-  readonly study: StudyId;
-  readonly trialNumber: number;
-  readonly architectureId: ArchitectureId;
-  /** In its own search. */
-  readonly accuracy: number;
-  readonly cells: Readonly<Record<DeviceId, MatrixCell>>;
-  readonly standing: Standing;
-}
+import { HildaError } from '../../core/errors.js';
+import type { DeviceId, StudyId } from '../../core/ids.js';
+import type { MeasurementRecord, TrialRecord } from '../../store/contract.js';
+import type { FrontRow } from '../front.js';
+import { winner } from '../winner.js';
+import type { MatrixCell, MatrixRow, SpeedMetric, Standing } from './shapes.js';
 
 export interface ChosenWinner {
   readonly deviceId: DeviceId;

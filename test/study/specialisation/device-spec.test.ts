@@ -1,7 +1,7 @@
 import t from 'tap';
-import type { DeviceId } from '../../daemon/core/ids.js';
-import type { DeviceRecord } from '../../daemon/store/contract.js';
-import { deviceSpecs } from '../../daemon/study/device-spec.js';
+import type { DeviceId } from '../../../daemon/core/ids.js';
+import type { DeviceRecord } from '../../../daemon/store/contract.js';
+import { deviceSpecs } from '../../../daemon/study/specialisation/device-spec.js';
 
 const device = (id: string, tier: string): DeviceRecord => ({
   id: id as DeviceId,

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+
+/** Devices and those who bring them, as they cross the wire. */
+
+export const targetSchema = z
+  .object({
+    model: z.string(),
+    clockHz: z.number().nullable(),
+    runtime: z.string(),
+    runtimeVersion: z.string(),
+    provider: z.string(),
+    threads: z.number(),
+    dtype: z.string(),
+    batch: z.number().optional(),
+    tier: z.string(),
+  })
+  .meta({ id: 'Target', description: 'What a cost belongs to; costs compare only within one target.' });
+
+export const deviceSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    label: z.string(),
+    target: targetSchema,
+    host: z
+      .string()
+      .nullable()
+      .describe('The machine whose processors it shares: `local`, an agent; null where it has its own.'),
+    state: z.enum(['sighted', 'adopted', 'ignored', 'quarantined']),
+    firstSeenMs: z.number(),
+    lastSeenMs: z.number(),
+    reason: z.string().nullable().describe('Why it is in its state.'),
+    tags: z.array(z.string()),
+    present: z.boolean().describe('There when last looked for.'),
+    obstacle: z.string().nullable().describe('What stands in the way of using it, and what to do.'),
+    lease: z
+      .object({ holder: z.string(), expiresMs: z.number() })
+      .nullable()
+      .describe('Who uses the device now.'),
+  })
+  .meta({ id: 'Device' });
+
+export const invitationSchema = z
+  .object({
+    kind: z.enum(['page', 'agent']),
+    token: z.string(),
+    pairing: z.string().describe('Found again in the joiner that comes by this invitation.'),
+    expiresMs: z.number(),
+    addresses: z.array(
+      z.object({
+        url: z.string(),
+        note: z.string().describe('Who can reach it, and in which tier.'),
+        fingerprint: z.string().nullable().describe("SHA-256 of the daemon's own certificate."),
+      }),
+    ),
+  })
+  .meta({ id: 'Invitation' });
+
+export const joinerSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(['page', 'agent']),
+    label: z.string(),
+    state: z.enum(['active', 'revoked']),
+    createdMs: z.number(),
+    pairing: z.string(),
+  })
+  .meta({ id: 'Joiner', description: 'A page or agent that exchanged a token for a key of its own.' });
+
+const comparisonSchema = z.object({
+  equivalent: z.boolean(),
+  ratio: z.number(),
+  interval: z.tuple([z.number(), z.number()]).readonly().describe('90 % interval of the ratio.'),
+});
+
+export const equivalenceSchema = z
+  .object({
+    devices: z.tuple([z.string(), z.string()]).readonly(),
+    target: z.string(),
+    margin: z.number(),
+    visits: z.number(),
+    equivalent: z.boolean(),
+    convolution: comparisonSchema,
+    transformer: comparisonSchema,
+    takenAtMs: z.number(),
+  })
+  .meta({ id: 'Equivalence', description: 'Second device over the first, by reference network.' });
+
+export type DeviceView = z.infer<typeof deviceSchema>;

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import type { operatorCostSchema } from '../devices/schemas.js';
+import { targetSchema } from './device-schemas.js';
+
+/** Networks, what is asked of a device with one, and what it answers, as they cross the wire. */
+
+const summarySchema = z
+  .object({
+    n: z.number(),
+    min: z.number(),
+    median: z.number(),
+    p90: z.number(),
+    mad: z.number(),
+    ciLow: z.number(),
+    ciHigh: z.number(),
+  })
+  .meta({
+    id: 'SampleSummary',
+    description: 'The median is bounded by ciLow and ciHigh at 95 % (bootstrap).',
+  });
+
+export const measurementSchema = z
+  .object({
+    id: z.string(),
+    deviceId: z.string(),
+    studyId: z.string().nullable(),
+    trialNumber: z.number().nullable(),
+    target: targetSchema,
+    provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']),
+    protocol: z.string(),
+    structureHash: z.string(),
+    weightsHash: z.string(),
+    latency: z
+      .object({
+        rawUs: summarySchema,
+        ratio: summarySchema,
+        normalisedUs: z.number(),
+        normalisedCiUs: z.tuple([z.number(), z.number()]),
+        reference: z.enum(['convolution', 'transformer', 'none']),
+        loadUs: z.number(),
+        firstRunUs: z.number(),
+      })
+      .nullable()
+      .describe('Null where the device counts and does not time: an emulated board.'),
+    counts: z
+      .object({
+        unit: z.enum(['cycles', 'instructions']),
+        total: z.number(),
+        operators: z.array(z.object({ name: z.string(), op: z.string(), count: z.number() })),
+        arenaPeakBytes: z.number(),
+        arenaPlannedBytes: z.number(),
+        stackPeakBytes: z.number(),
+        peakRamBytes: z.number(),
+        flashBytes: z.number(),
+        weights: z.enum(['real', 'pool']),
+        firmwareBuild: z.string(),
+      })
+      .nullable()
+      .describe('What a board reports of one inference; from an emulated board never a time.'),
+    memory: z.object({
+      weightBytes: z.number(),
+      activationPeakBytes: z.number(),
+      peakBytes: z.number(),
+      runPeakRssBytes: z.number().nullable(),
+    }),
+    verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),
+    reason: z.string(),
+    manifest: z.record(z.string(), z.json()),
+    takenAtMs: z.number(),
+    durationMs: z.number(),
+  })
+  .meta({ id: 'Measurement', description: 'Rounds are left out; ask for its samples.' });
+
+export const roundSchema = z
+  .object({
+    referenceBeforeUs: z.number(),
+    candidateUs: z.number(),
+    referenceAfterUs: z.number(),
+    kept: z.boolean(),
+  })
+  .meta({ id: 'Round' });
+
+export const networkSchema = z
+  .object({
+    sha256: z.string(),
+    bytes: z.number(),
+    name: z.string(),
+    opset: z.number(),
+    nodes: z.number(),
+    inputs: z.array(
+      z.object({
+        name: z.string(),
+        dtype: z.string(),
+        dims: z.array(z.union([z.number(), z.string(), z.null()])),
+      }),
+    ),
+  })
+  .meta({ id: 'Network', description: 'An uploaded ONNX file, by the SHA-256 of its bytes.' });
+
+export const measurementRequestSchema = z
+  .strictObject({
+    model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
+    device: z.string().min(1),
+    protocol: z.string().min(1).default('search'),
+  })
+  .meta({ id: 'MeasurementRequest' });
+
+export const profileRequestSchema = measurementRequestSchema
+  .omit({ protocol: true })
+  .meta({ id: 'ProfileRequest' });
+
+export const deploymentRequestSchema = z
+  .strictObject({
+    model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
+    device: z.string().min(1),
+    calibration: z.array(z.array(z.number())).max(1000).default([]),
+  })
+  .meta({ id: 'DeploymentRequest', description: 'Calibration: inputs that the network will see, flat.' });
+
+export const inferenceRequestSchema = z
+  .strictObject({ device: z.string().min(1), input: z.array(z.number()).min(1) })
+  .meta({ id: 'InferenceRequest' });
+
+export const tensorsSchema = z.record(
+  z.string(),
+  z.object({ dims: z.array(z.number()), data: z.array(z.number()) }),
+);
+
+export type MeasurementView = z.infer<typeof measurementSchema>;
+
+export type NetworkView = z.infer<typeof networkSchema>;
+
+export type OperatorCostView = z.infer<typeof operatorCostSchema>;

@@ -1,0 +1,35 @@
+import type { DaemonServices } from '../api/services.js';
+import { HildaError } from '../core/errors.js';
+import type { DevicePool } from '../fleet/device-pool.js';
+import { loadProtocol } from '../measure/protocols.js';
+import { checkNetworkLimits } from '../network/limits.js';
+import { readOnnx } from '../network/read-onnx.js';
+import type { Store } from '../store/contract.js';
+
+/** Measurements and profiles that a user asks for by hand, under the same leases as the studies'. */
+export function measuring(
+  store: Store,
+  pool: Pick<DevicePool, 'withDevice'>,
+): Pick<DaemonServices, 'readNetwork' | 'measure' | 'profile'> {
+  return {
+    readNetwork: (bytes) => {
+      const network = readOnnx(bytes);
+      checkNetworkLimits(network);
+      return network;
+    },
+    measure: async ({ network, deviceId, protocol: name }, { signal }) => {
+      const protocol = loadProtocol(name);
+      return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) =>
+        store.addMeasurement(await device.measure(network, protocol, { signal }), { deviceId, lease }),
+      );
+    },
+    profile: ({ network, deviceId }, { signal }) =>
+      pool.withDevice(deviceId, { holder: 'profile', signal }, async (device) => {
+        if (!device.profile)
+          throw new HildaError('STATE_CONFLICT', `the device ${deviceId} cannot profile`, {
+            hint: 'Choose another device.',
+          });
+        return device.profile(network, { signal });
+      }),
+  };
+}

@@ -1,0 +1,43 @@
+import { formatInterval, formatMetric } from '../../daemon/core/quantities.js';
+import { comparison, formatSpeed, standingText } from './matrix-words.js';
+import type { MatrixColumn, MatrixRow, Specialisation } from './wire.js';
+
+/** What one winner costs on one device, with where the number is from; on its own device, how it stands. */
+export function MatrixEntry({
+  row,
+  column: { deviceId, speed },
+  of: { rows },
+}: {
+  readonly row: MatrixRow;
+  readonly column: MatrixColumn;
+  readonly of: Specialisation;
+}) {
+  const cell = row.cells[deviceId];
+  const isOwn = row.deviceId === deviceId;
+  if (!cell || cell.value === null) return <p class="faint">{cell?.reason ?? 'not measured yet'}</p>;
+  const own = rows.find((one) => one.deviceId === deviceId)?.cells[deviceId];
+  const beside = isOwn ? undefined : comparison(speed, cell, own);
+  const most = Math.max(...rows.map(({ cells }) => cells[deviceId]?.value ?? 0));
+  return (
+    <>
+      <p>
+        <strong>{formatSpeed(speed, cell.value)}</strong>{' '}
+        {isOwn && (
+          <span class={`chip ${row.standing.replaceAll(' ', '-')}`} data-testid="standing">
+            {standingText[row.standing]}
+          </span>
+        )}
+        {beside && <span>{beside}</span>}
+      </p>
+      <div class="bar" aria-hidden="true">
+        <div style={{ width: `${(100 * cell.value) / most}%` }} />
+      </div>
+      {cell.reason !== null && <p class="failure">Does not count: {cell.reason}</p>}
+      <p class="faint phrases">
+        {cell.ci && <span>95 %: {formatInterval(cell.ci)}, </span>}
+        {cell.accuracy !== null && <span>accuracy {formatMetric('accuracy', cell.accuracy)}, </span>}
+        <span>{cell.provenance}</span>
+      </p>
+    </>
+  );
+}

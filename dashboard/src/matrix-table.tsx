@@ -1,0 +1,52 @@
+import { formatMetric } from '../../daemon/core/quantities.js';
+import { MatrixEntry } from './matrix-entry.js';
+import { unitOf } from './matrix-words.js';
+import type { Specialisation } from './wire.js';
+
+/** Winners by devices, where there is room for both. */
+export function MatrixTable({ of }: { readonly of: Specialisation }) {
+  const { columns, rows } = of;
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must scroll by keyboard, in every browser
+    <section class="scroll" aria-label="Winners by devices" tabIndex={0}>
+      <table class="matrix" data-testid="matrix">
+        <caption>
+          Row: whose winner. Column: where it was measured, beside the winner that was searched for that
+          device. Columns hold different units and do not compare.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Winner for</th>
+            {columns.map((column) => (
+              <th key={column.deviceId} scope="col">
+                {column.deviceId}
+                <br />
+                <span class="faint">{unitOf(column, of)}</span>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.deviceId}>
+              <th scope="row">
+                {row.deviceId}
+                <p>accuracy {formatMetric('accuracy', row.accuracy)}</p>
+                <p>
+                  <a href={`#/studies/${encodeURIComponent(row.study)}`}>
+                    {row.study}, trial {row.trialNumber}
+                  </a>
+                </p>
+              </th>
+              {columns.map((column) => (
+                <td key={column.deviceId} class={column.deviceId === row.deviceId ? 'own' : ''}>
+                  <MatrixEntry row={row} column={column} of={of} />
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

@@ -1,0 +1,42 @@
+import { metricTitle } from '../../daemon/core/metric-title.js';
+import { formatCount, formatLatency } from '../../daemon/core/quantities.js';
+import type { MatrixCell, MatrixColumn, Specialisation } from './wire.js';
+
+/** What a column holds. A count never reads as a time: nothing here turns cycles into seconds. */
+export function unitOf({ deviceId, speed }: MatrixColumn, { rows }: Specialisation): string {
+  const provenances = rows.flatMap(({ cells }) => cells[deviceId]?.provenance ?? []);
+  return metricTitle(
+    speed,
+    provenances.map((provenance) => ({ values: {}, provenance })),
+  );
+}
+
+export const formatSpeed = (speed: MatrixColumn['speed'], value: number): string =>
+  speed === 'latencyUs' ? formatLatency(value) : formatCount(value);
+
+/**
+ * A cell beside the one of the winner that was searched for this device: how much more it costs, or that the 95 % intervals
+ * of the two overlap. Undefined where either does not count.
+ */
+export function comparison(
+  speed: MatrixColumn['speed'],
+  cell: MatrixCell,
+  own: MatrixCell | undefined,
+): string | undefined {
+  if (!own || cell.value === null || own.value === null || cell.reason !== null || own.reason !== null)
+    return undefined;
+  const overlap = cell.ci && own.ci && cell.ci[0] <= own.ci[1] && own.ci[0] <= cell.ci[1];
+  if (overlap) return 'not apart';
+  const share = cell.value / own.value - 1;
+  if (share === 0) return 'the same';
+  const [more, less] = speed === 'latencyUs' ? ['slower', 'faster'] : ['more', 'fewer'];
+  return `${(100 * Math.abs(share)).toFixed(1)} % ${share > 0 ? more : less}`;
+}
+
+export const standingText = {
+  fastest: 'fastest',
+  'not apart': 'not apart from the fastest',
+  'on the front': 'on the front',
+  beaten: 'beaten',
+  unknown: 'not known',
+} as const;
