@@ -66,9 +66,12 @@ function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
         value: ({ cells }) => formatCell(cells[deviceId], speed),
       };
     }),
-    { title: 'ON ITS OWN DEVICE', value: ({ standing }) => standing },
+    { title: 'ON ITS OWN DEVICE', value: onItsOwn },
   ];
 }
+
+const onItsOwn = ({ standing, replacedBy }: Row): string =>
+  replacedBy === null ? standing : `${standing}: take the winner for ${replacedBy}`;
 
 function formatCell(cell: MatrixCell | undefined, speed: string): string {
   if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';

@@ -29,6 +29,9 @@ export function MatrixEntry({
         )}
         {beside && <span>{beside}</span>}
       </p>
+      {isOwn && row.replacedBy !== null && (
+        <p data-testid="replaced">Take the winner for {row.replacedBy}: faster here, and no less accurate.</p>
+      )}
       <div class="bar" aria-hidden="true">
         <div style={{ width: `${(100 * cell.value) / most}%` }} />
       </div>

@@ -115,6 +115,7 @@ export interface MatrixRow {
   readonly trialNumber: number;
   readonly accuracy: number;
   readonly cells: Readonly<Record<string, MatrixCell>>;
+  readonly replacedBy: string | null;
   readonly standing: 'fastest' | 'not apart' | 'on the front' | 'beaten' | 'unknown';
 }
 

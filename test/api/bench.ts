@@ -136,6 +136,7 @@ const specialisation: Specialisation = {
         ['pico' as DeviceId]: { ...cell, value: null, ci: null, reason: 'not measured yet' },
       },
       standing: 'fastest',
+      replacedBy: null,
     },
   ],
 };

@@ -41,6 +41,7 @@ const matrix = specialisationSchema.parse({
         m7: cell(null, { reason: 'NETWORK_TOO_LARGE: by 5 bytes', accuracy: null, provenance: null }),
       },
       standing: 'fastest',
+      replacedBy: null,
     },
   ],
 });
@@ -56,6 +57,9 @@ t.test('a matrix tells the unit of each column, and why a cell does not count', 
     row,
     /^cpu +study-1\/4 +100 us ±2\.0 %, 90\.00 % +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
   );
+  const beaten = { ...matrix.rows[0], standing: 'beaten', replacedBy: 'm7' };
+  const told = describeSpecialisation(specialisationSchema.parse({ ...matrix, rows: [beaten] }));
+  t.match(told, /beaten: take the winner for m7/);
   t.end();
 });
 

@@ -3,7 +3,7 @@ import type { DeviceId, StudyId } from '../../core/ids.js';
 import type { MeasurementRecord, TrialRecord } from '../../store/contract.js';
 import type { FrontRow } from '../front.js';
 import { winner } from '../winner.js';
-import type { MatrixCell, MatrixRow, SpeedMetric, Standing } from './shapes.js';
+import type { MatrixCell, MatrixRow, SpeedMetric } from './shapes.js';
 
 export interface ChosenWinner {
   readonly deviceId: DeviceId;
@@ -57,22 +57,30 @@ export function cellOf(
   };
 }
 
-/** How row `own` stands on its own device: see `Standing`. `level`: the least accuracy that counts. */
+/**
+ * How row `own` stands on its own device (see `Standing`), and where it is beaten, whose winner is to be taken in its place:
+ * of those that beat it the fastest, which no winner beats there. `level`: the least accuracy that counts.
+ */
 export function standingOf(
   own: Pick<MatrixRow, 'deviceId' | 'cells'>,
-  rows: readonly Pick<MatrixRow, 'cells'>[],
+  rows: readonly Pick<MatrixRow, 'deviceId' | 'cells'>[],
   level: number,
-): Standing {
+): Pick<MatrixRow, 'standing' | 'replacedBy'> {
   const mine = own.cells[own.deviceId];
-  if (!mine || mine.value === null || mine.reason !== null) return 'unknown';
+  if (!mine || mine.value === null || mine.reason !== null) return { standing: 'unknown', replacedBy: null };
   const value = mine.value;
-  const faster = rows.flatMap(({ cells }) => {
+  const faster = rows.flatMap(({ deviceId, cells }) => {
     const cell = cells[own.deviceId];
     const counts = cell && cell.reason === null && (cell.accuracy ?? 0) >= level;
-    return counts && cell.value !== null && cell.value < value ? [cell] : [];
+    return counts && cell.value !== null && cell.value < value ? [{ deviceId, cell, value: cell.value }] : [];
   });
-  if (faster.length === 0) return 'fastest';
-  const apart = faster.filter((cell) => !cell.ci || !mine.ci || cell.ci[1] < mine.ci[0]);
-  if (apart.length === 0) return 'not apart';
-  return apart.every((cell) => (cell.accuracy ?? 0) < (mine.accuracy ?? 0)) ? 'on the front' : 'beaten';
+  if (faster.length === 0) return { standing: 'fastest', replacedBy: null };
+  const apart = faster.filter(({ cell }) => !cell.ci || !mine.ci || cell.ci[1] < mine.ci[0]);
+  if (apart.length === 0) return { standing: 'not apart', replacedBy: null };
+  const [better] = apart
+    .filter(({ cell }) => (cell.accuracy ?? 0) >= (mine.accuracy ?? 0))
+    .sort((a, b) => a.value - b.value);
+  return better
+    ? { standing: 'beaten', replacedBy: better.deviceId }
+    : { standing: 'on the front', replacedBy: null };
 }

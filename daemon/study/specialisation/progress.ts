@@ -71,7 +71,7 @@ export async function specialisationOf(
     progress.columns.map(async (column) => ({ column, cells: await cellsOf(column, winners, store) })),
   );
   const rows = winners.map(
-    ({ deviceId, study, row }, i): Omit<MatrixRow, 'standing'> => ({
+    ({ deviceId, study, row }, i): Omit<MatrixRow, 'standing' | 'replacedBy'> => ({
       deviceId,
       study,
       trialNumber: row.trialNumber,
@@ -82,7 +82,7 @@ export async function specialisationOf(
       ) as MatrixRow['cells'],
     }),
   );
-  return { ...summary, level, rows: rows.map((row) => ({ ...row, standing: standingOf(row, rows, level) })) };
+  return { ...summary, level, rows: rows.map((row) => ({ ...row, ...standingOf(row, rows, level) })) };
 }
 
 export const hasEnded = (state: StudyState): boolean => state === 'completed' || state === 'stopped';

@@ -54,6 +54,11 @@ export const rowSchema = z.object({
   standing: z
     .enum(['fastest', 'not apart', 'on the front', 'beaten', 'unknown'])
     .describe('Among the winners on its own device, at equal accuracy.'),
+  replacedBy: deviceId
+    .nullable()
+    .describe(
+      "Where it is beaten: the device whose winner is this one's, too, now that all were measured on it.",
+    ),
 });
 
 export const summarySchema = z.object({
@@ -89,7 +94,7 @@ export type MatrixRow = Readonly<z.infer<typeof rowSchema>>;
 /**
  * How a winner stands on its own device among those winners that are as accurate there as was asked for.
  * `fastest`: no other is faster. `not apart`: those that are have 95 % intervals that overlap its own. `on the front`: those
- * that are, are less accurate there. `beaten`: one is faster and no less accurate.
+ * that are, are less accurate there. `beaten`: one is faster and no less accurate; `replacedBy` says which.
  */
 export type Standing = MatrixRow['standing'];
 export type SpecialisationSummary = z.infer<typeof summarySchema>;

@@ -57,19 +57,31 @@ t.test('a winner is judged on its own device, by what counts there', (t) => {
     ...more,
   });
   const standing = (mine: MatrixCell, ...others: MatrixCell[]): string => {
-    const rows = [mine, ...others].map((one) => ({ deviceId: own, cells: { [own]: one } }));
-    return standingOf(rows[0] as (typeof rows)[0], rows, 0.9);
+    const rows = [mine, ...others].map((one, i) => ({
+      deviceId: i === 0 ? own : (`other-${i}` as DeviceId),
+      cells: { [own]: one },
+    }));
+    const { standing, replacedBy } = standingOf(rows[0] as (typeof rows)[0], rows, 0.9);
+    return replacedBy === null ? standing : `${standing}, take ${replacedBy}`;
   };
   t.equal(standing(cell(10, 0.91), cell(11, 0.95)), 'fastest');
-  t.equal(standing(cell(10, 0.91), cell(9, 0.92)), 'beaten');
-  t.equal(standing(cell(10, 0.91), cell(9, 0.91)), 'beaten', 'as accurate, and faster');
+  t.equal(standing(cell(10, 0.91), cell(9, 0.92)), 'beaten, take other-1');
+  t.equal(standing(cell(10, 0.91), cell(9, 0.91)), 'beaten, take other-1', 'as accurate, and faster');
   t.equal(standing(cell(10, 0.91), cell(9, 0.905)), 'on the front');
-  t.equal(standing(cell(10, 0.91), cell(9, 0.905), cell(8, 0.93)), 'beaten');
+  t.equal(standing(cell(10, 0.91), cell(9, 0.905), cell(8, 0.93)), 'beaten, take other-2');
+  t.equal(
+    standing(cell(10, 0.91), cell(7, 0.905), cell(9, 0.95), cell(8, 0.91)),
+    'beaten, take other-3',
+    'the fastest of those that are no less accurate',
+  );
   t.equal(standing(cell(10, 0.91), cell(9, 0.89)), 'fastest', 'below the level it is no rival');
   t.equal(standing(cell(10, 0.91), cell(9, 0.95, { reason: 'flashBytes 9 > 5' })), 'fastest');
   t.equal(standing(cell(10, 0.91), cell(null, null)), 'fastest');
   t.equal(standing(cell(null, 0.91), cell(9, 0.95)), 'unknown');
   t.equal(standing(cell(10, 0.91, { ci: [9, 11] }), cell(9, 0.95, { ci: [8, 10] })), 'not apart');
-  t.equal(standing(cell(10, 0.91, { ci: [9.9, 11] }), cell(9, 0.95, { ci: [8.9, 9.8] })), 'beaten');
+  t.equal(
+    standing(cell(10, 0.91, { ci: [9.9, 11] }), cell(9, 0.95, { ci: [8.9, 9.8] })),
+    'beaten, take other-1',
+  );
   t.end();
 });
