@@ -1,5 +1,5 @@
 import type { Architecture } from '../../core/architecture.js';
-import type { Rng } from '../../core/rng.js';
+import { pick, type Rng } from '../../core/rng.js';
 import { type Rating, selectionOrder } from '../pareto/dominance.js';
 import { hypervolume } from '../pareto/hypervolume.js';
 import { ParetoFront } from '../pareto/pareto-front.js';
@@ -26,6 +26,12 @@ export interface LinasOptions {
 
 /** Of the linear models' posterior deviations: near what they believe, and further off. */
 const posteriorWidths = [0.3, 0.6, 0.9];
+
+/**
+ * Of what the second models choose. The best end of a front by accuracy spans more hypervolume than any other point, and
+ * accuracy is what predictors know least; the best end of a cost is the smallest network, or near it.
+ */
+const endShare = 1 / 3;
 
 /** In shares of the way to the better end of the 90 % interval, one a pick, in turn. */
 const optimismSteps = [0, 0.25, 0.5, 1];
@@ -82,14 +88,25 @@ export class LinasSampler implements Sampler {
     return [...proposals, ...randomProposals(n - proposals.length, unseen)];
   }
 
-  /** What models of another kind choose beside the proposals so far. */
+  /** What models of another kind choose beside the proposals so far: points of the front, and its best end by each quality. */
   #others(n: number, chosen: readonly Proposal[], context: AskContext, unseen: Unseen): Proposal[] {
-    if (n === 0) return [];
-    if (!context.space.dims) return posteriorSamples(n, context, unseen, posteriorWidths);
-    const pending = [...context.pending, ...chosen.map(({ architecture }) => architecture)];
-    return this.#second
-      .ask(n, { ...context, pending })
-      .filter(({ architecture }) => unseen.take(architecture));
+    const { space, objectives, pending, rng } = context;
+    const ends = objectives.length > 1 ? objectives.filter(({ goal }) => goal === 'max') : [];
+    const atEnds = ends.length > 0 ? someOf(n, endShare, rng) : 0;
+    const proposals: Proposal[] = [];
+    const choose = (count: number, sought: AskContext['objectives']): void => {
+      if (count === 0) return;
+      const known = [...chosen, ...proposals].map(({ architecture }) => architecture);
+      const asked = { ...context, objectives: sought, pending: [...pending, ...known] };
+      proposals.push(
+        ...(space.dims
+          ? this.#second.ask(count, asked).filter(({ architecture }) => unseen.take(architecture))
+          : posteriorSamples(count, asked, unseen, posteriorWidths)),
+      );
+    };
+    for (let i = 0; i < atEnds; i++) choose(1, [pick(rng, ends)]);
+    choose(n - atEnds, objectives);
+    return proposals;
   }
 
   /** NSGA-II on predictions, started from the best measured trials; every candidate it visited. */
