@@ -44,11 +44,13 @@ function fuseGemm(graph: EditableGraph, node: Node): void {
   const bias = Float32Array.from({ length: outputs }, (_, n) =>
     given ? beta * (given[given.length === 1 ? 0 : n] as number) : 0,
   );
+  // A name may say what the elements are: it stays where they do.
+  const weightName = alpha === 1 ? `${node.inputs[1]}${transposed ? '.transposed' : ''}` : `${name}.weight`;
   graph.replace(
     node,
     fusedNode(node, 'Linear', [
       node.inputs[0] as string,
-      graph.setConstant(`${name}.weight`, floatTensor([inputs, outputs], matrix)),
+      graph.setConstant(weightName, floatTensor([inputs, outputs], matrix)),
       graph.setConstant(`${name}.bias`, floatTensor([outputs], bias)),
     ]),
   );
