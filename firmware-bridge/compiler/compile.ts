@@ -28,7 +28,10 @@ export interface CompileOptions {
   readonly weights: 'real' | 'pool';
   /** What the planner may do, each part of which can be switched off; outputs are the same bit for bit. */
   readonly tricks?: Partial<Tricks> | 'all' | 'none';
-  /** `fit` (default): no more tricks than the board needs; `smallest`: the smallest arena there is. */
+  /**
+   * `fit` (default): no more tricks than the board needs; `smallest`: the smallest arena there is. Either way weights that a
+   * seed gives are generated, unless `tricks` says otherwise or only without does the arena fit.
+   */
   readonly goal?: 'fit' | 'smallest';
   readonly lowRank?: 'cost' | 'always' | 'never';
 }
@@ -124,8 +127,8 @@ interface Attempt {
 }
 
 /**
- * A plan and its bytes. Weights that a seed gives are generated where that is wanted; stored after all where only so the
- * arena fits, and where the smallest arena is asked for and the flash holds them.
+ * A plan and its bytes. Weights that a seed gives are generated where that is wanted, and stored after all where only then
+ * the arena fits, if the flash holds them.
  */
 function planned(
   lowered: Lowered,
@@ -143,12 +146,11 @@ function planned(
     return { chosen, encoded, flashBytes: encoded.program.length - encoded.constantsBytes + constants };
   };
   const first = attempt(wanted);
-  const mayStore = wanted.generatedWeights && generates(lowered, board);
-  if (!mayStore || (goal === 'fit' && first.chosen.plan.arenaBytes <= board.arenaBytes)) return first;
+  const fits = (arenaBytes: number): boolean => arenaBytes <= board.arenaBytes;
+  if (fits(first.chosen.plan.arenaBytes) || !wanted.generatedWeights || !generates(lowered, board))
+    return first;
   const stored = attempt({ ...wanted, generatedWeights: false });
-  const fits = stored.flashBytes <= board.flashBytes && stored.chosen.plan.arenaBytes <= board.arenaBytes;
-  const smaller = stored.chosen.plan.arenaBytes < first.chosen.plan.arenaBytes;
-  return fits && smaller ? stored : first;
+  return fits(stored.chosen.plan.arenaBytes) && stored.flashBytes <= board.flashBytes ? stored : first;
 }
 
 /** The values whose ranges lowering asks for: the input and what nodes compute. */
