@@ -346,6 +346,8 @@ t.test('weights are generated only where a seed gives exactly them', async (t) =
     tricks: { generatedWeights: false },
   };
   const stored = await compile(graph, options);
+  const short = await compile(graph, { ...options, board: { ...board, flashBytes: stored.flashBytes - 1 } });
+  t.match(explainFit(short).advice.join(' '), /Switch on generatedWeights/);
   const tight = { ...board, arenaBytes: stored.arenaBytes };
   t.equal(await generates(graph, { board: tight }), false, 'there is no room for a tile');
   t.equal(
