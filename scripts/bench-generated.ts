@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- generated [--boards A,B]`: what it saves and costs to generate the fixed projection of an hourglass MLP on
- * the board instead of storing it. The smallest and the largest network of hourglass-mlp, real weights in them, on emulated
+ * the board instead of storing it. The smallest and the largest network of hourglass-mlp, random weights in them, calibrated on random values, on emulated
  * boards: flash of the program, planned arena, counts of one inference (modelled cycles on the Pico, instructions on
  * QEMU's cores; never a real board's time), with weights generated in tiles of 16, 8 and 4 channels as the arena allows,
  * and stored. Figures: `<board>.<network>.stored|generated.flashBytes|arenaBytes|count`, `.projection` (the layer's own
@@ -8,6 +8,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { Architecture } from '../daemon/core/architecture.js';
+import { calibrateOn } from '../daemon/devices/mcu/calibrate.js';
 import { randomWeights } from '../daemon/search/spaces/random-weights.js';
 import { type CompiledNetwork, compile, operatorFacts } from '../firmware-bridge/compiler/index.js';
 import { compilerBoard, openEmulated, runPainted } from './emulated-session.js';
@@ -19,6 +20,7 @@ const { values: flags } = parseArgs({
 const { signal } = new AbortController();
 const figures: Record<string, number> = {};
 const space = openSpace('hourglass-mlp');
+const calibration = calibrateOn([], signal).ranges;
 const [smallest, largest] = (space.seeds?.() ?? []) as [Architecture, Architecture];
 
 for (const name of flags.boards.split(',')) {
@@ -34,7 +36,12 @@ for (const name of flags.boards.split(',')) {
   ] as const) {
     const network = space.network(architecture, randomWeights);
     const compiled = (arenaBytes: number, generatedWeights = true): Promise<CompiledNetwork> =>
-      compile(network, { board: { ...board, arenaBytes }, weights: 'real', tricks: { generatedWeights } });
+      compile(network, {
+        board: { ...board, arenaBytes },
+        weights: 'real',
+        calibration,
+        tricks: { generatedWeights },
+      });
     const run = async (variant: string, one: CompiledNetwork): Promise<void> => {
       const { program, records, arenaBytes, flashBytes, topLevel } = one;
       const { report, ticks } = await runPainted(session, program, {
