@@ -2,13 +2,20 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { type CompilerBoard, linearCosts } from './board.js';
 import { type Encoded, encodeProgram, type RecordSource } from './encode/encode-program.js';
 import { lower } from './lower/lower.js';
-import { macsOf, type Operator, type Port } from './lower/operators.js';
+import { type Lowered, macsOf, type Operator, type Port } from './lower/operators.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
 import type { Range } from './quantise/quantisation.js';
-import { allTricks, noTricks, planWithTricks, type Tricks } from './tricks/choose.js';
+import {
+  allTricks,
+  generates,
+  noTricks,
+  type Planned,
+  planWithTricks,
+  type Tricks,
+} from './tricks/choose.js';
 
 /** Gives the ranges of the network's values over calibration images, by name. Ran by a runtime the compiler does not know. */
 export type Calibration = (graph: Graph, values: readonly string[]) => Promise<ReadonlyMap<string, Range>>;
@@ -19,9 +26,12 @@ export interface CompileOptions {
   readonly calibration?: Calibration;
   /** `pool`: weights come from the board's pool, for latency alone. */
   readonly weights: 'real' | 'pool';
-  /** MCUFormer's operator library, each part of which can be switched off; outputs are the same bit for bit. */
+  /** What the planner may do, each part of which can be switched off; outputs are the same bit for bit. */
   readonly tricks?: Partial<Tricks> | 'all' | 'none';
-  /** `fit` (default): no more tricks than the board needs; `smallest`: the smallest arena there is. */
+  /**
+   * `fit` (default): no more tricks than the board needs; `smallest`: the smallest arena there is. Either way weights that a
+   * seed gives are generated, unless `tricks` says otherwise or only without does the arena fit.
+   */
   readonly goal?: 'fit' | 'smallest';
   readonly lowRank?: 'cost' | 'always' | 'never';
 }
@@ -68,25 +78,21 @@ export interface CompiledNetwork {
  */
 export async function compile(network: Graph, options: CompileOptions): Promise<CompiledNetwork> {
   const { board } = options;
-  const prepared = prepare(network, {
-    cost: board.cost ?? linearCosts[board.weightLayout],
-    lowRank: options.lowRank ?? 'cost',
-  });
-  const values = activationsOf(prepared.graph);
-  const ranges = await options.calibration?.(network, values);
-  const lowered = lower(prepared, ranges);
   const wanted: Tricks =
     options.tricks === 'none'
       ? noTricks
       : options.tricks === 'all' || options.tricks === undefined
         ? allTricks
         : { ...allTricks, ...options.tricks };
-  const chosen = planWithTricks(lowered, board, wanted, options.goal ?? 'fit');
-  const encoded: Encoded = encodeProgram(chosen.schedule, chosen.lowered, chosen.plan, {
-    layout: board.weightLayout,
-    poolBytes: options.weights === 'pool' ? board.poolBytes : undefined,
-    fetched: chosen.fetched,
+  const prepared = prepare(network, {
+    cost: board.cost ?? linearCosts[board.weightLayout],
+    lowRank: options.lowRank ?? 'cost',
+    generates: wanted.generatedWeights,
   });
+  const values = activationsOf(prepared.graph);
+  const ranges = await options.calibration?.(network, values);
+  const lowered = lower(prepared, ranges);
+  const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
     program: encoded.program,
     input: lowered.input,
@@ -95,10 +101,7 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     outputs: lowered.outputs,
     arenaBytes: chosen.plan.arenaBytes,
     boundBytes: chosen.plan.boundBytes,
-    flashBytes:
-      encoded.program.length -
-      encoded.constantsBytes +
-      (board.weightsAt === 'external' ? 0 : encoded.deployedConstantsBytes),
+    flashBytes,
     constantsBytes: encoded.constantsBytes,
     poolBytes: encoded.poolBytes,
     deployedConstantsBytes: encoded.deployedConstantsBytes,
@@ -115,6 +118,39 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     plan: chosen.plan,
     board,
   };
+}
+
+interface Attempt {
+  readonly chosen: Planned;
+  readonly encoded: Encoded;
+  readonly flashBytes: number;
+}
+
+/**
+ * A plan and its bytes. Weights that a seed gives are generated where that is wanted, and stored after all where only then
+ * the arena fits, if the flash holds them.
+ */
+function planned(
+  lowered: Lowered,
+  wanted: Tricks,
+  { board, goal = 'fit', weights }: CompileOptions,
+): Attempt {
+  const attempt = (tricks: Tricks): Attempt => {
+    const chosen = planWithTricks(lowered, board, tricks, goal);
+    const encoded = encodeProgram(chosen.schedule, chosen.lowered, chosen.plan, {
+      layout: board.weightLayout,
+      poolBytes: weights === 'pool' ? board.poolBytes : undefined,
+      fetched: chosen.fetched,
+    });
+    const constants = board.weightsAt === 'external' ? 0 : encoded.deployedConstantsBytes;
+    return { chosen, encoded, flashBytes: encoded.program.length - encoded.constantsBytes + constants };
+  };
+  const first = attempt(wanted);
+  const fits = (arenaBytes: number): boolean => arenaBytes <= board.arenaBytes;
+  if (fits(first.chosen.plan.arenaBytes) || !wanted.generatedWeights || !generates(lowered, board))
+    return first;
+  const stored = attempt({ ...wanted, generatedWeights: false });
+  return fits(stored.chosen.plan.arenaBytes) && stored.flashBytes <= board.flashBytes ? stored : first;
 }
 
 /** The values whose ranges lowering asks for: the input and what nodes compute. */

@@ -5,6 +5,7 @@ import { type Operator, viewBytes, type Window } from './lower/operators.js';
 import { lifetimesOf, positionsOf } from './plan/lifetimes.js';
 import { tileBytes } from './plan/plan-memory.js';
 import { type Step, type Task, tasksOf } from './plan/schedule.js';
+import { outputParts } from './tricks/weight-tiles.js';
 
 /** What is known of a top-level operator of a program before it runs: one for each count that a board reports. */
 export interface OperatorFacts {
@@ -15,7 +16,7 @@ export interface OperatorFacts {
   /** What the time of a kernel of this kind grows with, by name: calls, rows, outputs, multiply-accumulates. */
   readonly quantities: ReadonlyMap<string, number>;
   readonly outputBytes: number;
-  /** Weights, biases and multipliers. */
+  /** Weights, biases and multipliers that are stored. */
   readonly parameterBytes: number;
   /** Arena bytes in use while it runs, scratch left out. */
   readonly liveBytes: number;
@@ -41,10 +42,10 @@ export function operatorFacts({ schedule, board, input, output }: CompiledNetwor
       name: names.join(' .. '),
       kind: step.kind === 'single' ? (tasks[0] as Task).operator.body.kind : step.kind,
       key: `${step.kind} ${runsOf(step).map(keyOf).join(' + ')}`,
-      quantities: sumOf(runsOf(step)),
+      quantities: step.kind === 'generated' ? withGenerated(step, sumOf(runsOf(step))) : sumOf(runsOf(step)),
       outputBytes: viewBytes((tasks.at(-1) as Task).operator.write),
       parameterBytes: tasks.reduce(
-        (sum, { operator }) => sum + parametersOf(operator, board.weightLayout),
+        (sum, { operator }) => sum + parametersOf(operator, board.weightLayout, step.kind === 'generated'),
         0,
       ),
       liveBytes,
@@ -78,6 +79,12 @@ function runsOf(step: Step): Run[] {
   switch (step.kind) {
     case 'single':
       return [{ operator: step.task.operator, calls: 1, rows: step.task.operator.write.rows }];
+    case 'generated': {
+      // Tile after tile of the same size, each over all rows.
+      const [operator] = outputParts(step.task.operator, [step.outputs]) as [Operator];
+      const calls = step.task.operator.write.width / step.outputs;
+      return [{ operator, calls, rows: calls * operator.write.rows }];
+    }
     case 'loop':
       return step.tasks.map(({ operator }) => {
         const { rows } = operator.write;
@@ -111,6 +118,16 @@ function sumOf(runs: readonly Run[]): Map<string, number> {
       sum.set(key, (sum.get(key) ?? 0) + value);
     }
   return sum;
+}
+
+/** The weights that are generated, beside what the operator itself does. */
+function withGenerated(
+  { task, outputs }: Extract<Step, { kind: 'generated' }>,
+  quantities: Map<string, number>,
+): Map<string, number> {
+  const { body, write } = task.operator;
+  const depth = body.kind === 'linear' ? body.constants.depth : 0;
+  return quantities.set('generated', (write.width / outputs) * Math.ceil(outputs / 4) * 4 * depth);
 }
 
 /** Kernels work on four outputs and four inputs at a time; what is left over costs by itself. */
@@ -201,10 +218,11 @@ function keyOf({ operator: { body, write, reads }, calls, rows }: Run): string {
   return `${body.kind} ${calls}x${rows} ${seen} > ${view(write)} ${[shape, depth, flag, order].filter((x) => x !== '').join(' ')}`;
 }
 
-function parametersOf({ body }: Operator, layout: WeightLayout): number {
+function parametersOf({ body }: Operator, layout: WeightLayout, generated: boolean): number {
   if (body.kind === 'layerNorm') return 4 * (body.scale.length + body.shift.length);
   if (body.kind === 'constant') return body.data.length;
   if (body.kind !== 'linear' && body.kind !== 'conv' && body.kind !== 'depthwise') return 0;
   const form = body.kind === 'depthwise' ? 'channels' : 'packed';
-  return weightBytes(body.constants, form, layout).length + 8 * body.constants.outputs;
+  const weights = generated ? 0 : weightBytes(body.constants, form, layout).length;
+  return weights + 8 * body.constants.outputs;
 }

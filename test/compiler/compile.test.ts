@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Tensors } from '../../daemon/devices/contract.js';
 import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
+import { generatedSigns, signsName } from '../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
@@ -12,10 +13,13 @@ import { weightLayouts } from '../../firmware-bridge/compiler/encode/format.js';
 import { packWeights, unpackWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
 import {
   assertFits,
+  type CompiledNetwork,
   type CompileOptions,
   type CompilerBoard,
   compile,
   explainFit,
+  type OperatorFacts,
+  operatorFacts,
   Reference,
 } from '../../firmware-bridge/compiler/index.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
@@ -29,6 +33,7 @@ import {
   linearAttention,
   mixedConvolutions,
   paddedPatches,
+  projected,
   resampled,
   sequences,
   severalPorts,
@@ -114,6 +119,7 @@ t.test('int8 stays near float', async (t) => {
     ['bordered', bordered(1)],
     ['interpolated', interpolated(1)],
     ['several ports', severalPorts(1)],
+    ['projected', projected(1)],
   ] as const) {
     const off = await deviation(t, graph);
     t.ok(off < 0.12, `${name}: ${off.toFixed(4)} of the spread`);
@@ -267,6 +273,109 @@ t.test('weights from the pool take the flash that real ones will', async (t) => 
     t.equal(pooled?.flashBytes, real?.flashBytes);
     t.equal(real?.flashBytes, real?.program.length);
   }
+});
+
+t.test('weights are generated only where a seed gives exactly them', async (t) => {
+  const [inputs, outputs, seed] = [40, 32, 7];
+  const signs = generatedSigns(seed, outputs, inputs);
+  const values = (change: (value: number, i: number, j: number) => number): Float32Array =>
+    Float32Array.from({ length: inputs * outputs }, (_, at) => {
+      const [i, j] = [Math.floor(at / outputs), at % outputs];
+      return change((signs[j * inputs + i] as number) / 6, i, j);
+    });
+  const build = (name: string, weights: Float32Array, bias?: number): Graph => {
+    const b = new GraphBuilder({ name: 'projection' });
+    const w = constantsOf(b, Xoshiro128.fromSeed(1));
+    const x = b.input('x', 'float32', [1, inputs]);
+    const product = b.matMul(x, b.constant(name, floatTensor([inputs, outputs], weights)));
+    const shifted =
+      bias === undefined
+        ? product
+        : b.add(product, b.constant('bias', floatTensor([outputs], new Array(outputs).fill(bias))));
+    // A product behind it at once: a low-rank chain, were the first one stored.
+    b.output(b.matMul(shifted, w(outputs, 3)), 'y');
+    return b.build();
+  };
+  const generates = async (graph: Graph, options: Partial<CompileOptions> = {}): Promise<boolean> => {
+    const { records, tricks } = await compile(graph, {
+      board,
+      weights: 'real',
+      lowRank: 'never',
+      ...options,
+    });
+    t.equal(
+      tricks.generatedWeights,
+      records.some(({ kind }) => kind === 'generated'),
+    );
+    return tricks.generatedWeights;
+  };
+  const same = values((value) => value);
+  t.equal(await generates(build(signsName(seed), same)), true);
+  t.equal(
+    await generates(build(`${signsName(seed)}.mine`, same, 0.5)),
+    true,
+    'with a bias and a name of its own',
+  );
+  t.equal(
+    await generates(
+      build(
+        signsName(seed),
+        values((v, _, j) => v * (j + 1)),
+      ),
+    ),
+    true,
+    'each channel has a scale',
+  );
+  const cases: readonly (readonly [string, string, Float32Array])[] = [
+    ['no seed', 'weight', same],
+    ['another seed', signsName(seed + 1), same],
+    ['a seed beyond 32 bits', 'generated.signs.4294967303', same],
+    ['one sign changed', signsName(seed), values((v, i, j) => (i === 39 && j === 31 ? -v : v))],
+    ['one value a little smaller', signsName(seed), values((v, i, j) => (i === 3 && j === 8 ? 0.99 * v : v))],
+  ];
+  for (const [why, name, weights] of cases) t.equal(await generates(build(name, weights)), false, why);
+  t.equal(await generates(build(signsName(seed), same, 1e5)), false, 'a bias that coarsens the weights');
+  const graph = build(signsName(seed), same);
+  t.equal(await generates(graph, { tricks: { generatedWeights: false } }), false, 'told to store them');
+  t.equal(await generates(graph, { lowRank: 'cost' }), true, 'kept apart from the layer behind');
+  t.equal(await generates(graph, { lowRank: 'always' }), false, 'told to multiply out');
+  const options: CompileOptions = {
+    board,
+    weights: 'real',
+    lowRank: 'never',
+    tricks: { generatedWeights: false },
+  };
+  const stored = await compile(graph, options);
+  const short = await compile(graph, { ...options, board: { ...board, flashBytes: stored.flashBytes - 1 } });
+  t.match(explainFit(short).advice.join(' '), /Switch on generatedWeights/);
+  const tight = { ...board, arenaBytes: stored.arenaBytes };
+  t.equal(await generates(graph, { board: tight }), false, 'there is no room for a tile');
+  t.equal(
+    await generates(graph, { board: { ...tight, flashBytes: stored.flashBytes - 1 } }),
+    true,
+    'nor for the weights: what fits least is told',
+  );
+});
+
+t.test('facts of a walk over generated tiles', async (t) => {
+  const graph = projected(1);
+  const [generated, stored] = await Promise.all(
+    [true, false].map((generatedWeights) =>
+      compile(graph, { board, weights: 'real', tricks: { generatedWeights } }),
+    ),
+  );
+  const facts = operatorFacts(generated as CompiledNetwork);
+  t.equal(facts.length, generated?.topLevel.length, 'one for each count');
+  const sum = (of: readonly OperatorFacts[], name: string): number =>
+    of.reduce((total, { quantities }) => total + (quantities.get(name) ?? 0), 0);
+  t.equal(sum(facts, 'macs'), sum(operatorFacts(stored as CompiledNetwork), 'macs'), 'as many products');
+  const walks = facts.filter(({ kind }) => kind === 'generated');
+  t.equal(new Set(walks.map(({ name }) => name)).size, 2, 'the product and the Gemm');
+  t.ok(walks.every(({ quantities }) => (quantities.get('generated') ?? 0) > 0));
+  const parameters = (of: readonly OperatorFacts[]): number =>
+    of.reduce((total, { parameterBytes }) => total + parameterBytes, 0);
+  const missing = parameters(operatorFacts(stored as CompiledNetwork)) - parameters(facts);
+  t.ok(missing > 0 && (stored?.flashBytes ?? 0) - (generated?.flashBytes ?? 0) < missing);
 });
 
 t.test('the same network gives the same bytes', async (t) => {

@@ -9,7 +9,7 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { type CompilerBoard, compile, exportC } from '../../firmware-bridge/compiler/index.js';
 import { type Core, cores, missingForCores, runSemihosted } from '../firmware/runtime-driver.js';
 import { answer, randomInput } from './compiled-case.js';
-import { mixedConvolutions, severalPorts, tokens } from './networks.js';
+import { mixedConvolutions, projected, severalPorts, tokens } from './networks.js';
 
 /** An exported network is compiled as a user would, run on emulated cores, and answers what the reference does. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -64,6 +64,7 @@ t.test(
         ['convolutions', mixedConvolutions(4)],
         ['tokens', tokens(4)],
         ['ports', severalPorts(4)],
+        ['projected', projected(4)],
       ];
       const made: { name: string; input: Int8Array; output: Int8Array }[] = [];
       for (const [name, graph] of graphs) {
@@ -73,12 +74,21 @@ t.test(
           goal: 'smallest',
         });
         const { header, source } = exportC(compiled, name);
+        t.equal(
+          /\[\w+_GENERATE\] = /.test(source),
+          name === 'projected',
+          'the generator comes along where it is used',
+        );
         writeFileSync(join(here, `${name}.h`), header);
         writeFileSync(join(here, `${name}.c`), source);
         if (name === 'ports')
           for (const part of ['INPUT2_OFFSET', 'OUTPUT0_SCALE', 'OUTPUT1_ZERO_POINT'])
             t.match(header, `PORTS_${part} `, 'each port has its place and its quantisation');
-        t.notMatch(source, /hilda_|#include "(?!(tokens|convolutions|ports)\.h)/, `${name} stands alone`);
+        t.notMatch(
+          source,
+          /hilda_|#include "(?!(tokens|convolutions|ports|projected)\.h)/,
+          `${name} stands alone`,
+        );
         const bytes = new DataView(compiled.program.buffer).getUint32(36, true);
         const input = randomInput(Xoshiro128.fromSeed(4), bytes);
         made.push({ name, input, output: answer(compiled, input) });

@@ -29,6 +29,7 @@ import {
   linearAttention,
   mixedConvolutions,
   paddedPatches,
+  projected,
   resampled,
   sequences,
   severalPorts,
@@ -68,9 +69,14 @@ const networks: readonly (readonly [string, Graph])[] = [
   ...[1, 2].map((seed) => [`bordered ${seed}`, bordered(seed)] as const),
   ...[1, 2].map((seed) => [`interpolated ${seed}`, interpolated(seed)] as const),
   ...[1, 2].map((seed) => [`several ports ${seed}`, severalPorts(seed)] as const),
+  ...[1, 2, 3].map((seed) => [`projected ${seed}`, projected(seed)] as const),
   ['mbconv-fmnist', sampled('mbconv-fmnist', 5)],
   ['vit-fmnist', sampled('vit-fmnist', 5)],
+  ['hourglass-mlp', sampled('hourglass-mlp', 5)],
 ];
+
+/** Those of which the board generates weights, unless it is told to store them. */
+const hasSeeds = (name: string): boolean => /^(projected|hourglass)/.test(name);
 
 const smallest: Pick<CompileOptions, 'goal' | 'tricks' | 'weights'> = {
   goal: 'smallest',
@@ -84,6 +90,8 @@ const variants: Readonly<Record<string, Partial<CompileOptions>>> = {
   integration: { tricks: { patchRows: false, overwriting: false, rowBlocks: false } },
   'row blocks': { tricks: { patchRows: false, overwriting: false, integration: false } },
   all: {},
+  'wide tiles': { goal: 'fit' },
+  stored: { tricks: { generatedWeights: false } },
   'no fetch': { board: { ...board, fetchesInput: false } },
   external: { board: { ...board, weightsAt: 'external', tileBytes: 256 } },
 };
@@ -103,7 +111,17 @@ for (const [name, graph] of networks) {
       const compiled = await build(graph, options);
       t.same(answer(compiled, inputFor(compiled)), expected, variant);
       t.ok(compiled.arenaBytes >= compiled.boundBytes, `${variant}: no plan is below its bound`);
-      if (variant !== 'external')
+      const isGenerated = compiled.tricks.generatedWeights;
+      t.equal(
+        isGenerated,
+        hasSeeds(name) && variant !== 'plain' && variant !== 'stored',
+        `${variant}: generated only where wanted`,
+      );
+      if (isGenerated) {
+        t.ok(compiled.flashBytes < plain.flashBytes, `${variant}: less flash`);
+        continue;
+      }
+      if (variant !== 'external' && variant !== 'wide tiles')
         t.ok(compiled.arenaBytes <= plain.arenaBytes, `${variant}: no larger than the plain plan`);
     }
   });
@@ -120,9 +138,12 @@ async function casesFor(
       ['all', {}],
       ['external', { board: { ...board, weightLayout: layout, weightsAt: 'external', tileBytes: 512 } }],
       ['pool', { weights: 'pool' }],
+      ['wide tiles', { goal: 'fit' }],
+      ['stored', { tricks: { generatedWeights: false } }],
     ];
     for (const [variant, options] of named) {
       const compiled = await build(graph, { board: { ...board, weightLayout: layout }, ...options });
+      if (['wide tiles', 'stored'].includes(variant) && !hasSeeds(name)) continue;
       cases.push(compiledCase(`${name}, ${variant}`, compiled, inputFor(compiled)));
     }
   }

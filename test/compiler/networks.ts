@@ -1,4 +1,5 @@
 import { gaussian, pick, type Rng, randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
+import { generatedSigns, signsName } from '../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Graph, int64Tensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 
@@ -367,5 +368,34 @@ export function interpolated(seed: number): Graph {
   x = b.conv(resize(x, [1, 1.5], 'nearest', 'asymmetric'), w(6, 6, 1, 1), w(6));
   x = resize(x, [1.25, 0.5], 'linear', 'asymmetric');
   b.output(b.gemm(b.flatten(b.globalAveragePool(b.relu(x))), w(4, 6), w(4)), 'logits');
+  return b.build();
+}
+
+/** Fixed random projections that a seed gives: of tokens, more rows than a block, then of one row, before low-rank layers. */
+export function projected(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'projected' });
+  const w = constantsOf(b, rng);
+  // [outputs, inputs], as Gemm takes it; a product takes its transpose.
+  const signs = (inputs: number, outputs: number): Float32Array =>
+    Float32Array.from(generatedSigns(seed, outputs, inputs), (sign) => sign / Math.sqrt(inputs));
+  const [count, width] = [6 + randomInt(rng, 9), 25 + randomInt(rng, 20)];
+  // One tile of outputs is cut short, or not full.
+  const [wide, narrow] = [33 + randomInt(rng, 30), 10 + randomInt(rng, 9)];
+  const rows = signs(width, wide);
+  const columns = Float32Array.from(
+    rows,
+    (_, at) => rows[(at % wide) * width + Math.floor(at / wide)] as number,
+  );
+  const matrix = b.constant(signsName(seed), floatTensor([width, wide], columns));
+  const tokens = b.matMul(b.input('tokens', 'float32', [1, count, width]), matrix);
+  const mixed = b.gelu(b.add(b.matMul(b.layerNorm(tokens, w(wide), w(wide)), w(wide, 12)), w(12)));
+  const flat = b.flatten(mixed);
+  const again = b.constant(
+    `${signsName(seed)}.again`,
+    floatTensor([narrow, 12 * count], signs(12 * count, narrow)),
+  );
+  const row = b.gemm(flat, again, w(narrow));
+  b.output(b.add(b.matMul(b.relu(row), w(narrow, 5)), w(5)), 'logits');
   return b.build();
 }

@@ -9,7 +9,7 @@ import {
 import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import type { Graph } from '../../daemon/network/graph.js';
-import { runReference } from '../../firmware-bridge/compiler/index.js';
+import { type CompiledNetwork, runReference, type Tricks } from '../../firmware-bridge/compiler/index.js';
 import { startPico } from '../../firmware-bridge/emulator/pico-board.js';
 import { startQemu } from '../../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession } from '../../firmware-bridge/link/index.js';
@@ -40,11 +40,13 @@ export async function answersAsReference(
   session: BoardSession,
   profile: BoardProfile,
   { name, network }: { readonly name: string; readonly network: Graph },
-): Promise<void> {
+  tricks: Partial<Tricks> = {},
+): Promise<CompiledNetwork> {
   const calibration = calibrateOn([], signal).ranges;
   const { compiled, slot } = await compileForBoard(network, profile, session.board, {
     weights: 'real',
     calibration,
+    tricks,
   });
   const facts = await session.upload(slot, compiled.program, { signal });
   const rng = Xoshiro128.fromSeed(9);
@@ -74,4 +76,5 @@ export async function answersAsReference(
   }
   t.equal(counts[0], counts[1], `${name}: ${counts[0]} ticks both times`);
   t.equal(peak, compiled.arenaBytes, `${name}: arena ${peak}, planned ${compiled.arenaBytes}`);
+  return compiled;
 }

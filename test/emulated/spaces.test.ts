@@ -9,6 +9,8 @@ import {
   loadBoardProfiles,
   profilesFolder,
 } from '../../daemon/devices/mcu/board-profile.js';
+import { signsName } from '../../daemon/network/generated-signs.js';
+import { elementCount } from '../../daemon/network/graph.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
 import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 import { findSpace } from '../../daemon/study/parts.js';
@@ -70,6 +72,36 @@ for (const name of ['rp2040-pico', 'mps2-an386']) {
       const space = open(id);
       const network = space.network(cheapest(space), randomWeights);
       await answersAsReference(t, session, board(name), { name: id, network });
+    }
+  });
+}
+
+for (const name of ['rp2040-pico', 'mps2-an385', 'mps2-an386', 'mps2-an500', 'mps3-an547']) {
+  const skip = name === 'rp2040-pico' ? false : noQemu;
+  t.test(`${name}: the projection of an hourglass takes no flash`, { skip }, async (t) => {
+    const session = await openBoard(name);
+    t.teardown(() => session.close());
+    const space = open('hourglass-mlp');
+    for (const architecture of space.seeds?.() ?? []) {
+      const network = space.network(architecture, randomWeights);
+      const matrix = network.initializers.get(signsName(1));
+      const flash: number[] = [];
+      // As a board gets it, and with its weights stored: the same answers, by the reference that both are held to.
+      for (const tricks of [{}, { generatedWeights: false }]) {
+        const found = await answersAsReference(
+          t,
+          session,
+          board(name),
+          { name: `${architecture}`, network },
+          tricks,
+        );
+        flash.push(found.flashBytes);
+      }
+      const [generated, stored] = flash as [number, number];
+      const weights = elementCount(matrix?.dims ?? []);
+      t.ok(weights >= 784 * 128, `${weights} weights`);
+      // Four records stand for them.
+      t.equal(stored - generated, weights - 3 * 96, `${generated} instead of ${stored} bytes`);
     }
   });
 }

@@ -193,3 +193,29 @@ export const add = (
   shift: number,
   quant: Quant,
 ): number => clamp((a * ma + b * mb + offset) >> shift, quant);
+
+/** GENERATE: [outputs][depth] of +127 and -127, from block `first` of four outputs on. */
+export function generated(seed: number, first: number, outputs: number, depth: number): Int8Array {
+  const word = (value: bigint): bigint => BigInt.asUintN(32, value);
+  const golden = 0x9e3779b9n;
+  const weights = new Int8Array(outputs * depth);
+  for (let block = 0; 4 * block < outputs; block++) {
+    let x = word(BigInt(seed) + BigInt(first + block + 1) * golden);
+    x = word((x ^ (x >> 16n)) * 0x21f0aaadn);
+    x = word((x ^ (x >> 15n)) * 0x735a2d97n);
+    x ^= x >> 15n;
+    if (x === 0n) x = golden;
+    for (let i = 0; i < depth; i++) {
+      if (i % 8 === 0) {
+        x = word(x ^ (x << 13n));
+        x ^= x >> 17n;
+        x = word(x ^ (x << 5n));
+      }
+      for (let j = 4 * block; j < Math.min(outputs, 4 * block + 4); j++) {
+        const bit = (x >> BigInt(4 * (i % 8) + (j % 4))) & 1n;
+        weights[j * depth + i] = bit ? -127 : 127;
+      }
+    }
+  }
+  return weights;
+}

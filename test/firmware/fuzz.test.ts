@@ -1,9 +1,15 @@
 import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import { abi, code, headerBytes, recordBytes } from '../../firmware-bridge/compiler/encode/format.js';
+import {
+  abi,
+  code,
+  headerBytes,
+  recordBytes,
+  reference,
+} from '../../firmware-bridge/compiler/encode/format.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
-import type { ProgramCase } from './program-case.js';
+import { CaseBuilder, type ProgramCase } from './program-case.js';
 import { buildNative, fuzzNative, type Outcome, runNative } from './runtime-driver.js';
 
 /**
@@ -83,6 +89,32 @@ const groupDamages: readonly Damage[] = [
   ['2^31 iterations', 11, put32(field(64), 2 ** 31)],
 ];
 
+const generateDamages: readonly Damage[] = [
+  ['an input where nothing is read', 13, put32(field(12), 0)],
+  ['a stride of what has no rows', 13, put32(field(48), 4)],
+  ['a step outside a group', 13, put32(field(52), 1)],
+  ['weights of its own', 13, put32(field(24), 0)],
+  ['a flag', 6, put8(field(1), 1)],
+  ['nowhere to go', 8, put32(field(20), 0xffffffff)],
+  ['an output among the constants', 8, put32(field(20), 0x40000000)],
+  ['an output beside a word', 9, add32(field(20), 2)],
+  ['an output one word beyond the arena', 7, add32(field(20), 4)],
+  ['one block of outputs too many', 7, add32(field(72), 4)],
+  ['four inputs too many', 7, add32(field(68), 4)],
+  ['two rows', 10, put32(field(64), 2)],
+  ['no inputs', 10, put32(field(68), 0)],
+  ['2^16 outputs', 11, put32(field(72), 2 ** 16)],
+  ["another core's layout", 12, put8(field(2), 3)],
+];
+
+/** Of the walk over generated tiles: LOOP, GENERATE, COPY, LINEAR. */
+const tileDamages: readonly Damage[] = [
+  ['a step beside a word', 9, put32(field(60, 1), 2)],
+  ['a step that leaves the arena', 7, put32(field(60, 1), 1_000_000)],
+  ['constants that the walk runs out of', 7, add32(field(64), 1)],
+  ['channels beyond the arena', 7, put32(field(60, 3), 1_000_000)],
+];
+
 function judge(t: Test, valid: ProgramCase, list: readonly Damage[]): void {
   const cases = list.map(([name, , change]): ProgramCase => {
     const program = valid.program.slice();
@@ -106,6 +138,16 @@ t.test('each fault has its own error', async (t) => {
   };
   const several = (c: ProgramCase): boolean => /linear scalar [2-9]x\d+x[2-9]+$/.test(c.name);
   judge(t, find('linear', several), damages);
+  judge(
+    t,
+    find('generate', (c) => c.name.startsWith('generate scalar')),
+    generateDamages,
+  );
+  const tiled = groupCases.generatedTiles;
+  let walk = tiled?.(rng, 'scalar');
+  while (!walk || new DataView(walk.program.buffer).getUint32(field(64), true) < 3)
+    walk = tiled?.(rng, 'scalar');
+  judge(t, walk, tileDamages);
   const overwriting = groupCases.overwriting;
   let group = overwriting?.(rng, 'scalar');
   while (!group || new DataView(group.program.buffer).getUint32(field(64), true) < 3)
@@ -116,10 +158,17 @@ t.test('each fault has its own error', async (t) => {
 t.test('a run can be stopped, and may lack its input', async (t) => {
   const long = operatorCases.linear?.(rng, 'scalar') as ProgramCase;
   const fetching = operatorCases.fetch?.(rng, 'scalar') as ProgramCase;
-  const [stopped, starved] = runNative(native, [
+  // More than is made between two questions: it is stopped inside, not before.
+  const weights = new CaseBuilder();
+  const sides = { k: 512, n: 64 };
+  const out = reference('arena', weights.reserve(sides.k * sides.n));
+  weights.record({ code: code.generate, layout: 1, out, rows: { rows: 1, ...sides } });
+  const [stopped, starved, generating] = runNative(native, [
     { ...long, patience: 1 },
     { ...fetching, input: fetching.input.subarray(0, 0) },
+    weights.build('generate', 2),
   ]);
   t.equal(stopped?.runError, 16, 'cancelled');
   t.equal(starved?.runError, 17, 'no input');
+  t.match(generating, { runError: 16, asks: 2 }, 'cancelled among its outputs');
 });

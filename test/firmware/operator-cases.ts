@@ -1,5 +1,12 @@
 import type { Rng } from '../../daemon/core/rng.js';
-import { code, flag, reference, type WeightLayout } from '../../firmware-bridge/compiler/encode/format.js';
+import {
+  code,
+  flag,
+  reference,
+  type WeightLayout,
+  weightLayouts,
+} from '../../firmware-bridge/compiler/encode/format.js';
+import { packWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
 import * as exact from './arithmetic.js';
 import { CaseBuilder, type ProgramCase, strided } from './program-case.js';
 import {
@@ -416,6 +423,29 @@ const fetch: Generator = (rng) => {
   return builder.build(`fetch ${n} bytes at ${offset}`);
 };
 
+/** A seed for which the stream of its first block would begin at 0: -0x9e3779b9 modulo 2^32. */
+const stillSeed = 0x61c88647;
+
+const generate: Generator = (rng, native) => {
+  const layout = layoutOf(rng, native);
+  const [n, k] = [between(rng, 1, 18), pick(rng, [between(rng, 1, 40), 16, 64, 129])];
+  const seed = pick(rng, [0, 1, 0x7fffffff, -1, stillSeed, between(rng, -(2 ** 31), 2 ** 31 - 1)]);
+  const block = pick(rng, [0, 0, between(rng, 0, 1000), -1, 2 ** 31 - 1]);
+  const unit = layout === 'mve' ? 16 : 4;
+  const [outputs, depth] = layout === 'rows' ? [n, k] : [Math.ceil(n / 4) * 4, Math.ceil(k / unit) * unit];
+  const packed = packWeights(exact.generated(seed, block, outputs, depth), outputs, depth, layout);
+  const builder = new CaseBuilder();
+  const at = builder.reserve(packed.length);
+  builder.expect(at, new Int8Array(packed.buffer, packed.byteOffset, packed.length));
+  builder.record({
+    code: code.generate,
+    layout: weightLayouts.indexOf(layout),
+    out: arena(at),
+    rows: { rows: 1, k, n, multiplier: seed, offset: block },
+  });
+  return builder.build(`generate ${layout} ${n}x${k} of ${seed} from ${block}`);
+};
+
 export const operatorCases: Readonly<Record<string, Generator>> = {
   linear,
   conv2d,
@@ -432,4 +462,5 @@ export const operatorCases: Readonly<Record<string, Generator>> = {
   copy,
   fill,
   fetch,
+  generate,
 };

@@ -1,4 +1,9 @@
-import { type Calibration, type CompiledNetwork, compile } from '../../../firmware-bridge/compiler/index.js';
+import {
+  type Calibration,
+  type CompiledNetwork,
+  compile,
+  type Tricks,
+} from '../../../firmware-bridge/compiler/index.js';
 import type { Hello, Slot } from '../../../firmware-bridge/link/index.js';
 import { HildaError } from '../../core/errors.js';
 import type { Graph } from '../../network/graph.js';
@@ -39,6 +44,8 @@ export async function compileForBoard(
     readonly calibration?: Calibration;
     /** Arena and stack that the plan should stay within, where it can. */
     readonly ramBytes?: number;
+    /** What the planner may do; by default all of it. */
+    readonly tricks?: Partial<Tricks>;
   },
 ): Promise<BoardProgram> {
   const limit = arenaLimit(profile, board);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { gaussian, Xoshiro128 } from '../../core/rng.js';
+import { generatedSigns, signsName } from '../../network/generated-signs.js';
 import { chainSpace, chosen, type Part } from './chain-space.js';
 import type { Space } from './contract.js';
 import { distinct, namedFile } from './file-fields.js';
@@ -8,8 +8,8 @@ const size = z.number().int().min(1).max(65_536);
 
 /**
  * Hourglass MLPs (Chen et al. 2025, Rethinking the Shape Convention of an MLP: wide skips, narrow bottlenecks): the shortcut is wider than the hidden
- * layer, and the input reaches it through a fixed random projection. That matrix is a function of its seed, so a board
- * can generate it instead of storing it: the constant is named `generated.gaussian.<seed>`.
+ * layer, and the input reaches it through a fixed random projection. That matrix is a function of its seed, and its
+ * constant is named so (`generated.signs.<seed>`): a board generates it instead of storing it.
  */
 export const hourglassFileSchema = z.strictObject({
   ...namedFile('hourglass'),
@@ -24,14 +24,13 @@ export const hourglassFileSchema = z.strictObject({
 
 export type HourglassFile = z.infer<typeof hourglassFileSchema>;
 
-/** Rows of the projection [in, out]: normal values over the square root of `in`, from one stream a row. */
+/** The projection [in, out]: signs over the square root of `in`. A narrower projection is the left part of a wider one. */
 export function generatedProjection(seed: number, inputs: number, outputs: number): Float32Array {
+  const signs = generatedSigns(seed, outputs, inputs);
   const out = new Float32Array(inputs * outputs);
-  for (let i = 0; i < inputs; i++) {
-    // A stream a row: a narrower projection is the left part of a wider one.
-    const rng = Xoshiro128.fromSeed(Math.imul(seed, 0x9e3779b1) + i);
-    for (let j = 0; j < outputs; j++) out[i * outputs + j] = gaussian(rng) / Math.sqrt(inputs);
-  }
+  for (let j = 0; j < outputs; j++)
+    for (let i = 0; i < inputs; i++)
+      out[i * outputs + j] = (signs[j * inputs + i] as number) / Math.sqrt(inputs);
   return out;
 }
 
@@ -62,11 +61,8 @@ export function hourglassSpace(file: HourglassFile): Space {
           key: `project ${width}`,
           emit: (e, x) => {
             const matrix = () => generatedProjection(file.seed, inputs, width);
-            const name = `generated.gaussian.${file.seed}`;
-            return e.b.matMul(
-              e.b.flatten(x),
-              e.fixed(name, [inputs, width], cached(`${file.seed} ${inputs} ${width}`, matrix)),
-            );
+            const values = cached(`${file.seed} ${inputs} ${width}`, matrix);
+            return e.b.matMul(e.b.flatten(x), e.fixed(signsName(file.seed), [inputs, width], values));
           },
         },
         ...Array.from({ length: chosen(file.depths, indices[0]) }, (_, i): Part => {

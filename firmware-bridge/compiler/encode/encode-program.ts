@@ -2,7 +2,7 @@ import { HildaError } from '../../../daemon/core/errors.js';
 import type { Lowered } from '../lower/operators.js';
 import { viewBytes } from '../lower/operators.js';
 import type { MemoryPlan } from '../plan/plan-memory.js';
-import type { Schedule, Step, Task } from '../plan/schedule.js';
+import { type Schedule, type Step, type Task, tasksOf } from '../plan/schedule.js';
 import { ConstantBlob, type ConstantStore, PooledConstants } from './constants.js';
 import { type EncodeContext, encodeOperator, weightBytes } from './encode-operator.js';
 import {
@@ -20,6 +20,7 @@ import {
   type WeightLayout,
   writeRecord,
 } from './format.js';
+import { generatedMembers } from './generated-tiles.js';
 
 export interface EncodeOptions {
   readonly layout: WeightLayout;
@@ -89,8 +90,10 @@ export function encodeProgram(
     const at = records.length;
     const name = groupName(step);
     push({ code: code.loop }, { name, kind: step.kind });
-    const tasks = step.kind === 'loop' ? step.tasks : [...step.producers, step.windowed, ...step.rest];
-    for (const task of tasks) pushTask(task);
+    if (step.kind === 'generated')
+      for (const fields of generatedMembers(step.task, step.outputs, context))
+        push(fields, { name, kind: step.kind });
+    else for (const task of tasksOf(step)) pushTask(task);
     const members = records.length - at - 1;
     if (members > maxMembers)
       throw new HildaError(
@@ -141,7 +144,7 @@ export function encodeProgram(
 }
 
 const groupName = (step: Exclude<Step, { kind: 'single' }>): string => {
-  const tasks = step.kind === 'loop' ? step.tasks : [...step.producers, step.windowed, ...step.rest];
+  const tasks = tasksOf(step);
   return `${tasks[0]?.operator.name} .. ${tasks.at(-1)?.operator.name}`;
 };
 
@@ -151,6 +154,8 @@ function groupRecord(
   first: number,
   records: readonly RecordFields[],
 ): RecordFields {
+  if (step.kind === 'generated')
+    return { code: code.loop, count: members, rows: { rows: channelsOf(step.task) / step.outputs } };
   if (step.kind === 'loop')
     return { code: code.loop, count: members, rows: { rows: step.iterations, k: step.partialRows } };
   // Copies of weights stand among the producers.
@@ -175,6 +180,9 @@ function groupRecord(
     },
   };
 }
+
+const channelsOf = ({ operator: { body } }: Task): number =>
+  body.kind === 'linear' ? body.constants.outputs : 0;
 
 /** Brings a task's weights to its tile. */
 function tileCopy(

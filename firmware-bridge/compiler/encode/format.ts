@@ -1,5 +1,5 @@
-/** Numbers of the program format, ABI 2 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
-export const abi = 2;
+/** Numbers of the program format, ABI 3 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
+export const abi = 3;
 export const magic = 0x41444c48;
 export const headerBytes = 64;
 export const recordBytes = 96;
@@ -27,6 +27,7 @@ export const code = {
   fetch: 15,
   loop: 16,
   window: 17,
+  generate: 18,
 } as const;
 
 export const flag = { ringOut: 1, excludePad: 2, partialFirst: 4 } as const;

@@ -21,6 +21,7 @@ const sourcesByCode: Readonly<Record<number, readonly string[]>> = {
   [code.transpose]: ['move.c'],
   [code.copy]: ['move.c'],
   [code.fill]: ['move.c'],
+  [code.generate]: ['generate.c'],
 };
 
 /** The line of the interpreter's table of an operator. */
@@ -39,6 +40,7 @@ const entryPoints: Readonly<Record<number, string>> = {
   [code.transpose]: '[HILDA_TRANSPOSE] = hilda_transpose_run',
   [code.copy]: '[HILDA_COPY] = hilda_copy_run',
   [code.fill]: '[HILDA_FILL] = hilda_fill_run',
+  [code.generate]: '[HILDA_GENERATE] = hilda_generate_run',
 };
 
 /**

@@ -1,3 +1,4 @@
+import { seedOfName } from '../../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
@@ -21,13 +22,15 @@ export interface FoldedChain {
 
 /**
  * MCUFormer's low-rank chains x A B (A: in -> r, B: r -> out): multiplied out to one layer where that is cheaper on the
- * board, in cycles a row; equal cycles go to the smaller flash. Returns what was decided, chain by chain.
+ * board, in cycles a row; equal cycles go to the smaller flash. A factor that the board generates is kept apart unless
+ * `always` is chosen: its product would have to be stored. Returns what was decided, chain by chain.
  */
 export function foldLowRank(
   graph: EditableGraph,
   shapes: Shapes,
   cost: LinearCost,
   choose: 'cost' | 'always' | 'never' = 'cost',
+  generates = false,
 ): FoldedChain[] {
   const decided: FoldedChain[] = [];
   for (const old of graph.nodes) {
@@ -42,7 +45,9 @@ export function foldLowRank(
     const rows = elementCount(shapes.get(second.outputs[0] as string)?.dims ?? [outWidth]) / outWidth;
     const chain = rows * (rank * (inWidth + outWidth) * cost.perMac + (rank + outWidth) * cost.perOutput);
     const dense = rows * (inWidth * outWidth * cost.perMac + outWidth * cost.perOutput);
-    const folded = choose === 'always' || (choose === 'cost' && dense <= chain);
+    const free =
+      generates && [first, second].some((node) => seedOfName(node.inputs[1] as string) !== undefined);
+    const folded = choose === 'always' || (choose === 'cost' && dense <= chain && !free);
     decided.push({
       name: second.name || (second.outputs[0] as string),
       rank,

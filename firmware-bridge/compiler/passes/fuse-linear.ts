@@ -1,3 +1,4 @@
+import { seedOfName } from '../../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { intAttribute } from '../../../daemon/network/shape-rules/rule.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
@@ -44,11 +45,15 @@ function fuseGemm(graph: EditableGraph, node: Node): void {
   const bias = Float32Array.from({ length: outputs }, (_, n) =>
     given ? beta * (given[given.length === 1 ? 0 : n] as number) : 0,
   );
+  const own = node.inputs[1] as string;
+  // A name that says whose signs the elements are stays with them.
+  const named = alpha === 1 && seedOfName(own) !== undefined;
+  const weightName = named ? `${own}${transposed ? '.transposed' : ''}` : `${name}.weight`;
   graph.replace(
     node,
     fusedNode(node, 'Linear', [
       node.inputs[0] as string,
-      graph.setConstant(`${name}.weight`, floatTensor([inputs, outputs], matrix)),
+      graph.setConstant(weightName, floatTensor([inputs, outputs], matrix)),
       graph.setConstant(`${name}.bias`, floatTensor([outputs], bias)),
     ]),
   );

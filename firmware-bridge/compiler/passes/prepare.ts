@@ -14,6 +14,8 @@ export interface PrepareOptions {
   readonly cost: LinearCost;
   /** Whether low-rank chains are multiplied out; `cost` decides chain by chain. */
   readonly lowRank: 'cost' | 'always' | 'never';
+  /** Whether the board may generate weights that a seed gives. */
+  readonly generates?: boolean;
 }
 
 export interface Prepared {
@@ -44,6 +46,6 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
     pass(graph, shapes);
     graph.prune();
   }
-  const chains = foldLowRank(graph, shapes, options.cost, options.lowRank);
+  const chains = foldLowRank(graph, shapes, options.cost, options.lowRank, options.generates);
   return { graph: graph.toGraph(), shapes, chains };
 }

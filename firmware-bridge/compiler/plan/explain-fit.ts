@@ -1,5 +1,6 @@
 import { HildaError } from '../../../daemon/core/errors.js';
 import type { CompiledNetwork } from '../compile.js';
+import { tasksOf } from './schedule.js';
 
 /** Whether a compiled network fits its board, and if not, by how much it does not and what would help. */
 export interface Fit {
@@ -19,7 +20,7 @@ export function explainFit(compiled: CompiledNetwork): Fit {
   const advice: string[] = [];
   if (arenaMissingBytes > 0) {
     const off = (Object.entries(allowed) as [string, boolean][])
-      .filter(([, on]) => !on)
+      .filter(([name, on]) => !on && name !== 'generatedWeights')
       .map(([name]) => name);
     if (off.length > 0)
       advice.push(
@@ -40,6 +41,8 @@ export function explainFit(compiled: CompiledNetwork): Fit {
     advice.push(
       `${flashMissingBytes} fewer bytes of weights would fit; ${compiled.constantsBytes} bytes are constants.`,
     );
+    if (!allowed.generatedWeights && hasSeeds(compiled))
+      advice.push('Switch on generatedWeights: weights that a seed gives are stored now.');
     const grown = compiled.chains.filter((chain) => chain.folded && chain.denseWeights > chain.chainWeights);
     const saved = grown.reduce((sum, chain) => sum + chain.denseWeights - chain.chainWeights, 0);
     if (saved > 0)
@@ -53,6 +56,11 @@ export function explainFit(compiled: CompiledNetwork): Fit {
     advice,
   };
 }
+
+const hasSeeds = ({ schedule }: CompiledNetwork): boolean =>
+  schedule.steps
+    .flatMap(tasksOf)
+    .some(({ operator: { body } }) => body.kind === 'linear' && body.constants.generated !== undefined);
 
 /** Throws DEVICE_OUT_OF_MEMORY with the operator at the peak and what would help, where the network does not fit. */
 export function assertFits(compiled: CompiledNetwork): void {

@@ -28,6 +28,9 @@ export function overlapDistance(step: Step, from: number, to: number): number | 
   switch (step.kind) {
     case 'single':
       return withinOperator(step.task, from);
+    case 'generated':
+      // Each tile reads all rows: as within an operator only where all of them are one block.
+      return step.task.operator.write.rows <= blockRows ? withinOperator(step.task, from) : undefined;
     case 'loop':
       return alongLoop(step.iterations, tasks, from, to);
     case 'window':

@@ -1,5 +1,6 @@
 import { weightBytes } from '../encode/encode-operator.js';
 import type { WeightLayout } from '../encode/format.js';
+import { generatedTileBytes } from '../encode/generated-tiles.js';
 import { scratchBytes } from '../encode/scratch.js';
 import { lifetimesOf, positionsOf, storagesOf } from './lifetimes.js';
 import { overlapDistance } from './overlap.js';
@@ -27,7 +28,7 @@ export interface PlanMemoryOptions extends PlaceOptions {
   readonly overwrite: boolean;
   readonly input: number;
   readonly output: number;
-  /** Whether the weights of a task are copied into the arena first. */
+  /** Whether the weights of a task are copied into the arena first; those that are generated always have a tile. */
   needsTile(task: Task): boolean;
 }
 
@@ -45,6 +46,9 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
     requests.push({ ...lifetime, bytes: up(storage.bytes), usedBytes: storage.bytes, name: storage.name });
   }
   const { byTask, steps: spans, count } = positionsOf(schedule.steps);
+  const generatedOutputs = new Map(
+    schedule.steps.flatMap((step) => (step.kind === 'generated' ? [[step.task, step.outputs] as const] : [])),
+  );
   const scratchAt = new Map<Task, number>();
   const tileAt = new Map<Task, number>();
   for (const [task, at] of byTask) {
@@ -54,9 +58,10 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
       scratchAt.set(task, requests.length);
       requests.push({ ...own, bytes: up(bytes), usedBytes: bytes, name: 'scratch' });
     }
-    if (options.needsTile(task)) {
+    const generated = generatedOutputs.get(task);
+    if (generated !== undefined || options.needsTile(task)) {
       tileAt.set(task, requests.length);
-      const tile = tileBytes(task, options.layout);
+      const tile = tileBytes(task, options.layout, generated);
       requests.push({ ...own, bytes: up(tile), usedBytes: tile, name: 'weights' });
     }
   }
@@ -85,8 +90,13 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
   };
 }
 
-/** Bytes of a task's weights as they lie in a tile; 0 for operators without weights. */
-export function tileBytes({ operator: { body } }: Task, layout: WeightLayout): number {
+/**
+ * Bytes of a task's weights as they lie in a tile; 0 for operators without weights. `generated`: channels of a tile that is
+ * generated, which holds its biases and multipliers too.
+ */
+export function tileBytes({ operator: { body } }: Task, layout: WeightLayout, generated?: number): number {
+  if (generated !== undefined && body.kind === 'linear')
+    return generatedTileBytes(generated, body.constants.depth, layout);
   if (body.kind === 'linear' || body.kind === 'conv')
     return weightBytes(body.constants, 'packed', layout).length;
   return body.kind === 'depthwise' ? weightBytes(body.constants, 'channels', layout).length : 0;

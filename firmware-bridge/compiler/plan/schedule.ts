@@ -17,7 +17,7 @@ export interface Task {
   readonly ringRows: number;
 }
 
-/** What runs as one: an operator, a LOOP over blocks of rows, a WINDOW over image rows (ABI.md, "Groups"). */
+/** What runs as one: an operator, a LOOP over blocks of rows or tiles of channels, a WINDOW over image rows (ABI.md, "Groups"). */
 export type Step =
   | { readonly kind: 'single'; readonly task: Task }
   | {
@@ -27,6 +27,8 @@ export type Step =
       readonly partialRows: number;
       readonly tasks: readonly Task[];
     }
+  /** One operator whose weights are generated, tile by tile of `outputs` channels (a divisor of all), before each is used. */
+  | { readonly kind: 'generated'; readonly task: Task; readonly outputs: number }
   | {
       readonly kind: 'window';
       /** Output rows. */
@@ -45,6 +47,7 @@ export interface Schedule {
 export const tasksOf = (step: Step): readonly Task[] => {
   switch (step.kind) {
     case 'single':
+    case 'generated':
       return [step.task];
     case 'loop':
       return step.tasks;

@@ -1,4 +1,5 @@
 import { HildaError } from '../../../daemon/core/errors.js';
+import { generatedSigns } from '../../../daemon/network/generated-signs.js';
 import { multiplierOf, type Quantisation, shiftFor } from './quantisation.js';
 
 /** The constants of a layer with weights: int8 symmetric by output channel, zero point folded into the bias. */
@@ -12,6 +13,14 @@ export interface LayerConstants {
   readonly bias: Int32Array;
   readonly multipliers: Int32Array;
   readonly shift: number;
+  /** What gives exactly these weights, where something does. */
+  readonly generated?: GeneratedWeights;
+}
+
+/** The weights are 127 times the signs of a seed, of the outputs from `firstOutput` (a multiple of 4) on. */
+export interface GeneratedWeights {
+  readonly seed: number;
+  readonly firstOutput: number;
 }
 
 /** Largest magnitude an accumulator may reach before the left shift. */
@@ -27,6 +36,8 @@ export function quantiseWeights(
     readonly outputs: number;
     readonly weights: Float32Array;
     readonly bias: Float32Array | undefined;
+    /** Whose signs the weights are said to be. */
+    readonly seed?: number | undefined;
   },
   x: Quantisation,
   y: Quantisation,
@@ -76,7 +87,22 @@ export function quantiseWeights(
     bias,
     multipliers: Int32Array.from(scales, (s) => multiplierOf(s, shift)),
     shift,
+    ...(isGenerated(weights, outputs, depth, values.seed) && {
+      generated: { seed: values.seed, firstOutput: 0 },
+    }),
   };
+}
+
+/** Whether a board that makes the weights of a seed makes these, to the last bit. */
+function isGenerated(
+  weights: Int8Array,
+  outputs: number,
+  depth: number,
+  seed: number | undefined,
+): seed is number {
+  if (seed === undefined) return false;
+  const signs = generatedSigns(seed, outputs, depth);
+  return weights.every((weight, i) => weight === 127 * (signs[i] as number));
 }
 
 function refuse(name: string, channel: number, bound: number): never {

@@ -3,6 +3,7 @@ import { code, flag, none } from '../encode/format.js';
 import { weightPool } from '../encode/pool.js';
 import type { Call, RecordConstants } from './call.js';
 import { decodeConstants } from './decode-constants.js';
+import { generatedBytes } from './generate.js';
 import { convolution, depthwise, linear, matmul } from './matrix-kernels.js';
 import { isGroup, type ProgramHeader, type ProgramRecord, readHeader, readRecord } from './program.js';
 import {
@@ -58,6 +59,7 @@ export class Reference {
   readonly #constants: Int8Array;
   readonly #pool: Int8Array;
   readonly #decoded = new Map<number, RecordConstants>();
+  readonly #generated = new Map<string, Int8Array>();
   #input = new Int8Array();
 
   constructor(program: Uint8Array) {
@@ -130,6 +132,10 @@ export class Reference {
       this.arena.set(this.#input.subarray(from, from + record.rows.n), out);
       return;
     }
+    if (record.code === code.generate) {
+      this.arena.set(this.#generatedOf(record, record.rows.offset + record.inStep * at.in), out);
+      return;
+    }
     const kernel = kernels[record.code];
     if (!kernel)
       throw new HildaError('REQUEST_INVALID', `the program holds the unknown operator ${record.code}`);
@@ -150,6 +156,14 @@ export class Reference {
 
   #memory(reference: number): Int8Array {
     return [this.arena, this.#constants, this.#pool][reference >>> 30] ?? this.arena;
+  }
+
+  /** Generated once: the same in every run. */
+  #generatedOf(record: ProgramRecord, block: number): Int8Array {
+    const key = `${record.index} ${block}`;
+    const known = this.#generated.get(key) ?? generatedBytes(record, block);
+    this.#generated.set(key, known);
+    return known;
   }
 
   /** Decoded once, but for weights that are copied into the arena before each use. */

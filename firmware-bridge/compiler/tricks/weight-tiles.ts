@@ -19,11 +19,20 @@ function partsOf(operator: Operator, tileBytes: number): Operator[] {
   const { outputs, depth } = body.constants;
   const channels = Math.max(4, Math.floor(tileBytes / (Math.ceil(depth / 4) * 4) / 4) * 4);
   if (channels >= outputs) return [operator];
-  return Array.from({ length: Math.ceil(outputs / channels) }, (_, i): Operator => {
-    const from = i * channels;
-    const count = Math.min(channels, outputs - from);
+  const counts = Array.from({ length: Math.ceil(outputs / channels) }, (_, i) =>
+    Math.min(channels, outputs - i * channels),
+  );
+  return outputParts(operator, counts);
+}
+
+/** A linear operator or convolution cut by output channels: parts of so many each, all but the last a multiple of 4. */
+export function outputParts(operator: Operator, counts: readonly number[]): Operator[] {
+  const { body } = operator;
+  if (body.kind !== 'linear' && body.kind !== 'conv') return [operator];
+  return counts.map((count, i): Operator => {
+    const from = counts.slice(0, i).reduce((sum, before) => sum + before, 0);
     const constants = sliceOutputs(body.constants, from, count);
-    const width = operator.write.width - outputs + count;
+    const width = operator.write.width - body.constants.outputs + count;
     const write: View = { ...operator.write, offset: operator.write.offset + from, width };
     const cut =
       body.kind === 'linear'
@@ -34,12 +43,13 @@ function partsOf(operator: Operator, tileBytes: number): Operator[] {
 }
 
 function sliceOutputs(constants: LayerConstants, from: number, count: number): LayerConstants {
-  const { depth } = constants;
+  const { depth, generated } = constants;
   return {
     ...constants,
     outputs: count,
     weights: constants.weights.subarray(from * depth, (from + count) * depth),
     bias: constants.bias.subarray(from, from + count),
     multipliers: constants.multipliers.subarray(from, from + count),
+    ...(generated && { generated: { ...generated, firstOutput: generated.firstOutput + from } }),
   };
 }

@@ -1,11 +1,11 @@
-/* The program format, ABI 2: see firmware-bridge/ABI.md, which explains every field and formula. */
+/* The program format, ABI 3: see firmware-bridge/ABI.md, which explains every field and formula. */
 #ifndef HILDA_PROGRAM_H
 #define HILDA_PROGRAM_H
 
 #include <stdint.h>
 
 #define HILDA_MAGIC 0x41444c48u /* "HLDA" */
-#define HILDA_ABI 2u
+#define HILDA_ABI 3u
 #define HILDA_NONE 0xffffffffu
 
 /* References: space in bits 31..30, byte offset below. */
@@ -33,6 +33,7 @@ enum hilda_code {
   HILDA_FETCH = 15,
   HILDA_LOOP = 16,
   HILDA_WINDOW = 17,
+  HILDA_GENERATE = 18,
   HILDA_CODE_END
 };
 

@@ -15,6 +15,7 @@ typedef struct hilda_call {
   uint32_t rows;                /* rows to run now (a partial tile runs fewer than the record's) */
   uint32_t first_row, end_row;  /* windowed operators: output rows to run */
   uint32_t ring_rows;           /* windowed operators: rows of the input ring, or 0 */
+  uint32_t offset;              /* GENERATE: the record's, moved by this iteration's step */
   int (*keep_going)(void);
   uint32_t *unasked; /* elementary steps since keep_going was asked */
 } hilda_call;
@@ -34,6 +35,7 @@ int hilda_max_pool_run(const hilda_call *call);
 int hilda_transpose_run(const hilda_call *call);
 int hilda_copy_run(const hilda_call *call);
 int hilda_fill_run(const hilda_call *call);
+int hilda_generate_run(const hilda_call *call);
 
 /* Asking costs as much as a row of a small operator: it is done once in so many MACs or elements. */
 #define HILDA_STEPS_BETWEEN_ASKS 16384u

@@ -30,6 +30,12 @@ void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint
 /* The same for one row and layout 0, on every core. */
 void hilda_linear_plain(const hilda_linear *linear, const int8_t *x, int8_t *out);
 
+/* Bytes of n x k weights in a layout (ABI.md, "Weight layouts"); k and n up to HILDA_MAX_WIDTH. */
+HILDA_INLINE uint64_t hilda_packed_bytes(uint32_t layout, uint32_t n, uint32_t k) {
+  if (layout == HILDA_LAYOUT_ROWS) return (uint64_t)n * k;
+  return (uint64_t)hilda_round_up(n, 4) * hilda_round_up(k, layout == HILDA_LAYOUT_MVE ? 16 : 4);
+}
+
 /* Scratch of LINEAR and CONV2D (ABI.md, "Scratch bytes"): what the rows of a block take as pairs, how far two gathered rows
  * lie apart. `rows`: those of the largest block (hilda_block_rows). */
 uint32_t hilda_block_rows(uint32_t layout, uint32_t rows);

@@ -37,20 +37,21 @@ static int check_unused_dims(const hilda_operator *record, const hilda_rule *rul
 int hilda_check_fields(const hilda_operator *record, const hilda_pass *pass) {
   if (record->code == 0 || record->code >= HILDA_CODE_END) return HILDA_E_CODE;
   const hilda_rule *rule = &hilda_rules[record->code];
-  const int matrix = record->code == HILDA_LINEAR || record->code == HILDA_CONV2D;
+  const int generates = record->code == HILDA_GENERATE;
+  const int laid_out = generates || record->code == HILDA_LINEAR || record->code == HILDA_CONV2D;
   const int group = record->code == HILDA_LOOP || record->code == HILDA_WINDOW;
   const int strided = rule->kind != SHAPE_TRANSPOSE;
   if (record->flags & ~rule->flags) return HILDA_E_CODE;
   if ((record->flags & HILDA_RING_OUT) && !pass->ring_rows) return HILDA_E_GROUP;
-  if (record->reserved || (record->layout && !matrix)) return HILDA_E_RESERVED;
+  if (record->reserved || (record->layout && !laid_out)) return HILDA_E_RESERVED;
   if (record->count && !group && rule->kind != SHAPE_WINDOW) return HILDA_E_RESERVED;
   if (record->shift < rule->min_shift || record->shift > rule->max_shift || record->low > record->high)
     return HILDA_E_SHAPE;
   const int has_in = rule->required & REF_IN, has_in1 = rule->required & REF_IN1, has_out = rule->required & REF_OUT;
   if ((record->in_stride && !(has_in && strided)) || (record->in1_stride && !has_in1) ||
-      (record->out_stride && !(has_out && strided)))
+      (record->out_stride && !(has_out && strided && !generates)))
     return HILDA_E_RESERVED;
-  if ((record->in_step && !(pass->grouped && (has_in || record->code == HILDA_FETCH))) ||
+  if ((record->in_step && !(pass->grouped && (has_in || generates || record->code == HILDA_FETCH))) ||
       (record->in1_step && !(pass->grouped && has_in1)) || (record->out_step && !(pass->grouped && has_out)))
     return HILDA_E_RESERVED;
   const int error = check_references(record, rule);

@@ -50,15 +50,18 @@ static int add_work(hilda_checker *checker, const hilda_pass *pass, uint64_t row
   return checker->work > HILDA_MAX_WORK ? HILDA_E_WORK : HILDA_OK;
 }
 
+static int check_layout(uint32_t layout, uint64_t k, uint64_t n) {
+  if (layout != HILDA_LAYOUT_ROWS && layout != HILDA_NATIVE_LAYOUT) return HILDA_E_LAYOUT;
+  if (k == 0 || n == 0) return HILDA_E_SHAPE;
+  return k > HILDA_MAX_WIDTH || n > HILDA_MAX_WIDTH ? HILDA_E_LIMIT : HILDA_OK;
+}
+
 static int check_matrix(const hilda_checker *checker, const hilda_operator *record, uint64_t k, uint64_t n, uint32_t rows,
                         int gathers) {
   const uint32_t layout = record->layout;
-  if (layout != HILDA_LAYOUT_ROWS && layout != HILDA_NATIVE_LAYOUT) return HILDA_E_LAYOUT;
-  if (k == 0 || n == 0) return HILDA_E_SHAPE;
-  if (k > HILDA_MAX_WIDTH || n > HILDA_MAX_WIDTH) return HILDA_E_LIMIT;
-  const uint64_t n4 = hilda_round_up((uint32_t)n, 4), k4 = hilda_round_up((uint32_t)k, 4);
-  const uint64_t k16 = hilda_round_up((uint32_t)k, 16);
-  const uint64_t bytes = layout == HILDA_LAYOUT_ROWS ? n * k : n4 * (layout == HILDA_LAYOUT_MVE ? k16 : k4);
+  const int error = check_layout(layout, k, n);
+  if (error) return error;
+  const uint64_t n4 = hilda_round_up((uint32_t)n, 4), bytes = hilda_packed_bytes(layout, (uint32_t)n, (uint32_t)k);
   uint64_t scratch = hilda_expanded_bytes(layout, (uint32_t)k, rows);
   /* The last gathered row ends with its values. */
   if (gathers) scratch += (uint64_t)hilda_gathered_bytes(layout, (uint32_t)k) * (hilda_block_rows(layout, rows) - 1u) + k;
@@ -137,6 +140,17 @@ static int check_fetch(const hilda_checker *checker, const hilda_operator *recor
   return HILDA_OK;
 }
 
+/* Any seed and any block number have their weights: only where they go must be right. */
+static int check_generate(hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
+  const hilda_rows_shape *s = &record->shape.rows;
+  const int unfit = check_layout(record->layout, s->k, s->n);
+  if (unfit) return unfit;
+  if (s->rows != 1) return HILDA_E_SHAPE;
+  if ((record->out & 3u) || (record->out_step & 3)) return HILDA_E_ALIGNMENT;
+  const int error = check_output(checker, pass, record, 1, 0, hilda_packed_bytes(record->layout, s->n, s->k));
+  return error ? error : add_work(checker, pass, 1, (uint64_t)s->n * s->k);
+}
+
 /* The operands beside in and out of the operators that work on rows. */
 static int check_others(const hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
   const hilda_rows_shape *s = &record->shape.rows;
@@ -205,6 +219,7 @@ int hilda_check_operator(hilda_checker *checker, const hilda_operator *record, c
     case SHAPE_TRANSPOSE:
       return check_transpose(checker, record, pass);
     default:
+      if (record->code == HILDA_GENERATE) return check_generate(checker, record, pass);
       return check_row_operator(checker, record, pass);
   }
 }

@@ -16,4 +16,5 @@ int (*const hilda_dispatch[HILDA_CODE_END])(const hilda_call *) = {
     [HILDA_TRANSPOSE] = hilda_transpose_run,
     [HILDA_COPY] = hilda_copy_run,
     [HILDA_FILL] = hilda_fill_run,
+    [HILDA_GENERATE] = hilda_generate_run,
 };

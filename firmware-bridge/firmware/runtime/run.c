@@ -52,6 +52,7 @@ static int run_record(runner *run, const hilda_operator *record, const position 
       .first_row = at->first_row,
       .end_row = at->end_row ? at->end_row : record->shape.window.out_height,
       .ring_rows = record->count,
+      .offset = (uint32_t)record->shape.rows.offset + (uint32_t)in_delta,
       .keep_going = run->hooks.keep_going,
       .unasked = &run->unasked,
   };

@@ -1,3 +1,4 @@
+import { seedOfName } from '../../../../daemon/network/generated-signs.js';
 import type { Node } from '../../../../daemon/network/graph.js';
 import { limitsOf, type Quantisation } from '../../quantise/quantisation.js';
 import { quantiseWeights } from '../../quantise/quantise-weights.js';
@@ -17,7 +18,7 @@ export const linear: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   const bias = lowering.floats(node.inputs[2]);
   const x = lowering.value(node, 0);
-  const layer = { outputs, weights: byOutput, bias };
+  const layer = { outputs, weights: byOutput, bias, seed: seedOfName(node.inputs[1] as string) };
   lowering.define(name, rowsTimes(node, lowering, x, lowering.dims(name), layer));
 };
 
