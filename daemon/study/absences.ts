@@ -54,6 +54,16 @@ export class Absences {
     return [...this.#sinceMs.keys()];
   }
 
+  /** The device, or an equivalent one, as far as is known. */
+  async isThere(id: DeviceId): Promise<boolean> {
+    const { store, pool } = this.#options;
+    for (const one of await pooledWith(id, store)) {
+      const { present, obstacle } = pool.presence(one);
+      if (present && obstacle === null && !isSetAside((await store.device(one)).state)) return true;
+    }
+    return false;
+  }
+
   /** Resolves when held trials are worth another try. Throws DEVICE_GONE once no device of the study is waited for any more. */
   async wait({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { devices, clock, pool } = this.#options;
@@ -62,7 +72,7 @@ export class Absences {
     const awaited = this.missing.filter((id) => this.#isAwaited(id));
     for (let lookedMs = clock.nowMs(); ; ) {
       await clock.sleep(pauseMs, { signal });
-      for (const id of this.missing) if (await this.#isThere(id)) return;
+      for (const id of this.missing) if (await this.isThere(id)) return;
       if (devices.every((id) => this.#sinceMs.has(id) && !this.#isAwaited(id)))
         throw new HildaError('DEVICE_GONE', `no device of the study is there: ${devices.join(', ')}`, {
           hint: 'Bring one back and resume the study: its trials wait.',
@@ -78,16 +88,6 @@ export class Absences {
     const { clock, holdMs } = this.#options;
     const sinceMs = this.#sinceMs.get(id);
     return sinceMs !== undefined && clock.nowMs() - sinceMs < holdMs;
-  }
-
-  /** The device, or an equivalent one. */
-  async #isThere(id: DeviceId): Promise<boolean> {
-    const { store, pool } = this.#options;
-    for (const one of await pooledWith(id, store)) {
-      const { present, obstacle } = pool.presence(one);
-      if (present && obstacle === null && !isSetAside((await store.device(one)).state)) return true;
-    }
-    return false;
   }
 }
 

@@ -9,7 +9,8 @@ import type { Proposal, Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyPart, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
-import { earlierStudies, resolveTransfer } from './earlier-studies.js';
+import { coverage, type DeviceCoverage, lacking } from './coverage.js';
+import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { deviceFronts, type Fronts, frontRows, hypervolumeShare, jointFront } from './front.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
@@ -20,7 +21,7 @@ import {
   type StoredPredictors,
   type StudyParts,
 } from './parts.js';
-import { runStudy } from './run-study.js';
+import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 
 export interface StudySummary {
@@ -34,7 +35,9 @@ export interface StudySummary {
   readonly frontSize: number;
   /** Share of the box between reference and ideal point, 0 to 1; see `hypervolumeShare`. */
   readonly hypervolume: number;
-  /** Time left at the pace so far; null before the first trial and when not running. */
+  /** One entry a device of the study, in its order. */
+  readonly devices: readonly DeviceCoverage[];
+  /** Time left at the pace so far; null before the first trial, after the last, and when not running. */
   readonly etaMs: number | null;
 }
 
@@ -97,7 +100,7 @@ export class StudyService {
   async create(specification: unknown, { part }: { readonly part?: StudyPart } = {}): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
-    const spec = await resolveTransfer(resolved, store);
+    const spec = await resolveTransfer(resolved, store, (id) => this.#running.has(id));
     if (spec.predictors.length > 0 && !this.#options.predictors)
       throw new HildaError('SPEC_INVALID', 'predictors: none are kept here', {
         details: { fields: ['predictors'] },
@@ -145,7 +148,7 @@ export class StudyService {
     const running = this.#running.get(id);
     const sinceStart = finished - (running?.toldAtStart ?? 0);
     const etaMs =
-      running && sinceStart > 0
+      running && sinceStart > 0 && finished < spec.budget.trials
         ? ((clock.nowMs() - running.startedMs) / sinceStart) * (spec.budget.trials - finished)
         : null;
     return {
@@ -158,6 +161,7 @@ export class StudyService {
       failed: count('failed'),
       frontSize: jointFront(trials, spec).length,
       hypervolume: hypervolumeShare(trials, spec),
+      devices: coverage(trials, spec),
       etaMs,
     };
   }
@@ -191,15 +195,30 @@ export class StudyService {
     return this.#halt(id, 'stopped', 'stopped by the user');
   }
 
+  /**
+   * Goes on with a paused or failed study. A completed one that a device was away from stays completed and asks no more;
+   * what the device missed is measured. Throws STATE_CONFLICT where nothing is to be done, and as long as a study that
+   * learns from a completed one is not at its end.
+   */
   async resume(id: StudyId): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const study = await store.study(id);
-    if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed')) {
+    const spec = storedSpec(study);
+    const lacks = study.state === 'completed' && lacking(await store.trials(id), spec) !== null;
+    if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed' && !lacks)) {
       throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`, {
-        hint: 'Only paused and failed studies can be resumed.',
+        hint: 'Only paused and failed studies can be resumed, and completed ones that lack measurements.',
       });
     }
-    const spec = storedSpec(study);
+    const learners = lacks ? await learnersOf(id, store) : [];
+    if (learners.length > 0)
+      throw new HildaError(
+        'STATE_CONFLICT',
+        `what ${id} says must not change: ${learners.join(', ')} learns from it`,
+        {
+          hint: 'Let it end, or stop it.',
+        },
+      );
     return this.#launch(study, spec, await openStudyParts(spec, profilesDir, this.#options.predictors));
   }
 
@@ -226,7 +245,8 @@ export class StudyService {
   ): Promise<Exchange> {
     // A study may end between two calls: its state is the answer, not an error.
     const running = this.#running.get(id);
-    if (!running) return { state: (await this.#options.store.study(id)).state, trials: [] };
+    const { state } = await this.#options.store.study(id);
+    if (!running || state !== 'running') return { state, trials: [] };
     const { space, evaluator } = running.parts;
     if (proposals) {
       if (!running.inbox)
@@ -320,25 +340,30 @@ export class StudyService {
 
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
     const { store, pool, clock, onError } = this.#options;
-    const record = await store.setStudyState(study.id, 'running');
+    const isSearched = study.state === 'completed';
+    const record = isSearched ? study : await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
     const sampler = samplerOf(spec);
-    const inbox = spec.sampler.name === externalSampler ? new ProposalInbox() : undefined;
+    const inbox = spec.sampler.name === externalSampler && !isSearched ? new ProposalInbox() : undefined;
     const earlier = await earlierStudies(spec, store);
     const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
-    const done = runStudy(
+    const done = (isSearched ? catchUpStudy : runStudy)(
       { ...parts, spec, study, sampler, store, pool, clock, onStep, earlier, ...(inbox && { inbox }) },
       { signal: abort.signal },
     )
-      .then(() => store.setStudyState(study.id, 'completed'))
+      .then(async () =>
+        store.setStudyState(study.id, 'completed', lacking(await store.trials(study.id), spec)),
+      )
       .catch(async (thrown: unknown) => {
         if (abort.signal.aborted) return;
         const error = asHildaError(thrown);
         onError?.(error, study.id);
-        await store.setStudyState(study.id, 'failed', `${error.code}: ${error.message}`).catch(() => {});
+        await store
+          .setStudyState(study.id, isSearched ? 'completed' : 'failed', `${error.code}: ${error.message}`)
+          .catch(() => {});
       })
       .then(async () => {
         this.#running.delete(study.id);
@@ -355,9 +380,12 @@ export class StudyService {
   ): Promise<StudyRecord> {
     const { store } = this.#options;
     const running = this.#running.get(id);
+    const before = await store.study(id);
     if (running) {
       running.abort.abort(new HildaError('INTERRUPTED', reason));
       await running.done;
+      // It was caught up, and may be so again.
+      if (before.state === 'completed') return before;
     }
     const study = await store.study(id);
     if (
