@@ -46,7 +46,7 @@ export interface JoinAddress {
 
 /** What the API needs of those who join over the network. */
 export interface JoiningPort {
-  readonly keys: Pick<StoredJoinKeys, 'issue' | 'joiners' | 'revoke'>;
+  readonly keys: Pick<StoredJoinKeys, 'issue' | 'invitedDevice' | 'joiners' | 'revoke'>;
   /** The best first. */
   addresses(): readonly JoinAddress[];
   /** Take a connection in; it proves who it is with its first message. */

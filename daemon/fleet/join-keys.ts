@@ -29,6 +29,8 @@ interface Token {
 }
 
 const tokenLifeMs = 10 * 60_000;
+/** Invitations of devices that are remembered; beyond that the oldest are forgotten. */
+const mostInvitations = 1000;
 const indexKey = 'joiners';
 const prefixes = { page: 'browser', agent: 'agent' } as const;
 
@@ -38,6 +40,8 @@ export class StoredJoinKeys implements JoinKeys {
   readonly #clock: Clock;
   readonly #listeners = new Set<(id: string) => void>();
   #tokens: Token[] = [];
+  /** By pairing, the oldest first. */
+  readonly #devices = new Map<string, DeviceId>();
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -50,7 +54,12 @@ export class StoredJoinKeys implements JoinKeys {
     const expiresMs = this.#clock.nowMs() + tokenLifeMs;
     this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
     this.#tokens.push({ hash: sha256(token), kind, bound, pairing, expiresMs });
+    if (bound !== undefined) this.#remember(pairing, bound);
     return { token, pairing, expiresMs };
+  }
+
+  invitedDevice(pairing: string): DeviceId | undefined {
+    return this.#devices.get(pairing);
   }
 
   async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
@@ -108,6 +117,12 @@ export class StoredJoinKeys implements JoinKeys {
   onRevoked(listener: (id: string) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  #remember(pairing: string, id: DeviceId): void {
+    this.#devices.set(pairing, id);
+    const [oldest] = this.#devices.keys();
+    if (this.#devices.size > mostInvitations && oldest !== undefined) this.#devices.delete(oldest);
   }
 
   async #index(): Promise<string[]> {
