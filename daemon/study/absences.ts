@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import { asHildaError, HildaError } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import { isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Store } from '../store/contract.js';
@@ -32,10 +33,9 @@ export class Absences {
     this.#options = options;
   }
 
-  /** Notes the device as missing where the error says that it left or was taken out of use, and answers whether it does. */
+  /** Notes the device as missing where the error says that it is not to be had, and answers whether it does. */
   explains(id: DeviceId, thrown: unknown): boolean {
-    const { code, details } = asHildaError(thrown);
-    const left = code === 'DEVICE_GONE' || details.setAside !== undefined;
+    const left = isAway(thrown);
     if (left && !this.#sinceMs.has(id)) this.#sinceMs.set(id, this.#options.clock.nowMs());
     return left;
   }

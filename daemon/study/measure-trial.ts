@@ -1,6 +1,7 @@
 import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
+import { isAway } from '../fleet/away.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
@@ -98,7 +99,7 @@ async function measure(
       );
     } catch (thrown) {
       fault = asHildaError(thrown);
-      if (!deviceFaults.has(fault.code)) throw fault;
+      if (isAway(fault) || !deviceFaults.has(fault.code)) throw fault;
     }
   }
   if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
