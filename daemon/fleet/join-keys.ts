@@ -36,14 +36,14 @@ const prefixes = { page: 'browser', agent: 'agent' } as const;
 
 /** Tokens live in memory, as their minutes do; keys are in the store. A key is `<id>.<192 random bits>`. */
 export class StoredJoinKeys implements JoinKeys {
-  readonly #store: Store;
+  readonly #store: Pick<Store, 'value' | 'setValue'>;
   readonly #clock: Clock;
   readonly #listeners = new Set<(id: string) => void>();
   #tokens: Token[] = [];
   /** By pairing, the oldest first. */
   readonly #devices = new Map<string, DeviceId>();
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Pick<Store, 'value' | 'setValue'>, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }
