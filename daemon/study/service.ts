@@ -74,6 +74,8 @@ const pollMs = 50;
 export class StudyService {
   readonly #options: StudyServiceOptions;
   readonly #running = new Map<StudyId, Running>();
+  /** Between the word to resume them and their run. */
+  readonly #resuming = new Set<StudyId>();
 
   constructor(options: StudyServiceOptions) {
     this.#options = options;
@@ -100,7 +102,11 @@ export class StudyService {
   async create(specification: unknown, { part }: { readonly part?: StudyPart } = {}): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
-    const spec = await resolveTransfer(resolved, store, (id) => this.#running.has(id));
+    const spec = await resolveTransfer(
+      resolved,
+      store,
+      (id) => this.#running.has(id) || this.#resuming.has(id),
+    );
     if (spec.predictors.length > 0 && !this.#options.predictors)
       throw new HildaError('SPEC_INVALID', 'predictors: none are kept here', {
         details: { fields: ['predictors'] },
@@ -201,6 +207,16 @@ export class StudyService {
    * learns from a completed one is not at its end.
    */
   async resume(id: StudyId): Promise<StudyRecord> {
+    if (this.#resuming.has(id)) throw new HildaError('STATE_CONFLICT', `the study ${id} is being resumed`);
+    this.#resuming.add(id);
+    try {
+      return await this.#resume(id);
+    } finally {
+      this.#resuming.delete(id);
+    }
+  }
+
+  async #resume(id: StudyId): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const study = await store.study(id);
     const spec = storedSpec(study);

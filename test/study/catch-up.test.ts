@@ -225,7 +225,11 @@ t.test(
       void studies.pause(id);
       await systemClock.sleep(20);
     };
-    t.match(await studies.resume(id), { state: 'completed' });
+    const twice = await Promise.allSettled([studies.resume(id), studies.resume(id)]);
+    t.match(twice, [
+      { status: 'fulfilled', value: { state: 'completed' } },
+      { status: 'rejected', reason: { code: 'STATE_CONFLICT' } },
+    ]);
     await studies.settled(id);
     const short = (await studies.show(id)).devices[1]!.missing;
     t.ok(short >= 12 && short < 16, `${short} are left when it is paused`);
