@@ -3,10 +3,20 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { profilesDir } from '../../daemon/cli/installation.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { Json } from '../../daemon/core/json.js';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import type { Device, Examples, Sighting } from '../../daemon/devices/contract.js';
+import type { Evaluator } from '../../daemon/evaluate/contract.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
+import { createSampler } from '../../daemon/search/samplers/registry.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
+import { openStudyParts } from '../../daemon/study/parts.js';
+import { runStudy } from '../../daemon/study/run-study.js';
+import { parseStudySpec } from '../../daemon/study/spec.js';
 import { type Bench, openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 
@@ -299,4 +309,96 @@ t.test("nothing more is begun once the study's time is up", async (t) => {
   // Two work at a time, and take turns on the device.
   t.ok(late >= 1 && late <= 2, `${late} were begun`);
   t.match((await studies.show(id)).record, { state: 'completed', reason: /trials lack fake-1/ });
+});
+
+/** The second of two devices runs an int8 network, and tells its classes once it was measured. */
+class Int8Driver extends LeavingDriver {
+  classified = 0;
+  beforeClassify: (count: number) => void = () => {};
+
+  override async *discover(options: Parameters<LeavingDriver['discover']>[0]): AsyncIterable<Sighting> {
+    for await (const sighting of super.discover(options))
+      yield sighting.id === 'fake-1'
+        ? { ...sighting, target: { ...sighting.target, dtype: 'int8' as const } }
+        : sighting;
+  }
+
+  override async open(sighting: Sighting, options: { signal: AbortSignal }): Promise<Device> {
+    const device = await super.open(sighting, options);
+    if (sighting.id !== 'fake-1') return device;
+    const classify: Device['classify'] = async (network) => {
+      this.beforeClassify(++this.classified);
+      if (this.away.has('fake-1')) throw new HildaError('DEVICE_GONE', 'unplugged');
+      return Uint16Array.of(Number.parseInt(structureHash(network).slice(0, 2), 16));
+    };
+    return Object.assign(device, { classify });
+  }
+}
+
+t.test('accuracy as a device runs the network is caught up too, wherever it left', async (t) => {
+  const { signal } = new AbortController();
+  const run = async (devices: readonly string[], leaves: (driver: Int8Driver) => void) => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'hilda-catch-up-'));
+    const driver = new Int8Driver();
+    const bench = await openBench(dataDir, {}, () => [driver]);
+    const { store, pool, clock } = bench;
+    const objectives = [
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+    ];
+    const spec = parseStudySpec(await smallSpec(dataDir, { ...twoDevices, devices, objectives }));
+    const parts = await openStudyParts(spec, profilesDir);
+    const { space, evaluator: table } = parts;
+    const evaluator: Evaluator = {
+      metrics: table.metrics,
+      cost: table.cost,
+      evaluate: (...given) => table.evaluate(...given),
+      deployed: async (architecture, classify) => {
+        const classes = await classify(space.network(architecture), {} as Examples);
+        return { values: { accuracy: (classes[0] as number) / 1000 }, source: 'the one class' };
+      },
+      close: () => table.close(),
+    };
+    const study = await store.createStudy({
+      name: spec.name,
+      spec: spec as unknown as Json,
+      sampler: null,
+      rng: Xoshiro128.fromSeed(spec.seed).state(),
+    });
+    leaves(driver);
+    const sampler = createSampler('random', {});
+    await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, clock }, { signal });
+    const values = (await store.trials(study.id)).map((trial) => trial.values);
+    await bench.close();
+    await rm(dataDir, { recursive: true, force: true });
+    return { values, classified: driver.classified };
+  };
+  for (const devices of [
+    ['fake-0', 'fake-1'],
+    ['fake-1', 'fake-0'],
+  ]) {
+    const whole = await run(devices, () => {});
+    const own = devices[0] === 'fake-1' ? 'accuracy' : 'accuracy@fake-1';
+    t.ok(whole.values.every((values) => values[own] !== undefined && values[own] < 0.256));
+    t.equal(whole.classified, 24);
+    const comesBack = (driver: Int8Driver): void => {
+      driver.before = (id, count) => {
+        if (id === 'fake-0' && count === 20) driver.return('fake-1');
+      };
+    };
+    const leftAtOnce = await run(devices, (driver) => {
+      comesBack(driver);
+      driver.leave('fake-1');
+    });
+    t.same(leftAtOnce.values, whole.values, `${devices}: it was away from the start`);
+    t.equal(leftAtOnce.classified, 24);
+    const leftMeasured = await run(devices, (driver) => {
+      comesBack(driver);
+      driver.beforeClassify = (count) => {
+        if (count === 5) driver.leave('fake-1');
+      };
+    });
+    t.same(leftMeasured.values, whole.values, `${devices}: it left between its latency and its classes`);
+    t.equal(leftMeasured.classified, 25, 'those that it had told are not asked again');
+  }
 });
