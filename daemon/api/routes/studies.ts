@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import type { Exchange } from '../../study/service.js';
+import type { Exchange } from '../../study/outside-exchange.js';
 import { defineRoute } from '../route.js';
 import { exportSchema, frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
