@@ -48,7 +48,11 @@ export class ApiServer {
     this.#channel = new EventChannel(services);
     const { joining, clock } = services;
     const shared = { clock, attempts: new AttemptLimit({ clock }) };
-    this.pages = new JoinChannel({ accept: (connection) => joining.acceptPage(connection), ...shared });
+    this.pages = new JoinChannel({
+      accept: (connection) => joining.acceptPage(connection),
+      invitedDevice: (pairing) => joining.keys.invitedDevice(pairing),
+      ...shared,
+    });
     this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), ...shared });
   }
 

@@ -3,16 +3,16 @@ import { HildaError } from '../core/errors.js';
 
 export interface AttemptLimitOptions {
   readonly clock: Clock;
-  /** Wrong tokens and keys that one address may show within the window; 10 by default. */
+  /** Wrong tokens and keys that one peer may show within the window; 10 by default. */
   readonly most?: number;
   /** Length of the window; a minute by default. */
   readonly windowMs?: number;
 }
 
-/** Addresses that are remembered; beyond that the oldest are forgotten. */
+/** Peers that are remembered; beyond that the oldest are forgotten. */
 const mostPeers = 10_000;
 
-/** Counts wrong tokens and keys by address, over a sliding window. Right ones cost nothing. */
+/** Counts wrong tokens and keys by peer, an address or a known phone, over a sliding window. Right ones cost nothing. */
 export class AttemptLimit {
   readonly #options: Required<AttemptLimitOptions>;
   /** Times of failures, oldest first. */
@@ -22,7 +22,7 @@ export class AttemptLimit {
     this.#options = { most: 10, windowMs: 60_000, ...options };
   }
 
-  /** Throws ATTEMPTS_LIMITED, with `details.retryAfterS`, for an address that used its attempts up. */
+  /** Throws ATTEMPTS_LIMITED, with `details.retryAfterS`, for a peer that used its attempts up. */
   check(peer: string): void {
     const { clock, most, windowMs } = this.#options;
     const recent = this.#recent(peer);

@@ -14,6 +14,11 @@ export interface JoinChannelOptions {
   readonly clock: Clock;
   /** Shared by the channels, so that a guesser gets no second round at another path. */
   readonly attempts: AttemptLimit;
+  /**
+   * Which device was invited by the pairing that a handshake names (`?visit=`). Phones behind one tunnel have one address:
+   * those that are known by it are counted apart, so that none is kept waiting for what another one did.
+   */
+  readonly invitedDevice?: (pairing: string) => string | undefined;
   readonly maxClients?: number;
   /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
   readonly pingMs?: number;
@@ -24,7 +29,7 @@ const maxMessageBytes = 8 * 2 ** 20;
 
 /** The ws end of those who join: pages at one path, agents at another. */
 export class JoinChannel {
-  readonly #options: Required<JoinChannelOptions>;
+  readonly #options: JoinChannelOptions & Required<Pick<JoinChannelOptions, 'maxClients' | 'pingMs'>>;
   readonly #server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -47,8 +52,9 @@ export class JoinChannel {
     }
     const peer = request.socket.remoteAddress ?? 'unknown';
     const { accept, attempts } = this.#options;
+    const counted = this.#phone(request) ?? peer;
     try {
-      attempts.check(peer);
+      attempts.check(counted);
     } catch (thrown) {
       const { details } = asHildaError(thrown);
       refuseUpgrade(socket, '429 Too Many Requests', { 'Retry-After': String(details.retryAfterS) });
@@ -58,9 +64,15 @@ export class JoinChannel {
       client.on('pong', () => this.#quiet.delete(client));
       client.on('close', () => this.#quiet.delete(client));
       void accept(wsConnection(client, peer)).then((refused) => {
-        if (refused?.code === 'PAIRING_REFUSED') attempts.count(peer);
+        if (refused?.code === 'PAIRING_REFUSED') attempts.count(counted);
       });
     });
+  }
+
+  #phone({ url = '' }: IncomingMessage): string | undefined {
+    const pairing = new URLSearchParams(url.split('?')[1]).get('visit');
+    const device = pairing === null ? undefined : this.#options.invitedDevice?.(pairing);
+    return device === undefined ? undefined : `the phone ${device}`;
   }
 
   async stop(): Promise<void> {

@@ -18,12 +18,13 @@ export interface JoinServerOptions {
   readonly certificate: Certificate | null;
   readonly joinDir: string;
   readonly pages: JoinChannel;
-  readonly agents: JoinChannel;
+  /** Left out where no agent may join. */
+  readonly agents?: JoinChannel;
 }
 
 /**
- * What the daemon shows to its networks: the page that phones open and the two channels to join by, and nothing of the
- * API. Everyone who joins needs a token or key, which no page elsewhere can have: a foreign Origin is refused all the
+ * What the daemon shows to its networks, and an agent to its phones: the page that phones open and the channels to join by,
+ * and nothing of the API. Everyone who joins needs a token or key, which no page elsewhere can have: a foreign Origin is refused all the
  * same.
  */
 export class JoinServer {
@@ -49,7 +50,7 @@ export class JoinServer {
     this.#http = http;
     routeUpgrades(http, ownOrigin(certificate ? 'https' : 'http'), {
       '/v1/join': (...args) => pages.upgrade(...args),
-      '/v1/agents/join': (...args) => agents.upgrade(...args),
+      ...(agents && { '/v1/agents/join': (...args) => agents.upgrade(...args) }),
     });
     await listen(http, port, hostname);
     return (http.address() as AddressInfo).port;

@@ -57,6 +57,9 @@ export const studySummarySchema = z
     failed: z.number(),
     frontSize: z.number(),
     hypervolume: z.number(),
+    devices: z
+      .array(z.object({ deviceId: z.string(), measured: z.number(), missing: z.number() }))
+      .describe('Trials measured on each device, and complete ones that lack it since it was away.'),
     etaMs: z.number().nullable(),
   })
   .meta({ id: 'StudySummary' });

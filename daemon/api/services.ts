@@ -22,7 +22,8 @@ import type {
 } from '../store/contract.js';
 import type { Fronts } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
-import type { Exchange, StudySummary } from '../study/service.js';
+import type { Exchange } from '../study/outside-exchange.js';
+import type { StudySummary } from '../study/service.js';
 import type { Specialisations } from '../study/specialisation/specialisations.js';
 
 /** What the API needs of the fleet. */
@@ -46,7 +47,7 @@ export interface JoinAddress {
 
 /** What the API needs of those who join over the network. */
 export interface JoiningPort {
-  readonly keys: Pick<StoredJoinKeys, 'issue' | 'joiners' | 'revoke'>;
+  readonly keys: Pick<StoredJoinKeys, 'issue' | 'invitedDevice' | 'joiners' | 'revoke'>;
   /** The best first. */
   addresses(): readonly JoinAddress[];
   /** Take a connection in; it proves who it is with its first message. */
@@ -68,13 +69,13 @@ export interface StudyPort {
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */
   stopStudy(id: StudyId): Promise<StudyRecord>;
-  /** See `StudyService.ask`. */
+  /** See `OutsideExchange.ask`. */
   ask(
     id: StudyId,
     request: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
     options: { readonly signal: AbortSignal },
   ): Promise<Exchange>;
-  /** See `StudyService.tell`. */
+  /** See `OutsideExchange.tell`. */
   tell(
     id: StudyId,
     request: {

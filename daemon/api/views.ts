@@ -37,8 +37,8 @@ export function viewStudy({ id, name, spec, state, reason, createdMs, updatedMs 
   return { id, name, spec: spec as StudyView['spec'], state, reason, createdMs, updatedMs };
 }
 
-export function viewSummary({ record, ...counts }: StudySummary): StudySummaryView {
-  return { record: viewStudy(record), ...counts };
+export function viewSummary({ record, devices, ...counts }: StudySummary): StudySummaryView {
+  return { record: viewStudy(record), ...counts, devices: [...devices] };
 }
 
 export function viewNetwork(sha256: string, bytes: number, graph: Graph): NetworkView {

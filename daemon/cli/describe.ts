@@ -113,7 +113,16 @@ export function describeStudy({ record, ...counts }: StudySummaryView): string {
       'trials',
       `${counts.complete + counts.infeasible + counts.failed} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
     ],
+    ...(counts.devices.length > 1 ? [['measured', describeCoverage(counts.devices)] as const] : []),
     ['front', `${counts.frontSize} points, hypervolume ${counts.hypervolume.toFixed(4)}`],
     ['time left', record.state === 'running' ? formatDuration(counts.etaMs) : '-'],
   ]);
 }
+
+const describeCoverage = (devices: StudySummaryView['devices']): string =>
+  devices
+    .map(
+      ({ deviceId, measured, missing }) =>
+        `${deviceId} ${measured}${missing > 0 ? ` (${missing} missing)` : ''}`,
+    )
+    .join(', ');

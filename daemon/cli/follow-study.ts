@@ -51,9 +51,13 @@ export function progressLine({
   budgetTrials,
   frontSize,
   hypervolume,
+  devices,
   etaMs,
   record,
 }: StudySummaryView): string {
   const left = record.state === 'running' ? `, ${formatDuration(etaMs)} left` : `, ${record.state}`;
-  return `trials ${complete + infeasible + failed}/${budgetTrials} (${asked} under way), front ${frontSize}, hypervolume ${hypervolume.toFixed(4)}${left}`;
+  const lacks = devices
+    .filter(({ missing }) => missing > 0)
+    .map((one) => `, ${one.missing} lack ${one.deviceId}`);
+  return `trials ${complete + infeasible + failed}/${budgetTrials} (${asked} under way${lacks.join('')}), front ${frontSize}, hypervolume ${hypervolume.toFixed(4)}${left}`;
 }

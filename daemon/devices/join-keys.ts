@@ -24,6 +24,11 @@ export interface JoinKeys {
     readonly pairing: string;
     readonly expiresMs: number;
   }>;
+  /**
+   * The device that an invitation of this `pairing` was bound to, used or not. Only the device's own page knows the pairing,
+   * so it tells devices of one address apart; it lets nobody in.
+   */
+  invitedDevice(pairing: string): DeviceId | undefined;
   /** Whoever shows a good `key` too stays who it was. Throws PAIRING_REFUSED. */
   redeem(kind: JoinerKind, token: string, label: string, key?: string): Promise<Joined>;
   /** Throws PAIRING_REFUSED, KEY_REVOKED. */

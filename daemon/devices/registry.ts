@@ -5,6 +5,7 @@ import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';
 import type { Driver } from './contract.js';
 import { EmulatedDriver, type EmulatedDriverOptions } from './mcu/emulated-driver.js';
 import { MlperfTinyDriver } from './mcu/mlperf-tiny/driver.js';
+import { PortTurns } from './mcu/port-turns.js';
 import { SerialDriver, type SerialDriverOptions } from './mcu/serial-driver.js';
 import { gpuProviders, OnnxRuntimeDriver, type OnnxRuntimeDriverOptions } from './onnxruntime/driver.js';
 
@@ -32,6 +33,7 @@ export function createDrivers({
   mcu = {},
   others = [],
 }: DriverOptions = {}): Driver[] {
+  const { openPort: _, ...ports } = { turns: new PortTurns(), ...mcu };
   return [
     new OnnxRuntimeDriver(onnxruntime),
     ...gpuProviders.map((provider) => new OnnxRuntimeDriver({ provider, ifPresent: true })),
@@ -39,8 +41,8 @@ export function createDrivers({
     ...(adb ? [new AdbDriver(adb)] : []),
     ...(agents ? [new AgentDriver(agents)] : []),
     new EmulatedDriver(emulator),
-    new SerialDriver(mcu),
-    new MlperfTinyDriver(mcu),
+    new SerialDriver({ ...mcu, turns: ports.turns }),
+    new MlperfTinyDriver(ports),
     ...others,
   ];
 }

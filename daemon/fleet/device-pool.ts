@@ -6,6 +6,7 @@ import { targetKey } from '../core/target.js';
 import type { Device, Driver } from '../devices/contract.js';
 import { calibrationSchema } from '../measure/calibration.js';
 import type { DeviceRecord, Lease, Store } from '../store/contract.js';
+import { isAway } from './away.js';
 import { checkHealth } from './health.js';
 import { type LeaseTimes, withLease } from './held-lease.js';
 import { JobQueue } from './job-queue.js';
@@ -121,8 +122,9 @@ export class DevicePool {
   }
 
   /**
-   * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves amid the job, the job
-   * runs again on another one, so it must record nothing before its last step. Throws DEVICE_GONE when none is left.
+   * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves amid the job, or does not
+   * open, the job runs again on another one, so it must record nothing before its last step. When none is left, throws why
+   * the last one is not to be had.
    */
   async withAny<T>(
     ids: readonly DeviceId[],
@@ -138,7 +140,7 @@ export class DevicePool {
       try {
         return await this.withDevice(id, options, job);
       } catch (thrown) {
-        if (!leftAlone.has(asHildaError(thrown).code)) throw thrown;
+        if (!isAway(thrown) && asHildaError(thrown).code !== 'STATE_CONFLICT') throw thrown;
         left.delete(id);
         gone = thrown;
       }
@@ -149,9 +151,9 @@ export class DevicePool {
   /**
    * Runs a job with the device to itself, and answers with its result. Jobs of one device run one after another. A
    * device whose job threw DEVICE_FAILED or DEVICE_GONE is closed, and opened afresh for the next job. After three
-   * failures in a row it must first run a reference network, or it is quarantined: a network that crashes its runtime
-   * is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED when it cannot be opened,
-   * STATE_CONFLICT when it was taken out of use, what the job throws, and the signal's reason.
+   * failures in a row it must first open and run a reference network, or it is quarantined: a network that crashes its
+   * runtime is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED with `details.unopened` (`obstacle`
+   * or `failed`) when it cannot be opened, STATE_CONFLICT when it was taken out of use, what the job throws, and the signal's reason.
    */
   async withDevice<T>(
     id: DeviceId,
@@ -196,14 +198,14 @@ export class DevicePool {
         withLease(hold, async (lease) => {
           await this.#assertInUse(id);
           try {
-            slot.device ??= await this.#open(id, both);
             if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, both);
+            slot.device ??= await this.#open(id, both);
             const result = await job(slot.device, lease);
             slot.strikes = 0;
             return result;
           } catch (thrown) {
-            const { code } = asHildaError(thrown);
-            if (deviceAtFault.has(code)) slot.strikes++;
+            const { code, details } = asHildaError(thrown);
+            if (deviceAtFault.has(code) && details.unopened !== 'obstacle') slot.strikes++;
             if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
             throw thrown;
           }
@@ -231,9 +233,21 @@ export class DevicePool {
 
   async #open(id: DeviceId, signal: AbortSignal): Promise<Device> {
     const { driver, sighting } = await this.#lookout.usable(id, signal);
-    const device = await driver.open(sighting, { signal });
-    await this.#calibrate(id, device, signal);
-    return device;
+    let device: Device | undefined;
+    try {
+      device = await driver.open(sighting, { signal });
+      await this.#calibrate(id, device, signal);
+      return device;
+    } catch (thrown) {
+      await device?.close().catch(() => {});
+      const { code, message, hint, details } = asHildaError(thrown);
+      if (!deviceAtFault.has(code)) throw thrown;
+      throw new HildaError(code, message, {
+        hint,
+        details: { ...details, unopened: 'failed' },
+        cause: thrown,
+      });
+    }
   }
 
   /** Normalised latencies of one device stay in one unit for as long as the store remembers its calibration. */
@@ -255,15 +269,16 @@ export class DevicePool {
     });
   }
 
-  /** Throws STATE_CONFLICT after it quarantined a device that cannot run a reference network either. */
+  /** Throws STATE_CONFLICT after it quarantined a device that does not open or cannot run a reference network either. */
   async #examine(id: DeviceId, slot: Slot, signal: AbortSignal): Promise<void> {
     try {
-      await checkHealth(slot.device as Device, signal);
+      slot.device ??= await this.#open(id, signal);
+      await checkHealth(slot.device, signal);
       slot.strikes = 0;
     } catch (thrown) {
       signal.throwIfAborted();
       const error = asHildaError(thrown);
-      if (error.code === 'DEVICE_GONE') throw error;
+      if (isAway(error) && error.details.unopened !== 'failed') throw error;
       const reason = `failed ${slot.strikes} times in a row, then a reference network: ${error.message}`;
       await this.#options.store.setDeviceState(id, 'quarantined', reason);
       await this.#close(id, slot);
@@ -295,5 +310,3 @@ export class DevicePool {
 
 /** It crashed, or spoke nonsense: it is opened afresh before anything else runs on it. */
 const deviceAtFault: ReadonlySet<string> = new Set(['DEVICE_FAILED', 'MESSAGE_INVALID']);
-/** What another device of the list may do better. */
-const leftAlone: ReadonlySet<string> = new Set(['DEVICE_GONE', 'STATE_CONFLICT']);

@@ -29,17 +29,21 @@ interface Token {
 }
 
 const tokenLifeMs = 10 * 60_000;
+/** Invitations of devices that are remembered; beyond that the oldest are forgotten. */
+const mostInvitations = 1000;
 const indexKey = 'joiners';
 const prefixes = { page: 'browser', agent: 'agent' } as const;
 
 /** Tokens live in memory, as their minutes do; keys are in the store. A key is `<id>.<192 random bits>`. */
 export class StoredJoinKeys implements JoinKeys {
-  readonly #store: Store;
+  readonly #store: Pick<Store, 'value' | 'setValue'>;
   readonly #clock: Clock;
   readonly #listeners = new Set<(id: string) => void>();
   #tokens: Token[] = [];
+  /** By pairing, the oldest first. */
+  readonly #devices = new Map<string, DeviceId>();
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Pick<Store, 'value' | 'setValue'>, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }
@@ -50,7 +54,12 @@ export class StoredJoinKeys implements JoinKeys {
     const expiresMs = this.#clock.nowMs() + tokenLifeMs;
     this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
     this.#tokens.push({ hash: sha256(token), kind, bound, pairing, expiresMs });
+    if (bound !== undefined) this.#remember(pairing, bound);
     return { token, pairing, expiresMs };
+  }
+
+  invitedDevice(pairing: string): DeviceId | undefined {
+    return this.#devices.get(pairing);
   }
 
   async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
@@ -108,6 +117,12 @@ export class StoredJoinKeys implements JoinKeys {
   onRevoked(listener: (id: string) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  #remember(pairing: string, id: DeviceId): void {
+    this.#devices.set(pairing, id);
+    const [oldest] = this.#devices.keys();
+    if (this.#devices.size > mostInvitations && oldest !== undefined) this.#devices.delete(oldest);
   }
 
   async #index(): Promise<string[]> {

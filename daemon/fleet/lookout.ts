@@ -75,6 +75,7 @@ export class Lookout {
     if (seen.sighting.obstacle !== null) {
       throw new HildaError('DEVICE_FAILED', `the device ${id} cannot be used`, {
         hint: seen.sighting.obstacle,
+        details: { unopened: 'obstacle' },
       });
     }
     return seen;

@@ -68,7 +68,10 @@ export interface SpecialisationRecord {
   readonly createdMs: number;
 }
 
-/** `asked` -> `complete | infeasible | failed`; a finished trial never changes again, except that it becomes told. */
+/**
+ * `asked` -> `complete | infeasible | failed`. A finished trial never changes again, except that it becomes told, and that a
+ * told, complete one learns what a device that was away says of it.
+ */
 export interface TrialRecord {
   readonly studyId: StudyId;
   /** From 0, in the order of asking. */
@@ -143,7 +146,7 @@ export interface FinishedTrial {
  *
  * - Each method is one transaction: after it resolved, its effect survives `kill -9`; when it throws, nothing changed.
  * - Each write that others may want to hear of appends its event in the same transaction.
- * - A measurement is never changed or deleted. A finished trial takes no other result (STATE_CONFLICT).
+ * - A measurement is never changed or deleted. A finished trial takes no other result (STATE_CONFLICT), except a late one.
  * - At most one live lease a device. `acquireLease` answers undefined when another holder's lease has not expired;
  *   the same holder renews. Writes under a lease pass its token; a stale one throws LEASE_STALE and writes nothing.
  * - At most one study a part of a specialisation: a second `createStudy` for it throws STATE_CONFLICT and writes nothing.
@@ -171,14 +174,15 @@ export interface Store {
 
   /**
    * Stores a measurement under its lease. With a trial, the trial's `measurements` learns of it in the same
-   * transaction. Rounds are kept as one packed blob.
+   * transaction. `late`: of a complete trial, for a device that was away; the trial learns of it only where it is valid.
+   * Rounds are kept as one packed blob.
    */
   addMeasurement(
     measurement: Measurement,
     context: {
       readonly deviceId: DeviceId;
       readonly lease: Lease;
-      readonly trial?: { readonly studyId: StudyId; readonly number: number };
+      readonly trial?: { readonly studyId: StudyId; readonly number: number; readonly late?: boolean };
     },
   ): Promise<MeasurementRecord>;
   measurement(id: MeasurementId): Promise<MeasurementRecord>;
@@ -210,6 +214,8 @@ export interface Store {
     after: { readonly sampler: Json; readonly rng: RngState },
   ): Promise<TrialRecord[]>;
   finishTrial(trial: FinishedTrial): Promise<TrialRecord>;
+  /** What a told, complete trial is now that a device that was away has measured it. STATE_CONFLICT for any other trial. */
+  reviseTrial(trial: FinishedTrial): Promise<TrialRecord>;
   /** Marks finished trials as told, with the sampler's state after hearing of them. */
   tellTrials(id: StudyId, numbers: readonly number[], sampler: Json): Promise<void>;
   /** By number. */

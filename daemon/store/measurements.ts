@@ -6,7 +6,7 @@ import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { assertLive } from './leases.js';
 import { packRounds, unpackRounds } from './pack-rounds.js';
-import { requireAskedTrial } from './trials.js';
+import { requireTrialIn } from './trials.js';
 
 interface MeasurementRow {
   readonly id: MeasurementId;
@@ -67,11 +67,11 @@ export function measurementStore(
         const ordinal = await next('measurements');
         const id = `m${ordinal}` as MeasurementId;
         if (trial) {
-          const { measurements } = await requireAskedTrial(db, trial.studyId, trial.number);
+          const { studyId, number, late = false } = trial;
+          const { measurements } = await requireTrialIn(late ? 'complete' : 'asked', db, studyId, number);
           const extended = toJsonText({ ...measurements, [deviceId]: id });
-          await db('trials')
-            .where({ study_id: trial.studyId, number: trial.number })
-            .update({ measurements: extended });
+          if (!late || measurement.verdict === 'valid')
+            await db('trials').where({ study_id: studyId, number }).update({ measurements: extended });
         }
         const {
           target,

@@ -25,7 +25,7 @@ interface TrialRow {
 
 export function trialStore(
   database: Database,
-): Pick<Store, 'askTrials' | 'finishTrial' | 'tellTrials' | 'trials'> {
+): Pick<Store, 'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials'> {
   return {
     askTrials: (studyId, trials, { sampler, rng }) =>
       database.write(async ({ db, nowMs, publish }) => {
@@ -65,9 +65,19 @@ export function trialStore(
 
     finishTrial: ({ studyId, number, state, values, reason }) =>
       database.write(async ({ db, nowMs, publish }) => {
-        await requireAskedTrial(db, studyId, number);
+        await requireTrialIn('asked', db, studyId, number);
         const finished = { state, metric_values: toJsonText(values), reason, finished_ms: nowMs };
         await db('trials').where({ study_id: studyId, number }).update(finished);
+        await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
+        return toTrial(await requireTrial(db, studyId, number));
+      }),
+
+    reviseTrial: ({ studyId, number, state, values, reason }) =>
+      database.write(async ({ db, publish }) => {
+        const { told } = await requireTrialIn('complete', db, studyId, number);
+        if (!told) throw conflict({ study_id: studyId, number }, 'was not told yet');
+        const revised = { state, metric_values: toJsonText(values), reason };
+        await db('trials').where({ study_id: studyId, number }).update(revised);
         await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
         return toTrial(await requireTrial(db, studyId, number));
       }),
@@ -103,10 +113,15 @@ export function trialStore(
   };
 }
 
-/** Throws NOT_FOUND (STUDY_UNKNOWN without its study), or STATE_CONFLICT when the trial has its result already. */
-export async function requireAskedTrial(db: Knex, studyId: StudyId, number: number): Promise<TrialRecord> {
+/** Throws NOT_FOUND (STUDY_UNKNOWN without its study), or STATE_CONFLICT when the trial is in another state. */
+export async function requireTrialIn(
+  state: 'asked' | 'complete',
+  db: Knex,
+  studyId: StudyId,
+  number: number,
+): Promise<TrialRecord> {
   const trial = await requireTrial(db, studyId, number);
-  if (trial.state !== 'asked') throw conflict(trial, `is ${trial.state} already`);
+  if (trial.state !== state) throw conflict(trial, `is ${trial.state}, not ${state}`);
   return toTrial(trial);
 }
 
@@ -119,7 +134,10 @@ async function requireTrial(db: Knex, studyId: StudyId, number: number): Promise
   });
 }
 
-const conflict = ({ study_id: studyId, number }: TrialRow, what: string): HildaError =>
+const conflict = (
+  { study_id: studyId, number }: Pick<TrialRow, 'study_id' | 'number'>,
+  what: string,
+): HildaError =>
   new HildaError('STATE_CONFLICT', `trial ${number} of ${studyId} ${what}`, { details: { studyId, number } });
 
 const toTrial = (row: TrialRow): TrialRecord => {

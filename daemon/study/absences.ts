@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import { asHildaError, HildaError } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import { isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Store } from '../store/contract.js';
@@ -32,10 +33,9 @@ export class Absences {
     this.#options = options;
   }
 
-  /** Notes the device as missing where the error says that it left or was taken out of use, and answers whether it does. */
+  /** Notes the device as missing where the error says that it is not to be had, and answers whether it does. */
   explains(id: DeviceId, thrown: unknown): boolean {
-    const { code, details } = asHildaError(thrown);
-    const left = code === 'DEVICE_GONE' || details.setAside !== undefined;
+    const left = isAway(thrown);
     if (left && !this.#sinceMs.has(id)) this.#sinceMs.set(id, this.#options.clock.nowMs());
     return left;
   }
@@ -54,6 +54,16 @@ export class Absences {
     return [...this.#sinceMs.keys()];
   }
 
+  /** The device, or an equivalent one, as far as is known. */
+  async isThere(id: DeviceId): Promise<boolean> {
+    const { store, pool } = this.#options;
+    for (const one of await pooledWith(id, store)) {
+      const { present, obstacle } = pool.presence(one);
+      if (present && obstacle === null && !isSetAside((await store.device(one)).state)) return true;
+    }
+    return false;
+  }
+
   /** Resolves when held trials are worth another try. Throws DEVICE_GONE once no device of the study is waited for any more. */
   async wait({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { devices, clock, pool } = this.#options;
@@ -62,7 +72,7 @@ export class Absences {
     const awaited = this.missing.filter((id) => this.#isAwaited(id));
     for (let lookedMs = clock.nowMs(); ; ) {
       await clock.sleep(pauseMs, { signal });
-      for (const id of this.missing) if (await this.#isThere(id)) return;
+      for (const id of this.missing) if (await this.isThere(id)) return;
       if (devices.every((id) => this.#sinceMs.has(id) && !this.#isAwaited(id)))
         throw new HildaError('DEVICE_GONE', `no device of the study is there: ${devices.join(', ')}`, {
           hint: 'Bring one back and resume the study: its trials wait.',
@@ -78,16 +88,6 @@ export class Absences {
     const { clock, holdMs } = this.#options;
     const sinceMs = this.#sinceMs.get(id);
     return sinceMs !== undefined && clock.nowMs() - sinceMs < holdMs;
-  }
-
-  /** The device, or an equivalent one. */
-  async #isThere(id: DeviceId): Promise<boolean> {
-    const { store, pool } = this.#options;
-    for (const one of await pooledWith(id, store)) {
-      const { present, obstacle } = pool.presence(one);
-      if (present && obstacle === null && !isSetAside((await store.device(one)).state)) return true;
-    }
-    return false;
   }
 }
 

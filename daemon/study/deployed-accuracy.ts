@@ -6,6 +6,10 @@ import { deviceMetric, floatAccuracy } from './spec.js';
 import type { TrialContext } from './trial-runner.js';
 
 interface KnownOfDevices {
+  /** Accuracy of the float network; undefined where the evaluator has none. */
+  readonly float: number | undefined;
+  /** By index, whom to ask. */
+  readonly devices: readonly number[];
   /** By index: they run the float network itself. */
   readonly asItIs: ReadonlySet<number>;
   /** Not there; those that leave now are added. */
@@ -19,13 +23,13 @@ interface KnownOfDevices {
 export async function addDeployedAccuracy(
   values: Record<string, number>,
   trial: TrialRecord,
-  { asItIs, missing }: KnownOfDevices,
-  { spec, pool, store, evaluator, absences, onStep }: TrialContext,
+  { float, devices, asItIs, missing }: KnownOfDevices,
+  { spec, pool, store, evaluator, absences, priority = 0, onStep }: TrialContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { accuracy: float } = values;
   if (!evaluator.deployed || float === undefined) return;
-  for (const [index, name] of spec.devices.entries()) {
+  for (const index of devices) {
+    const name = spec.devices[index] as string;
     const deviceId = name as DeviceId;
     const metric = deviceMetric('accuracy', spec, index);
     let own: number | undefined;
@@ -34,7 +38,7 @@ export async function addDeployedAccuracy(
       try {
         own = await pool.withAny(
           await pooledWith(deviceId, store),
-          { holder: `study:${trial.studyId}`, signal },
+          { holder: `study:${trial.studyId}`, priority, signal },
           async (device) => {
             const classify = device.classify?.bind(device);
             if (!classify) return undefined;

@@ -11,12 +11,17 @@ export const spaceIdOf = (spec: StudySpec): unknown =>
 
 /**
  * Replaces `transfer: same-space` by the ids of the studies that are finished now, so that a resumed study learns from
- * the same ones. Named studies must exist (STUDY_UNKNOWN), be finished and search the same space (SPEC_INVALID).
+ * the same ones. Named studies must exist (STUDY_UNKNOWN), be finished and search the same space (SPEC_INVALID). Those that
+ * are caught up just now do not count as finished: what they say changes.
  */
-export async function resolveTransfer(spec: StudySpec, store: Store): Promise<StudySpec> {
+export async function resolveTransfer(
+  spec: StudySpec,
+  store: Store,
+  isRunning: (id: StudyId) => boolean,
+): Promise<StudySpec> {
   if (spec.transfer === 'same-space') {
     const finished = (await store.studies()).filter(
-      ({ state }) => state === 'completed' || state === 'stopped',
+      ({ id, state }) => (state === 'completed' || state === 'stopped') && !isRunning(id),
     );
     const fitting = finished.filter((study) => spaceIdOf(parseStudySpec(study.spec)) === spaceIdOf(spec));
     return { ...spec, transfer: fitting.map(({ id }) => id) };
@@ -26,9 +31,11 @@ export async function resolveTransfer(spec: StudySpec, store: Store): Promise<St
     const wrong =
       study.state !== 'completed' && study.state !== 'stopped'
         ? `is ${study.state}`
-        : spaceIdOf(parseStudySpec(study.spec)) !== spaceIdOf(spec)
-          ? 'searches another space'
-          : undefined;
+        : isRunning(study.id)
+          ? 'is being caught up'
+          : spaceIdOf(parseStudySpec(study.spec)) !== spaceIdOf(spec)
+            ? 'searches another space'
+            : undefined;
     if (wrong)
       throw new HildaError('SPEC_INVALID', `transfer: the study ${id} ${wrong}`, {
         details: { fields: ['transfer'] },
@@ -47,4 +54,12 @@ export async function earlierStudies(spec: StudySpec, store: Store): Promise<Ear
       return { id, objectives, constraints, history: told.map(toTrial) };
     }),
   );
+}
+
+/** Studies that learn from this one and may yet ask: what it says must not change before they end. */
+export async function learnersOf(id: StudyId, store: Store): Promise<StudyId[]> {
+  const unfinished = (await store.studies()).filter(
+    ({ state }) => state !== 'completed' && state !== 'stopped',
+  );
+  return unfinished.filter(({ spec }) => parseStudySpec(spec).transfer.includes(id)).map(({ id }) => id);
 }

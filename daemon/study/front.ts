@@ -142,8 +142,8 @@ async function frontRow(
 
 /**
  * Share, 0 to 1, of the box between the reference and the ideal point that the front dominates. The reference is the
- * worst value of each objective among the complete trials of the first batch, so it never moves and the share only
- * grows; the ideal is 0 for what is minimised and 1 for what is maximised (accuracies are shares of 1).
+ * worst value of each objective among the whole trials of the first batch, so it moves only where one of them is caught up
+ * later, and the share only grows before that; the ideal is 0 for what is minimised and 1 for what is maximised (accuracies are shares of 1).
  */
 export function hypervolumeShare(all: readonly TrialRecord[], spec: StudySpec): number {
   const trials = wholeTrials(all, spec);

@@ -1,6 +1,7 @@
 import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
+import { isAway } from '../fleet/away.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
@@ -35,7 +36,7 @@ export interface Taken {
 
 /**
  * A trial's network measured on one device of the study or an equivalent one. A measurement that a killed run, or an
- * earlier try of a held trial, had already stored counts; it is not taken twice. Throws DEVICE_GONE or STATE_CONFLICT when
+ * earlier try of a held trial, had already stored counts; it is not taken twice. A trial that is complete takes it late. Throws DEVICE_GONE or STATE_CONFLICT when
  * nobody is there, and what measuring throws.
  */
 export async function measureOrRecall(
@@ -67,9 +68,10 @@ async function measure(
   trial: TrialRecord,
   deviceId: DeviceId,
   network: Graph,
-  { spec, pool, store, protocol }: TrialContext,
+  { spec, pool, store, protocol, priority = 0 }: TrialContext,
   signal: AbortSignal,
 ): Promise<Taken> {
+  const { studyId, number, state } = trial;
   const ramMetric = deviceMetric('peakRamBytes', spec, spec.devices.indexOf(deviceId));
   const ramBytes = Math.min(
     ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
@@ -81,19 +83,23 @@ async function measure(
       // Boards that passed the equivalence test stand in for each other.
       last = await pool.withAny(
         await pooledWith(deviceId, store),
-        { holder: `study:${trial.studyId}`, signal },
+        { holder: `study:${studyId}`, priority, signal },
         async (device, lease) => {
           const taken = await device.measure(network, protocol, {
             signal,
             ...(Number.isFinite(ramBytes) && { ramBytes }),
           });
-          const measurement = await store.addMeasurement(taken, { deviceId: lease.deviceId, lease, trial });
+          const measurement = await store.addMeasurement(taken, {
+            deviceId: lease.deviceId,
+            lease,
+            trial: { studyId, number, late: state === 'complete' },
+          });
           return { measurement, classifies: device.classify !== undefined };
         },
       );
     } catch (thrown) {
       fault = asHildaError(thrown);
-      if (!deviceFaults.has(fault.code)) throw fault;
+      if (isAway(fault) || !deviceFaults.has(fault.code)) throw fault;
     }
   }
   if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);

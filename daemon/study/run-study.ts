@@ -6,9 +6,11 @@ import type { PredictorBank } from '../predict/bank.js';
 import type { EarlierStudy, Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
 import { Absences } from './absences.js';
+import { catchUp } from './catch-up.js';
 import type { ProposalInbox } from './outside.js';
 import { toldTrial, toTrial } from './told-trial.js';
 import { runTrial, type TrialContext } from './trial-runner.js';
+import { refreshed, workThrough } from './work-through.js';
 
 export interface StudyContext extends Omit<TrialContext, 'absences'> {
   readonly study: StudyRecord;
@@ -22,8 +24,8 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
 }
 
 /**
- * The one loop: ask, check, predict, measure, evaluate, tell. Returns when the budget is spent or the space exhausted;
- * throws what a trial could not digest, and the signal's reason on abort.
+ * The one loop: ask, check, predict, measure, evaluate, tell; then devices that were away catch up. Returns when the budget
+ * is spent or the space exhausted; throws what a trial could not digest, and the signal's reason on abort.
  *
  * Reproducible whatever the order in which devices answer: a batch is asked only after every earlier trial was told,
  * tells go in trial order, and the sampler's and generator's states are stored with the trials they belong to. A
@@ -33,27 +35,53 @@ export async function runStudy(
   context: StudyContext,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { study, spec, store, pool, sampler, clock } = context;
-  const absences = new Absences({
+  const absences = absencesOf(context);
+  const isOver = timeLimit(context);
+  await search({ ...context, absences }, isOver, signal);
+  const trials = await context.store.trials(context.study.id);
+  await catchUp({ ...context, absences }, { trials, isOver, signal });
+}
+
+/** What devices of a completed study missed is measured on those that are there now; nothing is asked. */
+export async function catchUpStudy(
+  context: StudyContext,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const trials = await context.store.trials(context.study.id);
+  const isOver = timeLimit(context);
+  await catchUp({ ...context, absences: absencesOf(context) }, { trials, isOver, signal });
+}
+
+const absencesOf = ({ spec, store, pool, clock }: StudyContext): Absences =>
+  new Absences({
     devices: spec.devices as DeviceId[],
     holdMs: spec.holdMinutes * 60_000,
     store,
     pool,
     clock,
   });
+
+/** Answers whether the time that the budget allows, from now, is up. */
+function timeLimit({ spec: { budget }, clock }: StudyContext): () => boolean {
+  const deadlineMs = clock.nowMs() + (budget.maxMinutes ?? Number.POSITIVE_INFINITY) * 60_000;
+  return () => clock.nowMs() >= deadlineMs;
+}
+
+async function search(
+  context: StudyContext & TrialContext,
+  isOver: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { study, spec, store, sampler } = context;
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
-  const deadlineMs =
-    spec.budget.maxMinutes === undefined
-      ? Number.POSITIVE_INFINITY
-      : clock.nowMs() + spec.budget.maxMinutes * 60_000;
   let trials = await store.trials(study.id);
 
   for (;;) {
     signal.throwIfAborted();
     await finishBatch(
       trials.filter((t) => t.state === 'asked'),
-      { ...context, absences },
+      context,
       signal,
     );
     trials = await store.trials(study.id);
@@ -68,7 +96,7 @@ export async function runStudy(
       trials = await store.trials(study.id);
     }
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
-    if (left <= 0 || clock.nowMs() >= deadlineMs) return;
+    if (left <= 0 || isOver()) return;
     const asked = await askBatch(left, trials, context, rng, signal);
     if (asked.length === 0 && !context.inbox) return;
     trials = [...trials, ...asked];
@@ -121,20 +149,6 @@ async function askBatch(
   );
 }
 
-async function workersFor({ spec, store }: Pick<StudyContext, 'spec' | 'store'>): Promise<number> {
-  const records = await Promise.all(spec.devices.map((id) => store.device(id as DeviceId)));
-  return workersOf(records.map(({ host }) => host));
-}
-
-/**
- * How many trials run at a time: as many as there are devices to keep busy. Those of one host count as one: a board that
- * is emulated beside a network that is timed would void its times.
- */
-export function workersOf(hosts: readonly (string | null)[]): number {
-  const shared = hosts.filter((host) => host !== null);
-  return hosts.length - shared.length + new Set(shared).size;
-}
-
 /** Runs the trials of a batch. Those held for a device that left are tried again until it is back or given up. */
 async function finishBatch(
   batch: readonly TrialRecord[],
@@ -142,46 +156,15 @@ async function finishBatch(
   signal: AbortSignal,
 ): Promise<void> {
   const { store, absences, onStep } = context;
-  for (let held = await runTrials(batch, context, signal); held.length > 0; ) {
+  const work = async (trial: TrialRecord, both: AbortSignal): Promise<boolean> => {
+    const finished = await runTrial(trial, context, { signal: both });
+    if (finished) await store.finishTrial(finished);
+    return finished === undefined;
+  };
+  for (let held = await workThrough(batch, { ...context, signal, work }); held.length > 0; ) {
     onStep?.(`wait for ${absences.missing.join(', ')}`);
     await absences.wait({ signal });
     // With what was measured of them meanwhile.
-    const waiting = new Set(held.map(({ number }) => number));
-    const [first] = waiting;
-    const fresh = await store.trials(context.study.id, { fromNumber: first as number });
-    held = await runTrials(
-      fresh.filter(({ number }) => waiting.has(number)),
-      context,
-      signal,
-    );
+    held = await workThrough(await refreshed(held, store), { ...context, signal, work });
   }
-}
-
-/** Answers with the trials that are held, by number. */
-async function runTrials(
-  batch: readonly TrialRecord[],
-  context: StudyContext & TrialContext,
-  signal: AbortSignal,
-): Promise<TrialRecord[]> {
-  const queue = [...batch];
-  const held: TrialRecord[] = [];
-  const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
-  const worker = async (): Promise<void> => {
-    for (let trial = queue.shift(); trial; trial = queue.shift()) {
-      both.throwIfAborted();
-      const finished = await runTrial(trial, context, { signal: both });
-      if (finished) await context.store.finishTrial(finished);
-      else held.push(trial);
-    }
-  };
-  const workers = Array.from({ length: await workersFor(context) }, () => worker());
-  try {
-    await Promise.all(workers);
-  } catch (error) {
-    stop.abort(error);
-    await Promise.allSettled(workers);
-    throw error;
-  }
-  return held.sort((a, b) => a.number - b.number);
 }

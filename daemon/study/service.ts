@@ -1,18 +1,19 @@
-import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import type { Proposal, Sampler } from '../search/samplers/contract.js';
+import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyPart, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
-import { earlierStudies, resolveTransfer } from './earlier-studies.js';
+import { coverage, type DeviceCoverage, lacking } from './coverage.js';
+import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { deviceFronts, type Fronts, frontRows, hypervolumeShare, jointFront } from './front.js';
-import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
+import { externalSampler, ProposalInbox } from './outside.js';
+import { type Exchange, OutsideExchange } from './outside-exchange.js';
 import {
   openStudyParts,
   resolveDevices,
@@ -20,7 +21,7 @@ import {
   type StoredPredictors,
   type StudyParts,
 } from './parts.js';
-import { runStudy } from './run-study.js';
+import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 
 export interface StudySummary {
@@ -34,7 +35,9 @@ export interface StudySummary {
   readonly frontSize: number;
   /** Share of the box between reference and ideal point, 0 to 1; see `hypervolumeShare`. */
   readonly hypervolume: number;
-  /** Time left at the pace so far; null before the first trial and when not running. */
+  /** One entry a device of the study, in its order. */
+  readonly devices: readonly DeviceCoverage[];
+  /** Time left at the pace so far; null before the first trial, after the last, and when not running. */
   readonly etaMs: number | null;
 }
 
@@ -58,22 +61,18 @@ interface Running {
   readonly inbox: ProposalInbox | undefined;
 }
 
-/** What `ask` and `tell` answer. */
-export interface Exchange {
-  readonly state: StudyState;
-  readonly trials: readonly TrialRecord[];
-}
-
-/** Between two looks at a study that somebody outside waits for. */
-const pollMs = 50;
-
 /** Starts, stops and answers for studies; each runs on its own until it ends, pauses or fails. */
 export class StudyService {
   readonly #options: StudyServiceOptions;
   readonly #running = new Map<StudyId, Running>();
+  /** Between the word to resume them and their run. */
+  readonly #resuming = new Set<StudyId>();
+  readonly #exchange: OutsideExchange;
 
   constructor(options: StudyServiceOptions) {
     this.#options = options;
+    const { store, clock } = options;
+    this.#exchange = new OutsideExchange({ store, clock, running: (id) => this.#running.get(id) });
   }
 
   /** Studies that a killed daemon left running become paused: `resume` goes on where they stood. */
@@ -97,7 +96,11 @@ export class StudyService {
   async create(specification: unknown, { part }: { readonly part?: StudyPart } = {}): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const resolved = await resolveDevices(resolveSpace(parseStudySpec(specification), profilesDir), store);
-    const spec = await resolveTransfer(resolved, store);
+    const spec = await resolveTransfer(
+      resolved,
+      store,
+      (id) => this.#running.has(id) || this.#resuming.has(id),
+    );
     if (spec.predictors.length > 0 && !this.#options.predictors)
       throw new HildaError('SPEC_INVALID', 'predictors: none are kept here', {
         details: { fields: ['predictors'] },
@@ -145,7 +148,7 @@ export class StudyService {
     const running = this.#running.get(id);
     const sinceStart = finished - (running?.toldAtStart ?? 0);
     const etaMs =
-      running && sinceStart > 0
+      running && sinceStart > 0 && finished < spec.budget.trials
         ? ((clock.nowMs() - running.startedMs) / sinceStart) * (spec.budget.trials - finished)
         : null;
     return {
@@ -158,6 +161,7 @@ export class StudyService {
       failed: count('failed'),
       frontSize: jointFront(trials, spec).length,
       hypervolume: hypervolumeShare(trials, spec),
+      devices: coverage(trials, spec),
       etaMs,
     };
   }
@@ -191,15 +195,40 @@ export class StudyService {
     return this.#halt(id, 'stopped', 'stopped by the user');
   }
 
+  /**
+   * Goes on with a paused or failed study. A completed one that a device was away from stays completed and asks no more;
+   * what the device missed is measured. Throws STATE_CONFLICT where nothing is to be done, and as long as a study that
+   * learns from a completed one is not at its end.
+   */
   async resume(id: StudyId): Promise<StudyRecord> {
+    if (this.#resuming.has(id)) throw new HildaError('STATE_CONFLICT', `the study ${id} is being resumed`);
+    this.#resuming.add(id);
+    try {
+      return await this.#resume(id);
+    } finally {
+      this.#resuming.delete(id);
+    }
+  }
+
+  async #resume(id: StudyId): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
     const study = await store.study(id);
-    if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed')) {
+    const spec = storedSpec(study);
+    const lacks = study.state === 'completed' && lacking(await store.trials(id), spec) !== null;
+    if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed' && !lacks)) {
       throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`, {
-        hint: 'Only paused and failed studies can be resumed.',
+        hint: 'Only paused and failed studies can be resumed, and completed ones that lack measurements.',
       });
     }
-    const spec = storedSpec(study);
+    const learners = lacks ? await learnersOf(id, store) : [];
+    if (learners.length > 0)
+      throw new HildaError(
+        'STATE_CONFLICT',
+        `what ${id} says must not change: ${learners.join(', ')} learns from it`,
+        {
+          hint: 'Let it end, or stop it.',
+        },
+      );
     return this.#launch(study, spec, await openStudyParts(spec, profilesDir, this.#options.predictors));
   }
 
@@ -208,109 +237,14 @@ export class StudyService {
     return exportTrial(await store.study(id), trialNumber, store, profilesDir);
   }
 
-  /**
-   * For searches and evaluations outside the daemon, the sampler's contract over HTTP. With `proposals` (sampler
-   * `external`): hands them to the loop and answers with their trials, known ones included, once they are stored.
-   * Without: answers with up to n trials that wait for a result from outside (evaluator `external`), as soon as there is
-   * one, or with none after `waitMs`. A study that no longer runs answers with its state and no trials.
-   * Throws STATE_CONFLICT, ARCHITECTURE_INVALID.
-   */
-  async ask(
-    id: StudyId,
-    {
-      n,
-      proposals,
-      waitMs,
-    }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<Exchange> {
-    // A study may end between two calls: its state is the answer, not an error.
-    const running = this.#running.get(id);
-    if (!running) return { state: (await this.#options.store.study(id)).state, trials: [] };
-    const { space, evaluator } = running.parts;
-    if (proposals) {
-      if (!running.inbox)
-        throw new HildaError('STATE_CONFLICT', `the study ${id} has a sampler of its own`, {
-          hint: 'Proposals are for studies with `sampler: {name: external}`.',
-        });
-      const normal = proposals.map((p) => ({ ...p, architecture: space.normalise(p.architecture) }));
-      const ids = new Set(normal.map((p) => architectureId(space.id, p.architecture)));
-      const known = new Set((await this.trials(id)).map((trial) => trial.architectureId));
-      running.inbox.offer(normal.filter((p) => !known.has(architectureId(space.id, p.architecture))));
-      return this.#until(id, waitMs, signal, (trials) => {
-        const found = trials.filter((trial) => ids.has(trial.architectureId));
-        return { trials: found, enough: found.length === ids.size };
-      });
-    }
-    if (!(evaluator instanceof OutsideEvaluator))
-      throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`, {
-        hint: 'Trials wait for outside results in studies with `evaluator: {kind: external}`.',
-      });
-    return this.#until(id, waitMs, signal, (trials) => {
-      const found = trials
-        .filter((t) => t.state === 'asked' && evaluator.waiting.has(t.architectureId))
-        .slice(0, n);
-      return { trials: found, enough: found.length > 0 };
-    });
+  /** See `OutsideExchange`. */
+  ask(...given: Parameters<OutsideExchange['ask']>): Promise<Exchange> {
+    return this.#exchange.ask(...given);
   }
 
-  /**
-   * With `results` (evaluator `external`): gives waiting trials their values. Then waits until the trials of `numbers`
-   * (default: those of `results`) are finished, and answers with them; with those that are after `waitMs`.
-   * Throws STATE_CONFLICT, NOT_FOUND, SPEC_INVALID.
-   */
-  async tell(
-    id: StudyId,
-    o: {
-      readonly results: readonly ({ readonly number: number } & OutsideResult)[];
-      readonly numbers: readonly number[];
-      readonly waitMs: number;
-    },
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<Exchange> {
-    const trials = await this.trials(id);
-    if (o.results.length > 0) {
-      const { evaluator } = (await this.#requireRunning(id)).parts;
-      if (!(evaluator instanceof OutsideEvaluator))
-        throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`);
-      for (const { number, ...result } of o.results) {
-        const trial = trials[number];
-        if (!trial) throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`);
-        evaluator.answer(trial.architectureId, result);
-      }
-    }
-    const wanted = new Set(o.numbers.length > 0 ? o.numbers : o.results.map(({ number }) => number));
-    return this.#until(id, o.waitMs, signal, (all) => {
-      const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
-      return { trials: found, enough: found.length === wanted.size };
-    });
-  }
-
-  /** Looks at the trials until there is enough, the study no longer runs, or the time is up. */
-  async #until(
-    id: StudyId,
-    waitMs: number,
-    signal: AbortSignal,
-    look: (trials: readonly TrialRecord[]) => {
-      readonly trials: readonly TrialRecord[];
-      readonly enough: boolean;
-    },
-  ): Promise<Exchange> {
-    const { store, clock } = this.#options;
-    const deadlineMs = clock.nowMs() + waitMs;
-    for (;;) {
-      const { state } = await store.study(id);
-      const { trials, enough } = look(await store.trials(id));
-      if (enough || state !== 'running' || clock.nowMs() >= deadlineMs) return { state, trials };
-      await clock.sleep(pollMs, { signal });
-    }
-  }
-
-  async #requireRunning(id: StudyId): Promise<Running> {
-    const running = this.#running.get(id);
-    if (running) return running;
-    const { state } = await this.#options.store.study(id);
-    throw new HildaError('STATE_CONFLICT', `the study ${id} is ${state}, not running`);
+  /** See `OutsideExchange`. */
+  tell(...given: Parameters<OutsideExchange['tell']>): Promise<Exchange> {
+    return this.#exchange.tell(...given);
   }
 
   /** Resolves when the study is no longer running here. */
@@ -320,25 +254,30 @@ export class StudyService {
 
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
     const { store, pool, clock, onError } = this.#options;
-    const record = await store.setStudyState(study.id, 'running');
+    const isSearched = study.state === 'completed';
+    const record = isSearched ? study : await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
     const sampler = samplerOf(spec);
-    const inbox = spec.sampler.name === externalSampler ? new ProposalInbox() : undefined;
+    const inbox = spec.sampler.name === externalSampler && !isSearched ? new ProposalInbox() : undefined;
     const earlier = await earlierStudies(spec, store);
     const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
-    const done = runStudy(
+    const done = (isSearched ? catchUpStudy : runStudy)(
       { ...parts, spec, study, sampler, store, pool, clock, onStep, earlier, ...(inbox && { inbox }) },
       { signal: abort.signal },
     )
-      .then(() => store.setStudyState(study.id, 'completed'))
+      .then(async () =>
+        store.setStudyState(study.id, 'completed', lacking(await store.trials(study.id), spec)),
+      )
       .catch(async (thrown: unknown) => {
         if (abort.signal.aborted) return;
         const error = asHildaError(thrown);
         onError?.(error, study.id);
-        await store.setStudyState(study.id, 'failed', `${error.code}: ${error.message}`).catch(() => {});
+        await store
+          .setStudyState(study.id, isSearched ? 'completed' : 'failed', `${error.code}: ${error.message}`)
+          .catch(() => {});
       })
       .then(async () => {
         this.#running.delete(study.id);
@@ -355,9 +294,12 @@ export class StudyService {
   ): Promise<StudyRecord> {
     const { store } = this.#options;
     const running = this.#running.get(id);
+    const before = await store.study(id);
     if (running) {
       running.abort.abort(new HildaError('INTERRUPTED', reason));
       await running.done;
+      // It was caught up, and may be so again.
+      if (before.state === 'completed') return before;
     }
     const study = await store.study(id);
     if (

@@ -126,10 +126,14 @@ export function renameDevices(spec: StudySpec, devices: readonly string[]): Stud
 export const isWhole = (
   values: Readonly<Record<string, number>>,
   spec: Pick<StudySpec, 'devices'>,
-): boolean =>
-  spec.devices.every((_, i) =>
-    costMetrics.some((metric) => values[deviceMetric(metric, spec, i)] !== undefined),
-  );
+): boolean => spec.devices.every((_, i) => hasCosts(values, spec, i));
+
+/** Whether the values hold a cost of the i-th device. */
+export const hasCosts = (
+  values: Readonly<Record<string, number>>,
+  spec: Pick<StudySpec, 'devices'>,
+  index: number,
+): boolean => costMetrics.some((metric) => values[deviceMetric(metric, spec, index)] !== undefined);
 
 /** Whether a metric is measured on a device, and not a quality of the network. */
 export const isCostMetric = (metric: string): boolean =>

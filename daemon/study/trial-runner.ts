@@ -24,6 +24,8 @@ export interface TrialContext {
   readonly protocol: Protocol;
   /** The study's devices that are not there. */
   readonly absences: Absences;
+  /** On devices that others wait for, too: see `JobOptions`. */
+  readonly priority?: number;
   /** Told of each step, so that a watcher sees life inside a long trial. */
   readonly onStep?: (step: string) => void;
 }
@@ -105,7 +107,9 @@ async function decide(
 
   context.onStep?.('evaluate');
   Object.assign(values, (await evaluator.evaluate(trial.architecture, { signal })).values);
-  await addDeployedAccuracy(values, trial, { asItIs, missing }, context, signal);
+  const { accuracy: float } = values;
+  const known = { float, devices: [...spec.devices.keys()], asItIs, missing };
+  await addDeployedAccuracy(values, trial, known, context, signal);
   if (isHeld()) return undefined;
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
@@ -114,12 +118,16 @@ async function decide(
     throw new HildaError('SPEC_INVALID', `nothing yields the metric ${unknown.metric}`, {
       hint: `Known: ${Object.keys(values).join(', ')}.`,
     });
-  const reason = missing.size > 0 ? `not measured on ${[...missing].join(', ')}: not there` : null;
+  const reason = missing.size > 0 ? withoutDevices([...missing]) : null;
   return { state: 'complete', values, reason };
 }
 
+/** Why a complete trial lacks values. */
+export const withoutDevices = (missing: readonly string[]): string =>
+  `not measured on ${missing.join(', ')}: not there`;
+
 /** Undefined where the device is not there. */
-async function unlessMissing(
+export async function unlessMissing(
   trial: TrialRecord,
   deviceId: DeviceId,
   network: Graph,
@@ -137,7 +145,8 @@ async function unlessMissing(
   }
 }
 
-function brokenLimit(
+/** Says which limit the values break; undefined where they break none. */
+export function brokenLimit(
   constraints: readonly Constraint[],
   values: Readonly<Record<string, number>>,
 ): string | undefined {

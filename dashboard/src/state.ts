@@ -62,12 +62,14 @@ const loadPredictor = () =>
     if (predictorId.value === id) predictor.value = { detail, figures };
   });
 
-/** Only what can have changed: finished and told trials stay as they are. */
+/** Only what can have changed: told trials stay as they are, unless they lack a device that may yet catch up. */
 const loadStudy = inTurn(async () => {
   const id = studyId.value;
   if (id === undefined) return;
   const known = trials.value;
-  const firstOpen = known.find(({ told }) => !told)?.number ?? known.length;
+  const isOpen = ({ told, state, reason }: Trial): boolean =>
+    !told || (state === 'complete' && reason !== null);
+  const firstOpen = known.find(isOpen)?.number ?? known.length;
   const [newSummary, newTrials, newFronts] = await Promise.all([
     fetchStudy(id),
     fetchTrials(id, firstOpen),

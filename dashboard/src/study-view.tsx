@@ -59,6 +59,16 @@ export function StudyView() {
               {infeasible}, {failed}
             </dd>
           </div>
+          {study.devices.length > 1 &&
+            study.devices.map(({ deviceId, measured, missing }) => (
+              <div key={deviceId}>
+                <dt>On {deviceId}</dt>
+                <dd data-testid={`measured-${deviceId}`}>
+                  {measured}
+                  {missing > 0 && `, ${missing} missing`}
+                </dd>
+              </div>
+            ))}
           <div>
             <dt>Front</dt>
             <dd>{frontSize}</dd>

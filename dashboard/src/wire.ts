@@ -42,6 +42,12 @@ export interface StudySummary {
   readonly failed: number;
   readonly frontSize: number;
   readonly hypervolume: number;
+  /** `missing`: complete trials that lack it since it was away. */
+  readonly devices: readonly {
+    readonly deviceId: string;
+    readonly measured: number;
+    readonly missing: number;
+  }[];
   readonly etaMs: number | null;
 }
 

@@ -19,9 +19,10 @@ import type { Sighting } from '../../daemon/devices/contract.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import type { Store } from '../../daemon/store/contract.js';
+import type { Store, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
+import type { DeviceCoverage } from '../../daemon/study/coverage.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import type { Specialisation } from '../../daemon/study/specialisation/shapes.js';
@@ -174,6 +175,7 @@ export class SteppedStudies implements StudyPort {
       failed: 0,
       frontSize: done,
       hypervolume: done / 10,
+      devices: coverageOf(trials),
       etaMs: 1000,
     };
   }
@@ -227,7 +229,11 @@ export class SteppedStudies implements StudyPort {
     ];
   }
 
-  async finishTrial(studyId: StudyId, board: Record<string, number> = {}): Promise<number> {
+  async finishTrial(
+    studyId: StudyId,
+    board: Record<string, number> = {},
+    reason: string | null = null,
+  ): Promise<number> {
     const number = (await this.store.trials(studyId)).length;
     const architecture = [number];
     const after = { sampler: null, rng: [1, 2, 3, 4] } as const;
@@ -238,7 +244,7 @@ export class SteppedStudies implements StudyPort {
     );
     await measureInto(this.store, 'search', { studyId, number });
     const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number, ...board };
-    await this.store.finishTrial({ studyId, number, state: 'complete', values, reason: null });
+    await this.store.finishTrial({ studyId, number, state: 'complete', values, reason });
     await this.store.tellTrials(studyId, [number], null);
     return number;
   }
@@ -405,4 +411,12 @@ export async function storePredictor(store: Store): Promise<{ id: PredictorId; a
   const record = { deviceId, target, spaceId: space.id, metric: 'latencyUs', body: body as unknown as Json };
   const { id } = await store.addPredictor(record);
   return { id, architecture: samples[0]?.architecture as Json };
+}
+
+/** Of the fake device, and of the board `pico` where trials were counted there. */
+function coverageOf(trials: readonly TrialRecord[]): DeviceCoverage[] {
+  const whole = trials.filter(({ values }) => 'cycles@pico' in values).length;
+  const fake = { deviceId, measured: trials.length, missing: 0 };
+  const pico = { deviceId: 'pico' as DeviceId, measured: whole, missing: trials.length - whole };
+  return whole > 0 ? [fake, pico] : [fake];
 }

@@ -301,6 +301,11 @@ t.test(
       json.devices.map(({ deviceId }: { deviceId: string }) => deviceId),
       ['fake-0', 'pico'],
     );
+    await studies.finishTrial(id);
+    t.match(
+      (await run(['search', 'show', id, '--host', url])).out,
+      /measured +fake-0 2, pico 1 \(1 missing\)/,
+    );
   },
 );
 

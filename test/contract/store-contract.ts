@@ -246,6 +246,11 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.same(await store.measurements({}), []);
     t.equal(await codeOf(store.tellTrials(id, [1, 0], 'half')), 'STATE_CONFLICT');
     t.equal((await store.trials(id))[1]?.told, false, 'all or nothing');
+    t.equal(
+      await codeOf(store.reviseTrial(result)),
+      'STATE_CONFLICT',
+      'nor is it revised before it was told',
+    );
     await store.tellTrials(id, [1], { told: 1 });
     t.equal(await codeOf(store.tellTrials(id, [1], 'twice')), 'STATE_CONFLICT');
     t.same((await store.study(id)).sampler, { told: 1 });
@@ -253,6 +258,26 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       (await store.trials(id, { fromNumber: 1, limit: 1 })).map((r) => [r.number, r.told]),
       [[1, true]],
     );
+    const trial = { studyId: id, number: 1, late: true };
+    const noisy = { ...measurement, verdict: 'noisy' as const };
+    const unsteady = await store.addMeasurement(noisy, { deviceId, lease, trial });
+    t.match(unsteady, { studyId: id, trialNumber: 1 });
+    t.same((await store.trials(id))[1]?.measurements, {}, 'an invalid one says nothing of it');
+    const taken = await store.addMeasurement(measurement, { deviceId, lease, trial });
+    t.same((await store.trials(id))[1]?.measurements, { [deviceId]: taken.id });
+    const seq = await store.lastSeq();
+    const revised = {
+      ...result,
+      state: 'infeasible' as const,
+      values: { latencyUs: 1.5, cycles: 9 },
+      reason: 'late',
+    };
+    const { studyId: _, ...now } = revised;
+    t.match(await store.reviseTrial(revised), { ...now, told: true, finishedMs: 1000 });
+    t.match(await store.events(seq), [{ topic: `study.${id}`, data: { type: 'trial', ...now } }]);
+    t.equal(await codeOf(store.reviseTrial(result)), 'STATE_CONFLICT', 'an infeasible one is final');
+    t.equal(await codeOf(store.addMeasurement(measurement, { deviceId, lease, trial })), 'STATE_CONFLICT');
+    t.equal(await codeOf(store.reviseTrial({ ...result, number: 0 })), 'STATE_CONFLICT', 'it has no result');
     t.match(await store.setStudyState(id, 'failed', 'why'), { state: 'failed', reason: 'why' });
     t.equal((await store.studies()).length, 1);
     const none = 'none' as StudyId;

@@ -4,9 +4,11 @@ import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import type { Certificate } from '../../daemon/api/certificate.js';
 import { JoinChannel } from '../../daemon/api/join-channel.js';
 import { JoinServer } from '../../daemon/api/join-server.js';
+import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { systemClock } from '../../daemon/core/clock.js';
-import type { HildaError } from '../../daemon/core/errors.js';
+import { asHildaError, type HildaError } from '../../daemon/core/errors.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
+import { pageProtocol } from '../../daemon/devices/browser/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -39,7 +41,12 @@ export async function openJoinBench(
   const keys = options.keys ?? new StoredJoinKeys(store, clock);
   const pages = new PageHub({ keys, clock, helloMs: options.helloMs ?? 60_000 });
   const attempts = options.attempts ?? new AttemptLimit({ clock, most: Number.MAX_SAFE_INTEGER });
-  const pageChannel = new JoinChannel({ accept: (connection) => pages.accept(connection), clock, attempts });
+  const pageChannel = new JoinChannel({
+    accept: (connection) => pages.accept(connection),
+    invitedDevice: (pairing) => keys.invitedDevice(pairing),
+    clock,
+    attempts,
+  });
   const agentChannel = new JoinChannel({
     accept:
       options.acceptAgent ??
@@ -78,4 +85,37 @@ export async function openJoinBench(
       return `${certificate ? 'https' : 'http'}://${host}:${port}/join/#t=${token}`;
     },
   };
+}
+
+/** Knocks as a page: answers `welcome`, or the code it is refused with. */
+export async function knock(
+  url: string,
+  shown: { readonly token?: string; readonly key?: string },
+): Promise<string> {
+  const about = {
+    model: 'knocker',
+    platform: 'test',
+    browser: 'none',
+    runtimeVersion: '1',
+    secure: true,
+    isolated: true,
+    cores: 1,
+    memoryGiB: null,
+    gpu: null,
+  };
+  const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
+  const { signal } = new AbortController();
+  const connection = await connectWs(url, { signal }).catch((thrown: unknown) => asHildaError(thrown));
+  if ('code' in connection) return connection.code;
+  const answer = await new Promise<string>((resolve) => {
+    connection.onMessage((text) => {
+      const { op, code } = JSON.parse(String(text)) as { op: string; code?: string };
+      resolve(code ?? op);
+    });
+    connection.send(JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about, state }));
+  });
+  const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+  connection.close(1000, 'enough');
+  await closed;
+  return answer;
 }

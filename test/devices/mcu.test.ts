@@ -1,12 +1,16 @@
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
 import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
 import { examine, type Patient, udevRules } from '../../daemon/devices/mcu/doctor.js';
 import { MlperfTinyDriver } from '../../daemon/devices/mcu/mlperf-tiny/driver.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
+import { PortTurns } from '../../daemon/devices/mcu/port-turns.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
+import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { openStore } from '../../daemon/store/open-store.js';
 import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
 import { type Hello, openSerial, type Transport } from '../../firmware-bridge/link/index.js';
 import { mixedConvolutions } from '../compiler/networks.js';
@@ -163,7 +167,18 @@ t.test('one byte too few of SRAM or of flash: refused, with what is missing and 
 });
 
 /** MLPerf Tiny's reference firmware, as its sources describe it, with a model that takes 4,000 us. */
-function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Transport {
+function fakeFirmware(
+  options: {
+    silent?: boolean;
+    model?: string;
+    /** Inferences end when this does. */
+    gate?: () => Promise<void>;
+    onOpened?: (transport: { readonly lose: () => void }) => void;
+    onClosed?: () => void;
+  } = {},
+): Transport {
+  let lost: (reason: string) => void = () => {};
+  options.onOpened?.({ lose: () => lost('the port closed') });
   let listener: (bytes: Uint8Array) => void = () => {};
   let pending = '';
   let expected = 0;
@@ -217,14 +232,17 @@ function fakeFirmware(options: { silent?: boolean; model?: string } = {}): Trans
       pending = commands.pop() ?? '';
       for (const command of commands) {
         if (command.length > 80) throw new Error('longer than the firmware takes');
-        obey(command);
+        if (command.startsWith('infer ')) void options.gate?.().then(() => obey(command));
+        if (!command.startsWith('infer ') || !options.gate) obey(command);
       }
     },
     onBytes: (heard) => {
       listener = heard;
     },
-    onClose: () => {},
-    close: async () => {},
+    onClose: (heard) => {
+      lost = heard;
+    },
+    close: async () => options.onClosed?.(),
   };
 }
 
@@ -257,6 +275,94 @@ t.test('MLPerf Tiny: any such firmware is measured, whatever its vendor', async 
     openPort: async () => fakeFirmware({ silent: true }),
   });
   t.same(await sightings(silent), []);
+});
+
+t.test('MLPerf Tiny boards come and go, beside a driver that asks the same ports', async (t) => {
+  const board: PortFacts = { path: '/dev/ttyACM3', vendorId: '0483', productId: '374b', serialNumber: 'AA' };
+  const stranger: PortFacts = { ...board, path: '/dev/ttyACM9', serialNumber: 'BB' };
+  let ports: PortFacts[] = [];
+  const opened: string[] = [];
+  const open = new Set<string>();
+  let booting = true;
+  let release: () => void = () => {};
+  let gate: Promise<void> | undefined;
+  let lose: () => void = () => {};
+  const openPort = (who: string, path: string): Transport => {
+    if (open.has(path)) t.fail(`${who} opens ${path} beside another`);
+    open.add(path);
+    opened.push(`${who} ${path}`);
+    const silent = path === stranger.path || booting;
+    if (who === 'mlperf' && path === board.path) booting = false;
+    return fakeFirmware({
+      silent,
+      gate: () => gate ?? Promise.resolve(),
+      onOpened: (transport) => {
+        if (path !== stranger.path) lose = transport.lose;
+      },
+      onClosed: () => void open.delete(path),
+    });
+  };
+  const shared = { turns: new PortTurns(), listPorts: async () => ports, portsMs: 20 };
+  const serial = new SerialDriver({ ...shared, openPort: async ({ path }) => openPort('hilda', path) });
+  const mlperf = new MlperfTinyDriver({ ...shared, openPort: async (path) => openPort('mlperf', path) });
+  const store = await openStore({ dataDir: ':memory:', clock: systemClock });
+  const pool = new DevicePool({ store, drivers: [serial, mlperf], clock: systemClock, retryMs: 10 });
+  t.teardown(async () => {
+    await pool.stop();
+    await store.close();
+  });
+  await pool.start(signal);
+  const present = async (is: boolean): Promise<DeviceId> => {
+    for (let i = 0; i < 3000; i++) {
+      const [device] = (await store.devices()).filter(({ id }) => pool.presence(id).present === is);
+      if (device) return device.id;
+      await systemClock.sleep(10);
+    }
+    throw new Error(`no board is ${is ? 'there' : 'gone'}`);
+  };
+  const measure = (id: DeviceId) =>
+    pool.withDevice(id, { holder: 'test', signal }, (device) =>
+      device.measure(doublingNetwork(), contractProtocol, { signal }),
+    );
+
+  ports = [board, stranger];
+  const id = await present(true);
+  t.match(await store.device(id), { kind: 'mlperf-tiny', label: 'acme board (MLPerf Tiny, ic01)' });
+  await pool.adopt(id);
+  t.equal((await measure(id)).verdict, 'valid');
+  const asks = () => opened.filter((one) => one === `mlperf ${stranger.path}`).length;
+  await pool.discover({ signal });
+  await pool.discover({ signal });
+  t.equal(asks(), 2, 'a port that keeps silent is left alone');
+
+  // Both drivers look while it measures, and neither sees a board that cannot be opened.
+  gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const before = opened.length;
+  const measuring = measure(id);
+  const seen = await pool.discover({ signal });
+  t.same(
+    seen.map((one) => [one.id, one.obstacle]),
+    [[id, null]],
+  );
+  t.notOk(
+    opened.slice(before).some((one) => one.endsWith(board.path)),
+    'nobody asked it meanwhile',
+  );
+
+  const lost = t.rejects(measuring, { code: 'DEVICE_GONE' });
+  ports = [stranger];
+  lose();
+  await lost;
+  t.equal(await present(false), id);
+  await t.rejects(measure(id), { code: 'DEVICE_GONE' });
+  release();
+  gate = undefined;
+  ports = [stranger, { ...board, path: '/dev/ttyACM4' }];
+  t.equal(await present(true), id, 'the same board in another place');
+  t.equal((await measure(id)).verdict, 'valid');
+  t.equal((await store.devices()).length, 1);
 });
 
 t.test('the doctor names what stands in the way, and its remedy', async (t) => {

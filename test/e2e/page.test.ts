@@ -97,6 +97,22 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   t.match(host, /100 us[\s\S]*measured/);
   t.notMatch(host, /cycles|2\.93 M/);
 
+  // A trial that a device was away from says so, until the device has caught up with it.
+  const reason = 'not measured on pico: not there';
+  await again.studies.finishTrial(both, {}, reason);
+  await page.getByTestId('trials').getByText(reason).waitFor();
+  t.equal(await page.getByTestId('measured-pico').textContent(), '1, 1 missing');
+  const [, { values }] = (await again.store.trials(both)) as [unknown, { values: Record<string, number> }];
+  await again.store.reviseTrial({
+    studyId: both,
+    number: 1,
+    state: 'complete',
+    values: { ...values, 'cycles@pico': 3e6 },
+    reason: null,
+  });
+  await page.getByTestId('trials').getByText(reason).waitFor({ state: 'detached' });
+  t.equal(await page.getByTestId('measured-pico').textContent(), '2');
+
   // How far to trust a predictor: its list hears of it, its page draws four figures.
   await page.goto(`${again.url}/#/`);
   await page.getByTestId('predictor').waitFor({ state: 'detached' });

@@ -11,6 +11,7 @@ import { freePort, openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
+import { knock } from '../devices/join-bench.js';
 
 const signal = AbortSignal.timeout(280_000);
 
@@ -53,36 +54,6 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
     return job;
   };
 
-  await t.test(
-    'by cable: seen as it is plugged in, adopted, opened, measured, gone as it leaves',
-    async (t) => {
-      const browser = await openChromium(t);
-      const { phone, adbd, serial } = await openPhone(t);
-      phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
-      await adb('connect', serial);
-      const seen = await device((id) => id.startsWith('phone-'));
-      t.match(seen, { state: 'sighted', kind: 'adb', label: 'Emulated Test Phone 1' });
-      await client.adopt(seen.id, options);
-      const { measurement } = await measure(seen.id);
-      t.match(measurement, { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } });
-      t.ok(measurement!.latency!.rawUs.median > 0);
-      const { rounds } = (await (
-        await fetch(`${url}/v1/measurements/${measurement!.id}/samples`)
-      ).json()) as {
-        rounds: unknown[];
-      };
-      t.ok(rounds.length >= 3, `${rounds.length} rounds in the store`);
-      adbd.unplug();
-      await adb('disconnect', serial);
-      await until(
-        async () => ((await client.device(seen.id, options)).present ? undefined : true),
-        'it is gone',
-      );
-      t.match(await measure(seen.id), { state: 'failed', problem: { code: 'DEVICE_GONE' } });
-      t.match(await measure('fake-0'), { state: 'done' }, 'the others go on');
-    },
-  );
-
   // How long it takes is the figure of `npm run bench -- pairing`.
   await t.test('by invitation: from the address to the first sample', async (t) => {
     const context = await openChromium(t);
@@ -110,4 +81,38 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
     await page.getByTestId('link').filter({ hasText: 'Not let in' }).waitFor();
     t.match(await measure(joined.id), { problem: { code: 'DEVICE_GONE' } });
   });
+
+  await t.test(
+    'by cable: seen as it is plugged in, adopted, opened, measured, gone as it leaves',
+    async (t) => {
+      const browser = await openChromium(t);
+      const { phone, adbd, serial } = await openPhone(t);
+      phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
+      await adb('connect', serial);
+      const seen = await device((id) => id.startsWith('phone-'));
+      t.match(seen, { state: 'sighted', kind: 'adb', label: 'Emulated Test Phone 1' });
+      await client.adopt(seen.id, options);
+      // Somebody of this machine guesses; the phone comes by the same address, and is let in all the same.
+      const door = `${url.replace('http', 'ws')}/v1/join`;
+      for (let n = 0; n < 10; n++) t.equal(await knock(door, { token: `guess-${n}` }), 'PAIRING_REFUSED');
+      t.equal(await knock(door, { token: 'guess' }), 'ATTEMPTS_LIMITED');
+      const { measurement } = await measure(seen.id);
+      t.match(measurement, { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } });
+      t.ok(measurement!.latency!.rawUs.median > 0);
+      const { rounds } = (await (
+        await fetch(`${url}/v1/measurements/${measurement!.id}/samples`)
+      ).json()) as {
+        rounds: unknown[];
+      };
+      t.ok(rounds.length >= 3, `${rounds.length} rounds in the store`);
+      adbd.unplug();
+      await adb('disconnect', serial);
+      await until(
+        async () => ((await client.device(seen.id, options)).present ? undefined : true),
+        'it is gone',
+      );
+      t.match(await measure(seen.id), { state: 'failed', problem: { code: 'DEVICE_GONE' } });
+      t.match(await measure('fake-0'), { state: 'done' }, 'the others go on');
+    },
+  );
 });

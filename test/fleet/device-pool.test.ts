@@ -300,6 +300,32 @@ withPool(
   },
 );
 
+withPool('a device that does not open is quarantined, one with an obstacle is not', async (t, bench) => {
+  const { pool, driver, store, signal } = bench;
+  await pool.discover();
+  await pool.adopt(deviceId);
+  const use = () =>
+    pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1).catch((error: HildaError) => error);
+  driver.obstacle = 'unlock it';
+  await pool.discover();
+  for (let i = 0; i < 5; i++)
+    t.match(await use(), { code: 'DEVICE_FAILED', hint: 'unlock it', details: { unopened: 'obstacle' } });
+  driver.obstacle = null;
+  await pool.discover();
+  t.equal((await store.device(deviceId)).state, 'adopted');
+  const { open } = driver;
+  driver.open = async () => {
+    throw new HildaError('DEVICE_FAILED', 'no page opens');
+  };
+  for (let i = 0; i < 3; i++)
+    t.match(await use(), { code: 'DEVICE_FAILED', details: { unopened: 'failed' } });
+  t.match(await use(), { code: 'STATE_CONFLICT', details: { setAside: 'quarantined' } });
+  t.match(await store.device(deviceId), { state: 'quarantined', reason: /no page opens/ });
+  driver.open = open;
+  await pool.adopt(deviceId);
+  t.equal(await use(), 1);
+});
+
 t.test('equal boards are pooled after the test alone', async (t) => {
   const store = await openStore({ dataDir: ':memory:', clock: systemClock });
   const twins = new FakeDriver({ ids: ['fake-a', 'fake-b'] });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
+import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { toldTrial } from '../../daemon/study/told-trial.js';
@@ -11,7 +12,12 @@ import { LeavingDriver } from './leaving-driver.js';
 
 t.setTimeout(900_000);
 
-async function open(t: Test): Promise<Bench & { driver: LeavingDriver; dataDir: string }> {
+interface Opened extends Bench {
+  readonly driver: LeavingDriver;
+  readonly dataDir: string;
+}
+
+async function open(t: Test): Promise<Opened> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-absence-'));
   const driver = new LeavingDriver();
   const bench = await openBench(dataDir, {}, () => [driver]);
@@ -70,6 +76,10 @@ t.test('a study goes on without a device that stays away, and with it once it is
   let back = false;
   driver.before = async (id, count) => {
     if (id === 'fake-1' && count === 13) driver.leave('fake-1');
+    // For good, once everything was searched: what it missed stays missing.
+    const [study] = await studies.list();
+    const trials = study ? await store.trials(study.id) : [];
+    if (id === 'fake-1' && trials.length === 48 && trials.every(({ told }) => told)) driver.leave('fake-1');
     if (id === 'fake-0' && count === 25 && !back) {
       back = true;
       driver.return('fake-1');
@@ -78,13 +88,17 @@ t.test('a study goes on without a device that stays away, and with it once it is
   const spec = await smallSpec(dataDir, { ...twoDevices, budget: { trials: 48 }, holdMinutes: 0 });
   const { id } = await studies.create(spec);
   await studies.settled(id);
-  t.match(await store.study(id), { state: 'completed', reason: null });
+  t.match(await store.study(id), { state: 'completed', reason: /^\d+ trials lack fake-1: resume it/ });
   const trials = await store.trials(id);
   t.ok(trials.every(({ state }) => state === 'complete'));
   t.equal(measuredOn(trials, 'fake-0').length, 48);
   const whole = measuredOn(trials, 'fake-1');
   const partial = trials.filter(({ number }) => !whole.includes(number));
   t.ok(partial.length >= 10 && partial.length < 24, `${partial.length} trials without the second device`);
+  t.same((await studies.show(id)).devices, [
+    { deviceId: 'fake-0', measured: 48, missing: 0 },
+    { deviceId: 'fake-1', measured: whole.length, missing: partial.length },
+  ]);
   t.ok(whole.filter((number) => number > partial.at(-1)!.number).length >= 20, 'it has its share again');
   for (const { values, reason } of partial) {
     t.match(reason, /not measured on fake-1/);
@@ -153,3 +167,56 @@ t.test('a device that a person sets aside is missed as one that left', async (t)
   t.match(await store.study(id), { state: 'completed', reason: null });
   t.equal(measuredOn(await store.trials(id), 'fake-1').length, 24);
 });
+
+t.test(
+  'a device that has an obstacle, does not open or is in other hands is missed as one that left',
+  async (t) => {
+    const troubles = {
+      async obstacle({ driver }: Opened) {
+        driver.obstacles.set('fake-1', 'unlock it');
+        driver.leave();
+        await systemClock.sleep(600);
+        driver.obstacles.clear();
+        driver.leave();
+      },
+      async busy({ driver }: Opened) {
+        driver.beforeOpen = (id) => {
+          if (id === 'fake-1') throw new HildaError('DEVICE_BUSY', 'another program has it');
+        };
+        await systemClock.sleep(600);
+        driver.beforeOpen = () => {};
+      },
+      async locked({ driver, store, pool }: Opened) {
+        const id = 'fake-1' as DeviceId;
+        driver.beforeOpen = (opened) => {
+          if (opened === id) throw new HildaError('DEVICE_FAILED', 'its browser opens no page');
+        };
+        // Whoever cannot even be opened is set aside, and says why.
+        await until(async () => (await store.device(id)).state === 'quarantined', 'it is quarantined');
+        t.match((await store.device(id)).reason, /3 times in a row.*its browser opens no page/);
+        driver.beforeOpen = () => {};
+        await pool.adopt(id);
+      },
+    };
+    for (const [what, trouble] of Object.entries(troubles)) {
+      const opened = await open(t);
+      const { driver, studies, store, dataDir } = opened;
+      let over: Promise<void> | undefined;
+      driver.before = (id, count) => {
+        if (id !== 'fake-1' || count !== 9) return;
+        over = trouble(opened);
+        throw new HildaError('DEVICE_GONE', 'it lost its line');
+      };
+      const { id } = await studies.create(await smallSpec(dataDir, twoDevices));
+      await studies.settled(id);
+      await over;
+      t.match(await store.study(id), { state: 'completed', reason: null }, what);
+      const trials = await store.trials(id);
+      t.ok(
+        trials.every(({ state, reason }) => state === 'complete' && reason === null),
+        `${what}: no trial was spent on it`,
+      );
+      t.equal(measuredOn(trials, 'fake-1').length, 24);
+    }
+  },
+);

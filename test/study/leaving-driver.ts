@@ -7,6 +7,9 @@ export class LeavingDriver extends FakeDriver {
   readonly away = new Set<string>();
   /** Of each device, begun ones. */
   readonly measured = new Map<string, number>();
+  /** What stands in the way of a device, by id. */
+  readonly obstacles = new Map<string, string>();
+  beforeOpen: (id: string) => void = () => {};
   before: (id: string, measurements: number) => void | Promise<void> = () => {};
   #changed: () => void = () => {};
 
@@ -31,10 +34,13 @@ export class LeavingDriver extends FakeDriver {
   }
 
   override async *discover(options: Parameters<FakeDriver['discover']>[0]): AsyncIterable<Sighting> {
-    for await (const sighting of super.discover(options)) if (!this.away.has(sighting.id)) yield sighting;
+    for await (const sighting of super.discover(options))
+      if (!this.away.has(sighting.id))
+        yield { ...sighting, obstacle: this.obstacles.get(sighting.id) ?? null };
   }
 
   override async open(sighting: Sighting, options: { signal: AbortSignal }): Promise<Device> {
+    this.beforeOpen(sighting.id);
     const device = await super.open(sighting, options);
     const measure = device.measure.bind(device);
     return Object.assign(device, {

@@ -10,8 +10,8 @@ import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/fleet/equivalence.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
-import { workersOf } from '../../daemon/study/run-study.js';
 import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
+import { workersOf } from '../../daemon/study/work-through.js';
 import { openBench, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {

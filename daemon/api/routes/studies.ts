@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import type { Exchange } from '../../study/service.js';
+import type { Exchange } from '../../study/outside-exchange.js';
 import { defineRoute } from '../route.js';
 import { exportSchema, frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
@@ -79,7 +79,11 @@ export const studyRoutes = [
   action('pause', 'Stop asking; what is known stays, and resume goes on from it', (studies, id) =>
     studies.pause(id),
   ),
-  action('resume', 'Go on with a paused or failed study', (studies, id) => studies.resume(id)),
+  action(
+    'resume',
+    'Go on with a paused or failed study, or measure what devices of a completed one missed',
+    (studies, id) => studies.resume(id),
+  ),
   defineRoute({
     method: 'post',
     path: '/studies/{id}/ask',

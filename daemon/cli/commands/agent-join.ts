@@ -12,6 +12,8 @@ interface Options {
   readonly fingerprint?: string;
   readonly data?: string;
   readonly name: string;
+  readonly adb?: boolean;
+  readonly runner?: string;
 }
 
 export const agentJoinCommand = (terminal: Terminal): Command =>
@@ -22,11 +24,13 @@ export const agentJoinCommand = (terminal: Terminal): Command =>
     .option('--fingerprint <sha256>', "the daemon's certificate, when it made its own")
     .option('--data <folder>', 'key, models and unsent results (default $XDG_STATE_HOME/hilda/agent)')
     .option('--name <name>', 'what people call this machine', hostname())
+    .option('--adb', "start adb's server where none runs; one that runs is used in any case")
+    .option('--runner <path>', 'an onnxruntime_perf_test for the phones, in place of their browser')
     .action(act(terminal, joinAsAgent));
 
 async function joinAsAgent(context: CliContext, url: string, options: Options): Promise<void> {
   const { terminal } = context;
-  const { token, fingerprint, name } = options;
+  const { token, fingerprint, name, adb, runner } = options;
   if (!/^wss?:$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
     throw new HildaError('USAGE_INVALID', `${url} is no ws address`, {
       hint: 'For example: wss://host:4381',
@@ -34,14 +38,23 @@ async function joinAsAgent(context: CliContext, url: string, options: Options): 
   const dataDir = options.data ?? join(terminal.env.HILDA_DATA ?? stateFolder(terminal.env), 'agent');
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   // Loaded here, so that the other commands need not load runtimes.
-  const [{ Agent }, { createDrivers }] = await Promise.all([
+  const [{ Agent }, { createDrivers }, { openAgentPhones }] = await Promise.all([
     import('../../fleet/agent/agent.js'),
     import('../../devices/registry.js'),
+    import('../agent-phones.js'),
   ]);
+  const phones = await openAgentPhones(
+    {
+      clock: terminal.clock,
+      ...(adb !== undefined && { start: adb }),
+      ...(runner !== undefined && { runnerPath: runner }),
+    },
+    terminal.signal,
+  );
   const agent = new Agent({
     name,
     dataDir,
-    drivers: createDrivers(),
+    drivers: createDrivers({ adb: phones.adb }),
     clock: terminal.clock,
     ...(token !== undefined && { token }),
     connect: ({ signal }) =>
@@ -51,6 +64,6 @@ async function joinAsAgent(context: CliContext, url: string, options: Options): 
       }),
     onEvent: (event, details) => log.info(details, event),
   });
-  await agent.run(terminal.signal);
+  await agent.run(terminal.signal).finally(() => phones.stop());
   context.answer('agent', { stopped: true }, () => 'the agent has stopped');
 }

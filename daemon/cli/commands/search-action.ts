@@ -12,6 +12,11 @@ export const searchActionCommand = (
     .action(
       act(terminal, async (context, id: string) => {
         const study = await context.client.act(id, action, context);
-        context.answer('study', { study }, () => `${study.id} is ${study.state}`);
+        const catchesUp = action === 'resume' && study.state === 'completed';
+        context.answer('study', { study }, () =>
+          catchesUp
+            ? `${study.id} is ${study.state}; what its devices missed is measured on those that are here`
+            : `${study.id} is ${study.state}`,
+        );
       }),
     );

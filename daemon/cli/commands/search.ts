@@ -25,6 +25,12 @@ export const searchCommand = (terminal: Terminal): Command =>
     .addCommand(searchFrontCommand(terminal))
     .addCommand(searchWinnerCommand(terminal))
     .addCommand(searchActionCommand(terminal, 'pause', 'stop asking for now'))
-    .addCommand(searchActionCommand(terminal, 'resume', 'go on with a paused or failed study'))
+    .addCommand(
+      searchActionCommand(
+        terminal,
+        'resume',
+        'go on with a paused or failed study, or measure what devices of a completed one missed',
+      ),
+    )
     .addCommand(searchActionCommand(terminal, 'stop', 'end a study for good; its trials and front stay'))
     .addCommand(searchExportCommand(terminal));

@@ -14,12 +14,13 @@ import type { Answer } from './jobs.js';
 import { packTensors, unpackTensors } from './tensor-bytes.js';
 import {
   type Abilities,
-  abilitiesSchema,
   asMeasurement,
   calibrationSchema,
   deploymentSchema,
   measurementSchema,
   type OfferedDevice,
+  type OpenedDevice,
+  openedSchema,
   operatorCostsSchema,
 } from './wire.js';
 
@@ -30,8 +31,8 @@ export async function openAgentDevice(
   offered: OfferedDevice,
   signal: AbortSignal,
 ): Promise<Device> {
-  const { value } = await hub.perform(agentId, offered.id, { kind: 'abilities' }, { signal });
-  return new AgentDevice(hub, agentId, offered, checked(abilitiesSchema, value));
+  const { value } = await hub.perform(agentId, offered.id, { kind: 'open' }, { signal });
+  return new AgentDevice(hub, agentId, offered.id, checked(openedSchema, value));
 }
 
 /** A device of an agent: the work goes there, the word that comes back is checked before it is believed. */
@@ -51,7 +52,7 @@ class AgentDevice implements Device {
   readonly #closing = new AbortController();
   #calibration: Calibration | null = null;
 
-  constructor(hub: AgentHub, agentId: string, { id, target }: OfferedDevice, abilities: Abilities) {
+  constructor(hub: AgentHub, agentId: string, id: string, { target, abilities }: OpenedDevice) {
     this.#hub = hub;
     this.#agentId = agentId;
     this.#device = id;

@@ -27,7 +27,8 @@ export class AgentDriver implements Driver {
           target,
           host,
           obstacle,
-          invited: true,
+          // A phone that does not trust the agent's machine yet has no name of its own, and may get another one.
+          invited: obstacle === null,
         };
       }
     }

@@ -7,12 +7,12 @@ import { protocolSchema } from '../../measure/protocol.js';
 import { deploymentSchema, operatorCostSchema } from '../schemas.js';
 
 /**
- * The words between the daemon and an agent, version 3. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 4. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
-export const agentProtocol = 3;
+export const agentProtocol = 4;
 
 /** Members of `Device` that a device of an agent may have. */
 export const abilities = [
@@ -24,8 +24,7 @@ export const abilities = [
   'runDeployed',
   'reset',
 ] as const;
-export const abilitiesSchema = z.array(z.enum(abilities));
-export type Abilities = z.infer<typeof abilitiesSchema>;
+export type Abilities = readonly (typeof abilities)[number][];
 
 const count = z.number().int().min(0);
 const text = z.string().max(500);
@@ -44,6 +43,10 @@ const targetSchema = z.object({
   batch: count.optional(),
   tier: text,
 }) as unknown as z.ZodType<Target>;
+
+/** What a device is once it was opened: a phone tells its browser and threads only then. */
+export const openedSchema = z.object({ abilities: z.array(z.enum(abilities)), target: targetSchema });
+export type OpenedDevice = z.infer<typeof openedSchema>;
 
 const offeredSchema = z.array(
   z.object({
@@ -114,7 +117,7 @@ const workSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('calibrate'), known: calibrationSchema.nullable() }),
   z.object({ kind: z.literal('profile') }),
   /** Opens the device and tells which optional members it has. */
-  z.object({ kind: z.literal('abilities') }),
+  z.object({ kind: z.literal('open') }),
   /** Takes two sets of the lease's inputs (see examples.ts); `batch` is that of the calibration. */
   z.object({ kind: z.literal('classify'), batch: z.number().int().min(1) }),
   /** These take the tensors of the lease's inputs: one set, or as many as there are inputs to calibrate on. */

@@ -3,6 +3,9 @@ import { SerialPort } from 'serialport';
 import type { Clock } from '../../core/clock.js';
 import { type PortFacts, portIdentity } from './port-identity.js';
 
+/** How often the system's ports are listed unless somebody says otherwise. */
+export const defaultPortsMs = 2000;
+
 export interface PortWatchOptions {
   /** The ports in place of the system's. */
   readonly listPorts?: (() => Promise<readonly PortFacts[]>) | undefined;

@@ -1,5 +1,11 @@
 import { SerialPort } from 'serialport';
-import { BoardSession, type Hello, openSerial } from '../../../firmware-bridge/link/index.js';
+import {
+  BoardSession,
+  type Hello,
+  openSerial,
+  type SerialOptions,
+  type Transport,
+} from '../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import { sha256Hex } from '../../core/hash.js';
@@ -12,17 +18,21 @@ import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
 import { nonce } from './emulated-driver.js';
 import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
-import { watchPorts } from './port-watch.js';
+import { PortTurns } from './port-turns.js';
+import { defaultPortsMs, watchPorts } from './port-watch.js';
 
 export interface SerialDriverOptions {
   readonly clock?: Clock;
   /** The system's serial ports; serialport's own list by default. */
   readonly listPorts?: () => Promise<readonly PortFacts[]>;
+  readonly openPort?: (options: SerialOptions) => Promise<Transport>;
   readonly profiles?: ReadonlyMap<string, BoardProfile>;
   /** How often boards in use are looked after; 2 s by default. */
   readonly pingMs?: number;
   /** How often the system's ports are listed for boards that came or left; 2 s by default. */
   readonly portsMs?: number;
+  /** Shared with whoever else asks the same ports. */
+  readonly turns?: PortTurns;
   readonly onTrouble?: (error: HildaError) => void;
 }
 
@@ -34,17 +44,18 @@ interface Found {
 }
 
 const defaultPingMs = 2000;
-const defaultPortsMs = 2000;
 
 /** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
 export class SerialDriver implements Driver {
   readonly kind = 'mcu';
   readonly #options: SerialDriverOptions;
+  readonly #turns: PortTurns;
   /** By identity: a port is asked once, until it goes or moves. */
   readonly #known = new Map<string, Found>();
 
   constructor(options: SerialDriverOptions = {}) {
     this.#options = options;
+    this.#turns = options.turns ?? new PortTurns();
   }
 
   async *discover({ signal }: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
@@ -58,6 +69,7 @@ export class SerialDriver implements Driver {
       if (!first) continue;
       try {
         const found = await this.#look(port, candidates, signal);
+        if (!found) continue;
         yield sightingOf(found.identity, found.profile, targetOf(found.hello, found.profile), null);
       } catch (thrown) {
         signal.throwIfAborted();
@@ -125,16 +137,25 @@ export class SerialDriver implements Driver {
     );
   }
 
-  /** Asks a port which board it is, at each baud rate of its candidates. */
-  async #look(port: PortFacts, candidates: readonly BoardProfile[], signal: AbortSignal): Promise<Found> {
-    const identity = portIdentity(port);
-    const known = this.#known.get(identity);
+  /** Undefined where another driver has the port. */
+  async #look(
+    port: PortFacts,
+    candidates: readonly BoardProfile[],
+    signal: AbortSignal,
+  ): Promise<Found | undefined> {
+    const known = this.#known.get(portIdentity(port));
     if (known?.path === port.path) return known;
+    return this.#turns.ask(port.path, this.kind, () => this.#ask(port, candidates, signal));
+  }
+
+  /** Asks a port which board it is, at each baud rate of its candidates. */
+  async #ask(port: PortFacts, candidates: readonly BoardProfile[], signal: AbortSignal): Promise<Found> {
+    const identity = portIdentity(port);
     const bauds = new Map(candidates.map((profile) => [profile.baud, profile]));
     let silent: unknown;
     for (const like of bauds.values()) {
       try {
-        const session = await this.#session(port.path, like, signal);
+        const session = await this.#session(await this.#open(port.path, like), like, signal);
         const hello = session.board;
         await session.close();
         const profile = candidates.find(({ board }) => board === hello.board);
@@ -154,9 +175,13 @@ export class SerialDriver implements Driver {
     throw silent;
   }
 
-  async #session(path: string, { baud, lines }: BoardProfile, signal: AbortSignal): Promise<BoardSession> {
+  #open(path: string, { baud, lines }: BoardProfile): Promise<Transport> {
+    const { clock = systemClock, openPort = openSerial } = this.#options;
+    return openPort({ path, baud, lines, clock });
+  }
+
+  async #session(transport: Transport, { baud }: BoardProfile, signal: AbortSignal): Promise<BoardSession> {
     const { clock = systemClock } = this.#options;
-    const transport = await openSerial({ path, baud, lines, clock });
     const session = new BoardSession({ transport, clock, nonce, baud });
     try {
       await session.hello({ signal });
@@ -176,7 +201,8 @@ export class SerialDriver implements Driver {
         details: { lost: true },
       });
     }
-    const session = await this.#session(port.path, profile, signal);
+    const transport = await this.#turns.hold(port.path, this.kind, () => this.#open(port.path, profile));
+    const session = await this.#session(transport, profile, signal);
     if (session.board.board === profile.board) return session;
     await session.close();
     throw new HildaError('FIRMWARE_MISMATCH', `the board on ${port.path} is ${session.board.board} now`);

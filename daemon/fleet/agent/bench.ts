@@ -15,6 +15,8 @@ export class AgentBench {
   readonly #warn: (error: HildaError, message: string) => void;
   readonly #seen = new Map<string, Seen>();
   readonly #open = new Map<string, Device>();
+  /** Work under way, by device. */
+  readonly #busy = new Map<string, number>();
   #offered: readonly OfferedDevice[] = [];
   #looking: Promise<unknown> = Promise.resolve();
 
@@ -64,7 +66,10 @@ export class AgentBench {
           found.add(sighting.id);
         }
         for (const [id, seen] of this.#seen)
-          if (seen.driver === driver && !found.has(id)) this.#seen.delete(id);
+          if (seen.driver === driver && !found.has(id)) {
+            this.#seen.delete(id);
+            await this.#closeIfGone(id);
+          }
       } catch (thrown) {
         signal.throwIfAborted();
         this.#warn(asHildaError(thrown), `driver ${driver.kind} could not look for devices`);
@@ -93,13 +98,17 @@ export class AgentBench {
       ...options
     }: CallOptions & { readonly network: Graph | null; readonly inputs: readonly Tensors[] },
   ): Promise<Done> {
-    const device = await this.#device(id, options.signal);
+    this.#busy.set(id, (this.#busy.get(id) ?? 0) + 1);
     try {
+      const device = await this.#device(id, options.signal);
       return await perform(device, work, { id, network, inputs, options });
     } catch (thrown) {
       const { code } = asHildaError(thrown);
       if (code === 'DEVICE_FAILED' || code === 'DEVICE_GONE') await this.#close(id);
       throw thrown;
+    } finally {
+      this.#busy.set(id, (this.#busy.get(id) ?? 1) - 1);
+      await this.#closeIfGone(id);
     }
   }
 
@@ -109,14 +118,17 @@ export class AgentBench {
 
   async #device(id: string, signal: AbortSignal): Promise<Device> {
     const seen = this.#seen.get(id);
-    // Opened afresh should it come back.
-    if (!seen) await this.#close(id);
+    if (!seen) throw new HildaError('DEVICE_GONE', `the agent has no device ${id}`);
     const open = this.#open.get(id);
     if (open) return open;
-    if (!seen) throw new HildaError('DEVICE_GONE', `the agent has no device ${id}`);
     const device = await seen.driver.open(seen.sighting, { signal });
     this.#open.set(id, device);
     return device;
+  }
+
+  /** Once nothing runs on it, so that it is opened afresh should it come back. */
+  async #closeIfGone(id: string): Promise<void> {
+    if (!this.#seen.has(id) && !this.#busy.get(id)) await this.#close(id);
   }
 
   async #close(id: string): Promise<void> {

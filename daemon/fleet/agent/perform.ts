@@ -38,8 +38,10 @@ export async function perform(
     throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs one set of inputs`);
   };
   switch (work.kind) {
-    case 'abilities':
-      return { value: abilities.filter((ability) => device[ability] !== undefined) };
+    case 'open': {
+      const able = abilities.filter((ability) => device[ability] !== undefined);
+      return { value: { abilities: able, target: device.target } };
+    }
     case 'calibrate': {
       if (!device.calibrate) return unable(id, work);
       const { known } = work;

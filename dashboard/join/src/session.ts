@@ -28,12 +28,15 @@ const steps: Readonly<Record<Call['op'], string>> = {
 /** Keeps this page joined: with the token of its address once, with the key it got for it from then on. */
 export function join(about: About): void {
   let token = new URLSearchParams(location.hash.slice(1)).get('t');
+  // Where the daemon invited this very device, which it is known by from others of its address.
+  const visit = new URLSearchParams(location.search).get('visit');
+  const query = visit === null ? '' : `?visit=${encodeURIComponent(visit)}`;
   let failures = 0;
   const worker = new WorkerHost();
 
   const connect = (): void => {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    const socket = new WebSocket(`${scheme}://${location.host}/v1/join`);
+    const socket = new WebSocket(`${scheme}://${location.host}/v1/join${query}`);
     socket.binaryType = 'arraybuffer';
     const incoming = new Incoming();
     let stopTelling = (): void => {};
@@ -60,7 +63,7 @@ export function join(about: About): void {
           identity.value = message.id;
           if (message.key) localStorage.setItem(keyName, message.key);
           // Used up; without it the address can be reloaded, and shows nobody a secret.
-          if (token) history.replaceState(null, '', location.pathname);
+          if (token) history.replaceState(null, '', location.pathname + query);
           token = null;
           link.value = 'ready';
           stopTelling = effect(() => {

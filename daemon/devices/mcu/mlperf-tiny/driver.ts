@@ -8,17 +8,26 @@ import type { Target } from '../../../core/target.js';
 import type { Device, Driver, Sighting } from '../../contract.js';
 import { type BoardProfile, loadBoardProfiles } from '../board-profile.js';
 import { type PortFacts, portIdentity } from '../port-identity.js';
+import { PortTurns } from '../port-turns.js';
+import { defaultPortsMs, watchPorts } from '../port-watch.js';
 import { MlperfTinyDevice } from './device.js';
 import { MlperfTinyLine } from './protocol.js';
 
 export interface MlperfTinyDriverOptions {
   readonly clock?: Clock;
+  /** The system's serial ports; serialport's own list by default. */
   readonly listPorts?: () => Promise<readonly PortFacts[]>;
   readonly profiles?: ReadonlyMap<string, BoardProfile>;
   readonly openPort?: (path: string) => Promise<Transport>;
+  /** How often the system's ports are listed for boards that came or left; 2 s by default. */
+  readonly portsMs?: number;
+  /** Shared with whoever else asks the same ports. */
+  readonly turns?: PortTurns;
 }
 
 const baud = 115_200;
+/** A board that was just plugged in may still be booting when it is asked for the first time. */
+const mostAsked = 2;
 
 interface Found {
   readonly port: PortFacts;
@@ -30,17 +39,22 @@ interface Found {
 export class MlperfTinyDriver implements Driver {
   readonly kind = 'mlperf-tiny';
   readonly #options: MlperfTinyDriverOptions;
-  /** By identity; null for a port where no such firmware answers. Asked once, until the port goes. */
-  readonly #known = new Map<string, Found | null>();
+  readonly #turns: PortTurns;
+  /** By identity: a port that answered is asked once, until it goes or moves. */
+  readonly #known = new Map<string, Found>();
+  /** By identity, how often a port kept silent; it is then left alone until it goes. */
+  readonly #silent = new Map<string, number>();
 
   constructor(options: MlperfTinyDriverOptions = {}) {
     this.#options = options;
+    this.#turns = options.turns ?? new PortTurns();
   }
 
   async *discover({ signal }: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
-    const ports = await (this.#options.listPorts ?? (() => SerialPort.list()))();
+    const ports = await this.#ports();
     const present = new Set(ports.map(portIdentity));
-    for (const identity of this.#known.keys()) if (!present.has(identity)) this.#known.delete(identity);
+    for (const known of [this.#known, this.#silent])
+      for (const identity of known.keys()) if (!present.has(identity)) known.delete(identity);
     const vendors = new Set(
       [...(this.#options.profiles ?? loadBoardProfiles()).values()].flatMap(({ usb }) =>
         usb.map(({ vendorId }) => vendorId),
@@ -63,12 +77,17 @@ export class MlperfTinyDriver implements Driver {
   }
 
   async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
-    const found = [...this.#known.values()].find((entry) => entry && idOf(entry.port) === sighting.id);
-    if (!found) throw new HildaError('DEVICE_FAILED', `the board ${sighting.id} is not there now`);
-    const line = await this.#line(found.port.path);
+    // Wherever the board's port is now.
+    const port = (await this.#ports()).find((one) => idOf(one) === sighting.id);
+    const found = port && this.#known.get(portIdentity(port));
+    if (!found) throw new HildaError('DEVICE_GONE', `the board ${sighting.id} is not there now`);
+    const { clock = systemClock } = this.#options;
+    const line = new MlperfTinyLine(
+      await this.#turns.hold(port.path, this.kind, () => this.#open(port.path)),
+      clock,
+    );
     try {
       const { model } = await line.identify(signal);
-      const { clock = systemClock } = this.#options;
       return new MlperfTinyDevice({ target: targetOf({ ...found, model }), model, line, clock });
     } catch (error) {
       await line.close();
@@ -76,30 +95,47 @@ export class MlperfTinyDriver implements Driver {
     }
   }
 
-  async #look(port: PortFacts, signal: AbortSignal): Promise<Found | null> {
+  watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
+    const { clock = systemClock, portsMs = defaultPortsMs, listPorts } = this.#options;
+    return watchPorts({ ...options, listPorts, clock, everyMs: portsMs });
+  }
+
+  async #ports(): Promise<readonly PortFacts[]> {
+    return (this.#options.listPorts ?? (() => SerialPort.list()))();
+  }
+
+  #open(path: string): Promise<Transport> {
+    const { clock = systemClock, openPort = (at: string) => openSerial({ path: at, baud, clock }) } =
+      this.#options;
+    return openPort(path);
+  }
+
+  /** Undefined where no such firmware answers, or another driver has the port. */
+  async #look(port: PortFacts, signal: AbortSignal): Promise<Found | undefined> {
     const identity = portIdentity(port);
     const known = this.#known.get(identity);
-    if (known !== undefined) return known;
+    if (known?.port.path === port.path) return known;
+    if ((this.#silent.get(identity) ?? 0) >= mostAsked) return undefined;
+    const found = await this.#turns.ask(port.path, this.kind, () => this.#ask(port, signal));
+    if (found) this.#known.set(identity, found);
+    return found;
+  }
+
+  async #ask(port: PortFacts, signal: AbortSignal): Promise<Found | undefined> {
+    const { clock = systemClock } = this.#options;
+    const identity = portIdentity(port);
     let line: MlperfTinyLine | undefined;
     try {
-      line = await this.#line(port.path);
-      const found = { port, ...(await line.identify(signal)) };
-      this.#known.set(identity, found);
-      return found;
+      line = new MlperfTinyLine(await this.#open(port.path), clock);
+      return { port, ...(await line.identify(signal)) };
     } catch {
       signal.throwIfAborted();
-      // A port in use is asked again next time; one that was silent is not.
-      if (line) this.#known.set(identity, null);
-      return null;
+      // A port in use is asked again next time.
+      if (line) this.#silent.set(identity, (this.#silent.get(identity) ?? 0) + 1);
+      return undefined;
     } finally {
       await line?.close();
     }
-  }
-
-  async #line(path: string): Promise<MlperfTinyLine> {
-    const { clock = systemClock, openPort = (at: string) => openSerial({ path: at, baud, clock }) } =
-      this.#options;
-    return new MlperfTinyLine(await openPort(path), clock);
   }
 }
 

@@ -16,7 +16,7 @@ export interface Inference {
 /**
  * The serial protocol of MLPerf Tiny's reference firmware (EEMBC's `ee_main`): commands end with `%`, replies are lines,
  * the last of which is `m-ready`. Errors: DEVICE_FAILED with what the firmware said (`e-[...]`) or when it is silent
- * (`details.unanswered`).
+ * (`details.unanswered`); DEVICE_GONE once the line is lost.
  */
 export class MlperfTinyLine {
   readonly #transport: Transport;
@@ -31,7 +31,9 @@ export class MlperfTinyLine {
     this.#clock = clock;
     transport.onBytes((bytes) => this.#hear(bytes));
     transport.onClose((reason) => {
-      this.#lost = new HildaError('DEVICE_FAILED', `the line to ${transport.name} is gone: ${reason}`);
+      this.#lost = new HildaError('DEVICE_GONE', `the line to ${transport.name} is gone: ${reason}`, {
+        hint: 'Plug the board in again; it is taken up by itself.',
+      });
       this.#wake();
     });
   }
@@ -93,6 +95,7 @@ export class MlperfTinyLine {
   /** Sends one command and answers with its lines, without the closing `m-ready`. */
   async command(command: string, signal: AbortSignal, timeoutMs = 5000): Promise<string[]> {
     signal.throwIfAborted();
+    if (this.#lost) throw this.#lost;
     this.#lines = [];
     await this.#transport.write(new TextEncoder().encode(`${command}%`));
     const lines = await this.#untilReady(command, timeoutMs, signal);

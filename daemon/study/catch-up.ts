@@ -1,0 +1,141 @@
+import { asHildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
+import { type CostMetric, costsOf } from '../core/measurement.js';
+import type { FinishedTrial, TrialRecord } from '../store/contract.js';
+import { lackedDevices } from './coverage.js';
+import { addDeployedAccuracy } from './deployed-accuracy.js';
+import { deviceFaults, networkFaults } from './measure-trial.js';
+import { deviceMetric, floatAccuracy } from './spec.js';
+import { brokenLimit, type TrialContext, unlessMissing, withoutDevices } from './trial-runner.js';
+import { refreshed, workThrough } from './work-through.js';
+
+/** Behind whatever searches: nobody waits for these measurements to propose the next architectures. */
+const priority = -1;
+
+export interface CatchUpOptions {
+  readonly trials: readonly TrialRecord[];
+  /** Whether the study's time is up: no other trial is begun then. */
+  readonly isOver: () => boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Measures complete trials on the devices that were away when they ran and are there now, each once. Nothing is told:
+ * samplers and predictors keep what they were told at the time. Trials whose device leaves again are held as in the search.
+ * Whatever cannot be had stays missing, and another call tries it again.
+ */
+export async function catchUp(
+  context: TrialContext,
+  { trials, isOver, signal }: CatchUpOptions,
+): Promise<void> {
+  const { spec, store, pool, absences } = context;
+  const lacked = lackedDevices(trials, spec);
+  if (!trials.some((trial) => lacked(trial).length > 0)) return;
+  // Devices that nobody used since they left may be back unheard of.
+  await pool.discover({ signal });
+  const here = new Set<number>();
+  for (const [index, id] of spec.devices.entries())
+    if (await absences.isThere(id as DeviceId)) here.add(index);
+  const due = (trial: TrialRecord): number[] => lacked(trial).filter((index) => here.has(index));
+
+  let left = trials.filter((trial) => due(trial).length > 0);
+  while (left.length > 0) {
+    left = await workThrough(left, {
+      ...context,
+      signal,
+      work: async (trial, both) => {
+        if (isOver()) return false;
+        const { studyId, number } = trial;
+        const late = await measureLate(trial, due(trial), { ...context, priority }, both);
+        const lacks = lacked({ ...trial, ...late }).map((index) => spec.devices[index] as string);
+        const reason = late.reason ?? (lacks.length > 0 ? withoutDevices(lacks) : null);
+        if (late.isNews || reason !== trial.reason)
+          await store.reviseTrial({ studyId, number, state: late.state, values: late.values, reason });
+        return late.isHeld;
+      },
+    });
+    if (left.length === 0 || isOver() || !(await anyIsBack(context, signal))) return;
+    left = await refreshed(left, store);
+  }
+}
+
+/** Waits for those that left amid it; false where they are given up. */
+async function anyIsBack({ absences, onStep }: TrialContext, signal: AbortSignal): Promise<boolean> {
+  onStep?.(`wait for ${absences.missing.join(', ')}`);
+  try {
+    await absences.wait({ signal });
+    return true;
+  } catch (thrown) {
+    signal.throwIfAborted();
+    if (asHildaError(thrown).code === 'DEVICE_GONE') return false;
+    throw thrown;
+  }
+}
+
+interface Late extends Pick<FinishedTrial, 'values' | 'reason'> {
+  readonly state: 'complete' | 'infeasible';
+  /** Whether a device answered, or refused the network. */
+  readonly isNews: boolean;
+  readonly isHeld: boolean;
+}
+
+/**
+ * What the trial is with the values of these devices added. It is infeasible where it breaks a limit or does not run on one
+ * of them, as it would have been at the time; where one gives no valid answer, what the others measured stands.
+ */
+async function measureLate(
+  trial: TrialRecord,
+  devices: readonly number[],
+  context: TrialContext,
+  signal: AbortSignal,
+): Promise<Late> {
+  const { spec, space, absences, onStep } = context;
+  const values: Record<string, number> = { ...trial.values };
+  const missing = new Set<DeviceId>();
+  const silent: string[] = [];
+  let isNews = false;
+  const infeasible = (reason: string): Late => ({
+    state: 'infeasible',
+    values,
+    reason,
+    isNews: true,
+    isHeld: false,
+  });
+  const network = space.network(trial.architecture);
+  for (const index of devices) {
+    const deviceId = spec.devices[index] as DeviceId;
+    onStep?.(`catch up with trial ${trial.number} on ${deviceId}`);
+    try {
+      const taken = await unlessMissing(trial, deviceId, network, context, signal);
+      if (!taken) {
+        missing.add(deviceId);
+        continue;
+      }
+      const { measurement, classifies } = taken;
+      if (measurement.verdict !== 'valid') {
+        silent.push(`not measured on ${deviceId}: ${measurement.verdict}: ${measurement.reason}`);
+        continue;
+      }
+      isNews = true;
+      for (const [metric, value] of Object.entries(costsOf(measurement)))
+        values[deviceMetric(metric as CostMetric, spec, index)] = value;
+      const float = values[floatAccuracy] ?? values.accuracy;
+      const asItIs = new Set(classifies === false ? [index] : []);
+      await addDeployedAccuracy(values, trial, { float, devices: [index], asItIs, missing }, context, signal);
+      const broken = brokenLimit(spec.constraints, values);
+      if (broken) return infeasible(broken);
+    } catch (thrown) {
+      const { code, message } = asHildaError(thrown);
+      if (networkFaults.has(code)) return infeasible(`${code}: ${message}`);
+      if (!deviceFaults.has(code)) throw thrown;
+      silent.push(`not measured on ${deviceId}: ${code}: ${message}`);
+    }
+  }
+  return {
+    state: 'complete',
+    values,
+    reason: silent.join('; ') || null,
+    isNews,
+    isHeld: missing.size > 0 && absences.hold([...missing]),
+  };
+}

@@ -1,0 +1,100 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonClient } from '../../daemon/api/client.js';
+import { openAgentPhones } from '../../daemon/cli/agent-phones.js';
+import { Daemon } from '../../daemon/cli/compose.js';
+import { connectWs } from '../../daemon/cli/connect-ws.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { AdbDriver } from '../../daemon/devices/adb/driver.js';
+import { Agent } from '../../daemon/fleet/agent/agent.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { freePort, openAdb } from '../android/adb-bench.js';
+import { openPhone } from '../android/phone.js';
+import { doublingNetwork } from '../contract/device-contract.js';
+import { openChromium } from '../devices/chromium.js';
+import { knock } from '../devices/join-bench.js';
+
+t.setTimeout(300_000);
+const signal = AbortSignal.timeout(280_000);
+
+t.test("a phone on the cable of an agent's machine comes, is measured, leaves and comes back", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-agent-phone-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
+  const clock = systemClock;
+  const { adb, port } = await openAdb(t);
+  const daemon = new Daemon({ dataDir: join(dir, 'daemon'), port: 0, clock });
+  const url = await daemon.start(signal);
+  t.teardown(() => daemon.stop());
+  const client = new DaemonClient(url);
+  const model = (await client.uploadModel(writeOnnx(doublingNetwork()), { signal })).sha256;
+
+  const life = new AbortController();
+  const phones = await openAgentPhones({ clock, port, phonePort: await freePort() }, life.signal);
+  const { token } = await client.invite('agent', { signal });
+  const agent = new Agent({
+    name: 'bench',
+    dataDir: join(dir, 'agent'),
+    token,
+    drivers: [new AdbDriver(phones.adb)],
+    clock,
+    connect: (options) => connectWs(`${url.replace('http', 'ws')}/v1/agents/join`, options),
+  });
+  const ended = agent.run(life.signal).catch(() => {});
+  t.teardown(async () => {
+    life.abort();
+    await ended;
+    await phones.stop();
+  });
+  const door = `ws://127.0.0.1:${phones.adb.joinPort()}/v1/join`;
+  t.equal(await knock(door, { token: 'guess' }), 'PAIRING_REFUSED', 'nobody else is let in');
+  t.not(await knock(door.replace('/join', '/agents/join'), { token }), 'welcome', 'nor any agent');
+
+  const device = async (isThere: boolean) => {
+    for (let i = 0; i < 600; i++) {
+      // By its name: one that is still being asked for its trust has none.
+      const found = (await client.devices({ signal })).find(({ label }) => /Test Phone/.test(label));
+      if (found && (found.present && !found.obstacle) === isThere) return found;
+      await clock.sleep(100);
+    }
+    const all = JSON.stringify((await client.devices({ signal })).map(({ id, obstacle }) => [id, obstacle]));
+    throw new Error(`the phone is never ${isThere ? 'there' : 'gone'}: ${all}`);
+  };
+  const measure = async (id: string) => {
+    let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal });
+    while (job.state === 'running') {
+      await clock.sleep(50);
+      job = await client.job(job.id, { signal });
+    }
+    return job;
+  };
+  const browser = await openChromium(t);
+  const plug = async () => {
+    const { phone, adbd, serial } = await openPhone(t);
+    phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
+    await adb('connect', serial);
+    return { adbd, serial };
+  };
+  const { adbd, serial } = await plug();
+  const seen = await device(true);
+  t.match(seen, { state: 'adopted', kind: 'agent', label: 'Emulated Test Phone 1 on bench' });
+  t.notOk(
+    (await client.devices({ signal })).some(
+      (d) => d.kind === 'agent' && d.id !== seen.id && d.state === 'adopted',
+    ),
+    'what cannot be used yet is not adopted',
+  );
+  t.match(await measure(seen.id), {
+    measurement: { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } },
+  });
+
+  adbd.unplug();
+  await adb('disconnect', serial);
+  t.equal((await device(false)).id, seen.id, 'the agent says that it left');
+  t.match(await measure(seen.id), { state: 'failed', problem: { code: 'DEVICE_GONE' } });
+  await plug();
+  t.equal((await device(true)).id, seen.id, 'and that it is back, by whatever cable');
+  const again = await measure(seen.id);
+  t.match(again, { measurement: { deviceId: seen.id } }, again.problem?.detail ?? '');
+});
