@@ -58,6 +58,16 @@ export class Xoshiro128 implements Rng {
 /** Uniform integer in [0, n). */
 export const randomInt = (rng: Rng, n: number): number => Math.floor(rng.next() * n);
 
+/** An index by weights of at least 0, of whatever sum. */
+export function drawIndex(weights: readonly number[], rng: Rng): number {
+  let left = rng.next() * weights.reduce((a, b) => a + b, 0);
+  for (let i = 0; i < weights.length; i++) {
+    left -= weights[i] as number;
+    if (left < 0) return i;
+  }
+  return weights.length - 1;
+}
+
 /** One item, uniformly. Throws on an empty list. */
 export function pick<T>(rng: Rng, items: readonly T[]): T {
   if (items.length === 0) throw new RangeError('cannot pick from an empty list');

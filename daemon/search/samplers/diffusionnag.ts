@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
-import { type Rng, randomInt, shuffled, Xoshiro128 } from '../../core/rng.js';
+import { drawIndex, type Rng, randomInt, shuffled, Xoshiro128 } from '../../core/rng.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext } from './contract.js';
 import { BayesianLinear, normalScores } from './learning/bayesian-linear.js';
 import { Mlp } from './learning/mlp.js';
 import { OneHot } from './learning/one-hot.js';
-import { drawIndex, softmax } from './learning/policy.js';
+import { softmax } from './learning/policy.js';
 import { vocabularyOf } from './learning/vocabulary.js';
 import { count, definePlugin, indicesOf, memoryless, normalised, positive, proposeUnseen } from './plugin.js';
 import { rewards } from './rank.js';

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
 import type { Json } from '../../core/json.js';
+import { drawIndex } from '../../core/rng.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext, Trial } from './contract.js';
-import { drawIndex, fullGroups, type Policy, reinforce, softmax, uniformPolicy } from './learning/policy.js';
+import { fullGroups, type Policy, reinforce, softmax, uniformPolicy } from './learning/policy.js';
 import {
   count,
   definePlugin,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Json } from '../../core/json.js';
-import { pick, randomInt } from '../../core/rng.js';
+import { drawIndex, pick, randomInt } from '../../core/rng.js';
 import type { AskContext, Trial } from './contract.js';
 import {
   choiceCounts,
@@ -70,7 +70,7 @@ export const hhnasAm = definePlugin({
           const forced = randomInt(rng, from.length);
           const child = policy.map(({ probability, odds }, i) => {
             const mutates = rng.next() < probability || (i === forced && rng.next() < 0.5);
-            return mutates ? draw(odds, rng.next()) : (from[i] as number);
+            return mutates ? drawIndex(odds, rng) : (from[i] as number);
           });
           const architecture = normalised(context, child);
           if (!architecture) return undefined;
@@ -144,14 +144,4 @@ function mutation(
   const mutates =
     (rate / (1 - rate || 1)) * (odds.reduce((sum, o) => sum + o, 0) / Math.max(1, odds.length - 1));
   return { probability: Math.min(0.9, Math.max(0.02, mutates / (1 + mutates))), odds };
-}
-
-/** An index by its odds. */
-function draw(odds: readonly number[], uniform: number): number {
-  let left = uniform * odds.reduce((sum, o) => sum + o, 0);
-  for (let i = 0; i < odds.length; i++) {
-    left -= odds[i] as number;
-    if (left < 0) return i;
-  }
-  return odds.length - 1;
 }

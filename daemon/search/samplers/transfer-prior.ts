@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
-import { randomInt } from '../../core/rng.js';
+import { drawIndex, randomInt } from '../../core/rng.js';
 import { spearman } from '../../predict/statistics.js';
 import type { Space } from '../spaces/contract.js';
 import type { AskContext, EarlierStudy } from './contract.js';
 import { MetricModel } from './learning/metric-model.js';
-import { drawIndex } from './learning/policy.js';
 import { vocabularyOf } from './learning/vocabulary.js';
 import { count, definePlugin, indicesOf, memoryless, normalised, proposeUnseen, share } from './plugin.js';
 import { bestArchitectures, bestFirst } from './rank.js';

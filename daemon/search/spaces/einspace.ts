@@ -1,7 +1,7 @@
 import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { canonicalJson, type Json } from '../../core/json.js';
-import { pick, type Rng } from '../../core/rng.js';
+import { drawIndex, pick, type Rng } from '../../core/rng.js';
 import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
@@ -55,14 +55,8 @@ export function einspaceSpace(file: EinspaceFile): Space {
   };
   const weighted =
     (rng: Rng) =>
-    (_: readonly string[], weights: readonly number[]): number => {
-      let left = rng.next() * weights.reduce((a, b) => a + b, 0);
-      for (let i = 0; i < weights.length; i++) {
-        left -= weights[i] as number;
-        if (left < 0) return i;
-      }
-      return weights.length - 1;
-    };
+    (_: readonly string[], weights: readonly number[]): number =>
+      drawIndex(weights, rng);
   /** Derivations that reach a dead end are begun anew. */
   const grow = (form: Form, rng: Rng): Module => {
     for (let i = 0; i < derivationTries; i++) {

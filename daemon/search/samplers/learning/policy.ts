@@ -1,4 +1,4 @@
-import type { Rng } from '../../../core/rng.js';
+import { drawIndex, type Rng } from '../../../core/rng.js';
 
 /** Unnormalised log-probabilities of each choice, by decision. */
 export type Logits = readonly (readonly number[])[];
@@ -41,15 +41,6 @@ export function softmax(logits: readonly number[]): number[] {
   const powers = logits.map((value) => Math.exp(value - top));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((value) => value / sum);
-}
-
-export function drawIndex(probabilities: readonly number[], rng: Rng): number {
-  let left = rng.next() * probabilities.reduce((a, b) => a + b, 0);
-  for (let i = 0; i < probabilities.length; i++) {
-    left -= probabilities[i] as number;
-    if (left < 0) return i;
-  }
-  return probabilities.length - 1;
 }
 
 export const drawIndices = (logits: Logits, rng: Rng): number[] =>
