@@ -15,7 +15,7 @@ import type { Space } from '../daemon/search/spaces/contract.js';
 import { costViews } from '../daemon/search/spaces/cost-views.js';
 import { type CompiledNetwork, compile, operatorFacts } from '../firmware-bridge/compiler/index.js';
 import type { BoardSession } from '../firmware-bridge/link/index.js';
-import { compilerBoard, openEmulated, slotFor } from './emulated-session.js';
+import { emulatedBoards, slotFor } from './emulated-session.js';
 import { openSpace } from './measure-spaces.js';
 
 const { values: flags } = parseArgs({
@@ -60,13 +60,7 @@ async function counted(session: BoardSession, compiled: CompiledNetwork): Promis
 
 const round = (value: number): number => Number(value.toFixed(4));
 
-for (const name of flags.boards.split(',')) {
-  const session = await openEmulated(name, signal);
-  if (!session) {
-    console.log(`${name} cannot run here`);
-    continue;
-  }
-  const board = compilerBoard(session);
+for await (const { name, session, board } of emulatedBoards(flags.boards, signal)) {
   await session.preparePool({ signal });
   for (const id of flags.spaces.split(',')) {
     const space = openSpace(id);
@@ -106,7 +100,6 @@ for (const name of flags.boards.split(',')) {
       `${key}: ${unseen.length} unseen, ${samples} learnt: within 5 % ${within(errors, 0.05).toFixed(3)}, median error ${(100 * median(errors)).toFixed(2)} %, largest ${(100 * Math.max(...errors)).toFixed(2)} %; from whole networks (${picked.report().model}) within 5 % ${within(wholeErrors, 0.05).toFixed(3)}; counts are ${session.board.tickUnit}, emulated`,
     );
   }
-  await session.close();
 }
 figures.within5 = round(Math.min(...shares));
 console.log(JSON.stringify({ bench: 'board-predictor', figures }));

@@ -11,7 +11,7 @@ import type { Architecture } from '../daemon/core/architecture.js';
 import { calibrateOn } from '../daemon/devices/mcu/calibrate.js';
 import { randomWeights } from '../daemon/search/spaces/random-weights.js';
 import { type CompiledNetwork, compile, operatorFacts } from '../firmware-bridge/compiler/index.js';
-import { compilerBoard, openEmulated, runPainted } from './emulated-session.js';
+import { emulatedBoards, runPainted } from './emulated-session.js';
 import { openSpace } from './measure-spaces.js';
 
 const { values: flags } = parseArgs({
@@ -23,13 +23,7 @@ const space = openSpace('hourglass-mlp');
 const calibration = calibrateOn([], signal).ranges;
 const [smallest, largest] = (space.seeds?.() ?? []) as [Architecture, Architecture];
 
-for (const name of flags.boards.split(',')) {
-  const session = await openEmulated(name, signal);
-  if (!session) {
-    console.log(`${name} cannot run here`);
-    continue;
-  }
-  const board = compilerBoard(session);
+for await (const { name, session, board } of emulatedBoards(flags.boards, signal)) {
   for (const [size, architecture] of [
     ['smallest', smallest],
     ['largest', largest],
@@ -69,6 +63,5 @@ for (const name of flags.boards.split(',')) {
       await run(`tile${tile}`, generated);
     }
   }
-  await session.close();
 }
 console.log(JSON.stringify({ bench: 'generated', figures }));

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { compile, explainFit } from '../firmware-bridge/compiler/index.js';
-import { compilerBoard, openEmulated, runPainted } from './emulated-session.js';
+import { emulatedBoards, runPainted } from './emulated-session.js';
 import { mlperfTinyNetworks } from './mlperf-tiny-networks.js';
 
 const { values: flags } = parseArgs({
@@ -17,13 +17,7 @@ const { values: flags } = parseArgs({
 const { signal } = new AbortController();
 const figures: Record<string, number | string> = {};
 
-for (const name of flags.boards.split(',')) {
-  const session = await openEmulated(name, signal);
-  if (!session) {
-    console.log(`${name} cannot run here`);
-    continue;
-  }
-  const board = compilerBoard(session);
+for await (const { name, session, board } of emulatedBoards(flags.boards, signal)) {
   for (const [network, build] of Object.entries(mlperfTinyNetworks)) {
     const compiled = await compile(build(), { board, weights: 'pool' });
     const real = await compile(build(), { board, weights: 'real' });
@@ -58,6 +52,5 @@ for (const name of flags.boards.split(',')) {
       `  ${report.ticks} ${unit}, ${(report.ticks / compiled.macs).toFixed(2)} a MAC; arena measured ${report.arenaPeakBytes} B, stack ${report.stackPeakBytes} B`,
     );
   }
-  await session.close();
 }
 console.log(JSON.stringify({ bench: 'mcu-nets', figures }));

@@ -21,6 +21,25 @@ export async function openEmulated(name: string, signal: AbortSignal): Promise<B
   return session;
 }
 
+/** Each board that can run here, open while it is looked at; of the others it is said that they cannot. */
+export async function* emulatedBoards(
+  names: string,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly name: string; readonly session: BoardSession; readonly board: CompilerBoard }> {
+  for (const name of names.split(',')) {
+    const session = await openEmulated(name, signal);
+    if (!session) {
+      console.log(`${name} cannot run here`);
+      continue;
+    }
+    try {
+      yield { name, session, board: compilerBoard(session) };
+    } finally {
+      await session.close();
+    }
+  }
+}
+
 /** What the compiler must know of a board that said hello. `arenaBytes` leaves room for the operators' ticks. */
 export function compilerBoard(session: BoardSession): CompilerBoard {
   const { board } = session;
