@@ -47,7 +47,7 @@ export class JoinChannel {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (this.#server.clients.size >= this.#options.maxClients) {
-      refuseUpgrade(socket, '503 Service Unavailable');
+      refuseUpgrade(socket, 503);
       return;
     }
     const peer = request.socket.remoteAddress ?? 'unknown';
@@ -56,8 +56,8 @@ export class JoinChannel {
     try {
       attempts.check(counted);
     } catch (thrown) {
-      const { details } = asHildaError(thrown);
-      refuseUpgrade(socket, '429 Too Many Requests', { 'Retry-After': String(details.retryAfterS) });
+      const error = asHildaError(thrown);
+      refuseUpgrade(socket, error, { 'Retry-After': String(error.details.retryAfterS) });
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (client) => {

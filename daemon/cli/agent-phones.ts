@@ -46,7 +46,7 @@ export async function openAgentPhones(
   });
   const server = new JoinServer({
     port: 0,
-    hostname: '127.0.0.1',
+    loopback: true,
     certificate: null,
     joinDir,
     pages: channel,

@@ -12,6 +12,7 @@ import { Agent } from '../../daemon/fleet/agent/agent.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { freePort, openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
+import { checkTunnel } from '../android/tunnel.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
@@ -74,9 +75,9 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
     const { phone, adbd, serial } = await openPhone(t);
     phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
     await adb('connect', serial);
-    return { adbd, serial };
+    return { adbd, serial, phone };
   };
-  const { adbd, serial } = await plug();
+  const { adbd, serial, phone } = await plug();
   const seen = await device(true);
   t.match(seen, { state: 'adopted', kind: 'agent', label: 'Emulated Test Phone 1 on bench' });
   t.notOk(
@@ -88,6 +89,8 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
   t.match(await measure(seen.id), {
     measurement: { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } },
   });
+
+  await checkTunnel(t, phone.opened.at(-1)!);
 
   adbd.unplug();
   await adb('disconnect', serial);

@@ -18,7 +18,7 @@ export interface AdbDriverOptions {
   readonly clock: Clock;
   readonly pages: PageHub;
   readonly keys: JoinKeys;
-  /** The daemon's own port on loopback, at which /join/ is served; known once it listens. */
+  /** The port on loopback that serves /join/ and its channel and nothing else, where tunnels end; known once it listens. */
   readonly joinPort: () => number;
   /** An onnxruntime_perf_test built for the phones: they then run it instead of their browser. */
   readonly runnerPath?: string;
