@@ -47,13 +47,13 @@ export class ApiServer {
     this.#options = options;
     this.#channel = new EventChannel(services);
     const { joining, clock } = services;
-    const shared = { clock, attempts: new AttemptLimit({ clock }) };
-    this.pages = new JoinChannel({
-      accept: (connection) => joining.acceptPage(connection),
-      invitedDevice: (pairing) => joining.keys.invitedDevice(pairing),
-      ...shared,
-    });
-    this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), ...shared });
+    const shared = {
+      clock,
+      attempts: new AttemptLimit({ clock }),
+      guestOf: (pairing: string) => joining.keys.guestOf(pairing),
+    };
+    this.pages = new JoinChannel({ accept: (...whom) => joining.acceptPage(...whom), ...shared });
+    this.agents = new JoinChannel({ accept: (...whom) => joining.acceptAgent(...whom), ...shared });
   }
 
   /** Listens; answers with the address to open. Throws PORT_IN_USE. */

@@ -39,8 +39,8 @@ export async function openAgentPhones(
   );
   const pages = new PageHub({ keys, clock });
   const channel = new JoinChannel({
-    accept: (connection) => pages.accept(connection),
-    invitedDevice: (pairing) => keys.invitedDevice(pairing),
+    accept: (...whom) => pages.accept(...whom),
+    guestOf: (pairing) => keys.guestOf(pairing),
     clock,
     attempts: new AttemptLimit({ clock }),
   });

@@ -166,8 +166,8 @@ export class Daemon {
       joining: {
         keys,
         addresses: () => addresses,
-        acceptPage: (connection) => pages.accept(connection),
-        acceptAgent: (connection) => agents.accept(connection),
+        acceptPage: (...whom) => pages.accept(...whom),
+        acceptAgent: (...whom) => agents.accept(...whom),
       },
       ...measuring(store, pool),
       compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),

@@ -5,7 +5,7 @@ import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
-import type { JoinKeys } from '../join-keys.js';
+import type { Admit, JoinKeys } from '../join-keys.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
 import {
   agentHelloSchema,
@@ -164,9 +164,9 @@ export class AgentHub {
    * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
    * the answer.
    */
-  async accept(connection: Connection): Promise<HildaError | null> {
+  async accept(connection: Connection, admit: Admit): Promise<HildaError | null> {
     try {
-      await this.#welcome(connection);
+      await this.#welcome(connection, admit);
       return null;
     } catch (thrown) {
       const error = asHildaError(thrown);
@@ -175,7 +175,7 @@ export class AgentHub {
     }
   }
 
-  async #welcome(connection: Connection): Promise<void> {
+  async #welcome(connection: Connection, admit: Admit): Promise<void> {
     const { keys, clock, helloMs, heartbeatMs } = this.#options;
     const first = await firstMessage(connection, clock, helloMs);
     const version = (first as { proto?: unknown } | null)?.proto;
@@ -185,10 +185,9 @@ export class AgentHub {
         `the agent speaks version ${version}, the daemon ${agentProtocol}`,
       );
     const { token, key, name, devices, running, finished } = checked(agentHelloSchema, first);
-    const joined =
-      token === undefined
-        ? await keys.recognise('agent', key ?? '')
-        : await keys.redeem('agent', token, name, key);
+    const joined = await admit(() =>
+      token === undefined ? keys.recognise('agent', key ?? '') : keys.redeem('agent', token, name, key),
+    );
     const { id } = joined;
     this.#sessions.get(id)?.connection?.close(closeCodes.replaced, 'the agent connected again');
     const session: Session = {
