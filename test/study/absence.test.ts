@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
-import { HildaError } from '../../daemon/core/errors.js';
+import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
@@ -250,6 +250,21 @@ t.test('a device that a person sets aside is missed as one that left', async (t)
   t.equal(measuredOn(await store.trials(id), 'fake-1').length, 24);
 });
 
+/** Whoever cannot even be opened, for whatever reason, is set aside, and says why. */
+const unopened =
+  (code: ErrorCode, message: string) =>
+  async ({ driver, store, pool }: Opened): Promise<void> => {
+    const id = 'fake-1' as DeviceId;
+    driver.beforeOpen = (opened) => {
+      if (opened === id) throw new HildaError(code, message);
+    };
+    await until(async () => (await store.device(id)).state === 'quarantined', 'it is quarantined');
+    const { reason } = await store.device(id);
+    t.ok(reason?.includes(message) && /3 times in a row/.test(reason), String(reason));
+    driver.beforeOpen = () => {};
+    await pool.adopt(id);
+  };
+
 t.test(
   'a device that has an obstacle, does not open or is in other hands is missed as one that left',
   async (t) => {
@@ -268,17 +283,9 @@ t.test(
         await systemClock.sleep(600);
         driver.beforeOpen = () => {};
       },
-      async locked({ driver, store, pool }: Opened) {
-        const id = 'fake-1' as DeviceId;
-        driver.beforeOpen = (opened) => {
-          if (opened === id) throw new HildaError('DEVICE_FAILED', 'its browser opens no page');
-        };
-        // Whoever cannot even be opened is set aside, and says why.
-        await until(async () => (await store.device(id)).state === 'quarantined', 'it is quarantined');
-        t.match((await store.device(id)).reason, /3 times in a row.*its browser opens no page/);
-        driver.beforeOpen = () => {};
-        await pool.adopt(id);
-      },
+      locked: unopened('DEVICE_FAILED', 'its browser opens no page'),
+      misled: unopened('NOT_FOUND', 'the runner cannot be read'),
+      fallingBack: unopened('PROVIDER_FALLBACK', 'the reference runs on the CPU'),
     };
     for (const [what, trouble] of Object.entries(troubles)) {
       const opened = await open(t);
