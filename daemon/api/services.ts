@@ -48,7 +48,7 @@ export interface JoinAddress {
 
 /** What the API needs of those who join over the network. */
 export interface JoiningPort {
-  readonly keys: Pick<StoredJoinKeys, 'issue' | 'guestOf' | 'joiners' | 'revoke'>;
+  readonly keys: Pick<StoredJoinKeys, 'issue' | 'issueAgain' | 'guestOf' | 'joiners' | 'revoke'>;
   /** The best first. */
   addresses(): readonly JoinAddress[];
   /** Take a connection in; it proves who it is with its first message. */

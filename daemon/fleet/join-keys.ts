@@ -25,6 +25,8 @@ interface Token {
   readonly pairing: string;
   readonly kind: JoinerKind;
   readonly bound: DeviceId | undefined;
+  /** The joiner that its guest is said to be. */
+  readonly again: string | undefined;
   readonly expiresMs: number;
 }
 
@@ -51,11 +53,26 @@ export class StoredJoinKeys implements JoinKeys {
   }
 
   async issue(kind: JoinerKind, bound?: DeviceId) {
+    return this.#issue(kind, bound, undefined);
+  }
+
+  /**
+   * Invites one that joined before and lost its key to come back as who it was: it gets a new key, the old one ends. That it is
+   * the same one is the word of whoever invites. Throws NOT_FOUND, KEY_REVOKED.
+   */
+  async issueAgain(id: string) {
+    const record = await this.#read(id);
+    if (!record) throw new HildaError('NOT_FOUND', `nobody joined as ${id}`);
+    if (record.state === 'revoked') throw new HildaError('KEY_REVOKED', `the key of ${id} was revoked`);
+    return this.#issue(record.kind, undefined, id);
+  }
+
+  #issue(kind: JoinerKind, bound: DeviceId | undefined, again: string | undefined) {
     const pairing = randomBytes(6).toString('hex');
     const token = `${pairing}.${randomBytes(18).toString('base64url')}`;
     const expiresMs = this.#clock.nowMs() + tokenLifeMs;
     this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
-    this.#tokens.push({ hash: sha256(token), kind, bound, pairing, expiresMs });
+    this.#tokens.push({ hash: sha256(token), kind, bound, again, pairing, expiresMs });
     this.#remember(pairing, bound ?? guestBy(pairing));
     return { token, pairing, expiresMs };
   }
@@ -73,14 +90,23 @@ export class StoredJoinKeys implements JoinKeys {
       throw new HildaError('PAIRING_REFUSED', 'the token is unknown, used or too old');
     this.#tokens = this.#tokens.filter((other) => other !== found);
     if (found.bound !== undefined) return { id: found.bound, key: null };
-    const again = held === undefined ? undefined : await this.recognise(kind, held).catch(() => undefined);
-    const known = again && (await this.#read(again.id));
-    if (known) {
+    const shown = held === undefined ? undefined : await this.recognise(kind, held).catch(() => undefined);
+    const known = await this.#read(found.again ?? shown?.id ?? '');
+    if (known?.state === 'active' && (found.again === undefined || found.again === shown?.id)) {
       await this.#write({ ...known, label, pairing: found.pairing });
       return { id: known.id, key: null };
     }
+    if (found.again !== undefined) {
+      // It may have been revoked meanwhile.
+      if (known?.state !== 'active')
+        throw new HildaError('KEY_REVOKED', `the key of ${found.again} was revoked`);
+      const key = keyFor(known.id);
+      const hash = sha256(key).toString('hex');
+      await this.#write({ ...known, label, hash, pairing: found.pairing });
+      return { id: known.id, key };
+    }
     const id = `${prefixes[kind]}-${randomBytes(3).toString('hex')}`;
-    const key = `${id}.${randomBytes(24).toString('base64url')}`;
+    const key = keyFor(id);
     const createdMs = this.#clock.nowMs();
     const { pairing } = found;
     const state = 'active';
@@ -155,5 +181,7 @@ export class StoredJoinKeys implements JoinKeys {
 }
 
 const guestBy = (pairing: string): string => `the guest of invitation ${pairing}`;
+
+const keyFor = (id: string): string => `${id}.${randomBytes(24).toString('base64url')}`;
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -188,6 +188,45 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   });
 });
 
+t.test(
+  'a page that may keep nothing stays who it was in its tab, and beyond it by the word of a person',
+  async (t) => {
+    const bench = await openJoinBench(t);
+    const context = await openChromium(t);
+    await context.addInitScript({
+      content: `Object.defineProperty(window, 'localStorage', {
+        get: () => { throw new DOMException('denied', 'SecurityError'); },
+      })`,
+    });
+    const page = await context.newPage();
+    const here = () => bench.pages.pages()[0];
+    await page.goto(await bench.invite());
+    await until(() => here() !== undefined, 'it joined');
+    const [before, id] = [here(), here()!.id];
+    await page.reload();
+    await until(() => here() !== undefined && here() !== before, 'it came back');
+    t.equal(here()!.id, id, 'a reload stays who it was');
+    t.notMatch(page.url(), /#|[?]k/, 'and no key is to be read off its address');
+    await page.close();
+    await until(() => here() === undefined, 'it left');
+    const again = await context.newPage();
+    await again.goto(await bench.invite());
+    await until(() => here() !== undefined, 'it joined anew');
+    t.not(here()!.id, id, 'nobody can know that it is the same');
+    const stray = here()!.id;
+    await again.close();
+    await until(() => here() === undefined, 'it left');
+    const { token } = await bench.keys.issueAgain(id);
+    const back = await context.newPage();
+    await back.goto(`http://localhost:${bench.port}/join/#t=${token}`);
+    await until(() => here() !== undefined, 'it came back');
+    t.equal(here()!.id, id, 'unless a person says so');
+    await bench.keys.revoke(stray);
+    await t.rejects(bench.keys.issueAgain(stray), { code: 'KEY_REVOKED' });
+    await t.rejects(bench.keys.issueAgain('browser-none'), { code: 'NOT_FOUND' });
+  },
+);
+
 /** Valid ONNX to our reader, but no runtime has this operator. */
 function refusedNetwork(): Graph {
   const network = doublingNetwork();

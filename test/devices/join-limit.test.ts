@@ -118,6 +118,15 @@ t.test('invitations are remembered after their use, and not without end', async 
   const restarted = new StoredJoinKeys(store, systemClock);
   t.equal(await restarted.guestOf(guest.pairing), named, 'after a restart too');
   t.equal(await restarted.guestOf(others[0]!.pairing), undefined);
+  const again = await restarted.issueAgain(joined.id);
+  const renewed = await restarted.redeem('page', again.token, 'x');
+  t.equal(renewed.id, joined.id, 'who lost its key comes back as who it was');
+  await t.rejects(restarted.recognise('page', joined.key!), { code: 'PAIRING_REFUSED' }, 'its old key ends');
+  t.equal((await restarted.recognise('page', renewed.key!)).id, joined.id);
+  t.equal(await restarted.guestOf(guest.pairing), undefined);
+  const never = await restarted.issueAgain(joined.id);
   await restarted.revoke(joined.id);
+  await t.rejects(restarted.redeem('page', never.token, 'x'), { code: 'KEY_REVOKED' });
+  t.equal(await restarted.guestOf(again.pairing), undefined);
   t.equal(await restarted.guestOf(guest.pairing), undefined);
 });
