@@ -2,15 +2,17 @@
  * `npm run bench -- gpu [--networks N] [--protocol NAME]`: this host's GPU through each provider that works.
  * Figures, by provider: latency of N networks (microseconds, medians, copies included), GPU memory as nvidia-smi tells,
  * repeatability (Spearman and share within 5 % of two measurements with all others between; as in `bench repeat`), the
- * share of valid measurements; and the specialisation matrix with the CPU beside it. Says so, and ends with 0, where
- * there is no GPU.
+ * share of valid measurements; and the specialisation matrix with the CPU beside it. Where there is no GPU it says what each
+ * provider lacks, and ends with 0 and without times. A software adapter (VK_ICD_FILENAMES) is tried for its results alone:
+ * largest difference from the CPU's outputs, and whether every operator ran under the provider.
  */
 import { parseArgs } from 'node:util';
 import { type Measurement, speedOf } from '../daemon/core/measurement.js';
 import { Xoshiro128 } from '../daemon/core/rng.js';
 import type { Device } from '../daemon/devices/contract.js';
-import { gpuProviders, OnnxRuntimeDriver } from '../daemon/devices/onnxruntime/driver.js';
+import { gpuProviders, OnnxRuntimeDriver, offeredHere } from '../daemon/devices/onnxruntime/driver.js';
 import { loadProtocol } from '../daemon/measure/protocols.js';
+import { referenceNetworks } from '../daemon/measure/references.js';
 import { spearman } from '../daemon/measure/statistics.js';
 import { countCost } from '../daemon/network/cost.js';
 import { sampleNetwork } from './sample-networks.js';
@@ -23,6 +25,7 @@ const { signal } = new AbortController();
 const protocol = loadProtocol(flags.protocol);
 const rng = Xoshiro128.fromSeed(2);
 const networks = Array.from({ length: Number(flags.networks) }, (_, i) => sampleNetwork(rng, `n${i}`));
+const references = referenceNetworks();
 const macs = networks.map((network) => countCost(network).macs);
 
 interface Column {
@@ -35,23 +38,38 @@ interface Column {
 }
 
 const columns: Column[] = [];
-for (const provider of gpuProviders) {
-  const driver = new OnnxRuntimeDriver({ provider, ifPresent: true });
+/** Why a provider was not measured. */
+const missing: Record<string, string> = {};
+const software: Record<string, object> = {};
+for (const provider of gpuProviders.filter(offeredHere)) {
+  const driver = new OnnxRuntimeDriver({ provider });
   for await (const sighting of driver.discover({ signal })) {
-    if (sighting.obstacle === null)
+    if (sighting.obstacle === null) {
       columns.push(await take(provider, await driver.open(sighting, { signal })));
-    else console.log(`${provider}: ${sighting.obstacle}`);
+      continue;
+    }
+    missing[provider] = sighting.obstacle;
+    console.log(`${provider}: ${sighting.obstacle}`);
+    if (sighting.target.tier === 'software')
+      software[provider] = await tryOut(sighting.target.model, await driver.open(sighting, { signal }));
   }
 }
 if (columns.length === 0) {
   console.log('No GPU that onnxruntime can use was found: nothing was measured.');
-  console.log(JSON.stringify({ bench: 'gpu', figures: { gpu: false } }));
+  const tried = Object.keys(software).length > 0 && { software };
+  console.log(JSON.stringify({ bench: 'gpu', figures: { gpu: false, missing, ...tried } }));
 } else {
-  const cpu = new OnnxRuntimeDriver();
-  for await (const sighting of cpu.discover({ signal }))
-    columns.push(await take('cpu', await cpu.open(sighting, { signal })));
+  columns.push(await take('cpu', await openCpu()));
   const figures = Object.fromEntries(columns.map((column) => [column.provider, figuresOf(column)]));
-  console.log(JSON.stringify({ bench: 'gpu', figures: { gpu: true, ...figures, matrix: matrix() } }));
+  console.log(
+    JSON.stringify({ bench: 'gpu', figures: { gpu: true, missing, ...figures, matrix: matrix() } }),
+  );
+}
+
+async function openCpu(): Promise<Device> {
+  const driver = new OnnxRuntimeDriver();
+  for await (const sighting of driver.discover({ signal })) return driver.open(sighting, { signal });
+  throw new Error('the driver does not see the CPU');
 }
 
 async function take(provider: string, device: Device): Promise<Column> {
@@ -77,6 +95,41 @@ async function take(provider: string, device: Device): Promise<Column> {
   } finally {
     await device.close();
   }
+}
+
+/**
+ * What may be said of an adapter that computes on the CPU: whether its results are right. Nothing is timed. Of the reference
+ * networks, since it takes minutes for one of the others.
+ */
+async function tryOut(adapter: string, device: Device): Promise<object> {
+  const cpu = await openCpu();
+  let [largest, placed] = [0, 0];
+  try {
+    for (const network of Object.values(references)) {
+      const inputs = Object.fromEntries(
+        network.inputs.map(({ name, dims: given }) => {
+          const dims = given.map(Number);
+          const data = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+          return [name, { dims, data: data.map((_, i) => Math.sin(i)) }];
+        }),
+      );
+      const [ours, theirs] = [
+        await device.run?.(network, inputs, { signal }),
+        await cpu.run?.(network, inputs, { signal }),
+      ];
+      for (const [name, { data }] of Object.entries(theirs ?? {}))
+        for (const [i, value] of data.entries())
+          largest = Math.max(largest, Math.abs(value - (ours?.[name]?.data[i] ?? Number.NaN)));
+      const rows = await device.profile?.(network, { signal });
+      if (rows?.every(({ provider }) => provider === device.target.provider)) placed++;
+    }
+  } finally {
+    await device.close();
+    await cpu.close();
+  }
+  const tried = Object.keys(references).length;
+  console.log(`${adapter}: ${tried} networks computed, none timed.`);
+  return { adapter, networks: tried, largestDifference: largest, placementVerified: placed };
 }
 
 function figuresOf({ model, first, second, taken, valid }: Column) {

@@ -1,17 +1,17 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type ErrorRequestHandler, type Express, type Handler } from 'express';
+import express, { type Express, type Handler } from 'express';
 import { HildaError } from '../core/errors.js';
 import { AttemptLimit } from './attempt-limit.js';
 import { EventChannel } from './event-channel.js';
-import { checkHostAndOrigin } from './host-guard.js';
+import { checkHostAndOrigin, guarded } from './host-guard.js';
 import { Jobs } from './jobs.js';
 import { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { listen } from './listen.js';
 import { openApiDocument } from './openapi.js';
 import { securityHeaders, servePage } from './page.js';
-import { toProblem, toRequestError } from './problem.js';
+import { answerProblems } from './problem.js';
 import { mountRoutes } from './route.js';
 import { routes } from './routes/index.js';
 import type { DaemonServices } from './services.js';
@@ -47,13 +47,13 @@ export class ApiServer {
     this.#options = options;
     this.#channel = new EventChannel(services);
     const { joining, clock } = services;
-    const shared = { clock, attempts: new AttemptLimit({ clock }) };
-    this.pages = new JoinChannel({
-      accept: (connection) => joining.acceptPage(connection),
-      invitedDevice: (pairing) => joining.keys.invitedDevice(pairing),
-      ...shared,
-    });
-    this.agents = new JoinChannel({ accept: (connection) => joining.acceptAgent(connection), ...shared });
+    const shared = {
+      clock,
+      attempts: new AttemptLimit({ clock }),
+      guestOf: (pairing: string) => joining.keys.guestOf(pairing),
+    };
+    this.pages = new JoinChannel({ accept: (...whom) => joining.acceptPage(...whom), ...shared });
+    this.agents = new JoinChannel({ accept: (...whom) => joining.acceptAgent(...whom), ...shared });
   }
 
   /** Listens; answers with the address to open. Throws PORT_IN_USE. */
@@ -93,7 +93,7 @@ export class ApiServer {
     const app = express();
     app.disable('x-powered-by');
     app.set('query parser', 'simple');
-    app.use(guard, securityHeaders);
+    app.use(guarded(checkHostAndOrigin), securityHeaders);
     app.get('/v1/openapi.json', (_request, response) => void response.json(openApiDocument(routes, version)));
     app.use('/v1', noStore, mountRoutes(routes, this.#services, this.#jobs, this.#stopping.signal));
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
@@ -103,25 +103,10 @@ export class ApiServer {
         hint: 'Look at /v1/openapi.json.',
       });
     });
-    app.use(this.#problems);
+    app.use(answerProblems(this.#options.onError));
     return app;
   }
-
-  readonly #problems: ErrorRequestHandler = (thrown, request, response, next) => {
-    const error = toRequestError(thrown);
-    if (error.httpStatus >= 500) this.#options.onError?.(error, `${request.method} ${request.path}`);
-    if (response.headersSent) return next(error);
-    response
-      .status(error.httpStatus)
-      .type('application/problem+json')
-      .send(JSON.stringify(toProblem(error)));
-  };
 }
-
-const guard: Handler = (request, _response, next) => {
-  checkHostAndOrigin(request);
-  next();
-};
 
 const noStore: Handler = (_request, response, next) => {
   response.set('Cache-Control', 'no-store');

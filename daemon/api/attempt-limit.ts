@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 
 export interface AttemptLimitOptions {
   readonly clock: Clock;
@@ -12,11 +12,13 @@ export interface AttemptLimitOptions {
 /** Peers that are remembered; beyond that the oldest are forgotten. */
 const mostPeers = 10_000;
 
-/** Counts wrong tokens and keys by peer, an address or a known phone, over a sliding window. Right ones cost nothing. */
+/** Counts wrong tokens and keys by peer, an address or a known guest, over a sliding window. Right ones cost nothing. */
 export class AttemptLimit {
   readonly #options: Required<AttemptLimitOptions>;
   /** Times of failures, oldest first. */
   readonly #failures = new Map<string, number[]>();
+  /** The end of the last check under way, by peer. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: AttemptLimitOptions) {
     this.#options = { most: 10, windowMs: 60_000, ...options };
@@ -34,8 +36,36 @@ export class AttemptLimit {
     });
   }
 
+  /**
+   * Looks at what a peer shows, one after another, so that many shown at once cannot all pass before the first is counted.
+   * Throws ATTEMPTS_LIMITED without a look, or what the look throws: PAIRING_REFUSED counts.
+   */
+  async admit<T>(peer: string, look: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(peer) ?? Promise.resolve()).then(() => this.#look(peer, look));
+    const over = turn.then(
+      () => {},
+      () => {},
+    );
+    this.#turns.set(peer, over);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(peer) === over) this.#turns.delete(peer);
+    }
+  }
+
+  async #look<T>(peer: string, look: () => Promise<T>): Promise<T> {
+    this.check(peer);
+    try {
+      return await look();
+    } catch (thrown) {
+      if (asHildaError(thrown).code === 'PAIRING_REFUSED') this.#count(peer);
+      throw thrown;
+    }
+  }
+
   /** A wrong token or key came from there. */
-  count(peer: string): void {
+  #count(peer: string): void {
     const recent = [...this.#recent(peer), this.#options.clock.nowMs()];
     // Set anew, so that the map's order is that of the latest failure.
     this.#failures.delete(peer);

@@ -74,8 +74,9 @@ export class DaemonClient {
       options,
     );
 
-  invite = (kind: 'page' | 'agent', options: CallOptions) =>
-    this.#post('/joiners/invite', invitationSchema, { kind }, options);
+  /** With `as`, somebody who joined before and lost its key: it comes back as that. */
+  invite = (kind: 'page' | 'agent', { as, ...options }: CallOptions & { readonly as?: string }) =>
+    this.#post('/joiners/invite', invitationSchema, { kind, ...(as !== undefined && { as }) }, options);
   joiners = async (options: CallOptions) =>
     (await this.#get('/joiners', z.object({ joiners: z.array(joinerSchema) }), options)).joiners;
   revoke = (id: string, options: CallOptions) =>

@@ -45,7 +45,7 @@ export class EventChannel {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const full = this.#server.clients.size >= this.#options.maxClients;
-    if (full) refuseUpgrade(socket, '503 Service Unavailable');
+    if (full) refuseUpgrade(socket, 503);
     else this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client));
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Handler } from 'express';
 import { HildaError } from '../core/errors.js';
 
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
@@ -23,3 +24,19 @@ export function checkHostAndOrigin({ headers: { host, origin } }: IncomingMessag
     });
   }
 }
+
+/** Servers shown to networks have no names of their own to check: pages may call the server they came from alone. */
+export const checkOwnOrigin =
+  (scheme: 'http' | 'https') =>
+  ({ headers: { host, origin } }: IncomingMessage): void => {
+    if (origin !== undefined && origin.toLowerCase() !== `${scheme}://${host?.toLowerCase()}`)
+      throw new HildaError('ORIGIN_REFUSED', `pages of ${origin} may not join`);
+  };
+
+/** A check of handshakes as a handler of plain requests. */
+export const guarded =
+  (check: (request: IncomingMessage) => void): Handler =>
+  (request, _response, next) => {
+    check(request);
+    next();
+  };

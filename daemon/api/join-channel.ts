@@ -4,21 +4,22 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, type HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
+import type { Admit, JoinKeys } from '../devices/join-keys.js';
 import type { AttemptLimit } from './attempt-limit.js';
 import { refuseUpgrade } from './upgrades.js';
 import { wsConnection } from './ws-connection.js';
 
 export interface JoinChannelOptions {
   /** What takes in those who come; they prove who they are with their first message. Answers with why one was refused. */
-  readonly accept: (connection: Connection) => Promise<HildaError | null>;
+  readonly accept: (connection: Connection, admit: Admit) => Promise<HildaError | null>;
   readonly clock: Clock;
   /** Shared by the channels, so that a guesser gets no second round at another path. */
   readonly attempts: AttemptLimit;
   /**
-   * Which device was invited by the pairing that a handshake names (`?visit=`). Phones behind one tunnel have one address:
-   * those that are known by it are counted apart, so that none is kept waiting for what another one did.
+   * Who was invited by the pairing that a handshake names (`?visit=`). Many may have one address, behind a tunnel or a proxy:
+   * those who are known by it are counted apart, so that none is kept waiting for what another one did.
    */
-  readonly invitedDevice?: (pairing: string) => string | undefined;
+  readonly guestOf: JoinKeys['guestOf'];
   readonly maxClients?: number;
   /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
   readonly pingMs?: number;
@@ -46,33 +47,36 @@ export class JoinChannel {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#upgrade(request, socket, head).catch((thrown: unknown) =>
+      refuseUpgrade(socket, asHildaError(thrown)),
+    );
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     if (this.#server.clients.size >= this.#options.maxClients) {
-      refuseUpgrade(socket, '503 Service Unavailable');
+      refuseUpgrade(socket, 503);
       return;
     }
     const peer = request.socket.remoteAddress ?? 'unknown';
     const { accept, attempts } = this.#options;
-    const counted = this.#phone(request) ?? peer;
+    const counted = (await this.#guest(request)) ?? peer;
     try {
       attempts.check(counted);
     } catch (thrown) {
-      const { details } = asHildaError(thrown);
-      refuseUpgrade(socket, '429 Too Many Requests', { 'Retry-After': String(details.retryAfterS) });
+      const error = asHildaError(thrown);
+      refuseUpgrade(socket, error, { 'Retry-After': String(error.details.retryAfterS) });
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (client) => {
       client.on('pong', () => this.#quiet.delete(client));
       client.on('close', () => this.#quiet.delete(client));
-      void accept(wsConnection(client, peer)).then((refused) => {
-        if (refused?.code === 'PAIRING_REFUSED') attempts.count(counted);
-      });
+      void accept(wsConnection(client, peer), (look) => attempts.admit(counted, look));
     });
   }
 
-  #phone({ url = '' }: IncomingMessage): string | undefined {
+  async #guest({ url = '' }: IncomingMessage): Promise<string | undefined> {
     const pairing = new URLSearchParams(url.split('?')[1]).get('visit');
-    const device = pairing === null ? undefined : this.#options.invitedDevice?.(pairing);
-    return device === undefined ? undefined : `the phone ${device}`;
+    return pairing === null ? undefined : this.#options.guestOf(pairing);
   }
 
   async stop(): Promise<void> {

@@ -1,12 +1,14 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { HildaError } from '../core/errors.js';
 import type { Certificate } from './certificate.js';
+import { checkHostAndOrigin, checkOwnOrigin, guarded } from './host-guard.js';
 import type { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { listen } from './listen.js';
+import { answerProblems } from './problem.js';
 import { routeUpgrades } from './upgrades.js';
 
 export interface JoinServerOptions {
@@ -14,6 +16,8 @@ export interface JoinServerOptions {
   readonly port: number;
   /** Where to listen; all networks by default. */
   readonly hostname?: string;
+  /** Where tunnels of phones on cables end: listens on 127.0.0.1 and answers to this machine's loopback names alone. */
+  readonly loopback?: boolean;
   /** Null for plain http: pages then run in the basic tier. */
   readonly certificate: Certificate | null;
   readonly joinDir: string;
@@ -23,9 +27,9 @@ export interface JoinServerOptions {
 }
 
 /**
- * What the daemon shows to its networks, and an agent to its phones: the page that phones open and the channels to join by,
- * and nothing of the API. Everyone who joins needs a token or key, which no page elsewhere can have: a foreign Origin is refused all the
- * same.
+ * What the daemon shows to its networks, and to phones on cables, as an agent does to its own: the page that phones open and
+ * the channels to join by, and nothing of the API (NOT_FOUND). Everyone who joins needs a token or key, which no page
+ * elsewhere can have: a foreign Origin is refused all the same.
  */
 export class JoinServer {
   readonly #options: JoinServerOptions;
@@ -38,17 +42,24 @@ export class JoinServer {
   /** Listens; answers with the port. Throws PORT_IN_USE. */
   async start(signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
-    const { certificate, port, hostname = '0.0.0.0', joinDir, pages, agents } = this.#options;
+    const { certificate, port, loopback = false, joinDir, pages, agents } = this.#options;
+    const hostname = loopback ? '127.0.0.1' : (this.#options.hostname ?? '0.0.0.0');
+    const check = loopback ? checkHostAndOrigin : checkOwnOrigin(certificate ? 'https' : 'http');
     const app = express();
     app.disable('x-powered-by');
-    app.use(serveJoinPage(joinDir));
-    app.use((_request, response) => void response.status(404).type('text').send('Nothing is here.\n'));
+    app.use(guarded(check), serveJoinPage(joinDir));
+    app.use(({ method, path }) => {
+      throw new HildaError('NOT_FOUND', `nothing answers ${method} ${path} here`, {
+        hint: "Phones find /join/ here. The API and the dashboard are on the daemon's own machine alone.",
+      });
+    });
+    app.use(answerProblems());
     const http = certificate ? createSecureServer(certificate, app) : createServer(app);
     // Slow clients must not use the sockets up (Node checks every 30 s unless told otherwise).
     http.headersTimeout = 5000;
     http.maxConnections = 500;
     this.#http = http;
-    routeUpgrades(http, ownOrigin(certificate ? 'https' : 'http'), {
+    routeUpgrades(http, check, {
       '/v1/join': (...args) => pages.upgrade(...args),
       ...(agents && { '/v1/agents/join': (...args) => agents.upgrade(...args) }),
     });
@@ -66,11 +77,3 @@ export class JoinServer {
     });
   }
 }
-
-/** Pages may call the server they came from alone; programs send no Origin. */
-const ownOrigin =
-  (scheme: string) =>
-  ({ headers: { host, origin } }: IncomingMessage): void => {
-    if (origin !== undefined && origin.toLowerCase() !== `${scheme}://${host?.toLowerCase()}`)
-      throw new HildaError('ORIGIN_REFUSED', `pages of ${origin} may not join`);
-  };

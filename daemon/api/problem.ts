@@ -1,3 +1,4 @@
+import type { ErrorRequestHandler } from 'express';
 import { asHildaError, type ErrorCode, errorTable, HildaError } from '../core/errors.js';
 import type { ProblemDocument } from './schemas.js';
 
@@ -45,3 +46,16 @@ export function toRequestError(thrown: unknown): HildaError {
     details: limit === undefined ? {} : { limitBytes: limit },
   });
 }
+
+/** The last handler of a server: whatever was thrown is answered with its problem document. Defects are told to `onError`. */
+export const answerProblems =
+  (onError?: (error: HildaError, request: string) => void): ErrorRequestHandler =>
+  (thrown, request, response, next) => {
+    const error = toRequestError(thrown);
+    if (error.httpStatus >= 500) onError?.(error, `${request.method} ${request.path}`);
+    if (response.headersSent) return next(error);
+    response
+      .status(error.httpStatus)
+      .type('application/problem+json')
+      .send(JSON.stringify(toProblem(error)));
+  };

@@ -7,6 +7,7 @@ import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Connection } from '../devices/connection.js';
 import type { Deployment, Sighting } from '../devices/contract.js';
+import type { Admit } from '../devices/join-keys.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { StoredJoinKeys } from '../fleet/join-keys.js';
 import type { Presence } from '../fleet/lookout.js';
@@ -47,12 +48,12 @@ export interface JoinAddress {
 
 /** What the API needs of those who join over the network. */
 export interface JoiningPort {
-  readonly keys: Pick<StoredJoinKeys, 'issue' | 'invitedDevice' | 'joiners' | 'revoke'>;
+  readonly keys: Pick<StoredJoinKeys, 'issue' | 'issueAgain' | 'guestOf' | 'joiners' | 'revoke'>;
   /** The best first. */
   addresses(): readonly JoinAddress[];
   /** Take a connection in; it proves who it is with its first message. */
-  acceptPage(connection: Connection): Promise<HildaError | null>;
-  acceptAgent(connection: Connection): Promise<HildaError | null>;
+  acceptPage(connection: Connection, admit: Admit): Promise<HildaError | null>;
+  acceptAgent(connection: Connection, admit: Admit): Promise<HildaError | null>;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */

@@ -1,6 +1,7 @@
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { asHildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
+import { toProblem } from './problem.js';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -15,21 +16,30 @@ export function routeUpgrades(
     try {
       guard(request);
     } catch (thrown) {
-      refuseUpgrade(socket, `${asHildaError(thrown).httpStatus} Forbidden`);
+      refuseUpgrade(socket, asHildaError(thrown));
       return;
     }
-    const handler = handlers[request.url?.split('?')[0] ?? ''];
+    const path = request.url?.split('?')[0] ?? '';
+    const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
     if (handler) handler(request, socket, head);
-    else refuseUpgrade(socket, '404 Not Found');
+    else refuseUpgrade(socket, new HildaError('NOT_FOUND', `no channel is at ${path}`));
   });
 }
 
+/** Answers a handshake with an error's status and problem document, or with a bare status. */
 export function refuseUpgrade(
   socket: Duplex,
-  status: string,
+  why: HildaError | number,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  const lines = Object.entries({ Connection: 'close', 'Content-Length': '0', ...headers });
+  const [status, body] =
+    typeof why === 'number' ? [why, ''] : [why.httpStatus, JSON.stringify(toProblem(why))];
+  const lines = Object.entries({
+    Connection: 'close',
+    ...(body && { 'Content-Type': 'application/problem+json' }),
+    'Content-Length': Buffer.byteLength(body),
+    ...headers,
+  });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);
 }

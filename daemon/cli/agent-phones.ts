@@ -39,14 +39,14 @@ export async function openAgentPhones(
   );
   const pages = new PageHub({ keys, clock });
   const channel = new JoinChannel({
-    accept: (connection) => pages.accept(connection),
-    invitedDevice: (pairing) => keys.invitedDevice(pairing),
+    accept: (...whom) => pages.accept(...whom),
+    guestOf: (pairing) => keys.guestOf(pairing),
     clock,
     attempts: new AttemptLimit({ clock }),
   });
   const server = new JoinServer({
     port: 0,
-    hostname: '127.0.0.1',
+    loopback: true,
     certificate: null,
     joinDir,
     pages: channel,

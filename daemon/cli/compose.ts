@@ -106,7 +106,7 @@ export class Daemon {
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
     const agents = new AgentHub({ keys, clock });
-    let apiPort = 0;
+    let tunnelPort = 0;
     const phones = adb && {
       adb: new AdbServer({
         clock,
@@ -116,7 +116,7 @@ export class Daemon {
       clock,
       pages,
       keys,
-      joinPort: () => apiPort,
+      joinPort: () => tunnelPort,
       ...(adb.runnerPath !== undefined && { runnerPath: adb.runnerPath }),
       ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
     };
@@ -166,8 +166,8 @@ export class Daemon {
       joining: {
         keys,
         addresses: () => addresses,
-        acceptPage: (connection) => pages.accept(connection),
-        acceptAgent: (connection) => agents.accept(connection),
+        acceptPage: (...whom) => pages.accept(...whom),
+        acceptAgent: (...whom) => agents.accept(...whom),
       },
       ...measuring(store, pool),
       compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
@@ -181,11 +181,18 @@ export class Daemon {
     });
     this.#started.push(() => server.stop());
     const url = await server.start(this.#life.signal);
-    apiPort = Number(new URL(url).port);
+    if (phones) tunnelPort = await this.#openToTunnels(server);
     addresses.push(...(await this.#openToNetworks(lan, server)));
-    addresses.push({ base: url, note: 'this machine, and phones on USB (secure)', fingerprint: null });
+    addresses.push({ base: url, note: 'this machine (secure)', fingerprint: null });
     await pool.discover({ signal });
     return url;
+  }
+
+  /** Phones on cables reach a port of their own, with nothing of the API. Answers with it. */
+  async #openToTunnels({ pages }: ApiServer): Promise<number> {
+    const server = new JoinServer({ port: 0, loopback: true, certificate: null, joinDir, pages });
+    this.#started.push(() => server.stop());
+    return server.start(this.#life.signal);
   }
 
   /** The secure server first: it is the better address. */

@@ -11,6 +11,12 @@ export interface Joined {
 }
 
 /**
+ * Has a token or key looked at where whoever shows it may still try. Throws ATTEMPTS_LIMITED without a look, or what the look
+ * throws.
+ */
+export type Admit = <T>(look: () => Promise<T>) => Promise<T>;
+
+/**
  * Tokens and keys. A token is for one use within minutes and is exchanged for a key; only the key's hash is kept. A
  * token may be bound to a device, e.g. to the phone on whose screen it was opened: then it gives that id and no key.
  */
@@ -20,15 +26,15 @@ export interface JoinKeys {
     bound?: DeviceId,
   ): Promise<{
     readonly token: string;
-    /** Names this invitation to those who wait for its guest, without being able to stand for it. */
+    /** Names this invitation, without being able to stand for it. The token's part before the dot. */
     readonly pairing: string;
     readonly expiresMs: number;
   }>;
   /**
-   * The device that an invitation of this `pairing` was bound to, used or not. Only the device's own page knows the pairing,
-   * so it tells devices of one address apart; it lets nobody in.
+   * Who was invited by this `pairing`, whether the token is used or not: the device that it was bound to, or whoever it was
+   * handed to. Only they know it, so it tells guests of one address apart; it lets nobody in.
    */
-  invitedDevice(pairing: string): DeviceId | undefined;
+  guestOf(pairing: string): Promise<string | undefined>;
   /** Whoever shows a good `key` too stays who it was. Throws PAIRING_REFUSED. */
   redeem(kind: JoinerKind, token: string, label: string, key?: string): Promise<Joined>;
   /** Throws PAIRING_REFUSED, KEY_REVOKED. */

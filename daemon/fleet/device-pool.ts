@@ -152,8 +152,9 @@ export class DevicePool {
    * Runs a job with the device to itself, and answers with its result. Jobs of one device run one after another. A
    * device whose job threw DEVICE_FAILED or DEVICE_GONE is closed, and opened afresh for the next job. After three
    * failures in a row it must first open and run a reference network, or it is quarantined: a network that crashes its
-   * runtime is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED with `details.unopened` (`obstacle`
-   * or `failed`) when it cannot be opened, STATE_CONFLICT when it was taken out of use, what the job throws, and the signal's reason.
+   * runtime is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED with `details.unopened`
+   * `obstacle`, what opening or calibrating throws with `details.unopened` `failed`, STATE_CONFLICT when it was taken out of
+   * use, what the job throws, and the signal's reason.
    */
   async withDevice<T>(
     id: DeviceId,
@@ -205,7 +206,8 @@ export class DevicePool {
             return result;
           } catch (thrown) {
             const { code, details } = asHildaError(thrown);
-            if (deviceAtFault.has(code) && details.unopened !== 'obstacle') slot.strikes++;
+            const { unopened } = details;
+            if (unopened === 'failed' || (unopened === undefined && deviceAtFault.has(code))) slot.strikes++;
             if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
             throw thrown;
           }
@@ -241,7 +243,7 @@ export class DevicePool {
     } catch (thrown) {
       await device?.close().catch(() => {});
       const { code, message, hint, details } = asHildaError(thrown);
-      if (!deviceAtFault.has(code)) throw thrown;
+      if (signal.aborted || notOfOpening.has(code)) throw thrown;
       throw new HildaError(code, message, {
         hint,
         details: { ...details, unopened: 'failed' },
@@ -307,6 +309,17 @@ export class DevicePool {
     this.#options.logger?.warn({ err: error, code: error.code }, message);
   }
 }
+
+/** Thrown on the way of opening a device, and not for want of it: anything else is why it does not open. */
+const notOfOpening: ReadonlySet<string> = new Set([
+  'DEVICE_GONE',
+  'DEVICE_BUSY',
+  'INTERRUPTED',
+  'LEASE_STALE',
+  'DISK_FULL',
+  'STORE_BUSY',
+  'STORE_CORRUPT',
+]);
 
 /** It crashed, or spoke nonsense: it is opened afresh before anything else runs on it. */
 const deviceAtFault: ReadonlySet<string> = new Set(['DEVICE_FAILED', 'MESSAGE_INVALID']);

@@ -25,11 +25,13 @@ interface Token {
   readonly pairing: string;
   readonly kind: JoinerKind;
   readonly bound: DeviceId | undefined;
+  /** The joiner that its guest is said to be. */
+  readonly again: string | undefined;
   readonly expiresMs: number;
 }
 
 const tokenLifeMs = 10 * 60_000;
-/** Invitations of devices that are remembered; beyond that the oldest are forgotten. */
+/** Invitations that are remembered beside those of the joiners; beyond that the oldest are forgotten. */
 const mostInvitations = 1000;
 const indexKey = 'joiners';
 const prefixes = { page: 'browser', agent: 'agent' } as const;
@@ -40,8 +42,10 @@ export class StoredJoinKeys implements JoinKeys {
   readonly #clock: Clock;
   readonly #listeners = new Set<(id: string) => void>();
   #tokens: Token[] = [];
-  /** By pairing, the oldest first. */
-  readonly #devices = new Map<string, DeviceId>();
+  /** Guests by pairing, the oldest first. */
+  readonly #invited = new Map<string, string>();
+  /** Pairings of those who joined and may come again; read once. */
+  #joined: Promise<Set<string>> | undefined;
 
   constructor(store: Pick<Store, 'value' | 'setValue'>, clock: Clock) {
     this.#store = store;
@@ -49,17 +53,34 @@ export class StoredJoinKeys implements JoinKeys {
   }
 
   async issue(kind: JoinerKind, bound?: DeviceId) {
-    const token = randomBytes(18).toString('base64url');
+    return this.#issue(kind, bound, undefined);
+  }
+
+  /**
+   * Invites one that joined before and lost its key to come back as who it was: it gets a new key, the old one ends. That it is
+   * the same one is the word of whoever invites. Throws NOT_FOUND, KEY_REVOKED.
+   */
+  async issueAgain(id: string) {
+    const record = await this.#read(id);
+    if (!record) throw new HildaError('NOT_FOUND', `nobody joined as ${id}`);
+    if (record.state === 'revoked') throw new HildaError('KEY_REVOKED', `the key of ${id} was revoked`);
+    return this.#issue(record.kind, undefined, id);
+  }
+
+  #issue(kind: JoinerKind, bound: DeviceId | undefined, again: string | undefined) {
     const pairing = randomBytes(6).toString('hex');
+    const token = `${pairing}.${randomBytes(18).toString('base64url')}`;
     const expiresMs = this.#clock.nowMs() + tokenLifeMs;
     this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
-    this.#tokens.push({ hash: sha256(token), kind, bound, pairing, expiresMs });
-    if (bound !== undefined) this.#remember(pairing, bound);
+    this.#tokens.push({ hash: sha256(token), kind, bound, again, pairing, expiresMs });
+    this.#remember(pairing, bound ?? guestBy(pairing));
     return { token, pairing, expiresMs };
   }
 
-  invitedDevice(pairing: string): DeviceId | undefined {
-    return this.#devices.get(pairing);
+  async guestOf(pairing: string): Promise<string | undefined> {
+    const invited = this.#invited.get(pairing);
+    if (invited !== undefined) return invited;
+    return (await this.#pairings()).has(pairing) ? guestBy(pairing) : undefined;
   }
 
   async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
@@ -69,14 +90,23 @@ export class StoredJoinKeys implements JoinKeys {
       throw new HildaError('PAIRING_REFUSED', 'the token is unknown, used or too old');
     this.#tokens = this.#tokens.filter((other) => other !== found);
     if (found.bound !== undefined) return { id: found.bound, key: null };
-    const again = held === undefined ? undefined : await this.recognise(kind, held).catch(() => undefined);
-    const known = again && (await this.#read(again.id));
-    if (known) {
+    const shown = held === undefined ? undefined : await this.recognise(kind, held).catch(() => undefined);
+    const known = await this.#read(found.again ?? shown?.id ?? '');
+    if (known?.state === 'active' && (found.again === undefined || found.again === shown?.id)) {
       await this.#write({ ...known, label, pairing: found.pairing });
       return { id: known.id, key: null };
     }
+    if (found.again !== undefined) {
+      // It may have been revoked meanwhile.
+      if (known?.state !== 'active')
+        throw new HildaError('KEY_REVOKED', `the key of ${found.again} was revoked`);
+      const key = keyFor(known.id);
+      const hash = sha256(key).toString('hex');
+      await this.#write({ ...known, label, hash, pairing: found.pairing });
+      return { id: known.id, key };
+    }
     const id = `${prefixes[kind]}-${randomBytes(3).toString('hex')}`;
-    const key = `${id}.${randomBytes(24).toString('base64url')}`;
+    const key = keyFor(id);
     const createdMs = this.#clock.nowMs();
     const { pairing } = found;
     const state = 'active';
@@ -110,6 +140,7 @@ export class StoredJoinKeys implements JoinKeys {
     if (!record) throw new HildaError('NOT_FOUND', `nobody joined as ${id}`);
     const revoked = { ...record, state: 'revoked' } as const;
     await this.#write(revoked);
+    this.#invited.delete(record.pairing);
     for (const listener of [...this.#listeners]) listener(id);
     return revoked;
   }
@@ -119,10 +150,17 @@ export class StoredJoinKeys implements JoinKeys {
     return () => void this.#listeners.delete(listener);
   }
 
-  #remember(pairing: string, id: DeviceId): void {
-    this.#devices.set(pairing, id);
-    const [oldest] = this.#devices.keys();
-    if (this.#devices.size > mostInvitations && oldest !== undefined) this.#devices.delete(oldest);
+  #remember(pairing: string, guest: string): void {
+    this.#invited.set(pairing, guest);
+    const [oldest] = this.#invited.keys();
+    if (this.#invited.size > mostInvitations && oldest !== undefined) this.#invited.delete(oldest);
+  }
+
+  #pairings(): Promise<Set<string>> {
+    this.#joined ??= this.joiners().then(
+      (all) => new Set(all.filter(({ state }) => state === 'active').map(({ pairing }) => pairing)),
+    );
+    return this.#joined;
   }
 
   async #index(): Promise<string[]> {
@@ -138,7 +176,12 @@ export class StoredJoinKeys implements JoinKeys {
 
   async #write(record: JoinerRecord): Promise<void> {
     await this.#store.setValue(`joiner ${record.id}`, record);
+    this.#joined = undefined;
   }
 }
+
+const guestBy = (pairing: string): string => `the guest of invitation ${pairing}`;
+
+const keyFor = (id: string): string => `${id}.${randomBytes(24).toString('base64url')}`;
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

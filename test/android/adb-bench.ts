@@ -32,9 +32,10 @@ export async function freePort(): Promise<number> {
 
 /**
  * The installed adb with a server of its own: another port, another home (and so another key), nothing advertised. It
- * is stopped with the test. Throws where adb is missing: nothing is skipped.
+ * is stopped with the test. With `start` false it is left to the test to start it, in the same `env`. Throws where adb is
+ * missing: nothing is skipped.
  */
-export async function openAdb(t: Test) {
+export async function openAdb(t: Test, { start = true } = {}) {
   const home = await mkdtemp(join(tmpdir(), 'hilda-adb-'));
   const port = await freePort();
   const env = {
@@ -57,10 +58,10 @@ export async function openAdb(t: Test) {
       return `${stdout}${message}`.trim();
     }
   };
-  await adb('start-server');
+  await adb(start ? 'start-server' : 'version');
   t.teardown(async () => {
     await adb('kill-server');
     await rm(home, { recursive: true, force: true, maxRetries: 3 });
   });
-  return { adb, port, server: new AdbServer({ port, clock: systemClock }) };
+  return { adb, env, port, server: new AdbServer({ port, clock: systemClock }) };
 }

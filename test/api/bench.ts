@@ -313,7 +313,7 @@ export async function openBench(
         connection.close(1008, 'nobody joins here');
         return null;
       },
-      acceptAgent: (connection) => agents.accept(connection),
+      acceptAgent: (...whom) => agents.accept(...whom),
     },
     pool: {
       discover: async () => [sighting],

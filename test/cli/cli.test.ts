@@ -4,7 +4,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { lookAlikes } from '../../daemon/cli/commands/devices-list.js';
 import { errorTable } from '../../daemon/core/errors.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
@@ -89,6 +91,7 @@ t.test('every command answers with one versioned document, and with text', async
     ['device', ['devices', 'show', deviceId], /Fake device/],
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['invitation', ['devices', 'pair', '--no-wait'], /\/join\/#t=[\s\S]*For one phone/],
+    ['invitation', ['devices', 'pair', '--no-wait', '--as', joiner.id], /\/join\/#t=/],
     ['joiner', ['devices', 'revoke', joiner.id], /is revoked/],
     ['invitation', ['agent', 'token'], /hilda agent join ws:\/\/\S+ --token \S+/],
     ['joiners', ['agent', 'list'], /page +revoked .* a phone/],
@@ -398,4 +401,16 @@ t.test('docs/errors.md explains every code as the table has it', async (t) => {
     ]),
   );
   t.same(documented, errorTable);
+});
+
+t.test('a page that came without its key is set beside the one that it may have been', async (t) => {
+  const page = (id: string, firstSeenMs: number, present: boolean, label = 'Linux, Chrome 156') =>
+    ({ id: id as DeviceId, kind: 'browser', label, present, firstSeenMs }) as const;
+  const older = page('browser-0a', 1, false);
+  const came = page('browser-0b', 2, true);
+  t.same(lookAlikes([older, came, page('browser-0b-webgpu', 2, true)]), [['browser-0b', 'browser-0a']]);
+  t.same(lookAlikes([{ ...older, present: true }, came]), [], 'two that are here are two');
+  t.same(lookAlikes([older, { ...came, label: 'Android, Chrome 156' }]), []);
+  t.same(lookAlikes([{ ...older, firstSeenMs: 3 }, came]), [], 'it was there first');
+  t.same(lookAlikes([{ ...older, kind: 'agent' }, came]), []);
 });

@@ -85,6 +85,52 @@ t.test('no adb server is no phone, and a phone that trusts nobody is an obstacle
   await t.rejects(driver.open(blocked!, { signal }), { code: 'DEVICE_GONE' });
 });
 
+t.test(
+  'a phone that comes by network is nobody until it trusts this computer, and never somebody else',
+  async (t) => {
+    const bench = await openJoinBench(t);
+    const { adb, server } = await openAdb(t);
+    const shared = { clock: systemClock, pages: bench.pages, keys: bench.keys, joinPort: () => bench.port };
+    const driver = new AdbDriver({ adb: server, ...shared });
+    const port = await freePort();
+    const serial = `127.0.0.1:${port}`;
+    let adbd: Adbd | undefined;
+    t.teardown(() => adbd?.stop());
+    /** Whoever is at the address now: a phone of this serial number, which trusts this computer or not. */
+    const plug = async (serialno: string, trust: boolean): Promise<Sighting> => {
+      await adb('disconnect', serial);
+      await adbd?.stop();
+      await until(async () => (await see(driver)).length === 0, 'nobody is there');
+      const own = { ...properties, 'ro.serialno': serialno };
+      const shell = async (command: string) => ({
+        stdout: [...command.matchAll(/getprop ([\w.]+)/g)]
+          .map(([, name]) => `${own[name as keyof typeof own] ?? ''}\n`)
+          .join(''),
+      });
+      adbd = new Adbd({ port, properties: own, trust, shell });
+      await adbd.start();
+      void adb('connect', serial);
+      await until(
+        async () => (await see(driver)).some(({ obstacle }) => (obstacle === null) === trust),
+        'seen',
+      );
+      return (await see(driver))[0]!;
+    };
+    const stranger = await plug('FIRST', false);
+    t.match(stranger.label, new RegExp(`at ${serial}, unnamed`));
+    const first = await plug('FIRST', true);
+    t.not(first.id, stranger.id, 'its name is its own, not its address');
+    const wary = await plug('FIRST', false);
+    t.equal(wary.id, first.id, 'while the daemon runs, the address is known to be its own');
+    t.match(wary, { label: first.label, obstacle: /trust|asked|offline/i });
+    const second = await plug('SECOND', true);
+    t.notOk([first.id, stranger.id].includes(second.id), 'another phone at the address is another device');
+    const restarted = new AdbDriver({ adb: server, ...shared });
+    t.equal((await see(restarted))[0]!.id, second.id);
+    t.equal((await plug('FIRST', true)).id, first.id);
+  },
+);
+
 t.test('daemon -> adb server -> Android -> Chromium -> samples', async (t) => {
   const bench = await openJoinBench(t);
   const { adb, server } = await openAdb(t);

@@ -129,7 +129,9 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   await t.test('what was taken while the page was hidden is void', async (t) => {
     const device = await open(driver());
     let told = false;
-    const measurement = await device.measure(doublingNetwork(), contractProtocol, {
+    // Long enough that the page hears of it amid the rounds.
+    const long = { ...contractProtocol, ciHalfWidth: 1e-9, maxRounds: 10_000, maxMs: 2500 };
+    const measurement = await device.measure(doublingNetwork(), long, {
       signal,
       onProgress: ({ step }) => {
         if (step !== 'rounds' || told) return;
@@ -142,7 +144,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
           document.dispatchEvent(new Event('visibilitychange'));`);
       },
     });
-    if (measurement.verdict === 'suspect') t.match(measurement.reason, /hidden/);
+    t.match(measurement, { verdict: 'suspect', reason: /hidden 1 time/ });
     const state = () => bench.pages.pages()[0]!.state;
     await until(() => state().hiddenCount > 0 && !state().hidden, 'the daemon heard that it is back');
     const again = await device.measure(doublingNetwork(), contractProtocol, { signal });
@@ -156,6 +158,8 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   await t.test('it is made for a phone, and asks nobody else', async (t) => {
     t.match(await page.getByTestId('link').textContent(), /Ready|Measuring/);
     t.equal(await page.evaluate('document.documentElement.scrollWidth'), 412);
+    await until(() => bench.pages.pages()[0]!.state.wakeLock, 'it keeps the screen on');
+    t.match(await page.locator('.checks').textContent(), /Screen kept on/);
     t.same(faults, []);
     if (process.env.HILDA_SCREENSHOT_JOIN) await page.screenshot({ path: process.env.HILDA_SCREENSHOT_JOIN });
   });
@@ -188,6 +192,47 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   });
 });
 
+t.test(
+  'a page that may keep nothing stays who it was in its tab, and beyond it by the word of a person',
+  async (t) => {
+    const bench = await openJoinBench(t);
+    const context = await openChromium(t);
+    await context.addInitScript({
+      content: `Object.defineProperty(window, 'localStorage', {
+        get: () => { throw new DOMException('denied', 'SecurityError'); },
+      })`,
+    });
+    const page = await context.newPage();
+    const here = () => bench.pages.pages()[0];
+    await page.goto(await bench.invite());
+    await until(() => here() !== undefined, 'it joined');
+    const [before, id] = [here(), here()!.id];
+    // A page that is reloaded before it heard that it is welcome has no key yet.
+    await page.getByTestId('link').filter({ hasText: 'Ready' }).waitFor();
+    await page.reload();
+    await until(() => here() !== undefined && here() !== before, 'it came back');
+    t.equal(here()!.id, id, 'a reload stays who it was');
+    t.notMatch(page.url(), /#|[?]k/, 'and no key is to be read off its address');
+    await page.close();
+    await until(() => here() === undefined, 'it left');
+    const again = await context.newPage();
+    await again.goto(await bench.invite());
+    await until(() => here() !== undefined, 'it joined anew');
+    t.not(here()!.id, id, 'nobody can know that it is the same');
+    const stray = here()!.id;
+    await again.close();
+    await until(() => here() === undefined, 'it left');
+    const { token } = await bench.keys.issueAgain(id);
+    const back = await context.newPage();
+    await back.goto(`http://localhost:${bench.port}/join/#t=${token}`);
+    await until(() => here() !== undefined, 'it came back');
+    t.equal(here()!.id, id, 'unless a person says so');
+    await bench.keys.revoke(stray);
+    await t.rejects(bench.keys.issueAgain(stray), { code: 'KEY_REVOKED' });
+    await t.rejects(bench.keys.issueAgain('browser-none'), { code: 'NOT_FOUND' });
+  },
+);
+
 /** Valid ONNX to our reader, but no runtime has this operator. */
 function refusedNetwork(): Graph {
   const network = doublingNetwork();
@@ -212,6 +257,11 @@ t.test('plain http under a network name is the basic tier', async (t) => {
   const { candidate } = manifest.runsPerSample as { candidate: number };
   t.ok(candidate > 5 && candidate * latency!.rawUs.median > 4500, `${candidate} runs a sample`);
   t.match(await page.locator('.checks').textContent(), /Basic tier/);
+  t.equal(bench.pages.pages()[0]!.state.wakeLock, false, 'nor may it keep the screen on');
+  for (const path of ['/', '/v1/devices', '/v1/openapi.json', '/join/none']) {
+    const reply = await fetch(`http://127.0.0.1:${bench.port}${path}`);
+    t.match([reply.status, await reply.json()], [404, { code: 'NOT_FOUND' }], `networks find no ${path}`);
+  }
 });
 
 t.test('https with the certificate that the daemon made is the isolated tier', async (t) => {

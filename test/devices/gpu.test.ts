@@ -103,6 +103,9 @@ t.test('a provider that is not there never becomes the CPU', async (t) => {
     t.ok(sighting?.obstacle, `${provider}: ${sighting?.obstacle}`);
   }
   t.same(await see(new OnnxRuntimeDriver({ provider: 'bogus', ifPresent: true })), []);
+  const beside = { environment: { VK_ICD_FILENAMES: swiftShader }, nvidiaSmi: '/nowhere/nvidia-smi' };
+  const [cuda] = await see(new OnnxRuntimeDriver({ provider: 'cuda', ...beside }));
+  t.notMatch(cuda, { target: { tier: 'software' } }, "Vulkan's adapter is not that of CUDA");
   const process = new SessionProcess({ memoryLimitBytes: null });
   t.teardown(() => process.stop());
   await t.rejects(process.load(new Uint8Array(8), { provider: 'bogus' }), { code: 'PROVIDER_UNKNOWN' });

@@ -10,6 +10,7 @@ import { asHildaError, type HildaError } from '../../daemon/core/errors.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
 import { pageProtocol } from '../../daemon/devices/browser/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
+import type { Admit } from '../../daemon/devices/join-keys.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import { openStore } from '../../daemon/store/open-store.js';
 
@@ -28,7 +29,7 @@ export async function openJoinBench(
   t: Test,
   options: {
     readonly certificate?: Certificate;
-    readonly acceptAgent?: (connection: Connection) => Promise<HildaError | null>;
+    readonly acceptAgent?: (connection: Connection, admit: Admit) => Promise<HildaError | null>;
     /** Counts the wrong tokens; without end by default, as tests show many. */
     readonly attempts?: AttemptLimit;
     readonly keys?: StoredJoinKeys;
@@ -42,8 +43,8 @@ export async function openJoinBench(
   const pages = new PageHub({ keys, clock, helloMs: options.helloMs ?? 60_000 });
   const attempts = options.attempts ?? new AttemptLimit({ clock, most: Number.MAX_SAFE_INTEGER });
   const pageChannel = new JoinChannel({
-    accept: (connection) => pages.accept(connection),
-    invitedDevice: (pairing) => keys.invitedDevice(pairing),
+    accept: (...whom) => pages.accept(...whom),
+    guestOf: (pairing) => keys.guestOf(pairing),
     clock,
     attempts,
   });
@@ -54,6 +55,7 @@ export async function openJoinBench(
         connection.close(1008, 'no agents here');
         return null;
       }),
+    guestOf: (pairing) => keys.guestOf(pairing),
     clock,
     attempts,
   });
@@ -87,11 +89,31 @@ export async function openJoinBench(
   };
 }
 
+interface Shown {
+  readonly token?: string;
+  readonly key?: string;
+}
+
 /** Knocks as a page: answers `welcome`, or the code it is refused with. */
-export async function knock(
-  url: string,
-  shown: { readonly token?: string; readonly key?: string },
-): Promise<string> {
+export async function knock(url: string, shown: Shown): Promise<string> {
+  const { signal } = new AbortController();
+  const connection = await connectWs(url, { signal }).catch((thrown: unknown) => asHildaError(thrown));
+  return 'code' in connection ? connection.code : (await greet(connection, shown)).answer;
+}
+
+/** Knocks many times at once: everyone is at the door before the first says who it is. */
+export async function knockTogether(url: string, shown: readonly Shown[]): Promise<string[]> {
+  const { signal } = new AbortController();
+  const connections = await Promise.all(shown.map(() => connectWs(url, { signal })));
+  const greeted = connections.map((connection, i) => greet(connection, shown[i] as Shown));
+  return (await Promise.all(greeted)).map(({ answer }) => answer);
+}
+
+/** Says hello as a page does and closes again. Answers with the daemon's word, and the key that it gave. */
+export async function greet(
+  connection: Connection,
+  shown: Shown,
+): Promise<{ readonly answer: string; readonly id?: string; readonly key?: string | null }> {
   const about = {
     model: 'knocker',
     platform: 'test',
@@ -104,18 +126,14 @@ export async function knock(
     gpu: null,
   };
   const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
-  const { signal } = new AbortController();
-  const connection = await connectWs(url, { signal }).catch((thrown: unknown) => asHildaError(thrown));
-  if ('code' in connection) return connection.code;
-  const answer = await new Promise<string>((resolve) => {
-    connection.onMessage((text) => {
-      const { op, code } = JSON.parse(String(text)) as { op: string; code?: string };
-      resolve(code ?? op);
-    });
-    connection.send(JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about, state }));
-  });
+  const said = await new Promise<{ op: string; code?: string; id?: string; key?: string | null }>(
+    (resolve) => {
+      connection.onMessage((text) => resolve(JSON.parse(String(text))));
+      connection.send(JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about, state }));
+    },
+  );
   const closed = new Promise<void>((resolve) => connection.onClose(resolve));
   connection.close(1000, 'enough');
   await closed;
-  return answer;
+  return { ...said, answer: said.code ?? said.op };
 }

@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { DaemonClient } from '../../daemon/api/client.js';
 import { openAgentPhones } from '../../daemon/cli/agent-phones.js';
@@ -12,6 +14,7 @@ import { Agent } from '../../daemon/fleet/agent/agent.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { freePort, openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
+import { checkTunnel } from '../android/tunnel.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
@@ -74,9 +77,9 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
     const { phone, adbd, serial } = await openPhone(t);
     phone.onIntent = (address) => void browser.newPage().then((page) => page.goto(address).catch(() => {}));
     await adb('connect', serial);
-    return { adbd, serial };
+    return { adbd, serial, phone };
   };
-  const { adbd, serial } = await plug();
+  const { adbd, serial, phone } = await plug();
   const seen = await device(true);
   t.match(seen, { state: 'adopted', kind: 'agent', label: 'Emulated Test Phone 1 on bench' });
   t.notOk(
@@ -89,6 +92,8 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
     measurement: { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } },
   });
 
+  await checkTunnel(t, phone.opened.at(-1)!);
+
   adbd.unplug();
   await adb('disconnect', serial);
   t.equal((await device(false)).id, seen.id, 'the agent says that it left');
@@ -97,4 +102,78 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
   t.equal((await device(true)).id, seen.id, 'and that it is back, by whatever cable');
   const again = await measure(seen.id);
   t.match(again, { measurement: { deviceId: seen.id } }, again.problem?.detail ?? '');
+});
+
+t.test('`hilda agent join --adb --runner`, as a user types it', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-agent-flags-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
+  const clock = systemClock;
+  const { adb, env, server } = await openAdb(t, { start: false });
+  const { phone, adbd, serial } = await openPhone(t);
+  const runner = join(dir, 'onnxruntime_perf_test');
+  await writeFile(runner, 'stands in for a program of the phone');
+  const daemon = new Daemon({ dataDir: join(dir, 'daemon'), port: 0, clock });
+  const url = await daemon.start(signal);
+  t.teardown(() => daemon.stop());
+  const client = new DaemonClient(url);
+  const model = (await client.uploadModel(writeOnnx(doublingNetwork()), { signal })).sha256;
+  const { token } = await client.invite('agent', { signal });
+  await t.rejects(server.devices({ signal }), { code: 'ADB_FAILED' }, 'no adb server runs');
+
+  const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
+  const door = url.replace('http', 'ws');
+  const flags = [
+    '--token',
+    token,
+    '--name',
+    'bench',
+    '--data',
+    join(dir, 'agent'),
+    '--adb',
+    '--runner',
+    runner,
+  ];
+  const child = spawn(process.execPath, [main, 'agent', 'join', door, ...flags], { env });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const until = async <T>(look: () => Promise<T | undefined>, what: string): Promise<T> => {
+    for (let i = 0; i < 600 && child.exitCode === null; i++) {
+      const found = await look().catch(() => undefined);
+      if (found !== undefined) return found;
+      await clock.sleep(100);
+    }
+    throw new Error(`never: ${what}. The agent said: ${said}`);
+  };
+  await until(() => server.devices({ signal }), '--adb starts the server');
+  await adb('connect', serial);
+  const seen = await until(
+    async () =>
+      (await client.devices({ signal })).find((d) => /Test Phone.* on bench/.test(d.label) && !d.obstacle),
+    'the phone is offered',
+  );
+  t.match(seen, { kind: 'agent', state: 'adopted', target: { runtime: 'onnxruntime', tier: 'native' } });
+  let job = await client.startMeasurement({ model, device: seen.id, protocol: 'quick' }, { signal });
+  while (job.state === 'running') {
+    await clock.sleep(50);
+    job = await client.job(job.id, { signal });
+  }
+  const { measurement } = job;
+  t.match(
+    measurement,
+    { deviceId: seen.id, provenance: 'measured', manifest: { runner: 'onnxruntime_perf_test' } },
+    job.problem?.detail ?? '',
+  );
+  t.ok(
+    Math.abs(measurement!.latency!.rawUs.median - 2000) < 1,
+    `${measurement?.latency?.rawUs.median} us, as the runner printed on the phone`,
+  );
+  t.equal(String(adbd.files.get('/data/local/tmp/hilda/runner')), 'stands in for a program of the phone');
+  t.ok(phone.ran.length > 0 && phone.opened.length === 0, 'no browser was opened');
+  child.kill('SIGTERM');
+  t.equal(await ended, 0, said);
 });

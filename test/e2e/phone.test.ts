@@ -9,6 +9,7 @@ import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { freePort, openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
+import { checkTunnel } from '../android/tunnel.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
@@ -105,6 +106,8 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
         rounds: unknown[];
       };
       t.ok(rounds.length >= 3, `${rounds.length} rounds in the store`);
+      t.match(measurement!.manifest, { secure: true, isolated: true });
+      await checkTunnel(t, phone.opened.at(-1)!);
       adbd.unplug();
       await adb('disconnect', serial);
       await until(

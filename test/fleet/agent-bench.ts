@@ -44,10 +44,10 @@ export async function openHub(
   const { port } = await openJoinBench(t, {
     keys,
     ...(attempts && { attempts }),
-    acceptAgent: async (connection) => {
+    acceptAgent: async (connection, admit) => {
       links.add(connection);
       connection.onClose(() => void links.delete(connection));
-      return hub.accept(connection);
+      return hub.accept(connection, admit);
     },
   });
   const folder = await mkdtemp(join(tmpdir(), 'hilda-agents-'));
@@ -71,9 +71,9 @@ export async function startAgent(t: Test, bench: Hub, driver: Driver, name = 'he
     drivers: [driver],
     clock: systemClock,
     retryMs: [20, 40],
-    connect: async (options) => {
+    connect: async ({ visit, ...options }) => {
       if (!reachable) throw new Error('the test holds the link down');
-      connected = await connectWs(bench.url, options);
+      connected = await connectWs(`${bench.url}?visit=${visit}`, options);
       return connected;
     },
     onEvent: (event, details) => events.push({ event, ...details }),

@@ -87,6 +87,11 @@ t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how 
   const limited = { code: 'ATTEMPTS_LIMITED', details: { retryAfterS: 30 } };
   await t.rejects(connectWs(bench.url, { signal }), limited, 'the first guess is 30 s old');
   await t.rejects(connectWs(bench.url.replace('agents/', ''), { signal }), limited, 'nor as a page');
+  const invited = await startAgent(t, bench, new FakeDriver(), 'invited');
+  await until(() => invited.said('joined') === 1, 'whoever names its invitation is let in meanwhile');
+  invited.hold(true);
+  invited.hold(false);
+  await until(() => invited.said('joined') === 2, 'and let in again, by its key');
   await clock.advance(29_000);
   await t.rejects(connectWs(bench.url, { signal }), {
     code: 'ATTEMPTS_LIMITED',

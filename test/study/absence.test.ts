@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
-import { HildaError } from '../../daemon/core/errors.js';
+import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { toldTrial } from '../../daemon/study/told-trial.js';
 import { type Bench, openBench, smallSpec } from './bench.js';
@@ -17,9 +18,8 @@ interface Opened extends Bench {
   readonly dataDir: string;
 }
 
-async function open(t: Test): Promise<Opened> {
+async function open(t: Test, driver = new LeavingDriver()): Promise<Opened> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-absence-'));
-  const driver = new LeavingDriver();
   const bench = await openBench(dataDir, {}, () => [driver]);
   t.teardown(async () => {
     await bench.close();
@@ -152,6 +152,88 @@ t.test('a study that no device is left to ends, keeps its trials, and is resumed
   t.equal(trials.filter(({ state, reason }) => state === 'complete' && reason === null).length, 24);
 });
 
+t.test(
+  'a study whose board left does not go on with another one of its model that is not equivalent',
+  async (t) => {
+    const rates = { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 };
+    const [own, twin, lame, untested] = ['fake-0', 'fake-1', 'fake-2', 'fake-3'] as DeviceId[] as [
+      DeviceId,
+      DeviceId,
+      DeviceId,
+      DeviceId,
+    ];
+    // By their targets nobody could tell them apart; one is a fifth slower.
+    const ratesOf: Record<string, typeof rates> = {
+      [own]: rates,
+      [twin]: rates,
+      [lame]: { ...rates, macsPerUs: 160 },
+      [untested]: rates,
+    };
+    const driver = new LeavingDriver([own, twin, lame, untested], ratesOf);
+    const { studies, store, pool, clock, dataDir } = await open(t, driver);
+    const { signal } = new AbortController();
+    const compare = (id: DeviceId) =>
+      compareDevices(own, id, { store, pool, clock }, { signal, protocol: 'quick', visits: 3 });
+    const slower = await compare(lame);
+    t.notOk(slower.equivalent, JSON.stringify(slower));
+    t.same(await pooledWith(own, store), [own], 'a failed test pools nothing');
+
+    const taken = async (id: StudyId, deviceId: DeviceId) =>
+      (await store.measurements({ studyId: id, deviceId, limit: 100 })).length;
+    const alone = { devices: [own], sampler: { name: 'nsga2' }, holdMinutes: 0.005 };
+    await t.test('it ends, keeps its trials, and is resumed with the very board', async (t) => {
+      const base = driver.measured.get(own) ?? 0;
+      driver.before = (id, count) => {
+        if (id === own && count === base + 8) driver.leave(own);
+      };
+      const { id } = await studies.create(await smallSpec(dataDir, alone));
+      await studies.settled(id);
+      t.match(await store.study(id), {
+        state: 'failed',
+        reason: /^DEVICE_GONE: no device of the study is there: fake-0/,
+      });
+      for (const other of [twin, lame, untested]) {
+        t.ok(pool.presence(other).present, `${other} is there, and free`);
+        t.equal(await taken(id, other), 0, 'but not asked');
+      }
+      driver.before = () => {};
+      driver.return(own);
+      await studies.resume(id);
+      await studies.settled(id);
+      t.match(await store.study(id), { state: 'completed', reason: null });
+      t.equal(await taken(id, own), 24);
+      t.equal(await taken(id, lame), 0);
+    });
+
+    await t.test(
+      'beside an equivalent one, that one alone stands in, as long as the test says so',
+      async (t) => {
+        t.ok((await compare(twin)).equivalent);
+        t.same(await pooledWith(own, store), [own, twin], 'and what it is like to others says nothing');
+        t.same(await pooledWith(lame, store), [lame]);
+        const base = driver.measured.get(own) ?? 0;
+        const before = driver.measured.get(twin) ?? 0;
+        driver.before = async (id, count) => {
+          if (id === own && count === base + 5) driver.leave(own);
+          if (id !== twin || count !== before + 8) return;
+          // Somebody measures it again, and finds that it has become slower.
+          const verdict = { ...slower, devices: [own, twin], takenAtMs: clock.nowMs() };
+          await store.setValue(`equivalence ${own} ${twin}`, verdict as never);
+        };
+        const { id } = await studies.create(await smallSpec(dataDir, alone));
+        await studies.settled(id);
+        t.match(await store.study(id), { state: 'failed', reason: /^DEVICE_GONE/ });
+        t.ok((await taken(id, own)) >= 4);
+        const stoodIn = await taken(id, twin);
+        t.ok(stoodIn >= 4 && stoodIn <= 8, `${stoodIn} by its equal, until the test failed`);
+        t.equal(await taken(id, lame), 0);
+        t.equal(await taken(id, untested), 0);
+        driver.before = () => {};
+      },
+    );
+  },
+);
+
 t.test('a device that a person sets aside is missed as one that left', async (t) => {
   const { driver, studies, store, pool, dataDir } = await open(t);
   driver.before = async (id, count) => {
@@ -167,6 +249,21 @@ t.test('a device that a person sets aside is missed as one that left', async (t)
   t.match(await store.study(id), { state: 'completed', reason: null });
   t.equal(measuredOn(await store.trials(id), 'fake-1').length, 24);
 });
+
+/** Whoever cannot even be opened, for whatever reason, is set aside, and says why. */
+const unopened =
+  (code: ErrorCode, message: string) =>
+  async ({ driver, store, pool }: Opened): Promise<void> => {
+    const id = 'fake-1' as DeviceId;
+    driver.beforeOpen = (opened) => {
+      if (opened === id) throw new HildaError(code, message);
+    };
+    await until(async () => (await store.device(id)).state === 'quarantined', 'it is quarantined');
+    const { reason } = await store.device(id);
+    t.ok(reason?.includes(message) && /3 times in a row/.test(reason), String(reason));
+    driver.beforeOpen = () => {};
+    await pool.adopt(id);
+  };
 
 t.test(
   'a device that has an obstacle, does not open or is in other hands is missed as one that left',
@@ -186,17 +283,9 @@ t.test(
         await systemClock.sleep(600);
         driver.beforeOpen = () => {};
       },
-      async locked({ driver, store, pool }: Opened) {
-        const id = 'fake-1' as DeviceId;
-        driver.beforeOpen = (opened) => {
-          if (opened === id) throw new HildaError('DEVICE_FAILED', 'its browser opens no page');
-        };
-        // Whoever cannot even be opened is set aside, and says why.
-        await until(async () => (await store.device(id)).state === 'quarantined', 'it is quarantined');
-        t.match((await store.device(id)).reason, /3 times in a row.*its browser opens no page/);
-        driver.beforeOpen = () => {};
-        await pool.adopt(id);
-      },
+      locked: unopened('DEVICE_FAILED', 'its browser opens no page'),
+      misled: unopened('NOT_FOUND', 'the runner cannot be read'),
+      fallingBack: unopened('PROVIDER_FALLBACK', 'the reference runs on the CPU'),
     };
     for (const [what, trouble] of Object.entries(troubles)) {
       const opened = await open(t);

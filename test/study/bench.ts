@@ -22,8 +22,8 @@ const scorer = fileURLToPath(new URL('./score-command.js', import.meta.url));
 
 /**
  * A real store, pool and study service over fake devices, whose noise depends on the network alone, so that runs can be
- * compared; or over the drivers that `withDrivers` makes, all of whose devices are adopted. `around` may stand between the
- * store and those who use it.
+ * compared; or over the drivers that `withDrivers` makes, whose devices are adopted where nothing stands in the way.
+ * `around` may stand between the store and those who use it.
  */
 export async function openBench(
   dataDir: string,
@@ -36,7 +36,7 @@ export async function openBench(
   const pool = new DevicePool({ store, drivers: withDrivers(store), clock, retryMs: 10 });
   const { signal } = new AbortController();
   await pool.start(signal);
-  for (const { id } of await pool.discover({ signal })) await pool.adopt(id);
+  for (const { id, obstacle } of await pool.discover({ signal })) if (obstacle === null) await pool.adopt(id);
   const studies = new StudyService({ store, pool, clock, profilesDir });
   await studies.start();
   return {

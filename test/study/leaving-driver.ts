@@ -1,6 +1,12 @@
 import { HildaError } from '../../daemon/core/errors.js';
 import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import type { FakeRates } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+
+const unlike: Record<string, FakeRates> = {
+  'fake-0': { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 },
+  'fake-1': { macsPerUs: 1e5, bytesPerUs: 300, operatorUs: 0.1 },
+};
 
 /** Unlike fakes, two by default, which leave and come back when the test says so, before or amid a measurement. */
 export class LeavingDriver extends FakeDriver {
@@ -13,14 +19,8 @@ export class LeavingDriver extends FakeDriver {
   before: (id: string, measurements: number) => void | Promise<void> = () => {};
   #changed: () => void = () => {};
 
-  constructor(ids: readonly string[] = ['fake-0', 'fake-1']) {
-    super({
-      ids,
-      ratesOf: {
-        'fake-0': { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 },
-        'fake-1': { macsPerUs: 1e5, bytesPerUs: 300, operatorUs: 0.1 },
-      },
-    });
+  constructor(ids: readonly string[] = ['fake-0', 'fake-1'], ratesOf: Record<string, FakeRates> = unlike) {
+    super({ ids, ratesOf });
   }
 
   leave(...ids: string[]): void {

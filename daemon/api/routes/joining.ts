@@ -10,10 +10,16 @@ export const joiningRoutes = [
     path: '/joiners/invite',
     summary:
       'A token for one page or agent to join with, good for ten minutes, and the addresses to use it at',
-    body: z.object({ kind: z.enum(['page', 'agent']) }),
+    body: z.object({
+      kind: z.enum(['page', 'agent']),
+      /** Who joined before and lost its key, e.g. `browser-3f2a91`: it comes back as that. */
+      as: z.string().max(100).optional(),
+    }),
     answer: { status: 200, schema: invitationSchema },
-    handle: async ({ services: { joining }, body: { kind } }) => {
-      const { token, pairing, expiresMs } = await joining.keys.issue(kind);
+    handle: async ({ services: { joining }, body: { kind, as } }) => {
+      const { token, pairing, expiresMs } = await (as === undefined
+        ? joining.keys.issue(kind)
+        : joining.keys.issueAgain(as));
       const addresses = joining.addresses().map(({ base, note, fingerprint }) => ({
         url: kind === 'page' ? `${base}${kinds.page}${token}` : base.replace(/^http/, 'ws'),
         note,

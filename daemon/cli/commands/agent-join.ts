@@ -57,8 +57,8 @@ async function joinAsAgent(context: CliContext, url: string, options: Options): 
     drivers: createDrivers({ adb: phones.adb }),
     clock: terminal.clock,
     ...(token !== undefined && { token }),
-    connect: ({ signal }) =>
-      connectWs(new URL('/v1/agents/join', url).href, {
+    connect: ({ signal, visit }) =>
+      connectWs(doorAt(url, visit), {
         signal,
         ...(fingerprint !== undefined && { fingerprint }),
       }),
@@ -66,4 +66,10 @@ async function joinAsAgent(context: CliContext, url: string, options: Options): 
   });
   await agent.run(terminal.signal).finally(() => phones.stop());
   context.answer('agent', { stopped: true }, () => 'the agent has stopped');
+}
+
+function doorAt(url: string, visit: string | undefined): string {
+  const door = new URL('/v1/agents/join', url);
+  if (visit !== undefined) door.searchParams.set('visit', visit);
+  return door.href;
 }

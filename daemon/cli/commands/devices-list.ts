@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { DaemonClient } from '../../api/client.js';
 import { act, type Terminal } from '../context.js';
 import { formatTime } from '../format.js';
 
@@ -13,6 +14,10 @@ export const devicesListCommand = (terminal: Terminal): Command =>
           : { devices: await context.client.devices(context), obstacles: {} };
         const { devices, obstacles } = found;
         for (const [id, obstacle] of Object.entries(obstacles)) terminal.note(`${id}: ${obstacle}`);
+        for (const [came, left] of lookAlikes(devices))
+          terminal.note(
+            `${came} looks like ${left}, which is away. If it is the same phone and lost its key, give it its name back: \`hilda devices pair --as ${left}\`.`,
+          );
         context.answerTable(
           'devices',
           { devices, obstacles },
@@ -31,3 +36,24 @@ export const devicesListCommand = (terminal: Terminal): Command =>
         );
       }),
     );
+
+type Listed = Pick<
+  Awaited<ReturnType<DaemonClient['devices']>>[number],
+  'id' | 'kind' | 'label' | 'present' | 'firstSeenMs'
+>;
+
+/**
+ * Pages that are here under an id of their own while an older one that calls itself the same is away: maybe one phone that
+ * could not keep its key. Only a person can tell.
+ */
+export function lookAlikes(devices: readonly Listed[]): [came: string, left: string][] {
+  const pages = devices.filter(({ id, kind }) => kind === 'browser' && /^browser-[0-9a-f]+$/.test(id));
+  return pages
+    .filter(({ present }) => present)
+    .flatMap(({ id, label, firstSeenMs }) => {
+      const older = pages.filter(
+        (one) => !one.present && one.label === label && one.firstSeenMs < firstSeenMs,
+      );
+      return older.map((one): [string, string] => [id, one.id]);
+    });
+}

@@ -5,6 +5,7 @@ import { act, type CliContext, type Terminal } from '../context.js';
 
 interface Options {
   readonly wait: boolean;
+  readonly as?: string;
 }
 
 const pollMs = 500;
@@ -13,11 +14,12 @@ export const devicesPairCommand = (terminal: Terminal): Command =>
   new Command('pair')
     .description('let a phone or browser join: open the address or scan the code, nothing to install')
     .option('--no-wait', 'do not wait until it joined')
+    .option('--as <device>', 'it joined before and lost its key: it comes back as that device')
     .action(act(terminal, pair));
 
-async function pair(context: CliContext, { wait }: Options): Promise<void> {
+async function pair(context: CliContext, { wait, as }: Options): Promise<void> {
   const { client, terminal } = context;
-  const invitation = await client.invite('page', context);
+  const invitation = await client.invite('page', { signal: context.signal, ...(as !== undefined && { as }) });
   const [best] = invitation.addresses;
   if (!best) throw new HildaError('STATE_CONFLICT', 'the daemon has no address to join at');
   const text = (): string =>

@@ -18,7 +18,7 @@ export interface AdbDriverOptions {
   readonly clock: Clock;
   readonly pages: PageHub;
   readonly keys: JoinKeys;
-  /** The daemon's own port on loopback, at which /join/ is served; known once it listens. */
+  /** The port on loopback that serves /join/ and its channel and nothing else, where tunnels end; known once it listens. */
   readonly joinPort: () => number;
   /** An onnxruntime_perf_test built for the phones: they then run it instead of their browser. */
   readonly runnerPath?: string;
@@ -60,6 +60,8 @@ export class AdbDriver implements Driver {
   readonly kind = 'adb';
   readonly #options: AdbDriverOptions;
   readonly #phones = new Map<DeviceId, Phone>();
+  /** By adb's own serial: who came that way last, while the daemon runs. */
+  readonly #ways = new Map<string, Phone>();
 
   constructor(options: AdbDriverOptions) {
     this.#options = options;
@@ -116,11 +118,26 @@ export class AdbDriver implements Driver {
       abi,
     };
     this.#phones.set(phone.id, phone);
+    // One way a phone: who comes by a former one later need not be it.
+    for (const [way, { id }] of this.#ways) if (id === phone.id) this.#ways.delete(way);
+    this.#ways.set(serial, phone);
     return this.#sighting(phone, null);
   }
 
+  /**
+   * A phone that tells nothing of itself. On a cable adb's serial is its own; by network it is an address, so that until it trusts
+   * this computer it can only be taken for who came by that address before, or for a stranger with a record of its own. Nothing
+   * is measured on it in either case, so that no costs are mixed up.
+   */
   #blocked({ serial, state }: AdbDevice): Sighting {
-    const phone: Phone = { serial, id: idOf(serial), label: serial, model: 'unknown phone', abi: '' };
+    const label = isAddress(serial) ? `phone at ${serial}, unnamed until it trusts this computer` : serial;
+    const phone: Phone = this.#ways.get(serial) ?? {
+      serial,
+      id: idOf(serial),
+      label,
+      model: 'unknown phone',
+      abi: '',
+    };
     const obstacle = obstacles[state] ?? `adb calls the phone "${state}". See \`adb devices\`.`;
     return this.#sighting(phone, obstacle);
   }
@@ -194,5 +211,7 @@ export class AdbDriver implements Driver {
     return new NativeDevice({ adb, serial: phone.serial, target, runner, clock });
   }
 }
+
+const isAddress = (serial: string): boolean => /:\d+$/.test(serial);
 
 const idOf = (serial: string): DeviceId => `phone-${sha256Hex(serial).slice(0, 6)}` as DeviceId;

@@ -5,7 +5,7 @@ import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
-import type { JoinKeys } from '../join-keys.js';
+import type { Admit, JoinKeys } from '../join-keys.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
 import {
   agentHelloSchema,
@@ -164,9 +164,9 @@ export class AgentHub {
    * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
    * the answer.
    */
-  async accept(connection: Connection): Promise<HildaError | null> {
+  async accept(connection: Connection, admit: Admit): Promise<HildaError | null> {
     try {
-      await this.#welcome(connection);
+      await this.#welcome(connection, admit);
       return null;
     } catch (thrown) {
       const error = asHildaError(thrown);
@@ -175,7 +175,7 @@ export class AgentHub {
     }
   }
 
-  async #welcome(connection: Connection): Promise<void> {
+  async #welcome(connection: Connection, admit: Admit): Promise<void> {
     const { keys, clock, helloMs, heartbeatMs } = this.#options;
     const first = await firstMessage(connection, clock, helloMs);
     const version = (first as { proto?: unknown } | null)?.proto;
@@ -185,10 +185,9 @@ export class AgentHub {
         `the agent speaks version ${version}, the daemon ${agentProtocol}`,
       );
     const { token, key, name, devices, running, finished } = checked(agentHelloSchema, first);
-    const joined =
-      token === undefined
-        ? await keys.recognise('agent', key ?? '')
-        : await keys.redeem('agent', token, name, key);
+    const joined = await admit(() =>
+      token === undefined ? keys.recognise('agent', key ?? '') : keys.redeem('agent', token, name, key),
+    );
     const { id } = joined;
     this.#sessions.get(id)?.connection?.close(closeCodes.replaced, 'the agent connected again');
     const session: Session = {
@@ -275,7 +274,7 @@ export class AgentHub {
         this.#say(session.id, { op: 'ack', job: id, epoch, accepted: job !== 'late' });
         if (typeof job === 'string') return;
         if (message.op === 'result') job.resolve({ value: message.value, bytes });
-        else job.reject(fromErrorDocument(message.error));
+        else job.reject(failureOf(job, fromErrorDocument(message.error)));
       }
     }
   }
@@ -342,6 +341,43 @@ export class AgentHub {
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** What an agent may say of a device and a network; of the daemon's own store, studies and defects it knows nothing. */
+const speakable: ReadonlySet<string> = new Set([
+  'NETWORK_REJECTED',
+  'NETWORK_TOO_LARGE',
+  'ONNX_INVALID',
+  'OPERATOR_UNSUPPORTED',
+  'SHAPE_UNKNOWN',
+  'QUANTISATION_FAILED',
+  'PROVIDER_UNKNOWN',
+  'PROVIDER_FALLBACK',
+  'PROVIDER_SOFTWARE',
+  'MEASUREMENT_INVALID',
+  'DEVICE_FAILED',
+  'DEVICE_GONE',
+  'DEVICE_BUSY',
+  'DEVICE_OUT_OF_MEMORY',
+  'DEVICE_TIMEOUT',
+  'FIRMWARE_MISMATCH',
+  'FLASH_TOOL_MISSING',
+  'MESSAGE_INVALID',
+  'ADB_FAILED',
+]);
+
+/** What a person asked for, no study: the inputs or the deployment may be at fault. */
+const askedFor: ReadonlySet<Work['kind']> = new Set<Work['kind']>(['run', 'deploy', 'runDeployed', 'reset']);
+
+/** An agent's full disk, or what it makes up, must not pass for the daemon's, which would end studies of other devices too. */
+function failureOf({ agentId, work }: Job, error: HildaError): HildaError {
+  const { code, message, hint } = error;
+  const refused = code === 'REQUEST_INVALID' || code === 'STATE_CONFLICT';
+  if (speakable.has(code) || (refused && askedFor.has(work.kind))) return error;
+  return new HildaError('DEVICE_FAILED', `the agent ${agentId} failed with ${code}: ${message}`, {
+    cause: error,
+    hint,
+  });
 }
 
 function refuse(connection: Connection, { code, message, hint }: HildaError): void {

@@ -3,7 +3,7 @@ import { asHildaError, HildaError } from '../../core/errors.js';
 import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
 import { firstMessage } from '../first-message.js';
-import type { JoinKeys } from '../join-keys.js';
+import type { Admit, JoinKeys } from '../join-keys.js';
 import { PageSession } from './page-session.js';
 import { type DaemonMessage, helloSchema, pageProtocol } from './wire.js';
 
@@ -76,9 +76,9 @@ export class PageHub {
    * Takes a connection in: its first message says who it is. Never throws; a refusal is told, ends it, and is
    * the answer.
    */
-  async accept(connection: Connection): Promise<HildaError | null> {
+  async accept(connection: Connection, admit: Admit): Promise<HildaError | null> {
     try {
-      await this.#welcome(connection);
+      await this.#welcome(connection, admit);
       return null;
     } catch (thrown) {
       const error = asHildaError(thrown);
@@ -88,7 +88,7 @@ export class PageHub {
     }
   }
 
-  async #welcome(connection: Connection): Promise<void> {
+  async #welcome(connection: Connection, admit: Admit): Promise<void> {
     const { keys, clock } = this.#options;
     const first = await firstMessage(connection, clock, this.#options.helloMs ?? 5000);
     const version = (first as { proto?: unknown } | null)?.proto;
@@ -97,10 +97,9 @@ export class PageHub {
         hint: 'Reload the page.',
       });
     const { token, key, about, state } = checked(helloSchema, first);
-    const joined =
-      token !== undefined
-        ? await keys.redeem('page', token, about.model, key)
-        : await keys.recognise('page', key ?? '');
+    const joined = await admit(() =>
+      token !== undefined ? keys.redeem('page', token, about.model, key) : keys.recognise('page', key ?? ''),
+    );
     // The same page opened twice, or back before its old connection was missed: the newest one counts.
     this.#pages.get(joined.id)?.close('the page was opened again', closeCodes.replaced);
     const session = new PageSession(joined.id, about, { connection, clock, state });

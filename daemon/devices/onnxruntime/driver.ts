@@ -140,8 +140,11 @@ export class OnnxRuntimeDriver implements Driver {
   }
 
   #gpu(signal: AbortSignal): Promise<HostGpu | null> {
-    const { nvidiaSmi } = this.#options;
-    return findHostGpu(this.#environment, { signal, ...(nvidiaSmi !== undefined && { nvidiaSmi }) });
+    const { provider = 'cpu', nvidiaSmi } = this.#options;
+    return findHostGpu(provider, this.#environment, {
+      signal,
+      ...(nvidiaSmi !== undefined && { nvidiaSmi }),
+    });
   }
 
   /** Null where the provider runs a network on a GPU. Tried once: what is installed does not change under a daemon. */
@@ -150,7 +153,7 @@ export class OnnxRuntimeDriver implements Driver {
     if (gpu?.software)
       return `${gpu.name} computes on the CPU: its results are right, but no speed is taken from it.`;
     if (gpu === null && (provider === 'webgpu' || provider === 'cuda' || provider === 'tensorrt'))
-      return 'No GPU was found on this machine.';
+      return 'No GPU was found on this machine: nvidia-smi lists none, and there is no render node.';
     this.#probe ??= probe(provider, this.#environment, signal).catch((thrown) => {
       this.#probe = null;
       throw thrown;
@@ -178,7 +181,7 @@ async function describeRuntime(signal: AbortSignal): Promise<RuntimeDescription>
 }
 
 /** CoreML is Apple's, DirectML Windows'; there, and for a GPU that only its provider can find, it is worth a try. */
-const offeredHere = (provider: string): boolean =>
+export const offeredHere = (provider: string): boolean =>
   provider === 'coreml' ? process.platform === 'darwin' : provider !== 'dml' || process.platform === 'win32';
 
 /** Loads a small network under the provider; answers with what stands in the way. */

@@ -44,10 +44,13 @@ export function gpuEnvironment(env: NodeJS.ProcessEnv = process.env): Record<str
 
 /** The GPU that a provider would use under this environment; null where there is none. */
 export async function findHostGpu(
+  provider: string,
   environment: Readonly<Record<string, string>>,
   { signal, nvidiaSmi }: { readonly signal: AbortSignal; readonly nvidiaSmi?: string },
 ): Promise<HostGpu | null> {
-  const icd = environment.VK_DRIVER_FILES ?? environment.VK_ICD_FILENAMES ?? '';
+  // What Vulkan is told to use says nothing of CUDA.
+  const icd =
+    provider === 'webgpu' ? (environment.VK_DRIVER_FILES ?? environment.VK_ICD_FILENAMES ?? '') : '';
   const software = /(swiftshader|lvp|lavapipe|llvmpipe)/i.exec(icd)?.[1]?.toLowerCase();
   if (software) {
     const name = software === 'swiftshader' ? 'SwiftShader' : 'lavapipe';

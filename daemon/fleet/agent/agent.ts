@@ -21,8 +21,11 @@ export interface AgentOptions {
   readonly token?: string;
   readonly drivers: readonly Driver[];
   readonly clock: Clock;
-  /** Rejects when the daemon cannot be reached now. */
-  readonly connect: (options: { readonly signal: AbortSignal }) => Promise<Connection>;
+  /** With the pairing that the agent was invited by, where it has one. Rejects when the daemon cannot be reached now. */
+  readonly connect: (options: {
+    readonly signal: AbortSignal;
+    readonly visit?: string;
+  }) => Promise<Connection>;
   readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
   /** Waits between tries to connect; jittered by half, so that a fleet does not come back in one moment. */
   readonly retryMs?: readonly number[];
@@ -66,12 +69,13 @@ export class Agent {
         try {
           // Before it connects: a daemon waits seconds for the first word, a GPU's driver may take longer.
           const devices = await bench.look(signal);
-          const connection = await connect({ signal });
+          const visit = await this.#visit();
+          const connection = await connect({ signal, ...(visit !== undefined && { visit }) });
           if (await this.#serve(connection, { work, bench, devices }, signal)) failures = 0;
         } catch (thrown) {
           const error = asHildaError(thrown);
           if (final.has(error.code)) throw error;
-          if (error.code === 'ATTEMPTS_LIMITED') toldMs = 1000 * Number(error.details.retryAfterS);
+          if (error.code === 'ATTEMPTS_LIMITED') toldMs = 1000 * Number(error.details.retryAfterS ?? 1);
           if (!signal.aborted) onEvent?.('unreachable', { message: error.message });
         }
         if (signal.aborted) return;
@@ -128,7 +132,7 @@ export class Agent {
         );
       if (answer.op !== 'welcome')
         throw new HildaError('MESSAGE_INVALID', `the daemon greeted with ${answer.op}`);
-      if (answer.key !== null) await this.#keepKey(answer.key);
+      if (answer.key !== null) await this.#keepKey(answer.key, token);
       onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
       if (bench.offered !== devices) link.say({ op: 'devices', devices: [...bench.offered] });
       await work.serve(link, answer, { clock, signal });
@@ -142,10 +146,26 @@ export class Agent {
   }
 
   async #key(): Promise<string | undefined> {
-    return (await readFile(join(this.#options.dataDir, 'key'), 'utf8').catch(() => '')).trim() || undefined;
+    return this.#kept('key');
   }
 
-  async #keepKey(key: string): Promise<void> {
-    await writeFile(join(this.#options.dataDir, 'key'), `${key}\n`, { mode: 0o600 });
+  /** By it the daemon tells this agent from others of its address before it says a word. */
+  async #visit(): Promise<string | undefined> {
+    if ((await this.#key()) !== undefined) return this.#kept('visit');
+    return pairingOf(this.#options.token);
+  }
+
+  async #kept(file: 'key' | 'visit'): Promise<string | undefined> {
+    return (await readFile(join(this.#options.dataDir, file), 'utf8').catch(() => '')).trim() || undefined;
+  }
+
+  async #keepKey(key: string, token: string | undefined): Promise<void> {
+    const { dataDir } = this.#options;
+    await writeFile(join(dataDir, 'key'), `${key}\n`, { mode: 0o600 });
+    const visit = pairingOf(token);
+    if (visit !== undefined) await writeFile(join(dataDir, 'visit'), `${visit}\n`, { mode: 0o600 });
   }
 }
+
+const pairingOf = (token: string | undefined): string | undefined =>
+  token?.includes('.') ? token.slice(0, token.indexOf('.')) : undefined;

@@ -15,6 +15,7 @@ export const step = signal('');
 export const measured = signal(0);
 
 const keyName = 'hilda-key';
+const visitName = 'hilda-visit';
 const retryMs = [300, 600, 1200, 2500, 5000];
 const steps: Readonly<Record<Call['op'], string>> = {
   start: 'starting afresh',
@@ -28,8 +29,10 @@ const steps: Readonly<Record<Call['op'], string>> = {
 /** Keeps this page joined: with the token of its address once, with the key it got for it from then on. */
 export function join(about: About): void {
   let token = new URLSearchParams(location.hash.slice(1)).get('t');
-  // Where the daemon invited this very device, which it is known by from others of its address.
-  const visit = new URLSearchParams(location.search).get('visit');
+  // Where the daemon opened this page on its own device.
+  const opened = new URLSearchParams(location.search).get('visit');
+  // The invitation that this page came by: it is known by it from others of its address before it says a word.
+  const visit = opened ?? (token ? (token.split('.')[0] as string) : kept(visitName));
   const query = visit === null ? '' : `?visit=${encodeURIComponent(visit)}`;
   let failures = 0;
   const worker = new WorkerHost();
@@ -44,7 +47,7 @@ export function join(about: About): void {
     const say = (message: object): void => socket.send(JSON.stringify(message));
 
     socket.onopen = () => {
-      const key = localStorage.getItem(keyName);
+      const key = kept(keyName);
       say({
         op: 'hello',
         proto: protocol,
@@ -61,9 +64,12 @@ export function join(about: About): void {
         case 'welcome':
           failures = 0;
           identity.value = message.id;
-          if (message.key) localStorage.setItem(keyName, message.key);
+          if (message.key) keep(keyName, message.key);
           // Used up; without it the address can be reloaded, and shows nobody a secret.
-          if (token) history.replaceState(null, '', location.pathname + query);
+          if (token) {
+            if (opened === null && visit !== null) keep(visitName, visit);
+            history.replaceState(history.state, '', location.pathname + location.search);
+          }
           token = null;
           link.value = 'ready';
           stopTelling = effect(() => {
@@ -72,6 +78,8 @@ export function join(about: About): void {
           });
           return;
         case 'refused':
+          // It was not looked at: others of its kind were wrong too often. The connection ends, and is tried again.
+          if (message.code === 'ATTEMPTS_LIMITED') return;
           link.value = 'refused';
           refusal.value = message;
           return;
@@ -115,6 +123,27 @@ export function join(about: About): void {
 }
 
 let nextTransfer = 1;
+
+/**
+ * Browsers may forbid pages to keep anything. The tab's own history outlasts reloads all the same; a page that was closed is
+ * then new to the daemon when it comes again.
+ */
+function kept(name: string): string | null {
+  const inTab: string | null = history.state?.[name] ?? null;
+  try {
+    return localStorage.getItem(name) ?? inTab;
+  } catch {
+    return inTab;
+  }
+}
+
+function keep(name: string, value: string): void {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    history.replaceState({ ...history.state, [name]: value }, '');
+  }
+}
 
 async function perform(call: Call, worker: WorkerHost, incoming: Incoming) {
   switch (call.op) {
