@@ -6,6 +6,7 @@ import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { mbconvSpace } from '../../daemon/search/spaces/mbconv.js';
 import { mbconvFileSchema } from '../../daemon/search/spaces/mbconv-file.js';
 import { Batches } from '../../daemon/train/batches.js';
+import { deriveWinners } from '../../daemon/train/derive-winners.js';
 import { addGradientNoise } from '../../daemon/train/gradient-noise.js';
 import { growth, morph } from '../../daemon/train/morphs.js';
 import {
@@ -148,6 +149,58 @@ t.test(
     );
     t.equal(pairs.architecture.length, 3);
     t.ok(pairs.alphas.flat().every(Number.isFinite));
+  },
+);
+
+t.test(
+  'gradient ProxylessNAS: winners at equal accuracy, none dearer by its own table than another',
+  async (t) => {
+    const tables = new Map(
+      ['a', 'b'].map((name) => [
+        name,
+        // Two layers of three choices; the targets disagree about the first.
+        {
+          fixed: 1,
+          layers: [name === 'a' ? [1, 2, 4] : [4, 2, 1], [1, 2, 3]],
+        },
+      ]),
+    );
+    const searches = ['a', 'b'].map((target) => ({
+      target,
+      alphas: [
+        [0, 0.1, 0],
+        [0, 0, 0.1],
+      ],
+    }));
+    let asked = 0;
+    // The last choice of the second layer is what accuracy needs.
+    const accuracyOf = async ([, second]: readonly number[]): Promise<number> => {
+      asked++;
+      return 0.8 + 0.05 * (second as number);
+    };
+    const options = { candidates: 40, slack: 0.01, seed: 1, accuracyOf };
+    const { level, winners } = await deriveWinners({ searches, costs: tables }, options);
+    t.ok(Math.abs((level as number) - 0.89) < 1e-12, `${level}`);
+    t.same(
+      winners.map(({ target, architecture, costs }) => ({ target, architecture, costs })),
+      [
+        { target: 'a', architecture: [0, 2], costs: { a: 5, b: 8 } },
+        { target: 'b', architecture: [2, 2], costs: { a: 8, b: 5 } },
+      ],
+    );
+    t.same(winners[0]?.likeliest.architecture, [1, 2]);
+    t.equal(asked, 9, 'each network once');
+    const alone = await deriveWinners({ searches, costs: tables }, { ...options, candidates: 0 });
+    t.same(
+      [alone.level, alone.winners.map(({ architecture }) => architecture)],
+      [
+        null,
+        [
+          [1, 2],
+          [1, 2],
+        ],
+      ],
+    );
   },
 );
 
