@@ -76,8 +76,8 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
             // Of the super-network's sub-network, on the shipped validation images.
             accuracyOf: async (architecture) =>
               (await evaluator.evaluate(architecture, context)).values.accuracy as number,
-            onCandidate: (done, of) => {
-              if (done % 10 === 0) terminal.note(`scored ${done} of ${of} candidates`);
+            onScored: (count) => {
+              if (count % 10 === 0) terminal.note(`scored ${count} networks`);
             },
           });
           level = derived.level;
