@@ -3,7 +3,7 @@ import type { Json } from '../core/json.js';
 import type { Features, Predictions, Predictor, PredictorScore, Views } from './contract.js';
 import type { Matrix } from './design.js';
 import type { FittedCandidate, Places } from './picker/candidate.js';
-import { mostInformative } from './picker/informative.js';
+import { mostInformative, type Rows } from './picker/informative.js';
 import { Leverage } from './picker/leverage.js';
 import { average, type Pick, pick } from './picker/pick.js';
 import { type ViewData, viewData } from './picker/view-data.js';
@@ -115,18 +115,15 @@ export class PickedPredictor implements Predictor<Views> {
 
   /** Which of `samples` to measure next for the least error over all of them; indices, best first. */
   mostInformative(samples: readonly Views[], n: number): number[] {
-    const { views, y } = this.#need();
-    // The richest view: what the model at hand reads is what is known already.
+    const { views, y, near } = this.#need();
+    const costs = this.predict(samples).mean;
+    const rowsOf = ({ name, x, design }: ViewData): Rows => ({
+      samples: relativeRows(x, y),
+      places: relativeRows(design.matrix(samples.map((sample) => sample[name] ?? none)), costs),
+    });
+    // What the view at hand leaves over is told by the richest one.
     const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
-    const rows = (x: Matrix, costs: ArrayLike<number>): Float64Array[] =>
-      Array.from({ length: x.rows }, (_, i) =>
-        Float64Array.from(
-          { length: x.columns + 1 },
-          (_, j) => (j === 0 ? 1 : (x.data[i * x.columns + j - 1] as number)) / (costs[i] as number),
-        ),
-      );
-    const places = richest.design.matrix(samples.map((sample) => sample[richest.name] ?? none));
-    return mostInformative(rows(richest.x, y), rows(places, this.predict(samples).mean), n);
+    return mostInformative(rowsOf(near), richest === near ? undefined : rowsOf(richest), n);
   }
 
   score(): PredictorScore {
@@ -172,6 +169,15 @@ export class PickedPredictor implements Predictor<Views> {
 }
 
 const none: Features = new Map();
+
+/** (1, x) / cost: what a linear model of relative errors sees of each network. */
+const relativeRows = (x: Matrix, costs: ArrayLike<number>): Float64Array[] =>
+  Array.from({ length: x.rows }, (_, i) =>
+    Float64Array.from(
+      { length: x.columns + 1 },
+      (_, j) => (j === 0 ? 1 : (x.data[i * x.columns + j - 1] as number)) / (costs[i] as number),
+    ),
+  );
 
 function readState(state: Json): { readonly samples: Views[]; readonly values: number[] } {
   try {

@@ -42,6 +42,10 @@ export const gradientSpecSchema = z.strictObject({
   batch: count.default(64),
   /** Of Adam on the architecture parameters. The authors' 0.001 is meant for tens of thousands of steps. */
   rate: z.number().gt(0).default(0.03),
+  /** Networks drawn from each target's distribution and scored, among which winners are taken; 0: the likeliest alone. */
+  candidates: z.number().int().min(0).max(10_000).default(64),
+  /** Accuracy given up for speed when winners are taken, as a share of 1. */
+  slack: z.number().min(0).lt(1).default(0.01),
   seed: z.number().int().default(1),
 });
 

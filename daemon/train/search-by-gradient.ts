@@ -3,9 +3,10 @@ import { SessionProcess } from '../runtime/session-process.js';
 import { mbconvSpace } from '../search/spaces/mbconv.js';
 import type { MbconvFile } from '../search/spaces/mbconv-file.js';
 import { Batches } from './batches.js';
-import { type BlockCosts, blockCosts, costOf, meanCost } from './block-costs.js';
+import { type BlockCosts, blockCosts, meanCost } from './block-costs.js';
 import type { GradientSpec } from './gradient-spec.js';
 import type { LabelledImages } from './idx-images.js';
+import type { Alphas } from './path-binarisation.js';
 import { proxylessSearch } from './proxyless-search.js';
 import type { SharedWeights } from './weights/shared-weights.js';
 
@@ -17,12 +18,16 @@ export interface GradientTarget {
   readonly loss?: GradientSpec['loss'] | undefined;
 }
 
-/** A target's winner. */
-export interface GradientWinner {
+/** What the search for one target ended with. */
+export interface GradientSearch {
   readonly target: string;
-  readonly architecture: readonly number[];
-  /** What the winner costs by every target's table, in that table's unit. */
-  readonly costs: Readonly<Record<string, number>>;
+  readonly alphas: Alphas;
+}
+
+export interface GradientSearches {
+  readonly searches: readonly GradientSearch[];
+  /** Of every target's table, by target. */
+  readonly costs: ReadonlyMap<string, BlockCosts>;
 }
 
 interface Options {
@@ -44,21 +49,21 @@ interface Options {
 
 /**
  * ProxylessNAS's gradient search once for each target's table, on the same weights and images from the same start, so that
- * the winners differ by the tables alone (Cai, Zhu and Han 2019, table 4). Throws TABLE_INCOMPLETE.
+ * they differ by the tables alone (Cai, Zhu and Han 2019, table 4). Throws TABLE_INCOMPLETE.
  */
-export async function searchByGradient(o: Options): Promise<readonly GradientWinner[]> {
+export async function searchByGradient(o: Options): Promise<GradientSearches> {
   const { spec, file, images, targets } = o;
   const space = mbconvSpace(file);
   const costs = new Map<string, BlockCosts>(
     targets.map(({ name, table }) => [name, blockCosts(space, table.table)]),
   );
   const runtime = new SessionProcess({ memoryLimitBytes: null });
-  const winners: GradientWinner[] = [];
+  const searches: GradientSearch[] = [];
   try {
     for (const { name, reference, loss = spec.loss } of targets) {
       const table = costs.get(name) as BlockCosts;
       const augmentation = { flip: true, shiftPixels: 0 };
-      const { architecture } = await proxylessSearch(
+      const { alphas } = await proxylessSearch(
         {
           file,
           weights: o.weights,
@@ -78,14 +83,10 @@ export async function searchByGradient(o: Options): Promise<readonly GradientWin
         },
         { signal: o.signal },
       );
-      winners.push({
-        target: name,
-        architecture,
-        costs: Object.fromEntries([...costs].map(([on, known]) => [on, costOf(known, architecture)])),
-      });
+      searches.push({ target: name, alphas });
     }
   } finally {
     await runtime.stop();
   }
-  return winners;
+  return { searches, costs };
 }

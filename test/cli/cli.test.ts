@@ -166,6 +166,8 @@ t.test('search gradient: one winner a table, without a daemon', async (t) => {
     steps: 25,
     batch: 2,
     rate: 0.5,
+    candidates: 2,
+    slack: 0.5,
   };
   const path = await file('gradient.yaml', JSON.stringify(spec));
   const ended = await runHere(['search', 'gradient', path, '--threads', '1', '--out', folder, '--json']);
@@ -174,9 +176,11 @@ t.test('search gradient: one winner a table, without a daemon', async (t) => {
   const answer = JSON.parse(ended.out) as {
     schema: string;
     units: Record<string, string>;
+    level: number;
     winners: { target: string; accuracy: number; costs: Record<string, number>; choices: string[] }[];
   };
   t.equal(answer.schema, 'hilda.gradient-search.v1');
+  t.ok(answer.winners.every(({ accuracy }) => accuracy >= answer.level));
   t.same(answer.units, { kernels: 'us', expansions: 'us' });
   const [kernels, expansions] = answer.winners;
   t.ok((kernels?.costs.kernels as number) < (expansions?.costs.kernels as number), JSON.stringify(answer));

@@ -130,10 +130,24 @@ t.test('leverage grows away from the samples, and informative places lie there',
     [1, 8.9],
     [1, 2.05],
   ].map((row) => Float64Array.from(row));
-  const chosen = mostInformative([Float64Array.of(1, 2), Float64Array.of(1, 2.2)], places, 2);
+  const samples = [Float64Array.of(1, 2), Float64Array.of(1, 2.2)];
+  const chosen = mostInformative({ samples, places }, undefined, 2);
   t.equal(chosen[0], 2, 'the far one first');
   t.equal(new Set(chosen).size, 2);
-  t.same(mostInformative([], places, 9).sort(), [0, 1, 2, 3, 4], 'asked for more than there are');
+  const all = mostInformative({ samples: [], places }, undefined, 9);
+  t.same(all.sort(), [0, 1, 2, 3, 4], 'asked for more than there are');
+  // Two kinds of networks that the view cannot tell apart, of which the samples are all of one.
+  const kinds = [0, 1].flatMap((kind) => [0, 1, 2].map((i) => ({ kind, row: Float64Array.of(1, i) })));
+  const view = {
+    samples: [0, 1, 2, 0, 1, 2].map((i) => Float64Array.of(1, i)),
+    places: kinds.map(({ row }) => row),
+  };
+  const remainder = {
+    samples: view.samples.map(() => Float64Array.of(1, 0)),
+    places: kinds.map(({ kind }) => Float64Array.of(1 - kind, kind)),
+  };
+  const [told] = mostInformative(view, remainder, 1);
+  t.equal(kinds[told as number]?.kind, 1, 'what the view alone would not ask about');
 });
 
 t.test('folds part the samples', async () => {

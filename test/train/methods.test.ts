@@ -1,11 +1,15 @@
 /** Methods of search that train: their arithmetic, and their claims on small networks. */
+import fc from 'fast-check';
 import t from 'tap';
-import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { gaussian, randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { mbconvSpace } from '../../daemon/search/spaces/mbconv.js';
 import { mbconvFileSchema } from '../../daemon/search/spaces/mbconv-file.js';
+import { additiveOf, cheapestAtLevel, fitAdditive } from '../../daemon/train/additive-accuracy.js';
 import { Batches } from '../../daemon/train/batches.js';
+import { costOf } from '../../daemon/train/block-costs.js';
+import { deriveWinners } from '../../daemon/train/derive-winners.js';
 import { addGradientNoise } from '../../daemon/train/gradient-noise.js';
 import { growth, morph } from '../../daemon/train/morphs.js';
 import {
@@ -148,6 +152,87 @@ t.test(
     );
     t.equal(pairs.architecture.length, 3);
     t.ok(pairs.alphas.flat().every(Number.isFinite));
+  },
+);
+
+t.test(
+  'additive accuracy: parts are learnt from noisy scores, and the cheapest network at a level is found',
+  async (t) => {
+    const rng = Xoshiro128.fromSeed(5);
+    const choices = [3, 4, 2];
+    const parts = choices.map((n) => Array.from({ length: n }, () => 0.02 * gaussian(rng)));
+    const truth = (a: readonly number[]): number =>
+      a.reduce((sum, choice, l) => sum + (parts[l]?.[choice] as number), 0.8);
+    const scored = Array.from({ length: 300 }, () => {
+      const architecture = choices.map((n) => randomInt(rng, n));
+      return { architecture, accuracy: truth(architecture) + 0.01 * gaussian(rng) };
+    });
+    const model = fitAdditive(scored, choices);
+    const all = [0, 1, 2].flatMap((i) => [0, 1, 2, 3].flatMap((j) => [0, 1].map((k) => [i, j, k])));
+    const errors = all.map((a) => Math.abs(additiveOf(model, a) - truth(a)));
+    t.ok(Math.max(...errors) < 0.006, `${Math.max(...errors)}, scores err by 0.01`);
+    fc.assert(
+      fc.property(fc.integer(), fc.double({ min: -0.05, max: 0.05, noNaN: true }), (seed, by) => {
+        const drawn = Xoshiro128.fromSeed(seed);
+        const layers = choices.map((n) => Array.from({ length: n }, () => 1 + 9 * drawn.next()));
+        const table = { fixed: 3, layers };
+        const level = model.constant + by;
+        // The knapsack tells sums of accuracy apart by a grain of 1e-5 a layer.
+        const reaching = (bound: number): readonly number[][] =>
+          all.filter((a) => additiveOf(model, a) >= bound);
+        const found = cheapestAtLevel(model, table, level);
+        if (!found) return reaching(level + 1e-4).length === 0;
+        const least = Math.min(...reaching(level + 1e-4).map((a) => costOf(table, a)));
+        return additiveOf(model, found) >= level - 1e-4 && costOf(table, found) <= least + 1e-9;
+      }),
+    );
+  },
+);
+
+t.test(
+  'gradient ProxylessNAS: winners at equal accuracy, none dearer by its own table than another',
+  async (t) => {
+    // Two layers of three choices; the targets disagree about the first, accuracy needs the last choice of the second.
+    const tables = new Map(
+      (['a', 'b'] as const).map((name) => [
+        name,
+        { fixed: 1, layers: [name === 'a' ? [1, 2, 4] : [4, 2, 1], [1, 2, 3]] },
+      ]),
+    );
+    const alphas = [
+      [0, 0.1, 0],
+      [0, 0, 0.1],
+    ];
+    const searches = ['a', 'b'].map((target) => ({ target, alphas }));
+    let asked = 0;
+    const accuracyOf = async ([first, second]: readonly number[]): Promise<number> => {
+      asked++;
+      return 0.8 + 0.05 * (second as number) + 0.001 * (first === 1 ? 1 : 0);
+    };
+    const options = { candidates: 40, slack: 0.01, seed: 1, accuracyOf };
+    const { level, winners } = await deriveWinners({ searches, costs: tables }, options);
+    t.ok((level as number) > 0.88 && (level as number) < 0.9, `${level}`);
+    t.same(
+      winners.map(({ target, architecture, costs }) => ({ target, architecture, costs })),
+      [
+        { target: 'a', architecture: [0, 2], costs: { a: 5, b: 8 } },
+        { target: 'b', architecture: [2, 2], costs: { a: 8, b: 5 } },
+      ],
+    );
+    t.ok(winners.every(({ expectedAccuracy }) => (expectedAccuracy as number) >= (level as number)));
+    t.same(winners[0]?.likeliest.architecture, [1, 2]);
+    t.equal(asked, 9, 'each network once');
+    const alone = await deriveWinners({ searches, costs: tables }, { ...options, candidates: 0 });
+    t.same(
+      [alone.level, alone.winners.map(({ architecture }) => architecture)],
+      [
+        null,
+        [
+          [1, 2],
+          [1, 2],
+        ],
+      ],
+    );
   },
 );
 

@@ -7,9 +7,10 @@ import { openSupernet } from '../../evaluate/supernet.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { parseTable } from '../../predict/tables/table-formats.js';
 import { mbconvFileSchema } from '../../search/spaces/mbconv-file.js';
+import { deriveWinners, type GradientWinner } from '../../train/derive-winners.js';
 import { parseGradientSpec } from '../../train/gradient-spec.js';
 import { openTraining, readSpaceFile } from '../../train/open-training.js';
-import { type GradientWinner, searchByGradient } from '../../train/search-by-gradient.js';
+import { searchByGradient } from '../../train/search-by-gradient.js';
 import { supernetWeights } from '../../train/weights/supernet-weights.js';
 import { act, type Terminal } from '../context.js';
 import { profilesDir } from '../installation.js';
@@ -24,8 +25,6 @@ interface Options {
 }
 
 interface Row extends GradientWinner {
-  /** Of the super-network's sub-network on the shipped validation images, as a share of 1. */
-  readonly accuracy: number;
   readonly choices: readonly (number | string)[];
 }
 
@@ -53,7 +52,7 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           }),
         );
         const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
-        const winners = await searchByGradient({
+        const found = await searchByGradient({
           spec,
           file: file.data,
           weights: supernetWeights(join(options.profiles, 'supernets'), spec.space),
@@ -70,11 +69,21 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
         });
         const evaluator = openSupernet(space, options.profiles, { dataset: 'fashion-mnist' });
         const rows: Row[] = [];
+        let level: number | null;
         try {
-          for (const winner of winners) {
-            const { values } = await evaluator.evaluate(winner.architecture, context);
+          const derived = await deriveWinners(found, {
+            ...spec,
+            // Of the super-network's sub-network, on the shipped validation images.
+            accuracyOf: async (architecture) =>
+              (await evaluator.evaluate(architecture, context)).values.accuracy as number,
+            onScored: (count) => {
+              if (count % 10 === 0) terminal.note(`scored ${count} networks`);
+            },
+          });
+          level = derived.level;
+          for (const winner of derived.winners) {
             const choices = winner.architecture.map((i, l) => space.dims?.[l]?.choices[i] ?? i);
-            rows.push({ ...winner, accuracy: values.accuracy as number, choices });
+            rows.push({ ...winner, choices });
             if (!options.out) continue;
             await mkdir(options.out, { recursive: true });
             const network = await evaluator.network(winner.architecture, context);
@@ -85,7 +94,7 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
         }
         context.answerTable(
           'gradient-search',
-          { units: Object.fromEntries(units), winners: rows },
+          { units: Object.fromEntries(units), level, winners: rows },
           columns(units),
           rows,
           'No target.',

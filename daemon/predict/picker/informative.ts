@@ -1,29 +1,41 @@
 import { invertDefinite } from '../linear-algebra.js';
 
-/** Keeps a direction that no sample shows from having infinite variance. */
-const ridge = 1e-2;
+/** A direction of a view that no sample shows is uncertain by 100 variances of the noise, not infinitely. */
+const viewPrecision = 1e-2;
+
+/** What is known of the places to choose among and of the samples, one row each, in one view. */
+export interface Rows {
+  readonly samples: readonly Float64Array[];
+  readonly places: readonly Float64Array[];
+}
 
 /**
- * Which of `places` to measure so that predictions of all of them gain most (I-optimal design, chosen greedily: Cohn,
- * Ghahramani and Jordan 1996, equation 15, for a linear model): measuring x lowers the mean variance by
- * x'G^-1 M G^-1 x / (1 + x'G^-1 x), with M the places' second moment and G the samples' information. G learns of each
- * choice before the next, so that a batch does not ask the same thing twice.
+ * Which places to measure so that predictions of all of them gain most (I-optimal design, chosen greedily: Cohn,
+ * Ghahramani and Jordan 1996, equation 15, for a Bayesian linear model, Chaloner and Verdinelli 1995, section 2):
+ * measuring x lowers the mean variance by x'G^-1 M G^-1 x / (1 + x'G^-1 x), with M the places' second moment and G the
+ * samples' information and the prior's. G learns of each choice before the next, so that a batch does not ask the same
+ * thing twice.
+ *
+ * Costs are linear in `view`, about which nothing is known before, plus a remainder linear in `remainder`, in total as
+ * large as the noise. Without the remainder a view of few columns would have the same few extremes measured again and
+ * again; with it alone the samples go into telling apart what the view knows to be equal. All rows in units of the noise.
  */
-export function mostInformative(
-  samples: readonly Float64Array[],
-  places: readonly Float64Array[],
-  n: number,
-): number[] {
+export function mostInformative(view: Rows, remainder: Rows | undefined, n: number): number[] {
+  const joined = (key: keyof Rows): readonly Float64Array[] =>
+    remainder
+      ? view[key].map((row, i) => Float64Array.from([...row, ...(remainder[key][i] as Float64Array)]))
+      : view[key];
+  const [samples, places] = [joined('samples'), joined('places')];
   const p = places[0]?.length ?? 0;
-  const scale = new Float64Array(p);
-  for (const row of places)
-    for (let j = 0; j < p; j++) scale[j] = (scale[j] as number) + (row[j] as number) ** 2;
-  for (let j = 0; j < p; j++) scale[j] = 1 / (Math.sqrt((scale[j] as number) / places.length) || 1);
+  const viewColumns = view.places[0]?.length ?? 0;
+  // Columns have mean square 1 over the places: p of them with precision p have one variance of the noise in total.
+  const scale = scales(places, p);
   const scaled = (row: Float64Array): Float64Array => row.map((value, j) => value * (scale[j] as number));
-  const known = samples.map(scaled);
   const asked = places.map(scaled);
-  const information = secondMoment(known, p, 1);
-  for (let j = 0; j < p; j++) information[j * p + j] = (information[j * p + j] as number) + ridge;
+  const information = secondMoment(samples.map(scaled), p, 1);
+  for (let j = 0; j < p; j++)
+    information[j * p + j] =
+      (information[j * p + j] as number) + (j < viewColumns ? viewPrecision : p - viewColumns);
   let inverse = invertDefinite(information, p);
   const moment = secondMoment(asked, p, 1 / asked.length);
   const chosen: number[] = [];
@@ -44,6 +56,14 @@ export function mostInformative(
     inverse = withSample(inverse, asked[best.index] as Float64Array);
   }
   return chosen;
+}
+
+/** One over the root of each column's mean square; 1 where that is 0. */
+function scales(rows: readonly Float64Array[], p: number): Float64Array {
+  const squares = new Float64Array(p);
+  for (const row of rows)
+    for (let j = 0; j < p; j++) squares[j] = (squares[j] as number) + (row[j] as number) ** 2;
+  return squares.map((sum) => 1 / (Math.sqrt(sum / rows.length) || 1));
 }
 
 /** Sherman and Morrison's update of an inverse for one more row. */
