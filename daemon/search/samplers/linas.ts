@@ -73,7 +73,9 @@ export class LinasSampler implements Sampler {
     const candidates = this.#search(context)?.filter(({ architecture }) => !unseen.has(architecture));
     if (!candidates || candidates.length === 0) return [...proposals, ...randomProposals(left, unseen)];
     const uncertain = someOf(left, uncertainShare, context.rng);
-    const drawn = Math.min(left - uncertain, someOf(left, secondShare, context.rng));
+    // Their fit costs as much for one proposal as for many: every other batch has twice as many of them.
+    const turn = secondShare <= 0.5 ? pick(context.rng, [0, 2]) : 1;
+    const drawn = Math.min(left - uncertain, someOf(left, turn * secondShare, context.rng));
     for (const { architecture } of improving(candidates, left - uncertain - drawn, context)) {
       if (unseen.take(architecture)) proposals.push({ architecture, note: 'front' });
     }
