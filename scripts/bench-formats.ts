@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- formats [--trials N] [--seeds N] [--sampler NAME] [--images N]`: number formats searched with the
+ * `npm run bench -- formats [--trials N] [--seeds N] [--first N] [--sampler NAME] [--images N]`: number formats searched with the
  * architecture (SimQ-NAS) against searched first and quantised after, at equal numbers of evaluations, on
  * mbconv-fmnist-formats: accuracy (measured through onnxruntime with the shipped super-network's weights) against bytes
  * of weights (counted). Search first: half the evaluations find a float front, the other half give its members formats:
  * int8 throughout first, then mixed ones at random.
  *
  * `joint.hv`, `after.hv`: mean share of the box between (all float32 and largest, accuracy 0.8) and (no bytes, accuracy
- * 1); `joint.covered`, `after.covered`: mean share of one front that the other dominates or equals. `int8Ratio.*`: latency of
+ * 1); `gain.mean`, `gain.error`, `gain.t`: of the paired differences. `joint.covered`, `after.covered`: mean share of one front
+ * that the other dominates or equals; with `Accurate`, `Middle`, `Small` of its thirds by accuracy. `int8Ratio.*`: latency of
  * int8 throughout over float32, measured in turns on this CPU.
  */
 
@@ -25,13 +26,14 @@ import { costViews, decisionFeatures } from '../daemon/search/spaces/cost-views.
 import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { latencyRatios } from './latency-ratio.js';
-import { mean } from './mean.js';
+import { mean, standardError } from './mean.js';
 import { openSpace } from './measure-spaces.js';
 
 const { values: flags } = parseArgs({
   options: {
     trials: { type: 'string', default: '120' },
-    seeds: { type: 'string', default: '3' },
+    seeds: { type: 'string', default: '6' },
+    first: { type: 'string', default: '1' },
     sampler: { type: 'string', default: 'linas' },
     images: { type: 'string', default: '1000' },
   },
@@ -149,29 +151,49 @@ const share = (all: readonly Found[]): number =>
     [0.2, largest],
   ) /
   (0.2 * largest);
+const ends = ['Accurate', 'Middle', 'Small'] as const;
+/** Of the whole front `a`, then of its thirds. */
+function coverage(a: readonly Found[], b: readonly Found[]): number[] {
+  const front = frontOf(a).sort((x, y) => x.cost[0] - y.cost[0]);
+  const third = (k: number): Found[] =>
+    front.slice(Math.round((k * front.length) / 3), Math.round(((k + 1) * front.length) / 3));
+  return [front, third(0), third(1), third(2)].map((part) =>
+    mean(part.map((one) => (b.some((other) => covers(other, one)) ? 1 : 0))),
+  );
+}
+
+const percent = (values: readonly number[]): string =>
+  `${(100 * (values[0] as number)).toFixed(0)} % (${values
+    .slice(1)
+    .map((value) => (100 * value).toFixed(0))
+    .join(', ')})`;
 const results = [];
-for (let seed = 1; seed <= Number(flags.seeds); seed++) {
+for (let seed = Number(flags.first); seed < Number(flags.first) + Number(flags.seeds); seed++) {
   const joint = await search(space, seed, budget, (a) => a);
   const after = await quantiseAfter(seed);
-  const covered = (a: readonly Found[], b: readonly Found[]): number =>
-    mean(frontOf(a).map((one) => (b.some((other) => covers(other, one)) ? 1 : 0)));
   const row = {
     joint: share(joint),
     after: share(after),
-    jointCovered: covered(joint, after),
-    afterCovered: covered(after, joint),
+    jointCovered: coverage(joint, after),
+    afterCovered: coverage(after, joint),
   };
   results.push(row);
   console.log(
-    `seed ${seed}, ${budget} evaluations each: hypervolume joint ${row.joint.toFixed(4)}, quantised after ${row.after.toFixed(4)}; of the joint front ${(100 * row.jointCovered).toFixed(0)} % is covered by the other, of the other ${(100 * row.afterCovered).toFixed(0)} % by it`,
+    `seed ${seed}, ${budget} evaluations each: hypervolume joint ${row.joint.toFixed(4)}, quantised after ${row.after.toFixed(4)}; covered by the other front (thirds, the most accurate first): of the joint one ${percent(row.jointCovered)}, of the other ${percent(row.afterCovered)}`,
   );
 }
+const gains = results.map(({ joint, after }) => joint - after);
 const figures: Record<string, number> = {
   'joint.hv': mean(results.map((row) => row.joint)),
   'after.hv': mean(results.map((row) => row.after)),
-  'joint.covered': mean(results.map((row) => row.jointCovered)),
-  'after.covered': mean(results.map((row) => row.afterCovered)),
+  'gain.mean': mean(gains),
+  'gain.error': standardError(gains),
+  'gain.t': mean(gains) / standardError(gains),
 };
+for (const [k, end] of ['', ...ends].entries()) {
+  figures[`joint.covered${end}`] = mean(results.map((row) => row.jointCovered[k] as number));
+  figures[`after.covered${end}`] = mean(results.map((row) => row.afterCovered[k] as number));
+}
 
 const runtime = new SessionProcess();
 const [smallInt8, small, largeInt8, large] = (space.seeds?.() ?? []).map((a) => space.network(a));

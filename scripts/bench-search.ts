@@ -1,7 +1,7 @@
 /**
  * Hypervolume of every sampler on NAS-Bench-201's published tables (imported values): CIFAR-10 accuracy against each
  * device's latency, as a share of what the whole table's front spans, mean over seeds ± standard error.
- * `npm run bench -- search [--data DIR] [--seeds N] [--columns a,b] [--samplers a,b]`.
+ * `npm run bench -- search [--data DIR] [--seeds N] [--columns a,b] [--samplers a,b] [--options JSON]`.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +22,8 @@ const { values: args } = parseArgs({
     seeds: { type: 'string', default: '10' },
     columns: { type: 'string', default: 'pixel3,raspi4,fpga' },
     samplers: { type: 'string', default: samplerNames.join(',') },
+    /** Of every sampler named. */
+    options: { type: 'string', default: '{}' },
   },
 });
 const file = join(args.data, 'nb201.csv.gz');
@@ -92,7 +94,7 @@ function run(
   seed: number,
   table: ReadonlyMap<string, { accuracy: number; latencyMs: number }>,
 ): number[][][] {
-  const sampler = createSampler(name);
+  const sampler = createSampler(name, JSON.parse(args.options));
   const rng = Xoshiro128.fromSeed(seed);
   const bank = new PredictorBank({
     costViews: (a) => space.views(a),

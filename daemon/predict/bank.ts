@@ -1,8 +1,10 @@
 import type { Architecture } from '../core/architecture.js';
 import { canonicalJson, type Json } from '../core/json.js';
 import type { Features, Predictions, PredictorScore, Views } from './contract.js';
+import { milestone } from './milestone.js';
 import { PickedPredictor } from './picked.js';
 import { RidgePredictor } from './ridge.js';
+import { evenly } from './statistics.js';
 import { withTransfer } from './transfer.js';
 
 export interface PredictorBankOptions {
@@ -28,22 +30,33 @@ export interface BankPrediction {
 }
 
 type Fitted =
-  | { readonly kind: 'cost'; readonly predictor: PickedPredictor; readonly samples: number }
+  | {
+      readonly kind: 'cost';
+      readonly predictor: PickedPredictor;
+      readonly views: readonly Views[];
+      readonly y: readonly number[];
+    }
   | { readonly kind: 'quality'; readonly predictor: RidgePredictor };
 
 /** A study measures this many before its predictions steer it. */
 const leastSamples = 10;
+/** Costs are learnt anew so often while their samples double, from at most so many of them, evenly drawn. */
+const costFitsADoubling = 2;
+const mostCostSamples = 512;
 /** Beyond this many remembered feature vectors the cache starts afresh. */
 const cacheLimit = 20_000;
 
 /**
- * One predictor a metric, refitted on a study's history when it is first asked. Qualities are learnt from decisions;
- * costs from whichever view and model cross-validates best.
+ * One predictor a metric, refitted on a study's history when it is first asked. Qualities are learnt from decisions, and
+ * from every sample; costs from whichever view and model cross-validates best, which takes long and changes little, so
+ * from the first samples, up to the last milestone of their number.
  */
 export class PredictorBank {
   readonly #options: PredictorBankOptions;
   /** Undefined: too few samples know the metric. */
   readonly #fitted = new Map<string, Fitted | undefined>();
+  /** Of the histories before: a fit goes on from there, or stands. */
+  readonly #earlier = new Map<string, Fitted>();
   #history: readonly BankSample[] = [];
   readonly #views = new Map<string, Views>();
   readonly #decisions = new Map<string, Features>();
@@ -54,6 +67,7 @@ export class PredictorBank {
 
   /** What predictions follow from now on; a sample may know only some metrics. */
   refit(history: readonly BankSample[]): void {
+    for (const [metric, fitted] of this.#fitted) if (fitted) this.#earlier.set(metric, fitted);
     this.#fitted.clear();
     this.#history = history;
   }
@@ -65,7 +79,7 @@ export class PredictorBank {
     if (!fitted && !prior) return undefined;
     const { mean, low, high } =
       fitted?.kind === 'cost'
-        ? fitted.predictor.predict(this.#costViews(metric, architectures, fitted.samples))
+        ? fitted.predictor.predict(this.#costViews(metric, architectures, fitted.y.length))
         : (fitted?.predictor.predict(architectures.map((a) => this.#decisionsOf(a))) ??
           (prior as NonNullable<typeof prior>)(architectures));
     return architectures.map((_, i) => ({
@@ -98,20 +112,28 @@ export class PredictorBank {
       const value = values[metric] ?? Number.NaN;
       return Number.isFinite(value) && (kind === 'quality' || value > 0);
     });
-    const fitted: Fitted =
-      kind === 'cost'
-        ? { kind, predictor: new PickedPredictor(), samples: known.length }
-        : { kind, predictor: new RidgePredictor() };
-    if (known.length < Math.max(leastSamples, fitted.predictor.minimumSamples)) return undefined;
+    if (known.length < leastSamples) return undefined;
+    const earlier = this.#earlier.get(metric);
     const y = known.map(({ values }) => values[metric] as number);
-    const architectures = known.map(({ architecture }) => architecture);
-    if (fitted.kind === 'cost') fitted.predictor.fit(this.#costViews(metric, architectures, known.length), y);
-    else
-      fitted.predictor.fit(
-        architectures.map((a) => this.#decisionsOf(a)),
-        y,
-      );
-    return fitted;
+    if (kind === 'quality') {
+      const predictor = earlier?.kind === kind ? earlier.predictor : new RidgePredictor();
+      const features = known.map(({ architecture }) => this.#decisionsOf(architecture));
+      predictor.fit(features, y);
+      return { kind, predictor };
+    }
+    const chosen = evenly(milestone(known.length, costFitsADoubling), mostCostSamples);
+    const architectures = chosen.map((i) => (known[i] as BankSample).architecture);
+    const costs = chosen.map((i) => y[i] as number);
+    // The cache gives equal architectures the same views.
+    const views = architectures.map((architecture) => this.#viewsOf(architecture));
+    const stands =
+      earlier?.kind === kind &&
+      earlier.y.length === costs.length &&
+      earlier.views.every((view, i) => view === views[i] && earlier.y[i] === costs[i]);
+    if (stands) return earlier;
+    const predictor = new PickedPredictor();
+    predictor.fit(this.#costViews(metric, architectures, costs.length), costs);
+    return { kind, predictor, views, y: costs };
   }
 
   #costViews(metric: string, architectures: readonly Architecture[], samples: number): readonly Views[] {

@@ -1,7 +1,7 @@
-import { invertDefinite } from './linear-algebra.js';
-import { type Kernel, kernelShapes, type SparseVector, similarity, squaredDistances } from './similarity.js';
+import { GrowingFactor } from './growing-factor.js';
+import { type Kernel, kernelShapes, similarities } from './similarity.js';
 import { evenly, spearman } from './statistics.js';
-import { makeWarp, type Warp, warpNames } from './warp.js';
+import { makeWarp, type Warp, type WarpName, warpNames } from './warp.js';
 
 /** In units of the inverse mean squared distance between samples. */
 const rates = [0.03, 0.1, 0.3, 1, 3];
@@ -19,68 +19,43 @@ export interface Solution {
 
 /**
  * Kernel ridge regression with the leave-one-out residuals in closed form, r_i = (K^-1 y)_i / (K^-1)_ii (Rasmussen and
- * Williams 2006, equation 5.12). `similarities` is n x n, row major, with ones on the diagonal.
+ * Williams 2006, equation 5.12). `factor` is that of the similarities with the noise on the diagonal.
  */
-export function leaveOneOut(
-  similarities: Float64Array,
-  y: readonly number[],
-  noise: number,
-): Solution | undefined {
-  const inverse = regularisedInverse(similarities, y.length, noise);
-  return inverse && solutionOf(inverse, y);
+export function leaveOneOut(factor: GrowingFactor, y: readonly number[]): Solution {
+  const centre = y.reduce((sum, v) => sum + v, 0) / y.length;
+  const alpha = factor.solve(y.map((v) => v - centre));
+  return { alpha, residuals: alpha.map((a, i) => a / factor.inverseAt(i)), centre };
 }
 
-function regularisedInverse(similarities: Float64Array, n: number, noise: number): Float64Array | undefined {
-  const matrix = Float64Array.from(similarities);
-  for (let i = 0; i < n; i++) matrix[i * n + i] = (matrix[i * n + i] as number) + noise;
-  return invertDefinite(matrix, n);
-}
-
-function solutionOf(inverse: Float64Array, y: readonly number[]): Solution {
-  const n = y.length;
-  const centre = y.reduce((sum, v) => sum + v, 0) / n;
-  const alpha = new Float64Array(n);
-  const residuals = new Float64Array(n);
+/** Of n x n similarities, row major; undefined when they are not definite in the arithmetic at hand. */
+function factorOf(matrix: Float64Array, n: number, noise: number): GrowingFactor | undefined {
+  const factor = new GrowingFactor(n);
+  const row = new Float64Array(n);
   for (let i = 0; i < n; i++) {
-    let sum = 0;
-    for (let j = 0; j < n; j++) sum += (inverse[i * n + j] as number) * ((y[j] as number) - centre);
-    alpha[i] = sum;
-    residuals[i] = sum / (inverse[i * n + i] as number);
+    row.set(matrix.subarray(i * n, i * n + i + 1));
+    row[i] = (row[i] as number) + noise;
+    if (!factor.append(row)) return undefined;
   }
-  return { alpha, residuals, centre };
-}
-
-export function distanceMatrix(vectors: readonly SparseVector[], features: number): Float64Array {
-  const n = vectors.length;
-  const out = new Float64Array(n * n);
-  const scratch = new Float64Array(features);
-  vectors.forEach((vector, i) => {
-    squaredDistances(vector, vectors, scratch, out.subarray(i * n, (i + 1) * n));
-  });
-  return out;
+  return factor;
 }
 
 export interface Choice {
   readonly kernel: Kernel;
   readonly noise: number;
-  readonly warp: Warp;
+  readonly warp: WarpName;
 }
 
 /**
  * For every warp the kernel and noise with the least mean absolute residual (a few failed networks at the bottom must
- * not decide for the rest); among the warps the one whose held-out predictions rank the samples best.
+ * not decide for the rest); among the warps the one whose held-out predictions rank the samples best. `distances` gives
+ * the squared ones between the samples of these indices, row major.
  */
-export function choose(distances: Float64Array, y: readonly number[]): Choice {
+export function choose(distances: (chosen: readonly number[]) => Float64Array, y: readonly number[]): Choice {
   const chosen = evenly(y.length, selectionSamples);
   const n = chosen.length;
-  const part = new Float64Array(n * n);
-  chosen.forEach((row, i) => {
-    chosen.forEach((column, j) => {
-      part[i * n + j] = distances[row * y.length + column] as number;
-    });
-  });
+  const part = distances(chosen);
   const target = chosen.map((i) => y[i] as number);
-  const contenders = warpNames.flatMap((name) => {
+  const contenders = warpNames.flatMap((name): Contender[] => {
     // The warp is learnt from all samples; its scores on the chosen ones then cover the same range.
     const warp = makeWarp(name, y);
     return warp
@@ -95,34 +70,43 @@ export function choose(distances: Float64Array, y: readonly number[]): Choice {
         ]
       : [];
   });
-  for (const { kernel, noise } of grid(part)) {
-    const inverse = regularisedInverse(
-      part.map((d) => similarity(kernel, d)),
-      n,
-      noise,
-    );
-    if (!inverse) continue;
-    for (const contender of contenders) {
-      const { residuals } = solutionOf(inverse, contender.z);
-      const loss = residuals.reduce((sum, r) => sum + Math.abs(r), 0);
-      if (!(loss < contender.loss)) continue;
-      contender.loss = loss;
-      contender.best = { kernel, noise };
-      contender.rank = spearman(
-        contender.z,
-        contender.z.map((value, i) => value - (residuals[i] as number)),
-      );
+  const close = new Float64Array(part.length);
+  for (const kernel of kernels(part)) {
+    similarities(kernel, part, close);
+    for (const noise of noises) {
+      const factor = factorOf(close, n, noise);
+      if (factor) compare(contenders, factor, { kernel, noise });
     }
   }
   const winner = contenders.reduce((best, next) => (next.rank > best.rank + warpMargin ? next : best));
-  return { ...winner.best, warp: winner.warp };
+  return { ...winner.best, warp: winner.warp.name };
 }
 
-function* grid(distances: Float64Array): Generator<{ kernel: Kernel; noise: number }> {
+interface Contender {
+  readonly warp: Warp;
+  readonly z: readonly number[];
+  loss: number;
+  best: Pick<Choice, 'kernel' | 'noise'>;
+  rank: number;
+}
+
+function compare(contenders: readonly Contender[], factor: GrowingFactor, option: Contender['best']): void {
+  for (const contender of contenders) {
+    const { residuals } = leaveOneOut(factor, contender.z);
+    const loss = residuals.reduce((sum, r) => sum + Math.abs(r), 0);
+    if (!(loss < contender.loss)) continue;
+    contender.loss = loss;
+    contender.best = option;
+    contender.rank = spearman(
+      contender.z,
+      contender.z.map((value, i) => value - (residuals[i] as number)),
+    );
+  }
+}
+
+function* kernels(distances: Float64Array): Generator<Kernel> {
   const mean = distances.reduce((sum, d) => sum + d, 0) / distances.length || 1;
-  for (const shape of kernelShapes)
-    for (const rate of rates)
-      for (const noise of noises) yield { kernel: { shape, rate: rate / mean }, noise };
+  for (const shape of kernelShapes) for (const rate of rates) yield { shape, rate: rate / mean };
 }
 
 const fallback = (distances: Float64Array): { kernel: Kernel; noise: number } => {

@@ -1,26 +1,86 @@
-/** Inverse of a symmetric positive definite n x n matrix (row major) by Cholesky; undefined when it is not definite. */
+/**
+ * Inverse of a symmetric positive definite n x n matrix (row major) by Cholesky; undefined when it is not definite.
+ *
+ * Here and in the factor four sums run side by side where one would wait for its own last addition; each adds up in the
+ * order it would alone, so that the result is the same to the last bit.
+ */
 export function invertDefinite(matrix: Float64Array, n: number): Float64Array | undefined {
   const l = choleskyFactor(matrix, n);
   if (!l) return undefined;
   // Rows of the inverse factor, transposed: row j holds column j of L^-1, so that both loops run along memory.
   const t = new Float64Array(n * n);
   for (let j = 0; j < n; j++) {
-    t[j * n + j] = 1 / (l[j * n + j] as number);
-    for (let i = j + 1; i < n; i++) {
+    const row = j * n;
+    t[row + j] = 1 / (l[row + j] as number);
+    let i = j + 1;
+    for (; i + 3 < n; i += 4) {
+      const r0 = i * n;
+      const r1 = r0 + n;
+      const r2 = r1 + n;
+      const r3 = r2 + n;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let k = j; k < i; k++) {
+        const v = t[row + k] as number;
+        s0 -= (l[r0 + k] as number) * v;
+        s1 -= (l[r1 + k] as number) * v;
+        s2 -= (l[r2 + k] as number) * v;
+        s3 -= (l[r3 + k] as number) * v;
+      }
+      const x0 = s0 / (l[r0 + i] as number);
+      s1 -= (l[r1 + i] as number) * x0;
+      const x1 = s1 / (l[r1 + i + 1] as number);
+      s2 -= (l[r2 + i] as number) * x0;
+      s2 -= (l[r2 + i + 1] as number) * x1;
+      const x2 = s2 / (l[r2 + i + 2] as number);
+      s3 -= (l[r3 + i] as number) * x0;
+      s3 -= (l[r3 + i + 1] as number) * x1;
+      s3 -= (l[r3 + i + 2] as number) * x2;
+      t[row + i] = x0;
+      t[row + i + 1] = x1;
+      t[row + i + 2] = x2;
+      t[row + i + 3] = s3 / (l[r3 + i + 3] as number);
+    }
+    for (; i < n; i++) {
       let sum = 0;
-      for (let k = j; k < i; k++) sum -= (l[i * n + k] as number) * (t[j * n + k] as number);
-      t[j * n + i] = sum / (l[i * n + i] as number);
+      for (let k = j; k < i; k++) sum -= (l[i * n + k] as number) * (t[row + k] as number);
+      t[row + i] = sum / (l[i * n + i] as number);
     }
   }
   const inverse = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
+    const row = i * n;
+    let j = 0;
+    for (; j + 3 <= i; j += 4) {
+      const r0 = j * n;
+      const r1 = r0 + n;
+      const r2 = r1 + n;
+      const r3 = r2 + n;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let k = i; k < n; k++) {
+        const v = t[row + k] as number;
+        s0 += v * (t[r0 + k] as number);
+        s1 += v * (t[r1 + k] as number);
+        s2 += v * (t[r2 + k] as number);
+        s3 += v * (t[r3 + k] as number);
+      }
+      inverse[row + j] = s0;
+      inverse[row + j + 1] = s1;
+      inverse[row + j + 2] = s2;
+      inverse[row + j + 3] = s3;
+    }
+    for (; j <= i; j++) {
       let sum = 0;
-      for (let k = i; k < n; k++) sum += (t[i * n + k] as number) * (t[j * n + k] as number);
-      inverse[i * n + j] = sum;
-      inverse[j * n + i] = sum;
+      for (let k = i; k < n; k++) sum += (t[row + k] as number) * (t[j * n + k] as number);
+      inverse[row + j] = sum;
     }
   }
+  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) inverse[j * n + i] = inverse[i * n + j] as number;
   return inverse;
 }
 
@@ -47,13 +107,45 @@ export function solveDefinite(matrix: Float64Array, b: Float64Array): Float64Arr
 function choleskyFactor(matrix: Float64Array, n: number): Float64Array | undefined {
   const l = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = matrix[i * n + j] as number;
-      for (let k = 0; k < j; k++) sum -= (l[i * n + k] as number) * (l[j * n + k] as number);
+    const row = i * n;
+    let j = 0;
+    for (; j + 3 < i; j += 4) {
+      const r0 = j * n;
+      const r1 = r0 + n;
+      const r2 = r1 + n;
+      const r3 = r2 + n;
+      let s0 = matrix[row + j] as number;
+      let s1 = matrix[row + j + 1] as number;
+      let s2 = matrix[row + j + 2] as number;
+      let s3 = matrix[row + j + 3] as number;
+      for (let k = 0; k < j; k++) {
+        const v = l[row + k] as number;
+        s0 -= v * (l[r0 + k] as number);
+        s1 -= v * (l[r1 + k] as number);
+        s2 -= v * (l[r2 + k] as number);
+        s3 -= v * (l[r3 + k] as number);
+      }
+      const x0 = s0 / (l[r0 + j] as number);
+      s1 -= x0 * (l[r1 + j] as number);
+      const x1 = s1 / (l[r1 + j + 1] as number);
+      s2 -= x0 * (l[r2 + j] as number);
+      s2 -= x1 * (l[r2 + j + 1] as number);
+      const x2 = s2 / (l[r2 + j + 2] as number);
+      s3 -= x0 * (l[r3 + j] as number);
+      s3 -= x1 * (l[r3 + j + 1] as number);
+      s3 -= x2 * (l[r3 + j + 2] as number);
+      l[row + j] = x0;
+      l[row + j + 1] = x1;
+      l[row + j + 2] = x2;
+      l[row + j + 3] = s3 / (l[r3 + j + 3] as number);
+    }
+    for (; j <= i; j++) {
+      let sum = matrix[row + j] as number;
+      for (let k = 0; k < j; k++) sum -= (l[row + k] as number) * (l[j * n + k] as number);
       if (i === j) {
         if (!(sum > 0)) return undefined;
-        l[i * n + i] = Math.sqrt(sum);
-      } else l[i * n + j] = sum / (l[j * n + j] as number);
+        l[row + i] = Math.sqrt(sum);
+      } else l[row + j] = sum / (l[j * n + j] as number);
     }
   }
   return l;

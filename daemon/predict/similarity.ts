@@ -60,21 +60,43 @@ function scaleOf(present: readonly number[], samples: number): number {
   return 1 / (deviation > 1e-9 * Math.abs(mean) ? deviation : Math.abs(mean) || 1);
 }
 
-/** Squared distances from one vector to many; `scratch` holds as many zeros as there are features, and does after. */
-export function squaredDistances(
-  from: SparseVector,
-  to: readonly SparseVector[],
-  scratch: Float64Array,
-  out: Float64Array,
-): void {
-  for (let k = 0; k < from.at.length; k++) scratch[from.at[k] as number] = from.value[k] as number;
-  for (let j = 0; j < to.length; j++) {
-    const { at, value, squaredLength } = to[j] as SparseVector;
-    let dot = 0;
-    for (let k = 0; k < at.length; k++) dot += (scratch[at[k] as number] as number) * (value[k] as number);
-    out[j] = Math.max(0, from.squaredLength + squaredLength - 2 * dot);
+/** Vectors that distances are taken to, listed by feature: a vector meets only those that share one with it. */
+export class VectorSet {
+  readonly #squaredLengths: number[] = [];
+  readonly #having: { readonly at: number[]; readonly value: number[] }[];
+
+  constructor(features: number) {
+    this.#having = Array.from({ length: features }, () => ({ at: [], value: [] }));
   }
-  for (const at of from.at) scratch[at] = 0;
+
+  get size(): number {
+    return this.#squaredLengths.length;
+  }
+
+  add({ at, value, squaredLength }: SparseVector): void {
+    at.forEach((feature, k) => {
+      const list = this.#having[feature] as { at: number[]; value: number[] };
+      list.at.push(this.size);
+      list.value.push(value[k] as number);
+    });
+    this.#squaredLengths.push(squaredLength);
+  }
+
+  /** Writes the squared distances from one vector to the first `out.length` of the set. */
+  squaredDistances(from: SparseVector, out: Float64Array): void {
+    out.fill(0);
+    const count = out.length;
+    for (let k = 0; k < from.at.length; k++) {
+      const { at, value } = this.#having[from.at[k] as number] as { at: number[]; value: number[] };
+      const v = from.value[k] as number;
+      for (let i = 0; i < at.length; i++) {
+        const j = at[i] as number;
+        if (j < count) out[j] = (out[j] as number) + v * (value[i] as number);
+      }
+    }
+    for (let j = 0; j < count; j++)
+      out[j] = Math.max(0, from.squaredLength + (this.#squaredLengths[j] as number) - 2 * (out[j] as number));
+  }
 }
 
 /** Gaussian: smooth functions. Exponential (Matern 1/2): rough ones. */
@@ -86,6 +108,15 @@ export interface Kernel {
   readonly rate: number;
 }
 
-/** Similarity from 1, the same place, towards 0. */
-export const similarity = ({ shape, rate }: Kernel, squaredDistance: number): number =>
-  Math.exp(shape === 'gaussian' ? -rate * squaredDistance : -Math.sqrt(rate * squaredDistance));
+/** Similarities from 1, the same place, towards 0; `out` may be the distances themselves. */
+export function similarities(
+  { shape, rate }: Kernel,
+  squaredDistances: Float64Array,
+  out: Float64Array,
+): void {
+  if (shape === 'gaussian')
+    for (let i = 0; i < out.length; i++) out[i] = Math.exp(-rate * (squaredDistances[i] as number));
+  else
+    for (let i = 0; i < out.length; i++)
+      out[i] = Math.exp(-Math.sqrt(rate * (squaredDistances[i] as number)));
+}

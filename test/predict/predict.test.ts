@@ -1,7 +1,11 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { gaussian, randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { PredictorBank } from '../../daemon/predict/bank.js';
 import type { Features } from '../../daemon/predict/contract.js';
+import { GrowingFactor } from '../../daemon/predict/growing-factor.js';
+import { invertDefinite } from '../../daemon/predict/linear-algebra.js';
+import { milestone, nextMilestone } from '../../daemon/predict/milestone.js';
 import { nonNegativeLeastSquares } from '../../daemon/predict/non-negative-least-squares.js';
 import { OperatorTable } from '../../daemon/predict/operator-table.js';
 import { PickedPredictor } from '../../daemon/predict/picked.js';
@@ -34,6 +38,75 @@ t.test('ridge', async (t) => {
     y,
     (known) => new Map([...known, ['never seen', 3]]),
   );
+});
+
+t.test('a ridge fit that goes on from the last one says what one from the start says', async (t) => {
+  const { y, vectors } = samples(100, 4);
+  const x = vectors.map((v) => new Map(v.map((count, i) => [`op${i}=${count}`, 1])));
+  const grown = new RidgePredictor();
+  // Across milestones, twice the same, and back.
+  for (const n of [20, 60, 61, 63, 63, 75, 100, 70]) {
+    grown.fit(x.slice(0, n), y.slice(0, n));
+    const fresh = new RidgePredictor();
+    fresh.fit(x.slice(0, n), y.slice(0, n));
+    t.same(grown.predict(x), fresh.predict(x), `${n} samples`);
+    t.same(grown.score(), fresh.score());
+  }
+  const changed = y.with(3, 100);
+  grown.fit(x, y);
+  grown.fit(x, changed);
+  const fresh = new RidgePredictor();
+  fresh.fit(x, changed);
+  t.same(grown.predict(x), fresh.predict(x), 'a value that was corrected counts');
+});
+
+t.test('a factor that grew row by row solves and inverts', async (t) => {
+  const entries = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), {
+    minLength: 13 ** 2,
+    maxLength: 13 ** 2,
+  });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 13 }), entries, (n, b) => {
+      const dot = (i: number, j: number): number =>
+        Array.from({ length: n }, (_, k) => (b[i * n + k] as number) * (b[j * n + k] as number)).reduce(
+          (x, y) => x + y,
+        );
+      const matrix = Float64Array.from({ length: n * n }, (_, at) => {
+        const [i, j] = [Math.floor(at / n), at % n];
+        return dot(i, j) + (i === j ? 1 : 0);
+      });
+      const inverse = invertDefinite(matrix, n) as Float64Array;
+      const factor = new GrowingFactor(n);
+      for (let i = 0; i < n; i++) t.ok(factor.append(matrix.slice(i * n, i * n + i + 1)));
+      const x = factor.solve(Array.from({ length: n }, (_, i) => i - 2));
+      for (let i = 0; i < n; i++) {
+        let [image, unit] = [0, 0];
+        for (let k = 0; k < n; k++) {
+          image += (matrix[i * n + k] as number) * (x[k] as number);
+          unit += (matrix[i * n + k] as number) * (inverse[k * n + i] as number);
+        }
+        t.ok(Math.abs(image - (i - 2)) < 1e-9 && Math.abs(unit - 1) < 1e-9);
+        t.ok(Math.abs(factor.inverseAt(i) - (inverse[i * n + i] as number)) < 1e-9);
+      }
+    }),
+    { numRuns: 60 },
+  );
+  const factor = new GrowingFactor(2);
+  t.ok(factor.append(Float64Array.of(1)));
+  t.notOk(factor.append(Float64Array.of(1, 1)), 'singular');
+  t.ok(factor.append(Float64Array.of(0, 1)), 'and as it was');
+  t.same([...factor.solve([3, 4])], [3, 4]);
+});
+
+t.test('milestones ascend to their number, and the next is beyond it', async (t) => {
+  t.same(
+    [1, 31, 33, 47, 63, 64, 100, 1000].map((n) => milestone(n, 4)),
+    [1, 31, 32, 40, 56, 64, 96, 896],
+  );
+  for (let n = 1; n < 600; n++) {
+    t.ok(milestone(n, 2) <= n && n < nextMilestone(n, 2));
+    t.equal(milestone(nextMilestone(n, 2), 2), nextMilestone(n, 2));
+  }
 });
 
 t.test('non-negative least squares', async (t) => {
@@ -127,4 +200,25 @@ t.test('the bank answers per metric, from what each sample knows', async (t) => 
   t.equal(bank.predict('us', vectors)?.length, 60);
   t.equal(bank.predict('rare', vectors), undefined, 'five samples are too few');
   t.match(bank.scores().us?.predictor, /^table\(counts, /);
+});
+
+t.test('a bank that saw a study grow answers as one that opens it late', async (t) => {
+  const { vectors, y } = samples(90, 10);
+  const open = () =>
+    new PredictorBank({
+      costViews: (a) => ({ counts: new Map((a as number[]).map((v, i) => [`op${i}`, v])) }),
+      decisionFeatures: (a) => new Map((a as number[]).map((v, i) => [`op${i}=${v}`, 1])),
+      kindOf: (m) => (m === 'us' ? 'cost' : 'quality'),
+    });
+  // Read from a store, equal architectures are other objects each time.
+  const history = (n: number) =>
+    vectors.slice(0, n).map((v, i) => ({ architecture: [...v], values: { us: y[i]!, accuracy: 1 / y[i]! } }));
+  const old = open();
+  for (const n of [15, 38, 45, 62, 70, 90]) {
+    old.refit(history(n));
+    const late = open();
+    late.refit(history(n));
+    for (const metric of ['us', 'accuracy'])
+      t.same(old.predict(metric, vectors), late.predict(metric, vectors), `${metric} after ${n}`);
+  }
 });

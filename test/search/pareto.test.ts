@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { dominates, nondominatedRanks, type Rating } from '../../daemon/search/pareto/dominance.js';
-import { hypervolume } from '../../daemon/search/pareto/hypervolume.js';
+import { hypervolume, hypervolumeGain } from '../../daemon/search/pareto/hypervolume.js';
 import { ParetoFront } from '../../daemon/search/pareto/pareto-front.js';
 
 const points = (dimensions: number): fc.Arbitrary<number[][]> =>
@@ -28,6 +28,19 @@ t.test('hypervolume equals the count of dominated cells', async (t) => {
   }
   t.equal(hypervolume([], [1, 1]), 0);
   t.equal(hypervolume([[1, 0]], [1, 1]), 0, 'a point on the edge of the reference adds nothing');
+});
+
+t.test('a gain is the hypervolume with the point less that without', async (t) => {
+  for (const dimensions of [1, 2, 3, 4]) {
+    const reference = Array.from({ length: dimensions }, () => 5);
+    const point = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: dimensions, maxLength: dimensions });
+    fc.assert(
+      fc.property(points(dimensions), point, (list, one) => {
+        const gain = hypervolumeGain(list, reference)(one);
+        t.equal(gain, hypervolume([...list, one], reference) - hypervolume(list, reference));
+      }),
+    );
+  }
 });
 
 t.test('the incremental front equals the brute-force one', async (t) => {

@@ -7,20 +7,31 @@ import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
-import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { FakeDriver, type FakeDriverOptions } from '../../daemon/devices/fake/driver.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runCommand } from '../cli/run-command.js';
 import { smallSpace, smallSpec, testSpec } from './bench.js';
 
-const script = fileURLToPath(new URL('../../../docs/examples/outside.py', import.meta.url));
+const example = (name: string): string =>
+  fileURLToPath(new URL(`../../../docs/examples/${name}`, import.meta.url));
+/** Debian's, whose packages another python3 on the path would not see. CI installs Optuna and forbids the skip. */
+const python = '/usr/bin/python3';
+const noOptuna =
+  spawnSync(python, ['-c', 'import optuna']).status !== 0 && !process.env.CI
+    ? 'python3-optuna is not installed'
+    : false;
 t.setTimeout(900_000);
 
 /** A whole daemon with three fake devices, each fast at something else. */
-async function openDaemon(t: Test): Promise<{ url: string; dir: string }> {
+async function openDaemon(
+  t: Test,
+  { faults = [] }: Pick<FakeDriverOptions, 'faults'> = {},
+): Promise<{ url: string; dir: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'hilda-outside-'));
   const drivers = [
     new FakeDriver({
       ids: ['fake-0', 'fake-1', 'fake-2'],
+      faults,
       ratesOf: {
         // Slow at arithmetic, slow at memory, slow at starting operators.
         'fake-0': { macsPerUs: 200, bytesPerUs: 1e5, operatorUs: 0.1 },
@@ -99,7 +110,7 @@ t.test(
       t.comment('python3 is not installed: the script was not run');
       return;
     }
-    const ended = await run('python3', [script, `${url}/v1/studies/${study.id}`, sizes]);
+    const ended = await run('python3', [example('outside.py'), `${url}/v1/studies/${study.id}`, sizes]);
     t.equal(ended.code, 0, ended.err);
     const summary = await request(url, `/studies/${study.id}`);
     t.equal(summary.record.state, 'completed');
@@ -114,6 +125,58 @@ t.test(
     );
   },
 );
+
+const optunaStudies = [
+  {
+    sampler: 'TPESampler',
+    options: { n_startup_trials: 8, seed: 1 },
+    objectives: [{ metric: 'accuracy', goal: 'max' }],
+  },
+  {
+    sampler: 'NSGAIISampler',
+    options: { population_size: 8, seed: 1 },
+    objectives: [
+      { metric: 'accuracy', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+    ],
+  },
+];
+for (const { sampler, options, objectives } of optunaStudies) {
+  t.test(`Optuna's ${sampler} searches`, { skip: noOptuna }, async (t) => {
+    const { url, dir } = await openDaemon(t, { faults: [null, null, null, null, null, 'crash'] });
+    const spec = await smallSpec(dir, {
+      sampler: { name: 'external' },
+      objectives,
+      constraints: [{ metric: 'latencyUs', max: 900 }],
+      budget: { trials: 24 },
+      attempts: 1,
+    });
+    const { id } = await request(url, '/studies', spec);
+    const sizes = JSON.stringify(loadSpace(smallSpace).dims?.map(({ choices }) => choices.length));
+    const ended = await run(python, [
+      example('outside_optuna.py'),
+      `${url}/v1/studies/${id}`,
+      sizes,
+      sampler,
+      JSON.stringify(options),
+    ]);
+    t.equal(ended.code, 0, ended.err);
+    const { states, front } = JSON.parse(ended.out) as { states: string[]; front: number[][] };
+    const summary = await request(url, `/studies/${id}`);
+    t.match(summary, { record: { state: 'completed' }, told: 24 });
+    const names = { complete: 'COMPLETE', infeasible: 'PRUNED', failed: 'FAIL' };
+    for (const [state, name] of Object.entries(names)) {
+      const told = states.filter((one) => one === name).length;
+      t.ok(summary[state] > 0 && told >= summary[state], `${summary[state]} ${state}, told ${told} times`);
+    }
+    t.ok(states.length > 24, 'what Optuna proposes again costs no trial');
+    const known = await request(url, `/studies/${id}/front`);
+    const rows = known.front.map(({ values }: { values: Record<string, number> }) =>
+      objectives.map(({ metric }) => values[metric]),
+    );
+    t.same(new Set(front.map(String)), new Set(rows.map(String)), 'its front is the daemon’s');
+  });
+}
 
 t.test('results may come from outside: the study proposes and measures, somebody else scores', async (t) => {
   const { url } = await openDaemon(t);

@@ -96,7 +96,7 @@ function heldOut(
 ): Float64Array {
   const n = logY.length;
   const held = new Float64Array(n);
-  for (const fold of foldsOf(n, Math.min(10, n))) {
+  for (const fold of foldsOf(n)) {
     const rows = othersOf(fold, n);
     const table = base.fitTo(rows);
     const curve = fitAndPredict(remainder(logY, table, rows), rows, fold);

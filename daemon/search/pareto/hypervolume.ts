@@ -18,14 +18,61 @@ export function hypervolume(points: readonly Point[], reference: Point): number 
   return wfg(nondominated(inside), reference);
 }
 
+/**
+ * What one more point would add to the hypervolume of `points`. In two dimensions the front is sorted once, and a point
+ * costs a binary search and the steps of the front that it cuts off.
+ */
+export function hypervolumeGain(points: readonly Point[], reference: Point): (point: Point) => number {
+  if (reference.length === 2) return gainOver(staircase(points, reference), reference);
+  const base = hypervolume(points, reference);
+  return (point) => {
+    const isBeaten = points.some((other) => other.every((value, d) => value <= (point[d] as number)));
+    return isBeaten ? 0 : hypervolume([...points, point], reference) - base;
+  };
+}
+
+/** The points inside the reference that none dominates: x ascending, y descending. */
+function staircase(points: readonly Point[], [rx, ry]: Point): Point[] {
+  const inside = points.filter(([x, y]) => (x as number) < (rx as number) && (y as number) < (ry as number));
+  let lowest = ry as number;
+  return byFirst(inside).filter(([, y]) => {
+    const isLower = (y as number) < lowest;
+    if (isLower) lowest = y as number;
+    return isLower;
+  });
+}
+
+function gainOver(stairs: readonly Point[], [rx, ry]: Point): (point: Point) => number {
+  const xs = stairs.map(([x]) => x as number);
+  const ys = stairs.map(([, y]) => y as number);
+  return ([x, y]) => {
+    if (!((x as number) < (rx as number) && (y as number) < (ry as number))) return 0;
+    let next = 0;
+    for (let high = xs.length; next < high; ) {
+      const middle = (next + high) >> 1;
+      if ((xs[middle] as number) <= (x as number)) next = middle + 1;
+      else high = middle;
+    }
+    let top = next > 0 ? (ys[next - 1] as number) : (ry as number);
+    let gain = 0;
+    for (let left = x as number; top > (y as number); next++) {
+      const right = xs[next] ?? (rx as number);
+      gain += (right - left) * (top - (y as number));
+      left = right;
+      top = ys[next] ?? Number.NEGATIVE_INFINITY;
+    }
+    return gain;
+  };
+}
+
+const byFirst = (points: readonly Point[]): Point[] =>
+  [...points].sort((a, b) => (a[0] as number) - (b[0] as number) || (a[1] as number) - (b[1] as number));
+
 function area(points: readonly Point[], reference: Point): number {
   const [rx, ry] = reference as readonly [number, number];
-  const sorted = [...points].sort(
-    (a, b) => (a[0] as number) - (b[0] as number) || (a[1] as number) - (b[1] as number),
-  );
   let total = 0;
   let lowest = ry;
-  for (const [x, y] of sorted as unknown as readonly (readonly [number, number])[]) {
+  for (const [x, y] of byFirst(points) as unknown as readonly (readonly [number, number])[]) {
     if (y >= lowest) continue;
     total += (rx - x) * (lowest - y);
     lowest = y;

@@ -1,7 +1,7 @@
 import type { Architecture } from '../../core/architecture.js';
 import { pick, type Rng } from '../../core/rng.js';
 import { type Rating, selectionOrder } from '../pareto/dominance.js';
-import { hypervolume } from '../pareto/hypervolume.js';
+import { hypervolumeGain } from '../pareto/hypervolume.js';
 import { ParetoFront } from '../pareto/pareto-front.js';
 import type { Space } from '../spaces/contract.js';
 import { boshnas } from './boshnas.js';
@@ -73,7 +73,9 @@ export class LinasSampler implements Sampler {
     const candidates = this.#search(context)?.filter(({ architecture }) => !unseen.has(architecture));
     if (!candidates || candidates.length === 0) return [...proposals, ...randomProposals(left, unseen)];
     const uncertain = someOf(left, uncertainShare, context.rng);
-    const drawn = Math.min(left - uncertain, someOf(left, secondShare, context.rng));
+    // Their fit costs as much for one proposal as for many: every other batch has twice as many of them.
+    const turn = secondShare <= 0.5 ? pick(context.rng, [0, 2]) : 1;
+    const drawn = Math.min(left - uncertain, someOf(left, turn * secondShare, context.rng));
     for (const { architecture } of improving(candidates, left - uncertain - drawn, context)) {
       if (unseen.take(architecture)) proposals.push({ architecture, note: 'front' });
     }
@@ -123,7 +125,8 @@ export class LinasSampler implements Sampler {
       ...best.slice(0, size).map((i) => (history[i] as Trial).architecture),
       ...Array.from({ length: size }, () => space.sample(rng)),
     ].filter(isNew);
-    const rated = rate(founders, context);
+    const spreads = objectives.map(({ metric }) => spread(history, metric));
+    const rated = rate(founders, context, spreads);
     if (!rated) return undefined;
     let population = survivors(rated, size);
     const all = [...rated];
@@ -131,7 +134,7 @@ export class LinasSampler implements Sampler {
       const parents = population.map(({ architecture }) => architecture);
       const children = Array.from({ length: size }, () => breed(space, parents, rng, 0.9)).filter(isNew);
       idle = children.length === 0 ? idle + 1 : 0;
-      const answers = rate(children, context) ?? [];
+      const answers = rate(children, context, spreads) ?? [];
       population = survivors([...population, ...answers], size);
       all.push(...answers);
     }
@@ -186,13 +189,11 @@ function improving(candidates: readonly Candidate[], n: number, context: AskCont
     const hopeful = ({ costs, hopes }: Candidate): number[] =>
       costs.map((cost, o) => cost - optimism * (hopes[o] as number));
     const points = front.members.map(({ point }) => point);
-    const base = hypervolume(points, reference);
+    const gainOf = hypervolumeGain(points, reference);
     let best: { candidate: Candidate; gain: number } | undefined;
     for (const candidate of feasible) {
       if (chosen.has(candidate)) continue;
-      const point = hopeful(candidate);
-      const beaten = points.some((other) => other.every((value, o) => value <= (point[o] as number)));
-      const gain = beaten ? 0 : hypervolume([...points, point], reference) - base;
+      const gain = gainOf(hopeful(candidate));
       if (gain > (best?.gain ?? 0)) best = { candidate, gain };
     }
     if (!best) continue;
@@ -220,9 +221,12 @@ function survivors(candidates: readonly Candidate[], size: number): Candidate[] 
 /** A share of n in whole numbers, right on average: batches of one must get their part as well. */
 const someOf = (n: number, share: number, rng: Rng): number => Math.floor(n * share + rng.next());
 
-/** Predicted ratings; undefined while a metric has too few measurements. */
-function rate(architectures: readonly Architecture[], context: AskContext): Candidate[] | undefined {
-  const { predict, objectives, constraints, history } = context;
+/** Predicted ratings; undefined while a metric has too few measurements. `spreads`: of the objectives' measured values. */
+function rate(
+  architectures: readonly Architecture[],
+  { predict, objectives, constraints }: AskContext,
+  spreads: readonly number[],
+): Candidate[] | undefined {
   if (!predict) return undefined;
   if (architectures.length === 0) return [];
   const metrics = [...new Set([...objectives, ...constraints].map(({ metric }) => metric))];
@@ -232,7 +236,6 @@ function rate(architectures: readonly Architecture[], context: AskContext): Cand
     if (!predictions) return undefined;
     answers.set(metric, predictions);
   }
-  const spreads = objectives.map(({ metric }) => spread(history, metric));
   return architectures.map((architecture, i) => {
     const at = (metric: string): Prediction => answers.get(metric)?.[i] as Prediction;
     const means = Object.fromEntries(metrics.map((metric) => [metric, at(metric).mean]));

@@ -41,7 +41,7 @@ const plugins: readonly SamplerPlugin[] = [
     options: z.strictObject({
       initial: count(20),
       population: count(50),
-      innerEvaluations: count(2000),
+      innerEvaluations: count(1000),
       uncertainShare: share(0.1),
       secondShare: share(0.3),
     }),

@@ -13,34 +13,29 @@ import type { Dim, FreeStats, Space } from './contract.js';
 
 const operators = cellOperators;
 const edges = cellEdges;
-const outputNode = 3;
+
+/** Edges along each way from input to output. */
+const paths = [[3], [0, 4], [1, 5], [0, 2, 5]] as const;
+
+const isOpen = (cell: readonly number[], path: readonly number[]): boolean => {
+  for (const edge of path) if (cell[edge] === 0) return false;
+  return true;
+};
 
 /** The cell's operators with those that the output does not depend on replaced by `none`; all `none` when dead. */
 export function liveOperators(cell: readonly number[]): number[] {
-  const reached = new Set([0]);
-  const needed = new Set([outputNode]);
-  // Edges are in topological order of their ends, so that one pass each way is enough.
-  edges.forEach(([from, to], i) => {
-    if (cell[i] !== 0 && reached.has(from)) reached.add(to);
-  });
-  for (const i of [5, 4, 3, 2, 1, 0]) {
-    const [from, to] = edges[i] as readonly [number, number];
-    if (cell[i] !== 0 && needed.has(to)) needed.add(from);
-  }
-  return cell.map((op, i) => {
-    const [from, to] = edges[i] as readonly [number, number];
-    return reached.has(from) && needed.has(to) ? op : 0;
-  });
+  const live = cell.map(() => 0);
+  for (const path of paths)
+    if (isOpen(cell, path)) for (const edge of path) live[edge] = cell[edge] as number;
+  return live;
 }
 
 /** One-hot decisions of the live cell, and the operators along each path from input to output (White et al. 2021). */
 export function cellDecisions(cell: readonly number[]): ReadonlyMap<string, number> {
   const live = liveOperators(cell);
   const features = new Map(live.map((op, i) => [`${i}=${operators[op]}`, 1]));
-  for (const path of [[3], [0, 4], [1, 5], [0, 2, 5]]) {
-    const along = path.map((edge) => live[edge] as number);
-    if (along.every((op) => op !== 0)) features.set(`path ${along.join('')}`, 1);
-  }
+  for (const path of paths)
+    if (isOpen(live, path)) features.set(`path ${path.map((edge) => live[edge]).join('')}`, 1);
   for (const [op, name] of operators.entries()) {
     const count = live.filter((other) => other === op).length;
     if (count > 0) features.set(`count ${name}`, count);
@@ -168,4 +163,4 @@ function executedFeatures({ operators: run, additions }: ExecutedCell): Readonly
   return features;
 }
 
-const isAlive = (cell: readonly number[]): boolean => liveOperators(cell).some((op) => op !== 0);
+const isAlive = (cell: readonly number[]): boolean => paths.some((path) => isOpen(cell, path));

@@ -56,17 +56,19 @@ export class Mlp {
    * allocated, and the gradient of the input, the larger part where the input is wide, is left out.
    */
   learn(x: Float64Array, slopes: (outputs: Float64Array) => Float64Array): void {
-    const last = this.#layers.length - 1;
+    const layers = this.#layers;
+    const last = layers.length - 1;
     let y: Float64Array = x;
-    this.#layers.forEach((layer, l) => {
+    for (let l = 0; l <= last; l++) {
+      const layer = layers[l] as Layer;
       y = layer.forward(y, l < last, layer.y);
-    });
+    }
     let gradient: Float64Array = slopes(y);
     for (let l = last; l >= 0; l--) {
-      const layer = this.#layers[l] as Layer;
+      const layer = layers[l] as Layer;
       const back = l > 0 ? layer.back.fill(0) : undefined;
-      const input = l > 0 ? (this.#layers[l - 1] as Layer).y : x;
-      layer.backward(input, layer.y, gradient, { isHidden: l < last, back });
+      const input = l > 0 ? (layers[l - 1] as Layer).y : x;
+      layer.addGradient(input, layer.y, gradient, l < last, back);
       if (back) gradient = back;
     }
   }
@@ -86,12 +88,14 @@ export class Mlp {
 class Layer {
   readonly inputs: number;
   readonly outputs: number;
-  /** Rows of weights, each with its bias at the end. */
+  /** Weights to all outputs, input by input, then the biases: along memory, sums of several outputs do not wait for each other. */
   #w: Float64Array;
   #g: Float64Array;
   #m: Float64Array;
   #v: Float64Array;
   readonly #active: Int32Array;
+  #activeCount = 0;
+  readonly #scaled: Float64Array;
   /** What learning writes into: the outputs, and the gradient of the inputs. */
   readonly y: Float64Array;
   readonly back: Float64Array;
@@ -100,13 +104,14 @@ class Layer {
     this.inputs = inputs;
     this.outputs = outputs;
     this.#active = new Int32Array(inputs);
+    this.#scaled = new Float64Array(outputs);
     this.y = new Float64Array(outputs);
     this.back = new Float64Array(inputs);
     const length = outputs * (inputs + 1);
     const scale = Math.sqrt(2 / (inputs + outputs));
-    this.#w = Float64Array.from({ length }, (_, i) =>
-      i % (inputs + 1) === inputs ? 0 : scale * gaussian(rng),
-    );
+    this.#w = new Float64Array(length);
+    for (let o = 0; o < outputs; o++)
+      for (let i = 0; i < inputs; i++) this.#w[i * outputs + o] = scale * gaussian(rng);
     [this.#g, this.#m, this.#v] = [
       new Float64Array(length),
       new Float64Array(length),
@@ -126,16 +131,18 @@ class Layer {
     y: Float64Array = new Float64Array(this.outputs),
   ): Float64Array {
     const count = this.#findActive(x);
-    const [w, active] = [this.#w, this.#active];
-    for (let o = 0; o < this.outputs; o++) {
-      const at = o * (this.inputs + 1);
-      let sum = w[at + this.inputs] as number;
-      for (let k = 0; k < count; k++) {
-        const i = active[k] as number;
-        sum += (w[at + i] as number) * (x[i] as number);
-      }
-      y[o] = isHidden ? Math.tanh(sum) : sum;
+    const w = this.#w;
+    const active = this.#active;
+    const { inputs, outputs } = this;
+    const biases = inputs * outputs;
+    for (let o = 0; o < outputs; o++) y[o] = w[biases + o] as number;
+    for (let k = 0; k < count; k++) {
+      const i = active[k] as number;
+      const value = x[i] as number;
+      const at = i * outputs;
+      for (let o = 0; o < outputs; o++) y[o] = (y[o] as number) + (w[at + o] as number) * value;
     }
+    if (isHidden) for (let o = 0; o < outputs; o++) y[o] = Math.tanh(y[o] as number);
     return y;
   }
 
@@ -146,19 +153,43 @@ class Layer {
     gradient: Float64Array,
     { isHidden, back }: { readonly isHidden: boolean; readonly back: Float64Array | undefined },
   ): void {
-    const count = this.#findActive(x);
-    const [w, slopes, active] = [this.#w, this.#g, this.#active];
-    for (let o = 0; o < this.outputs; o++) {
-      const at = o * (this.inputs + 1);
-      const g = (gradient[o] as number) * (isHidden ? 1 - (y[o] as number) ** 2 : 1);
-      if (g === 0) continue;
-      for (let k = 0; k < count; k++) {
-        const i = active[k] as number;
-        slopes[at + i] = (slopes[at + i] as number) + g * (x[i] as number);
-      }
-      slopes[at + this.inputs] = (slopes[at + this.inputs] as number) + g;
-      if (back)
-        for (let i = 0; i < this.inputs; i++) back[i] = (back[i] as number) + g * (w[at + i] as number);
+    this.#findActive(x);
+    this.addGradient(x, y, gradient, isHidden, back);
+  }
+
+  /** The same right after `forward` on this x, when what is active in it is known. */
+  addGradient(
+    x: Float64Array,
+    y: Float64Array,
+    gradient: Float64Array,
+    isHidden: boolean,
+    back: Float64Array | undefined,
+  ): void {
+    const count = this.#activeCount;
+    const w = this.#w;
+    const slopes = this.#g;
+    const active = this.#active;
+    const scaled = this.#scaled;
+    const { inputs, outputs } = this;
+    const biases = inputs * outputs;
+    for (let o = 0; o < outputs; o++) {
+      const out = y[o] as number;
+      const g = (gradient[o] as number) * (isHidden ? 1 - out * out : 1);
+      scaled[o] = g;
+      slopes[biases + o] = (slopes[biases + o] as number) + g;
+    }
+    for (let k = 0; k < count; k++) {
+      const i = active[k] as number;
+      const value = x[i] as number;
+      const at = i * outputs;
+      for (let o = 0; o < outputs; o++)
+        slopes[at + o] = (slopes[at + o] as number) + (scaled[o] as number) * value;
+    }
+    if (!back) return;
+    for (let i = 0; i < inputs; i++) {
+      let sum = back[i] as number;
+      for (let o = 0; o < outputs; o++) sum += (scaled[o] as number) * (w[i * outputs + o] as number);
+      back[i] = sum;
     }
   }
 
@@ -166,6 +197,7 @@ class Layer {
   #findActive(x: Float64Array): number {
     let count = 0;
     for (let i = 0; i < this.inputs; i++) if (x[i] !== 0) this.#active[count++] = i;
+    this.#activeCount = count;
     return count;
   }
 
