@@ -12,6 +12,7 @@ import type { MeasurementRecord, Store } from '../store/contract.js';
 import { activeNetworks, type NetworkChoice, randomNetworks } from './choose-networks.js';
 import { blockParts, countedOperators, operatorParts, profiledOperators } from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
+import { withoutProfiling } from './profiling-overhead.js';
 
 export interface CollectOptions {
   readonly store: Store;
@@ -110,9 +111,9 @@ async function takeSample(
           lease,
         });
       const taken = record as MeasurementRecord;
-      if (!profile) return { record: taken, operators: [] };
+      if (!profile || taken.verdict !== 'valid') return { record: taken, operators: [] };
       const operators = device.profile
-        ? profiledOperators(await device.profile(network, { signal }))
+        ? withoutProfiling(profiledOperators(await device.profile(network, { signal })), speedOf(taken).value)
         : countedOperators(taken);
       return { record: taken, operators };
     },
