@@ -6,6 +6,7 @@ import { type Connection, closeCodes } from '../connection.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
+import { failureOf } from './agent-failures.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
 import {
   agentHelloSchema,
@@ -341,43 +342,6 @@ export class AgentHub {
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
-}
-
-/** What an agent may say of a device and a network; of the daemon's own store, studies and defects it knows nothing. */
-const speakable: ReadonlySet<string> = new Set([
-  'NETWORK_REJECTED',
-  'NETWORK_TOO_LARGE',
-  'ONNX_INVALID',
-  'OPERATOR_UNSUPPORTED',
-  'SHAPE_UNKNOWN',
-  'QUANTISATION_FAILED',
-  'PROVIDER_UNKNOWN',
-  'PROVIDER_FALLBACK',
-  'PROVIDER_SOFTWARE',
-  'MEASUREMENT_INVALID',
-  'DEVICE_FAILED',
-  'DEVICE_GONE',
-  'DEVICE_BUSY',
-  'DEVICE_OUT_OF_MEMORY',
-  'DEVICE_TIMEOUT',
-  'FIRMWARE_MISMATCH',
-  'FLASH_TOOL_MISSING',
-  'MESSAGE_INVALID',
-  'ADB_FAILED',
-]);
-
-/** What a person asked for, no study: the inputs or the deployment may be at fault. */
-const askedFor: ReadonlySet<Work['kind']> = new Set<Work['kind']>(['run', 'deploy', 'runDeployed', 'reset']);
-
-/** An agent's full disk, or what it makes up, must not pass for the daemon's, which would end studies of other devices too. */
-function failureOf({ agentId, work }: Job, error: HildaError): HildaError {
-  const { code, message, hint } = error;
-  const refused = code === 'REQUEST_INVALID' || code === 'STATE_CONFLICT';
-  if (speakable.has(code) || (refused && askedFor.has(work.kind))) return error;
-  return new HildaError('DEVICE_FAILED', `the agent ${agentId} failed with ${code}: ${message}`, {
-    cause: error,
-    hint,
-  });
 }
 
 function refuse(connection: Connection, { code, message, hint }: HildaError): void {

@@ -1,15 +1,15 @@
 import type { Architecture } from '../../core/architecture.js';
 import { pick, type Rng } from '../../core/rng.js';
-import { type Rating, selectionOrder } from '../pareto/dominance.js';
-import { hypervolumeGain } from '../pareto/hypervolume.js';
-import { ParetoFront } from '../pareto/pareto-front.js';
+import { selectionOrder } from '../pareto/dominance.js';
 import type { Space } from '../spaces/contract.js';
 import { boshnas } from './boshnas.js';
-import type { AskContext, Prediction, Proposal, Sampler, Trial } from './contract.js';
+import type { AskContext, Proposal, Sampler, Trial } from './contract.js';
+import { improvingPicks } from './improving-picks.js';
 import { breed } from './offspring.js';
 import { posteriorSamples } from './posterior-samples.js';
+import { type Candidate, ratePredicted, spread, survivors } from './predicted-candidates.js';
 import { randomProposals } from './random.js';
-import { costsOf, excess, rateTrial } from './rating.js';
+import { rateTrial } from './rating.js';
 import { architectureKey, Unseen } from './unseen.js';
 
 export interface LinasOptions {
@@ -32,17 +32,6 @@ const posteriorWidths = [0.3, 0.6, 0.9];
  * accuracy is what predictors know least; the best end of a cost is the smallest network, or near it.
  */
 const endShare = 1 / 3;
-
-/** In shares of the way to the better end of the 90 % interval, one a pick, in turn. */
-const optimismSteps = [0, 0.25, 0.5, 1];
-
-interface Candidate extends Rating {
-  readonly architecture: Architecture;
-  /** By how much each objective may be better than predicted: to the better end of its 90 % interval. */
-  readonly hopes: readonly number[];
-  /** Width of the objectives' intervals, relative to the spread of the measured values. */
-  readonly uncertainty: number;
-}
 
 /**
  * LINAS, the lightweight iterative search of DyNAS-T (Cummings et al. 2022, algorithm 1): a random first population is
@@ -76,7 +65,7 @@ export class LinasSampler implements Sampler {
     // Their fit costs as much for one proposal as for many: every other batch has twice as many of them.
     const turn = secondShare <= 0.5 ? pick(context.rng, [0, 2]) : 1;
     const drawn = Math.min(left - uncertain, someOf(left, turn * secondShare, context.rng));
-    for (const { architecture } of improving(candidates, left - uncertain - drawn, context)) {
+    for (const { architecture } of improvingPicks(candidates, left - uncertain - drawn, context)) {
       if (unseen.take(architecture)) proposals.push({ architecture, note: 'front' });
     }
     proposals.push(...this.#others(drawn, proposals, context, unseen));
@@ -126,7 +115,7 @@ export class LinasSampler implements Sampler {
       ...Array.from({ length: size }, () => space.sample(rng)),
     ].filter(isNew);
     const spreads = objectives.map(({ metric }) => spread(history, metric));
-    const rated = rate(founders, context, spreads);
+    const rated = ratePredicted(founders, context, spreads);
     if (!rated) return undefined;
     let population = survivors(rated, size);
     const all = [...rated];
@@ -134,7 +123,7 @@ export class LinasSampler implements Sampler {
       const parents = population.map(({ architecture }) => architecture);
       const children = Array.from({ length: size }, () => breed(space, parents, rng, 0.9)).filter(isNew);
       idle = children.length === 0 ? idle + 1 : 0;
-      const answers = rate(children, context, spreads) ?? [];
+      const answers = ratePredicted(children, context, spreads) ?? [];
       population = survivors([...population, ...answers], size);
       all.push(...answers);
     }
@@ -160,104 +149,5 @@ function opening(n: number, space: Space, unseen: Unseen): Proposal[] {
   return [...proposals, ...randomProposals(n - proposals.length, unseen)];
 }
 
-/**
- * Greedily the candidates that would add most hypervolume to the measured front and to those already chosen. Each pick
- * takes the predictions at another degree of optimism, from the mean to the interval's better end: a batch of means alone keeps
- * returning to where the predictors are already right. Above three objectives plain rank order stands in.
- */
-function improving(candidates: readonly Candidate[], n: number, context: AskContext): Candidate[] {
-  const { history, objectives, constraints } = context;
-  const feasible = candidates.filter(({ violation }) => violation === 0);
-  const measured = history
-    .map((trial) => rateTrial(trial, objectives, constraints))
-    .filter(({ violation }) => violation === 0)
-    .map(({ costs }) => costs);
-  if (feasible.length === 0 || measured.length === 0 || objectives.length > 3) {
-    return selectionOrder(candidates)
-      .slice(0, n)
-      .map((i) => candidates[i] as Candidate);
-  }
-  const reference = objectives.map((_, o) => {
-    const column = measured.map((costs) => costs[o] as number);
-    return Math.max(...column) + 0.05 * (Math.max(...column) - Math.min(...column)) + 1e-9;
-  });
-  const front = new ParetoFront<undefined>();
-  for (const costs of measured) front.add(costs, undefined);
-  const chosen = new Set<Candidate>();
-  for (let pickNumber = 0; pickNumber < Math.min(n, feasible.length); pickNumber++) {
-    const optimism = optimismSteps[pickNumber % optimismSteps.length] as number;
-    const hopeful = ({ costs, hopes }: Candidate): number[] =>
-      costs.map((cost, o) => cost - optimism * (hopes[o] as number));
-    const points = front.members.map(({ point }) => point);
-    const gainOf = hypervolumeGain(points, reference);
-    let best: { candidate: Candidate; gain: number } | undefined;
-    for (const candidate of feasible) {
-      if (chosen.has(candidate)) continue;
-      const gain = gainOf(hopeful(candidate));
-      if (gain > (best?.gain ?? 0)) best = { candidate, gain };
-    }
-    if (!best) continue;
-    chosen.add(best.candidate);
-    front.add(hopeful(best.candidate), undefined);
-  }
-  return [...chosen];
-}
-
-/** The best of a list, by rank and crowding; long lists are thinned in blocks, since ranking is quadratic. */
-function survivors(candidates: readonly Candidate[], size: number): Candidate[] {
-  const block = 2 * size;
-  let kept: readonly Candidate[] = candidates.slice(0, block);
-  for (let start = block; ; start += size) {
-    const ranked = kept;
-    if (ranked.length > size)
-      kept = selectionOrder(ranked)
-        .slice(0, size)
-        .map((i) => ranked[i] as Candidate);
-    if (start >= candidates.length) return [...kept];
-    kept = [...kept, ...candidates.slice(start, start + size)];
-  }
-}
-
 /** A share of n in whole numbers, right on average: batches of one must get their part as well. */
 const someOf = (n: number, share: number, rng: Rng): number => Math.floor(n * share + rng.next());
-
-/** Predicted ratings; undefined while a metric has too few measurements. `spreads`: of the objectives' measured values. */
-function rate(
-  architectures: readonly Architecture[],
-  { predict, objectives, constraints }: AskContext,
-  spreads: readonly number[],
-): Candidate[] | undefined {
-  if (!predict) return undefined;
-  if (architectures.length === 0) return [];
-  const metrics = [...new Set([...objectives, ...constraints].map(({ metric }) => metric))];
-  const answers = new Map<string, readonly Prediction[]>();
-  for (const metric of metrics) {
-    const predictions = predict(metric, architectures);
-    if (!predictions) return undefined;
-    answers.set(metric, predictions);
-  }
-  return architectures.map((architecture, i) => {
-    const at = (metric: string): Prediction => answers.get(metric)?.[i] as Prediction;
-    const means = Object.fromEntries(metrics.map((metric) => [metric, at(metric).mean]));
-    const lows = Object.fromEntries(metrics.map((metric) => [metric, at(metric).low]));
-    const widths = objectives.map(
-      ({ metric }, o) => (at(metric).high - at(metric).low) / (spreads[o] as number),
-    );
-    return {
-      architecture,
-      costs: costsOf(means, objectives),
-      violation: excess(lows, constraints),
-      // An accuracy that may be far worse than predicted, yet hardly better, is no hope.
-      hopes: objectives.map(({ metric, goal }) =>
-        goal === 'max' ? at(metric).high - at(metric).mean : at(metric).mean - at(metric).low,
-      ),
-      uncertainty: widths.reduce((sum, width) => sum + width, 0),
-    };
-  });
-}
-
-/** Largest minus smallest measured value, never 0. */
-function spread(history: readonly Trial[], metric: string): number {
-  const values = history.flatMap(({ values: v }) => (v[metric] === undefined ? [] : [v[metric]]));
-  return Math.max(1e-12, Math.max(...values) - Math.min(...values));
-}
