@@ -10,9 +10,15 @@ import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store } from '../store/contract.js';
 import { activeNetworks, type NetworkChoice, randomNetworks } from './choose-networks.js';
-import { blockParts, countedOperators, operatorParts, profiledOperators } from './operator-parts.js';
+import {
+  blockParts,
+  countedOperators,
+  type ExecutedOperator,
+  operatorParts,
+  profiledOperators,
+} from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
-import { withoutProfiling } from './profiling-overhead.js';
+import { profilingOverhead, withoutProfiling } from './profiling-overhead.js';
 
 export interface CollectOptions {
   readonly store: Store;
@@ -55,6 +61,7 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
   const { space, count, seed, signal, onProgress, given = [], choice = 'random' } = options;
   const rng = Xoshiro128.fromSeed(seed);
   const samples: PredictorSample[] = [];
+  const profiles: Profile[] = [];
   const records: MeasurementRecord[] = [];
   const failures: string[] = [];
   const reasons: Record<string, number> = {};
@@ -66,9 +73,10 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
     signal.throwIfAborted();
     reasons[reason] = (reasons[reason] ?? 0) + 1;
     try {
-      const { sample, record } = await takeSample(architecture, options);
+      const { sample, record, profile } = await takeSample(architecture, options);
       samples.push(sample);
       records.push(record);
+      profiles.push(profile);
     } catch (thrown) {
       const error = asHildaError(thrown);
       if (error.code === 'INTERRUPTED' || error.code === 'DEVICE_UNKNOWN') throw error;
@@ -83,19 +91,57 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
     }
     onProgress?.(samples.length + failures.length, count);
   }
-  return { samples, records, failures, reasons };
+  return { samples: withParts(samples, profiles, space), records, failures, reasons };
+}
+
+interface Profile {
+  readonly operators: readonly ExecutedOperator[];
+  /** A board counts, which costs the network nothing. */
+  readonly counted: boolean;
+}
+
+const notProfiled: Profile = { operators: [], counted: false };
+
+/** Each sample with the costs of its operators and blocks, less what profiling adds to them. */
+function withParts(
+  samples: readonly PredictorSample[],
+  profiles: readonly Profile[],
+  space: Space,
+): PredictorSample[] {
+  const timed = samples.flatMap(({ value }, i) => {
+    const { operators, counted } = profiles[i] as Profile;
+    return counted || operators.length === 0 ? [] : [{ operators, whole: value }];
+  });
+  const added = profilingOverhead(timed);
+  return samples.map((sample, i) => {
+    const { operators: raw, counted } = profiles[i] as Profile;
+    if (raw.length === 0) return sample;
+    const operators = counted ? raw : withoutProfiling(raw, added);
+    const architecture = sample.architecture as Architecture;
+    const network = space.network(architecture);
+    const blocks = space.blocks?.(architecture);
+    return {
+      ...sample,
+      parts: operatorParts(operators, network),
+      blocks: blocks ? blockParts(operators, network, blocks) : [],
+    };
+  });
 }
 
 async function takeSample(
   architecture: Architecture,
   { store, pool, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
-): Promise<{ readonly sample: PredictorSample; readonly record: MeasurementRecord }> {
+): Promise<{
+  readonly sample: PredictorSample;
+  readonly record: MeasurementRecord;
+  readonly profile: Profile;
+}> {
   const network = space.network(architecture);
   const hash = structureHash(network);
-  const { record, operators } = await pool.withDevice(
+  const { record, profile: profiled } = await pool.withDevice(
     deviceId,
     { holder: 'campaign', signal },
-    async (device, lease) => {
+    async (device, lease): Promise<{ readonly record: MeasurementRecord; readonly profile: Profile }> => {
       const known = (await store.measurements({ deviceId, structureHash: hash })).find(
         (m) =>
           m.verdict === 'valid' &&
@@ -111,11 +157,16 @@ async function takeSample(
           lease,
         });
       const taken = record as MeasurementRecord;
-      if (!profile || taken.verdict !== 'valid') return { record: taken, operators: [] };
-      const operators = device.profile
-        ? withoutProfiling(profiledOperators(await device.profile(network, { signal })), speedOf(taken).value)
-        : countedOperators(taken);
-      return { record: taken, operators };
+      if (!profile || taken.verdict !== 'valid') return { record: taken, profile: notProfiled };
+      return device.profile
+        ? {
+            record: taken,
+            profile: {
+              operators: profiledOperators(await device.profile(network, { signal })),
+              counted: false,
+            },
+          }
+        : { record: taken, profile: { operators: countedOperators(taken), counted: true } };
     },
   );
   if (record.verdict !== 'valid')
@@ -127,11 +178,9 @@ async function takeSample(
       structureHash: hash,
       measurementId: record.id,
       value: speedOf(record).value,
-      parts: operatorParts(operators, network),
-      blocks:
-        operators.length > 0 && space.blocks
-          ? blockParts(operators, network, space.blocks(architecture))
-          : [],
+      parts: [],
+      blocks: [],
     },
+    profile: profiled,
   };
 }
