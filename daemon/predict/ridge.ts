@@ -50,7 +50,8 @@ export class RidgePredictor implements Predictor {
     system.extend(samples);
     this.#system = system;
     const y = system.kept.map((i) => values[i] as number);
-    const warp = makeWarp(system.warp, y) as Warp;
+    // A first accuracy of 0 admits no logarithm, whatever was chosen before it came.
+    const warp = makeWarp(system.warp, y) ?? (makeWarp('identity', y) as Warp);
     const z = y.map(warp.forward);
     const { alpha, residuals, centre } = leaveOneOut(system.factor, z);
     const ratios = z.map((_, i) => Math.abs(residuals[i] as number) / Math.sqrt(system.varianceOfSample(i)));

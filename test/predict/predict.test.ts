@@ -58,6 +58,14 @@ t.test('a ridge fit that goes on from the last one says what one from the start 
   const fresh = new RidgePredictor();
   fresh.fit(x, changed);
   t.same(grown.predict(x), fresh.predict(x), 'a value that was corrected counts');
+  // Exponential in the decisions, so that the logarithm is chosen; then a value that has none.
+  const steep = vectors.map((v) => Math.exp(v.reduce((sum, count) => sum + count, 0)));
+  for (const first of [0, -1]) {
+    const late = new RidgePredictor();
+    late.fit(x.slice(0, 64), steep.slice(0, 64));
+    late.fit(x.slice(0, 66), [...steep.slice(0, 65), first]);
+    t.ok(late.predict(x).mean.every(Number.isFinite), `${first} after values that admit a logarithm`);
+  }
 });
 
 t.test('a factor that grew row by row solves and inverts', async (t) => {
