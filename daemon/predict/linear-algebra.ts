@@ -1,53 +1,12 @@
-/**
- * Inverse of a symmetric positive definite n x n matrix (row major) by Cholesky; undefined when it is not definite.
- *
- * Here and in the factor four sums run side by side where one would wait for its own last addition; each adds up in the
- * order it would alone, so that the result is the same to the last bit.
- */
+/** Inverse of a symmetric positive definite n x n matrix (row major) by Cholesky; undefined when it is not definite. */
 export function invertDefinite(matrix: Float64Array, n: number): Float64Array | undefined {
   const l = choleskyFactor(matrix, n);
   if (!l) return undefined;
   // Rows of the inverse factor, transposed: row j holds column j of L^-1, so that both loops run along memory.
   const t = new Float64Array(n * n);
   for (let j = 0; j < n; j++) {
-    const row = j * n;
-    t[row + j] = 1 / (l[row + j] as number);
-    let i = j + 1;
-    for (; i + 3 < n; i += 4) {
-      const r0 = i * n;
-      const r1 = r0 + n;
-      const r2 = r1 + n;
-      const r3 = r2 + n;
-      let s0 = 0;
-      let s1 = 0;
-      let s2 = 0;
-      let s3 = 0;
-      for (let k = j; k < i; k++) {
-        const v = t[row + k] as number;
-        s0 -= (l[r0 + k] as number) * v;
-        s1 -= (l[r1 + k] as number) * v;
-        s2 -= (l[r2 + k] as number) * v;
-        s3 -= (l[r3 + k] as number) * v;
-      }
-      const x0 = s0 / (l[r0 + i] as number);
-      s1 -= (l[r1 + i] as number) * x0;
-      const x1 = s1 / (l[r1 + i + 1] as number);
-      s2 -= (l[r2 + i] as number) * x0;
-      s2 -= (l[r2 + i + 1] as number) * x1;
-      const x2 = s2 / (l[r2 + i + 2] as number);
-      s3 -= (l[r3 + i] as number) * x0;
-      s3 -= (l[r3 + i + 1] as number) * x1;
-      s3 -= (l[r3 + i + 2] as number) * x2;
-      t[row + i] = x0;
-      t[row + i + 1] = x1;
-      t[row + i + 2] = x2;
-      t[row + i + 3] = s3 / (l[r3 + i + 3] as number);
-    }
-    for (; i < n; i++) {
-      let sum = 0;
-      for (let k = j; k < i; k++) sum -= (l[i * n + k] as number) * (t[row + k] as number);
-      t[row + i] = sum / (l[i * n + i] as number);
-    }
+    t[j * n + j] = 1 / (l[j * n + j] as number);
+    substitute(l, n, { x: t, at: j * n, first: j, from: j + 1, to: n });
   }
   const inverse = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
@@ -90,11 +49,7 @@ export function solveDefinite(matrix: Float64Array, b: Float64Array): Float64Arr
   const l = choleskyFactor(matrix, n);
   if (!l) return undefined;
   const x = b.slice();
-  for (let i = 0; i < n; i++) {
-    let sum = x[i] as number;
-    for (let k = 0; k < i; k++) sum -= (l[i * n + k] as number) * (x[k] as number);
-    x[i] = sum / (l[i * n + i] as number);
-  }
+  substitute(l, n, { x, at: 0, first: 0, from: 0, to: n });
   for (let i = n - 1; i >= 0; i--) {
     const value = (x[i] as number) / (l[i * n + i] as number);
     x[i] = value;
@@ -108,45 +63,65 @@ function choleskyFactor(matrix: Float64Array, n: number): Float64Array | undefin
   const l = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     const row = i * n;
-    let j = 0;
-    for (; j + 3 < i; j += 4) {
-      const r0 = j * n;
-      const r1 = r0 + n;
-      const r2 = r1 + n;
-      const r3 = r2 + n;
-      let s0 = matrix[row + j] as number;
-      let s1 = matrix[row + j + 1] as number;
-      let s2 = matrix[row + j + 2] as number;
-      let s3 = matrix[row + j + 3] as number;
-      for (let k = 0; k < j; k++) {
-        const v = l[row + k] as number;
-        s0 -= v * (l[r0 + k] as number);
-        s1 -= v * (l[r1 + k] as number);
-        s2 -= v * (l[r2 + k] as number);
-        s3 -= v * (l[r3 + k] as number);
-      }
-      const x0 = s0 / (l[r0 + j] as number);
-      s1 -= x0 * (l[r1 + j] as number);
-      const x1 = s1 / (l[r1 + j + 1] as number);
-      s2 -= x0 * (l[r2 + j] as number);
-      s2 -= x1 * (l[r2 + j + 1] as number);
-      const x2 = s2 / (l[r2 + j + 2] as number);
-      s3 -= x0 * (l[r3 + j] as number);
-      s3 -= x1 * (l[r3 + j + 1] as number);
-      s3 -= x2 * (l[r3 + j + 2] as number);
-      l[row + j] = x0;
-      l[row + j + 1] = x1;
-      l[row + j + 2] = x2;
-      l[row + j + 3] = s3 / (l[r3 + j + 3] as number);
-    }
-    for (; j <= i; j++) {
-      let sum = matrix[row + j] as number;
-      for (let k = 0; k < j; k++) sum -= (l[row + k] as number) * (l[j * n + k] as number);
-      if (i === j) {
-        if (!(sum > 0)) return undefined;
-        l[row + i] = Math.sqrt(sum);
-      } else l[row + j] = sum / (l[j * n + j] as number);
-    }
+    for (let j = 0; j <= i; j++) l[row + j] = matrix[row + j] as number;
+    substitute(l, n, { x: l, at: row, first: 0, from: 0, to: i });
+    let left = l[row + i] as number;
+    for (let k = 0; k < i; k++) left -= (l[row + k] as number) * (l[row + k] as number);
+    if (!(left > 0)) return undefined;
+    l[row + i] = Math.sqrt(left);
   }
   return l;
+}
+
+interface Unknowns {
+  /** Holds the right-hand side, and then the solution, from `at` on. */
+  readonly x: Float64Array;
+  readonly at: number;
+  /** The first that is not 0; those before `from` are solved. */
+  readonly first: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Forward substitution with a lower factor, in place. Four sums run side by side where one would wait for its own last
+ * addition; each adds up in the order it would alone, so that the result is the same to the last bit.
+ */
+function substitute(l: Float64Array, n: number, { x, at, first, from, to }: Unknowns): void {
+  let i = from;
+  for (; i + 3 < to; i += 4) {
+    const r0 = i * n;
+    const r1 = r0 + n;
+    const r2 = r1 + n;
+    const r3 = r2 + n;
+    let s0 = x[at + i] as number;
+    let s1 = x[at + i + 1] as number;
+    let s2 = x[at + i + 2] as number;
+    let s3 = x[at + i + 3] as number;
+    for (let k = first; k < i; k++) {
+      const v = x[at + k] as number;
+      s0 -= (l[r0 + k] as number) * v;
+      s1 -= (l[r1 + k] as number) * v;
+      s2 -= (l[r2 + k] as number) * v;
+      s3 -= (l[r3 + k] as number) * v;
+    }
+    const x0 = s0 / (l[r0 + i] as number);
+    s1 -= (l[r1 + i] as number) * x0;
+    const x1 = s1 / (l[r1 + i + 1] as number);
+    s2 -= (l[r2 + i] as number) * x0;
+    s2 -= (l[r2 + i + 1] as number) * x1;
+    const x2 = s2 / (l[r2 + i + 2] as number);
+    s3 -= (l[r3 + i] as number) * x0;
+    s3 -= (l[r3 + i + 1] as number) * x1;
+    s3 -= (l[r3 + i + 2] as number) * x2;
+    x[at + i] = x0;
+    x[at + i + 1] = x1;
+    x[at + i + 2] = x2;
+    x[at + i + 3] = s3 / (l[r3 + i + 3] as number);
+  }
+  for (; i < to; i++) {
+    let sum = x[at + i] as number;
+    for (let k = first; k < i; k++) sum -= (l[i * n + k] as number) * (x[at + k] as number);
+    x[at + i] = sum / (l[i * n + i] as number);
+  }
 }
