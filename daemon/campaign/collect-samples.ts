@@ -10,15 +10,9 @@ import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store } from '../store/contract.js';
 import { activeNetworks, type NetworkChoice, randomNetworks } from './choose-networks.js';
-import {
-  blockParts,
-  countedOperators,
-  type ExecutedOperator,
-  operatorParts,
-  profiledOperators,
-} from './operator-parts.js';
+import { countedOperators, profiledOperators } from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
-import { profilingOverhead, withoutProfiling } from './profiling-overhead.js';
+import { notProfiled, type Profile, withParts } from './sample-parts.js';
 
 export interface CollectOptions {
   readonly store: Store;
@@ -94,40 +88,6 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
   return { samples: withParts(samples, profiles, space), records, failures, reasons };
 }
 
-interface Profile {
-  readonly operators: readonly ExecutedOperator[];
-  /** A board counts, which costs the network nothing. */
-  readonly counted: boolean;
-}
-
-const notProfiled: Profile = { operators: [], counted: false };
-
-/** Each sample with the costs of its operators and blocks, less what profiling adds to them. */
-function withParts(
-  samples: readonly PredictorSample[],
-  profiles: readonly Profile[],
-  space: Space,
-): PredictorSample[] {
-  const timed = samples.flatMap(({ value }, i) => {
-    const { operators, counted } = profiles[i] as Profile;
-    return counted || operators.length === 0 ? [] : [{ operators, whole: value }];
-  });
-  const added = profilingOverhead(timed);
-  return samples.map((sample, i) => {
-    const { operators: raw, counted } = profiles[i] as Profile;
-    if (raw.length === 0) return sample;
-    const operators = counted ? raw : withoutProfiling(raw, added);
-    const architecture = sample.architecture as Architecture;
-    const network = space.network(architecture);
-    const blocks = space.blocks?.(architecture);
-    return {
-      ...sample,
-      parts: operatorParts(operators, network),
-      blocks: blocks ? blockParts(operators, network, blocks) : [],
-    };
-  });
-}
-
 async function takeSample(
   architecture: Architecture,
   { store, pool, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
@@ -158,15 +118,10 @@ async function takeSample(
         });
       const taken = record as MeasurementRecord;
       if (!profile || taken.verdict !== 'valid') return { record: taken, profile: notProfiled };
-      return device.profile
-        ? {
-            record: taken,
-            profile: {
-              operators: profiledOperators(await device.profile(network, { signal })),
-              counted: false,
-            },
-          }
-        : { record: taken, profile: { operators: countedOperators(taken), counted: true } };
+      if (!device.profile)
+        return { record: taken, profile: { operators: countedOperators(taken), counted: true } };
+      const operators = profiledOperators(await device.profile(network, { signal }));
+      return { record: taken, profile: { operators, counted: false } };
     },
   );
   if (record.verdict !== 'valid')
