@@ -15,6 +15,7 @@ import { loadProtocol } from '../daemon/measure/protocols.js';
 import { referenceNetworks } from '../daemon/measure/references.js';
 import { spearman } from '../daemon/measure/statistics.js';
 import { countCost } from '../daemon/network/cost.js';
+import { elementCount } from '../daemon/network/graph.js';
 import { sampleNetwork } from './sample-networks.js';
 
 const { values: flags } = parseArgs({
@@ -109,7 +110,7 @@ async function tryOut(adapter: string, device: Device): Promise<object> {
       const inputs = Object.fromEntries(
         network.inputs.map(({ name, dims: given }) => {
           const dims = given.map(Number);
-          const data = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+          const data = new Float32Array(elementCount(dims));
           return [name, { dims, data: data.map((_, i) => Math.sin(i)) }];
         }),
       );

@@ -55,6 +55,8 @@ export function choose(distances: (chosen: readonly number[]) => Float64Array, y
   const n = chosen.length;
   const part = distances(chosen);
   const target = chosen.map((i) => y[i] as number);
+  const mean = part.reduce((sum, d) => sum + d, 0) / part.length || 1;
+  const fallback = { kernel: { shape: 'gaussian', rate: 0.3 / mean }, noise: 0.1 } as const;
   const contenders = warpNames.flatMap((name): Contender[] => {
     // The warp is learnt from all samples; its scores on the chosen ones then cover the same range.
     const warp = makeWarp(name, y);
@@ -64,14 +66,14 @@ export function choose(distances: (chosen: readonly number[]) => Float64Array, y
             warp,
             z: target.map(warp.forward),
             loss: Number.POSITIVE_INFINITY,
-            best: fallback(part),
+            best: fallback,
             rank: -1,
           },
         ]
       : [];
   });
   const close = new Float64Array(part.length);
-  for (const kernel of kernels(part)) {
+  for (const kernel of kernels(mean)) {
     similarities(kernel, part, close);
     for (const noise of noises) {
       const factor = factorOf(close, n, noise);
@@ -104,12 +106,7 @@ function compare(contenders: readonly Contender[], factor: GrowingFactor, option
   }
 }
 
-function* kernels(distances: Float64Array): Generator<Kernel> {
-  const mean = distances.reduce((sum, d) => sum + d, 0) / distances.length || 1;
+/** `mean`: of the squared distances. */
+function* kernels(mean: number): Generator<Kernel> {
   for (const shape of kernelShapes) for (const rate of rates) yield { shape, rate: rate / mean };
 }
-
-const fallback = (distances: Float64Array): { kernel: Kernel; noise: number } => {
-  const mean = distances.reduce((sum, d) => sum + d, 0) / distances.length || 1;
-  return { kernel: { shape: 'gaussian', rate: 0.3 / mean }, noise: 0.1 };
-};

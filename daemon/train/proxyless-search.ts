@@ -1,4 +1,4 @@
-import { gaussian } from '../core/rng.js';
+import { drawIndex, gaussian } from '../core/rng.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
 import type { MbconvFile } from '../search/spaces/mbconv-file.js';
@@ -74,7 +74,7 @@ export async function proxylessSearch(o: ProxylessOptions, call: CallOptions): P
       const probabilities = pairs ? pairs.map((pair) => [...pair.q]) : alphas.map(softmaxOf);
       const active = pairs
         ? pairs.map((pair) => pair.active as number)
-        : probabilities.map((p) => drawOne(p, rng.next()));
+        : probabilities.map((p) => drawIndex(p, rng));
       if (session && o.mode === 'two') {
         await o.runtime.release(session.handle, call);
         session = undefined;
@@ -185,13 +185,4 @@ async function gatePass(
     loss: loss[0] as number,
     gates: paths.map((choices, l) => choices.map((choice) => gradient[at(l, choice)] as number)),
   };
-}
-
-function drawOne(p: readonly number[], uniform: number): number {
-  let left = uniform;
-  for (let i = 0; i < p.length; i++) {
-    left -= p[i] as number;
-    if (left < 0) return i;
-  }
-  return p.length - 1;
 }
