@@ -13,7 +13,7 @@ import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from './chromium.js';
-import { type JoinBench, openJoinBench } from './join-bench.js';
+import { aPage, atRest, type JoinBench, openJoinBench } from './join-bench.js';
 
 const signal = AbortSignal.timeout(280_000);
 
@@ -296,19 +296,8 @@ t.test('WebGPU on a software adapter computes right and gives no speed', async (
 
 t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   const bench = await openJoinBench(t);
-  const about = {
-    model: 'm',
-    platform: 'p',
-    browser: 'b 1',
-    runtimeVersion: '1.30.0',
-    secure: true,
-    isolated: true,
-    cores: 4,
-    memoryGiB: null,
-    gpu: null,
-  };
-  const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
-  const hello = (changes: object) => JSON.stringify({ op: 'hello', proto: 1, about, state, ...changes });
+  const hello = (changes: object) =>
+    JSON.stringify({ op: 'hello', proto: 1, about: aPage, state: atRest, ...changes });
   const talkTo =
     ({ port }: JoinBench) =>
     async (...messages: (string | Buffer)[]) => {
@@ -329,7 +318,7 @@ t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   t.same(await talk(hello({})), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ token: 'guess' })), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ key: 'browser-000000.guess' })), ['PAIRING_REFUSED']);
-  t.same(await talk(hello({ token, about: { ...about, cores: -1 } })), ['MESSAGE_INVALID']);
+  t.same(await talk(hello({ token, about: { ...aPage, cores: -1 } })), ['MESSAGE_INVALID']);
   const hasty = await openJoinBench(t, { helloMs: 20 });
   t.same(await talkTo(hasty)(), ['MESSAGE_INVALID'], 'silence');
   t.same(

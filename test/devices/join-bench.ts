@@ -109,27 +109,31 @@ export async function knockTogether(url: string, shown: readonly Shown[]): Promi
   return (await Promise.all(greeted)).map(({ answer }) => answer);
 }
 
+/** What a page of no browser in particular says of itself. */
+export const aPage = {
+  model: 'knocker',
+  platform: 'test',
+  browser: 'none',
+  runtimeVersion: '1',
+  secure: true,
+  isolated: true,
+  cores: 1,
+  memoryGiB: null,
+  gpu: null,
+};
+export const atRest = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
+
 /** Says hello as a page does and closes again. Answers with the daemon's word, and the key that it gave. */
 export async function greet(
   connection: Connection,
   shown: Shown,
 ): Promise<{ readonly answer: string; readonly id?: string; readonly key?: string | null }> {
-  const about = {
-    model: 'knocker',
-    platform: 'test',
-    browser: 'none',
-    runtimeVersion: '1',
-    secure: true,
-    isolated: true,
-    cores: 1,
-    memoryGiB: null,
-    gpu: null,
-  };
-  const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
   const said = await new Promise<{ op: string; code?: string; id?: string; key?: string | null }>(
     (resolve) => {
       connection.onMessage((text) => resolve(JSON.parse(String(text))));
-      connection.send(JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about, state }));
+      connection.send(
+        JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about: aPage, state: atRest }),
+      );
     },
   );
   const closed = new Promise<void>((resolve) => connection.onClose(resolve));

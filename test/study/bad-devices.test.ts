@@ -21,7 +21,7 @@ import { openStore } from '../../daemon/store/open-store.js';
 import { openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
 import { doublingNetwork } from '../contract/device-contract.js';
-import { openJoinBench } from '../devices/join-bench.js';
+import { aPage, atRest, openJoinBench } from '../devices/join-bench.js';
 import { until } from '../fleet/agent-bench.js';
 import { openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
@@ -81,24 +81,12 @@ t.test('a study goes on with its good device whatever the others are or do', asy
   });
 
   // Pages: one that speaks out of turn, one that comes back in another version, one with a software adapter.
-  const about = {
-    model: 'Page',
-    platform: 'test',
-    browser: 'b 1',
-    runtimeVersion: '1.30.0',
-    secure: true,
-    isolated: true,
-    cores: 1,
-    memoryGiB: null,
-    gpu: null,
-  };
-  const state = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
   const page = async (changes: object = {}, answer?: Answer) => {
     const { token } = await keys.issue('page');
     return speaker(
       t,
       pageDoor,
-      { proto: pageProtocol, token, about: { ...about, ...changes }, state },
+      { proto: pageProtocol, token, about: { ...aPage, ...changes }, state: atRest },
       answer,
     );
   };
@@ -111,7 +99,7 @@ t.test('a study goes on with its good device whatever the others are or do', asy
   outdated.close();
   await outdated.closed;
   const { key } = outdated.first;
-  const other = await speaker(t, pageDoor, { proto: pageProtocol + 1, key, about, state });
+  const other = await speaker(t, pageDoor, { proto: pageProtocol + 1, key, about: aPage, state: atRest });
   t.match(other.first, { op: 'refused', code: 'VERSION_UNSUPPORTED' });
 
   // Agents: one that is cut off amid the study, one that blames the daemon's disk, one that sends a model of its own.
