@@ -4,7 +4,8 @@
  *
  * As in a study, a trial that breaks the limit tells its latency but not its accuracy. Regret is the best accuracy that
  * the limit allows minus the best found so far, in points. `toWithin1` counts trials until it is below 1 (the budget
- * where it never is). `autoTransfer` is `auto` with a bank of finished studies on other devices and other data sets.
+ * where it never is). `autoTransfer` is `auto` with a bank of finished studies on other devices and other data sets,
+ * `smboDiffusion` is `smbo` on a pool of DiffusionNAG's samples.
  */
 import { parseArgs } from 'node:util';
 import { architectureId } from '../daemon/core/architecture.js';
@@ -23,7 +24,7 @@ const { values: args } = parseArgs({
     seeds: { type: 'string', default: '30' },
     first: { type: 'string', default: '1' },
     trials: { type: 'string', default: '1000' },
-    samplers: { type: 'string', default: [...samplerNames, 'autoTransfer'].join(',') },
+    samplers: { type: 'string', default: [...samplerNames, 'autoTransfer', 'smboDiffusion'].join(',') },
     options: { type: 'string', default: '{}' },
     /** Of all 15,625 rows, or of the live cells alone. */
     percentile: { type: 'string', default: 'all' },
@@ -69,8 +70,15 @@ interface Run {
   readonly samplerMs: readonly { readonly at: number; readonly perProposal: number }[];
 }
 
-function run(name: string, seed: number, task: Task, trials: number, earlier: readonly EarlierStudy[]): Run {
-  const sampler = createSampler(name, JSON.parse(args.options));
+/** Labels of this table that are a sampler with options. */
+const variants: Readonly<Record<string, { readonly name: string; readonly options: object }>> = {
+  autoTransfer: { name: 'auto', options: {} },
+  smboDiffusion: { name: 'smbo', options: { pool: 'diffusion' } },
+};
+
+function run(label: string, seed: number, task: Task, trials: number, earlier: readonly EarlierStudy[]): Run {
+  const { name, options } = variants[label] ?? { name: label, options: {} };
+  const sampler = createSampler(name, { ...JSON.parse(args.options), ...options });
   const rng = Xoshiro128.fromSeed(seed);
   const bank = new PredictorBank({
     costViews: (a) => costViews(space, a),
@@ -138,13 +146,12 @@ const earlier =
 const figures: Record<string, number> = {};
 console.log(`limit ${target.limit} ms, best ${target.best} %, ${seeds} seeds; mean regret in points ± s.e.`);
 for (const label of args.samplers.split(',')) {
-  const name = label === 'autoTransfer' ? 'auto' : label;
   const known = label === 'autoTransfer' || label === 'transfer-prior' ? earlier : [];
   const regrets: number[][] = checkpoints.map(() => []);
   const within: number[] = [];
   let lateMs = 0;
   for (let seed = Number(args.first); seed < Number(args.first) + seeds; seed++) {
-    const { history, samplerMs } = run(name, seed, target, budget, known);
+    const { history, samplerMs } = run(label, seed, target, budget, known);
     let best = 0;
     let reached = budget;
     history.forEach(({ values, state, number }) => {

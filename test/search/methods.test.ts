@@ -295,6 +295,33 @@ t.test(
   },
 );
 
+t.test('diffusionnag: as a pool it finds smbo better networks where a limit binds', async (t) => {
+  const space = plainSpace(10, 6);
+  const worth = (a: readonly number[]): number =>
+    a.reduce((sum, c, i) => sum + (c + 1) * (i + 1) * (c === 3 ? 1.5 : 1), 0);
+  const values = (a: readonly number[]) => ({
+    accuracy: worth(a) / 400,
+    latencyUs: a.reduce((sum, c, i) => sum + c * c * (1 + ((7 * i) % 5)), 1),
+  });
+  const best = (pool: string, seed: number): number =>
+    Math.max(
+      ...study(createSampler('smbo', { pool }), {
+        space,
+        values,
+        trials: 120,
+        seed,
+        constraints: [{ metric: 'latencyUs', max: 100 }],
+      })
+        .filter(({ state }) => state === 'complete')
+        .map((x) => x.values.accuracy as number),
+    );
+  const gains = [1, 2, 3, 4, 5].map((seed) => best('diffusion', seed) - best('random', seed));
+  t.ok(
+    gains.filter((gain) => gain > 0).length >= 4,
+    `gains by seed: ${gains.map((g) => g.toFixed(3)).join(' ')}`,
+  );
+});
+
 t.test(
   'transfer: the nearest study is the one whose device is alike, and it saves evaluations',
   async (t) => {

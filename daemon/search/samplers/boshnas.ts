@@ -2,7 +2,6 @@ import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
 import { pick, type Rng, Xoshiro128 } from '../../core/rng.js';
 import type { AskContext } from './contract.js';
-import { sampleDenoised } from './diffusionnag.js';
 import { type Acquisition, type ConfidenceBound, fitConfidenceBound } from './learning/confidence-bound.js';
 import { OneHot } from './learning/one-hot.js';
 import { count, type Draw, definePlugin, memoryless, normalised, proposeUnseen, share } from './plugin.js';
@@ -23,7 +22,7 @@ const starts = 8;
  * maximises the upper confidence bound: from each of several starts, most of them changes of the best trials, the
  * relaxed input follows the gradient and the nearest architecture by L1 is taken; of all starts and ends the best one
  * that was not proposed yet. One in ten proposals is the most uncertain of a random lot, one in ten is random.
- * `pool: diffusion` adds DiffusionNAG's samples to the starts. Steps are plain gradients where the authors use AdaHessian.
+ * Steps are plain gradients where the authors use AdaHessian.
  */
 export const boshnas = definePlugin({
   name: 'boshnas',
@@ -33,7 +32,6 @@ export const boshnas = definePlugin({
     hidden: count(12),
     randomShare: share(0.1),
     uncertainShare: share(0.1),
-    pool: z.enum(['mutation', 'diffusion']).default('mutation'),
   }),
   create: (o) =>
     memoryless('boshnas', ['dims'], (n, context) => {
@@ -44,8 +42,6 @@ export const boshnas = definePlugin({
       const bound = surrogate(context, oneHot, o);
       const best = bestArchitectures(context, 10);
       const unseen = new Unseen(context);
-      const generated =
-        o.pool === 'diffusion' ? sampleDenoised(context, 4 * n, guide(bound, context, oneHot), 1.5) : [];
       const draw = (): Draw | undefined => {
         const uniform = rng.next();
         if (uniform < o.randomShare) return { architecture: space.sample(rng), note: 'random' };
@@ -56,10 +52,9 @@ export const boshnas = definePlugin({
             note: 'uncertain',
           };
         }
-        const lot = Array.from({ length: lotSize }, (_, i) => {
-          if (generated.length > 0 && i % 2 === 0) return pick(rng, generated);
-          return i % 3 === 0 ? space.sample(rng) : space.mutate(pick(rng, best), rng);
-        });
+        const lot = Array.from({ length: lotSize }, (_, i) =>
+          i % 3 === 0 ? space.sample(rng) : space.mutate(pick(rng, best), rng),
+        );
         return climbFrom(lot, acquisitionOf(bound, context), context, oneHot, unseen);
       };
       return proposeUnseen(
@@ -89,16 +84,6 @@ function surrogate(
 /** Several objectives are weighed anew for every proposal. */
 const acquisitionOf = (bound: ConfidenceBound, { objectives, rng }: AskContext): Acquisition =>
   bound.acquisition(objectives.length === 1 ? [1] : objectives.map(() => weight(rng)));
-
-/** What guides DiffusionNAG: the acquisition within the range of normal scores, since it stands in an exponent. */
-function guide(
-  bound: ConfidenceBound,
-  context: AskContext,
-  oneHot: OneHot,
-): (architecture: Architecture) => number {
-  const acquisition = acquisitionOf(bound, context);
-  return (architecture) => Math.max(-4, Math.min(4, acquisition.value(oneHot.encode(architecture))));
-}
 
 const weight = (rng: Rng): number => 1 - rng.next();
 

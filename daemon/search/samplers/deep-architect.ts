@@ -1,12 +1,15 @@
 import { z } from 'zod';
+import type { Architecture } from '../../core/architecture.js';
 import { HildaError } from '../../core/errors.js';
 import { type Rng, randomInt } from '../../core/rng.js';
 import type { DecisionTree, Space } from '../spaces/contract.js';
 import { largest } from './boshnas.js';
 import type { AskContext } from './contract.js';
-import { linearPredictor } from './diffusionnag.js';
-import { normalScores } from './learning/bayesian-linear.js';
+import { sampleDenoised } from './diffusionnag.js';
+import { BayesianLinear, normalScores } from './learning/bayesian-linear.js';
+import { vocabularyOf } from './learning/vocabulary.js';
 import { count, definePlugin, indicesOf, memoryless, positive, proposeUnseen, share } from './plugin.js';
+import { guides } from './posterior-samples.js';
 import { rewards } from './rank.js';
 
 /** A space's own tree, or its dimensions in order. Throws SPEC_INVALID where it has neither. */
@@ -103,19 +106,32 @@ function uct(node: TreeNode, width: number, exploration: number, rng: Rng): numb
   })[0];
 }
 
+/** Of DiffusionNAG's samples, for a batch of up to half as many proposals. */
+const leastGuided = 20;
+
 /**
  * Sequential model-based optimisation over hashed features (Negrinho and Gordon 2017, section 5.3): with probability
- * epsilon a random candidate, else the next best of `samples` random ones by a regularised linear model on the strings of
- * modules, connections and hyper-parameters.
+ * epsilon a random candidate, else the next best of a pool by a regularised linear model on the strings of modules,
+ * connections and hyper-parameters. The pool: `samples` random candidates, or with `pool: diffusion` DiffusionNAG's guided
+ * samples once `initial` trials are told (An et al. 2024).
  */
 export const smbo = definePlugin({
   name: 'smbo',
-  options: z.strictObject({ initial: count(20), samples: count(2000), epsilon: share(0.1) }),
-  create: ({ initial, samples, epsilon }) =>
-    memoryless('smbo', [], (n, context) => {
+  options: z.strictObject({
+    initial: count(20),
+    samples: count(2000),
+    epsilon: share(0.1),
+    pool: z.enum(['random', 'diffusion']).default('random'),
+  }),
+  create: ({ initial, samples, epsilon, pool }) =>
+    memoryless('smbo', pool === 'diffusion' ? ['dims'] : [], (n, context) => {
       const { space, rng, history } = context;
       const predict = history.length >= 5 ? linearPredictor(context) : () => 0;
-      const ranked = Array.from({ length: samples }, () => space.sample(rng))
+      const candidates =
+        pool === 'diffusion' && history.length >= initial
+          ? guidedSamples(context, Math.max(leastGuided, 2 * n))
+          : Array.from({ length: samples }, () => space.sample(rng));
+      const ranked = candidates
         .map((architecture) => ({ architecture, value: predict(architecture) }))
         .sort((a, b) => b.value - a.value);
       let at = 0;
@@ -132,3 +148,17 @@ export const smbo = definePlugin({
       );
     }),
 });
+
+function guidedSamples(context: AskContext, size: number): Architecture[] {
+  const nextGuide = guides(context);
+  return Array.from({ length: size }, () => sampleDenoised(context, 1, nextGuide())).flat();
+}
+
+/** Normal score of the reward that the history suggests, by Bayesian linear regression on decisions. */
+function linearPredictor(context: AskContext): (architecture: Architecture) => number {
+  const vocabulary = vocabularyOf(context.space);
+  const rows = context.history.map(({ architecture }) => vocabulary.row(architecture));
+  const y = normalScores(rewards(context, context.history, 0.05));
+  const { weights } = BayesianLinear.fit(rows, y, vocabulary.size);
+  return (architecture) => BayesianLinear.dot(weights, vocabulary.row(architecture));
+}

@@ -25,7 +25,8 @@ export function posteriorSamples(
   const models = modelsOf(context);
   const mean = scorer(context, models, () => 0.5);
   const feasible = feasibility(models);
-  const pool = candidatePool(context, (a) => mean(a) + Math.min(0, feasible(a)) * 10);
+  const within = withinLimits(models);
+  const pool = candidatePool(context, (a) => mean(a) + within(a));
   const likely = pool.filter((a) => feasible(a) >= 0);
   const candidates =
     likely.length > 0 ? likely : [...pool].sort((a, b) => feasible(b) - feasible(a)).slice(0, 5 * n);
@@ -40,6 +41,19 @@ export function posteriorSamples(
     });
   }
   return proposals;
+}
+
+/**
+ * What guides a generator, within the range of normal scores since it stands in an exponent: the expected score, less what
+ * is expected beyond a limit. Several objectives are weighed anew at every call.
+ */
+export function guides(context: AskContext): () => (architecture: Architecture) => number {
+  const models = modelsOf(context);
+  const within = withinLimits(models);
+  return () => {
+    const score = scorer(context, models, () => 1 - context.rng.next());
+    return (architecture) => Math.max(-6, Math.min(6, score(architecture) + within(architecture)));
+  };
 }
 
 interface Models {
@@ -96,6 +110,12 @@ function feasibility({ limits }: Models): (architecture: Architecture) => number
         : model.earlierWithinLimit(architecture) - 0.5;
       return Math.min(least, slack);
     }, Number.POSITIVE_INFINITY);
+}
+
+/** Nothing where every limit is likely kept, else more than any score can make up for. */
+function withinLimits(models: Models): (architecture: Architecture) => number {
+  const feasible = feasibility(models);
+  return (architecture) => 10 * Math.min(0, feasible(architecture));
 }
 
 /** The best-scored architecture that was not proposed yet. */
