@@ -7,14 +7,17 @@
  *
  * `joint.hv`, `after.hv`: mean share of the box between (all float32 and largest, accuracy 0.8) and (no bytes, accuracy
  * 1); `gain.mean`, `gain.error`, `gain.t`: of the paired differences. `joint.covered`, `after.covered`: mean share of one front
- * that the other dominates or equals; with `Accurate`, `Middle`, `Small` of its thirds by accuracy. `int8Ratio.*`: latency of
- * int8 throughout over float32, measured in turns on this CPU.
+ * that the other dominates or equals; with `Accurate`, `Middle`, `Small` of its thirds by accuracy. `joint.ahead`,
+ * `after.ahead`: share of sizes (of either's front members, of all seeds) at which the median over seeds of the best accuracy
+ * within that size is higher: one's median attainment surface (Fonseca and Fleming 1996) dominates the other's where the
+ * other is never ahead. `int8Ratio.*`: latency of int8 throughout over float32, measured in turns on this CPU.
  */
 
 import { parseArgs } from 'node:util';
 import { type Architecture, architectureId } from '../daemon/core/architecture.js';
 import { randomInt, Xoshiro128 } from '../daemon/core/rng.js';
 import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
+import { median } from '../daemon/measure/statistics.js';
 import type { Graph } from '../daemon/network/graph.js';
 import { PredictorBank } from '../daemon/predict/bank.js';
 import { SessionProcess } from '../daemon/runtime/session-process.js';
@@ -162,15 +165,33 @@ function coverage(a: readonly Found[], b: readonly Found[]): number[] {
   );
 }
 
+/** The median over searches of the least error within `bytes`; 1 where a search has none. */
+const medianErrorWithin = (searches: readonly (readonly Found[])[], bytes: number): number =>
+  median(
+    searches.map((all) =>
+      Math.min(1, ...all.filter(({ cost }) => cost[1] <= bytes).map(({ cost }) => cost[0])),
+    ),
+  );
+
+/** Shares of sizes at which the median attainment surface of `a`, and of `b`, is ahead. */
+function attainment(a: readonly (readonly Found[])[], b: readonly (readonly Found[])[]): [number, number] {
+  const sizes = [...new Set([...a, ...b].flatMap(frontOf).map(({ cost }) => cost[1]))];
+  const lead = sizes.map((bytes) => medianErrorWithin(b, bytes) - medianErrorWithin(a, bytes));
+  return [mean(lead.map((by) => (by > 1e-9 ? 1 : 0))), mean(lead.map((by) => (by < -1e-9 ? 1 : 0)))];
+}
+
 const percent = (values: readonly number[]): string =>
   `${(100 * (values[0] as number)).toFixed(0)} % (${values
     .slice(1)
     .map((value) => (100 * value).toFixed(0))
     .join(', ')})`;
 const results = [];
+const searches = { joint: [] as Found[][], after: [] as Found[][] };
 for (let seed = Number(flags.first); seed < Number(flags.first) + Number(flags.seeds); seed++) {
   const joint = await search(space, seed, budget, (a) => a);
   const after = await quantiseAfter(seed);
+  searches.joint.push(joint);
+  searches.after.push(after);
   const row = {
     joint: share(joint),
     after: share(after),
@@ -194,6 +215,7 @@ for (const [k, end] of ['', ...ends].entries()) {
   figures[`joint.covered${end}`] = mean(results.map((row) => row.jointCovered[k] as number));
   figures[`after.covered${end}`] = mean(results.map((row) => row.afterCovered[k] as number));
 }
+[figures['joint.ahead'], figures['after.ahead']] = attainment(searches.joint, searches.after);
 
 const runtime = new SessionProcess();
 const [smallInt8, small, largeInt8, large] = (space.seeds?.() ?? []).map((a) => space.network(a));
