@@ -45,14 +45,17 @@ export function posteriorSamples(
 
 /**
  * What guides a generator, within the range of normal scores since it stands in an exponent: the expected score, less what
- * is expected beyond a limit. Several objectives are weighed anew at every call.
+ * is expected beyond a limit. Several objectives are weighed anew at every call, the least weight being 1.
  */
 export function guides(context: AskContext): () => (architecture: Architecture) => number {
   const models = modelsOf(context);
   const within = withinLimits(models);
   return () => {
-    const score = scorer(context, models, () => 1 - context.rng.next());
-    return (architecture) => Math.max(-6, Math.min(6, score(architecture) + within(architecture)));
+    const weights = context.objectives.map(() => 1 - context.rng.next());
+    const least = Math.min(...weights);
+    let next = 0;
+    const score = scorer(context, models, () => (weights[next++] as number) / least);
+    return (architecture) => Math.max(-8, Math.min(8, score(architecture) + within(architecture)));
   };
 }
 
