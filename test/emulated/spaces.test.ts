@@ -84,21 +84,14 @@ for (const name of ['rp2040-pico', 'mps2-an385', 'mps2-an386', 'mps2-an500', 'mp
     const space = open('hourglass-mlp');
     for (const architecture of space.seeds?.() ?? []) {
       const network = space.network(architecture, randomWeights);
-      const matrix = network.initializers.get(signsName(1));
-      const flash: number[] = [];
-      // As a board gets it, and with its weights stored: the same answers, by the reference that both are held to.
-      for (const tricks of [{}, { generatedWeights: false }]) {
-        const found = await answersAsReference(
-          t,
-          session,
-          board(name),
-          { name: `${architecture}`, network },
-          tricks,
-        );
-        flash.push(found.flashBytes);
-      }
-      const [generated, stored] = flash as [number, number];
-      const weights = elementCount(matrix?.dims ?? []);
+      const flashBytes = async (tricks: { readonly generatedWeights?: false }): Promise<number> =>
+        (await answersAsReference(t, session, board(name), { name: `${architecture}`, network }, tricks))
+          .flashBytes;
+      const generated = await flashBytes({});
+      // With its weights stored, too, where sending them is fast: the same answers, by the reference that both are held to.
+      if (name !== 'rp2040-pico') continue;
+      const stored = await flashBytes({ generatedWeights: false });
+      const weights = elementCount(network.initializers.get(signsName(1))?.dims ?? []);
       t.ok(weights >= 784 * 128, `${weights} weights`);
       // Four records stand for them.
       t.equal(stored - generated, weights - 3 * 96, `${generated} instead of ${stored} bytes`);
