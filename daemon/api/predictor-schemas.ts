@@ -104,7 +104,7 @@ export const campaignSchema = z
     reasons: z
       .record(z.string(), z.number())
       .describe(
-        'Networks by why they were chosen: given, random, front, uncertain, audit. Empty until done.',
+        'Networks by why they were chosen: given, random, covering, front, uncertain, audit. Empty until done.',
       ),
     problem: problemSchema.nullable(),
   })

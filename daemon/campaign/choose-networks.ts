@@ -13,7 +13,7 @@ export type NetworkChoice = (typeof choices)[number];
 export interface ChosenNetwork {
   readonly architecture: Architecture;
   /** `random`: before a predictor could tell. */
-  readonly reason: ActiveReason | 'random' | 'given';
+  readonly reason: ActiveReason | 'random' | 'given' | 'covering';
 }
 
 /** What was measured so far: grows while networks are being chosen. */
@@ -29,26 +29,48 @@ const batchSize = 10;
 const poolSize = 400;
 const shares = { frontShare: 0.3, auditShare: 0.1, draws: 24 };
 
-/** Given ones, else the space's smallest and largest, then random ones; none twice, at most `count`. */
+/** The last networks of a campaign for a table, of three, each the best of so many random ones. */
+const coveringShare = 1 / 3;
+const coveringLot = 100;
+
+/**
+ * Given ones, else the space's smallest and largest, then random ones; none twice, at most `count`. With `covering` the
+ * last third are those of random lots that hold most blocks (as tables key them) that no earlier network held, as long as
+ * there are any: a table that lacks a key is refused.
+ */
 export function* randomNetworks(
   space: Space,
   given: readonly Architecture[],
   count: number,
   rng: Rng,
+  { covering = false }: { readonly covering?: boolean } = {},
 ): Generator<ChosenNetwork> {
   const isNew = newTo(space);
   const seeds = given.length === 0 ? (space.seeds?.() ?? []) : [];
+  const { blocks } = space;
+  const held = new Set<string>();
+  const keysOf = (a: Architecture): string[] => [...new Set(blocks?.(a).map(({ key }) => key))];
+  const fresh = (a: Architecture): number => keysOf(a).filter((key) => !held.has(key)).length;
   let left = count;
+  const draw = (): ChosenNetwork => {
+    const architecture = space.sample(rng);
+    if (!covering || !blocks || left > count * coveringShare) return { architecture, reason: 'random' };
+    const lot = Array.from({ length: coveringLot }, () => space.sample(rng));
+    const best = lot.reduce((a, b) => (fresh(b) > fresh(a) ? b : a));
+    return fresh(best) > 0 ? { architecture: best, reason: 'covering' } : { architecture, reason: 'random' };
+  };
   for (const architecture of [...given, ...seeds])
     if (left > 0 && isNew(architecture)) {
       left--;
+      if (covering) for (const key of keysOf(architecture)) held.add(key);
       yield { architecture, reason: 'given' };
     }
   for (let tries = 0; left > 0 && tries < 100 * count; tries++) {
-    const architecture = space.sample(rng);
-    if (!isNew(architecture)) continue;
+    const chosen = draw();
+    if (!isNew(chosen.architecture)) continue;
     left--;
-    yield { architecture, reason: 'random' };
+    if (covering) for (const key of keysOf(chosen.architecture)) held.add(key);
+    yield chosen;
   }
 }
 

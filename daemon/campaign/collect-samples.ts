@@ -62,7 +62,7 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
   const networks =
     choice === 'active'
       ? activeNetworks(space, given, count, rng, samples)
-      : randomNetworks(space, given, count, rng);
+      : randomNetworks(space, given, count, rng, { covering: options.profile });
   for (const { architecture, reason } of networks) {
     signal.throwIfAborted();
     reasons[reason] = (reasons[reason] ?? 0) + 1;

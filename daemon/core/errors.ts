@@ -174,7 +174,7 @@ export const errorTable = {
     409,
     1,
     false,
-    'Measure the missing operators: `hilda lut build` takes the space that holds them.',
+    'Measure more networks of the space that holds them: `hilda lut build --samples`.',
   ),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
   PORT_IN_USE: kind(

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { randomNetworks } from '../../daemon/campaign/choose-networks.js';
 import {
   blockParts,
   countedOperators,
@@ -99,12 +100,31 @@ t.test('a campaign makes a predictor and a table of the same networks', async (t
   t.same([...back.table.keys()], [...blocks.table.keys()]);
 
   const before = (await store.measurements({ limit: 1000 })).length;
-  await ended((await service.train({ ...request, profile: false })).id);
+  await ended((await service.train(request)).id);
   t.equal(
     (await store.measurements({ limit: 1000 })).length,
     before,
     'valid measurements are not taken twice',
   );
+});
+
+t.test('the networks of a table hold every block that its space can draw', async (t) => {
+  const keysOf = (architectures: readonly Architecture[]): Set<string> =>
+    new Set(architectures.flatMap((a) => space.blocks?.(a).map(({ key }) => key) ?? []));
+  const drawn = Xoshiro128.fromSeed(1);
+  const all = keysOf(Array.from({ length: 3000 }, () => space.sample(drawn)));
+  const lacking = (seed: number, covering: boolean): number => {
+    const chosen = [...randomNetworks(space, [], 30, Xoshiro128.fromSeed(seed), { covering })];
+    t.equal(new Set(chosen.map(({ architecture }) => JSON.stringify(architecture))).size, 30);
+    t.ok(chosen.slice(0, 20).every(({ reason }) => reason !== 'covering'));
+    return all.size - keysOf(chosen.map(({ architecture }) => architecture)).size;
+  };
+  const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
+  t.same(
+    seeds.filter((seed) => lacking(seed, true) > 0),
+    [],
+  );
+  t.ok(seeds.filter((seed) => lacking(seed, false) > 0).length > 5, 'by chance some are missing');
 });
 
 t.test('an active campaign measures the front, what tells most, and an audit', async (t) => {
