@@ -1,4 +1,4 @@
-import { type Rng, randomInt } from '../core/rng.js';
+import { drawIndex, type Rng } from '../core/rng.js';
 
 /**
  * Gradient form of ProxylessNAS (Cai, Zhu and Han, ICLR 2019, sections 3.2 and 3.3.1): the arithmetic of architecture
@@ -64,16 +64,16 @@ export interface Pair {
 
 export function drawPair(row: readonly number[], rng: Rng): Pair {
   const p = softmaxOf(row);
-  const draw = (weights: readonly number[]): number => {
-    let left = rng.next() * weights.reduce((a, b) => a + b, 0);
-    for (let i = 0; i < weights.length; i++) {
-      left -= weights[i] as number;
-      if (left < 0) return i;
-    }
-    return randomInt(rng, weights.length);
-  };
-  const first = draw(p);
-  const second = draw(p.map((value, i) => (i === first ? 0 : value)));
+  const first = drawIndex(p, rng);
+  // Where one choice has all the probability that a double can hold, the other still is another one.
+  const others = p.map((_, i) => i).filter((i) => i !== first);
+  const second =
+    others[
+      drawIndex(
+        others.map((i) => p[i] as number),
+        rng,
+      )
+    ] ?? first;
   const [a, b] = softmaxOf([row[first] as number, row[second] as number]) as [number, number];
   return { choices: [first, second], q: [a, b], active: rng.next() < a ? 0 : 1 };
 }

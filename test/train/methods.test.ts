@@ -94,6 +94,12 @@ t.test('path binarisation: slopes by finite differences; a pair keeps its share'
       (list[choices[0]] as number) + (list[choices[1]] as number);
     t.ok(Math.abs(share(after) - share(p)) < 1e-12);
   }
+  // Decided as far as doubles go: the paths are two all the same.
+  for (let i = 0; i < 50; i++) {
+    const { choices } = drawPair([0, 900, 0, -5], rng);
+    t.equal(choices[0], 1);
+    t.not(choices[1], 1);
+  }
 });
 
 t.test(
