@@ -10,11 +10,12 @@ export const specialisationRequestSchema = z
       .meta({ description: 'A study specification; a metric `cycles@DEVICE` is for that device alone.' }),
     devices: z.array(z.string().min(1)).min(2).max(16),
     slack: shown.shape.slack.default(0.01),
+    finalists: shown.shape.finalists.default(5),
     protocol: z
       .string()
       .min(1)
       .optional()
-      .describe('How the winners are measured; left out, as in the searches.'),
+      .describe('How the finalists are measured; left out, as in the searches.'),
     searches: z
       .array(z.string().min(1))
       .max(16)
@@ -27,5 +28,5 @@ export const specialisationSummarySchema = summarySchema.meta({ id: 'Specialisat
 
 export const specialisationSchema = shown.meta({
   id: 'Specialisation',
-  description: 'Row: whose winner. Column: where it was measured.',
+  description: 'Row: the winner for a device. Column: where it was measured.',
 });

@@ -19,11 +19,11 @@ export async function followSpecialisation(
     try {
       const found = await client.specialisation(id, { signal });
       missed = 0;
-      for (const { deviceId, search, winners } of found.columns) {
-        for (const study of [search, winners]) {
+      for (const { deviceId, search, finals } of found.columns) {
+        for (const study of [search, finals]) {
           if (study === null) continue;
           const summary = await client.study(study, { signal });
-          const part = study === search ? 'search' : 'winners';
+          const part = study === search ? 'search' : 'finals';
           const line = `${part} on ${deviceId} (${study}): ${progressLine(summary)}`;
           // A study that had ended before is told once.
           if (shown.get(study) !== line) terminal.note(line);
@@ -40,12 +40,13 @@ export async function followSpecialisation(
 
 /** The matrix and what it is: no two columns share a unit unless their heads say the same. */
 export function describeSpecialisation(one: Specialisation): string {
-  const { id, state, reason, level, slack, rows, columns } = one;
+  const { id, state, reason, level, slack, finalists, distinctFinalists, rows, columns } = one;
   const head = `${id} is ${state}${reason ? `: ${reason}` : ''}`;
   if (level === null)
     return `${head}\n${columns.map((c) => `  ${c.deviceId}: ${c.search ?? 'not started'}`).join('\n')}`;
   const equal = `Equal accuracy: at least ${formatMetric('accuracy', level)} as the device runs it (the least of the searches' best, less ${formatMetric('accuracy', slack)}).`;
-  return [head, equal, '', formatTable(tableColumns(one), rows)].join('\n');
+  const share = `${distinctFinalists} finalists, at most ${finalists} of each search, are measured on every device; each device's winner is the fastest of them there.`;
+  return [head, equal, share, '', formatTable(tableColumns(one), rows)].join('\n');
 }
 
 type Row = Specialisation['rows'][number];
@@ -53,6 +54,7 @@ type Row = Specialisation['rows'][number];
 function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
   return [
     { title: 'WINNER FOR', value: ({ deviceId }) => deviceId },
+    { title: 'FOUND FOR', value: ({ foundFor }) => foundFor },
     { title: 'TRIAL', value: ({ study, trialNumber }) => `${study}/${trialNumber}` },
     ...columns.map(({ deviceId, speed }): Column<Row> => {
       const provenances = rows.flatMap(({ cells }) => cells[deviceId]?.provenance ?? []);
@@ -66,12 +68,9 @@ function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
         value: ({ cells }) => formatCell(cells[deviceId], speed),
       };
     }),
-    { title: 'ON ITS OWN DEVICE', value: onItsOwn },
+    { title: 'ON ITS OWN DEVICE', value: ({ standing }) => standing },
   ];
 }
-
-const onItsOwn = ({ standing, replacedBy }: Row): string =>
-  replacedBy === null ? standing : `${standing}: take the winner for ${replacedBy}`;
 
 function formatCell(cell: MatrixCell | undefined, speed: string): string {
   if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';

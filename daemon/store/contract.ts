@@ -35,8 +35,8 @@ export type StudyState = 'running' | 'paused' | 'completed' | 'stopped' | 'faile
 export interface StudyPart {
   readonly specialisationId: SpecialisationId;
   readonly deviceId: DeviceId;
-  /** `winners`: every device's winner is measured on this device. */
-  readonly role: 'search' | 'winners';
+  /** `finals`: what all searches found is measured on this device. */
+  readonly role: 'search' | 'finals';
 }
 
 export interface StudyRecord {
@@ -56,7 +56,7 @@ export interface StudyRecord {
   readonly part: StudyPart | null;
 }
 
-/** One search a device, then every winner on every device. Its studies say themselves that they are its. */
+/** One search a device, then every finalist on every device. Its studies say themselves that they are its. */
 export interface SpecialisationRecord {
   readonly id: SpecialisationId;
   readonly name: string;

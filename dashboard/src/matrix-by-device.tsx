@@ -28,7 +28,7 @@ function Winner(entry: {
   readonly column: MatrixColumn;
   readonly of: Specialisation;
 }) {
-  const { deviceId, study, trialNumber, accuracy } = entry.row;
+  const { deviceId, foundFor, study, trialNumber, accuracy } = entry.row;
   const search = `#/studies/${encodeURIComponent(study)}`;
   if (deviceId !== entry.column.deviceId)
     return (
@@ -45,7 +45,8 @@ function Winner(entry: {
         <a href={search}>
           {study}, trial {trialNumber}
         </a>
-        , accuracy {formatMetric('accuracy', accuracy)} when searched
+        {foundFor !== deviceId && `, found for ${foundFor}`}, accuracy {formatMetric('accuracy', accuracy)}{' '}
+        when searched
       </p>
     </li>
   );

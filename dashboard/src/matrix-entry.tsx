@@ -15,8 +15,12 @@ export function MatrixEntry({
   const cell = row.cells[deviceId];
   const isOwn = row.deviceId === deviceId;
   if (!cell || cell.value === null) return <p class="faint">{cell?.reason ?? 'not measured yet'}</p>;
-  const own = rows.find((one) => one.deviceId === deviceId)?.cells[deviceId];
-  const beside = isOwn ? undefined : comparison(speed, cell, own);
+  const own = rows.find((one) => one.deviceId === deviceId);
+  const beside = isOwn
+    ? undefined
+    : own?.architectureId === row.architectureId
+      ? 'the same network'
+      : comparison(speed, cell, own?.cells[deviceId]);
   const most = Math.max(...rows.map(({ cells }) => cells[deviceId]?.value ?? 0));
   return (
     <>
@@ -29,9 +33,6 @@ export function MatrixEntry({
         )}
         {beside && <span>{beside}</span>}
       </p>
-      {isOwn && row.replacedBy !== null && (
-        <p data-testid="replaced">Take the winner for {row.replacedBy}: faster here, and no less accurate.</p>
-      )}
       <div class="bar" aria-hidden="true">
         <div style={{ width: `${(100 * cell.value) / most}%` }} />
       </div>

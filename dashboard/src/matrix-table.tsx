@@ -11,8 +11,8 @@ export function MatrixTable({ of }: { readonly of: Specialisation }) {
     <section class="scroll" aria-label="Winners by devices" tabIndex={0}>
       <table class="matrix" data-testid="matrix">
         <caption>
-          Row: whose winner. Column: where it was measured, beside the winner that was searched for that
-          device. Columns hold different units and do not compare.
+          Row: the winner for a device. Column: where it was measured, beside the winner for that device.
+          Columns hold different units and do not compare.
         </caption>
         <thead>
           <tr>
@@ -36,6 +36,7 @@ export function MatrixTable({ of }: { readonly of: Specialisation }) {
                   <a href={`#/studies/${encodeURIComponent(row.study)}`}>
                     {row.study}, trial {row.trialNumber}
                   </a>
+                  {row.foundFor !== row.deviceId && `, found for ${row.foundFor}`}
                 </p>
               </th>
               {columns.map((column) => (

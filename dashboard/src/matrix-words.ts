@@ -15,7 +15,7 @@ export const formatSpeed = (speed: MatrixColumn['speed'], value: number): string
   speed === 'latencyUs' ? formatLatency(value) : formatCount(value);
 
 /**
- * A cell beside the one of the winner that was searched for this device: how much more it costs, or that the 95 % intervals
+ * A cell beside the one of the winner for this device: how much more it costs, or that the 95 % intervals
  * of the two overlap. Undefined where either does not count.
  */
 export function comparison(
@@ -35,8 +35,7 @@ export function comparison(
 
 export const standingText = {
   fastest: 'fastest',
-  'not apart': 'not apart from the fastest',
-  'on the front': 'on the front',
-  beaten: 'beaten',
+  'not apart': 'not apart from another',
+  provisional: 'so far',
   unknown: 'not known',
 } as const;

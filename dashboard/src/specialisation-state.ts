@@ -44,7 +44,7 @@ export function hearOfSpecialisations(topics: ReadonlySet<string>): void {
 }
 
 const studiesOf = ({ columns }: SpecialisationSummary): string[] => [
-  ...new Set(columns.flatMap(({ search, winners }) => [search, winners]).filter((study) => study !== null)),
+  ...new Set(columns.flatMap(({ search, finals }) => [search, finals]).filter((study) => study !== null)),
 ];
 
 const hasEnded = ({ record: { state } }: StudySummary): boolean =>

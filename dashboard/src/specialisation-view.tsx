@@ -6,12 +6,24 @@ import { isNarrow } from './narrow.js';
 import { specialisation } from './specialisation-state.js';
 import type { StudySummary } from './wire.js';
 
-/** One search a device, and what the winner of each costs on every device. */
+/** One search a device, and what the winner for each costs on every device. */
 export function SpecialisationView() {
   const opened = specialisation.value;
   if (!opened) return <p>Loading…</p>;
   const { detail, studies } = opened;
-  const { id, name, state, reason, createdMs, slack, protocol, level, columns } = detail;
+  const {
+    id,
+    name,
+    state,
+    reason,
+    createdMs,
+    slack,
+    finalists,
+    protocol,
+    level,
+    distinctFinalists,
+    columns,
+  } = detail;
   return (
     <>
       <section aria-labelledby="specialisation">
@@ -41,7 +53,13 @@ export function SpecialisationView() {
             <dd>{formatMetric('accuracy', slack)}</dd>
           </div>
           <div>
-            <dt>Winners’ protocol</dt>
+            <dt>Finalists</dt>
+            <dd>
+              {distinctFinalists === null ? '' : `${distinctFinalists}, `}at most {finalists} of each search
+            </dd>
+          </div>
+          <div>
+            <dt>Finalists’ protocol</dt>
             <dd>{protocol ?? 'as searched'}</dd>
           </div>
         </dl>
@@ -49,7 +67,7 @@ export function SpecialisationView() {
       <section aria-labelledby="matrix">
         <h2 id="matrix">Matrix</h2>
         {level === null ? (
-          <p>All searches come first. Then the winner of each is measured on every device.</p>
+          <p>All searches come first. Then the best of each are measured on every device.</p>
         ) : isNarrow.value ? (
           <MatrixByDevice of={detail} />
         ) : (
@@ -59,11 +77,11 @@ export function SpecialisationView() {
       <section aria-labelledby="parts">
         <h2 id="parts">Its studies</h2>
         <ul class="cards">
-          {columns.map(({ deviceId, search, winners }) => (
+          {columns.map(({ deviceId, search, finals }) => (
             <li key={deviceId} data-testid="part">
               <strong>{deviceId}</strong>
               <Part title="Search" id={search} study={search === null ? undefined : studies[search]} />
-              <Part title="Winners" id={winners} study={winners === null ? undefined : studies[winners]} />
+              <Part title="Finals" id={finals} study={finals === null ? undefined : studies[finals]} />
             </li>
           ))}
         </ul>

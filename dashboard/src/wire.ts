@@ -88,9 +88,9 @@ export interface Fronts {
 export interface MatrixColumn {
   readonly deviceId: string;
   readonly speed: 'latencyUs' | 'cycles' | 'instructions';
-  /** Studies: its search, and the one that measures every winner on it; null until they are started. */
+  /** Studies: its search, and the one that measures every finalist on it; null until they are started. */
   readonly search: string | null;
-  readonly winners: string | null;
+  readonly finals: string | null;
 }
 
 export interface SpecialisationSummary {
@@ -100,6 +100,8 @@ export interface SpecialisationSummary {
   readonly reason: string | null;
   readonly createdMs: number;
   readonly slack: number;
+  /** Of each search, at most. */
+  readonly finalists: number;
   readonly protocol: string | null;
   readonly columns: readonly MatrixColumn[];
 }
@@ -117,17 +119,20 @@ export interface MatrixCell {
 /** A winner, and what it costs on each device. */
 export interface MatrixRow {
   readonly deviceId: string;
+  /** Whose search found it. */
+  readonly foundFor: string;
   readonly study: string;
   readonly trialNumber: number;
+  readonly architectureId: string;
   readonly accuracy: number;
   readonly cells: Readonly<Record<string, MatrixCell>>;
-  readonly replacedBy: string | null;
-  readonly standing: 'fastest' | 'not apart' | 'on the front' | 'beaten' | 'unknown';
+  readonly standing: 'fastest' | 'not apart' | 'provisional' | 'unknown';
 }
 
 export interface Specialisation extends SpecialisationSummary {
   /** Null until all searches have ended. */
   readonly level: number | null;
+  readonly distinctFinalists: number | null;
   readonly rows: readonly MatrixRow[];
 }
 

@@ -119,15 +119,18 @@ const specialisation: Specialisation = {
   reason: null,
   createdMs: 1,
   slack: 0.01,
+  finalists: 5,
   protocol: null,
   columns: [
-    { deviceId, speed: 'latencyUs', search: study, winners: study },
-    { deviceId: 'pico' as DeviceId, speed: 'cycles', search: study, winners: null },
+    { deviceId, speed: 'latencyUs', search: study, finals: study },
+    { deviceId: 'pico' as DeviceId, speed: 'cycles', search: study, finals: null },
   ],
   level: 0.89,
+  distinctFinalists: 6,
   rows: [
     {
       deviceId,
+      foundFor: 'pico' as DeviceId,
       study,
       trialNumber: 3,
       architectureId: architectureId('test', [3]),
@@ -137,7 +140,6 @@ const specialisation: Specialisation = {
         ['pico' as DeviceId]: { ...cell, value: null, ci: null, reason: 'not measured yet' },
       },
       standing: 'fastest',
-      replacedBy: null,
     },
   ],
 };

@@ -15,7 +15,7 @@ const column = (deviceId: string, speed: 'latencyUs' | 'cycles' | 'instructions'
   deviceId,
   speed,
   search: `study of ${deviceId}`,
-  winners: null,
+  finals: null,
 });
 const timed = { ci: [98, 102] as [number, number], provenance: 'measured' as const };
 const matrix = specialisationSchema.parse({
@@ -25,12 +25,15 @@ const matrix = specialisationSchema.parse({
   reason: null,
   createdMs: 0,
   slack: 0.01,
+  finalists: 5,
   protocol: null,
   columns: [column('cpu', 'latencyUs'), column('pico', 'cycles'), column('m7', 'instructions')],
   level: 0.885,
+  distinctFinalists: 12,
   rows: [
     {
       deviceId: 'cpu',
+      foundFor: 'm7',
       study: 'study-1',
       trialNumber: 4,
       architectureId: 'a'.repeat(64),
@@ -41,7 +44,6 @@ const matrix = specialisationSchema.parse({
         m7: cell(null, { reason: 'NETWORK_TOO_LARGE: by 5 bytes', accuracy: null, provenance: null }),
       },
       standing: 'fastest',
-      replacedBy: null,
     },
   ],
 });
@@ -49,22 +51,30 @@ const matrix = specialisationSchema.parse({
 t.test('a matrix tells the unit of each column, and why a cell does not count', (t) => {
   const rows = [...matrix.rows, { ...matrix.rows[0], cells: { m7: cell(3e6) } }];
   const text = describeSpecialisation(specialisationSchema.parse({ ...matrix, rows }));
-  const [head, equal, , titles, row] = text.split('\n');
+  const [head, equal, share, , titles, row] = text.split('\n');
   t.equal(head, 'specialisation-1 is completed');
   t.match(equal, /at least 88\.50 %.*less 1\.00 %/);
-  t.match(titles, /LATENCY ON cpu +CYCLES \(MODELLED\) ON pico +INSTRUCTIONS \(EMULATED\) ON m7/);
+  t.match(share, /^12 finalists, at most 5 of each search/);
+  t.match(
+    titles,
+    /^WINNER FOR +FOUND FOR +TRIAL +LATENCY ON cpu +CYCLES \(MODELLED\) ON pico +INSTRUCTIONS \(EMULATED\) ON m7/,
+  );
   t.match(
     row,
-    /^cpu +study-1\/4 +100 us ±2\.0 %, 90\.00 % +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
+    /^cpu +m7 +study-1\/4 +100 us ±2\.0 %, 90\.00 % +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
   );
-  const beaten = { ...matrix.rows[0], standing: 'beaten', replacedBy: 'm7' };
-  const told = describeSpecialisation(specialisationSchema.parse({ ...matrix, rows: [beaten] }));
-  t.match(told, /beaten: take the winner for m7/);
   t.end();
 });
 
 t.test('before all searches have ended it says which are under way', (t) => {
-  const text = describeSpecialisation({ ...matrix, state: 'failed', reason: 'why', level: null, rows: [] });
+  const text = describeSpecialisation({
+    ...matrix,
+    state: 'failed',
+    reason: 'why',
+    level: null,
+    distinctFinalists: null,
+    rows: [],
+  });
   t.match(text, /is failed: why\n {2}cpu: study of cpu/);
   t.end();
 });

@@ -298,14 +298,14 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.createStudy({ ...newStudy, part })), 'STATE_CONFLICT');
     t.equal((await store.studies()).length, 1, 'a refused one leaves nothing');
     t.equal(await store.lastSeq(), before);
-    const other = await store.createStudy({ ...newStudy, part: { ...part, role: 'winners' } });
+    const other = await store.createStudy({ ...newStudy, part: { ...part, role: 'finals' } });
     const { id: second } = await store.addSpecialisation({ name: 'another', body: null });
     await store.createStudy({ ...newStudy, part: { ...part, specialisationId: second } });
     t.equal((await store.createStudy(newStudy)).part, null);
     await store.setStudyState(study.id, 'completed');
     t.same(await store.studiesOf(id), [
       { ...part, id: study.id, state: 'completed' },
-      { ...part, role: 'winners', id: other.id, state: 'running' },
+      { ...part, role: 'finals', id: other.id, state: 'running' },
     ]);
     t.match(await store.setSpecialisationState(id, 'failed', 'why'), { id, state: 'failed', reason: 'why' });
     t.match(await store.specialisation(id), { state: 'failed', reason: 'why' });
@@ -320,7 +320,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       [
         { type: 'state', state: 'running' },
         { type: 'study', studyId: study.id, role: 'search' },
-        { type: 'study', studyId: other.id, role: 'winners' },
+        { type: 'study', studyId: other.id, role: 'finals' },
         { type: 'state', state: 'failed', reason: 'why' },
       ],
     );

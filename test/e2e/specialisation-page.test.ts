@@ -30,7 +30,7 @@ const counted = (value: number | null, more: Partial<MatrixCell> = {}) => ({
 });
 const timed = (value: number, ci: [number, number]) => counted(value, { ci, provenance: 'measured' });
 
-/** Every standing that has a colour, a limit that is broken, intervals that overlap, and one not measured yet. */
+/** Every standing that has a colour, a winner from another's search, a limit that is broken, intervals that overlap, and one not measured yet. */
 const matrix = specialisationSchema.parse({
   id: 'specialisation-1',
   name: 'three devices',
@@ -38,16 +38,19 @@ const matrix = specialisationSchema.parse({
   reason: 'the daemon stopped while it ran',
   createdMs: 1,
   slack: 0.01,
+  finalists: 5,
   protocol: null,
   columns: [
-    { deviceId: 'cpu', speed: 'latencyUs', search: 'study-1', winners: 'study-2' },
-    { deviceId: 'pico', speed: 'cycles', search: 'study-1', winners: 'study-2' },
-    { deviceId: 'm7', speed: 'instructions', search: 'study-1', winners: null },
+    { deviceId: 'cpu', speed: 'latencyUs', search: 'study-1', finals: 'study-2' },
+    { deviceId: 'pico', speed: 'cycles', search: 'study-1', finals: 'study-2' },
+    { deviceId: 'm7', speed: 'instructions', search: 'study-1', finals: null },
   ],
   level: 0.885,
+  distinctFinalists: 12,
   rows: [
     {
       deviceId: 'cpu',
+      foundFor: 'cpu',
       study: 'study-1',
       trialNumber: 4,
       architectureId: 'a',
@@ -58,20 +61,20 @@ const matrix = specialisationSchema.parse({
         m7: counted(null, { reason: 'not measured yet', provenance: null }),
       },
       standing: 'fastest',
-      replacedBy: null,
     },
     {
       deviceId: 'pico',
+      foundFor: 'cpu',
       study: 'study-1',
       trialNumber: 7,
       architectureId: 'b',
       accuracy: 0.89,
       cells: { cpu: timed(1005, [995, 1015]), pico: counted(2_500_000), m7: counted(6e6) },
-      standing: 'on the front',
-      replacedBy: null,
+      standing: 'not apart',
     },
     {
       deviceId: 'm7',
+      foundFor: 'm7',
       study: 'study-1',
       trialNumber: 9,
       architectureId: 'c',
@@ -81,8 +84,7 @@ const matrix = specialisationSchema.parse({
         pico: counted(2_000_000, { reason: 'flashBytes 9 > 5' }),
         m7: counted(8e6),
       },
-      standing: 'beaten',
-      replacedBy: 'pico',
+      standing: 'provisional',
     },
   ],
 });
@@ -102,7 +104,7 @@ const time = /\d (us|ms)\b/;
 
 t.test('a matrix by keyboard, on a desktop and on a phone', async (t) => {
   const bench = await openBench(t, { dashboardDir, specialisation: matrix });
-  for (const name of ['search', 'winners']) {
+  for (const name of ['search', 'finals']) {
     const { id } = await bench.studies.create({ name });
     await bench.studies.finishTrial(id);
   }
@@ -128,12 +130,15 @@ t.test('a matrix by keyboard, on a desktop and on a phone', async (t) => {
     view,
     /three devices paused.*the daemon stopped.*hilda search specialise --resume specialisation-1/,
   );
-  t.match(view, /Equal accuracyfrom 88\.50 %.*Given up for speed1\.00 %/);
+  t.match(
+    view,
+    /Equal accuracyfrom 88\.50 %.*Given up for speed1\.00 %.*Finalists12, at most 5 of each search/,
+  );
   t.match(
     await page.getByTestId('part').first().textContent(),
-    /^cpuSearch: study-1.*1 of 10.*Winners: study-2/,
+    /^cpuSearch: study-1.*1 of 10.*Finals: study-2/,
   );
-  t.match(await page.getByTestId('part').last().textContent(), /Winners: not started/);
+  t.match(await page.getByTestId('part').last().textContent(), /Finals: not started/);
 
   const heads = await table.getByRole('columnheader').allTextContents();
   t.match(heads, [
@@ -155,21 +160,25 @@ t.test('a matrix by keyboard, on a desktop and on a phone', async (t) => {
       /^not measured yet$/,
     ],
     [
-      /^pico/,
+      /^pico.*study-1, trial 7, found for cpu$/,
       /^1\.005 ms not apart95 %: 995 us/,
-      /^2\.50 M on the frontaccuracy/,
+      /^2\.50 M not apart from anotheraccuracy/,
       /^6\.00 M 25\.0 % feweraccuracy/,
     ],
     [
       /^m7/,
       /^1\.500 ms 50\.0 % slower/,
       /^2\.00 M Does not count: flashBytes 9 > 5/,
-      /^8\.00 M beatenTake the winner for pico: faster here, and no less accurate\.accuracy/,
+      /^8\.00 M so faraccuracy/,
     ],
   ]);
   for (const row of rows) for (const cell of row.slice(2)) t.notMatch(cell, time);
   t.equal(await table.locator('td.own').count(), 3, 'the winners on their own devices stand out');
-  t.same(await table.getByTestId('standing').allTextContents(), ['fastest', 'on the front', 'beaten']);
+  t.same(await table.getByTestId('standing').allTextContents(), [
+    'fastest',
+    'not apart from another',
+    'so far',
+  ]);
   await screenshot(page, 'desktop');
 
   t.ok(await tabTo(page, 'study-1, trial 7'), 'its links are within reach');
@@ -186,7 +195,7 @@ t.test('a matrix by keyboard, on a desktop and on a phone', async (t) => {
   const cards = await onPico.getByRole('listitem').allTextContents();
   t.match(cards, [
     /^Winner for cpu3\.00 M 20\.0 % more/,
-    /^Winner for this device2\.50 M on the front/,
+    /^Winner for this device2\.50 M not apart from another.*found for cpu/,
     /^Winner for m72\.00 M Does not count/,
   ]);
   for (const card of cards) t.notMatch(card, time);
@@ -237,13 +246,13 @@ t.test('a specialisation seen live, from its start to what was measured', async 
   await page.getByRole('link', { name: 'seen live', exact: true }).click();
   const [host, board] = [page.getByTestId('part').first(), page.getByTestId('part').last()];
   await host.filter({ hasText: /Search: study-1 completed 20 of 20/ }).waitFor();
-  await board.filter({ hasText: /Search: study-2 running 5 of 20.*Winners: not started/ }).waitFor();
+  await board.filter({ hasText: /Search: study-2 running 5 of 20.*Finals: not started/ }).waitFor();
   t.match(await page.locator('main').textContent(), /All searches come first/);
   await page.evaluate('window.stillTheSamePage = true');
   goOn();
 
   await page.getByTestId('specialisation-state').filter({ hasText: 'completed' }).waitFor();
-  await host.filter({ hasText: /Winners: study-\d completed/ }).waitFor();
+  await host.filter({ hasText: /Finals: study-\d completed/ }).waitFor();
   const answer = await (await fetch(`${url}/v1/specialisations/specialisation-1`)).json();
   const { level, rows } = specialisationSchema.parse(answer);
   t.ok(rows.length === 2 && level !== null);

@@ -179,17 +179,17 @@ t.test('devices of before the hosts were told get theirs by their kind', async (
 });
 
 t.test(
-  'specialisations of before they had rows keep their ids, their winners and what was asked',
+  'specialisations of before they had rows keep their ids, their finals and what was asked',
   async (t) => {
     const dataDir = t.testdir();
     const store = await openStore({ dataDir, clock });
     const draft = { name: 's', spec: {}, sampler: null, rng: [1, 2, 3, 4] as const };
-    const [search, winners] = [await store.createStudy(draft), await store.createStudy(draft)];
+    const [search, finals] = [await store.createStudy(draft), await store.createStudy(draft)];
     const asked = { slack: 0.01, protocol: null };
     const shared = { name: 's', state: 'failed', reason: 'why', createdMs: 5, ...asked };
     const column = { deviceId: 'pico', host: null, speed: 'cycles', spec: { a: [1] }, search: search.id };
     await store.setValue('specialisations', [
-      { id: 'specialisation-1', ...shared, columns: [{ ...column, winners: winners.id }] },
+      { id: 'specialisation-1', ...shared, columns: [{ ...column, winners: finals.id }] },
       { id: 'specialisation-2', ...shared, columns: [{ ...column, winners: null }] },
     ]);
     await store.close();
@@ -202,7 +202,7 @@ t.test(
       table.dropColumns(...place);
     });
     await db('counters').where({ name: 'specialisations' }).delete();
-    await db('schema_migrations').where({ name: '0006-specialisations' }).delete();
+    await db('schema_migrations').whereIn('name', ['0006-specialisations', '0007-finals']).delete();
     await db.destroy();
 
     const migrated = await openStore({ dataDir, clock });
@@ -215,8 +215,8 @@ t.test(
     );
     for (const row of rows) t.same(row.body, body);
     const { id } = rows[0]!;
-    const part = { specialisationId: id, deviceId: 'pico', role: 'winners' };
-    t.match(await migrated.studiesOf(id), [{ id: winners.id, ...part }]);
+    const part = { specialisationId: id, deviceId: 'pico', role: 'finals' };
+    t.match(await migrated.studiesOf(id), [{ id: finals.id, ...part }]);
     t.equal((await migrated.study(search.id)).part, null, 'it may serve several');
     t.equal(await migrated.value('specialisations'), undefined);
     t.equal((await migrated.addSpecialisation({ name: 'next', body: null })).id, 'specialisation-3');

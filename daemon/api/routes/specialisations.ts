@@ -11,7 +11,8 @@ export const specialisationRoutes = [
   defineRoute({
     method: 'post',
     path: '/specialisations',
-    summary: 'One search a device, then every winner measured on every device; look at it for the outcome',
+    summary:
+      'One search a device, then the best of all searches measured on every device; look at it for the outcome',
     body: specialisationRequestSchema,
     answer: { status: 202, schema: specialisationSchema },
     handle: async ({ services, body }) => {

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../context.js';
 import { readSpec } from '../read-input.js';
@@ -8,6 +8,7 @@ import { describeSpecialisation, followSpecialisation } from '../specialisation.
 interface Options {
   readonly devices?: string;
   readonly slack: string;
+  readonly finalists: number;
   readonly protocol?: string;
   readonly searches?: string;
   readonly resume?: string;
@@ -17,11 +18,17 @@ interface Options {
 /** See `Specialisations`: the daemon does it, this command starts it and shows how far it is. */
 export const searchSpecialiseCommand = (terminal: Terminal): Command =>
   new Command('specialise')
-    .description('one search a device, then every winner measured on every device')
+    .description('one search a device, then the best of all searches measured on every device')
     .argument('[spec]', 'a study specification; a metric such as cycles@DEVICE is for that device alone')
     .option('-d, --devices <ids>', "two or more, separated by commas; default the specification's")
     .option('-s, --slack <share>', 'accuracy given up for speed, as a share of 1', '0.01')
-    .option('-p, --protocol <name>', 'how the winners are measured; default as in the searches')
+    .option(
+      '--finalists <count>',
+      'front members of each search that are measured on every device',
+      finalists,
+      5,
+    )
+    .option('-p, --protocol <name>', 'how the finalists are measured; default as in the searches')
     .option('--searches <studies>', 'studies of one of the devices each, taken in place of new searches')
     .option('--resume <id>', 'go on with one that was paused or failed, in place of a specification')
     .option('-o, --out <file>', 'where the matrix is written as JSON')
@@ -59,10 +66,18 @@ async function start(context: CliContext, file: string | undefined, options: Opt
     spec: spec as never,
     devices,
     slack,
+    finalists: options.finalists,
     ...(options.protocol && { protocol: options.protocol }),
     ...(options.searches && { searches: split(options.searches) }),
   };
   return client.specialise(request, context);
+}
+
+function finalists(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 20)
+    throw new InvalidArgumentError('It must be a whole number from 1 to 20.');
+  return value;
 }
 
 const split = (text: string): string[] => text.split(',').map((part) => part.trim());

@@ -5,6 +5,7 @@ import * as predictors from './0003-predictors.js';
 import * as deviceLifecycle from './0004-device-lifecycle.js';
 import * as deviceHost from './0005-device-host.js';
 import * as specialisations from './0006-specialisations.js';
+import * as finals from './0007-finals.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -19,6 +20,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0004-device-lifecycle', up: deviceLifecycle.up },
   { name: '0005-device-host', up: deviceHost.up },
   { name: '0006-specialisations', up: specialisations.up },
+  { name: '0007-finals', up: finals.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

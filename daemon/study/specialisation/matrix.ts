@@ -1,46 +1,62 @@
-import { HildaError } from '../../core/errors.js';
-import type { DeviceId, StudyId } from '../../core/ids.js';
+import type { DeviceId } from '../../core/ids.js';
 import type { MeasurementRecord, TrialRecord } from '../../store/contract.js';
-import type { FrontRow } from '../front.js';
-import { winner } from '../winner.js';
-import type { MatrixCell, MatrixRow, SpeedMetric } from './shapes.js';
+import { type Finalist, type Finalists, findFor } from './finalists.js';
+import type { MatrixCell, MatrixRow, SpeedMetric, Standing } from './shapes.js';
 
-export interface ChosenWinner {
+/** The finals on one device. */
+export interface Finals {
   readonly deviceId: DeviceId;
-  readonly study: StudyId;
-  readonly row: FrontRow;
+  readonly haveEnded: boolean;
+  /** One a finalist, in their order. */
+  readonly cells: readonly MatrixCell[];
 }
 
 /**
- * The winners of several searches at equal accuracy: each is the fastest member of its own front among those within
- * `slack` (a share of 1) of the least of the fronts' best accuracies. Throws SPACE_INFEASIBLE.
+ * A row for each device: the winner of its finals, and until they have ended, or where no finalist counts there, the fastest that
+ * its own search sent.
  */
-export function chooseWinners(
-  fronts: readonly {
-    readonly deviceId: DeviceId;
-    readonly study: StudyId;
-    readonly speed: SpeedMetric;
-    readonly front: readonly FrontRow[];
-  }[],
-  slack: number,
-): { readonly level: number; readonly winners: readonly ChosenWinner[] } {
-  const bests = fronts.map(({ study, front }) => {
-    const best = Math.max(...front.map(({ values }) => values.accuracy ?? Number.NEGATIVE_INFINITY));
-    if (Number.isFinite(best)) return best;
-    throw new HildaError('SPACE_INFEASIBLE', `the front of ${study} is empty`);
+export function matrixRows({ level, finalists, ownBest }: Finalists, finals: readonly Finals[]): MatrixRow[] {
+  return finals.map(({ deviceId, haveEnded, cells }) => {
+    const won = haveEnded ? winnerAmong(cells, level) : undefined;
+    const winner = won ? (finalists[won.index] as Finalist) : (ownBest.get(deviceId) as Finalist);
+    const place = finalists.indexOf(winner);
+    const { deviceId: foundFor, study, row } = findFor(winner, deviceId);
+    return {
+      deviceId,
+      foundFor,
+      study,
+      trialNumber: row.trialNumber,
+      architectureId: row.architectureId,
+      accuracy: row.values.accuracy as number,
+      cells: Object.fromEntries(
+        finals.map((one) => [one.deviceId, one.cells[place] as MatrixCell]),
+      ) as MatrixRow['cells'],
+      standing: won?.standing ?? (haveEnded ? 'unknown' : 'provisional'),
+    };
   });
-  const level = Math.min(...bests) - slack;
-  return {
-    level,
-    winners: fronts.map(({ deviceId, study, speed, front }) => {
-      const limit = { metric: 'accuracy', relation: '>=', bound: level } as const;
-      // A front with an accuracy has a member that is accurate enough.
-      return { deviceId, study, row: winner(front, [limit], { metric: speed, goal: 'min' }) as FrontRow };
-    }),
-  };
 }
 
-/** A trial of the study that measures the winners on one device, as a cell. */
+/**
+ * Which of the finalists is the fastest on a device, by what was measured there, among those that count: a valid measurement, no
+ * limit broken, and an accuracy as the device runs it from `level` on. Of equally fast ones the most accurate. Undefined
+ * where none counts.
+ */
+export function winnerAmong(
+  cells: readonly MatrixCell[],
+  level: number,
+): { readonly index: number; readonly standing: Extract<Standing, 'fastest' | 'not apart'> } | undefined {
+  const counting = cells.flatMap(({ value, ci, accuracy, reason }, index) =>
+    value !== null && accuracy !== null && reason === null && accuracy >= level
+      ? [{ index, value, accuracy, low: ci?.[0] ?? value, high: ci?.[1] ?? value }]
+      : [],
+  );
+  const [first, ...others] = counting.sort((a, b) => a.value - b.value || b.accuracy - a.accuracy);
+  if (!first) return undefined;
+  const isApart = others.every(({ low }) => low > first.high);
+  return { index: first.index, standing: isApart ? 'fastest' : 'not apart' };
+}
+
+/** A trial of the finals on one device, as a cell. */
 export function cellOf(
   trial: TrialRecord | undefined,
   measurement: MeasurementRecord | undefined,
@@ -55,32 +71,4 @@ export function cellOf(
     measurementId: measurement?.id ?? null,
     reason: !trial || trial.state === 'asked' ? 'not measured yet' : trial.reason,
   };
-}
-
-/**
- * How row `own` stands on its own device (see `Standing`), and where it is beaten, whose winner is to be taken in its place:
- * of those that beat it the fastest, which no winner beats there. `level`: the least accuracy that counts.
- */
-export function standingOf(
-  own: Pick<MatrixRow, 'deviceId' | 'cells'>,
-  rows: readonly Pick<MatrixRow, 'deviceId' | 'cells'>[],
-  level: number,
-): Pick<MatrixRow, 'standing' | 'replacedBy'> {
-  const mine = own.cells[own.deviceId];
-  if (!mine || mine.value === null || mine.reason !== null) return { standing: 'unknown', replacedBy: null };
-  const value = mine.value;
-  const faster = rows.flatMap(({ deviceId, cells }) => {
-    const cell = cells[own.deviceId];
-    const counts = cell && cell.reason === null && (cell.accuracy ?? 0) >= level;
-    return counts && cell.value !== null && cell.value < value ? [{ deviceId, cell, value: cell.value }] : [];
-  });
-  if (faster.length === 0) return { standing: 'fastest', replacedBy: null };
-  const apart = faster.filter(({ cell }) => !cell.ci || !mine.ci || cell.ci[1] < mine.ci[0]);
-  if (apart.length === 0) return { standing: 'not apart', replacedBy: null };
-  const [better] = apart
-    .filter(({ cell }) => (cell.accuracy ?? 0) >= (mine.accuracy ?? 0))
-    .sort((a, b) => a.value - b.value);
-  return better
-    ? { standing: 'beaten', replacedBy: better.deviceId }
-    : { standing: 'on the front', replacedBy: null };
 }

@@ -12,6 +12,8 @@ export interface SpecialisationRequest {
   readonly devices: readonly string[];
   /** Accuracy given up for speed, as a share of 1. */
   readonly slack: number;
+  /** Sent to the finals by each search, at most. */
+  readonly finalists: number;
   readonly protocol?: string | undefined;
   /** Studies of one of the devices each that are taken as its search; they may have ended. */
   readonly searches?: readonly string[] | undefined;
@@ -19,7 +21,7 @@ export interface SpecialisationRequest {
 
 /** What is to be done on each device. Throws SPEC_INVALID, DEVICE_UNKNOWN, STUDY_UNKNOWN before anything has started. */
 export async function planSpecialisation(
-  { spec, devices, slack, protocol, searches = [] }: SpecialisationRequest,
+  { spec, devices, slack, finalists, protocol, searches = [] }: SpecialisationRequest,
   store: Pick<Store, 'devices' | 'study'>,
 ): Promise<SpecialisationPlan> {
   const parts = deviceSpecs(spec, devices, await store.devices());
@@ -42,7 +44,7 @@ export async function planSpecialisation(
       search: given.get(deviceId) ?? null,
     }),
   );
-  return { slack, protocol: protocol ?? null, columns };
+  return { slack, finalists, protocol: protocol ?? null, columns };
 }
 
 /** A search that was given must be the one that would have been started, as far as its winner goes. */

@@ -1,11 +1,11 @@
 import type { DeviceId, StudyId } from '../../core/ids.js';
-import type { SpecialisationRecord, Store, StudyState } from '../../store/contract.js';
+import type { SpecialisationRecord, Store, StudyPart, StudyState } from '../../store/contract.js';
 import type { Fronts } from '../front.js';
-import { type ChosenWinner, cellOf, chooseWinners, standingOf } from './matrix.js';
+import { chooseFinalists, type Finalist, type Finalists } from './finalists.js';
+import { cellOf, type Finals, matrixRows } from './matrix.js';
 import {
   type ColumnPlan,
   type MatrixCell,
-  type MatrixRow,
   planSchema,
   type Specialisation,
   type SpecialisationPlan,
@@ -14,7 +14,7 @@ import {
 
 /** A column with the studies that it has by now. */
 export interface Column extends ColumnPlan {
-  readonly winners: StudyId | null;
+  readonly finals: StudyId | null;
 }
 
 export interface Progress extends Omit<SpecialisationPlan, 'columns'> {
@@ -34,14 +34,14 @@ export async function progressOf(
 ): Promise<Progress> {
   const { columns, ...asked } = planSchema.parse(body);
   const own = await store.studiesOf(id);
-  const study = (role: 'search' | 'winners', deviceId: DeviceId): StudyId | null =>
+  const study = (role: StudyPart['role'], deviceId: DeviceId): StudyId | null =>
     own.find((one) => one.role === role && one.deviceId === deviceId)?.id ?? null;
   return {
     ...asked,
     columns: columns.map((column) => ({
       ...column,
       search: column.search ?? study('search', column.deviceId),
-      winners: study('winners', column.deviceId),
+      finals: study('finals', column.deviceId),
     })),
   };
 }
@@ -65,51 +65,47 @@ export async function specialisationOf(
     progress.columns.map(async ({ search }) => search && (await store.study(search)).state),
   );
   if (!states.every((state) => state !== null && hasEnded(state)))
-    return { ...summary, level: null, rows: [] };
-  const { level, winners } = await winnersOf(progress, sources);
-  const measured = await Promise.all(
-    progress.columns.map(async (column) => ({ column, cells: await cellsOf(column, winners, store) })),
+    return { ...summary, level: null, distinctFinalists: null, rows: [] };
+  const found = await finalistsOf(progress, sources);
+  const finals = await Promise.all(
+    progress.columns.map((column) => finalsOf(column, found.finalists, store)),
   );
-  const rows = winners.map(
-    ({ deviceId, study, row }, i): Omit<MatrixRow, 'standing' | 'replacedBy'> => ({
-      deviceId,
-      study,
-      trialNumber: row.trialNumber,
-      architectureId: row.architectureId,
-      accuracy: row.values.accuracy as number,
-      cells: Object.fromEntries(
-        measured.map(({ column, cells }) => [column.deviceId, cells[i] as MatrixCell]),
-      ) as MatrixRow['cells'],
-    }),
-  );
-  return { ...summary, level, rows: rows.map((row) => ({ ...row, ...standingOf(row, rows, level) })) };
+  return {
+    ...summary,
+    level: found.level,
+    distinctFinalists: found.finalists.length,
+    rows: matrixRows(found, finals),
+  };
 }
 
 export const hasEnded = (state: StudyState): boolean => state === 'completed' || state === 'stopped';
 
 /** Of searches that have ended. Throws SPACE_INFEASIBLE. */
-export async function winnersOf({ columns, slack }: Progress, { studies }: ProgressSources) {
+export async function finalistsOf(
+  { columns, slack, finalists }: Progress,
+  { studies }: ProgressSources,
+): Promise<Finalists> {
   const fronts = columns.map(async ({ deviceId, search, speed }) => {
     const study = search as StudyId;
     return { deviceId, study, speed, front: (await studies.fronts(study)).front };
   });
-  return chooseWinners(await Promise.all(fronts), slack);
+  return chooseFinalists(await Promise.all(fronts), { slack, most: finalists });
 }
 
-/** One a winner. */
-async function cellsOf(
-  { winners, speed }: Column,
-  chosen: readonly ChosenWinner[],
+async function finalsOf(
+  { deviceId, finals, speed }: Column,
+  finalists: readonly Finalist[],
   store: Store,
-): Promise<MatrixCell[]> {
-  const trials = winners === null ? [] : await store.trials(winners);
-  return Promise.all(
-    chosen.map(async ({ row: { architectureId } }) => {
-      const trial = trials.find((one) => one.architectureId === architectureId);
-      const [measurement] = Object.values(trial?.measurements ?? {});
-      return cellOf(trial, measurement && (await store.measurement(measurement)), speed);
-    }),
-  );
+): Promise<Finals> {
+  // Before the trials, so that finals that have ended are seen whole.
+  const haveEnded = finals !== null && hasEnded((await store.study(finals)).state);
+  const trials = finals === null ? [] : await store.trials(finals);
+  const cells = finalists.map(async ({ architectureId }): Promise<MatrixCell> => {
+    const trial = trials.find((one) => one.architectureId === architectureId);
+    const [measurement] = Object.values(trial?.measurements ?? {});
+    return cellOf(trial, measurement && (await store.measurement(measurement)), speed);
+  });
+  return { deviceId, haveEnded, cells: await Promise.all(cells) };
 }
 
 function summarise(

@@ -4,9 +4,9 @@ import type { Store, StudyPart } from '../../store/contract.js';
 import { externalSampler } from '../outside.js';
 import type { StudyService } from '../service.js';
 import { parseStudySpec, type StudySpec } from '../spec.js';
+import type { Finalist } from './finalists.js';
 import { inTurnByHost, unlessAborted } from './in-turn.js';
-import type { ChosenWinner } from './matrix.js';
-import { hasEnded, type Progress, progressOf, winnersOf } from './progress.js';
+import { finalistsOf, hasEnded, type Progress, progressOf } from './progress.js';
 
 export interface RunOptions {
   readonly store: Store;
@@ -15,7 +15,7 @@ export interface RunOptions {
 }
 
 /**
- * Every search, then every winner on every device, from where the studies stand. Devices of one host are searched in turn:
+ * Every search, then every finalist on every device, from where the studies stand. Devices of one host are searched in turn:
  * an emulator beside a network that is timed would void its times. Throws what a study cannot be started with, SPACE_INFEASIBLE,
  * STATE_CONFLICT where one did not come to its end, and the signal's reason.
  */
@@ -27,13 +27,12 @@ export async function runSpecialisation(id: SpecialisationId, options: RunOption
     await finish(search ?? (await startPart(spec, part, options)), options);
   });
   const searched = await progress();
-  const { winners } = await winnersOf(searched, options);
-  const distinct = [...new Map(winners.map((one) => [one.row.architectureId, one])).values()];
-  await inTurnByHost(searched.columns, async ({ deviceId, spec, winners: known }) => {
-    const part = { specialisationId: id, deviceId, role: 'winners' } as const;
-    const own = winnersSpec(spec, { count: distinct.length, protocol: searched.protocol });
+  const { finalists } = await finalistsOf(searched, options);
+  await inTurnByHost(searched.columns, async ({ deviceId, spec, finals: known }) => {
+    const part = { specialisationId: id, deviceId, role: 'finals' } as const;
+    const own = finalsSpec(spec, { count: finalists.length, protocol: searched.protocol });
     const study = known ?? (await startPart(own, part, options));
-    await offer(study, distinct, options);
+    await offer(study, finalists, options);
     await finish(study, options);
   });
 }
@@ -58,33 +57,33 @@ async function goOn(id: StudyId, { store, studies }: Omit<RunOptions, 'signal'>)
   if (state === 'paused' || state === 'failed') await studies.resume(id);
 }
 
-/** Hands the winners to a study without a sampler; those that it knows already are not measured again. */
+/** Hands the finalists to a study without a sampler; those that it knows already are not measured again. */
 async function offer(
   id: StudyId,
-  winners: readonly ChosenWinner[],
+  finalists: readonly Finalist[],
   { store, studies, signal }: RunOptions,
 ): Promise<void> {
   await goOn(id, { store, studies });
   if ((await store.study(id)).state !== 'running') return;
   const proposals = await Promise.all(
-    winners.map(async ({ deviceId, study, row }) => {
+    finalists.map(async ({ finds: [{ deviceId, study, row }] }) => {
       const [trial] = await store.trials(study, { fromNumber: row.trialNumber, limit: 1 });
       if (!trial) throw new HildaError('NOT_FOUND', `the study ${study} has no trial ${row.trialNumber}`);
-      return { architecture: trial.architecture, note: `winner for ${deviceId}` };
+      return { architecture: trial.architecture, note: `found for ${deviceId}` };
     }),
   );
   await studies.ask(id, { n: proposals.length, proposals, waitMs: 0 }, { signal });
 }
 
-/** The winners, each once, measured as the device's search measures, its limits included. */
-function winnersSpec(
+/** The finalists, each once, measured as the device's search measures, its limits included. */
+function finalsSpec(
   own: unknown,
   { count, protocol }: { readonly count: number; readonly protocol: string | null },
 ): StudySpec {
   const spec = parseStudySpec(own);
   return {
     ...spec,
-    name: `winners: ${spec.name}`.slice(0, 100),
+    name: `finals: ${spec.name}`.slice(0, 100),
     sampler: { name: externalSampler, options: {} },
     transfer: [],
     predictors: [],

@@ -11,7 +11,14 @@ const share = z.number().min(0).lt(1);
 
 const asked = {
   slack: share.describe('Accuracy given up for speed, as a share of 1.'),
-  protocol: z.string().nullable().describe('How the winners are measured; null: as in the searches.'),
+  finalists: z
+    .int()
+    .min(1)
+    .max(20)
+    .describe(
+      'Front members that each search sends to the finals, at most: the fastest that are accurate enough.',
+    ),
+  protocol: z.string().nullable().describe('How the finalists are measured; null: as in the searches.'),
 };
 
 /** What of a column was settled when it was asked for. */
@@ -26,8 +33,15 @@ const columnPlan = z.object({
   search: studyId.nullable().describe('The study that searches for it; null until it is started.'),
 });
 
-/** `SpecialisationRecord.body`. A column's `search` is one that the user gave; null where it has one of its own. */
-export const planSchema = z.object({ ...asked, columns: z.array(columnPlan) });
+/**
+ * `SpecialisationRecord.body`. A column's `search` is one that the user gave; null where it has one of its own. Before searches
+ * shared what they found each sent its winner alone, and the record said nothing of it.
+ */
+export const planSchema = z.object({
+  ...asked,
+  finalists: asked.finalists.default(1),
+  columns: z.array(columnPlan),
+});
 
 export const cellSchema = z.object({
   value: z
@@ -45,20 +59,16 @@ export const cellSchema = z.object({
 });
 
 export const rowSchema = z.object({
-  deviceId: deviceId.describe('For which it was searched.'),
-  study: studyId,
+  deviceId: deviceId.describe('On which it wins.'),
+  foundFor: deviceId.describe("Whose search found it: its own device's, where that one sent it too."),
+  study: studyId.describe('That search.'),
   trialNumber: z.number(),
   architectureId: idOf<ArchitectureId>(),
-  accuracy: z.number().describe('In its own search.'),
+  accuracy: z.number().describe('In that search.'),
   cells: z.record(deviceId, cellSchema),
   standing: z
-    .enum(['fastest', 'not apart', 'on the front', 'beaten', 'unknown'])
-    .describe('Among the winners on its own device, at equal accuracy.'),
-  replacedBy: deviceId
-    .nullable()
-    .describe(
-      "Where it is beaten: the device whose winner is this one's, too, now that all were measured on it.",
-    ),
+    .enum(['fastest', 'not apart', 'provisional', 'unknown'])
+    .describe('Among the finalists on its own device, at equal accuracy.'),
 });
 
 export const summarySchema = z.object({
@@ -70,7 +80,7 @@ export const summarySchema = z.object({
   ...asked,
   columns: z.array(
     columnPlan.omit({ host: true, spec: true }).extend({
-      winners: studyId.nullable().describe('The study that measures every winner on the device.'),
+      finals: studyId.nullable().describe('The study that measures every finalist on the device.'),
     }),
   ),
 });
@@ -80,6 +90,10 @@ export const specialisationSchema = summarySchema.extend({
     .number()
     .nullable()
     .describe('Accuracies from here on count as equal; null until all searches have ended.'),
+  distinctFinalists: z
+    .int()
+    .nullable()
+    .describe('Networks in the finals, each once; null until all searches have ended.'),
   rows: z.array(rowSchema),
 });
 
@@ -88,13 +102,14 @@ export type ColumnPlan = z.infer<typeof columnPlan>;
 /** How fast a network is, in what a device can give. Never mixed: microseconds, cycles and instructions do not compare. */
 export type SpeedMetric = ColumnPlan['speed'];
 export const speedMetrics: readonly string[] = columnPlan.shape.speed.options;
-/** What the winner of one device costs on another, measured with the other winners after all searches. */
+/** What a finalist costs on one device, measured with the others after all searches. */
 export type MatrixCell = Readonly<z.infer<typeof cellSchema>>;
 export type MatrixRow = Readonly<z.infer<typeof rowSchema>>;
 /**
- * How a winner stands on its own device among those winners that are as accurate there as was asked for.
- * `fastest`: no other is faster. `not apart`: those that are have 95 % intervals that overlap its own. `on the front`: those
- * that are, are less accurate there. `beaten`: one is faster and no less accurate; `replacedBy` says which.
+ * How a winner stands on its own device among the finalists that are as accurate there as was asked for. `fastest`: its
+ * 95 % interval, or its count, is below all others'. `not apart`: its median is the least, and another's interval overlaps its
+ * own. `provisional`: the finals there have not ended; it is the fastest that its own search sent. `unknown`: they have, and no
+ * finalist counts there. Being chosen by what was measured on its device, it cannot be beaten there.
  */
 export type Standing = MatrixRow['standing'];
 export type SpecialisationSummary = z.infer<typeof summarySchema>;

@@ -18,9 +18,9 @@ export interface SpecialisationsOptions {
 }
 
 /**
- * ProxylessNAS's specialisation table (Cai, Zhu and Han 2019, table 4) on the user's own devices. All it does is done by
- * studies, which hold every trial and measurement and say which part of it they are. A daemon that is killed goes on, after
- * `resume`, where the studies stood.
+ * ProxylessNAS's specialisation table (Cai, Zhu and Han 2019, table 4) on the user's own devices, whose searches share what they
+ * found. All it does is done by studies, which hold every trial and measurement and say which part of it they are. A daemon
+ * that is killed goes on, after `resume`, where the studies stood.
  */
 export class Specialisations {
   readonly #options: SpecialisationsOptions;

@@ -18,7 +18,7 @@ t.test('kill -9 after any write that starts a study: none is made twice, no tria
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-killed-'));
   t.teardown(() => rm(dataDir, { recursive: true, force: true }));
   const spec = await smallSpec(dataDir, { budget: { trials }, batch: 4, devices });
-  const request = JSON.stringify({ spec, devices, slack: 0.02 });
+  const request = JSON.stringify({ spec, devices, slack: 0.1, finalists: 3 });
 
   /** How the child ended, and what it left. */
   const run = async (killAt = '') => {
@@ -46,6 +46,7 @@ t.test('kill -9 after any write that starts a study: none is made twice, no tria
     { killAt: 'finishTrial:7', parts: searches },
     { killAt: 'createStudy:1', parts: 3 },
     { killAt: 'createStudy:1', parts: 4 },
+    { killAt: 'finishTrial:1', parts: 4 },
   ];
   let before: readonly TrialRecord[] = [];
   for (const { killAt, parts } of steps) {
@@ -63,19 +64,23 @@ t.test('kill -9 after any write that starts a study: none is made twice, no tria
 
   const { code, studies, trials: all } = await run();
   t.equal(code, 0);
-  t.same(partsOf(studies), [...searches, ...devices.map((id) => `winners ${id}`)].sort());
+  t.same(partsOf(studies), [...searches, ...devices.map((id) => `finals ${id}`)].sort());
+  const sent = new Set<number>();
   for (const { id, state, part } of studies) {
     t.equal(state, 'completed', id);
     const own = all.filter(({ studyId }) => studyId === id);
     t.ok(own.every((trial) => trial.state === 'complete' && trial.told));
     t.equal(new Set(own.map(({ architectureId }) => architectureId)).size, own.length, 'each once');
     if (part?.role === 'search') t.equal(own.length, trials);
+    else sent.add(own.length);
   }
   const bench = await openBench(dataDir, { ids: devices });
   t.teardown(() => bench.close());
   const [record] = await bench.store.specialisations();
   t.equal(record?.state, 'completed', record?.reason ?? '');
-  const { rows } = await specialisationOf(record!, bench);
+  const { rows, distinctFinalists } = await specialisationOf(record!, bench);
+  t.same([...sent], [distinctFinalists], 'every finalist on every device');
+  t.ok((distinctFinalists as number) > 2, 'more than the winners');
   const cells = rows.flatMap((row) => Object.values(row.cells));
   t.equal(cells.length, 4);
   t.ok(cells.every(({ value }) => value !== null));

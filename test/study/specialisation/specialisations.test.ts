@@ -6,8 +6,10 @@ import { Daemon } from '../../../daemon/cli/compose.js';
 import { systemClock } from '../../../daemon/core/clock.js';
 import type { Driver } from '../../../daemon/devices/contract.js';
 import { FakeDriver } from '../../../daemon/devices/fake/driver.js';
+import { parseStudySpec } from '../../../daemon/study/spec.js';
+import { Specialisations } from '../../../daemon/study/specialisation/specialisations.js';
 import { runCommand } from '../../cli/run-command.js';
-import { smallSpec } from '../bench.js';
+import { openBench, profilesDir, smallSpec } from '../bench.js';
 import { CountingDriver } from './counting-driver.js';
 
 t.setTimeout(280_000);
@@ -54,12 +56,19 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   t.same(JSON.parse(await readFile(out, 'utf8')), matrix, 'in the file');
   const { schema: _, ...body } = matrix;
   t.same(await get(url, `/specialisations/${matrix.id}`), body, 'and in the daemon');
-  const { rows } = matrix;
+  const { rows, columns, distinctFinalists } = matrix;
   t.equal(rows.length, 3);
-  for (const row of rows) {
-    const values = rows.map((other: Row) => other.cells[row.deviceId]?.value as number);
-    const own = row.cells[row.deviceId].value;
-    t.ok(own <= 1.03 * Math.min(...values), `${row.deviceId}: ${own} of ${values}`);
+  t.ok(distinctFinalists > 5 && distinctFinalists <= 15, `${distinctFinalists} finalists`);
+  for (const [i, row] of rows.entries()) {
+    const { trials } = await get(url, `/studies/${columns[i].finals}/trials`);
+    t.equal(trials.length, distinctFinalists, 'all that were sent are kept, on each device');
+    const able = trials.filter((trial: Trial) => (trial.values.accuracy as number) >= matrix.level);
+    const values = able.map((trial: Trial) => trial.values.latencyUs as number);
+    t.equal(row.cells[row.deviceId].value, Math.min(...values), row.deviceId);
+    const source = columns.find((column: Column) => column.deviceId === row.foundFor);
+    t.equal(row.study, source.search, 'it says whose search found it');
+    const found = (await get(url, `/studies/${row.study}/trials`)).trials[row.trialNumber];
+    t.equal(found.architectureId, row.architectureId);
     t.ok(['fastest', 'not apart'].includes(row.standing), `${row.deviceId}: ${row.standing}`);
     for (const [device, cell] of Object.entries<Cell>(row.cells)) {
       const measured = await get(url, `/measurements/${cell.measurementId}`);
@@ -75,11 +84,11 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   t.equal((await runCommand(url, 'search', 'matrix', 'specialisation-9')).code, 3);
   t.equal((await runCommand(url, 'search', 'specialise')).code, 2, 'neither a specification nor --resume');
 
-  const studies = rows.map((row: Row) => row.study);
+  const studies = columns.map((column: Column) => column.search);
   const again = ['specialise', specFile, '-d', ids.join(','), '--searches', studies.join(','), '-s', '0'];
   const stricter = JSON.parse((await runCommand(url, '--json', 'search', ...again)).out);
   t.same(
-    stricter.rows.map((row: Row) => row.study),
+    stricter.columns.map((column: Column) => column.search),
     studies,
     'searches that ended are taken as they are',
   );
@@ -88,7 +97,7 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   await writeFile(other, JSON.stringify(await smallSpec(dir, { space: 'mbconv-fmnist' })));
   const refusals: [searches: string, why: RegExp, file?: string, devices?: string][] = [
     [studies[2], /no study of one of these devices alone/, specFile, 'fake-0,fake-1'],
-    [`${studies[0]},${stricter.columns[0].winners}`, /are both of fake-0/],
+    [`${studies[0]},${stricter.columns[0].finals}`, /are both of fake-0/],
     [studies[0], /another space than mbconv-fmnist/, other],
     ['study-99', /no study study-99/],
   ];
@@ -111,6 +120,12 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
     details: { fields: ['searches'] },
   });
   t.equal((await posted({ protocol: 'unheard-of' })).code, 'PROTOCOL_UNKNOWN', 'before hours of searching');
+  t.equal((await posted({ finalists: 21 })).code, 'REQUEST_INVALID');
+  for (const count of ['0', '21', '2.5', 'all']) {
+    const refused = await runCommand(url, '--json', 'search', ...args, '--finalists', count);
+    t.equal(refused.code, 2, count);
+    t.match(refused.err, /USAGE_INVALID.*--finalists/s, count);
+  }
   t.equal((await get(url, '/specialisations')).specialisations.length, 2, 'nothing was started');
 
   const winner = ['--json', 'search', 'winner', ...studies, '--limit'];
@@ -143,9 +158,11 @@ t.test('boards that count stand beside a host that times, in turn and each in it
     code,
     out,
     err: notes,
-  } = await runCommand(url, '--json', 'search', 'specialise', specFile, '--slack', '0');
+  } = await runCommand(url, '--json', 'search', 'specialise', specFile, '--slack', '0', '--finalists', '1');
   t.equal(code, 0, notes);
-  const { columns, rows, id } = JSON.parse(out);
+  const { columns, rows, id, finalists, distinctFinalists } = JSON.parse(out);
+  t.equal(finalists, 1);
+  t.ok(distinctFinalists <= 2, 'its winner of each search');
   t.same(
     columns.map((column: { speed: string }) => column.speed),
     ['latencyUs', 'cycles'],
@@ -201,7 +218,7 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
   t.match((await runCommand(again, 'search', 'matrix', id)).out, /is paused/);
   const { code, out, err: notes } = await runCommand(again, '--json', 'search', 'specialise', '--resume', id);
   t.equal(code, 0, notes);
-  const { columns, rows } = JSON.parse(out);
+  const { columns, distinctFinalists } = JSON.parse(out);
   t.same(
     columns.map((column: { search: string }) => column.search),
     paused.columns.map((column: { search: string }) => column.search),
@@ -209,10 +226,38 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
   );
   for (const { search } of columns)
     t.equal((await get(again, `/studies/${search}/trials`)).trials.length, 20);
-  const distinct = new Set(rows.map((row: Row) => row.architectureId)).size;
-  t.equal(second.measured.get('fake-0'), distinct, 'the search on fake-0 had ended: its winners alone');
-  t.ok((second.measured.get('board') ?? 0) <= 13 + distinct, 'what was told is not measured again');
+  t.equal(second.measured.get('fake-0'), distinctFinalists, 'the search on fake-0 had ended: finals alone');
+  t.ok((second.measured.get('board') ?? 0) <= 13 + distinctFinalists, 'what was told is not measured again');
 });
+
+t.test(
+  'one stored before searches shared their finds opens and goes on: each sends its winner',
+  async (t) => {
+    const dir = await temporaryFolder(t);
+    const ids = ['fake-0', 'fake-1'];
+    const bench = await openBench(dir, { ids });
+    t.teardown(() => bench.close());
+    const { store, studies } = bench;
+    const columns = ids.map(async (deviceId) => ({
+      deviceId,
+      host: null,
+      speed: 'latencyUs',
+      spec: parseStudySpec(await smallSpec(dir, { devices: [deviceId], budget: { trials: 12 } })),
+      search: null,
+    }));
+    const body = { slack: 0.05, protocol: null, columns: await Promise.all(columns) };
+    const { id } = await store.addSpecialisation({ name: 'earlier', body: body as never });
+    const specialisations = new Specialisations({ store, studies, profilesDir });
+    await specialisations.start();
+    t.match(await specialisations.show(id), { state: 'paused', finalists: 1, rows: [] });
+    await specialisations.resume(id);
+    await specialisations.settled(id);
+    const { state, distinctFinalists, rows } = await specialisations.show(id);
+    t.equal(state, 'completed');
+    t.ok([1, 2].includes(distinctFinalists as number));
+    t.ok(rows.every(({ standing }) => ['fastest', 'not apart'].includes(standing)));
+  },
+);
 
 interface Problem {
   readonly code: string;
@@ -223,8 +268,14 @@ interface Cell {
   readonly accuracy: number | null;
   readonly measurementId: string;
 }
+interface Column {
+  readonly deviceId: string;
+  readonly search: string;
+}
+interface Trial {
+  readonly values: Readonly<Record<string, number>>;
+}
 interface Row {
-  readonly study: string;
   readonly architectureId: string;
   readonly standing: string;
   readonly deviceId: string;
