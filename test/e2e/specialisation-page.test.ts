@@ -267,6 +267,8 @@ t.test('a specialisation seen live, from its start to what was measured', async 
       t.ok(text.endsWith(`accuracy ${formatMetric('accuracy', accuracy as number)}, ${provenance}`), text);
       if (id === 'board') t.notMatch(text, time);
       else t.ok(text.includes(formatInterval(ci as [number, number])), text);
+      const isSame = row.deviceId !== id && row.architectureId === rows[j]?.architectureId;
+      t.equal(text.includes('the same network'), isSame, text);
       if (row.deviceId === id)
         t.equal(await shown.nth(j).getByTestId('standing').getAttribute('class'), `chip ${classOf(row)}`);
     }
