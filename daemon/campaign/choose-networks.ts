@@ -47,31 +47,42 @@ export function* randomNetworks(
 ): Generator<ChosenNetwork> {
   const isNew = newTo(space);
   const seeds = given.length === 0 ? (space.seeds?.() ?? []) : [];
-  const { blocks } = space;
-  const held = new Set<string>();
-  const keysOf = (a: Architecture): string[] => [...new Set(blocks?.(a).map(({ key }) => key))];
-  const fresh = (a: Architecture): number => keysOf(a).filter((key) => !held.has(key)).length;
+  const blocks = covering ? blocksOf(space) : undefined;
   let left = count;
   const draw = (): ChosenNetwork => {
     const architecture = space.sample(rng);
-    if (!covering || !blocks || left > count * coveringShare) return { architecture, reason: 'random' };
+    if (!blocks || left > count * coveringShare) return { architecture, reason: 'random' };
     const lot = Array.from({ length: coveringLot }, () => space.sample(rng));
-    const best = lot.reduce((a, b) => (fresh(b) > fresh(a) ? b : a));
-    return fresh(best) > 0 ? { architecture: best, reason: 'covering' } : { architecture, reason: 'random' };
+    const best = lot.reduce((a, b) => (blocks.newIn(b) > blocks.newIn(a) ? b : a));
+    return blocks.newIn(best) > 0
+      ? { architecture: best, reason: 'covering' }
+      : { architecture, reason: 'random' };
   };
   for (const architecture of [...given, ...seeds])
     if (left > 0 && isNew(architecture)) {
       left--;
-      if (covering) for (const key of keysOf(architecture)) held.add(key);
+      blocks?.hold(architecture);
       yield { architecture, reason: 'given' };
     }
   for (let tries = 0; left > 0 && tries < 100 * count; tries++) {
     const chosen = draw();
     if (!isNew(chosen.architecture)) continue;
     left--;
-    if (covering) for (const key of keysOf(chosen.architecture)) held.add(key);
+    blocks?.hold(chosen.architecture);
     yield chosen;
   }
+}
+
+/** Which blocks the networks so far hold; in a space without blocks none. */
+function blocksOf(space: Space) {
+  const held = new Set<string>();
+  const keysOf = (a: Architecture): Set<string> => new Set(space.blocks?.(a).map(({ key }) => key));
+  return {
+    newIn: (a: Architecture): number => [...keysOf(a)].filter((key) => !held.has(key)).length,
+    hold(a: Architecture): void {
+      for (const key of keysOf(a)) held.add(key);
+    },
+  };
 }
 
 /**
