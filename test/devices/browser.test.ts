@@ -255,7 +255,7 @@ t.test('plain http under a network name is the basic tier', async (t) => {
   t.equal(target.threads, 1);
   t.ok((manifest.timerStepUs as number) >= 90, `a clock of ${manifest.timerStepUs} us`);
   const { candidate } = manifest.runsPerSample as { candidate: number };
-  // Chosen in the warm-up to last 5 ms; a machine that speeds up afterwards shortens its samples.
+  // Chosen in the warm-up to last 50 steps of the clock; a machine that speeds up afterwards shortens its samples.
   const sampleUs = candidate * latency!.rawUs.median;
   t.ok(candidate > 5 && sampleUs > 1500, `${candidate} runs a sample, ${sampleUs} us`);
   t.match(await page.locator('.checks').textContent(), /Basic tier/);
