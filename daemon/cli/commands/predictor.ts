@@ -7,10 +7,11 @@ import { formatTime } from '../format.js';
 import type { Column } from '../table.js';
 import { predictorFitCsvCommand } from './predictor-fit-csv.js';
 
-export const wholeNumber = (text: string, option: string, least: number): number => {
+export const wholeNumber = (text: string, option: string, least: number, most?: number): number => {
   const value = Number(text);
-  if (Number.isInteger(value) && value >= least) return value;
-  throw new HildaError('USAGE_INVALID', `--${option}: ${text} is no whole number of at least ${least}`);
+  if (Number.isInteger(value) && value >= least && value <= (most ?? value)) return value;
+  const range = most === undefined ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw new HildaError('USAGE_INVALID', `--${option}: ${text} is no whole number ${range}`);
 };
 
 interface TrainOptions {

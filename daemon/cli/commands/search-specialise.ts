@@ -1,14 +1,15 @@
 import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../context.js';
 import { readSpec } from '../read-input.js';
 import { describeSpecialisation, followSpecialisation } from '../specialisation.js';
+import { wholeNumber } from './predictor.js';
 
 interface Options {
   readonly devices?: string;
   readonly slack: string;
-  readonly finalists: number;
+  readonly finalists: string;
   readonly protocol?: string;
   readonly searches?: string;
   readonly resume?: string;
@@ -22,12 +23,7 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
     .argument('[spec]', 'a study specification; a metric such as cycles@DEVICE is for that device alone')
     .option('-d, --devices <ids>', "two or more, separated by commas; default the specification's")
     .option('-s, --slack <share>', 'accuracy given up for speed, as a share of 1', '0.01')
-    .option(
-      '--finalists <count>',
-      'front members of each search that are measured on every device',
-      finalists,
-      5,
-    )
+    .option('--finalists <count>', 'front members of each search that are measured on every device', '5')
     .option('-p, --protocol <name>', 'how the finalists are measured; default as in the searches')
     .option('--searches <studies>', 'studies of one of the devices each, taken in place of new searches')
     .option('--resume <id>', 'go on with one that was paused or failed, in place of a specification')
@@ -52,6 +48,7 @@ export const searchSpecialiseCommand = (terminal: Terminal): Command =>
 
 async function start(context: CliContext, file: string | undefined, options: Options) {
   const { client } = context;
+  const finalists = wholeNumber(options.finalists, 'finalists', 1, 20);
   if ((file === undefined) === (options.resume === undefined))
     throw new HildaError('USAGE_INVALID', 'name a specification, or --resume and an id');
   if (file === undefined) return client.resumeSpecialisation(options.resume as string, context);
@@ -66,18 +63,11 @@ async function start(context: CliContext, file: string | undefined, options: Opt
     spec: spec as never,
     devices,
     slack,
-    finalists: options.finalists,
+    finalists,
     ...(options.protocol && { protocol: options.protocol }),
     ...(options.searches && { searches: split(options.searches) }),
   };
   return client.specialise(request, context);
-}
-
-function finalists(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 20)
-    throw new InvalidArgumentError('It must be a whole number from 1 to 20.');
-  return value;
 }
 
 const split = (text: string): string[] => text.split(',').map((part) => part.trim());
