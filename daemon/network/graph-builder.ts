@@ -37,12 +37,13 @@ export class GraphBuilder {
   readonly #outputs: ValueInfo[] = [];
   readonly #initializers = new Map<string, Tensor>();
   readonly #nodes: Node[] = [];
-  readonly #shapes = new ShapeTable();
+  readonly #shapes: ShapeTable;
   readonly #counters = new Map<string, number>();
 
   constructor({ name, opset = 17 }: { readonly name: string; readonly opset?: number }) {
     this.#name = name;
     this.#opset = opset;
+    this.#shapes = new ShapeTable(opset);
   }
 
   input(name: string, dtype: DType, dims: readonly number[]): string {

@@ -13,7 +13,13 @@ export const knownOperators: readonly string[] = Object.keys(rules).sort();
 
 /** Shapes of all values so far; grows node by node. Used by `inferShapes` and, step by step, by GraphBuilder. */
 export class ShapeTable {
+  readonly #opset: number;
   readonly #shapes = new Map<string, RuleOutput>();
+
+  /** `opset` is the operator set of the default domain that the nodes are written for. */
+  constructor(opset: number) {
+    this.#opset = opset;
+  }
 
   declare(name: string, shape: RuleOutput): void {
     this.#shapes.set(name, shape);
@@ -40,6 +46,7 @@ export class ShapeTable {
     }
     const input: RuleInput = {
       node,
+      opset: this.#opset,
       has: (i) => Boolean(node.inputs[i]),
       shape: (i) => {
         const name = node.inputs[i];
@@ -79,7 +86,7 @@ export function closedShape(value: ValueInfo): Shape {
  * Throws SHAPE_UNKNOWN (open input dimension), OPERATOR_UNSUPPORTED, ONNX_INVALID.
  */
 export function inferShapes(graph: Graph): ReadonlyMap<string, Shape> {
-  const table = new ShapeTable();
+  const table = new ShapeTable(graph.opset);
   for (const input of graph.inputs)
     if (!graph.initializers.has(input.name)) table.declare(input.name, closedShape(input));
   for (const [name, tensor] of graph.initializers) {

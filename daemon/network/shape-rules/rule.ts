@@ -10,6 +10,8 @@ export interface Shape {
 /** What a rule may ask: the shapes of its node's inputs, and the elements of those that are constant. */
 export interface RuleInput {
   readonly node: Node;
+  /** Operator set of the default domain that the graph imports: it decides what the node means. */
+  readonly opset: number;
   /** Shape of input i; throws ONNX_INVALID when the input is absent. */
   shape(i: number): Shape;
   has(i: number): boolean;
