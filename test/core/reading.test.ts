@@ -1,4 +1,5 @@
 import t from 'tap';
+import { fromHalf, toHalf } from '../../daemon/core/half.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
 import {
   formatBytes,
@@ -58,5 +59,28 @@ t.test('a metric says what it is of, and never passes a count for a time', (t) =
     [metricTitle('peakRamBytes@m7', rows('emulated'), 'm7'), 'peakRamBytes'],
   ];
   for (const [shown, expected] of table) t.equal(shown, expected);
+  t.end();
+});
+
+t.test('half precision: every number comes back, others go to the nearest', (t) => {
+  const back = Array.from({ length: 65536 }, (_, half) => half).filter((half) => {
+    const value = fromHalf(half);
+    return Number.isNaN(value) ? !Number.isNaN(fromHalf(toHalf(value))) : toHalf(value) !== half;
+  });
+  t.same(back, []);
+  const table: [value: number, half: number][] = [
+    [1, 0x3c00],
+    [0.1, 0x2e66],
+    [1 + 2 ** -11, 0x3c00],
+    [1 + 3 * 2 ** -11, 0x3c02],
+    [65519.99, 0x7bff],
+    [65520, 0x7c00],
+    [-1e9, 0xfc00],
+    [2 ** -25, 0],
+    [1.001 * 2 ** -25, 1],
+    [2 ** -14, 0x0400],
+    [-0, 0x8000],
+  ];
+  for (const [value, half] of table) t.equal(toHalf(value), half, String(value));
   t.end();
 });
