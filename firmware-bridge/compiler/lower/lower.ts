@@ -1,8 +1,9 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { elementCount, type Node } from '../../../daemon/network/graph.js';
+import { type DType, elementCount, type Node } from '../../../daemon/network/graph.js';
 import { closedShape } from '../../../daemon/network/infer-shapes.js';
 import type { Prepared } from '../passes/prepare.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import { byteForm, elementForm, readsBytes, readsWhole, wholeForm } from './element-forms.js';
 import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
 import { convolution } from './rules/convolution.js';
@@ -15,7 +16,7 @@ import { linear, matMul } from './rules/products.js';
 import { resize } from './rules/resampling.js';
 import { transposedConvolution } from './rules/transposed-convolution.js';
 import { unary } from './rules/unary.js';
-import { channelsLast, physicalOrder, rowMajor, type Value } from './value.js';
+import { channelsLast, elementBytesOf, physicalOrder, rowMajor, type Value } from './value.js';
 
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
   names.split(' ').map((name) => [name, rule]);
@@ -60,6 +61,7 @@ export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | u
   for (const node of graph.nodes) {
     const rule = rules[node.op];
     if (!rule) throw unsupported(node, 'the firmware has no such operator');
+    refuseIntegers(node, lowering);
     rule(node, lowering);
   }
   const outputs = gatherOutputs(lowering);
@@ -73,24 +75,66 @@ export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | u
   };
 }
 
+/** Real arithmetic on integers would be another function: only rules that know integers get them. */
+function refuseIntegers(node: Node, lowering: Lowering): void {
+  for (const name of node.inputs) {
+    if (!lowering.isActivation(name)) continue;
+    const dtype = lowering.dtype(name);
+    const form = elementForm(dtype);
+    if (form === 'real' || (form === 'byte' ? readsBytes : readsWhole).has(node.op)) continue;
+    throw unsupported(node, `its input ${name} has the type ${dtype}, for which it cannot run`);
+  }
+}
+
 /** The network's inputs, each with a quantisation of its own; several lie one behind the other in one storage. */
 function defineInputs(lowering: Lowering): Port[] {
-  const given = lowering.graph.inputs.map((info) => ({ name: info.name, dims: closedShape(info).dims }));
-  const quantised = (name: string): Quantisation =>
-    lowering.range(name) ? lowering.quantisation(name) : quantisationOf({ min: -1, max: 1 });
+  const given = lowering.graph.inputs.map((info) => ({
+    name: info.name,
+    dtype: info.dtype,
+    dims: closedShape(info).dims,
+    form: elementForm(info.dtype),
+  }));
   const [only] = given;
   if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no input');
+  const odd = given.find(({ form }) => form === undefined);
+  if (odd)
+    throw new HildaError(
+      'OPERATOR_UNSUPPORTED',
+      `the input ${odd.name} has the type ${odd.dtype}, which no board takes`,
+      { details: { input: odd.name, dtype: odd.dtype } },
+    );
+  const quantised = (name: string, dtype: DType): Quantisation =>
+    elementForm(dtype) === 'byte'
+      ? byteForm(dtype)
+      : lowering.range(name)
+        ? lowering.quantisation(name)
+        : quantisationOf({ min: -1, max: 1 });
   if (given.length === 1) {
-    const x = lowering.allocate(only.name, only.dims, quantised(only.name));
-    return [portOf(only.name, lowering.define(only.name, x))];
+    const { name, dims, dtype, form } = only;
+    const x =
+      form === 'whole'
+        ? lowering.allocateWhole(name, dims)
+        : lowering.allocate(name, dims, quantised(name, dtype));
+    return [portOf(name, dtype, lowering.define(name, x))];
   }
-  const sizes = given.map(({ dims }) => elementCount(dims));
+  const sizes = given.map(({ dims, form }) => elementCount(dims) * (form === 'whole' ? 4 : 1));
   const whole = lowering.allocate('inputs', [total(sizes)], rawBytes);
-  return given.map(({ name, dims }, i) => {
-    const strides = dims.length === 4 ? channelsLast(dims) : rowMajor(dims);
-    const offset = total(sizes.slice(0, i));
-    const x = { storage: whole.storage, offset, dims, strides, quantisation: quantised(name) };
-    return portOf(name, lowering.define(name, x));
+  return given.map(({ name, dims, dtype, form }, i) => {
+    const at = { storage: whole.storage, offset: total(sizes.slice(0, i)), dims };
+    const x: Value =
+      form === 'whole'
+        ? {
+            ...at,
+            strides: rowMajor(dims).map((stride) => 4 * stride),
+            quantisation: wholeForm,
+            elementBytes: 4,
+          }
+        : {
+            ...at,
+            strides: dims.length === 4 ? channelsLast(dims) : rowMajor(dims),
+            quantisation: quantised(name, dtype),
+          };
+    return portOf(name, dtype, lowering.define(name, x));
   });
 }
 
@@ -105,8 +149,8 @@ function gatherOutputs(lowering: Lowering): Port[] {
   });
   const [only] = made;
   if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no output');
-  if (made.length === 1) return [portOf(only.name, only.value)];
-  const sizes = made.map(({ value }) => elementCount(value.dims));
+  if (made.length === 1) return [portOf(only.name, lowering.dtype(only.name), only.value)];
+  const sizes = made.map(({ value }) => elementCount(value.dims) * elementBytesOf(value));
   const whole = lowering.allocate('outputs', [total(sizes)], rawBytes);
   return made.map(({ node, name, value }, i) => {
     const moved = { ...value, storage: whole.storage, offset: total(sizes.slice(0, i)) };
@@ -116,7 +160,7 @@ function gatherOutputs(lowering: Lowering): Port[] {
       reads: [{ view: wholeOf(value), access: 'rows' }],
       write: wholeOf(moved),
     });
-    return portOf(name, moved);
+    return portOf(name, lowering.dtype(name), moved);
   });
 }
 
@@ -125,8 +169,10 @@ const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => 
 /** Of bytes that are several values, each with its own. */
 const rawBytes: Quantisation = { scale: 1, zeroPoint: 0 };
 
-const portOf = (name: string, value: Value): Port => ({
+const portOf = (name: string, dtype: DType, value: Value): Port => ({
   name,
+  dtype,
+  elementBytes: value.elementBytes ?? 1,
   dims: value.dims,
   view: wholeOf(value),
   layout: isRowMajor(value) ? 'row-major' : 'channels-last',
@@ -137,9 +183,17 @@ const portOf = (name: string, value: Value): Port => ({
 function regionOf(name: string, ports: readonly Port[]): Port {
   const [first] = ports as readonly [Port];
   if (ports.length === 1) return first;
-  const bytes = total(ports.map(({ dims }) => elementCount(dims)));
+  const bytes = total(ports.map(({ dims, elementBytes }) => elementCount(dims) * elementBytes));
   const view = { ...first.view, offset: 0, rowStride: bytes, width: bytes };
-  return { name, dims: [bytes], view, layout: 'row-major', quantisation: rawBytes };
+  return {
+    name,
+    dtype: 'int8',
+    elementBytes: 1,
+    dims: [bytes],
+    view,
+    layout: 'row-major',
+    quantisation: rawBytes,
+  };
 }
 
 /** A value dense, in one of the two orders that a port can have. */

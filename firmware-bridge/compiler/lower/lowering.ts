@@ -1,10 +1,19 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { elementCount, floatsOf, type Graph, type Node } from '../../../daemon/network/graph.js';
+import { type DType, elementCount, floatsOf, type Graph, type Node } from '../../../daemon/network/graph.js';
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import { wholeForm } from './element-forms.js';
 import type { Operator, Storage, View } from './operators.js';
-import { channelsLast, isDense, physicalOrder, rowMajor, stridesIn, type Value } from './value.js';
+import {
+  channelsLast,
+  elementBytesOf,
+  isDense,
+  physicalOrder,
+  rowMajor,
+  stridesIn,
+  type Value,
+} from './value.js';
 
 /** What a lowering rule sees and fills: the network's values as they lie in storages, and the operators so far. */
 export class Lowering {
@@ -30,6 +39,12 @@ export class Lowering {
     const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
     if (!shape) throw new HildaError('INTERNAL', `the shape of ${name} was lost`);
     return shape.dims;
+  }
+
+  dtype(name: string): DType {
+    const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
+    if (!shape) throw new HildaError('INTERNAL', `the type of ${name} was lost`);
+    return shape.dtype;
   }
 
   /** The value of an activation; a constant where an activation is needed has none. */
@@ -103,22 +118,41 @@ export class Lowering {
     return { storage: storage.id, offset: 0, dims, strides, quantisation };
   }
 
+  /** A new dense row-major value of whole numbers, four bytes each. */
+  allocateWhole(name: string, dims: readonly number[]): Value {
+    const storage: Storage = { id: this.storages.length, name, bytes: 4 * elementCount(dims) };
+    this.storages.push(storage);
+    const strides = rowMajor(dims).map((stride) => 4 * stride);
+    return { storage: storage.id, offset: 0, dims, strides, quantisation: wholeForm, elementBytes: 4 };
+  }
+
   emit(operator: Operator): void {
     this.operators.push(operator);
   }
 
   /** The value dense, its axes in `order`: itself, or a copy. */
   arranged(node: Node, value: Value, order: readonly number[]): Value {
-    const wanted = stridesIn(value.dims, order);
+    const wide = elementBytesOf(value);
+    const wanted = stridesIn(value.dims, order, wide);
     const fits = value.dims.every((size, axis) => size === 1 || value.strides[axis] === wanted[axis]);
     if (fits) return value;
-    const copy = this.allocate(`${node.outputs[0]}.arranged`, value.dims, value.quantisation, order);
+    const name = `${node.outputs[0]}.arranged`;
+    const copy =
+      wide === 1
+        ? this.allocate(name, value.dims, value.quantisation, order)
+        : { ...this.allocateWhole(name, value.dims), strides: wanted };
     const axes = order.filter((axis) => value.dims[axis] !== 1);
-    const dims = axes.map((axis) => value.dims[axis] as number);
+    const [dims, strides] = [value.dims, value.strides].map((of) => axes.map((axis) => of[axis] as number));
+    if (!dims || !strides) return copy;
+    // The bytes of an element move together.
+    if (wide > 1) {
+      dims.push(wide);
+      strides.push(1);
+    }
     if (dims.length > 4) throw unsupported(node, `it moves ${dims.length} axes at once, at most 4 can be`);
     this.emit({
       name: nodeName(node),
-      body: { kind: 'transpose', dims, strides: axes.map((axis) => value.strides[axis] as number) },
+      body: { kind: 'transpose', dims, strides },
       reads: [{ view: wholeOf(value), access: 'all' }],
       write: wholeOf(copy),
     });
@@ -149,7 +183,10 @@ export class Lowering {
 
 /** All bytes a value spans, as one row. */
 export function wholeOf(value: Value): View {
-  const span = value.dims.reduce((sum, size, axis) => sum + (size - 1) * (value.strides[axis] as number), 1);
+  const span = value.dims.reduce(
+    (sum, size, axis) => sum + (size - 1) * (value.strides[axis] as number),
+    elementBytesOf(value),
+  );
   return {
     storage: value.storage,
     offset: value.offset,

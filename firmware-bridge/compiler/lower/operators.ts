@@ -1,3 +1,4 @@
+import type { DType } from '../../../daemon/network/graph.js';
 import type { Quantisation } from '../quantise/quantisation.js';
 import type { LayerConstants } from '../quantise/quantise-weights.js';
 
@@ -143,6 +144,10 @@ export interface Port {
   /** `channels-last` where the board holds [1, C, H, W] as H, W, C. */
   readonly layout: 'row-major' | 'channels-last';
   readonly quantisation: Quantisation;
+  /** Its type in the network. */
+  readonly dtype: DType;
+  /** Bytes an element takes on the board: 4 for whole numbers held as int32, else 1. */
+  readonly elementBytes: 1 | 4;
 }
 
 export interface Lowered {

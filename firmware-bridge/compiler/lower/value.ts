@@ -9,15 +9,20 @@ export interface Value {
   readonly dims: readonly number[];
   readonly strides: readonly number[];
   readonly quantisation: Quantisation;
+  /** 4 for whole numbers held as int32, little endian (ABI.md, "Whole numbers"); left out: one byte. */
+  readonly elementBytes?: 4;
 }
+
+/** Bytes that an element of a value takes. */
+export const elementBytesOf = ({ elementBytes }: Pick<Value, 'elementBytes'>): number => elementBytes ?? 1;
 
 export const rowMajor = (dims: readonly number[]): number[] =>
   dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
 
 /** Strides of a dense value whose axes lie in `order`, outermost first. */
-export function stridesIn(dims: readonly number[], order: readonly number[]): number[] {
+export function stridesIn(dims: readonly number[], order: readonly number[], elementBytes = 1): number[] {
   const strides = new Array<number>(dims.length).fill(0);
-  let stride = 1;
+  let stride = elementBytes;
   for (const axis of [...order].reverse()) {
     strides[axis] = stride;
     stride *= dims[axis] as number;
@@ -106,7 +111,7 @@ export function matrixOf(value: Value): View | undefined {
 
 export const isDense = (value: Value): boolean => {
   const merged = mergedAxes(value, physicalOrder(value));
-  return merged.length === 0 || (merged.length === 1 && merged[0]?.stride === 1);
+  return merged.length === 0 || (merged.length === 1 && merged[0]?.stride === elementBytesOf(value));
 };
 
 /** The same elements under another shape without moving them, where strides allow (as numpy's reshape decides). */
