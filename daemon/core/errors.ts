@@ -60,6 +60,12 @@ export const errorTable = {
     'Install the data set (Debian: apt-get install dataset-fashion-mnist) or name its folder.',
   ),
   ONNX_INVALID: kind(422, 1, false, 'Check the file with onnx.checker, then export it again.'),
+  EXTERNAL_DATA_MISSING: kind(
+    422,
+    1,
+    false,
+    'Give the model with the files beside it: name the .onnx file in its folder, or upload a zip archive of the folder.',
+  ),
   OPERATOR_UNSUPPORTED: kind(
     422,
     1,

@@ -22,33 +22,41 @@ export const structureHash = (graph: Graph): string => sha256Hex(canonicalText(g
 
 /** Identifies the contents of a network's constants, taken in canonical order. */
 export function weightsHash(graph: Graph): string {
-  return sha256Hex(
-    canonicalOrder(graph)
-      .constants.map((tensor) => sha256Hex(tensor.data))
-      .join('\n'),
-  );
+  return sha256Hex(canonicalOrder(graph).constants.map(contentHash).join('\n'));
 }
 
+/** Identifies a constant's elements. */
+const contentHash = ({ data, strings }: Tensor): string =>
+  sha256Hex(strings ? strings.map(sha256Hex).join() : data);
+
 /** Inputs that steer an operator's shapes and hold no weights, by operator. */
-const structuralInputs: Readonly<Record<string, readonly number[]>> = {
-  Reshape: [1],
-  Slice: [1, 2, 3, 4],
-  Split: [1],
-  Pad: [1, 3],
-  Expand: [1],
-  Tile: [1],
-  Squeeze: [1],
-  Unsqueeze: [1],
-  ConstantOfShape: [0],
-  Resize: [2, 3],
-  ReduceMean: [1],
-  ReduceSum: [1],
-  ReduceMax: [1],
-  ReduceMin: [1],
-  ReduceProd: [1],
-  ReduceL2: [1],
-  ReduceSumSquare: [1],
-};
+const structuralInputs = new Map<string, readonly number[]>(
+  Object.entries({
+    Reshape: [1],
+    Slice: [1, 2, 3, 4],
+    Split: [1],
+    Pad: [1, 3],
+    Expand: [1],
+    Tile: [1],
+    Squeeze: [1],
+    Unsqueeze: [1],
+    ConstantOfShape: [0],
+    Resize: [2, 3],
+    ReduceMean: [1],
+    ReduceSum: [1],
+    ReduceMax: [1],
+    ReduceMin: [1],
+    ReduceProd: [1],
+    ReduceL2: [1],
+    ReduceSumSquare: [1],
+    ReduceL1: [1],
+    ReduceLogSum: [1],
+    ReduceLogSumExp: [1],
+    Upsample: [1],
+    TopK: [1],
+    OneHot: [1],
+  }),
+);
 
 /** Values of the surrounding graph that the graphs inside a node (If, Loop) read. */
 function captured(node: Node): string[] {
@@ -74,6 +82,11 @@ function canonicalOrder(
   const producer = new Map<string, Node>();
   for (const node of graph.nodes) for (const name of node.outputs) if (name) producer.set(name, node);
   const lines: string[] = [`opset ${graph.opset}`];
+  const used = new Set(graph.nodes.map(({ domain }) => domain));
+  for (const [domain, version] of [...(graph.domains ?? [])].sort())
+    if (version !== 1 && used.has(domain)) lines.push(`domain ${domain} ${version}`);
+  if (graph.functions) lines.push(`functions ${graph.functions}`);
+  const overridable = new Set(graph.overridable?.map(({ name }) => name));
   const constants: Tensor[] = [];
   const names = new Map<string, string>([...outer].map(([name, id]) => [name, id && `^${id}`]));
   names.set('', '');
@@ -87,7 +100,7 @@ function canonicalOrder(
   });
 
   const write = (node: Node): void => {
-    const structural = structuralInputs[node.op] ?? [];
+    const structural = structuralInputs.get(node.op) ?? [];
     const inputs = node.inputs.map((name, i) => {
       const id = names.get(name) ?? constantName(name);
       const tensor = structural.includes(i) ? graph.initializers.get(name) : undefined;
@@ -112,7 +125,9 @@ function canonicalOrder(
     const id = `c${names.size}`;
     if (tensor) constants.push(tensor);
     names.set(name, id);
-    lines.push(`${id}: ${tensor?.dtype ?? '?'}[${tensor?.dims.join(',') ?? '?'}]`);
+    // A runtime folds no constant that a caller may replace.
+    const suffix = overridable.has(name) ? ' overridable' : '';
+    lines.push(`${id}: ${tensor?.dtype ?? '?'}[${tensor?.dims.join(',') ?? '?'}]${suffix}`);
     return id;
   };
   // Depth first without recursion: deep networks would overflow the stack.
@@ -150,7 +165,7 @@ function canonicalOrder(
 
 function attributeText(value: Attribute, names: ReadonlyMap<string, string>, constants: Tensor[]): string {
   // Constants inside attributes (Constant nodes) are part of the structure: shapes travel in them.
-  if (isTensor(value)) return `${value.dtype}[${value.dims.join(',')}]#${sha256Hex(value.data).slice(0, 16)}`;
+  if (isTensor(value)) return `${value.dtype}[${value.dims.join(',')}]#${contentHash(value).slice(0, 16)}`;
   if (isGraph(value)) {
     const inside = canonicalOrder(value, names);
     constants.push(...inside.constants);

@@ -1,34 +1,28 @@
 import onnxProto from 'onnx-proto';
 import { HildaError } from '../core/errors.js';
-import {
-  type Attribute,
-  bytesPerElement,
-  type DType,
-  dtypeByNumber,
-  elementCount,
-  type Graph,
-  type Node,
-  type Tensor,
-  type ValueInfo,
-} from './graph.js';
+import { sha256Hex } from '../core/hash.js';
+import { type Attribute, type Graph, type Node, origin, type ValueInfo } from './graph.js';
+import { inlineExternalData } from './inline-external-data.js';
+import { keepSource } from './model-source.js';
+import { invalid, whole } from './onnx-numbers.js';
+import { type ExternalFiles, readDtype, readSparseTensor, readTensor } from './read-tensor.js';
 import { isGraph } from './shape-rules/rule.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
-type Long = number | { toNumber(): number } | null | undefined;
-
-const invalid = (why: string, cause?: unknown): HildaError =>
-  new HildaError('ONNX_INVALID', `not a usable ONNX model: ${why}`, { cause });
-/** Clamped to the integers a double holds: exporters write INT64_MAX for "to the end", which would wrap when written. */
-const whole = (value: Long): number => {
-  const number = typeof value === 'number' ? value : (value?.toNumber() ?? 0);
-  return Math.min(Math.max(number, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
-};
-const big = (value: Long): bigint => BigInt(String(value ?? 0));
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const sha256Of = (message: { finish(): Uint8Array }): string => sha256Hex(message.finish());
 
-/** Decodes an ONNX file. Shapes are not needed, unknown operators are kept. Throws ONNX_INVALID, never anything else. */
-export function readOnnx(bytes: Uint8Array): Graph {
+export interface ReadOptions {
+  /** The files beside the model, for constants that lie in them. */
+  readonly external?: ExternalFiles;
+}
+
+/**
+ * Decodes an ONNX file. Shapes are not needed, unknown operators are kept; `writeOnnx` gives back all that was read.
+ * Throws ONNX_INVALID or EXTERNAL_DATA_MISSING, never anything else.
+ */
+export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): Graph {
   let model: onnxProto.onnx.ModelProto;
   try {
     model = onnx.ModelProto.decode(bytes);
@@ -36,52 +30,96 @@ export function readOnnx(bytes: Uint8Array): Graph {
     throw invalid('the bytes are no protobuf of a model', cause);
   }
   try {
-    return readModel(model);
+    const graph = readModel(model, options.external);
+    const inlined = options.external && inlineExternalData(model, options.external);
+    keepSource(graph, inlined ?? bytes);
+    return graph;
   } catch (error) {
     if (error instanceof HildaError) throw error;
     throw invalid('its contents contradict themselves', error);
   }
 }
 
-function readModel(model: onnxProto.onnx.ModelProto): Graph {
-  const opset = model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx');
+/** What the parts of one model share. */
+interface Reading {
+  readonly opset: number;
+  readonly irVersion: number;
+  readonly external: ExternalFiles | undefined;
+}
+
+function readModel(model: onnxProto.onnx.ModelProto, external?: ExternalFiles): Graph {
   if (!model.graph) throw invalid('it holds no graph');
-  if (!opset) throw invalid('it names no operator set');
-  const graph = readGraph(model.graph, whole(opset.version));
+  const isDefault = (domain?: string | null): boolean => !domain || domain === 'ai.onnx';
+  const versions = model.opsetImport.map(({ domain, version }) => [domain ?? '', whole(version)] as const);
+  const own = versions.filter(([domain]) => isDefault(domain));
+  const others = new Map(versions.filter(([domain]) => !isDefault(domain)));
+  if (versions.length === 0) throw invalid('it names no operator set');
+  const opset = own[0]?.[1] ?? 0;
+  if (own.some(([, version]) => version !== opset))
+    throw invalid('it names two versions of one operator set');
+  const irVersion = whole(model.irVersion);
+  const graph: Graph = {
+    ...readGraph(model.graph, { opset, irVersion, external }),
+    ...(others.size > 0 && { domains: others }),
+    ...(irVersion > 0 && { irVersion }),
+    ...(model.functions.length > 0 && {
+      functions: sha256Hex(model.functions.map((f) => sha256Of(onnx.FunctionProto.encode(f))).join()),
+    }),
+    ...(model.functions.length > 0 && { [origin]: model.functions }),
+  };
   checkOrder(graph);
   return graph;
 }
 
-function readGraph(proto: onnxProto.onnx.IGraphProto, opset: number): Graph {
+function readGraph(proto: onnxProto.onnx.IGraphProto, reading: Reading): Graph {
   const initializers = new Map(
-    (proto.initializer ?? []).map((tensor) => [tensor.name ?? '', readTensor(tensor)]),
+    (proto.initializer ?? []).map((tensor) => [tensor.name ?? '', readTensor(tensor, reading.external)]),
   );
+  for (const sparse of proto.sparseInitializer ?? []) {
+    const { name, tensor } = readSparseTensor(sparse, reading.external);
+    initializers.set(name, tensor);
+  }
+  if (initializers.size < (proto.initializer?.length ?? 0) + (proto.sparseInitializer?.length ?? 0))
+    throw invalid('two of its constants have one name');
+  const inputs = (proto.input ?? []).map((value) => readValue(value, true));
+  // Before IR version 4 every constant had to be an input too, and none could be replaced.
+  const overridable = reading.irVersion >= 4 ? inputs.filter(({ name }) => initializers.has(name)) : [];
   return {
     name: proto.name ?? '',
-    opset,
-    // Old files list their constants among the inputs too.
-    inputs: (proto.input ?? []).map(readValue).filter((value) => !initializers.has(value.name)),
-    outputs: (proto.output ?? []).map(readValue),
+    opset: reading.opset,
+    inputs: inputs.filter(({ name }) => !initializers.has(name)),
+    outputs: (proto.output ?? []).map((value) => readValue(value, false)),
     initializers,
-    nodes: (proto.node ?? []).map((node) => readNode(node, opset)),
+    ...(overridable.length > 0 && { overridable }),
+    nodes: (proto.node ?? []).map((node) => readNode(node, reading)),
   };
 }
 
-function readNode(proto: onnxProto.onnx.INodeProto, opset: number): Node {
-  if (!proto.opType) throw invalid(`the node ${proto.name ?? '?'} names no operator`);
+function readNode(proto: onnxProto.onnx.INodeProto, reading: Reading): Node {
+  if (!proto.opType) throw invalid(`the node ${proto.name || proto.output?.[0] || '?'} names no operator`);
+  const read = (proto.attribute ?? []).map(
+    (attribute) => [attribute.name ?? '', readAttribute(attribute, reading), attribute] as const,
+  );
+  const attributes = Object.fromEntries(read);
+  if (Object.keys(attributes).length < read.length)
+    throw invalid(`the node ${proto.name || proto.output?.[0]} has two attributes of one name`);
   return {
     name: proto.name ?? '',
     op: proto.opType,
-    domain: proto.domain ?? '',
+    domain: proto.domain === 'ai.onnx' ? '' : (proto.domain ?? ''),
     inputs: proto.input ?? [],
     outputs: proto.output ?? [],
-    attributes: Object.fromEntries(
-      (proto.attribute ?? []).map((attribute) => [attribute.name ?? '', readAttribute(attribute, opset)]),
-    ),
+    attributes,
+    [origin]: new Map(read.map(([name, value, attribute]) => [name, { value, proto: attribute }])),
   };
 }
 
-function readAttribute(proto: onnxProto.onnx.IAttributeProto, opset: number): Attribute {
+function readAttribute(proto: onnxProto.onnx.IAttributeProto, reading: Reading): Attribute {
+  const opaque = (number: number): Attribute => ({
+    opaque: number,
+    sha256: sha256Of(onnx.AttributeProto.encode(proto)),
+  });
+  if (proto.refAttrName) return opaque(0);
   switch (proto.type) {
     case AttributeType.FLOAT:
       return proto.f ?? 0;
@@ -96,81 +134,53 @@ function readAttribute(proto: onnxProto.onnx.IAttributeProto, opset: number): At
     case AttributeType.STRINGS:
       return (proto.strings ?? []).map(text);
     case AttributeType.TENSOR:
-      if (proto.t) return readTensor(proto.t);
+      if (proto.t) return readTensor(proto.t, reading.external);
       break;
     case AttributeType.GRAPH:
-      if (proto.g) return readGraph(proto.g, opset);
+      if (proto.g) return readGraph(proto.g, reading);
       break;
+    case AttributeType.SPARSE_TENSOR:
+    case AttributeType.SPARSE_TENSORS:
+    case AttributeType.TYPE_PROTO:
+    case AttributeType.TYPE_PROTOS:
+    case AttributeType.TENSORS:
+    case AttributeType.GRAPHS:
+      return opaque(proto.type);
   }
-  throw invalid(`the attribute ${proto.name ?? '?'} has a type that is not supported`);
+  throw invalid(`the attribute ${proto.name ?? '?'} has the type ${proto.type ?? 'none'} and no such value`);
 }
 
-function readValue(proto: onnxProto.onnx.IValueInfoProto): ValueInfo {
-  const type = proto.type?.tensorType;
-  const dims = (type?.shape?.dim ?? []).map((dim) => {
+function readValue(proto: onnxProto.onnx.IValueInfoProto, isInput: boolean): ValueInfo {
+  const name = proto.name ?? '';
+  const { type } = proto;
+  const tensor = type?.tensorType;
+  const container = type?.sequenceType
+    ? 'sequence'
+    : type?.optionalType
+      ? 'optional'
+      : type?.mapType
+        ? 'map'
+        : type?.sparseTensorType
+          ? 'sparse'
+          : undefined;
+  const dims = (tensor?.shape?.dim ?? []).map((dim) => {
     if (dim.dimParam) return dim.dimParam;
+    if (dim.dimValue === null || dim.dimValue === undefined) return null;
     const size = whole(dim.dimValue);
-    return size > 0 ? size : null;
+    // Some exporters write 0 or -1 for an open dimension. An input of no elements would measure nothing.
+    return size > 0 || (size === 0 && !isInput) ? size : null;
   });
+  const dtype = tensor ? readDtype(tensor.elemType, name) : 'float32';
+  // What the plain form does not tell apart is kept as it was read.
+  const isPlain = tensor?.shape && dims.every((size) => size !== null && size !== 0);
   return {
-    name: proto.name ?? '',
-    dtype: type ? readDtype(type.elemType, proto.name ?? '') : 'float32',
+    name,
+    dtype,
     dims,
+    ...(!tensor?.shape && { unranked: true as const }),
+    ...(container && { container }),
+    ...(!isPlain && { [origin]: { dtype, dims, proto } }),
   };
-}
-
-function readDtype(number: number | null | undefined, name: string): DType {
-  // An output without a type is legal; its type follows from the nodes.
-  if (!number) return 'float32';
-  const dtype = dtypeByNumber[number];
-  if (!dtype) throw invalid(`${name} has the element type ${number}, which is not supported`);
-  return dtype;
-}
-
-function readTensor(proto: onnxProto.onnx.ITensorProto): Tensor {
-  const name = proto.name ?? '?';
-  if (proto.dataLocation || proto.externalData?.length)
-    throw invalid(`the constant ${name} lies in another file`);
-  const dtype = readDtype(proto.dataType, name);
-  const dims = (proto.dims ?? []).map(whole);
-  if (dims.some((dim) => dim < 0)) throw invalid(`the constant ${name} has a negative size`);
-  const data = proto.rawData?.length ? new Uint8Array(proto.rawData) : typedData(proto, dtype);
-  if (data.byteLength !== elementCount(dims) * bytesPerElement[dtype]) {
-    throw invalid(
-      `the constant ${name} holds ${data.byteLength} bytes, its shape [${dims}] of ${dtype} needs ${elementCount(dims) * bytesPerElement[dtype]}`,
-    );
-  }
-  return { dtype, dims, data };
-}
-
-/** The typed fields of TensorProto: small types travel widened in int32_data (onnx.proto3, TensorProto). */
-function typedData(proto: onnxProto.onnx.ITensorProto, dtype: DType): Uint8Array {
-  const ints = proto.int32Data ?? [];
-  const bytes = (array: { buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(array.buffer);
-  switch (dtype) {
-    case 'float32':
-      return bytes(Float32Array.from(proto.floatData ?? []));
-    case 'float64':
-      return bytes(Float64Array.from(proto.doubleData ?? []));
-    case 'int64':
-      return bytes(BigInt64Array.from((proto.int64Data ?? []).map(big)));
-    case 'uint64':
-      return bytes(BigUint64Array.from((proto.uint64Data ?? []).map(big)));
-    case 'uint32':
-      return bytes(Uint32Array.from((proto.uint64Data ?? []).map(whole)));
-    case 'int32':
-      return bytes(Int32Array.from(ints));
-    case 'int16':
-      return bytes(Int16Array.from(ints));
-    case 'uint16':
-    case 'float16':
-      return bytes(Uint16Array.from(ints));
-    case 'int8':
-      return bytes(Int8Array.from(ints));
-    case 'uint8':
-    case 'bool':
-      return bytes(Uint8Array.from(ints));
-  }
 }
 
 /** Each value defined once and before its use, as ONNX demands: no cycles follow. */
@@ -182,9 +192,10 @@ function checkOrder(graph: Graph, outer: ReadonlySet<string> = new Set()): void 
     ...graph.initializers.keys(),
   ]);
   for (const node of graph.nodes) {
+    const label = node.name || node.outputs[0] || '?';
     const missing = node.inputs.find((name) => !defined.has(name));
     if (missing !== undefined)
-      throw invalid(`node ${node.name || node.op} reads ${missing}, which nothing before it defines`);
+      throw invalid(`node ${label} (${node.op}) reads ${missing}, which nothing before it defines`);
     // The graphs inside If and Loop see what stands before them.
     for (const value of Object.values(node.attributes)) if (isGraph(value)) checkOrder(value, defined);
     for (const name of node.outputs) {

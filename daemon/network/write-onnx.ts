@@ -5,6 +5,7 @@ import {
   dtypeByNumber,
   type Graph,
   type Node,
+  origin,
   type Tensor,
   type ValueInfo,
 } from './graph.js';
@@ -13,22 +14,38 @@ import { isGraph, isTensor } from './shape-rules/rule.js';
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
 
-const numberByDtype = Object.fromEntries(
-  Object.entries(dtypeByNumber).map(([number, dtype]) => [dtype, Number(number)]),
-) as Record<DType, number>;
+const numberByDtype = new Map([...dtypeByNumber].map(([number, dtype]): [DType, number] => [dtype, number]));
 
-/** The graph as the bytes of an ONNX file: IR version 8, constants as raw data. */
+/** What `readOnnx` leaves in a graph, a node and a value. */
+type GraphOrigin = onnxProto.onnx.IFunctionProto[] | undefined;
+type NodeOrigin =
+  | ReadonlyMap<string, { readonly value: Attribute; readonly proto: onnxProto.onnx.IAttributeProto }>
+  | undefined;
+type ValueOrigin =
+  | {
+      readonly dtype: DType;
+      readonly dims: ValueInfo['dims'];
+      readonly proto: onnxProto.onnx.IValueInfoProto;
+    }
+  | undefined;
+
+/**
+ * The graph as the bytes of an ONNX file, constants as raw data. What was read from a file and is unchanged is written as it
+ * stood there: attribute types, values without a shape, operator sets, functions. IR version 8 where none was read.
+ */
 export function writeOnnx(graph: Graph): Uint8Array {
-  const domains = new Set(
-    graph.nodes.map((node) => node.domain).filter((domain) => domain !== '' && domain !== 'ai.onnx'),
-  );
+  const domains = new Map(graph.domains);
+  for (const { domain } of graph.nodes)
+    if (domain !== '' && domain !== 'ai.onnx' && !domains.has(domain)) domains.set(domain, 1);
   const bytes = onnx.ModelProto.encode({
-    irVersion: 8,
+    // Before version 4 constants are inputs too, which those written here are not.
+    irVersion: Math.max(8, graph.irVersion ?? 8),
     producerName: 'hilda',
     opsetImport: [
-      { domain: '', version: graph.opset },
-      ...[...domains].map((domain) => ({ domain, version: 1 })),
+      ...(graph.opset > 0 ? [{ domain: '', version: graph.opset }] : []),
+      ...[...domains].map(([domain, version]) => ({ domain, version })),
     ],
+    functions: (graph[origin] as GraphOrigin) ?? [],
     graph: graphProto(graph),
   }).finish();
   // protobufjs answers with a Buffer under Node, whose slice() does not copy: hand out a plain array.
@@ -36,26 +53,29 @@ export function writeOnnx(graph: Graph): Uint8Array {
 }
 
 function graphProto(graph: Graph): onnxProto.onnx.IGraphProto {
+  const overridable = (graph.overridable ?? []).filter(({ name }) => graph.initializers.has(name));
   return {
     name: graph.name,
-    input: graph.inputs.map(valueProto),
+    input: [...graph.inputs, ...overridable].map(valueProto),
     output: graph.outputs.map(valueProto),
     initializer: [...graph.initializers].map(([name, tensor]) => ({ ...tensorProto(tensor), name })),
     node: graph.nodes.map(nodeProto),
   };
 }
 
-function nodeProto({ name, op, domain, inputs, outputs, attributes }: Node): onnxProto.onnx.INodeProto {
+function nodeProto(node: Node): onnxProto.onnx.INodeProto {
+  const { name, op, domain, inputs, outputs, attributes } = node;
+  const read = node[origin] as NodeOrigin;
   return {
     name,
     opType: op,
     domain,
     input: [...inputs],
     output: [...outputs],
-    attribute: Object.entries(attributes).map(([key, value]) => ({
-      name: key,
-      ...attributeProto(key, value),
-    })),
+    attribute: Object.entries(attributes).map(([key, value]) => {
+      const known = read?.get(key);
+      return known?.value === value ? known.proto : { name: key, ...attributeProto(op, key, value) };
+    }),
   };
 }
 
@@ -82,14 +102,18 @@ const floatAttributes = new Set([
   'mean',
   'high',
   'low',
+  'clip',
   'seed',
   'threshold',
   'mask_filter_value',
   'softcap',
+  'activation_alpha',
+  'activation_beta',
 ]);
 
-function attributeProto(name: string, value: Attribute): onnxProto.onnx.IAttributeProto {
-  const asFloat = floatAttributes.has(name);
+function attributeProto(op: string, name: string, value: Attribute): onnxProto.onnx.IAttributeProto {
+  // The one name that is a float with some operators (RandomNormal) and an integer with another.
+  const asFloat = floatAttributes.has(name) && !(op === 'Dropout' && name === 'seed');
   if (typeof value === 'number')
     return asFloat || !Number.isInteger(value)
       ? { type: AttributeType.FLOAT, f: value }
@@ -97,6 +121,8 @@ function attributeProto(name: string, value: Attribute): onnxProto.onnx.IAttribu
   if (typeof value === 'string') return { type: AttributeType.STRING, s: new TextEncoder().encode(value) };
   if (isTensor(value)) return { type: AttributeType.TENSOR, t: tensorProto(value) };
   if (isGraph(value)) return { type: AttributeType.GRAPH, g: graphProto(value) };
+  if ('opaque' in (value as object))
+    throw new TypeError(`the attribute ${name} of ${op} was taken from the node that it was read with`);
   const list = value as readonly (number | string)[];
   if (list.length > 0 && list.every((item) => typeof item === 'string'))
     return { type: AttributeType.STRINGS, strings: list.map((item) => new TextEncoder().encode(item)) };
@@ -106,22 +132,29 @@ function attributeProto(name: string, value: Attribute): onnxProto.onnx.IAttribu
     : { type: AttributeType.INTS, ints: numbers };
 }
 
-const tensorProto = ({ dtype, dims, data }: Tensor): onnxProto.onnx.ITensorProto => ({
-  dataType: numberByDtype[dtype],
+const tensorProto = ({ dtype, dims, data, strings }: Tensor): onnxProto.onnx.ITensorProto => ({
+  dataType: numberByDtype.get(dtype) as number,
   dims: [...dims],
-  rawData: data,
+  ...(strings ? { stringData: [...strings] } : { rawData: data }),
 });
 
-const valueProto = ({ name, dtype, dims }: ValueInfo): onnxProto.onnx.IValueInfoProto => ({
-  name,
-  type: {
-    tensorType: {
-      elemType: numberByDtype[dtype],
-      shape: {
-        dim: dims.map((dim) =>
-          typeof dim === 'number' ? { dimValue: dim } : dim === null ? {} : { dimParam: dim },
-        ),
+function valueProto(value: ValueInfo): onnxProto.onnx.IValueInfoProto {
+  const { name, dtype, dims } = value;
+  const read = value[origin] as ValueOrigin;
+  if (read && read.dtype === dtype && read.dims === dims) return { ...read.proto, name };
+  return {
+    name,
+    type: {
+      tensorType: {
+        elemType: numberByDtype.get(dtype) as number,
+        ...(!value.unranked && {
+          shape: {
+            dim: dims.map((dim) =>
+              typeof dim === 'number' ? { dimValue: dim } : dim === null ? {} : { dimParam: dim },
+            ),
+          },
+        }),
       },
     },
-  },
-});
+  };
+}

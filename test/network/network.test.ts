@@ -137,7 +137,7 @@ t.test('constants read from a file are the constants written', async (t) => {
   external.graph!.initializer![0]!.externalData = [{ key: 'location', value: 'weights.bin' }];
   t.equal(
     code(() => readOnnx(onnx.ModelProto.encode(external).finish())),
-    'ONNX_INVALID',
+    'EXTERNAL_DATA_MISSING',
   );
 });
 

@@ -103,7 +103,7 @@ const quantize: Rule = (input) => [
 const dequantize: Rule = (input) => [{ dtype: 'float32', dims: input.shape(0).dims }];
 
 const cast: Rule = (input) => {
-  const dtype = dtypeByNumber[intAttribute(input.node, 'to', 0)];
+  const dtype = dtypeByNumber.get(intAttribute(input.node, 'to', 0));
   if (!dtype) throw invalid(input.node, 'casts to a type that is not supported');
   const values = input.constant(0);
   return [

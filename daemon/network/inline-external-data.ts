@@ -1,0 +1,40 @@
+import onnxProto from 'onnx-proto';
+import { type ExternalFiles, readTensor } from './read-tensor.js';
+
+const { onnx } = onnxProto;
+type TensorProto = onnxProto.onnx.ITensorProto;
+type GraphProto = onnxProto.onnx.IGraphProto;
+
+/** Every constant of a graph that may lie in another file, those of inner graphs too. */
+function* tensorsOf(graph: GraphProto): Generator<TensorProto> {
+  yield* graph.initializer ?? [];
+  for (const { values, indices } of graph.sparseInitializer ?? []) {
+    if (values) yield values;
+    if (indices) yield indices;
+  }
+  for (const node of graph.node ?? [])
+    for (const attribute of node.attribute ?? []) {
+      if (attribute.t) yield attribute.t;
+      yield* attribute.tensors ?? [];
+      if (attribute.g) yield* tensorsOf(attribute.g);
+      for (const inner of attribute.graphs ?? []) yield* tensorsOf(inner);
+    }
+}
+
+/** The model in one file, everything else as it is; undefined where nothing lies outside it. */
+export function inlineExternalData(
+  model: onnxProto.onnx.ModelProto,
+  external: ExternalFiles,
+): Uint8Array | undefined {
+  let moved = 0;
+  for (const proto of tensorsOf(model.graph ?? {})) {
+    if (!proto.dataLocation && !proto.externalData?.length) continue;
+    proto.rawData = readTensor(proto, external).data;
+    proto.externalData = [];
+    proto.dataLocation = onnx.TensorProto.DataLocation.DEFAULT;
+    moved++;
+  }
+  if (moved === 0) return undefined;
+  const bytes = onnx.ModelProto.encode(model).finish();
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,23 @@
+import type { Graph } from './graph.js';
+import { writeOnnx } from './write-onnx.js';
+
+/** By graph object: whatever derives another graph from one thereby leaves the source behind. */
+const sources = new WeakMap<Graph, Uint8Array>();
+
+/** Remembers the file that a graph was read from. */
+export const keepSource = (graph: Graph, bytes: Uint8Array): void => {
+  sources.set(graph, bytes);
+};
+
+/** Says that `graph` is the same network as `from`, with some of its open dimensions fixed. */
+export function shareSource(graph: Graph, from: Graph): Graph {
+  const bytes = sources.get(from);
+  if (bytes) sources.set(graph, bytes);
+  return graph;
+}
+
+/** The file that a graph was read from, where the graph is still what the file says. */
+export const sourceOf = (graph: Graph): Uint8Array | undefined => sources.get(graph);
+
+/** The bytes a runtime loads: the user's own where the graph is exactly what was read, else the graph written anew. */
+export const modelBytes = (graph: Graph): Uint8Array => sources.get(graph) ?? writeOnnx(graph);
