@@ -12,6 +12,10 @@ die() { say "$*"; exit 1; }
 need() { # need COMMAND PACKAGE...
   command -v "$1" >/dev/null 2>&1 || add_packages "${@:2}"
 }
+# For packages that bring files alone.
+need_file() { # need_file PATH PACKAGE...
+  [ -e "$1" ] || add_packages "${@:2}"
+}
 # The system's own python3: another one on the path would not see Debian's packages.
 need_module() { # need_module PYTHON_MODULE PACKAGE...
   /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(u.find_spec('$1') is None)" 2>/dev/null || add_packages "${@:2}"
@@ -70,5 +74,7 @@ if [ "${1:-}" = --tests ]; then
     need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
     # 7 MB to fetch, 36 MB installed. Where it is not to be had, only CI insists.
     (need_module optuna --no-install-recommends python3-optuna) || [ -z "${CI:-}" ]
+    # The ONNX backend tests: 6 MB to fetch, 21 MB installed.
+    need_file /usr/share/libonnx-testdata/data/node libonnx-testdata
   fi
 fi

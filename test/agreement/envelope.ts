@@ -1,0 +1,78 @@
+import { disturbedModel, withEveryValue } from './disturbed-model.js';
+import { type Given, numbers, Oracle, runOnce } from './onnxruntime.js';
+
+const noisyRuns = 12;
+
+/** Smallest and largest value of each element of an output over the disturbed runs; the exact ones beside them. */
+export interface Envelope {
+  readonly exact: Float64Array;
+  readonly low: Float64Array;
+  readonly high: Float64Array;
+  readonly isInteger: boolean;
+}
+
+/**
+ * What 8 bits may do to a network, by onnxruntime alone: activations and weights are disturbed by the steps of their
+ * scales and the outputs are watched. Undefined where onnxruntime cannot run the model.
+ */
+export async function envelopes(
+  model: Uint8Array,
+  feeds: Readonly<Record<string, Given>>,
+): Promise<ReadonlyMap<string, Envelope> | undefined> {
+  try {
+    const exact = await runOnce(model, feeds);
+    const values = { ...feeds, ...(await runOnce(withEveryValue(model), feeds)) };
+    const found = new Map(Object.entries(exact).map(([name, value]) => [name, envelopeOf(value)]));
+    for (const [how, runs] of [
+      ['round', 1],
+      ['noise', noisyRuns],
+    ] as const) {
+      const oracle = await Oracle.load(disturbedModel(model, values, how));
+      for (let run = 0; run < runs; run++) widen(found, await oracle.run(feeds));
+      await oracle.release();
+    }
+    return found;
+  } catch {
+    return undefined;
+  }
+}
+
+function envelopeOf(value: Given): Envelope {
+  const exact = numbers(value);
+  return {
+    exact,
+    low: exact.slice(),
+    high: exact.slice(),
+    isInteger: !value.type.startsWith('float'),
+  };
+}
+
+function widen(found: ReadonlyMap<string, Envelope>, answer: Readonly<Record<string, Given>>): void {
+  for (const [name, { low, high }] of found)
+    for (const [i, value] of numbers(answer[name] as Given).entries()) {
+      if (Number.isNaN(value)) continue;
+      low[i] = Math.min(low[i] as number, value);
+      high[i] = Math.max(high[i] as number, value);
+    }
+}
+
+/**
+ * Why a computed output lies outside what 8 bits explain; undefined when it does not. `step` is the output's scale. Elements that
+ * are no finite numbers are not compared: int8 has none.
+ */
+export function outside(
+  { exact, low, high, isInteger }: Envelope,
+  computed: ArrayLike<number>,
+  step: number,
+): string | undefined {
+  if (computed.length !== exact.length) return `${computed.length} elements for ${exact.length}`;
+  for (let i = 0; i < exact.length; i++) {
+    const [at, value] = [exact[i] as number, computed[i] as number];
+    if (!Number.isFinite(at)) continue;
+    const spread = Math.max((high[i] as number) - at, at - (low[i] as number)) || 0;
+    const tolerance = isInteger ? spread : 1.5 * spread + 1.01 * step + 1e-6 * Math.abs(at);
+    if (!(Math.abs(value - at) <= tolerance))
+      return `element ${i} is ${value} for ${at}, ${tolerance.toPrecision(3)} is allowed`;
+  }
+  return undefined;
+}

@@ -1,0 +1,51 @@
+import { readOnnx } from '../../daemon/network/read-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { exported } from './exported-c.js';
+import { rewriteStage, shapesStage } from './graph-stages.js';
+import { hostStage } from './host-stage.js';
+import { int8Stage } from './int8-stage.js';
+import { readCase } from './onnx-cases.js';
+import type { Answer, Task } from './pool.js';
+import { judged, ok, type Verdict } from './verdict.js';
+
+/** A process that judges one ONNX test after the other; it may die of any of them. */
+const runtime = new SessionProcess();
+
+function readStage(bytes: Uint8Array): Verdict {
+  readOnnx(bytes);
+  return ok;
+}
+
+async function judge({ index, name, stages, withC }: Task): Promise<Answer> {
+  const test = readCase(name);
+  const verdicts: Answer['verdicts'] = {};
+  const c: Answer['c'][number][] = [];
+  const at = (stage: keyof Answer['verdicts'], list: Verdict[]): void => {
+    if (stages.includes(stage)) verdicts[stage] = list;
+  };
+  at('read', [await judged(() => readStage(test.bytes))]);
+  if (stages.includes('shapes')) at('shapes', [await judged(() => shapesStage(test))]);
+  if (stages.includes('rewrite')) at('rewrite', [await judged(() => rewriteStage(test))]);
+  if (stages.includes('host')) at('host', [await judged(() => hostStage(test, runtime))]);
+  if (stages.includes('int8')) {
+    const outcomes = await int8Stage(test, runtime);
+    at(
+      'int8',
+      outcomes.map(({ verdict }) => verdict),
+    );
+    if (withC)
+      for (const [i, { run }] of outcomes.entries())
+        if (run) c.push(exported(`${name} (${i})`, index * 10 + i, run));
+  }
+  return { verdicts, c };
+}
+
+process.on('message', (task: Task) => {
+  judge(task).then(
+    (answer) => process.send?.(answer),
+    (error: unknown) => process.send?.({ failed: error instanceof Error ? error.stack : String(error) }),
+  );
+});
+process.on('disconnect', () => {
+  void runtime.stop().finally(() => process.exit(0));
+});
