@@ -3,8 +3,10 @@ import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import { type Attribute, type Graph, type Node, origin, type ValueInfo } from './graph.js';
 import { inlineExternalData } from './inline-external-data.js';
+import { functionsField, inlineFunctions, readFunctions } from './inline-functions.js';
 import { keepSource } from './model-source.js';
 import { invalid, whole } from './onnx-numbers.js';
+import { fieldsOf } from './protobuf-fields.js';
 import { type ExternalFiles, readDtype, readSparseTensor, readTensor } from './read-tensor.js';
 import { isGraph } from './shape-rules/rule.js';
 
@@ -30,7 +32,7 @@ export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): Graph {
     throw invalid('the bytes are no protobuf of a model', cause);
   }
   try {
-    const graph = readModel(model, options.external);
+    const graph = readModel(model, bytes, options.external);
     const inlined = options.external && inlineExternalData(model, options.external);
     keepSource(graph, inlined ?? bytes);
     return graph;
@@ -47,7 +49,7 @@ interface Reading {
   readonly external: ExternalFiles | undefined;
 }
 
-function readModel(model: onnxProto.onnx.ModelProto, external?: ExternalFiles): Graph {
+function readModel(model: onnxProto.onnx.ModelProto, bytes: Uint8Array, external?: ExternalFiles): Graph {
   if (!model.graph) throw invalid('it holds no graph');
   const isDefault = (domain?: string | null): boolean => !domain || domain === 'ai.onnx';
   const versions = model.opsetImport.map(({ domain, version }) => [domain ?? '', whole(version)] as const);
@@ -58,18 +60,25 @@ function readModel(model: onnxProto.onnx.ModelProto, external?: ExternalFiles): 
   if (own.some(([, version]) => version !== opset))
     throw invalid('it names two versions of one operator set');
   const irVersion = whole(model.irVersion);
+  const messages = model.functions.length > 0 ? messagesOf(bytes, functionsField) : [];
+  const functions = readFunctions(messages, new Map([...others, ['', opset]]));
+  const inlined = inlineFunctions(model.graph, functions);
   const graph: Graph = {
-    ...readGraph(model.graph, { opset, irVersion, external }),
+    ...readGraph(inlined, { opset, irVersion, external }),
     ...(others.size > 0 && { domains: others }),
     ...(irVersion > 0 && { irVersion }),
-    ...(model.functions.length > 0 && {
-      functions: sha256Hex(model.functions.map((f) => sha256Of(onnx.FunctionProto.encode(f))).join()),
+    // Kept for calls that could not be spelt out.
+    ...(functions.size < messages.length && {
+      functions: sha256Hex(messages.map(sha256Hex).join()),
+      [origin]: messages,
     }),
-    ...(model.functions.length > 0 && { [origin]: model.functions }),
   };
   checkOrder(graph);
   return graph;
 }
+
+const messagesOf = (bytes: Uint8Array, field: number): Uint8Array[] =>
+  [...fieldsOf(bytes)].flatMap(({ number, bytes }) => (number === field && bytes ? [bytes] : []));
 
 function readGraph(proto: onnxProto.onnx.IGraphProto, reading: Reading): Graph {
   const initializers = new Map(

@@ -9,6 +9,8 @@ import {
   type Tensor,
   type ValueInfo,
 } from './graph.js';
+import { functionsField } from './inline-functions.js';
+import { lengthDelimited } from './protobuf-fields.js';
 import { isGraph, isTensor } from './shape-rules/rule.js';
 
 const { onnx } = onnxProto;
@@ -17,7 +19,7 @@ const { AttributeType } = onnx.AttributeProto;
 const numberByDtype = new Map([...dtypeByNumber].map(([number, dtype]): [DType, number] => [dtype, number]));
 
 /** What `readOnnx` leaves in a graph, a node and a value. */
-type GraphOrigin = onnxProto.onnx.IFunctionProto[] | undefined;
+type GraphOrigin = readonly Uint8Array[] | undefined;
 type NodeOrigin =
   | ReadonlyMap<string, { readonly value: Attribute; readonly proto: onnxProto.onnx.IAttributeProto }>
   | undefined;
@@ -45,11 +47,16 @@ export function writeOnnx(graph: Graph): Uint8Array {
       ...(graph.opset > 0 ? [{ domain: '', version: graph.opset }] : []),
       ...[...domains].map(([domain, version]) => ({ domain, version })),
     ],
-    functions: (graph[origin] as GraphOrigin) ?? [],
     graph: graphProto(graph),
   }).finish();
   // protobufjs answers with a Buffer under Node, whose slice() does not copy: hand out a plain array.
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const functions = lengthDelimited(functionsField, (graph[origin] as GraphOrigin) ?? []);
+  if (functions.length === 0) return plain;
+  const whole = new Uint8Array(plain.length + functions.length);
+  whole.set(plain);
+  whole.set(functions, plain.length);
+  return whole;
 }
 
 function graphProto(graph: Graph): onnxProto.onnx.IGraphProto {

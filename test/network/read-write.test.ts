@@ -6,6 +6,7 @@ import { structureHash } from '../../daemon/network/canonical-text.js';
 import type { Feed, Graph } from '../../daemon/network/graph.js';
 import { checkNetworkLimits } from '../../daemon/network/limits.js';
 import { modelBytes, sourceOf } from '../../daemon/network/model-source.js';
+import { lengthDelimited } from '../../daemon/network/protobuf-fields.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
@@ -248,6 +249,52 @@ t.test('a graph that was changed no longer counts as the file', async (t) => {
   const changed = { ...graph.nodes[0]!, attributes: { alpha: 2 } };
   const read = readOnnx(writeOnnx({ ...graph, nodes: [changed] }));
   t.same(read.nodes[0]?.attributes, { alpha: 2 }, 'a new attribute is written beside those that were read');
+});
+
+t.test('the functions of a model are spelt out as runtimes do', async (t) => {
+  const call = (by?: number): Uint8Array => {
+    const proto = onnx.ModelProto.decode(awkward['a function of its own']!);
+    const [node] = proto.graph!.node!;
+    node!.attribute = by === undefined ? [] : [{ name: 'by', type: AttributeType.FLOAT, f: by }];
+    return onnx.ModelProto.encode(proto).finish();
+  };
+  const graph = readOnnx(call(2));
+  t.same(
+    graph.nodes.map(({ op, inputs, outputs }) => [op, inputs.length, outputs.length]),
+    [
+      ['Constant', 0, 1],
+      ['Mul', 2, 1],
+    ],
+  );
+  t.same(graph.nodes[0]?.attributes, { value_float: 2 });
+  t.same(graph.nodes[1]?.inputs[0], 'x');
+  t.same(graph.nodes[1]?.outputs, ['y']);
+  // A function with a default for `by`, a field that the package's schema does not know: 1.5.
+  const attribute = onnx.AttributeProto.encode({ name: 'by', type: AttributeType.FLOAT, f: 1.5 }).finish();
+  const proto = onnx.ModelProto.decode(call());
+  const [twice] = proto.functions;
+  const withDefault = Buffer.concat([
+    onnx.FunctionProto.encode({ ...twice, attribute: [] }).finish(),
+    lengthDelimited(11, [attribute]),
+  ]);
+  const bytes = Buffer.concat([
+    onnx.ModelProto.encode({ ...proto, functions: [] }).finish(),
+    lengthDelimited(25, [withDefault]),
+  ]);
+  t.same(readOnnx(bytes).nodes[0]?.attributes, { value_float: 1.5 });
+
+  const other = onnx.ModelProto.decode(call(2));
+  other.functions[0]!.opsetImport = [{ domain: '', version: 13 }];
+  const kept = readOnnx(onnx.ModelProto.encode(other).finish());
+  t.equal(kept.nodes[0]?.op, 'Twice', 'written for another operator set: the call stays');
+  t.equal(onnx.ModelProto.decode(writeOnnx(kept)).functions.length, 1);
+
+  const endless = onnx.ModelProto.decode(call(2));
+  endless.functions[0]!.node = [{ opType: 'Twice', domain: 'own', input: ['a'], output: ['c'] }];
+  t.equal(
+    codeOf(() => readOnnx(onnx.ModelProto.encode(endless).finish())),
+    'ONNX_INVALID',
+  );
 });
 
 t.test('constants in another file', async (t) => {
