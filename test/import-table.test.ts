@@ -9,6 +9,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const order = [
   'core',
   'network',
+  'data',
   'runtime',
   'predict',
   'search',
@@ -37,6 +38,8 @@ const homes: Record<string, string[]> = {
   selfsigned: ['api'],
   'onnxruntime-web': [],
   uqr: ['cli'],
+  sharp: ['data'],
+  wavefile: ['data'],
   serialport: ['firmware-bridge/link', 'devices/mcu'],
   rp2040js: ['firmware-bridge/emulator'],
   commander: ['cli'],

@@ -1,0 +1,410 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import wavefile from 'wavefile';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { type MelOptions, melFeatures, melFilters } from '../../daemon/data/mel.js';
+import { withMelFrontEnd } from '../../daemon/data/mel-nodes.js';
+import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
+import { resample } from '../../daemon/data/resample.js';
+import { readWav } from '../../daemon/data/wav.js';
+import type { Graph } from '../../daemon/network/graph.js';
+import { inferShapes } from '../../daemon/network/infer-shapes.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+
+async function folder(t: Test): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'hilda-data-'));
+  t.teardown(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+async function all(
+  path: string,
+  options?: OpenOptions,
+): Promise<{ dims: readonly number[]; values: number[] }> {
+  const source = await openArrays(path, options);
+  try {
+    const values = [...(await source.examples(0, source.count))].map(Number);
+    return { dims: [source.count, ...source.dims], values };
+  } finally {
+    await source.close();
+  }
+}
+
+const noise = (count: number, seed: number): number[] => {
+  const rng = Xoshiro128.fromSeed(seed);
+  return Array.from({ length: count }, () => rng.next());
+};
+
+const png = (
+  path: string,
+  width: number,
+  height: number,
+  channels: 1 | 2 | 3 | 4,
+  pixels: readonly number[],
+) =>
+  sharp(Uint8Array.from(pixels), { raw: { width, height, channels } })
+    .toColourspace(channels < 3 ? 'b-w' : 'srgb')
+    .png()
+    .toFile(path);
+
+t.test('pixels come as stored, in the layout and scale that are asked for', async (t) => {
+  const work = await folder(t);
+  const at = (name: string): string => join(work, name);
+  const pixels = noise(2 * 3 * 3, 1).map((x) => Math.floor(256 * x));
+  await png(at('b.png'), 3, 2, 3, pixels);
+  const close = (found: number[], expected: number[], text: string): void => {
+    t.equal(found.length, expected.length, text);
+    const worst = Math.max(...found.map((value, i) => Math.abs(value - (expected[i] as number))));
+    t.ok(worst < 1e-5, `${text}: ${worst}`);
+  };
+  const planes = [0, 1, 2].flatMap((c) => pixels.filter((_, i) => i % 3 === c));
+  const nchw = await all(at('b.png'));
+  t.same(nchw.dims, [1, 1, 3, 2, 3]);
+  close(
+    nchw.values,
+    planes.map((p) => p / 255),
+    'NCHW in 0 to 1',
+  );
+  const nhwc = await all(at('b.png'), { dims: [1, 2, 3, 3], images: { layout: 'NHWC', range: [-1, 1] } });
+  close(
+    nhwc.values,
+    pixels.map((p) => p / 127.5 - 1),
+    'NHWC in -1 to 1',
+  );
+  const [mean, deviation] = [
+    [0.485, 0.456, 0.406],
+    [0.229, 0.224, 0.225],
+  ];
+  close(
+    (await all(at('b.png'), { images: { mean, deviation } })).values,
+    planes.map(
+      (p, i) => (p / 255 - (mean[Math.floor(i / 6)] as number)) / (deviation[Math.floor(i / 6)] as number),
+    ),
+    'mean and deviation by channel',
+  );
+  await t.rejects(openArrays(at('b.png'), { dims: [1, 3, 2, 3] }), {
+    code: 'DATA_INVALID',
+    message: /NCHW or NHWC/,
+  });
+  const grey = await all(at('b.png'), { images: { channels: 1, range: [0, 255] } });
+  const luma = Array.from({ length: 6 }, (_, i) =>
+    Math.round(0.299 * pixels[3 * i]! + 0.587 * pixels[3 * i + 1]! + 0.114 * pixels[3 * i + 2]!),
+  );
+  close(grey.values, luma, 'grey by BT.601');
+
+  await png(at('g.png'), 2, 1, 1, [7, 200]);
+  t.same(
+    (await all(at('g.png'), { images: { range: [0, 255] } })).values,
+    [7, 200, 7, 200, 7, 200],
+    'grey as RGB',
+  );
+  await png(at('a.png'), 1, 1, 4, [10, 20, 30, 0]);
+  t.same(
+    (await all(at('a.png'), { images: { range: [0, 255] } })).values,
+    [10, 20, 30],
+    'behind transparency',
+  );
+  const deep = sharp(Uint16Array.of(0x1234, 0xffee, 0x00ff), { raw: { width: 1, height: 1, channels: 3 } });
+  await deep.toColourspace('rgb16').png().toFile(at('d.png'));
+  t.same((await all(at('d.png'), { images: { range: [0, 255] } })).values, [0x12, 0xff, 0], '16 bit');
+  // EXIF orientation 6: what is stored left to right is shown top to bottom.
+  const wide = sharp(Buffer.alloc(16 * 8 * 3, 90), { raw: { width: 16, height: 8, channels: 3 } });
+  await wide.jpeg().withMetadata({ orientation: 6 }).toFile(at('turned.jpg'));
+  t.same((await all(at('turned.jpg'))).dims, [1, 1, 3, 16, 8], 'turned as EXIF says');
+});
+
+t.test('resizing is a triangle over the area that a pixel covers', async (t) => {
+  const path = join(await folder(t), 'x.png');
+  const pixels = noise(8 * 8, 2).map((x) => Math.floor(256 * x));
+  await png(path, 8, 8, 1, pixels);
+  const { values } = await all(path, { dims: [1, 1, 4, 4], images: { range: [0, 255] } });
+  /** Weights of a triangle of twice the shrink factor's half width around an output pixel's centre. */
+  const weights = (i: number): number[] => {
+    const raw = Array.from({ length: 8 }, (_, n) => Math.max(0, 1 - Math.abs(n + 0.5 - 2 * (i + 0.5)) / 2));
+    const sum = raw.reduce((a, b) => a + b);
+    return raw.map((weight) => weight / sum);
+  };
+  for (let y = 1; y < 3; y++)
+    for (let x = 1; x < 3; x++) {
+      const [rows, columns] = [weights(y), weights(x)];
+      let expected = 0;
+      for (let v = 0; v < 8; v++)
+        for (let u = 0; u < 8; u++) expected += rows[v]! * columns[u]! * pixels[8 * v + u]!;
+      t.ok(Math.abs(values[4 * y + x]! - expected) <= 1.5, `${values[4 * y + x]} for ${expected}`);
+    }
+});
+
+t.test('folders of images: order, sizes, and files that are none', async (t) => {
+  const work = await folder(t);
+  const at = (name: string): string => join(work, name);
+  for (const [name, value] of [
+    ['b.png', 1],
+    ['B.png', 2],
+    ['a10.png', 3],
+    ['a9.PNG', 4],
+  ] as const)
+    await sharp(Buffer.alloc(4, value), { raw: { width: 2, height: 2, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toFile(at(name));
+  await writeFile(at('.hidden.png'), 'x');
+  await writeFile(at('notes.txt'), 'x');
+  const options: OpenOptions = { dims: [1, 1, 2, 2], images: { range: [0, 255] } };
+  const { dims, values } = await all(work, options);
+  t.same(dims, [4, 1, 1, 2, 2]);
+  t.same(
+    [0, 4, 8, 12].map((i) => values[i]),
+    [2, 3, 4, 1],
+    'by code unit',
+  );
+  t.equal((await all(work, { ...options, as: 'uint8' })).values[0], 2, 'as the pixels they were');
+  await t.rejects(all(work, { dims: options.dims!, as: 'uint8' }), {
+    code: 'DATA_INVALID',
+    message: /uint8/,
+  });
+
+  await png(at('c.png'), 3, 2, 1, [1, 2, 3, 4, 5, 6]);
+  await t.rejects(openArrays(work, { images: { channels: 1 } }), {
+    code: 'DATA_INVALID',
+    message: /c\.png is 3 x 2, but .*B\.png is 2 x 2/,
+  });
+  const bytes = await sharp(Buffer.alloc(30_000, 90), { raw: { width: 100, height: 100, channels: 3 } })
+    .jpeg()
+    .toBuffer();
+  await writeFile(at('c.png'), bytes.subarray(0, bytes.length - 200));
+  await t.rejects(
+    all(work, options),
+    { code: 'DATA_INVALID', message: /c\.png does not decode/ },
+    'truncated',
+  );
+  await writeFile(at('c.png'), '<svg xmlns="http://www.w3.org/2000/svg" width="2" height="2"/>');
+  await t.rejects(
+    all(work, options),
+    { code: 'DATA_INVALID', message: /c\.png does not decode/ },
+    'SVG is never parsed',
+  );
+  await rm(at('c.png'));
+  await mkdir(at('c.png'));
+  await t.rejects(all(work, options), { code: 'DATA_INVALID', message: /c\.png is a folder/ });
+  await rm(at('c.png'), { recursive: true });
+  await writeFile(at('c.webp'), 'x');
+  await t.rejects(openArrays(work, options), {
+    code: 'DATA_INVALID',
+    message: /c\.webp is in a format that is not read/,
+  });
+  await rm(at('c.webp'));
+  await writeFile(at('c.wav'), 'x');
+  await t.rejects(openArrays(work, options), { code: 'DATA_INVALID', message: /images and recordings/ });
+});
+
+/** A WAV file by the wavefile package. */
+const wav = (rate: number, depth: string, channels: readonly (readonly number[])[]): Uint8Array => {
+  const file = new wavefile.WaveFile();
+  file.fromScratch(
+    channels.length,
+    rate,
+    depth,
+    channels.length === 1 ? [...channels[0]!] : channels.map((c) => [...c]),
+  );
+  return file.toBuffer();
+};
+
+t.test('WAV of every depth, mixed to one channel', async (t) => {
+  const path = join(await folder(t), 'x.wav');
+  for (const [depth, scale, offset] of [
+    ['8', 128, 128],
+    ['16', 32_768, 0],
+    ['24', 2 ** 23, 0],
+    ['32', 2 ** 31, 0],
+    ['32f', 1, 0],
+    ['64', 1, 0],
+  ] as const) {
+    const left = [0, 0.5, -1, 0.25].map((x) => x * scale + offset);
+    const right = [0, 0.25, 1 - 1 / 128, -0.25].map((x) => x * scale + offset);
+    await writeFile(path, wav(16_000, depth, [left]));
+    t.same([...(await readWav(path)).samples], [0, 0.5, -1, 0.25], depth);
+    await writeFile(path, wav(16_000, depth, [left, right]));
+    t.same([...(await readWav(path)).samples], [0, 0.375, -1 / 256, 0], `${depth}, two channels`);
+  }
+  const good = Buffer.from(wav(8000, '16', [[1, 2, 3]]));
+  const changed = (at: number, ...bytes: number[]): Buffer => {
+    const copy = Buffer.from(good);
+    copy.set(bytes, at);
+    return copy;
+  };
+  for (const [bytes, message] of [
+    [good.subarray(0, -2), /truncated: the chunk "data" of 6 bytes/],
+    [changed(20, 6), /format tag 6 with 16 bits/],
+    [changed(22, 0), /damaged format chunk/],
+    [changed(40, 5), /no whole number/],
+    [changed(40, 0), /or none/],
+    [changed(0, 0x58), /no RIFF WAVE file/],
+    [good.subarray(0, 36), /no data chunk/],
+    [wav(8000, '32f', [[0, Number.NaN]]), /sample 1 is not finite/],
+    [Buffer.alloc(0), /is empty/],
+  ] as [Uint8Array, RegExp][]) {
+    await writeFile(path, bytes);
+    await t.rejects(readWav(path), { code: 'DATA_INVALID', message }, String(message));
+  }
+});
+
+const tone = (hz: number, rate: number, count: number): number[] =>
+  Array.from({ length: count }, (_, n) => 0.5 * Math.sin((2 * Math.PI * hz * n) / rate));
+
+t.test('resampling keeps tones that both rates hold, and drops those that fold', async (t) => {
+  for (const [from, to] of [
+    [44_100, 16_000],
+    [8000, 16_000],
+    [16_000, 8000],
+    [16_000, 11_025],
+  ] as const) {
+    const got = resample(Float32Array.from(tone(1000, from, from / 4)), from, to);
+    const expected = tone(1000, to, to / 4);
+    t.equal(got.length, Math.round(to / 4));
+    const middle = [...got].slice(200, -200).map((value, i) => Math.abs(value - expected[i + 200]!));
+    t.ok(Math.max(...middle) < 2e-3, `${from} to ${to}: ${Math.max(...middle)}`);
+  }
+  const folded = resample(Float32Array.from(tone(6000, 16_000, 4000)), 16_000, 8000);
+  t.ok(Math.max(...folded.slice(200, -200).map(Math.abs)) < 2e-3, 'above the new Nyquist frequency');
+});
+
+const mel: MelOptions = {
+  sampleRate: 16_000,
+  window: 400,
+  hop: 160,
+  fft: 512,
+  bands: 20,
+  lowHz: 60,
+  highHz: 7600,
+  scale: 'htk',
+  floor: 1e-4,
+};
+
+t.test('log-mel features equal the formula, and the same front end as a network', async (t) => {
+  const samples = Float32Array.from(
+    noise(1600, 5),
+    (x, n) => 0.2 * (x - 0.5) + 0.5 * Math.sin((2 * Math.PI * 440 * n) / 16_000),
+  );
+  // Centres from published tables: Slaney's scale has 15 mel at 1 kHz and 42 at 6.4 kHz; HTK's 1,000 mel at 1 kHz.
+  const peak = (options: MelOptions, band: number): number => {
+    const filter = [...melFilters(options)[band]!];
+    return (filter.indexOf(Math.max(...filter)) * options.sampleRate) / options.fft;
+  };
+  const wide = { ...mel, fft: 16_384, window: 400, lowHz: 0 };
+  t.ok(
+    Math.abs(peak({ ...wide, scale: 'slaney', bands: 2, highHz: 6400 }, 0) - 14 * (200 / 3)) < 1,
+    '14 mel',
+  );
+  t.ok(
+    Math.abs(peak({ ...wide, scale: 'slaney', bands: 13, highHz: 6400 }, 4) - 1000) < 1,
+    '15 of 42 mel is 1 kHz',
+  );
+  t.ok(
+    Math.abs(peak({ ...wide, bands: 1, highHz: 700 * (10 ** (2000 / 2595) - 1) }, 0) - 1000) < 1,
+    '1,000 mel',
+  );
+
+  for (const scale of ['htk', 'slaney'] as const) {
+    const options = { ...mel, scale };
+    const filters = melFilters(options);
+    const features = melFeatures(samples, options);
+    const frames = 1 + Math.floor((1600 - 400) / 160);
+    t.equal(features.length, 20 * frames);
+    if (scale === 'slaney') {
+      const areas = filters.map((f) => [...f].reduce((a, b) => a + b) * (16_000 / 512));
+      t.ok(
+        areas.slice(8).every((area) => Math.abs(area - 1) < 0.1),
+        'triangles of area 1',
+      );
+    }
+    for (const [b, frame] of [
+      [0, 0],
+      [7, 3],
+      [19, frames - 1],
+    ] as const) {
+      // The definition itself: a sum over all pairs of samples and bins.
+      let energy = 1e-4;
+      for (let k = 0; k <= 256; k++) {
+        let [re, im] = [0, 0];
+        for (let n = 0; n < 400; n++) {
+          const x = samples[160 * frame + n]! * Math.sin((Math.PI * n) / 400) ** 2;
+          re += x * Math.cos((2 * Math.PI * k * n) / 512);
+          im += x * Math.sin((2 * Math.PI * k * n) / 512);
+        }
+        energy += filters[b]![k]! * (re * re + im * im);
+      }
+      const error = Math.abs(features[b * frames + frame]! - Math.log(energy));
+      t.ok(error < 1e-5, `${scale}, band ${b}, frame ${frame}: ${error}`);
+    }
+
+    const dims = [1, 1, 20, frames];
+    const identity: Graph = {
+      name: 'x',
+      opset: 17,
+      inputs: [{ name: 'samples', dtype: 'float32', dims }],
+      outputs: [{ name: 'y', dtype: 'float32', dims }],
+      initializers: new Map(),
+      nodes: [
+        { name: 'mel.Conv', op: 'Identity', domain: '', inputs: ['samples'], outputs: ['y'], attributes: {} },
+      ],
+    };
+    const graph = withMelFrontEnd(identity, { mel: options, samples: 1600, mean: -2, deviation: 3 });
+    t.same(inferShapes(graph).get('samples')?.dims, dims, 'the names of the network stay its own');
+    const runtime = new SessionProcess();
+    const call = { signal: new AbortController().signal };
+    try {
+      const { handle } = await runtime.load(writeOnnx(graph), {}, call);
+      const feeds = {
+        [graph.inputs[0]!.name]: { type: 'float32' as const, dims: [1, 1, 1, 1600], data: samples },
+      };
+      const { y } = await runtime.run(handle, feeds, {}, call);
+      const worst = Math.max(...features.map((value, i) => Math.abs((value + 2) / 3 - Number(y!.data[i]))));
+      t.ok(worst < 1e-3, `${scale}: the network differs by ${worst}`);
+    } finally {
+      await runtime.stop();
+    }
+  }
+  for (const [wrong, message] of [
+    [{ fft: 500 }, /fft/],
+    [{ window: 513 }, /window/],
+    [{ highHz: 9000 }, /highHz/],
+    [{ floor: 0 }, /floor/],
+    [{ bands: 250 }, /band \d+ .* contains no bin/],
+  ] as [Partial<MelOptions>, RegExp][])
+    t.throws(() => melFilters({ ...mel, ...wrong }), { code: 'DATA_INVALID', message });
+});
+
+t.test('folders of recordings: rate, length, features', async (t) => {
+  const work = await folder(t);
+  const at = (name: string): string => join(work, name);
+  await writeFile(at('a.wav'), wav(16_000, '32f', [tone(500, 16_000, 1600)]));
+  await writeFile(at('b.wav'), wav(16_000, '32f', [tone(500, 16_000, 1000)]));
+  await t.rejects(all(work), {
+    code: 'DATA_INVALID',
+    message: /b\.wav has 1000 samples, but .*a\.wav has 1600/,
+  });
+  const { dims, values } = await all(work, { dims: [1, 1200] });
+  t.same(dims, [2, 1, 1200]);
+  t.ok(
+    values.slice(1200 + 1000).every((value) => value === 0),
+    'filled with silence',
+  );
+  await writeFile(at('c.wav'), wav(8000, '32f', [tone(500, 8000, 800)]));
+  await t.rejects(all(work, { sounds: { samples: 1600 } }), {
+    code: 'DATA_INVALID',
+    message: /c\.wav has 8000 samples a second/,
+  });
+  const features = await all(work, { sounds: { samples: 1600, mel } });
+  t.same(features.dims, [3, 1, 1, 20, 8]);
+  const energies = features.values.slice(0, 160);
+  const loudest = Math.floor(energies.indexOf(Math.max(...energies)) / 8);
+  const centre =
+    700 *
+    (10 ** ((2595 * Math.log10(1 + 60 / 700) + ((loudest + 1) * 2595 * Math.log10(8300 / 760)) / 21) / 2595) -
+      1);
+  t.ok(Math.abs(centre - 500) < 120, `band ${loudest} at ${centre} Hz is the tone's`);
+});
