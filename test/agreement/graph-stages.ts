@@ -1,4 +1,5 @@
 import { HildaError } from '../../daemon/core/errors.js';
+import { bindInputs } from '../../daemon/network/bind-inputs.js';
 import { countCost } from '../../daemon/network/cost.js';
 import type { Graph, Tensor } from '../../daemon/network/graph.js';
 import { inferShapes } from '../../daemon/network/infer-shapes.js';
@@ -10,16 +11,22 @@ import { combined, difference, judged, ok, skipped, type Verdict, wrong } from '
 
 /** The graph with its inputs' sizes as the stored inputs have them; the inputs named in `constant` become constants. */
 export function closed(graph: Graph, given: OnnxCase['inputs'], constant: ReadonlySet<string>): Graph {
-  return {
-    ...graph,
-    inputs: graph.inputs
-      .filter(({ name }) => !constant.has(name))
-      .map((input) => ({ ...input, dims: given.get(input.name)?.dims ?? input.dims })),
-    initializers: new Map([
-      ...graph.initializers,
-      ...[...constant].map((name): [string, Tensor] => [name, constantOf(given.get(name) as Given)]),
-    ]),
-  };
+  const free = graph.inputs.filter(({ name }) => !constant.has(name));
+  const shapes = Object.fromEntries(
+    free.flatMap(({ name, container }) => {
+      const dims = container ? undefined : given.get(name)?.dims;
+      return dims?.every((size) => size > 0) ? [[name, dims]] : [];
+    }),
+  );
+  if (constant.size === 0) return bindInputs(graph, { shapes });
+  const constants = [...constant].map((name): [string, Tensor] => [
+    name,
+    constantOf(given.get(name) as Given),
+  ]);
+  return bindInputs(
+    { ...graph, inputs: free, initializers: new Map([...graph.initializers, ...constants]) },
+    { shapes },
+  );
 }
 
 const constantOf = ({ type, dims, data }: Given): Tensor => {

@@ -1,5 +1,5 @@
+import { modelBytes } from '../../daemon/network/model-source.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
-import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import type { RuntimeTensors } from '../../daemon/runtime/messages.js';
 import type { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { compared } from './graph-stages.js';
@@ -17,7 +17,7 @@ export async function hostStage(test: OnnxCase, runtime: SessionProcess): Promis
   } catch (error) {
     return skipped((error as Error).message.slice(0, 200));
   }
-  const { handle } = await runtime.load(writeOnnx(readOnnx(test.bytes)));
+  const { handle } = await runtime.load(modelBytes(readOnnx(test.bytes)));
   const answered = (await runtime.run(handle, given as RuntimeTensors)) as Record<string, Given>;
   await runtime.release(handle);
   const random = drawsAtRandom(test.bytes);
