@@ -1,6 +1,7 @@
 import type { Graph } from '../../daemon/network/graph.js';
 import { type CompilerBoard, linearCosts } from './board.js';
 import { type Encoded, encodeProgram, type RecordSource } from './encode/encode-program.js';
+import { FixedGrids } from './lower/fixed-grids.js';
 import { lower } from './lower/lower.js';
 import { type Lowered, macsOf, type Operator, type Port } from './lower/operators.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
@@ -89,8 +90,10 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     lowRank: options.lowRank ?? 'cost',
     generates: wanted.generatedWeights,
   });
-  const values = activationsOf(prepared.graph);
-  const ranges = await options.calibration?.(network, values);
+  const values = new FixedGrids(prepared).unfixed();
+  // A network that brings all its scales needs no calibration.
+  const ranges =
+    options.calibration && values.length === 0 ? new Map() : await options.calibration?.(network, values);
   const lowered = lower(prepared, ranges);
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
@@ -152,9 +155,3 @@ function planned(
   const stored = attempt({ ...wanted, generatedWeights: false });
   return fits(stored.chosen.plan.arenaBytes) && stored.flashBytes <= board.flashBytes ? stored : first;
 }
-
-/** The values whose ranges lowering asks for: the input and what nodes compute. */
-const activationsOf = (graph: Graph): string[] => [
-  ...graph.inputs.map((input) => input.name),
-  ...graph.nodes.flatMap((node) => node.outputs.filter((name) => name !== '')),
-];

@@ -14,7 +14,7 @@ import {
   weightLayouts,
 } from './format.js';
 import { layerNormConstants, softmaxTable } from './normalisation.js';
-import { packWeights } from './pack-weights.js';
+import { layoutFor, packWeights } from './pack-weights.js';
 
 export interface EncodeContext {
   readonly constants: ConstantStore;
@@ -208,7 +208,7 @@ export function weightBytes(
   layout: WeightLayout,
 ): Uint8Array {
   const { weights, outputs, depth } = constants;
-  if (form === 'packed') return packWeights(weights, outputs, depth, layout);
+  if (form === 'packed') return packWeights(weights, outputs, depth, layoutFor(constants, layout));
   // [channel][tap] to [tap][ceil4(channel)].
   const c4 = ceilTo(outputs, 4);
   const out = new Int8Array(depth * c4);
@@ -226,7 +226,7 @@ function layerFields(
   const tile = tileOf(task);
   const multiple = form === 'packed' ? 4 : 16;
   return {
-    layout: form === 'packed' ? weightLayouts.indexOf(layout) : 0,
+    layout: form === 'packed' ? weightLayouts.indexOf(layoutFor(constants, layout)) : 0,
     shift: constants.shift,
     weights:
       tile === undefined ? store.place(weightBytes(constants, form, layout), true) : reference('arena', tile),

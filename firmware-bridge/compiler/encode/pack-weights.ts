@@ -1,9 +1,32 @@
+import type { LayerConstants } from '../quantise/quantise-weights.js';
 import { ceilTo, type WeightLayout } from './format.js';
 
 /** Bytes of n x k weights in a layout (ABI.md, "Weight layouts"). */
 export function packedBytes(n: number, k: number, layout: WeightLayout): number {
   if (layout === 'rows') return n * k;
   return ceilTo(n, 4) * ceilTo(k, layout === 'mve' ? 16 : 4);
+}
+
+/** How many inputs a kernel adds up before it takes the two halves of a pair apart (ABI.md, "Weight layouts"). */
+const inputsOfASum = 512;
+
+/**
+ * The layout that a layer can have where a core wants `layout`: a pair of -128 and a negative weight fits no 16 bits, nor
+ * do sums of -128 alone, and such a layer (which only a network's own integers make) lies in rows.
+ */
+export function layoutFor(
+  { weights, outputs, depth }: Pick<LayerConstants, 'weights' | 'outputs' | 'depth'>,
+  layout: WeightLayout,
+): WeightLayout {
+  if (layout === 'rows' || layout === 'mve') return layout;
+  for (let high = 1; high < outputs; high += 2) {
+    let least = 0;
+    for (let i = 0; i < depth; i++) {
+      if (weights[high * depth + i] !== -128) continue;
+      if ((weights[(high - 1) * depth + i] as number) < 0 || ++least >= inputsOfASum) return 'rows';
+    }
+  }
+  return layout;
 }
 
 /** Weights [n][k] in the order a core's kernels read them; what is added to fill a block is zero. */

@@ -1,18 +1,20 @@
 import type { Operator, Window } from '../lower/operators.js';
 import { ceilTo, type WeightLayout } from './format.js';
+import { layoutFor } from './pack-weights.js';
 
 /** Bytes of arena an operator needs beside its operands, exactly what its kernel writes (ABI.md, "Scratch bytes"). */
 export function scratchBytes({ body, write }: Operator, layout: WeightLayout): number {
   switch (body.kind) {
     case 'linear':
-      return expandedBytes(body.constants.depth, layout, write.rows);
+      return expandedBytes(body.constants.depth, layoutFor(body.constants, layout), write.rows);
     case 'conv': {
       const { depth } = body.constants;
+      const own = layoutFor(body.constants, layout);
       const rows = body.window.outWidth;
-      const expanded = expandedBytes(depth, layout, rows);
+      const expanded = expandedBytes(depth, own, rows);
       if (isPointwise(body.window)) return expanded;
-      const gatheredStride = ceilTo(depth, layout === 'mve' ? 16 : 4);
-      return expanded + gatheredStride * (blockRows(layout, rows) - 1) + depth;
+      const gatheredStride = ceilTo(depth, own === 'mve' ? 16 : 4);
+      return expanded + gatheredStride * (blockRows(own, rows) - 1) + depth;
     }
     case 'depthwise':
       return body.constants.outputs;

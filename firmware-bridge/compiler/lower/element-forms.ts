@@ -44,4 +44,5 @@ export const readsBytes: ReadonlySet<string> = new Set([
   'Expand',
   'Tile',
   'MaxPool',
+  'DequantizeLinear',
 ]);

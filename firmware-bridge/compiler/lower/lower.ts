@@ -11,6 +11,7 @@ import { binary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
 import { pad } from './rules/padding.js';
+import { dequantizeLinear, quantizeLinear } from './rules/pairs.js';
 import { globalAverage, pooling, reduce } from './rules/pooling.js';
 import { linear, matMul } from './rules/products.js';
 import { resize } from './rules/resampling.js';
@@ -45,6 +46,8 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Tile', tile),
   ...each('Pad', pad),
   ...each('Resize', resize),
+  ...each('QuantizeLinear', quantizeLinear),
+  ...each('DequantizeLinear', dequantizeLinear),
 ]);
 
 /** The operators that can run on a board, for messages and tests. */
@@ -106,7 +109,7 @@ function defineInputs(lowering: Lowering): Port[] {
   const quantised = (name: string, dtype: DType): Quantisation =>
     elementForm(dtype) === 'byte'
       ? byteForm(dtype)
-      : lowering.range(name)
+      : lowering.range(name) || lowering.fixed.of(name)
         ? lowering.quantisation(name)
         : quantisationOf({ min: -1, max: 1 });
   if (given.length === 1) {

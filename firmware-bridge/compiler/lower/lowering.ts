@@ -2,9 +2,12 @@ import { HildaError } from '../../../daemon/core/errors.js';
 import { type DType, elementCount, floatsOf, type Graph, type Node } from '../../../daemon/network/graph.js';
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
+import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { wholeForm } from './element-forms.js';
+import { FixedGrids } from './fixed-grids.js';
 import type { Operator, Storage, View } from './operators.js';
+import { nodeName, unsupported } from './unsupported.js';
 import {
   channelsLast,
   elementBytesOf,
@@ -15,11 +18,15 @@ import {
   type Value,
 } from './value.js';
 
+export { nodeName, unsupported };
+
 /** What a lowering rule sees and fills: the network's values as they lie in storages, and the operators so far. */
 export class Lowering {
   readonly storages: Storage[] = [];
   readonly operators: Operator[] = [];
   readonly graph: Graph;
+  /** What the network's own pairs say. */
+  readonly fixed: FixedGrids;
   readonly #prepared: Prepared;
   readonly #ranges: ReadonlyMap<string, Range> | undefined;
   readonly #values = new Map<string, Value>();
@@ -30,6 +37,7 @@ export class Lowering {
     this.#prepared = prepared;
     this.graph = prepared.graph;
     this.#ranges = ranges;
+    this.fixed = new FixedGrids(prepared);
     for (const node of prepared.graph.nodes)
       for (const name of new Set(node.inputs))
         this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
@@ -73,6 +81,24 @@ export class Lowering {
     return tensor && numbersOf(tensor);
   }
 
+  /** The steps that a constant was given in; undefined for one that was given in real numbers. */
+  gridOf(name: string | undefined): ConstantGrid | undefined {
+    return name === undefined ? undefined : this.#prepared.grids.get(name);
+  }
+
+  /** The scale of each output of a layer whose weights the network gave as integers, outputs along `axis`. */
+  weightScales(node: Node, name: string, axis: number): Float32Array | undefined {
+    const grid = this.gridOf(name);
+    const outputs = this.dims(name)[axis] as number;
+    if (!grid) return undefined;
+    if (grid.axis === undefined) return new Float32Array(outputs).fill(grid.scales[0] as number);
+    if (grid.axis === axis) return grid.scales;
+    throw unsupported(
+      node,
+      `its weights ${name} have a scale for each place along axis ${grid.axis}: one for each output can run`,
+    );
+  }
+
   /** The node that alone reads a value. */
   onlyReader(name: string): Node | undefined {
     const readers = this.#readers.get(name) ?? [];
@@ -85,6 +111,8 @@ export class Lowering {
    * rounding and a step. Throws QUANTISATION_FAILED where there is none.
    */
   quantisation(name: string): Quantisation {
+    const fixed = this.fixed.of(name);
+    if (fixed) return fixed;
     const next = this.onlyReader(name);
     if (next?.op === 'Concat') return this.quantisation(next.outputs[0] as string);
     if (!this.#ranges) return quantisationOf({ min: -4, max: 4 });
@@ -197,18 +225,5 @@ export function wholeOf(value: Value): View {
     width: span,
   };
 }
-
-export const nodeName = (node: Node): string => node.name || (node.outputs[0] ?? node.op);
-
-/** Names the operator that the compiler cannot lower, as the network spells it. */
-export const unsupported = (node: Node, why: string, hint?: string): HildaError =>
-  new HildaError(
-    'OPERATOR_UNSUPPORTED',
-    `node ${nodeName(node)} (${node.op}) cannot run on a board: ${why}`,
-    {
-      ...(hint && { hint }),
-      details: { node: nodeName(node), operator: node.op },
-    },
-  );
 
 export type LoweringRule = (node: Node, lowering: Lowering) => void;

@@ -8,6 +8,8 @@ import {
 } from '../../../daemon/network/graph.js';
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 
+import type { ConstantGrid } from '../quantise/constant-grid.js';
+
 /** The domain of operators that only the compiler knows: what ONNX spells with several nodes, as one. */
 export const fusedDomain = 'hilda';
 
@@ -22,6 +24,8 @@ export class EditableGraph {
   #producers: Map<string, Node> | undefined;
   #consumers: Map<string, Node[]> | undefined;
   readonly #outputs: ReadonlySet<string>;
+  /** The steps of constants that the network gave as integers, by name. */
+  readonly grids = new Map<string, ConstantGrid>();
 
   constructor(graph: Graph) {
     this.#source = graph;

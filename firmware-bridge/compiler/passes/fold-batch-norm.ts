@@ -1,4 +1,5 @@
 import { floatTensor, type Node } from '../../../daemon/network/graph.js';
+import { scaledGrid } from '../quantise/constant-grid.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
 
@@ -33,12 +34,15 @@ export function foldVectorNorm(graph: EditableGraph, shapes: Shapes): void {
     const width = scale.length;
     const scaled = weight.map((w, i) => w * (scale[i % width] as number));
     const shifted = shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number));
+    const stored = graph.setConstant(`${name}.weight`, floatTensor([weight.length / width, width], scaled));
+    const grid = scaledGrid(graph.grids.get(linear.inputs[1] as string), scale, 1);
+    if (grid) graph.grids.set(stored, grid);
     graph.remove([linear]);
     graph.replace(
       node,
       fusedNode(node, 'Linear', [
         linear.inputs[0] as string,
-        graph.setConstant(`${name}.weight`, floatTensor([weight.length / width, width], scaled)),
+        stored,
         graph.setConstant(`${name}.bias`, floatTensor([width], shifted)),
       ]),
     );
@@ -85,12 +89,15 @@ function foldInto(graph: EditableGraph, conv: Node, node: Node, { scale, shift }
   const scaled = weight.map((w, i) => w * (scale[Math.floor(i / perChannel)] as number));
   const bias = conv.inputs[2] ? graph.floats(conv.inputs[2]) : undefined;
   const shifted = shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number));
+  const stored = graph.setConstant(`${name}.weight`, floatTensor(dims, scaled));
+  const grid = scaledGrid(graph.grids.get(conv.inputs[1] as string), scale, 0);
+  if (grid) graph.grids.set(stored, grid);
   graph.remove([conv]);
   graph.replace(node, {
     ...conv,
     inputs: [
       conv.inputs[0] as string,
-      graph.setConstant(`${name}.weight`, floatTensor(dims, scaled)),
+      stored,
       graph.setConstant(`${name}.bias`, floatTensor([shifted.length], shifted)),
     ],
     outputs: [name],

@@ -1,6 +1,7 @@
 import { elementCount, floatTensor, int64Tensor, type Node } from '../../../daemon/network/graph.js';
 import type { ShapeTable } from '../../../daemon/network/infer-shapes.js';
 import { isTensor } from '../../../daemon/network/shape-rules/rule.js';
+import { reshapedGrid, transposedGrid } from '../quantise/constant-grid.js';
 import { broadcastIndex } from './broadcast.js';
 import type { EditableGraph } from './editable-graph.js';
 
@@ -49,8 +50,23 @@ export function foldConstants(graph: EditableGraph, shapes: Shapes): void {
     const folded = shape.dtype === 'float32' ? evaluate(graph, node, shapes) : undefined;
     if (!folded) continue;
     graph.setConstant(name, floatTensor(shape.dims, folded));
+    keepGrid(graph, node, shape.dims);
     graph.remove([node]);
   }
+}
+
+/** Steps that the network gave stay with a constant that only moves. */
+function keepGrid(graph: EditableGraph, node: Node, dims: readonly number[]): void {
+  const grid = graph.grids.get(node.inputs[0] as string);
+  const from = graph.constant(node.inputs[0])?.dims ?? [];
+  const perm = node.attributes.perm as readonly number[] | undefined;
+  const kept =
+    node.op === 'Transpose'
+      ? transposedGrid(grid, perm ?? from.map((_, i) => from.length - 1 - i))
+      : sameElements.has(node.op)
+        ? reshapedGrid(grid, from, dims)
+        : undefined;
+  if (kept) graph.grids.set(node.outputs[0] as string, kept);
 }
 
 function evaluate(graph: EditableGraph, node: Node, shapes: Shapes): Float32Array | undefined {

@@ -47,7 +47,9 @@ export function foldLowRank(
     const dense = rows * (inWidth * outWidth * cost.perMac + outWidth * cost.perOutput);
     const free =
       generates && [first, second].some((node) => seedOfName(node.inputs[1] as string) !== undefined);
-    const folded = choose === 'always' || (choose === 'cost' && dense <= chain && !free);
+    // A product would not be the integers that the network gives.
+    const fixed = [first, second].some((node) => graph.grids.has(node.inputs[1] as string));
+    const folded = !fixed && (choose === 'always' || (choose === 'cost' && dense <= chain && !free));
     decided.push({
       name: second.name || (second.outputs[0] as string),
       rank,

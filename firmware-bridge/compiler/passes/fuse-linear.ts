@@ -1,6 +1,7 @@
 import { seedOfName } from '../../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { intAttribute } from '../../../daemon/network/shape-rules/rule.js';
+import { scaledGrid, transposedGrid } from '../quantise/constant-grid.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
 
 /**
@@ -49,11 +50,14 @@ function fuseGemm(graph: EditableGraph, node: Node): void {
   // A name that says whose signs the elements are stays with them.
   const named = alpha === 1 && seedOfName(own) !== undefined;
   const weightName = named ? `${own}${transposed ? '.transposed' : ''}` : `${name}.weight`;
+  const stored = graph.setConstant(weightName, floatTensor([inputs, outputs], matrix));
+  const grid = scaledGrid(graph.grids.get(own), alpha);
+  if (grid) graph.grids.set(stored, (transposed && transposedGrid(grid, [1, 0])) || grid);
   graph.replace(
     node,
     fusedNode(node, 'Linear', [
       node.inputs[0] as string,
-      graph.setConstant(weightName, floatTensor([inputs, outputs], matrix)),
+      stored,
       graph.setConstant(`${name}.bias`, floatTensor([outputs], bias)),
     ]),
   );

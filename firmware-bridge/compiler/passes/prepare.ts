@@ -1,5 +1,7 @@
 import type { Graph } from '../../../daemon/network/graph.js';
 import { inferShapes } from '../../../daemon/network/infer-shapes.js';
+import type { ConstantGrid } from '../quantise/constant-grid.js';
+import { dequantiseConstants } from './dequantise-constants.js';
 import { dropIdentities } from './drop-identities.js';
 import { EditableGraph } from './editable-graph.js';
 import { foldBatchNorm, foldVectorNorm } from './fold-batch-norm.js';
@@ -24,6 +26,8 @@ export interface Prepared {
   /** Shapes of the network's values as it came. */
   readonly shapes: Shapes;
   readonly chains: readonly FoldedChain[];
+  /** The steps of constants that the network gave as integers. */
+  readonly grids: ReadonlyMap<string, ConstantGrid>;
 }
 
 /** All passes, in an order in which each finds what the ones before it made. Throws what `inferShapes` throws. */
@@ -31,6 +35,8 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
   const shapes = inferShapes(network) as Shapes;
   const graph = new EditableGraph(network);
   const passes = [
+    foldConstants,
+    dequantiseConstants,
     foldConstants,
     dropIdentities,
     foldPads,
@@ -47,5 +53,5 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
     graph.prune();
   }
   const chains = foldLowRank(graph, shapes, options.cost, options.lowRank, options.generates);
-  return { graph: graph.toGraph(), shapes, chains };
+  return { graph: graph.toGraph(), shapes, chains, grids: graph.grids };
 }

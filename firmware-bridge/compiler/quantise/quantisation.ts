@@ -21,8 +21,15 @@ export function quantisationOf({ min, max }: Range): Quantisation {
   return { scale, zeroPoint };
 }
 
+/** The nearest whole number; of two equally near, the even one, as QuantizeLinear rounds. */
+export function roundEven(value: number): number {
+  const down = Math.floor(value);
+  return value - down === 0.5 ? down + (down & 1) : Math.round(value);
+}
+
+/** A real value in steps of a scale, reckoned in float32 as QuantizeLinear does. */
 export const quantise = (value: number, { scale, zeroPoint }: Quantisation): number =>
-  Math.min(127, Math.max(-128, Math.round(value / scale) + zeroPoint));
+  Math.min(127, Math.max(-128, roundEven(Math.fround(value / scale)) + zeroPoint));
 
 /** The int8 limits of a real interval; an open end is int8's own. */
 export function limitsOf(

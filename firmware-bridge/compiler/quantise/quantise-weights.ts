@@ -36,6 +36,8 @@ export function quantiseWeights(
     readonly outputs: number;
     readonly weights: Float32Array;
     readonly bias: Float32Array | undefined;
+    /** The scale of each output's weights, where the network gives it: then the integers are its own. */
+    readonly scales?: Float32Array | undefined;
     /** Whose signs the weights are said to be. */
     readonly seed?: number | undefined;
   },
@@ -53,13 +55,18 @@ export function quantiseWeights(
       largest = Math.max(largest, Math.abs(values.weights[n * depth + k] as number));
     const real = values.bias?.[n] ?? 0;
     // A channel of nearly no weight must still hold its bias in 2^30 steps, and its multiplier must not vanish.
-    const scale = Math.max(largest / 127, Math.abs(real) / x.scale / 2 ** 30, (y.scale / x.scale) * 2 ** -24);
+    const given = values.scales?.[n];
+    const isGiven = given !== undefined && Math.abs(real) / x.scale / given < 2 ** 30;
+    const scale = isGiven
+      ? given
+      : Math.max(largest / 127, Math.abs(real) / x.scale / 2 ** 30, (y.scale / x.scale) * 2 ** -24);
     if (!Number.isFinite(scale))
       throw new HildaError('QUANTISATION_FAILED', `${name}: channel ${n} holds a weight that is no number`);
     let sum = 0;
     let magnitude = 0;
     for (let k = 0; k < depth; k++) {
       const q = Math.round((values.weights[n * depth + k] as number) / scale);
+      if (q < -128 || q > 127) refuseWeight(name, n, q);
       weights[n * depth + k] = q;
       sum += q;
       magnitude += Math.abs(q);
@@ -103,6 +110,15 @@ function isGenerated(
   if (seed === undefined) return false;
   const signs = generatedSigns(seed, outputs, depth);
   return weights.every((weight, i) => weight === 127 * (signs[i] as number));
+}
+
+/** Weights given less their zero point may need nine bits. */
+function refuseWeight(name: string, channel: number, q: number): never {
+  throw new HildaError(
+    'QUANTISATION_FAILED',
+    `${name}: a weight of channel ${channel} less its zero point is ${q}, boards hold -128 to 127`,
+    { details: { name, channel, weight: q } },
+  );
 }
 
 function refuse(name: string, channel: number, bound: number): never {

@@ -21,6 +21,7 @@ export const convolution: LoweringRule = (node, lowering) => {
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   const inside = channelsInside(weight, imageDims(dims));
+  const scales = lowering.weightScales(node, node.inputs[1] as string, 0);
   const common = { low, high, x: x.quantisation, y: y.quantisation };
   const constantsOf = (from: number, outputs: number): LayerConstants =>
     quantiseWeights(
@@ -32,6 +33,7 @@ export const convolution: LoweringRule = (node, lowering) => {
           ((from + outputs) * inside.length) / window.outChannels,
         ),
         bias: bias?.subarray(from, from + outputs),
+        scales: scales?.subarray(from, from + outputs),
       },
       x.quantisation,
       y.quantisation,

@@ -94,7 +94,11 @@ function arithmetic(
   let b: Quantisation;
   if (constant) {
     const full = { ...a, dims: a.dims };
-    b = quantisationOf(rangeOf(constant));
+    const grid = node.op === 'Div' ? undefined : lowering.gridOf(node.inputs[second]);
+    b =
+      grid && grid.axis === undefined
+        ? { scale: grid.scales[0] as number, zeroPoint: grid.zeroPoint }
+        : quantisationOf(rangeOf(constant));
     constantOf = constantOperand(constant, lowering.dims(node.inputs[second] as string), full, order, b);
   } else {
     const value = operand(second);

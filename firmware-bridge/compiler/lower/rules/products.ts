@@ -18,7 +18,8 @@ export const linear: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   const bias = lowering.floats(node.inputs[2]);
   const x = lowering.value(node, 0);
-  const layer = { outputs, weights: byOutput, bias, seed: seedOfName(node.inputs[1] as string) };
+  const scales = lowering.weightScales(node, node.inputs[1] as string, 1);
+  const layer = { outputs, weights: byOutput, bias, scales, seed: seedOfName(node.inputs[1] as string) };
   lowering.define(name, rowsTimes(node, lowering, x, lowering.dims(name), layer));
 };
 
@@ -30,7 +31,11 @@ function mixing(node: Node, lowering: Lowering, weights: Float32Array): void {
     throw unsupported(node, 'the constant before an activation is no matrix');
   lowering.define(
     node.outputs[0] as string,
-    matrixAlong(node, lowering, x, x.dims.length - 2, { outputs, weights }),
+    matrixAlong(node, lowering, x, x.dims.length - 2, {
+      outputs,
+      weights,
+      scales: lowering.weightScales(node, node.inputs[0] as string, 0),
+    }),
   );
 }
 
@@ -43,7 +48,11 @@ export function matrixAlong(
   lowering: Lowering,
   x: Value,
   axis: number,
-  matrix: { readonly outputs: number; readonly weights: Float32Array },
+  matrix: {
+    readonly outputs: number;
+    readonly weights: Float32Array;
+    readonly scales?: Float32Array | undefined;
+  },
   quantisation?: Quantisation,
 ): Value {
   const others = x.dims.flatMap((_, other) => (other === axis ? [] : [other]));

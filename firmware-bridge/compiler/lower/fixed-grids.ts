@@ -1,0 +1,106 @@
+import type { DType, Graph, Node } from '../../../daemon/network/graph.js';
+import type { Shapes } from '../passes/fold-constants.js';
+import { activationQuantisation } from '../quantise/linear-quantisation.js';
+import type { Quantisation } from '../quantise/quantisation.js';
+import { byteForm, elementForm } from './element-forms.js';
+
+/**
+ * Operators that round to a grid as well before as behind them: they move elements, choose among them, or cut off what
+ * lies beyond a limit, and rounding is monotone.
+ */
+const handsRoundingOn = new Set([
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Identity',
+  'Transpose',
+  'Slice',
+  'Expand',
+  'Tile',
+  'Concat',
+  'MaxPool',
+  'Relu',
+  'Clip',
+]);
+
+/** Operators whose results keep the scale of what they read, or have one of their own. */
+const ownScale = new Set([
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Identity',
+  'Transpose',
+  'Slice',
+  'Split',
+  'Expand',
+  'Tile',
+  'MaxPool',
+  'Softmax',
+]);
+
+/** The quantisations that a network fixes by itself: a pair behind a value, or an integer type. */
+export class FixedGrids {
+  readonly #graph: Graph;
+  readonly #shapes: Shapes;
+  readonly #readers = new Map<string, Node[]>();
+  readonly #known = new Map<string, Quantisation | undefined>();
+
+  constructor({ graph, shapes }: { readonly graph: Graph; readonly shapes: Shapes }) {
+    this.#graph = graph;
+    this.#shapes = shapes;
+    for (const node of graph.nodes)
+      for (const name of new Set(node.inputs))
+        this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
+  }
+
+  /** Throws OPERATOR_UNSUPPORTED for a pair that no board can follow. */
+  of(name: string): Quantisation | undefined {
+    if (this.#known.has(name)) return this.#known.get(name);
+    const grid = this.#find(name);
+    this.#known.set(name, grid);
+    return grid;
+  }
+
+  /** The values whose ranges lowering asks for, of the inputs and what nodes compute. */
+  unfixed(): string[] {
+    const asks = (node: Node, name: string): boolean => !ownScale.has(node.op) || this.#isDivisor(name);
+    const made = this.#graph.nodes.flatMap((node) =>
+      node.outputs.filter((name) => name !== '' && asks(node, name)),
+    );
+    return [...this.#graph.inputs.map(({ name }) => name), ...made].filter((name) => {
+      const form = this.#formOf(name);
+      return (form === undefined || form === 'real') && (!this.of(name) || this.#isDivisor(name));
+    });
+  }
+
+  /** The grid that the output of a QuantizeLinear, or the input of a DequantizeLinear, lies on. */
+  ofPair(node: Node, dtype: DType): Quantisation {
+    const rank = this.#shapes.get(node.inputs[0] as string)?.dims.length ?? 0;
+    return activationQuantisation(node, dtype, rank, (name) => this.#graph.initializers.get(name));
+  }
+
+  #find(name: string): Quantisation | undefined {
+    const dtype = this.#shapes.get(name)?.dtype;
+    if (dtype && elementForm(dtype) === 'byte') return byteForm(dtype);
+    const readers = this.#readers.get(name) ?? [];
+    const pair = readers.find(({ op, domain }) => op === 'QuantizeLinear' && domain === '');
+    if (pair) return this.ofPair(pair, this.#shapes.get(pair.outputs[0] as string)?.dtype as DType);
+    const [only] = readers;
+    if (!only || readers.length > 1 || !handsRoundingOn.has(only.op)) return undefined;
+    if (this.#graph.outputs.some((output) => output.name === name)) return undefined;
+    return this.of(only.outputs[0] as string);
+  }
+
+  #isDivisor(name: string): boolean {
+    return (this.#readers.get(name) ?? []).some(({ op, inputs }) => op === 'Div' && inputs[1] === name);
+  }
+
+  #formOf(name: string) {
+    const dtype = this.#shapes.get(name)?.dtype;
+    return dtype && elementForm(dtype);
+  }
+}

@@ -1,0 +1,74 @@
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
+import type { Graph } from '../../daemon/network/graph.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import type { RuntimeTensors } from '../../daemon/runtime/messages.js';
+import type { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { type CompilerBoard, compile, Reference } from '../../firmware-bridge/compiler/index.js';
+
+/** How far integers of a compiled network lie from onnxruntime's, in steps. */
+export interface Agreement {
+  elements: number;
+  equal: number;
+  largest: number;
+}
+
+export const noAgreement = (): Agreement => ({ elements: 0, equal: 0, largest: 0 });
+
+export const scalarBoard: CompilerBoard = {
+  weightLayout: 'scalar',
+  arenaBytes: 2 ** 20,
+  flashBytes: 2 ** 22,
+  weightsAt: 'flash',
+  poolBytes: 0,
+  fetchesInput: false,
+};
+
+/** Compiles without calibration, which throws where a network does not bring all its scales. */
+export const compileQuantised = (graph: Graph, board = scalarBoard) =>
+  compile(graph, {
+    board,
+    weights: 'real',
+    calibration: (_, values) => {
+      throw new Error(`asked for the ranges of ${values.join()}`);
+    },
+  });
+
+const asReal = (feed: RuntimeTensors) =>
+  Object.fromEntries(
+    Object.entries(feed).map(([name, { dims, data }]) => [
+      name,
+      { dims, data: Float32Array.from(data as Float32Array) },
+    ]),
+  );
+
+/** Runs both on the same inputs and adds what is found to `agreement`. */
+export async function compareQuantised(
+  graph: Graph,
+  feeds: readonly RuntimeTensors[],
+  runtime: SessionProcess,
+  optimisation: 'disabled' | 'all',
+  agreement: Agreement,
+): Promise<void> {
+  const { signal } = new AbortController();
+  const compiled = await compileQuantised(graph);
+  const reference = new Reference(compiled.program);
+  const { handle } = await runtime.load(writeOnnx(graph), { optimisation }, { signal });
+  for (const feed of feeds) {
+    const wanted = await runtime.run(handle, feed, {}, { signal });
+    const given = allFromBoard(reference.run(allToBoard(asReal(feed), compiled.inputs)), compiled.outputs);
+    for (const { name } of graph.outputs) {
+      const [a, b] = [given[name]?.data ?? [], wanted[name]?.data ?? []];
+      if (a.length !== b.length) throw new Error(`${a.length} elements of ${name} instead of ${b.length}`);
+      for (let i = 0; i < a.length; i++) {
+        const off = Math.abs((a[i] as number) - Number(b[i]));
+        agreement.elements++;
+        if (off === 0) agreement.equal++;
+        agreement.largest = Math.max(agreement.largest, off);
+      }
+    }
+  }
+  await runtime.release(handle, { signal });
+}
+
+export const rngOf = (seed: number) => Xoshiro128.fromSeed(seed);

@@ -1,0 +1,181 @@
+import t from 'tap';
+import { floatTensor, type Graph, type Tensor } from '../../daemon/network/graph.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { compile, Reference } from '../../firmware-bridge/compiler/index.js';
+import { buildNative, runNative } from '../firmware/runtime-driver.js';
+import { compareQuantised, compileQuantised, noAgreement, rngOf, scalarBoard } from './compare-quantised.js';
+import { compiledCase, randomInput } from './compiled-case.js';
+import {
+  feedFor,
+  PairBuilder,
+  type QuantisedKind,
+  quantisedKinds,
+  quantisedNetwork,
+} from './quantised-networks.js';
+
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+t.setTimeout(900_000);
+
+const bytes = (values: readonly number[], dims = [values.length]): Tensor => ({
+  dtype: 'int8',
+  dims,
+  data: new Uint8Array(Int8Array.from(values).buffer),
+});
+
+t.test('integers of a quantised network are those that onnxruntime gives', async (t) => {
+  const rng = rngOf(21);
+  // Ties are rounded up by a board's multipliers, to even by ONNX: see docs/compiler.md.
+  const ties = (name: string): boolean => name.includes('one scale') || name.includes('powers of two');
+  for (const kind of quantisedKinds) {
+    const agreement = noAgreement();
+    for (let i = 0; i < 6; i++) {
+      const graph = quantisedNetwork(rng, [kind], [13, 17, 19][i % 3]);
+      const feeds = [feedFor(rng, graph), feedFor(rng, graph)];
+      await compareQuantised(graph, feeds, runtime, i % 2 ? 'all' : 'disabled', agreement);
+    }
+    const { elements, equal, largest } = agreement;
+    const share = equal / elements;
+    t.ok(
+      elements > 50 && (ties(kind.name) || (share > 0.999 && largest <= 1)),
+      `${kind.name}: ${share}, ${largest}`,
+    );
+  }
+});
+
+t.test('several operators one behind the other', async (t) => {
+  const rng = rngOf(22);
+  const chain = (names: string): QuantisedKind[] =>
+    names.split(', ').map((name) => quantisedKinds.find((kind) => kind.name === name) as QuantisedKind);
+  const agreement = noAgreement();
+  for (const names of [
+    'conv, depthwise, conv, add, global average',
+    'conv, max pool, grouped, concat, conv, sigmoid',
+    'gemm, leaky relu, gemm, tanh, product of two, matmul',
+  ])
+    for (let i = 0; i < 4; i++) {
+      const graph = quantisedNetwork(rng, chain(names));
+      await compareQuantised(graph, [feedFor(rng, graph)], runtime, 'disabled', agreement);
+    }
+  t.ok(agreement.equal / agreement.elements > 0.99 && agreement.largest <= 2, JSON.stringify(agreement));
+});
+
+/** x behind a pair, then a layer of these weights, then the pair of the result. */
+function layerOf(weights: readonly number[], outputs: number): Graph {
+  const q = new PairBuilder(rngOf(3), 17);
+  const depth = weights.length / outputs;
+  const x = q.quantised(q.b.input('x', 'float32', [3, depth]), 1, { dtype: 'int8', scale: 1 / 100, zero: 5 });
+  const w = q.b.node(
+    'DequantizeLinear',
+    [
+      q.b.constant('w', bytes(weights, [outputs, depth])),
+      q.b.constant('scales', floatTensor([outputs], new Array(outputs).fill(0.01))),
+    ],
+    { axis: 0 },
+  );
+  const y = q.b.node('Gemm', [x, w], { transB: 1 });
+  q.b.output(q.quantised(y, 1, { dtype: 'int8', scale: 0.05, zero: -3 }), 'y');
+  return q.b.build();
+}
+
+t.test('a board stores the integers that the network gives', async (t) => {
+  const weights = Array.from({ length: 24 }, (_, i) => ((i * 37) % 255) - 127);
+  const { schedule } = await compileQuantised(layerOf(weights, 4));
+  const bodies = schedule.steps.flatMap((step) => (step.kind === 'single' ? [step.task.operator.body] : []));
+  const linear = bodies.find((body) => body.kind === 'linear');
+  t.same(linear?.kind === 'linear' && [...linear.constants.weights], weights);
+  t.match(linear, {
+    x: { scale: Math.fround(1 / 100), zeroPoint: 5 },
+    y: { scale: Math.fround(0.05), zeroPoint: -3 },
+  });
+});
+
+t.test('pairs of weights that fit no 16 bits lie in rows, which every core takes', async (t) => {
+  const native = buildNative();
+  const rng = rngOf(5);
+  // -128 in an odd output beside a negative weight; and so many that their sum leaves 23 bits.
+  for (const graph of [
+    layerOf([-1, 5, -3, 7, -128, -128, 3, -128], 2),
+    layerOf(
+      new Array<number>(2 * 513).fill(0).map((_, i) => (i < 513 ? 1 : -128)),
+      2,
+    ),
+  ]) {
+    const agreement = noAgreement();
+    const feed = feedFor(rng, graph);
+    const low = { x: { ...feed.x, data: new Float32Array(feed.x?.data.length ?? 0).fill(-2) } };
+    await compareQuantised(graph, [feed, low as typeof feed], runtime, 'disabled', agreement);
+    t.ok(agreement.largest < 1, 'as onnxruntime says');
+    const compiled = await compileQuantised(graph);
+    const input = randomInput(rng, new Reference(compiled.program).header.inputBytes);
+    const made = compiledCase('pairs', compiled, input);
+    const [outcome] = runNative(native, [made]);
+    const expected = made.expected[0] as { at: number; bytes: Int8Array };
+    t.same(
+      [...expected.bytes],
+      [
+        ...new Int8Array(outcome?.arena.buffer as ArrayBuffer, outcome?.arena.byteOffset).subarray(
+          expected.at,
+          expected.at + expected.bytes.length,
+        ),
+      ],
+    );
+  }
+});
+
+t.test('what no board can follow is named', async (t) => {
+  const refuses = async (add: (q: PairBuilder, x: string) => string, message: RegExp, opset = 21) => {
+    const q = new PairBuilder(rngOf(4), opset);
+    q.b.output(add(q, q.b.input('x', 'float32', [2, 4])), 'y');
+    await t.rejects(compileQuantised(q.b.build()), { message }, `${message}`);
+  };
+  const scale = (q: PairBuilder, values: readonly number[]): string =>
+    q.constant([values.length], 'float32', values);
+  await refuses((q, x) => {
+    const parameters = [scale(q, [1, 1, 1, 1]), q.constant([4], 'int8', [0, 0, 0, 0])];
+    return q.b.node('QuantizeLinear', [x, ...parameters], { axis: 1 });
+  }, /node .* \(QuantizeLinear\) .*it has 4 scales: an activation takes one/);
+  await refuses((q, x) => {
+    const zero = q.b.constant('zero', { dtype: 'int16', dims: [], data: new Uint8Array(2) });
+    return q.b.node('QuantizeLinear', [x, q.b.scalar(1), zero]);
+  }, /quantises an activation to int16: int8 and uint8 can run/);
+  await refuses((q, x) => {
+    const w = q.b.constant('w', { dtype: 'int16', dims: [4, 4], data: new Uint8Array(32) });
+    return q.b.matMul(x, q.b.node('DequantizeLinear', [w, q.b.scalar(1)]));
+  }, /constant w has the type int16/);
+  await refuses((q, x) => {
+    const w = q.constant([4, 4], 'int8', new Array(16).fill(1));
+    const blocks = q.constant([2, 4], 'float32', new Array(8).fill(1));
+    return q.b.matMul(x, q.b.node('DequantizeLinear', [w, blocks], { axis: 0, block_size: 2 }));
+  }, /a scale for each block \(block_size 2\)/);
+  await refuses((q, x) => {
+    const w = q.constant([4, 4], 'int8', new Array(16).fill(1));
+    const real = q.b.node('DequantizeLinear', [w, scale(q, [1, 2, 3, 4])], { axis: 0 });
+    return q.quantised(q.b.matMul(q.quantised(x, 1), real), 1);
+  }, /a scale for each place along axis 0: one for each output can run/);
+  await refuses((q, x) => {
+    const integers = q.b.node('QuantizeLinear', [x, ...q.parameters('int8', 1)]);
+    return q.b.add(integers, integers);
+  }, /\(Add\) cannot run on a board: its input .* has the type int8/);
+  await refuses((q, x) => q.b.node('QuantizeLinear', [x, q.b.node('ReduceMax', [x])]), /constant scale/, 13);
+});
+
+t.test('a value without a pair takes a calibrated range, the others keep theirs', async (t) => {
+  const q = new PairBuilder(rngOf(6), 17);
+  const x = q.quantised(q.b.input('x', 'float32', [1, 3, 4, 4]), 1, { dtype: 'int8', scale: 0.02, zero: 1 });
+  const free = q.b.node('Tanh', [q.b.mul(x, q.b.node('Sigmoid', [x]))]);
+  q.b.output(q.quantised(free, 1, { dtype: 'uint8', scale: 0.01, zero: 100 }), 'y');
+  const graph = q.b.build();
+  const asked: string[] = [];
+  const compiled = await compile(graph, {
+    board: scalarBoard,
+    weights: 'real',
+    calibration: async (_, values) => {
+      asked.push(...values);
+      return new Map(values.map((value) => [value, { min: -1, max: 1 }]));
+    },
+  });
+  t.same(asked.length, 1, `the swish alone: ${asked}`);
+  t.match(compiled.input.quantisation, { scale: Math.fround(0.02), zeroPoint: 1 });
+  t.match(compiled.output.quantisation, { scale: Math.fround(0.01), zeroPoint: -28 });
+});
