@@ -1,69 +1,106 @@
 import { HildaError } from '../core/errors.js';
 import type { Graph, Node, ValueInfo } from './graph.js';
-import { arithmeticRules } from './shape-rules/arithmetic.js';
-import { layoutRules } from './shape-rules/layout.js';
-import { invalid, type Rule, type RuleInput, type RuleOutput, type Shape } from './shape-rules/rule.js';
-import { windowRules } from './shape-rules/windows.js';
+import { knownOperators, ruleOf } from './shape-rules/catalogue.js';
+import { invalid, placeText, type RuleInput, type RuleOutput, type Shape } from './shape-rules/rule.js';
 import { numbersOf } from './tensor-numbers.js';
 
-const rules: Readonly<Record<string, Rule>> = { ...arithmeticRules, ...layoutRules, ...windowRules };
-
-/** The operators whose shapes are known, for messages and tests. */
-export const knownOperators: readonly string[] = Object.keys(rules).sort();
+export { knownOperators };
 
 /** Shapes of all values so far; grows node by node. Used by `inferShapes` and, step by step, by GraphBuilder. */
 export class ShapeTable {
   readonly #opset: number;
+  readonly #outer: ShapeTable | undefined;
   readonly #shapes = new Map<string, RuleOutput>();
+  /** Values that are computed but whose shape is not known, with the reason. */
+  readonly #open = new Map<string, string>();
 
-  /** `opset` is the operator set of the default domain that the nodes are written for. */
-  constructor(opset: number) {
+  /**
+   * `opset` is the operator set of the default domain that the nodes are written for; `outer` holds the values of the
+   * graph around this one.
+   */
+  constructor(opset: number, outer?: ShapeTable) {
     this.#opset = opset;
+    this.#outer = outer;
   }
 
   declare(name: string, shape: RuleOutput): void {
     this.#shapes.set(name, shape);
+    this.#open.delete(name);
   }
 
-  /** Throws ONNX_INVALID for a value that nothing before it defines. */
+  /** Declares a value whose shape is not known; whoever asks for it gets SHAPE_UNKNOWN with the reason. */
+  leaveOpen(name: string, reason: string): void {
+    if (name !== '' && !this.#shapes.has(name)) this.#open.set(name, reason);
+  }
+
+  /** Throws ONNX_INVALID for a value that nothing before it defines, SHAPE_UNKNOWN for one of unknown shape. */
   shapeOf(name: string): Shape {
-    const shape = this.#shapes.get(name);
-    if (!shape) throw new HildaError('ONNX_INVALID', `the value ${name} is used before it is defined`);
-    return shape;
+    const shape = this.#find(name);
+    if (shape) return shape;
+    throw new HildaError('ONNX_INVALID', `the value ${name} is used before it is defined`);
   }
 
-  /** Throws OPERATOR_UNSUPPORTED, ONNX_INVALID. */
+  #find(name: string): RuleOutput | undefined {
+    const shape = this.#shapes.get(name);
+    if (shape) return shape;
+    const reason = this.#open.get(name);
+    if (reason !== undefined)
+      throw new HildaError('SHAPE_UNKNOWN', `the shape of ${name} is not known: ${reason}`, {
+        details: { value: name },
+      });
+    const outer = this.#outer;
+    return outer === undefined ? undefined : outer.#find(name);
+  }
+
+  /** Throws OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN, ONNX_INVALID; the table is unchanged then. */
   apply(node: Node): void {
-    const rule =
-      node.domain === '' || node.domain === 'ai.onnx' || node.op === 'Gelu' ? rules[node.op] : undefined;
-    if (!rule) {
-      const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
-      throw new HildaError(
-        'OPERATOR_UNSUPPORTED',
-        `node ${node.name || node.outputs[0]}: the operator ${operator} is not supported`,
-        { details: { operator, node: node.name } },
-      );
-    }
+    const input = this.inputOf(node);
+    const outputs = ruleOf(input)(input);
+    for (const shape of outputs)
+      if (shape && !shape.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
+        throw invalid(input, `its output would have the shape [${shape.dims}]`);
+    node.outputs.forEach((name, i) => {
+      if (name === '') return;
+      const shape = outputs[i];
+      if (shape) this.declare(name, shape);
+      else this.leaveOpen(name, `no rule tells output ${i} of ${placeText(input)}`);
+    });
+  }
+
+  /** What a rule may ask about a node that stands behind the values of this table. */
+  inputOf(node: Node): RuleInput {
     const input: RuleInput = {
       node,
       opset: this.#opset,
       has: (i) => Boolean(node.inputs[i]),
       shape: (i) => {
         const name = node.inputs[i];
-        if (!name) throw invalid(node, `input ${i} is missing`);
+        if (!name) throw invalid(input, `input ${i} is missing`);
         return this.shapeOf(name);
       },
-      constant: (i) => this.#shapes.get(node.inputs[i] ?? '')?.constant,
+      constant: (i) => {
+        const name = node.inputs[i];
+        return name ? this.#find(name)?.constant : undefined;
+      },
+      inner: (graph, bound) => {
+        const inside = this.inside(graph, bound, node);
+        return graph.outputs.map(({ name }) => inside.shapeOf(name));
+      },
     };
-    const outputs = rule(input);
-    node.outputs.forEach((name, i) => {
-      // Optional outputs (MaxPool's indices, LayerNormalization's statistics) are used by nothing we run.
-      const shape = outputs[i];
-      if (!name || !shape) return;
-      if (!shape.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
-        throw invalid(node, `its output would have the shape [${shape.dims}]`);
-      this.declare(name, shape);
+    return input;
+  }
+
+  /** The values of a graph inside `node`, which sees this table's values; `bound` are its inputs. */
+  inside(graph: Graph, bound: readonly RuleOutput[], node: Node): ShapeTable {
+    if (graph.inputs.length !== bound.length)
+      throw invalid(node, `its inner graph takes ${graph.inputs.length} inputs, ${bound.length} are given`);
+    const table = new ShapeTable(this.#opset, this);
+    graph.inputs.forEach(({ name }, i) => {
+      table.declare(name, bound[i] as RuleOutput);
     });
+    declareConstants(table, graph);
+    for (const inner of graph.nodes) table.apply(inner);
+    return table;
   }
 
   entries(): ReadonlyMap<string, RuleOutput> {
@@ -71,28 +108,44 @@ export class ShapeTable {
   }
 }
 
-/** A type with every dimension known. Throws SHAPE_UNKNOWN for an open one. */
+function declareConstants(table: ShapeTable, graph: Graph): void {
+  for (const [name, tensor] of graph.initializers) {
+    const constant = numbersOf(tensor);
+    table.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });
+  }
+}
+
+/** A type with every dimension known. Throws SHAPE_UNKNOWN for an open one and for what is no tensor. */
 export function closedShape(value: ValueInfo): Shape {
-  const open = value.dims.find((dim) => typeof dim !== 'number');
-  if (open !== undefined)
-    throw new HildaError('SHAPE_UNKNOWN', `the input ${value.name} has the open dimension ${open ?? '?'}`, {
+  const refuse = (what: string, hint: string): HildaError =>
+    new HildaError('SHAPE_UNKNOWN', `the input ${value.name} ${what}`, {
+      hint,
       details: { input: value.name },
     });
+  if (value.container)
+    throw refuse(`is a ${value.container}, not a tensor`, 'Export the model with tensors as inputs.');
+  if (value.unranked) throw refuse('has no shape', `Give it one with --shape ${value.name}=1,3,224,224.`);
+  const open = value.dims.findIndex((dim) => typeof dim !== 'number');
+  if (open >= 0) {
+    const symbol = value.dims[open];
+    const sizes = value.dims.map((dim) => (typeof dim === 'number' ? dim : 1)).join(',');
+    throw refuse(
+      `has the open dimension ${symbol ?? `${open} (without a name)`}`,
+      `Fix it with ${symbol ? `--dim ${symbol}=1` : `--shape ${value.name}=${sizes}`}.`,
+    );
+  }
   return { dtype: value.dtype, dims: value.dims as number[] };
 }
 
 /**
  * Shape and type of every value of a graph: inputs, constants and what the nodes compute.
- * Throws SHAPE_UNKNOWN (open input dimension), OPERATOR_UNSUPPORTED, ONNX_INVALID.
+ * Throws SHAPE_UNKNOWN (open input dimension, shape by contents), OPERATOR_UNSUPPORTED, ONNX_INVALID.
  */
 export function inferShapes(graph: Graph): ReadonlyMap<string, Shape> {
   const table = new ShapeTable(graph.opset);
   for (const input of graph.inputs)
     if (!graph.initializers.has(input.name)) table.declare(input.name, closedShape(input));
-  for (const [name, tensor] of graph.initializers) {
-    const constant = numbersOf(tensor);
-    table.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });
-  }
+  declareConstants(table, graph);
   for (const node of graph.nodes) table.apply(node);
   return table.entries();
 }

@@ -307,7 +307,7 @@ t.test('mistakes have codes', async (t) => {
     'ONNX_INVALID',
   );
   t.equal(
-    code(() => b.node('Loop', [x])),
+    code(() => b.node('constructor', [x])),
     'OPERATOR_UNSUPPORTED',
   );
   t.equal(

@@ -1,115 +1,127 @@
 import {
-  axisOf,
+  attributeSince,
   intAttribute,
   intsAttribute,
   invalid,
+  known,
   type Rule,
   type RuleInput,
+  rules,
   stringAttribute,
-  unknownShape,
 } from './rule.js';
 
-/** Output size along the spatial axes of a sliding window: ONNX Conv and pooling, `auto_pad` and `ceil_mode` included. */
-function windowDims(input: RuleInput, spatial: readonly number[], kernel: readonly number[]): number[] {
-  const { node } = input;
+/** Windows that slide over the spatial axes: their extent, and pooling. */
+
+/** A list attribute with one number a spatial axis (or `per` of them). Throws ONNX_INVALID for another length. */
+export function perAxis(
+  input: RuleInput,
+  name: string,
+  rank: number,
+  initial: number,
+  per = 1,
+): readonly number[] {
+  const values = intsAttribute(input.node, name);
+  // onnxruntime takes an empty list for an absent one.
+  if (!values || values.length === 0) return Array(per * rank).fill(initial);
+  if (values.length !== per * rank)
+    throw invalid(input, `${name} [${values}] does not fit ${rank} spatial axes`);
+  return values;
+}
+
+export const autoPadOf = (input: RuleInput): string => {
+  const mode = stringAttribute(input.node, 'auto_pad', 'NOTSET');
+  if (!['NOTSET', 'VALID', 'SAME_UPPER', 'SAME_LOWER'].includes(mode))
+    throw invalid(input, `auto_pad ${mode} does not exist`);
+  return mode;
+};
+
+/** Output sizes of a sliding window: strides, dilations, pads, `auto_pad` and `ceil_mode`. */
+export function windowDims(
+  input: RuleInput,
+  spatial: readonly number[],
+  kernel: readonly number[],
+): number[] {
   const rank = spatial.length;
-  if (kernel.length !== rank) throw invalid(node, `kernel [${kernel}] does not fit ${rank} spatial axes`);
-  const strides = intsAttribute(node, 'strides') ?? Array(rank).fill(1);
-  const dilations = intsAttribute(node, 'dilations') ?? Array(rank).fill(1);
-  const pads = intsAttribute(node, 'pads') ?? Array(2 * rank).fill(0);
-  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
-  const round = intAttribute(node, 'ceil_mode', 0) ? Math.ceil : Math.floor;
+  if (kernel.length !== rank) throw invalid(input, `kernel [${kernel}] does not fit ${rank} spatial axes`);
+  const strides = perAxis(input, 'strides', rank, 1);
+  const dilations = perAxis(input, 'dilations', rank, 1);
+  const pads = perAxis(input, 'pads', rank, 0, 2);
+  const autoPad = autoPadOf(input);
+  const up = intAttribute(input.node, 'ceil_mode', 0) === 1;
   return spatial.map((size, i) => {
-    const stride = strides[i] as number;
-    const reach = ((kernel[i] as number) - 1) * (dilations[i] as number) + 1;
-    if (autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER') return Math.ceil(size / stride);
-    const padding = autoPad === 'VALID' ? 0 : (pads[i] as number) + (pads[i + rank] as number);
-    let out = round((size + padding - reach) / stride) + 1;
-    // Rounding up must not add a window that lies wholly in the padding behind (as onnxruntime does).
-    if (round === Math.ceil && (out - 1) * stride >= size + (autoPad === 'VALID' ? 0 : (pads[i] as number)))
-      out -= 1;
-    if (!(out > 0)) throw invalid(node, `a window of ${reach} does not fit ${size} + ${padding}`);
+    const [stride, dilation] = [strides[i] as number, dilations[i] as number];
+    if (stride < 1 || dilation < 1 || (kernel[i] as number) < 1)
+      throw invalid(
+        input,
+        `kernel [${kernel}], strides [${strides}] and dilations [${dilations}] must be at least 1`,
+      );
+    if (autoPad.startsWith('SAME')) return Math.ceil(size / stride);
+    const reach = ((kernel[i] as number) - 1) * dilation + 1;
+    const [before, behind] = autoPad === 'VALID' ? [0, 0] : [pads[i] as number, pads[i + rank] as number];
+    const steps = (size + before + behind - reach) / stride;
+    let out = (up ? Math.ceil(steps) : Math.floor(steps)) + 1;
+    // Rounding up adds no window that lies wholly in the padding behind.
+    if (up && (out - 1) * stride >= size + before) out -= 1;
+    if (!(out > 0)) throw invalid(input, `a window of ${reach} does not fit ${size} + ${before + behind}`);
     return out;
   });
 }
 
-const conv: Rule = (input) => {
-  const { node } = input;
-  const x = input.shape(0);
-  const w = input.shape(1).dims;
-  const groups = intAttribute(node, 'group', 1);
-  if (x.dims.length !== w.length) throw invalid(node, `input rank ${x.dims.length}, weight rank ${w.length}`);
-  if (x.dims[1] !== (w[1] as number) * groups || (w[0] as number) % groups !== 0) {
-    throw invalid(node, `input [${x.dims}] does not fit weights [${w}] in ${groups} groups`);
-  }
-  const kernel = intsAttribute(node, 'kernel_shape') ?? w.slice(2);
-  return [
-    {
-      dtype: x.dtype,
-      dims: [x.dims[0] as number, w[0] as number, ...windowDims(input, x.dims.slice(2), kernel)],
-    },
-  ];
-};
-
-/** Weights [in, out / groups, ...]; `output_padding` counts, `output_shape` and `auto_pad` do not occur in what we run. */
-const convTranspose: Rule = (input) => {
-  const { node } = input;
-  const x = input.shape(0);
-  const w = input.shape(1).dims;
-  const spatial = x.dims.slice(2);
-  if (x.dims.length !== w.length || x.dims[1] !== w[0])
-    throw invalid(node, `input [${x.dims}] does not fit weights [${w}]`);
-  if (intsAttribute(node, 'output_shape') || stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET')
-    throw unknownShape(node, 'output_shape and auto_pad are not supported: pads are');
-  const of = (name: string, initial: number): readonly number[] =>
-    intsAttribute(node, name) ?? spatial.map(() => initial);
-  const [strides, dilations, extra] = [of('strides', 1), of('dilations', 1), of('output_padding', 0)];
-  const pads = intsAttribute(node, 'pads') ?? [...spatial, ...spatial].map(() => 0);
-  const dims = spatial.map((size, i) => {
-    const reach = ((w[2 + i] as number) - 1) * (dilations[i] as number) + 1;
-    const padding = (pads[i] as number) + (pads[i + spatial.length] as number);
-    return (size - 1) * (strides[i] as number) + reach + (extra[i] as number) - padding;
-  });
-  const out = (w[1] as number) * intAttribute(node, 'group', 1);
-  return [{ dtype: x.dtype, dims: [x.dims[0] as number, out, ...dims] }];
-};
+/** The operator set from which a kind of pooling dilates and rounds up. */
+const roundsUpSince: ReadonlyMap<string, number> = new Map([
+  ['MaxPool', 10],
+  ['AveragePool', 10],
+  ['LpPool', 18],
+]);
+const dilatesSince: ReadonlyMap<string, number> = new Map([
+  ['MaxPool', 10],
+  ['AveragePool', 19],
+  ['LpPool', 18],
+]);
 
 const pool: Rule = (input) => {
+  const { node } = input;
+  attributeSince(input, 'ceil_mode', roundsUpSince.get(node.op) ?? 1);
+  attributeSince(input, 'dilations', dilatesSince.get(node.op) ?? 1);
   const x = input.shape(0);
-  const kernel = intsAttribute(input.node, 'kernel_shape');
-  if (!kernel) throw invalid(input.node, 'kernel_shape is missing');
-  return [{ dtype: x.dtype, dims: [...x.dims.slice(0, 2), ...windowDims(input, x.dims.slice(2), kernel)] }];
+  const kernel = intsAttribute(node, 'kernel_shape');
+  if (!kernel) throw invalid(input, 'kernel_shape is missing');
+  if (x.dims.length < 3) throw invalid(input, `[${x.dims}] has no spatial axis`);
+  const dims = [...x.dims.slice(0, 2), ...windowDims(input, x.dims.slice(2), kernel)];
+  // MaxPool's second output: where in the input each maximum stands.
+  return [
+    { dtype: x.dtype, dims },
+    { dtype: 'int64', dims },
+  ];
 };
 
 const globalPool: Rule = (input) => {
   const x = input.shape(0);
-  return [{ dtype: x.dtype, dims: [...x.dims.slice(0, 2), ...x.dims.slice(2).map(() => 1)] }];
+  if (x.dims.length < 2) throw invalid(input, `[${x.dims}] has no channels`);
+  return [{ dtype: x.dtype, dims: x.dims.map((size, i) => (i < 2 ? size : 1)) }];
 };
 
-const resize: Rule = (input) => {
-  const { node } = input;
-  const x = input.shape(0);
-  const axes =
-    intsAttribute(node, 'axes')?.map((axis) => axisOf(node, axis, x.dims.length)) ?? x.dims.map((_, i) => i);
-  const sizes = input.has(3) ? input.constant(3) : undefined;
-  const scales = input.has(2) ? input.constant(2) : undefined;
-  const given = sizes?.length ? sizes : scales;
-  if (!given?.length) throw unknownShape(node, 'neither sizes nor scales are');
-  const dims = [...x.dims];
-  axes.forEach((axis, i) => {
-    dims[axis] = sizes?.length
-      ? (sizes[i] as number)
-      : Math.floor((x.dims[axis] as number) * (given[i] as number));
-  });
-  return [{ dtype: x.dtype, dims }];
+/** Reverses MaxPool: `output_shape` (input 2), or what the window covers. */
+const maxUnpool: Rule = (input) => {
+  const { dtype, dims } = input.shape(0);
+  if (input.has(2)) return [{ dtype, dims: known(input, 2, 'sizes (its input 2)') }];
+  const spatial = dims.slice(2);
+  const kernel = perAxis(input, 'kernel_shape', spatial.length, 1);
+  const strides = perAxis(input, 'strides', spatial.length, 1);
+  const pads = perAxis(input, 'pads', spatial.length, 0, 2);
+  const covered = spatial.map(
+    (size, i) =>
+      (size - 1) * (strides[i] as number) +
+      (kernel[i] as number) -
+      (pads[i] as number) -
+      (pads[i + spatial.length] as number),
+  );
+  return [{ dtype, dims: [...dims.slice(0, 2), ...covered] }];
 };
 
-export const windowRules: Readonly<Record<string, Rule>> = {
-  Conv: conv,
-  ConvTranspose: convTranspose,
-  AveragePool: pool,
-  MaxPool: pool,
-  GlobalAveragePool: globalPool,
-  GlobalMaxPool: globalPool,
-  Resize: resize,
-};
+export const windowRules = [
+  ...rules(1, 'AveragePool MaxPool', pool),
+  ...rules(2, 'LpPool', pool),
+  ...rules(1, 'GlobalAveragePool GlobalLpPool GlobalMaxPool', globalPool),
+  ...rules(9, 'MaxUnpool', maxUnpool),
+];
