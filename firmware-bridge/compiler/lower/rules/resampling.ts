@@ -1,5 +1,5 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { intAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from '../lowering.js';
 import { reshaped, type Value } from '../value.js';
 import { imageDims } from './convolution.js';
@@ -18,6 +18,12 @@ export const resize: LoweringRule = (node, lowering) => {
   const mode = stringAttribute(node, 'mode', 'nearest');
   if ((mode !== 'nearest' && mode !== 'linear') || intAttribute(node, 'antialias', 0) !== 0)
     throw unsupported(node, `it interpolates by ${mode}`, 'Export with mode="nearest" or "linear".');
+  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
+  if (lowering.graph.opset < 11 || intsAttribute(node, 'axes') || policy !== 'stretch')
+    throw unsupported(
+      node,
+      'Resize of opset 10, with axes or with keep_aspect_ratio_policy is not supported',
+    );
   let image: Value | undefined = reshaped(given, imageDims(given.dims));
   const wanted = imageDims(dims);
   if (image?.dims.length !== 4 || image.dims[0] !== 1 || image.dims[1] !== wanted[1] || wanted[0] !== 1)
