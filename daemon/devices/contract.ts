@@ -42,6 +42,10 @@ export interface DeployedPort {
   readonly dims: readonly number[];
   readonly layout: 'row-major' | 'channels-last';
   readonly quantisation: { readonly scale: number; readonly zeroPoint: number };
+  /** Its type in the network; float32 where it is left out (kept by an earlier version). */
+  readonly dtype?: string | undefined;
+  /** Bytes an element takes on the board: 4 for whole numbers held as int32, 1 where it is left out. */
+  readonly elementBytes?: 1 | 4 | undefined;
 }
 
 /** A network that was put into a board's flash. Data: callers keep it, and hand it back to run the network. */

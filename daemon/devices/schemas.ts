@@ -27,6 +27,8 @@ const portSchema = z.object({
   dims: z.array(z.number()).readonly(),
   layout: z.enum(['row-major', 'channels-last']),
   quantisation: z.object({ scale: z.number(), zeroPoint: z.number() }),
+  dtype: z.string().optional(),
+  elementBytes: z.union([z.literal(1), z.literal(4)]).optional(),
 });
 
 export const deploymentSchema = z

@@ -1,5 +1,8 @@
 import t from 'tap';
-import { floatTensor, type Graph, type Tensor } from '../../daemon/network/graph.js';
+import { toHalf } from '../../daemon/core/half.js';
+import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
+import { type DType, floatTensor, type Graph, type Tensor } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { compile, Reference } from '../../firmware-bridge/compiler/index.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
@@ -178,4 +181,71 @@ t.test('a value without a pair takes a calibrated range, the others keep theirs'
   t.same(asked.length, 1, `the swish alone: ${asked}`);
   t.match(compiled.input.quantisation, { scale: Math.fround(0.02), zeroPoint: 1 });
   t.match(compiled.output.quantisation, { scale: Math.fround(0.01), zeroPoint: -28 });
+});
+
+t.test('half, brain and double precision run as float32 does', async (t) => {
+  for (const dtype of ['float16', 'bfloat16', 'float64'] as const) {
+    const values = [0.5, -1.25, 2, 0.75, -0.5, 1];
+    const data =
+      dtype === 'float64'
+        ? new Uint8Array(Float64Array.from(values).buffer)
+        : new Uint8Array(
+            Uint16Array.from(values, (v) =>
+              dtype === 'float16'
+                ? toHalf(v)
+                : (new Uint32Array(Float32Array.of(v).buffer)[0] as number) >>> 16,
+            ).buffer,
+          );
+    const made = async (type: DType, weights: Tensor, to: number) => {
+      const b = new GraphBuilder({ name: 'precision' });
+      const x = b.node('Cast', [b.input('x', type, [2, 3])], { to });
+      b.output(b.node('Cast', [b.relu(b.matMul(x, b.constant('w', weights)))], { to: 1 }), 'y');
+      return compile(b.build(), {
+        board: scalarBoard,
+        weights: 'real',
+        calibration: async (_, names) => new Map(names.map((name) => [name, { min: -4, max: 4 }])),
+      });
+    };
+    const other = await made(
+      dtype,
+      { dtype, dims: [3, 2], data },
+      { float16: 10, bfloat16: 16, float64: 11 }[dtype],
+    );
+    const single = await made('float32', floatTensor([3, 2], values), 1);
+    t.same(other.program, single.program, dtype);
+    t.equal(other.input.dtype, dtype);
+  }
+});
+
+t.test('bytes and int32 pass ports as they are', async (t) => {
+  const b = new GraphBuilder({ name: 'ports' });
+  const image = b.node('Cast', [b.input('image', 'uint8', [1, 2, 2, 2])], { to: 1 });
+  b.output(b.node('Cast', [b.relu(b.add(image, b.scalar(-100)))], { to: 2 }), 'bright');
+  const ids = b.input('ids', 'int64', [2, 3]);
+  b.output(b.transpose(ids, [1, 0]), 'turned');
+  b.output(b.node('Cast', [b.input('mask', 'bool', [3])], { to: 3 }), 'flags');
+  const compiled = await compile(b.build(), {
+    board: scalarBoard,
+    weights: 'real',
+    calibration: async (_, names) => new Map(names.map((name) => [name, { min: -128, max: 127 }])),
+  });
+  const tensor = (dims: number[], values: readonly number[]) => ({ dims, data: Float32Array.from(values) });
+  const inputs = {
+    image: tensor([1, 2, 2, 2], [0, 100, 101, 227, 255, 150, 3, 99]),
+    ids: tensor([2, 3], [7, -1, 100_000, 2 ** 24, 0, -(2 ** 24)]),
+    mask: tensor([3], [1, 0, 1]),
+  };
+  const answers = allFromBoard(
+    new Reference(compiled.program).run(allToBoard(inputs, compiled.inputs)),
+    compiled.outputs,
+  );
+  t.same([...(answers.bright?.data ?? [])], [0, 0, 1, 127, 127, 50, 0, 0]);
+  t.same([...(answers.turned?.data ?? [])], [7, 2 ** 24, -1, 0, 100_000, -(2 ** 24)]);
+  t.same([...(answers.flags?.data ?? [])], [1, 0, 1]);
+  t.match(compiled.outputs, [{ dtype: 'uint8' }, { dtype: 'int64', elementBytes: 4 }, { dtype: 'int8' }]);
+  const bad = { ...inputs, image: tensor([1, 2, 2, 2], [0, 1, 2, 300, 4, 5, 6, 7]) };
+  t.throws(() => allToBoard(bad, compiled.inputs), {
+    code: 'REQUEST_INVALID',
+    message: /"image" takes whole numbers from 0 to 255 \(uint8\), element 3 is 300/,
+  });
 });

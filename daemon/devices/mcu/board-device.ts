@@ -292,12 +292,10 @@ export class BoardDevice implements Device {
 type Ports = Pick<Deployment, 'input' | 'output' | 'moreInputs' | 'moreOutputs'>;
 
 const portsOf = ({ inputs, outputs }: CompiledNetwork): Ports => {
-  const port = ({ name, dims, layout, quantisation }: CompiledNetwork['input']): DeployedPort => ({
-    name,
-    dims,
-    layout,
-    quantisation,
-  });
+  const port = (of: CompiledNetwork['input']): DeployedPort => {
+    const { name, dims, layout, quantisation, dtype, elementBytes } = of;
+    return { name, dims, layout, quantisation, dtype, elementBytes };
+  };
   const [input, ...moreInputs] = inputs.map(port) as [DeployedPort, ...DeployedPort[]];
   const [output, ...moreOutputs] = outputs.map(port) as [DeployedPort, ...DeployedPort[]];
   return { input, output, moreInputs, moreOutputs };

@@ -1,6 +1,6 @@
-import { quantise } from '../../../firmware-bridge/compiler/index.js';
 import { HildaError } from '../../core/errors.js';
 import type { DeployedPort as BoardPort, Tensors } from '../contract.js';
+import { elementReader, elementWriter, portBytes } from './port-elements.js';
 
 /** Position in the board's tensor of the i-th element of the network's, which is row-major. */
 function positions({ dims, layout }: BoardPort): (i: number) => number {
@@ -29,7 +29,7 @@ export function allFromBoard(bytes: Int8Array, ports: readonly BoardPort[]): Ten
   return Object.assign(
     {},
     ...ports.map((port) => {
-      const length = port.dims.reduce((product, dim) => product * dim, 1);
+      const length = portBytes(port);
       at += length;
       return fromBoard(bytes.subarray(at - length, at), port);
     }),
@@ -47,18 +47,17 @@ export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
     );
   }
   const at = positions(port);
-  const out = new Int8Array(elements);
-  for (const [i, value] of tensor.data.entries()) out[at(i)] = quantise(value, port.quantisation);
+  const out = new Int8Array(portBytes(port));
+  const write = elementWriter(port, out);
+  for (const [i, value] of tensor.data.entries()) write(at(i), value, i);
   return out;
 }
 
 /** The board's output as real numbers. */
 export function fromBoard(bytes: Int8Array, port: BoardPort): Tensors {
   const at = positions(port);
-  const { scale, zeroPoint } = port.quantisation;
-  const data = Float32Array.from(
-    { length: bytes.length },
-    (_, i) => scale * ((bytes[at(i)] as number) - zeroPoint),
-  );
+  const read = elementReader(port, bytes);
+  const elements = port.dims.reduce((product, dim) => product * dim, 1);
+  const data = Float32Array.from({ length: elements }, (_, i) => read(at(i)));
   return { [port.name]: { dims: port.dims, data } };
 }

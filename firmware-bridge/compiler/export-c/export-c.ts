@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { HildaError } from '../../../daemon/core/errors.js';
+import type { DType } from '../../../daemon/network/graph.js';
 import type { CompiledNetwork } from '../compile.js';
 import { code, type WeightLayout } from '../encode/format.js';
+import { elementForm } from '../lower/element-forms.js';
 import { type Port, viewBytes } from '../lower/operators.js';
 import { readHeader, readRecord } from '../reference/program.js';
 import { amalgamate } from './amalgamate.js';
@@ -78,29 +80,55 @@ int ${name}_run(void *arena, const int8_t *input, int8_t *output) {
   const ${name}_hooks hooks = {0};
   ${name}_report report;
   memcpy((uint8_t *)arena + ${header.inputOffset}u, input, ${upper}_INPUT_BYTES);
-  const int error = ${name}_runtime(&memory, (const uint8_t *)program, hooks, &report);
-  if (!error) memcpy(output, (const uint8_t *)arena + ${header.outputOffset}u, ${upper}_OUTPUT_BYTES);
-  return error;
+${flips(compiled.inputs, '(uint8_t *)arena', header.inputOffset)}  const int error = ${name}_runtime(&memory, (const uint8_t *)program, hooks, &report);
+  if (error) return error;
+  memcpy(output, (const uint8_t *)arena + ${header.outputOffset}u, ${upper}_OUTPUT_BYTES);
+${flips(compiled.outputs, '(uint8_t *)output', 0)}  return 0;
 }
 `;
   return { header: headerText(name, compiled), source: tellApart(source, name) };
+}
+
+/** Bytes of type uint8 pass as they are: the runtime has them less 128. */
+function flips(ports: readonly Port[], memory: string, offset: number): string {
+  const lines = ports
+    .filter(({ dtype }) => dtype === 'uint8')
+    .map(({ view }) => {
+      // A port that stands alone lies at the offset itself.
+      const at = offset + (ports.length > 1 ? view.offset : 0);
+      return `  for (uint32_t i = 0; i < ${viewBytes(view)}u; i++) (${memory})[${at}u + i] ^= 0x80u;\n`;
+    });
+  return lines.join('');
 }
 
 /** The runtime's own entry point makes way for the network's, and stays within the file. */
 const tellApart = (source: string, name: string): string =>
   source.replaceAll(new RegExp(`\\b(int ${name}_)run(\\(const ${name}_memory)`, 'g'), '$1runtime$2');
 
+/** How a port of an integer type passes; undefined for one of real numbers. */
+function integerText(dtype: DType): string | undefined {
+  const form = elementForm(dtype);
+  if (form === 'whole') return `${dtype}, passed as int32_t, little endian`;
+  return form === 'byte' ? `${dtype}, the bytes as they are` : undefined;
+}
+
 function headerText(
   name: string,
   { arenaBytes, flashBytes, macs, input, output, inputs, outputs }: CompiledNetwork,
 ): string {
   const upper = name.toUpperCase();
-  const describe = (role: string, { name: value, dims, layout, quantisation, view }: Port): string => `
-/* ${value}: [${dims}], ${layout === 'channels-last' ? 'held as height, width, channels' : 'row-major'}; real = scale * (q - zero point). */
-#define ${upper}_${role}_BYTES ${viewBytes(view)}
-#define ${upper}_${role}_SCALE ${Math.fround(quantisation.scale).toExponential(8)}f
+  const describe = (role: string, { name: value, dims, layout, quantisation, view, dtype }: Port): string => {
+    const integers = integerText(dtype);
+    const meaning = integers ?? 'real = scale * (q - zero point)';
+    const order = layout === 'channels-last' ? 'held as height, width, channels' : 'row-major';
+    const scale = `#define ${upper}_${role}_SCALE ${Math.fround(quantisation.scale).toExponential(8)}f
 #define ${upper}_${role}_ZERO_POINT (${quantisation.zeroPoint})
 `;
+    return `
+/* ${value}: [${dims}], ${order}; ${meaning}. */
+#define ${upper}_${role}_BYTES ${viewBytes(view)}
+${integers ? '' : scale}`;
+  };
   const port = (role: string, whole: Port, parts: readonly Port[]): string => {
     if (parts.length === 1) return describe(role, whole);
     const each = parts.map(

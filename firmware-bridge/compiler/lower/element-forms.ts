@@ -35,6 +35,7 @@ export const readsWhole: ReadonlySet<string> = new Set([
   'Transpose',
   'Slice',
   'Split',
+  'Cast',
 ]);
 
 /** Operators whose rules take int8, uint8 and bool as they are: they choose or move elements, or say what they mean. */

@@ -6,6 +6,7 @@ import { type Quantisation, quantisationOf, type Range } from '../quantise/quant
 import { byteForm, elementForm, readsBytes, readsWhole, wholeForm } from './element-forms.js';
 import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
+import { cast } from './rules/casts.js';
 import { convolution } from './rules/convolution.js';
 import { binary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
@@ -46,6 +47,7 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('Tile', tile),
   ...each('Pad', pad),
   ...each('Resize', resize),
+  ...each('Cast', cast),
   ...each('QuantizeLinear', quantizeLinear),
   ...each('DequantizeLinear', dequantizeLinear),
 ]);
@@ -118,7 +120,7 @@ function defineInputs(lowering: Lowering): Port[] {
       form === 'whole'
         ? lowering.allocateWhole(name, dims)
         : lowering.allocate(name, dims, quantised(name, dtype));
-    return [portOf(name, dtype, lowering.define(name, x))];
+    return [portOf(lowering, name, lowering.define(name, x))];
   }
   const sizes = given.map(({ dims, form }) => elementCount(dims) * (form === 'whole' ? 4 : 1));
   const whole = lowering.allocate('inputs', [total(sizes)], rawBytes);
@@ -137,7 +139,7 @@ function defineInputs(lowering: Lowering): Port[] {
             strides: dims.length === 4 ? channelsLast(dims) : rowMajor(dims),
             quantisation: quantised(name, dtype),
           };
-    return portOf(name, dtype, lowering.define(name, x));
+    return portOf(lowering, name, lowering.define(name, x));
   });
 }
 
@@ -152,7 +154,7 @@ function gatherOutputs(lowering: Lowering): Port[] {
   });
   const [only] = made;
   if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no output');
-  if (made.length === 1) return [portOf(only.name, lowering.dtype(only.name), only.value)];
+  if (made.length === 1) return [portOf(lowering, only.name, only.value)];
   const sizes = made.map(({ value }) => elementCount(value.dims) * elementBytesOf(value));
   const whole = lowering.allocate('outputs', [total(sizes)], rawBytes);
   return made.map(({ node, name, value }, i) => {
@@ -163,7 +165,7 @@ function gatherOutputs(lowering: Lowering): Port[] {
       reads: [{ view: wholeOf(value), access: 'rows' }],
       write: wholeOf(moved),
     });
-    return portOf(name, lowering.dtype(name), moved);
+    return portOf(lowering, name, moved);
   });
 }
 
@@ -172,9 +174,9 @@ const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => 
 /** Of bytes that are several values, each with its own. */
 const rawBytes: Quantisation = { scale: 1, zeroPoint: 0 };
 
-const portOf = (name: string, dtype: DType, value: Value): Port => ({
+const portOf = (lowering: Lowering, name: string, value: Value): Port => ({
   name,
-  dtype,
+  dtype: lowering.portType(name),
   elementBytes: value.elementBytes ?? 1,
   dims: value.dims,
   view: wholeOf(value),

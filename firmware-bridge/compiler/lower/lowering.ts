@@ -55,6 +55,11 @@ export class Lowering {
     return shape.dtype;
   }
 
+  /** The type of an input or output of the network, as its user knows it. */
+  portType(name: string): DType {
+    return this.#prepared.portTypes.get(name) ?? this.dtype(name);
+  }
+
   /** The value of an activation; a constant where an activation is needed has none. */
   value(node: Node, i: number): Value {
     const value = this.#values.get(node.inputs[i] ?? '');

@@ -1,4 +1,4 @@
-import type { Graph } from '../../../daemon/network/graph.js';
+import type { DType, Graph } from '../../../daemon/network/graph.js';
 import { inferShapes } from '../../../daemon/network/infer-shapes.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { dequantiseConstants } from './dequantise-constants.js';
@@ -11,6 +11,7 @@ import { foldPads } from './fold-pads.js';
 import { fuseClamps, fuseLinear, fuseScale } from './fuse-linear.js';
 import { recogniseActivations } from './recognise-activations.js';
 import { recogniseLayerNorm } from './recognise-layer-norm.js';
+import { dropFloatCasts, inSinglePrecision } from './single-precision.js';
 
 export interface PrepareOptions {
   readonly cost: LinearCost;
@@ -28,16 +29,21 @@ export interface Prepared {
   readonly chains: readonly FoldedChain[];
   /** The steps of constants that the network gave as integers. */
   readonly grids: ReadonlyMap<string, ConstantGrid>;
+  /** Types of the network's inputs and outputs as it came. */
+  readonly portTypes: ReadonlyMap<string, DType>;
 }
 
 /** All passes, in an order in which each finds what the ones before it made. Throws what `inferShapes` throws. */
-export function prepare(network: Graph, options: PrepareOptions): Prepared {
+export function prepare(given: Graph, options: PrepareOptions): Prepared {
+  const portTypes = new Map([...given.inputs, ...given.outputs].map(({ name, dtype }) => [name, dtype]));
+  const network = inSinglePrecision(given);
   const shapes = inferShapes(network) as Shapes;
   const graph = new EditableGraph(network);
   const passes = [
     foldConstants,
     dequantiseConstants,
     foldConstants,
+    dropFloatCasts,
     dropIdentities,
     foldPads,
     foldBatchNorm,
@@ -53,5 +59,5 @@ export function prepare(network: Graph, options: PrepareOptions): Prepared {
     graph.prune();
   }
   const chains = foldLowRank(graph, shapes, options.cost, options.lowRank, options.generates);
-  return { graph: graph.toGraph(), shapes, chains, grids: graph.grids };
+  return { graph: graph.toGraph(), shapes, chains, grids: graph.grids, portTypes };
 }
