@@ -5,6 +5,14 @@ import { floatTensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { byOperatorType, readKey } from '../../daemon/predict/features/by-type.js';
 import { columnViews } from '../../daemon/predict/features/column-views.js';
+import {
+  columnOf,
+  completeRows,
+  costsOfRows,
+  mixedUnits,
+  numberOfCell,
+  type TableRow,
+} from '../../daemon/predict/features/table-cells.js';
 import { textNgrams } from '../../daemon/predict/features/text-ngrams.js';
 import { formatBlockKey, parseBlockKey } from '../../daemon/predict/tables/block-key.js';
 import { collectTable, tableSum, testAdditivity } from '../../daemon/predict/tables/latency-table.js';
@@ -163,7 +171,12 @@ t.test('operators by type, from their keys', async (t) => {
 });
 
 t.test('columns of a table that somebody brings', async (t) => {
-  const column = (name: string, cells: string[]) => ({ name, cells });
+  const rowsOf = (columns: Record<string, string[]>): TableRow[] =>
+    (Object.values(columns)[0] ?? []).map((_, i) => ({
+      line: i + 2,
+      cells: Object.fromEntries(Object.entries(columns).map(([name, cells]) => [name, cells[i] as string])),
+    }));
+  const column = (name: string, cells: string[]) => columnOf(name, rowsOf({ [name]: cells }));
   const [first, second] = columnViews([
     column('ops', ['012', '210']),
     column('macs', ['1e6', '2e6']),
@@ -180,7 +193,50 @@ t.test('columns of a table that somebody brings', async (t) => {
     ],
   );
   t.ok(second?.choices?.has('ops[0]=2') && second.choices.has('kind=vit'));
-  t.throws(() => columnViews([{ name: 'a', cells: ['1', ''], kind: 'number' }]), { code: 'SAMPLES_INVALID' });
+  // One cell that is no number does not turn a column of numbers into choices.
+  const widths = Array.from({ length: 20 }, (_, i) => String(16 + i));
+  t.throws(() => column('width', widths.with(7, 'wide')), {
+    code: 'SAMPLES_INVALID',
+    message: /width is "wide" in line 9/,
+  });
+  t.equal(columnOf('width', rowsOf({ width: widths.with(7, 'wide') }), 'choice').kind, 'choice');
+  for (const nothing of ['', ' ', 'NA', 'n/a', 'NaN', '-']) {
+    const { rows, leftOut } = completeRows(rowsOf({ width: widths.with(7, nothing) }), ['width']);
+    t.same(leftOut, [{ line: 9, column: 'width' }], JSON.stringify(nothing));
+    t.equal(columnOf('width', rows).kind, 'number');
+  }
+  t.throws(() => completeRows(rowsOf({ a: ['1', '', ''] }), ['a']), { code: 'SAMPLES_INVALID' });
+  t.same(['12,345.6', '1,234,567', '1e3', '1,234', '3 ms', ''].map(numberOfCell), [
+    12345.6,
+    1234567,
+    1000,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  t.throws(() => costsOfRows('ms', rowsOf({ ms: ['1', '1,234', '-2'] })), {
+    code: 'SAMPLES_INVALID',
+    message: /2 of 3 costs \(ms\).*"1,234" in line 3, "-2" in line 4/,
+  });
+  const costs = Array.from({ length: 30 }, (_, i) => 5 * 1.1 ** i);
+  t.equal(
+    mixedUnits(
+      costs,
+      costs.map((_, i) => i),
+    ),
+    undefined,
+    'a wide range without a gap is one unit',
+  );
+  const mixed = mixedUnits(
+    costs.map((cost, i) => (i % 10 === 3 ? 1000 * cost : cost)),
+    costs.map((_, i) => i + 2),
+  );
+  t.ok(mixed && mixed.factor > 300, 'some rows in another unit');
+  t.same(mixed?.lines, [5, 15, 25]);
+  // Layers that choose from one vocabulary are counted together.
+  const layers = ['a', 'b', 'c'].map((name) => column(name, ['k3', 'k5']));
+  t.same([...(columnViews(layers)[1]?.numbers ?? [])], [['a k5', 3]]);
+  t.equal(columnViews(layers)[1]?.choices?.size, 3);
   const cell = '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|';
   t.same(publishedSpaces.nb201?.views([cell]), publishedSpaces.nb201?.views(['301402']));
   t.throws(() => publishedSpaces.nb201?.views(['000000']), { code: 'ARCHITECTURE_INVALID' });

@@ -1,4 +1,3 @@
-import { HildaError } from '../../core/errors.js';
 import type { Views } from '../contract.js';
 
 /**
@@ -10,35 +9,28 @@ export type ColumnKind = 'number' | 'choice' | 'digits';
 export interface Column {
   readonly name: string;
   readonly cells: readonly string[];
-  /** Left out: told by the cells. */
-  readonly kind?: ColumnKind;
+  readonly kind: ColumnKind;
 }
 
 /** A numeric column with at most so many different values is tried as a choice too. */
 const fewValues = 12;
 
-/** Numbers as they stand; decisions one-hot, with small numbers among them; how often each symbol stands in a string. */
+/**
+ * Numbers as they stand; decisions one-hot, with small numbers among them; how often each symbol stands in a string, or in
+ * columns that choose from one vocabulary (a layer a column, as in FBNet's tables).
+ */
 export function columnViews(columns: readonly Column[]): Views[] {
   const rows = columns[0]?.cells.length ?? 0;
-  const kinds = columns.map((column) => column.kind ?? kindOf(column));
   const numbers = Array.from({ length: rows }, () => new Map<string, number>());
   const choices = Array.from({ length: rows }, () => new Map<string, number>());
-  columns.forEach(({ name, cells }, c) => {
+  const pool = vocabularies(columns);
+  columns.forEach(({ name, cells, kind }) => {
     const few = new Set(cells).size <= fewValues;
     cells.forEach((cell, row) => {
       const [number, choice] = [numbers[row], choices[row]] as [Map<string, number>, Map<string, number>];
-      switch (kinds[c]) {
+      switch (kind) {
         case 'number': {
           const value = Number(cell);
-          if (cell.trim() === '' || !Number.isFinite(value)) {
-            throw new HildaError(
-              'SAMPLES_INVALID',
-              `${name} is ${JSON.stringify(cell)} in row ${row}, not a number`,
-              {
-                hint: 'Name the column as NAME:choice if it is one of few.',
-              },
-            );
-          }
           number.set(name, value);
           if (few) choice.set(`${name}=${cell}`, 1);
           else choice.set(name, value);
@@ -51,20 +43,40 @@ export function columnViews(columns: readonly Column[]): Views[] {
             number.set(key, (number.get(key) ?? 0) + 1);
           });
           break;
-        default:
-          number.set(`${name}=${cell}`, 1);
+        case 'choice': {
           choice.set(`${name}=${cell}`, 1);
+          const pooled = pool.get(name);
+          const key = pooled === undefined ? `${name}=${cell}` : `${pooled} ${cell}`;
+          number.set(key, (number.get(key) ?? 0) + 1);
+        }
       }
     });
   });
   return numbers.map((number, row) => ({ numbers: number, choices: choices[row] as Map<string, number> }));
 }
 
-/** A leading zero marks a string of digits: no quantity is written so. */
-function kindOf({ cells }: Column): ColumnKind {
-  const numeric = cells.every((cell) => cell.trim() !== '' && Number.isFinite(Number(cell)));
-  const equallyLong = cells.every((cell) => cell.length === cells[0]?.length && cell.length > 2);
-  if (equallyLong && cells.every((cell) => /^\d+$/.test(cell)) && cells.some((cell) => cell.startsWith('0')))
-    return 'digits';
-  return numeric ? 'number' : 'choice';
+/** Fewer columns of one vocabulary are decisions of their own. */
+const leastPooled = 3;
+
+/** By column of choices: the first column of those that choose from one vocabulary with it, where there are several. */
+function vocabularies(columns: readonly Column[]): ReadonlyMap<string, string> {
+  const groups: { readonly names: string[]; readonly words: Set<string> }[] = [];
+  for (const { name, cells, kind } of columns) {
+    if (kind !== 'choice') continue;
+    const words = new Set(cells);
+    const shared = groups.find((group) => {
+      const common = [...words].filter((word) => group.words.has(word)).length;
+      return 2 * common > Math.min(words.size, group.words.size);
+    });
+    if (!shared) groups.push({ names: [name], words });
+    else {
+      shared.names.push(name);
+      for (const word of words) shared.words.add(word);
+    }
+  }
+  return new Map(
+    groups
+      .filter(({ names }) => names.length >= leastPooled)
+      .flatMap(({ names }) => names.map((name): [string, string] => [name, names[0] as string])),
+  );
 }
