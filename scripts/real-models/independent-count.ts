@@ -1,0 +1,68 @@
+import onnxProto from 'onnx-proto';
+import { withEveryValue } from '../../test/agreement/disturbed-model.js';
+import { type Given, runOnce } from '../../test/agreement/onnxruntime.js';
+
+const { onnx } = onnxProto;
+
+export interface Count {
+  readonly macs: number;
+  readonly parameters: number;
+  readonly weightBytes: number;
+}
+
+const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+/** Bytes of the element types that stand in real models, by TensorProto.DataType. */
+const bytesOf = new Map([
+  [1, 4],
+  [2, 1],
+  [3, 1],
+  [6, 4],
+  [7, 8],
+  [9, 1],
+  [10, 2],
+  [11, 8],
+]);
+
+/**
+ * Multiply-accumulates by the shapes that onnxruntime reports in a run, parameters and bytes by the file's own constants, each
+ * once. Written apart from daemon/network/cost.ts. Operators inside subgraphs are not counted.
+ */
+export async function independentCount(
+  model: Uint8Array,
+  feeds: Readonly<Record<string, Given>>,
+): Promise<Count> {
+  const proto = onnx.ModelProto.decode(model);
+  const graph = proto.graph as onnxProto.onnx.GraphProto;
+  const values = { ...feeds, ...(await runOnce(withEveryValue(model), feeds)) };
+  const constants = new Map<string, onnxProto.onnx.ITensorProto>();
+  for (const tensor of graph.initializer) constants.set(tensor.name ?? '', tensor);
+  for (const { opType, attribute, output } of graph.node) {
+    const value = attribute?.find(({ name }) => name === 'value')?.t;
+    if (opType === 'Constant' && value) constants.set(output?.[0] ?? '', value);
+  }
+  const dims = (name: string | undefined): number[] => {
+    const constant = constants.get(name ?? '');
+    return constant ? (constant.dims ?? []).map(Number) : [...(values[name ?? '']?.dims ?? [])];
+  };
+  let macs = 0;
+  for (const { opType, input = [], output = [], attribute } of graph.node ?? []) {
+    const [x, w] = [dims(input?.[0]), dims(input?.[1])];
+    const y = product(dims(output?.[0]));
+    const flag = (name: string): boolean =>
+      Boolean(Number(attribute?.find((one) => one.name === name)?.i ?? 0));
+    if (opType === 'Conv') macs += y * product(w.slice(1));
+    if (opType === 'ConvTranspose') macs += product(x) * product(w.slice(1));
+    if (opType === 'MatMul') macs += y * (x.at(-1) ?? 1);
+    if (opType === 'Gemm') macs += y * (x[flag('transA') ? 0 : 1] ?? 1);
+  }
+  const used = [...constants].filter(([name]) => graph.node.some(({ input }) => input?.includes(name)));
+  const sizes = used.map(([, tensor]) => ({
+    type: tensor.dataType ?? 1,
+    size: product((tensor.dims ?? []).map(Number)),
+  }));
+  return {
+    macs,
+    parameters: sizes.filter(({ type }) => type !== 7).reduce((sum, { size }) => sum + size, 0),
+    weightBytes: sizes.reduce((sum, { type, size }) => sum + size * (bytesOf.get(type) ?? 4), 0),
+  };
+}
