@@ -8,9 +8,10 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Exported, runExported } from '../test/agreement/exported-c.js';
 import { caseNames, dataFolder } from '../test/agreement/onnx-cases.js';
-import { judgeAll, type Task } from '../test/agreement/pool.js';
+import type { OnnxAnswer, OnnxTask } from '../test/agreement/onnx-worker.js';
+import { answerAll, type Failed } from '../test/agreement/pool.js';
 import { stageOrder, Tally } from '../test/agreement/tally.js';
-import { ok, type Stage, wrong } from '../test/agreement/verdict.js';
+import { ok, type Stage, type Verdict, wrong } from '../test/agreement/verdict.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,18 +31,25 @@ if (names.length === 0) {
 
 const withC = stages.includes('c') && stages.includes('int8') && flags.c !== 'none';
 const everyC = flags.c === 'all' || names.length <= 40 ? 1 : 12;
-const tasks = names.map((name, index): Task => {
+const tasks = names.map((name, index): OnnxTask => {
   return { index, name, stages, withC: withC && index % everyC === 0 };
 });
+const verdictsOf = (answer: OnnxAnswer | Failed, stage: Stage): readonly Verdict[] =>
+  'failed' in answer ? [{ is: 'crashed', why: answer.failed }] : (answer.verdicts[stage] ?? []);
 const tally = new Tally();
 const networks: Exported[] = [];
 const startMs = performance.now();
-await judgeAll(tasks, Number(flags.processes), ({ name }, { verdicts, c }) => {
-  for (const stage of stages)
-    for (const [i, verdict] of (verdicts[stage] ?? []).entries())
-      tally.add(i === 0 ? name : `${name} (${i})`, stage, verdict);
-  networks.push(...c);
-});
+await answerAll<OnnxTask, OnnxAnswer>(
+  './onnx-worker.js',
+  tasks,
+  Number(flags.processes),
+  ({ name }, answer) => {
+    for (const stage of stages)
+      for (const [i, verdict] of verdictsOf(answer, stage).entries())
+        tally.add(i === 0 ? name : `${name} (${i})`, stage, verdict);
+    if ('c' in answer) networks.push(...answer.c);
+  },
+);
 for (const { name, fault } of await runExported(networks)) tally.add(name, 'c', fault ? wrong(fault) : ok);
 
 for (const { name, stage, verdict } of tally.list) {

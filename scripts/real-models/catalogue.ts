@@ -79,7 +79,7 @@ export const catalogue: readonly Entry[] = [
   },
   {
     file: /silero_vad/,
-    shapes: { input: [1, 512] },
+    shapes: { input: [1, 512], state: [2, 1, 128] },
     input: { kind: 'audio', gain: 0.3 },
     constants: { sr: 16000, state: 0 },
     threshold: ['output'],

@@ -57,7 +57,7 @@ async function draw(
         .map((value) => input.gain * value),
     );
   }
-  if (input.kind === 'mel' || input.kind === 'embeddings') {
+  if ('gain' in input) {
     const frames = dims[1] as number;
     const windows = input.kind === 'mel' ? 1 : frames;
     const mels = await melSpectrograms(sources, rng, input.gain, windows, count);

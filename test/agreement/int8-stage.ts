@@ -54,14 +54,14 @@ export async function int8Stage(test: OnnxCase, runtime: SessionProcess): Promis
       const free = Object.fromEntries(Object.entries(given).filter(([name]) => !constant.has(name)));
       const answer = await int8Answer(graph, free, runtime);
       run = answer.run;
-      return compareOutputs(test.outputs as ReadonlyMap<string, Given>, graph, free, answer);
+      return compareOutputs(test.outputs as ReadonlyMap<string, Given>, writeOnnx(graph), free, answer);
     });
     outcomes.push({ verdict, ...(run && { run }) });
   }
   return outcomes;
 }
 
-interface Int8Answer {
+export interface Int8Answer {
   readonly run: Int8Run;
   readonly outputs: ReturnType<typeof allFromBoard>;
 }
@@ -93,13 +93,13 @@ export async function int8Answer(
 }
 
 /** Every output, in the model's own shape, within what 8 bits do to this network. */
-async function compareOutputs(
+export async function compareOutputs(
   stored: ReadonlyMap<string, Given>,
-  graph: Graph,
+  model: Uint8Array,
   given: Readonly<Record<string, Given>>,
   { run, outputs }: Int8Answer,
 ): Promise<Verdict> {
-  const allowed = await envelopes(writeOnnx(graph), given);
+  const allowed = await envelopes(model, given);
   for (const [name, value] of stored) {
     const found = outputs[name];
     const port = run.compiled.outputs.find((output) => output.name === name);

@@ -1,12 +1,26 @@
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
-import { exported } from './exported-c.js';
+import { type Exported, exported } from './exported-c.js';
 import { rewriteStage, shapesStage } from './graph-stages.js';
 import { hostStage } from './host-stage.js';
 import { int8Stage } from './int8-stage.js';
 import { readCase } from './onnx-cases.js';
-import type { Answer, Task } from './pool.js';
-import { judged, ok, type Verdict } from './verdict.js';
+import { serveTasks } from './pool.js';
+import { judged, ok, type Stage, type Verdict } from './verdict.js';
+
+export interface OnnxTask {
+  readonly index: number;
+  readonly name: string;
+  readonly stages: readonly Stage[];
+  /** Whether networks that ran in int8 come back as C. */
+  readonly withC: boolean;
+}
+
+export interface OnnxAnswer {
+  /** One verdict a way to feed the test. */
+  readonly verdicts: Partial<Record<Stage, Verdict[]>>;
+  readonly c: readonly Exported[];
+}
 
 /** A process that judges one ONNX test after the other; it may die of any of them. */
 const runtime = new SessionProcess();
@@ -16,11 +30,11 @@ function readStage(bytes: Uint8Array): Verdict {
   return ok;
 }
 
-async function judge({ index, name, stages, withC }: Task): Promise<Answer> {
+async function judge({ index, name, stages, withC }: OnnxTask): Promise<OnnxAnswer> {
   const test = readCase(name);
-  const verdicts: Answer['verdicts'] = {};
-  const c: Answer['c'][number][] = [];
-  const at = (stage: keyof Answer['verdicts'], list: Verdict[]): void => {
+  const verdicts: OnnxAnswer['verdicts'] = {};
+  const c: Exported[] = [];
+  const at = (stage: Stage, list: Verdict[]): void => {
     if (stages.includes(stage)) verdicts[stage] = list;
   };
   at('read', [await judged(() => readStage(test.bytes))]);
@@ -40,12 +54,4 @@ async function judge({ index, name, stages, withC }: Task): Promise<Answer> {
   return { verdicts, c };
 }
 
-process.on('message', (task: Task) => {
-  judge(task).then(
-    (answer) => process.send?.(answer),
-    (error: unknown) => process.send?.({ failed: error instanceof Error ? error.stack : String(error) }),
-  );
-});
-process.on('disconnect', () => {
-  void runtime.stop().finally(() => process.exit(0));
-});
+serveTasks(judge, () => runtime.stop());

@@ -1,0 +1,68 @@
+import { bindInputs } from '../../../daemon/network/bind-inputs.js';
+import { countCost } from '../../../daemon/network/cost.js';
+import type { Graph } from '../../../daemon/network/graph.js';
+import { inferShapes } from '../../../daemon/network/infer-shapes.js';
+import { readOnnx } from '../../../daemon/network/read-onnx.js';
+import { writeOnnx } from '../../../daemon/network/write-onnx.js';
+import type { SessionProcess } from '../../../daemon/runtime/session-process.js';
+import { compared } from '../../agreement/graph-stages.js';
+import { compareOutputs, type Int8Run, int8Answer } from '../../agreement/int8-stage.js';
+import { type Given, runOnce } from '../../agreement/onnxruntime.js';
+import { judged, ok, type Verdict, wrong } from '../../agreement/verdict.js';
+import type { RandomModel } from '../random-graphs.js';
+
+export type GraphStage = 'shapes' | 'rewrite' | 'int8';
+
+export interface Judgement {
+  readonly verdicts: Readonly<Record<GraphStage, Verdict>>;
+  /** Where the board program ran: what the exported C is held against. */
+  readonly run?: Int8Run;
+}
+
+const graphOf = (model: RandomModel): Graph => bindInputs(readOnnx(model.bytes));
+const feedsOf = (model: RandomModel): Record<string, Given> => Object.fromEntries(model.inputs);
+
+/** Each part of ours against onnxruntime on one drawn model. */
+export async function judgeModel(model: RandomModel, runtime: SessionProcess): Promise<Judgement> {
+  let run: Int8Run | undefined;
+  const verdicts = {
+    shapes: await judged(() => shapesOf(model)),
+    rewrite: await judged(() => rewritten(model)),
+    int8: own(
+      await judged(async () => {
+        const answer = await int8Answer(graphOf(model), feedsOf(model), runtime);
+        run = answer.run;
+        const stored = await runOnce(model.bytes, feedsOf(model));
+        return compareOutputs(new Map(Object.entries(stored)), model.bytes, feedsOf(model), answer);
+      }),
+    ),
+  };
+  return { verdicts, ...(run && { run }) };
+}
+
+/** onnxruntime runs every drawn model: where it refuses one of ours on the way, that is our fault. */
+const own = (verdict: Verdict): Verdict =>
+  verdict.is === 'refused' && verdict.code === 'NETWORK_REJECTED' ? wrong(verdict.why) : verdict;
+
+/** Type and shape of every value that a node computes. */
+function shapesOf(model: RandomModel): Verdict {
+  const graph = graphOf(model);
+  const shapes = inferShapes(graph);
+  countCost(graph);
+  for (const name of model.nodes.flatMap(({ outputs }) => outputs)) {
+    const computed = model.values.get(name);
+    if (!computed) continue;
+    const found = shapes.get(name);
+    if (!found) return wrong(`${name} got no shape, it is [${computed.dims}]`);
+    if (found.dims.join() !== computed.dims.join())
+      return wrong(`${name} got the shape [${found.dims}], it is [${computed.dims}]`);
+    if (found.dtype !== computed.type)
+      return wrong(`${name} got the type ${found.dtype}, it is ${computed.type}`);
+  }
+  return ok;
+}
+
+async function rewritten(model: RandomModel): Promise<Verdict> {
+  const bytes = writeOnnx(readOnnx(model.bytes));
+  return compared(await runOnce(model.bytes, feedsOf(model)), await runOnce(bytes, feedsOf(model)));
+}
