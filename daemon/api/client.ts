@@ -3,6 +3,7 @@ import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
+import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import { measurementSchema, networkSchema, tensorsSchema } from './measurement-schemas.js';
 import {
   type campaignRequestSchema,
@@ -34,6 +35,11 @@ import {
 
 interface CallOptions {
   readonly signal: AbortSignal;
+}
+
+interface ModelRequest extends BindingsRequest {
+  readonly model: string;
+  readonly device: string;
 }
 
 const devices = z.object({ devices: z.array(deviceSchema) });
@@ -85,27 +91,25 @@ export class DaemonClient {
   uploadModel = (bytes: Uint8Array, options: CallOptions) =>
     this.#post('/models', networkSchema, bytes, options);
 
+  uploadBlob = (bytes: Uint8Array, options: CallOptions) => this.#post('/blobs', blobSchema, bytes, options);
+
   async modelBytes(sha256: string, options: CallOptions): Promise<Uint8Array> {
     const response = await this.#fetch(`/models/${sha256}`, { method: 'GET' }, options);
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  startMeasurement = (
-    request: { readonly model: string; readonly device: string; readonly protocol: string },
-    options: CallOptions,
-  ) => this.#post('/measurements?wait=false', jobSchema, request, options);
+  startMeasurement = (request: ModelRequest & { readonly protocol: string }, options: CallOptions) =>
+    this.#post('/measurements?wait=false', jobSchema, request, options);
   job = (id: string, options: CallOptions) =>
     this.#get(`/jobs/${encodeURIComponent(id)}`, jobSchema, options);
   measurement = (id: string, options: CallOptions) =>
     this.#get(`/measurements/${encodeURIComponent(id)}`, measurementSchema, options);
-  profile = async (request: { readonly model: string; readonly device: string }, options: CallOptions) =>
+  profile = async (request: ModelRequest, options: CallOptions) =>
     (await this.#post('/profiles', z.object({ operators: z.array(operatorCostSchema) }), request, options))
       .operators;
 
-  deploy = (
-    request: { readonly model: string; readonly device: string; readonly calibration: readonly number[][] },
-    options: CallOptions,
-  ) => this.#post('/deployments', deploymentSchema, request, options);
+  deploy = (request: ModelRequest & { readonly calibration: readonly number[][] }, options: CallOptions) =>
+    this.#post('/deployments', deploymentSchema, request, options);
   runDeployed = async (
     request: { readonly device: string; readonly input: readonly number[] },
     options: CallOptions,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { operatorCostSchema } from '../devices/schemas.js';
 import { targetSchema } from './device-schemas.js';
+import { bindingFields } from './input-schemas.js';
 
 /** Networks, what is asked of a device with one, and what it answers, as they cross the wire. */
 
@@ -59,8 +60,8 @@ export const measurementSchema = z
       .describe('What a board reports of one inference; from an emulated board never a time.'),
     memory: z.object({
       weightBytes: z.number(),
-      activationPeakBytes: z.number(),
-      peakBytes: z.number(),
+      activationPeakBytes: z.number().nullable().describe('Null where neither runtime nor graph tells.'),
+      peakBytes: z.number().nullable(),
       runPeakRssBytes: z.number().nullable(),
     }),
     verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),
@@ -102,6 +103,7 @@ export const measurementRequestSchema = z
     model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
     device: z.string().min(1),
     protocol: z.string().min(1).default('search'),
+    ...bindingFields,
   })
   .meta({ id: 'MeasurementRequest' });
 
@@ -113,6 +115,7 @@ export const deploymentRequestSchema = z
   .strictObject({
     model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
     device: z.string().min(1),
+    ...bindingFields,
     calibration: z.array(z.array(z.number())).max(1000).default([]),
   })
   .meta({ id: 'DeploymentRequest', description: 'Calibration: inputs that the network will see, flat.' });

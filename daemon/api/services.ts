@@ -124,7 +124,7 @@ export interface DaemonServices {
   readonly specialisations: Pick<Specialisations, 'create' | 'list' | 'show' | 'resume'>;
   readonly predictors: PredictorPort;
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
-  /** Decodes and checks a network. Throws ONNX_INVALID, OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN or NETWORK_TOO_LARGE. */
+  /** Decodes and checks a model: an ONNX file, or an archive with the files beside it. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Graph;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
   measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;

@@ -55,6 +55,7 @@ export function describeMeasurement({
   memory,
   verdict,
   reason,
+  manifest,
   durationMs,
 }: MeasurementView): string {
   return lines([
@@ -64,10 +65,22 @@ export function describeMeasurement({
     ...(counts ? describeCounts(counts, provenance) : []),
     [
       'memory',
-      `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
+      memory.peakBytes === null || memory.activationPeakBytes === null
+        ? `weights ${formatBytes(memory.weightBytes)}; activations unknown`
+        : `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
     ],
+    ...describeInputs(manifest.inputs),
     ['verdict', `${verdict}: ${reason}`],
     ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
+  ]);
+}
+
+/** What the network was run with, where the manifest says so. */
+function describeInputs(inputs: unknown): Lines {
+  if (!Array.isArray(inputs)) return [];
+  return inputs.map(({ name, dtype, dims, values }) => [
+    'input',
+    `${name} ${dtype} ${dims.join(' x ') || 'scalar'}, ${typeof values === 'string' ? values : 'as given'}`,
   ]);
 }
 

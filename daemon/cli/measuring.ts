@@ -1,3 +1,4 @@
+import { inputsUsed } from '../api/bound-network.js';
 import type { DaemonServices } from '../api/services.js';
 import { HildaError } from '../core/errors.js';
 import type { DevicePool } from '../fleet/device-pool.js';
@@ -19,9 +20,11 @@ export function measuring(
     },
     measure: async ({ network, deviceId, protocol: name }, { signal }) => {
       const protocol = loadProtocol(name);
-      return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) =>
-        store.addMeasurement(await device.measure(network, protocol, { signal }), { deviceId, lease }),
-      );
+      return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) => {
+        const taken = await device.measure(network, protocol, { signal });
+        const manifest = { ...taken.manifest, inputs: inputsUsed(network) };
+        return store.addMeasurement({ ...taken, manifest }, { deviceId, lease });
+      });
     },
     profile: ({ network, deviceId }, { signal }) =>
       pool.withDevice(deviceId, { holder: 'profile', signal }, async (device) => {

@@ -79,7 +79,12 @@ export const errorTable = {
     false,
     'Calibrate with more images like those the network will see; look at the layer named in the message.',
   ),
-  SHAPE_UNKNOWN: kind(422, 1, false, 'Export the model with fixed input shapes.'),
+  SHAPE_UNKNOWN: kind(
+    422,
+    1,
+    false,
+    'Give open sizes with --dim NAME=SIZE or --shape INPUT=SIZES; the message names what is not known.',
+  ),
   NETWORK_TOO_LARGE: kind(413, 1, false, 'Reduce the network, or raise the limit named in the message.'),
   PROVIDER_UNKNOWN: kind(422, 2, false, 'Choose one of the execution providers named in the message.'),
   PROVIDER_FALLBACK: kind(

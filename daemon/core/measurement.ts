@@ -45,10 +45,10 @@ export interface Latency {
 export interface Memory {
   /** All constants of the network. */
   readonly weightBytes: number;
-  /** Highest live activation bytes that the runtime itself reported; deterministic. */
-  readonly activationPeakBytes: number;
-  /** `weightBytes + activationPeakBytes`: what limits are checked against. */
-  readonly peakBytes: number;
+  /** Highest live activation bytes that the runtime itself reported; deterministic. Null where nothing tells. */
+  readonly activationPeakBytes: number | null;
+  /** `weightBytes + activationPeakBytes`: what limits are checked against. Null where the latter is unknown. */
+  readonly peakBytes: number | null;
   /** Rise of the process's resident memory while running, high-water mark cleared before; null where unreadable. */
   readonly runPeakRssBytes: number | null;
 }
@@ -150,7 +150,7 @@ export type CostMetric = (typeof costMetrics)[number];
 export function costsOf({ latency, counts, memory }: Measurement): Partial<Record<CostMetric, number>> {
   return {
     ...(latency && { latencyUs: latency.normalisedUs }),
-    peakBytes: memory.peakBytes,
+    ...(memory.peakBytes !== null && { peakBytes: memory.peakBytes }),
     ...(counts && {
       [counts.unit]: counts.total,
       peakRamBytes: counts.peakRamBytes,

@@ -5,6 +5,9 @@ import type { Calibration } from '../measure/calibration.js';
 import type { Protocol } from '../measure/protocol.js';
 import type { Graph } from '../network/graph.js';
 import type { CalibrationExamples } from '../runtime/example-ranges.js';
+import type { Tensors } from '../runtime/tensors.js';
+
+export type { Tensors };
 
 /** A device that was seen, not yet opened. Seeing changes nothing on the device. */
 export interface Sighting {
@@ -30,11 +33,6 @@ export interface Limits {
   readonly memoryBytes: number | null;
   readonly weightBytes: number | null;
 }
-
-/** Named tensors in and out of one inference, float32 row-major. */
-export type Tensors = Readonly<
-  Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>
->;
 
 /** How a deployed network's tensor lies on the board: enough to talk to it without the network. */
 export interface DeployedPort {

@@ -17,7 +17,8 @@ export interface Taken {
   readonly calibration: Calibration;
   readonly loadUs: number;
   readonly firstRunUs: number;
-  readonly activationPeakBytes: number;
+  /** Null where neither the runtime nor the graph tells. */
+  readonly activationPeakBytes: number | null;
   readonly runPeakRssBytes: number | null;
   readonly manifest: { readonly [key: string]: Json };
   /** What the device itself saw go wrong, e.g. a hidden page; it goes before every rule. */
@@ -50,7 +51,7 @@ export function assembleMeasurement(taken: Taken): Measurement {
     memory: {
       weightBytes: facts.weightBytes,
       activationPeakBytes,
-      peakBytes: facts.weightBytes + activationPeakBytes,
+      peakBytes: activationPeakBytes === null ? null : facts.weightBytes + activationPeakBytes,
       runPeakRssBytes: taken.runPeakRssBytes,
     },
     ...(taken.voided ?? judge({ run, protocol, macs: facts.macs, calibratedUs: unitUs })),

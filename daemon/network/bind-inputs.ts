@@ -89,7 +89,7 @@ function takeShape(
 }
 
 function checkNames(
-  { inputs }: Graph,
+  { inputs, overridable = [] }: Graph,
   sizes: ReadonlyMap<string, number>,
   given: ReadonlyMap<string, readonly number[]>,
   feeds: ReadonlyMap<string, Feed> | undefined,
@@ -107,8 +107,10 @@ function checkNames(
       throw wrong(`the dimension ${symbol} would be ${size}`, 'Sizes count from 1.');
   }
   const names = new Set(inputs.map(({ name }) => name));
+  // Constants that a caller may replace have their shapes already.
+  const replaceable = new Set(overridable.map(({ name }) => name));
   for (const name of [...given.keys(), ...(feeds?.keys() ?? [])])
-    if (!names.has(name))
+    if (!names.has(name) && !(feeds?.has(name) && replaceable.has(name)))
       throw wrong(`the model has no input ${name}`, `Its inputs: ${[...names].join(', ')}.`);
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/errors.js';
+import type { ErrorDocument } from '../core/errors.js';
 
 /** Element types that cross between daemon and child, named as onnxruntime names them. */
 export type ElementType =
@@ -12,7 +12,9 @@ export type ElementType =
   | 'uint32'
   | 'int64'
   | 'uint64'
-  | 'bool';
+  | 'bool'
+  | 'float16'
+  | 'string';
 
 export type ElementData =
   | Float32Array
@@ -24,9 +26,10 @@ export type ElementData =
   | Int32Array
   | Uint32Array
   | BigInt64Array
-  | BigUint64Array;
+  | BigUint64Array
+  | readonly string[];
 
-/** One tensor, row-major. `bool` travels as Uint8Array of 0 and 1. */
+/** One tensor, row-major. `bool` travels as Uint8Array of 0 and 1, `float16` as the bits in a Uint16Array. */
 export interface RuntimeTensor {
   readonly type: ElementType;
   readonly dims: readonly number[];
@@ -35,11 +38,28 @@ export interface RuntimeTensor {
 
 export type RuntimeTensors = Readonly<Record<string, RuntimeTensor>>;
 
-/** An input or output as the runtime sees it; an open dimension is its symbol (possibly empty). */
+/**
+ * An input or output as the runtime sees it; an open dimension is its symbol (possibly empty). `type` is null for what is
+ * no tensor: a sequence, a map, an optional value.
+ */
 export interface RuntimeValue {
   readonly name: string;
-  readonly type: string;
+  readonly type: string | null;
   readonly dims: readonly (number | string)[];
+}
+
+/** How an input of timed runs is filled: drawn uniformly (whole numbers include both ends), or given. */
+export type Filling = { readonly low: number; readonly high: number } | { readonly data: ElementData };
+
+/** By input; those left out get what `InputFeed` says. */
+export type InputFillings = ReadonlyMap<string, Filling>;
+
+/** One input of timed runs. Without a filling, floats are drawn from -1 to 1 and everything else is zero. */
+export interface InputFeed {
+  readonly name: string;
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly filling?: Filling | undefined;
 }
 
 export interface SessionOptions {
@@ -118,7 +138,13 @@ export interface FirstRun {
 }
 
 export type Request =
-  | { readonly op: 'load'; readonly model: Uint8Array; readonly options: SessionOptions }
+  | {
+      readonly op: 'load';
+      readonly model: Uint8Array;
+      readonly options: SessionOptions;
+      /** For timed runs; null: as the session's own inputs are declared. */
+      readonly feeds: readonly InputFeed[] | null;
+    }
   | {
       readonly op: 'run';
       readonly handle: number;
@@ -152,4 +178,4 @@ export interface Answers {
 export type Envelope = { readonly id: number; readonly request: Request };
 export type Reply =
   | { readonly id: number; readonly value: Answers[keyof Answers] }
-  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly message: string } };
+  | { readonly id: number; readonly error: Pick<ErrorDocument, 'code' | 'message' | 'hint'> };

@@ -141,8 +141,12 @@ export class SessionChannel {
   #settle(reply: Reply): void {
     const pending = this.#pending.get(reply.id);
     if (pending === undefined) return;
-    if ('error' in reply) pending.reject(new HildaError(reply.error.code, reply.error.message));
-    else pending.resolve(reply.value);
+    if ('value' in reply) {
+      pending.resolve(reply.value);
+      return;
+    }
+    const { code, message, hint } = reply.error;
+    pending.reject(new HildaError(code, message, { hint }));
   }
 }
 

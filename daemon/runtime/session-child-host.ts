@@ -1,10 +1,11 @@
 import { readdir, readFile, unlink } from 'node:fs/promises';
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import { HildaError } from '../core/errors.js';
-import { fixedFeeds, toRuntimeValue } from './fixed-feeds.js';
+import { declaredFeeds, fixedFeeds, toRuntimeValue } from './fixed-feeds.js';
 import type {
   Answers,
   FirstRun,
+  InputFeed,
   Leg,
   LoadedSession,
   Request,
@@ -22,6 +23,10 @@ import { parseTrace } from './trace.js';
 interface Hosted {
   readonly session: InferenceSession;
   readonly tracePrefix: string | null;
+  /** What timed runs are fed with, where the caller said so. */
+  readonly inputs: readonly InputFeed[] | null;
+  /** The outputs that are tensors, where not all are; null for all. */
+  readonly fetches: readonly string[] | null;
   /** Built on first use: a session that is only run with given feeds never pays for it. */
   feeds: Record<string, Tensor> | null;
   readonly carried: Map<string, Tensor>;
@@ -35,7 +40,7 @@ export class SessionHost {
   async serve(request: Request): Promise<Answers[keyof Answers]> {
     switch (request.op) {
       case 'load':
-        return this.#load(request.model, request.options);
+        return this.#load(request.model, request.options, request.feeds);
       case 'run':
         return this.#run(this.#hosted(request.handle), request.feeds, request.options);
       case 'carried':
@@ -55,7 +60,11 @@ export class SessionHost {
     }
   }
 
-  async #load(model: Uint8Array, options: SessionOptions): Promise<LoadedSession> {
+  async #load(
+    model: Uint8Array,
+    options: SessionOptions,
+    inputs: readonly InputFeed[] | null,
+  ): Promise<LoadedSession> {
     const { provider, threads, optimisation, arena, profile } = options;
     const { providers } = describe();
     // onnxruntime itself drops an unknown provider with a console warning and runs on the CPU.
@@ -81,13 +90,11 @@ export class SessionHost {
       ...(provider === 'cpu' ? {} : { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
     });
     const loadUs = (performance.now() - startMs) * 1000;
-    this.#sessions.set(handle, { session, tracePrefix, feeds: null, carried: new Map() });
-    return {
-      handle,
-      loadUs,
-      inputs: session.inputMetadata.map(toRuntimeValue),
-      outputs: session.outputMetadata.map(toRuntimeValue),
-    };
+    const outputs = session.outputMetadata.map(toRuntimeValue);
+    const tensors = outputs.flatMap(({ name, type }) => (type === null ? [] : [name]));
+    const fetches = tensors.length < outputs.length ? tensors : null;
+    this.#sessions.set(handle, { session, tracePrefix, inputs, fetches, feeds: null, carried: new Map() });
+    return { handle, loadUs, inputs: session.inputMetadata.map(toRuntimeValue), outputs };
   }
 
   async #run(
@@ -95,39 +102,32 @@ export class SessionHost {
     feeds: RuntimeTensors,
     { fetch, carry = {} }: RunOptions,
   ): Promise<RuntimeTensors> {
-    const inputs: Record<string, Tensor> = Object.fromEntries(hosted.carried);
-    for (const [name, tensor] of Object.entries(feeds)) inputs[name] = toTensor(tensor);
-    const results = await hosted.session.run(inputs);
-    for (const [input, output] of Object.entries(carry)) {
-      const tensor = results[output];
-      if (tensor === undefined)
-        throw new HildaError('REQUEST_INVALID', `the network has no output "${output}" to carry`);
-      hosted.carried.set(input, tensor);
-    }
+    const given = Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)] as const);
+    const results = await runOn(hosted, Object.fromEntries([...hosted.carried, ...given]));
+    const result = (name: string, what: string): Tensor => {
+      const tensor = Object.hasOwn(results, name) ? results[name] : undefined;
+      if (tensor) return tensor;
+      throw new HildaError('REQUEST_INVALID', `the network has no output "${name}"${what}`);
+    };
+    for (const [input, output] of Object.entries(carry))
+      hosted.carried.set(input, result(output, ' to carry'));
     const kept = new Set(Object.values(carry));
     const names = fetch ?? Object.keys(results).filter((name) => !kept.has(name));
-    return Object.fromEntries(
-      names.map((name) => {
-        const tensor = results[name];
-        if (tensor === undefined)
-          throw new HildaError('REQUEST_INVALID', `the network has no output "${name}"`);
-        return [name, fromTensor(tensor)];
-      }),
-    );
+    return Object.fromEntries(names.map((name) => [name, fromTensor(result(name, ''))]));
   }
 
   async #time(legs: readonly Leg[]): Promise<TimedLegs> {
     const prepared = legs.map(({ handle, runs }) => {
       const hosted = this.#hosted(handle);
-      return { session: hosted.session, feeds: feedsOf(hosted), samplesUs: new Float64Array(runs) };
+      return { hosted, feeds: feedsOf(hosted), samplesUs: new Float64Array(runs) };
     });
     const steal = readStealShare();
     const cpuBefore = process.cpuUsage();
     const startMs = performance.now();
-    for (const { session, feeds, samplesUs } of prepared) {
+    for (const { hosted, feeds, samplesUs } of prepared) {
       for (let i = 0; i < samplesUs.length; i++) {
         const runStartMs = performance.now();
-        await session.run(feeds);
+        await runOn(hosted, feeds);
         samplesUs[i] = (performance.now() - runStartMs) * 1000;
       }
     }
@@ -145,7 +145,7 @@ export class SessionHost {
     const feeds = feedsOf(hosted);
     const watch = RssWatch.start();
     const startMs = performance.now();
-    await hosted.session.run(feeds);
+    await runOn(hosted, feeds);
     const firstRunUs = (performance.now() - startMs) * 1000;
     return { firstRunUs, runPeakRssBytes: watch?.riseBytes() ?? null };
   }
@@ -155,7 +155,7 @@ export class SessionHost {
     if (tracePrefix === null)
       throw new HildaError('REQUEST_INVALID', 'the session was loaded without profiling');
     const feeds = feedsOf(hosted);
-    for (let i = 0; i < runs; i++) await session.run(feeds);
+    for (let i = 0; i < runs; i++) await runOn(hosted, feeds);
     session.endProfiling();
     // The runtime appends the time of day to the prefix; the working folder is this process's own.
     const file = (await readdir('.')).find((name) => name.startsWith(tracePrefix));
@@ -179,12 +179,21 @@ export class SessionHost {
   }
 }
 
+/** Every output that is a tensor. The binding throws on any other, and the text of its error names none. */
+function runOn({ session, fetches }: Hosted, feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+  if (fetches === null) return session.run(feeds) as Promise<Record<string, Tensor>>;
+  if (fetches.length > 0) return session.run(feeds, fetches) as Promise<Record<string, Tensor>>;
+  throw new HildaError(
+    'NETWORK_REJECTED',
+    `no output is a tensor: ${session.outputNames.join(', ')} are sequences, maps or optional values`,
+    { hint: "onnxruntime's binding for Node returns tensors only: add an output that is one." },
+  );
+}
+
 function feedsOf(hosted: Hosted): Record<string, Tensor> {
+  const inputs = hosted.inputs ?? declaredFeeds(hosted.session.inputMetadata.map(toRuntimeValue));
   hosted.feeds ??= Object.fromEntries(
-    Object.entries(fixedFeeds(hosted.session.inputMetadata.map(toRuntimeValue))).map(([name, tensor]) => [
-      name,
-      toTensor(tensor),
-    ]),
+    Object.entries(fixedFeeds(inputs)).map(([name, tensor]) => [name, toTensor(tensor)]),
   );
   return hosted.feeds;
 }
@@ -200,10 +209,10 @@ function describe(): RuntimeDescription {
 const toTensor = ({ type, data, dims }: RuntimeTensor): Tensor =>
   new Tensor(type, data as never, dims) as Tensor;
 
-function fromTensor(tensor: Tensor): RuntimeTensor {
-  return {
-    type: tensor.type as RuntimeTensor['type'],
-    dims: tensor.dims,
-    data: tensor.data as RuntimeTensor['data'],
-  };
+function fromTensor({ type, dims, data }: Tensor): RuntimeTensor {
+  const bits =
+    type === 'float16' && ArrayBuffer.isView(data) && !(data instanceof Uint16Array)
+      ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+      : data;
+  return { type: type as RuntimeTensor['type'], dims, data: bits as RuntimeTensor['data'] };
 }

@@ -16,8 +16,8 @@ const answer = async ({ id, request }: Envelope): Promise<void> => {
   try {
     reply = { id, value: await host.serve(request) };
   } catch (thrown) {
-    const { code, message } = runtimeFailure(thrown);
-    reply = { id, error: { code, message } };
+    const { code, message, hint } = runtimeFailure(thrown);
+    reply = { id, error: { code, message, hint } };
   }
   process.send?.(reply);
 };

@@ -3,6 +3,7 @@ import { HildaError } from '../core/errors.js';
 import {
   defaultSessionOptions,
   type FirstRun,
+  type InputFeed,
   type Leg,
   type LoadedSession,
   type RunOptions,
@@ -56,13 +57,17 @@ export class SessionProcess {
     return this.#child?.channel.pid;
   }
 
+  /** `feeds`: what timed runs are fed with; left out, the inputs as the model declares them, which must be closed. */
   async load(
     model: Uint8Array,
-    options: Partial<SessionOptions> = {},
+    {
+      feeds = null,
+      ...options
+    }: Partial<SessionOptions> & { readonly feeds?: readonly InputFeed[] | null } = {},
     limits: CallLimits = {},
   ): Promise<LoadedSession> {
     const { channel, handles } = await this.#living(limits);
-    const request = { op: 'load', model, options: { ...defaultSessionOptions, ...options } } as const;
+    const request = { op: 'load', model, feeds, options: { ...defaultSessionOptions, ...options } } as const;
     const loaded = await channel.call(request, limits);
     const handle = this.#nextHandle++;
     handles.set(handle, loaded.handle);

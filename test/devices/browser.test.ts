@@ -7,6 +7,7 @@ import { daemonCertificate } from '../../daemon/api/certificate.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { BrowserDriver } from '../../daemon/devices/browser/driver.js';
+import { pageProtocol } from '../../daemon/devices/browser/wire.js';
 import type { Device, Driver } from '../../daemon/devices/contract.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { referenceNetworks } from '../../daemon/measure/references.js';
@@ -120,7 +121,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
     const peaks: number[] = [];
     for (const network of [convolution(24), convolution(96), convolution(192)]) {
       const { memory, manifest, latency } = await device.measure(network, contractProtocol, { signal });
-      peaks.push(memory.peakBytes);
+      peaks.push(memory.peakBytes ?? 0);
       t.equal(manifest.memorySource, 'touched 4 KiB pages of the wasm heap');
       t.ok((manifest.timerStepUs as number) < 50, `a clock of ${manifest.timerStepUs} us`);
       t.ok(stepsOfSample({ manifest, latency }) > 0.9 * 50, 'samples are long against the clock');
@@ -301,7 +302,7 @@ t.test('WebGPU on a software adapter computes right and gives no speed', async (
 t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   const bench = await openJoinBench(t);
   const hello = (changes: object) =>
-    JSON.stringify({ op: 'hello', proto: 1, about: aPage, state: atRest, ...changes });
+    JSON.stringify({ op: 'hello', proto: pageProtocol, about: aPage, state: atRest, ...changes });
   const talkTo =
     ({ port }: JoinBench) =>
     async (...messages: (string | Buffer)[]) => {
@@ -318,7 +319,7 @@ t.test('whoever breaks the protocol is told why and cut off', async (t) => {
   const bound = async () => (await bench.keys.issue('page')).token;
   t.same(await talk('rubbish'), ['MESSAGE_INVALID']);
   t.same(await talk(Buffer.from('rubbish')), ['MESSAGE_INVALID']);
-  t.same(await talk(hello({ proto: 2, token })), ['VERSION_UNSUPPORTED']);
+  t.same(await talk(hello({ proto: pageProtocol + 1, token })), ['VERSION_UNSUPPORTED']);
   t.same(await talk(hello({})), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ token: 'guess' })), ['PAIRING_REFUSED']);
   t.same(await talk(hello({ key: 'browser-000000.guess' })), ['PAIRING_REFUSED']);

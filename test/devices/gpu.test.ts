@@ -93,7 +93,7 @@ t.test('a GPU is measured with its state and memory around it', async (t) => {
     before: { gpu: { performanceState: 'P0', watts: 97.3 } },
     after: { gpu: { celsius: 41 } },
   });
-  t.ok(memory.activationPeakBytes > 0, `${memory.activationPeakBytes}, ${manifest.memorySource}`);
+  t.ok((memory.activationPeakBytes ?? 0) > 0, `${memory.activationPeakBytes}, ${manifest.memorySource}`);
   await device.close();
 });
 

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { deploymentSchema } from '../../devices/schemas.js';
+import { networkOf } from '../bound-network.js';
 import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../measurement-schemas.js';
 import { defineRoute } from '../route.js';
 import { asDeviceId } from '../services.js';
-import { networkOf } from './measurements.js';
 
 export const deploymentRoutes = [
   defineRoute({
@@ -15,7 +15,7 @@ export const deploymentRoutes = [
     handle: async ({ services, body, signal }) => {
       const deviceId = asDeviceId(body.device);
       await services.store.device(deviceId);
-      const network = await networkOf(body.model, services);
+      const network = await networkOf(body, services);
       const { calibration } = body;
       return services.deploy({ network, deviceId, calibration }, { signal });
     },

@@ -1,4 +1,5 @@
 import type { Route } from '../route.js';
+import { blobRoutes } from './blobs.js';
 import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { joiningRoutes } from './joining.js';
@@ -14,6 +15,7 @@ export const routes: readonly Route[] = [
   ...deviceRoutes,
   ...joiningRoutes,
   ...measurementRoutes,
+  ...blobRoutes,
   ...deploymentRoutes,
   ...studyRoutes,
   ...specialisationRoutes,

@@ -1,8 +1,6 @@
 import { z } from 'zod';
-import { HildaError } from '../../core/errors.js';
-import type { BlobId } from '../../core/ids.js';
 import { operatorCostSchema } from '../../devices/schemas.js';
-import type { Graph } from '../../network/graph.js';
+import { bytesOf, networkOf } from '../bound-network.js';
 import {
   measurementRequestSchema,
   measurementSchema,
@@ -12,24 +10,11 @@ import {
 } from '../measurement-schemas.js';
 import { Answer, defineRoute, octets } from '../route.js';
 import { jobSchema } from '../schemas.js';
-import { asDeviceId, asMeasurementId, asStudyId, type DaemonServices } from '../services.js';
+import { asDeviceId, asMeasurementId, asStudyId } from '../services.js';
 import { viewMeasurement, viewNetwork } from '../views.js';
 
 /** ONNX's protobuf form ends at 2 GiB; far below that a daemon on a small host still keeps its breath. */
 export const maxModelBytes = 256 * 1024 * 1024;
-
-async function bytesOf(sha256: string, { blobs }: DaemonServices): Promise<Uint8Array> {
-  const id = sha256 as BlobId;
-  if (!/^[0-9a-f]{64}$/.test(sha256) || !(await blobs.has(id))) {
-    throw new HildaError('NOT_FOUND', `there is no model ${sha256}`, {
-      hint: 'Upload it first: POST /v1/models.',
-    });
-  }
-  return blobs.get(id);
-}
-
-export const networkOf = async (sha256: string, services: DaemonServices): Promise<Graph> =>
-  services.readNetwork(await bytesOf(sha256, services));
 
 export const measurementRoutes = [
   defineRoute({
@@ -49,7 +34,7 @@ export const measurementRoutes = [
     summary: 'The bytes of an uploaded or exported ONNX file',
     answer: { status: 200, schema: octets },
     handle: async ({ services, params }) =>
-      new Answer(await bytesOf(params.sha256, services), { type: octets }),
+      new Answer(await bytesOf(params.sha256, 'model', services), { type: octets }),
   }),
   defineRoute({
     method: 'post',
@@ -62,7 +47,7 @@ export const measurementRoutes = [
       const deviceId = asDeviceId(body.device);
       // Refused before it is a job: an unknown device or model is the request's fault.
       await services.store.device(deviceId);
-      const network = await networkOf(body.model, services);
+      const network = await networkOf(body, services);
       const job = jobs.start((jobSignal) =>
         services.measure({ network, deviceId, protocol: body.protocol }, { signal: jobSignal }),
       );
@@ -126,7 +111,7 @@ export const measurementRoutes = [
     handle: async ({ services, body, signal }) => {
       const deviceId = asDeviceId(body.device);
       await services.store.device(deviceId);
-      const network = await networkOf(body.model, services);
+      const network = await networkOf(body, services);
       return { operators: await services.profile({ network, deviceId }, { signal }) };
     },
   }),

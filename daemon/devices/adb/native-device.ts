@@ -7,11 +7,11 @@ import { assembleMeasurement } from '../../measure/assemble.js';
 import type { Calibration } from '../../measure/calibration.js';
 import { measureLatency } from '../../measure/measure-latency.js';
 import { networkFacts } from '../../measure/network-facts.js';
+import { plannedActivationBytes, plannedSource } from '../../measure/planned-memory.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import type { RoundLeg, TimedRound } from '../../measure/round-runner.js';
 import { median } from '../../measure/statistics.js';
-import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { runtimeFailure } from '../../runtime/runtime-failure.js';
@@ -81,6 +81,7 @@ export class NativeDevice implements Device {
       },
     );
     const after = await this.#state(signal);
+    const planned = plannedActivationBytes(network);
     return assembleMeasurement({
       facts: networkFacts(network),
       target: this.target,
@@ -92,11 +93,11 @@ export class NativeDevice implements Device {
       loadUs: first.loadUs ?? first.meanUs,
       firstRunUs: first.firstRunUs ?? first.meanUs,
       // The runner prints the process's peak, runtime included, which no limit of a network can be held against.
-      activationPeakBytes: countCost(network).peakActivationBytes,
+      activationPeakBytes: planned,
       runPeakRssBytes: first.peakBytes,
       manifest: {
         runner: 'onnxruntime_perf_test',
-        memorySource: 'planned from the graph',
+        memorySource: plannedSource(planned),
         copiesIncluded: true,
         seed,
         before,

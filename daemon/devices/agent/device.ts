@@ -5,12 +5,12 @@ import type { Calibration } from '../../measure/calibration.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { structureHash } from '../../network/canonical-text.js';
 import type { Graph } from '../../network/graph.js';
-import { writeOnnx } from '../../network/write-onnx.js';
 import { checked } from '../checked.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
 import { classesOf, packExamples } from './examples.js';
 import type { AgentHub } from './hub.js';
 import type { Answer } from './jobs.js';
+import { sentNetwork } from './sent-network.js';
 import { packTensors, unpackTensors } from './tensor-bytes.js';
 import {
   type Abilities,
@@ -63,7 +63,7 @@ class AgentDevice implements Device {
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { ramBytes = null } = options;
     const work = { kind: 'measure', protocol, calibration: this.#calibration, ramBytes } as const;
-    const { value } = await this.#perform(work, { ...options, model: writeOnnx(network) });
+    const { value } = await this.#perform(work, { ...options, network: sentNetwork(network) });
     const measurement = asMeasurement(checked(measurementSchema, value));
     if (targetKey(measurement.target) !== targetKey(this.target))
       throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} answered for another target`);
@@ -84,20 +84,20 @@ class AgentDevice implements Device {
       return this.#calibration;
     },
     profile: async (network, options) => {
-      const asked = { ...options, model: writeOnnx(network) };
+      const asked = { ...options, network: sentNetwork(network) };
       return checked(operatorCostsSchema, (await this.#perform({ kind: 'profile' }, asked)).value);
     },
     classify: async (network, examples, options) => {
       const work = { kind: 'classify', batch: examples.calibration.batch } as const;
-      const asked = { ...options, model: writeOnnx(network), inputs: packExamples(examples) };
+      const asked = { ...options, network: sentNetwork(network), inputs: packExamples(examples) };
       return classesOf(this.#outputs(await this.#perform(work, asked)), examples.count);
     },
     run: async (network, inputs, options) => {
-      const asked = { ...options, model: writeOnnx(network), inputs: packTensors([inputs]) };
+      const asked = { ...options, network: sentNetwork(network), inputs: packTensors([inputs]) };
       return this.#outputs(await this.#perform({ kind: 'run' }, asked));
     },
     deploy: async (network, { calibration = [], ...options }) => {
-      const asked = { ...options, model: writeOnnx(network), inputs: packTensors(calibration) };
+      const asked = { ...options, network: sentNetwork(network), inputs: packTensors(calibration) };
       return checked(deploymentSchema, (await this.#perform({ kind: 'deploy' }, asked)).value);
     },
     runDeployed: async (deployment, inputs, options) => {

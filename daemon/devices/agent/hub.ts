@@ -8,6 +8,7 @@ import { firstMessage } from '../first-message.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
 import { failureOf } from './agent-failures.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
+import type { SentNetwork } from './sent-network.js';
 import {
   agentHelloSchema,
   agentMessageSchema,
@@ -124,9 +125,9 @@ export class AgentHub {
     {
       signal,
       onProgress,
-      model = null,
+      network = null,
       inputs = null,
-    }: CallOptions & { readonly model?: Uint8Array | null; readonly inputs?: Uint8Array | null },
+    }: CallOptions & { readonly network?: SentNetwork | null; readonly inputs?: Uint8Array | null },
   ): Promise<Answer> {
     const { clock, leaseMs } = this.#options;
     if (signal.aborted) throw interrupted(signal);
@@ -138,7 +139,7 @@ export class AgentHub {
           agentId,
           device,
           work,
-          model,
+          network,
           inputs,
           onProgress,
           expiresMs,
@@ -282,7 +283,7 @@ export class AgentHub {
 
   #send(session: Session, { sha256, from, ...hold }: Hold & { sha256: string; from: number }): void {
     const job = this.#extend(session.id, hold);
-    const blob = [job?.model, job?.inputs].find((blob) => blob?.sha256 === sha256);
+    const blob = [job?.model, job?.feeds, job?.inputs].find((blob) => blob?.sha256 === sha256);
     // A job that ended meanwhile: the agent is told so by its next heartbeat.
     if (!blob || from > blob.bytes.byteLength) return;
     const transfer = this.#nextTransfer++;
@@ -295,14 +296,15 @@ export class AgentHub {
     if (!session.connection) return;
     job.told = true;
     this.#leases++;
-    const { id, epoch, device, work, model, inputs } = job;
+    const { id, epoch, device, work, model, feeds, inputs } = job;
     this.#say(session.id, {
       op: 'lease',
       job: id,
       epoch,
       device,
       work,
-      model: model && { sha256: model.sha256, bytes: model.bytes.byteLength },
+      model: model && { sha256: model.sha256, bytes: model.bytes.byteLength, binding: model.binding },
+      feeds: feeds && { sha256: feeds.sha256, bytes: feeds.bytes.byteLength },
       inputs: inputs && { sha256: inputs.sha256, bytes: inputs.bytes.byteLength },
     });
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { HildaError } from '../../core/errors.js';
 import { sha256Hex } from '../../core/hash.js';
 import type { CallOptions } from '../contract.js';
+import type { Binding, SentNetwork } from './sent-network.js';
 import type { Hold, Work } from './wire.js';
 
 /** Bytes that an agent may ask for by their hash. */
@@ -21,7 +22,8 @@ export interface Job {
   readonly agentId: string;
   readonly device: string;
   readonly work: Work;
-  readonly model: Blob | null;
+  readonly model: (Blob & { readonly binding: Binding }) | null;
+  readonly feeds: Blob | null;
   readonly inputs: Blob | null;
   readonly onProgress: CallOptions['onProgress'];
   epoch: number;
@@ -43,17 +45,18 @@ export class JobBook {
   refused = 0;
 
   open(
-    job: Omit<Job, 'id' | 'epoch' | 'told' | 'model' | 'inputs'> & {
-      readonly model: Uint8Array | null;
+    job: Omit<Job, 'id' | 'epoch' | 'told' | 'model' | 'feeds' | 'inputs'> & {
+      readonly network: SentNetwork | null;
       readonly inputs: Uint8Array | null;
     },
   ): Job {
-    const { model, inputs, ...rest } = job;
+    const { network, inputs, ...rest } = job;
     const opened: Job = {
       ...rest,
       id: randomUUID(),
-      model: blobOf(model),
-      inputs: blobOf(inputs),
+      model: network && { ...blobOf(network.model), binding: network.binding },
+      feeds: network?.feeds ? blobOf(network.feeds) : null,
+      inputs: inputs && blobOf(inputs),
       epoch: 1,
       told: false,
     };
@@ -95,4 +98,4 @@ export class JobBook {
   }
 }
 
-const blobOf = (bytes: Uint8Array | null): Blob | null => bytes && { sha256: sha256Hex(bytes), bytes };
+const blobOf = (bytes: Uint8Array): Blob => ({ sha256: sha256Hex(bytes), bytes });

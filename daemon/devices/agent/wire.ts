@@ -5,14 +5,15 @@ import type { Target } from '../../core/target.js';
 import { calibrationSchema } from '../../measure/calibration.js';
 import { protocolSchema } from '../../measure/protocol.js';
 import { deploymentSchema, operatorCostSchema } from '../schemas.js';
+import { bindingSchema } from './sent-network.js';
 
 /**
- * The words between the daemon and an agent, version 4. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 5. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
-export const agentProtocol = 4;
+export const agentProtocol = 5;
 
 /** Members of `Device` that a device of an agent may have. */
 export const abilities = [
@@ -143,7 +144,9 @@ export const hubMessageSchema = z.discriminatedUnion('op', [
     op: z.literal('lease'),
     ...holdSchema.shape,
     device: id,
-    model: z.object({ sha256, bytes: count }).nullable(),
+    model: z.object({ sha256, bytes: count, binding: bindingSchema }).nullable(),
+    /** Elements that inputs of the model hold, fetched as models are. */
+    feeds: z.object({ sha256, bytes: count }).nullable(),
     /** Tensors, fetched as models are. */
     inputs: z.object({ sha256, bytes: count }).nullable(),
     work: workSchema,
@@ -199,8 +202,8 @@ export const measurementSchema = z.looseObject({
   counts: countsSchema.nullable(),
   memory: z.looseObject({
     weightBytes: number,
-    activationPeakBytes: number,
-    peakBytes: number,
+    activationPeakBytes: number.nullable(),
+    peakBytes: number.nullable(),
     runPeakRssBytes: number.nullable(),
   }),
   verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),

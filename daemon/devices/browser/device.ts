@@ -8,17 +8,21 @@ import { assembleMeasurement } from '../../measure/assemble.js';
 import type { Calibration } from '../../measure/calibration.js';
 import { measureLatency } from '../../measure/measure-latency.js';
 import { networkFacts } from '../../measure/network-facts.js';
+import { plannedActivationBytes, plannedSource } from '../../measure/planned-memory.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import { median } from '../../measure/statistics.js';
 import type { Judgement } from '../../measure/verdict.js';
-import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
-import { writeOnnx } from '../../network/write-onnx.js';
+import { modelBytes, sourceOf } from '../../network/model-source.js';
+import { fixedFeeds } from '../../runtime/fixed-feeds.js';
+import { graphFeeds } from '../../runtime/graph-feeds.js';
+import type { RuntimeTensors } from '../../runtime/messages.js';
+import { asInputs } from '../../runtime/tensors.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
 import { PageRounds } from './page-rounds.js';
 import type { PageSession } from './page-session.js';
-import type { PageState, Slot } from './wire.js';
+import type { NamedTensor, PageState, Slot } from './wire.js';
 
 /** Facts of the phone around a measurement, and whether they spoil it; what the page itself cannot know. */
 export interface Surroundings {
@@ -95,6 +99,7 @@ export class BrowserDevice implements Device {
       // WebGPU's buffers are not in the wasm heap, so that for them the plan must speak; the manifest says which.
       const onHeap = this.target.provider === 'wasm';
       const heapBytes = Math.max(0, first.touchedBytes - baseBytes - facts.weightBytes);
+      const activations = onHeap ? heapBytes : plannedActivationBytes(network);
       return assembleMeasurement({
         facts,
         target: this.target,
@@ -105,14 +110,14 @@ export class BrowserDevice implements Device {
         calibration,
         loadUs,
         firstRunUs: Math.max(first.firstRunUs, timerStepUs),
-        activationPeakBytes: onHeap ? heapBytes : countCost(network).peakActivationBytes,
+        activationPeakBytes: activations,
         runPeakRssBytes: null,
         manifest: {
           ...page.about,
           timerStepUs,
           runsPerSample: { ...rounds.inner },
           copiesIncluded: true,
-          memorySource: onHeap ? 'touched 4 KiB pages of the wasm heap' : 'planned from the graph',
+          memorySource: onHeap ? 'touched 4 KiB pages of the wasm heap' : plannedSource(activations),
           wasmTouchedBytes: first.touchedBytes - baseBytes,
           seed,
           before,
@@ -133,11 +138,7 @@ export class BrowserDevice implements Device {
     const { page } = this.#options;
     return this.#visit(signal, async () => {
       await this.#load('candidate', network, signal);
-      const named = Object.entries(inputs).map(([name, { dims, data }]) => ({
-        name,
-        dims: [...dims],
-        transfer: page.sendBlob(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
-      }));
+      const named = this.#send(asInputs(network, inputs));
       const { outputs } = await this.#call({ op: 'run', slot: 'candidate', inputs: named }, signal);
       return Object.fromEntries(
         outputs.map(({ name, dims, transfer }) => [
@@ -193,8 +194,20 @@ export class BrowserDevice implements Device {
   }
 
   async #load(slot: Slot, network: Graph, signal: AbortSignal) {
-    const transfer = this.#options.page.sendBlob(writeOnnx(network));
-    return this.#call({ op: 'load', slot, transfer }, signal);
+    const transfer = this.#options.page.sendBlob(modelBytes(network));
+    // The page feeds closed float32 inputs by itself; a user's file may leave its dimensions open or take other types.
+    const feeds = sourceOf(network) ? this.#send(fixedFeeds(graphFeeds(network))) : null;
+    return this.#call({ op: 'load', slot, transfer, feeds }, signal);
+  }
+
+  /** Tensors ahead of the call that names them. */
+  #send(tensors: RuntimeTensors): NamedTensor[] {
+    return Object.entries(tensors).map(([name, { type, dims, data }]) => {
+      if (!ArrayBuffer.isView(data))
+        throw new HildaError('NETWORK_REJECTED', `the input ${name} holds text, which no page is fed with`);
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      return { name, type, dims: [...dims], transfer: this.#options.page.sendBlob(bytes) };
+    });
   }
 
   #call<Call extends Parameters<PageSession['call']>[0]>(call: Call, signal: AbortSignal) {

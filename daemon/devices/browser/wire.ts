@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
 /**
- * The words between the daemon and a page that runs networks, version 1. The page says `hello`; the daemon answers
+ * The words between the daemon and a page that runs networks, version 2. The page says `hello`; the daemon answers
  * `welcome` or `refused`. Then the daemon calls and the page replies, one call at a time; blobs (blob-frames.ts) that a
  * call or reply names went before it. The page says `state` whenever it was hidden or shown.
  */
-export const pageProtocol = 1;
+export const pageProtocol = 2;
 
 const count = z.number().int().min(0);
 const positive = z.number().positive();
@@ -75,16 +75,29 @@ export const pageMessageSchema = z.discriminatedUnion('op', [
 
 export type Slot = 'candidate' | 'reference';
 
+/** A tensor for the page, by the transfer that its elements come in; `type` as the runtime names it. */
+export interface NamedTensor extends NamedBlob {
+  readonly type: string;
+}
+
+type NamedBlob = z.infer<typeof tensors>[number];
+
 export type PageCall =
   /** A fresh worker with a fresh heap; an earlier one ends. */
   | { readonly op: 'start'; readonly provider: string; readonly threads: number }
-  | { readonly op: 'load'; readonly slot: Slot; readonly transfer: number }
+  | {
+      readonly op: 'load';
+      readonly slot: Slot;
+      readonly transfer: number;
+      /** For timed runs; null: float32 inputs that are closed, filled by the page. */
+      readonly feeds: readonly NamedTensor[] | null;
+    }
   | { readonly op: 'first'; readonly slot: Slot }
   | {
       readonly op: 'time';
       readonly legs: readonly { readonly slot: Slot; readonly runs: number; readonly inner: number }[];
     }
-  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: z.infer<typeof tensors> }
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly NamedTensor[] }
   | { readonly op: 'stop' };
 
 export type Answer<Op extends PageCall['op']> = z.infer<(typeof answerSchemas)[Op]>;

@@ -8,14 +8,16 @@ import type { Calibration } from '../../measure/calibration.js';
 import { hostManifest, readConditions } from '../../measure/manifest.js';
 import { measureLatency } from '../../measure/measure-latency.js';
 import { networkFacts } from '../../measure/network-facts.js';
+import { plannedActivationBytes, plannedSource } from '../../measure/planned-memory.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import { median } from '../../measure/statistics.js';
-import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
+import { modelBytes } from '../../network/model-source.js';
 import { writeOnnx } from '../../network/write-onnx.js';
-import type { RuntimeTensors } from '../../runtime/messages.js';
+import { graphFeeds } from '../../runtime/graph-feeds.js';
 import { SessionProcess } from '../../runtime/session-process.js';
+import { asInputs, asTensors } from '../../runtime/tensors.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
 import { calibrate } from './calibrate.js';
 import { GpuWatch } from './gpu-watch.js';
@@ -73,7 +75,8 @@ export class OnnxRuntimeDevice implements Device {
     const { clock, seed, timeoutMs, nvidiaSmi = null } = this.#options;
     this.#assertSpeed();
     this.#assertBatch(network);
-    const model = writeOnnx(network);
+    const model = modelBytes(network);
+    const feeds = graphFeeds(network);
     const calibration = await this.calibrate(options);
     const reference = referenceFor(network);
     const takenAtMs = clock.nowMs();
@@ -84,7 +87,7 @@ export class OnnxRuntimeDevice implements Device {
       const before = { ...readConditions(), ...(gpu && { gpu: await gpu.state() }) };
       await gpu?.markMemory(process);
       onProgress?.({ step: 'load', done: 0, of: 1 });
-      const candidate = await process.load(model, this.#session, limits);
+      const candidate = await process.load(model, { ...this.#session, feeds }, limits);
       const first = await process.firstRun(candidate.handle, limits);
       const gpuMemory = (await gpu?.memoryRise(process)) ?? null;
       const beside = await process.load(writeOnnx(referenceNetworks()[reference]), this.#session, limits);
@@ -105,11 +108,12 @@ export class OnnxRuntimeDevice implements Device {
       });
       await process.release(candidate.handle, limits);
       onProgress?.({ step: 'memory', done: 0, of: 1 });
-      const traced = await process.load(model, { ...this.#session, profile: true }, limits);
+      const traced = await process.load(model, { ...this.#session, feeds, profile: true }, limits);
       const trace = await process.profile(traced.handle, 1, limits);
       assertPlacement(trace, this.target.provider);
       const facts = networkFacts(network);
       const counted = activationPeakBytes(trace);
+      const planned = counted > 0 ? counted : plannedActivationBytes(network);
       return assembleMeasurement({
         facts,
         target: this.target,
@@ -121,7 +125,7 @@ export class OnnxRuntimeDevice implements Device {
         loadUs: candidate.loadUs,
         firstRunUs: first.firstRunUs,
         // Providers that keep their buffers to themselves leave the runtime's counter at zero: then the plan speaks.
-        activationPeakBytes: counted > 0 ? counted : countCost(network).peakActivationBytes,
+        activationPeakBytes: planned,
         runPeakRssBytes: first.runPeakRssBytes,
         manifest: {
           ...hostManifest(),
@@ -130,7 +134,7 @@ export class OnnxRuntimeDevice implements Device {
           threads: this.target.threads,
           pinnedCpu: this.#options.cpu,
           seed,
-          memorySource: counted > 0 ? "the runtime's own counter" : 'planned from the graph',
+          memorySource: counted > 0 ? "the runtime's own counter" : plannedSource(planned),
           placementVerified: true,
           ...(this.#onGpu && { copiesIncluded: true, gpuMemory }),
           before,
@@ -145,7 +149,8 @@ export class OnnxRuntimeDevice implements Device {
   async profile(network: Graph, { signal }: CallOptions): Promise<readonly OperatorCost[]> {
     const limits = { signal, timeoutMs: this.#options.timeoutMs };
     return this.#visit(async (process) => {
-      const { handle } = await process.load(writeOnnx(network), { ...this.#session, profile: true }, limits);
+      const options = { ...this.#session, feeds: graphFeeds(network), profile: true };
+      const { handle } = await process.load(modelBytes(network), options, limits);
       const trace = await process.profile(handle, 1 + profileRuns, limits);
       assertPlacement(trace, this.target.provider);
       return operatorCosts(trace);
@@ -155,20 +160,8 @@ export class OnnxRuntimeDevice implements Device {
   async run(network: Graph, inputs: Tensors, { signal }: CallOptions): Promise<Tensors> {
     const limits = { signal, timeoutMs: this.#options.timeoutMs };
     return this.#visit(async (process) => {
-      const { handle } = await process.load(writeOnnx(network), this.#session, limits);
-      const feeds: RuntimeTensors = Object.fromEntries(
-        Object.entries(inputs).map(([name, { dims, data }]) => [name, { type: 'float32', dims, data }]),
-      );
-      const outputs = await process.run(handle, feeds, {}, limits);
-      return Object.fromEntries(
-        Object.entries(outputs).map(([name, { dims, data }]) => [
-          name,
-          {
-            dims,
-            data: data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number>, Number),
-          },
-        ]),
-      );
+      const { handle } = await process.load(modelBytes(network), this.#session, limits);
+      return asTensors(await process.run(handle, asInputs(network, inputs), {}, limits));
     });
   }
 

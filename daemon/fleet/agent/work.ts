@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../../core/errors.js';
+import { type Binding, receivedNetwork } from '../../devices/agent/sent-network.js';
 import { packTensors, unpackTensors } from '../../devices/agent/tensor-bytes.js';
 import {
   type AgentMessage,
@@ -13,7 +14,6 @@ import { BlobAssembler } from '../../devices/blob-frames.js';
 import { checked } from '../../devices/checked.js';
 import type { Graph } from '../../network/graph.js';
 import { checkNetworkLimits } from '../../network/limits.js';
-import { readOnnx } from '../../network/read-onnx.js';
 import type { AgentBench } from './bench.js';
 import type { AgentLink } from './link.js';
 import type { ModelCache } from './model-cache.js';
@@ -139,7 +139,7 @@ export class AgentWork {
     if (present) this.#drop(present.lease);
     const abort = new AbortController();
     const awaited = new Map<string, (bytes: Uint8Array) => void>();
-    const blob = (named: Lease['model']): Promise<Uint8Array> | null => {
+    const blob = (named: Lease['inputs']): Promise<Uint8Array> | null => {
       if (!named) return null;
       const bytes = new Promise<Uint8Array>((resolve, reject) => {
         awaited.set(named.sha256, resolve);
@@ -148,22 +148,23 @@ export class AgentWork {
       bytes.catch(() => {});
       return bytes;
     };
-    const [model, inputs] = [blob(lease.model), blob(lease.inputs)];
+    const [model, feeds, inputs] = [blob(lease.model), blob(lease.feeds), blob(lease.inputs)];
     this.#running.set(lease.job, { lease, abort, awaited });
     void this.#askForBlobs(lease);
-    void this.#perform(lease, { model, inputs }, abort.signal);
+    void this.#perform(lease, { model, feeds, inputs }, abort.signal);
   }
 
   async #perform(
     lease: Lease,
-    coming: { readonly model: Promise<Uint8Array> | null; readonly inputs: Promise<Uint8Array> | null },
+    coming: Readonly<Record<'model' | 'feeds' | 'inputs', Promise<Uint8Array> | null>>,
     signal: AbortSignal,
   ): Promise<void> {
     const { bench, outbox, onEvent } = this.#options;
     const hold = holdOf(lease);
     let outcome: Outcome;
     try {
-      const network = coming.model && admit(await coming.model);
+      const network =
+        coming.model && lease.model && admit(await coming.model, lease.model.binding, await coming.feeds);
       const { value, outputs } = await bench.perform(lease.device, lease.work, {
         network,
         inputs: coming.inputs ? unpackTensors(await coming.inputs) : [],
@@ -248,12 +249,12 @@ function tell(link: AgentLink, { tensors, ...outcome }: Outcome): void {
 const holdOf = ({ job, epoch }: Hold): Hold => ({ job, epoch });
 
 /** SHA-256 of what a job needs before it can begin. */
-const blobsOf = ({ model, inputs }: Lease): string[] =>
-  [model, inputs].flatMap((blob) => (blob ? [blob.sha256] : []));
+const blobsOf = ({ model, feeds, inputs }: Lease): string[] =>
+  [model, feeds, inputs].flatMap((blob) => (blob ? [blob.sha256] : []));
 
 /** A network from the wire goes through the same gate as an upload: its operators and sizes are known before it runs. */
-function admit(bytes: Uint8Array): Graph {
-  const network = readOnnx(bytes);
+function admit(bytes: Uint8Array, binding: Binding, feeds: Uint8Array | null): Graph {
+  const network = receivedNetwork(bytes, binding, feeds);
   checkNetworkLimits(network);
   return network;
 }

@@ -1,7 +1,7 @@
 import { effect, signal } from '@preact/signals';
 import { conditions } from './conditions.js';
 import { Incoming, sendBlob } from './frames.js';
-import type { About, Call, FromDaemon } from './wire.js';
+import type { About, Call, FromDaemon, TypedBlob, TypedTensor } from './wire.js';
 import { protocol } from './wire.js';
 import { WorkerHost } from './worker-host.js';
 
@@ -145,22 +145,26 @@ function keep(name: string, value: string): void {
   }
 }
 
+const tensorsOf = (blobs: readonly TypedBlob[], incoming: Incoming): TypedTensor[] =>
+  blobs.map(({ transfer, ...tensor }) => ({ ...tensor, bytes: incoming.take(transfer) }));
+
 async function perform(call: Call, worker: WorkerHost, incoming: Incoming) {
   switch (call.op) {
     case 'start':
       return worker.start(call.provider, call.threads);
     case 'load':
       if (call.slot === 'candidate') measured.value++;
-      return worker.ask({ op: 'load', slot: call.slot, model: incoming.take(call.transfer) });
+      return worker.ask({
+        op: 'load',
+        slot: call.slot,
+        model: incoming.take(call.transfer),
+        feeds: call.feeds && tensorsOf(call.feeds, incoming),
+      });
     case 'run':
       return worker.ask({
         op: 'run',
         slot: call.slot,
-        inputs: call.inputs.map(({ name, dims, transfer }) => ({
-          name,
-          dims,
-          data: new Float32Array(incoming.take(transfer).buffer),
-        })),
+        inputs: tensorsOf(call.inputs, incoming),
       });
     case 'stop':
       return { value: {} };

@@ -1,5 +1,5 @@
-/** The words between this page and the daemon, version 1; the daemon checks every one it hears. */
-export const protocol = 1;
+/** The words between this page and the daemon, version 2; the daemon checks every one it hears. */
+export const protocol = 2;
 
 export interface About {
   readonly model: string;
@@ -28,6 +28,19 @@ export interface NamedBlob {
   readonly transfer: number;
 }
 
+/** A tensor from the daemon; its type as the runtime names it. */
+export interface TypedBlob extends NamedBlob {
+  readonly type: string;
+}
+
+export interface TypedTensor {
+  readonly name: string;
+  readonly type: string;
+  readonly dims: readonly number[];
+  /** Elements as they lie in memory, little endian. */
+  readonly bytes: Uint8Array;
+}
+
 export interface Leg {
   readonly slot: Slot;
   readonly runs: number;
@@ -36,10 +49,15 @@ export interface Leg {
 
 export type Call =
   | { readonly op: 'start'; readonly provider: 'wasm' | 'webgpu'; readonly threads: number }
-  | { readonly op: 'load'; readonly slot: Slot; readonly transfer: number }
+  | {
+      readonly op: 'load';
+      readonly slot: Slot;
+      readonly transfer: number;
+      readonly feeds: readonly TypedBlob[] | null;
+    }
   | { readonly op: 'first'; readonly slot: Slot }
   | { readonly op: 'time'; readonly legs: readonly Leg[] }
-  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly NamedBlob[] }
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly TypedBlob[] }
   | { readonly op: 'stop' };
 
 export type FromDaemon =
@@ -57,10 +75,15 @@ export interface Tensor {
 /** What the worker is asked: blobs by then are bytes. */
 export type WorkerRequest =
   | { readonly op: 'start'; readonly threads: number; readonly module: WebAssembly.Module }
-  | { readonly op: 'load'; readonly slot: Slot; readonly model: Uint8Array }
+  | {
+      readonly op: 'load';
+      readonly slot: Slot;
+      readonly model: Uint8Array;
+      readonly feeds: readonly TypedTensor[] | null;
+    }
   | { readonly op: 'first'; readonly slot: Slot }
   | { readonly op: 'time'; readonly legs: readonly Leg[] }
-  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly Tensor[] };
+  | { readonly op: 'run'; readonly slot: Slot; readonly inputs: readonly TypedTensor[] };
 
 export type WorkerReply =
   | { readonly value: unknown; readonly outputs?: readonly Tensor[] }

@@ -1,5 +1,6 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common';
-import type { Leg, Slot, Tensor, WorkerReply, WorkerRequest } from './wire.js';
+import { tensorOf, valuesOf } from './tensors.js';
+import type { Leg, Slot, Tensor, TypedTensor, WorkerReply, WorkerRequest } from './wire.js';
 
 /** The part of onnxruntime-web that this needs; each worker file brings its own build. */
 export interface Ort {
@@ -10,11 +11,13 @@ export interface Ort {
   readonly InferenceSession: {
     create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
   };
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => OrtTensor;
+  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
 }
 
 interface Loaded {
   readonly session: InferenceSession;
+  /** What timed runs are fed with, where the daemon said so. */
+  readonly inputs: readonly TypedTensor[] | null;
   feeds: Record<string, OrtTensor> | null;
 }
 
@@ -50,7 +53,7 @@ export function serve(ort: Ort, provider: 'wasm' | 'webgpu', files: string): voi
           // Operators that the GPU lacks would run on the CPU without a word.
           ...(provider === 'webgpu' && { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
         });
-        loaded.set(request.slot, { session, feeds: null });
+        loaded.set(request.slot, { session, inputs: request.feeds, feeds: null });
         return { value: { loadUs: Math.max(1, (performance.now() - startMs) * 1000) } };
       }
       case 'first': {
@@ -64,14 +67,12 @@ export function serve(ort: Ort, provider: 'wasm' | 'webgpu', files: string): voi
         return { value: { samplesUs: await time(request.legs, (name) => fed(ort, slot(name))) } };
       case 'run': {
         const { session } = slot(request.slot);
-        const feeds = Object.fromEntries(
-          request.inputs.map(({ name, dims, data }) => [name, new ort.Tensor('float32', data, dims)]),
-        );
+        const feeds = Object.fromEntries(request.inputs.map((input) => [input.name, tensorOf(ort, input)]));
         const outputs = await session.run(feeds);
-        const tensors: Tensor[] = Object.entries(outputs).map(([name, { dims, data }]) => ({
+        const tensors: Tensor[] = Object.entries(outputs).map(([name, output]) => ({
           name,
-          dims,
-          data: Float32Array.from(data as ArrayLike<number>, Number),
+          dims: output.dims,
+          data: valuesOf(output),
         }));
         return { value: {}, outputs: tensors };
       }
@@ -128,7 +129,8 @@ async function time(
  * kernels, always the same ones.
  */
 function fed(ort: Ort, loaded: Loaded): { session: InferenceSession; feeds: Record<string, OrtTensor> } {
-  const { session } = loaded;
+  const { session, inputs } = loaded;
+  if (inputs) loaded.feeds ??= Object.fromEntries(inputs.map((input) => [input.name, tensorOf(ort, input)]));
   loaded.feeds ??= Object.fromEntries(
     session.inputMetadata.map((input) => {
       if (!input.isTensor || input.type !== 'float32')

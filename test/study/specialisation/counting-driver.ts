@@ -31,7 +31,8 @@ export class CountingDriver extends FakeDriver {
     const measure = device.measure.bind(device);
     const counted: Device['measure'] = async (...given) => {
       const taken = await measure(...given);
-      if (sighting.id !== this.#board || !taken.latency) return taken;
+      const { activationPeakBytes: arenaBytes, weightBytes } = taken.memory;
+      if (sighting.id !== this.#board || !taken.latency || arenaBytes === null) return taken;
       return {
         ...taken,
         latency: null,
@@ -40,11 +41,11 @@ export class CountingDriver extends FakeDriver {
           unit: 'cycles',
           total: Math.round(100 * taken.latency.normalisedUs),
           operators: [],
-          arenaPeakBytes: taken.memory.activationPeakBytes,
-          arenaPlannedBytes: taken.memory.activationPeakBytes,
+          arenaPeakBytes: arenaBytes,
+          arenaPlannedBytes: arenaBytes,
           stackPeakBytes: 100,
-          peakRamBytes: taken.memory.activationPeakBytes + 100,
-          flashBytes: taken.memory.weightBytes,
+          peakRamBytes: arenaBytes + 100,
+          flashBytes: weightBytes,
           weights: 'real',
           firmwareBuild: 'f'.repeat(64),
         },

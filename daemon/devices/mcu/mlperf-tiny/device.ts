@@ -88,8 +88,8 @@ export class MlperfTinyDevice implements Device {
         counts: null,
         memory: {
           weightBytes: facts.weightBytes,
-          activationPeakBytes: 0,
-          peakBytes: facts.weightBytes,
+          activationPeakBytes: null,
+          peakBytes: null,
           runPeakRssBytes: null,
         },
         ...judge(rawUs, results.size, protocol, first.latencyUs),
