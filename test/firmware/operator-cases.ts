@@ -313,7 +313,7 @@ function binary(rng: Rng, name: string, second: 'add' | 'multiply'): ProgramCase
 }
 
 function pool(rng: Rng, kind: 'averagePool' | 'maxPool'): ProgramCase {
-  const window: exact.Window = { ...randomWindow(rng), dilation: [1, 1] };
+  const window: exact.Window = randomWindow(rng);
   const channels = between(rng, 1, 9);
   const count = window.kernel[0] * window.kernel[1];
   const zeroIn = between(rng, -128, 127);

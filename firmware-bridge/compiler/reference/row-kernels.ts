@@ -138,11 +138,11 @@ function pool(call: Call, combine: (values: number[], out: number) => void): voi
       for (let c = 0; c < w.inChannels; c++) {
         const values: number[] = [];
         for (let ky = 0; ky < w.kernelHeight; ky++) {
-          const iy = oy * w.strideHeight - w.padTop + ky;
+          const iy = oy * w.strideHeight - w.padTop + ky * w.dilationHeight;
           if (iy < 0 || iy >= w.inHeight) continue;
           const line = call.in + lineOf(call, iy);
           for (let kx = 0; kx < w.kernelWidth; kx++) {
-            const ix = ox * w.strideWidth - w.padLeft + kx;
+            const ix = ox * w.strideWidth - w.padLeft + kx * w.dilationWidth;
             if (ix >= 0 && ix < w.inWidth) values.push(inMemory[line + ix * record.inStride + c] as number);
           }
         }

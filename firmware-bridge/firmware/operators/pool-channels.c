@@ -6,15 +6,15 @@
 
 void hilda_pool_channels(const hilda_pool *pool, uint32_t channel, uint32_t lanes, int8_t *out) {
   const hilda_region r = pool->region;
-  const uint32_t stride = pool->window->pixel_stride;
+  const uint32_t stride = pool->window->pixel_stride, step = stride * pool->window->shape->dilation_width;
   const mve_pred16_t live = vctp32q(lanes);
   int32x4_t value = vdupq_n_s32(pool->average ? -pool->zeros : -128);
   for (uint32_t ky = r.top; ky < r.bottom; ky++) {
     const int8_t *x = hilda_window_row(pool->window, pool->oy, ky) + pool->column * stride + channel;
     if (pool->average)
-      for (uint32_t kx = r.left; kx < r.right; kx++, x += stride) value = vaddq_s32(value, vldrbq_z_s32(x, live));
+      for (uint32_t kx = r.left; kx < r.right; kx++, x += step) value = vaddq_s32(value, vldrbq_z_s32(x, live));
     else
-      for (uint32_t kx = r.left; kx < r.right; kx++, x += stride) value = vmaxq_s32(value, vldrbq_z_s32(x, live));
+      for (uint32_t kx = r.left; kx < r.right; kx++, x += step) value = vmaxq_s32(value, vldrbq_z_s32(x, live));
   }
   const hilda_vector_quant quant = hilda_vector_quant_of(&pool->quant);
   if (pool->average) value = hilda_requantise4(value, vdupq_n_s32(pool->multiplier), &quant);
@@ -29,7 +29,7 @@ HILDA_INLINE int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
 void hilda_pool_channels(const hilda_pool *pool, uint32_t channel, uint32_t lanes, int8_t *out) {
   const hilda_region r = pool->region;
   const hilda_quant quant = pool->quant;
-  const uint32_t stride = pool->window->pixel_stride;
+  const uint32_t stride = pool->window->pixel_stride, step = stride * pool->window->shape->dilation_width;
   const int32_t start = pool->average ? -pool->zeros : -128;
   int32_t value0 = start, value1 = start, value2 = start, value3 = start;
   /* Lanes that are missing read the last channel again. */
@@ -37,14 +37,14 @@ void hilda_pool_channels(const hilda_pool *pool, uint32_t channel, uint32_t lane
   for (uint32_t ky = r.top; ky < r.bottom; ky++) {
     const int8_t *x = hilda_window_row(pool->window, pool->oy, ky) + pool->column * stride + channel;
     if (pool->average) {
-      for (uint32_t kx = r.left; kx < r.right; kx++, x += stride) {
+      for (uint32_t kx = r.left; kx < r.right; kx++, x += step) {
         value0 += x[0];
         value1 += x[at1];
         value2 += x[at2];
         value3 += x[at3];
       }
     } else {
-      for (uint32_t kx = r.left; kx < r.right; kx++, x += stride) {
+      for (uint32_t kx = r.left; kx < r.right; kx++, x += step) {
         value0 = larger(value0, x[0]);
         value1 = larger(value1, x[at1]);
         value2 = larger(value2, x[at2]);

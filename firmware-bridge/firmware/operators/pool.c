@@ -1,16 +1,22 @@
 /* AVERAGE_POOL and MAX_POOL over windows clipped to the image. */
 #include "pool.h"
 
-static void clip(uint32_t start, uint32_t pad, uint32_t size, uint32_t kernel, uint32_t *from, uint32_t *to) {
-  *from = start < pad ? pad - start : 0;
-  *to = start + kernel > size + pad ? (start < size + pad ? size + pad - start : 0) : kernel;
-  if (*from > *to) *from = *to;
+/* The taps inside the image along one axis, `step` apart from `start` on, all counted from the padding's edge. */
+static void clip(uint32_t start, uint32_t pad, uint32_t size, uint32_t kernel, uint32_t step, uint32_t *from, uint32_t *to) {
+  const uint32_t end = size + pad;
+  uint32_t before = start < pad ? pad - start : 0, inside = start < end ? end - start : 0;
+  if (step > 1) {
+    before = (before + step - 1u) / step;
+    inside = (inside + step - 1u) / step;
+  }
+  *to = inside < kernel ? inside : kernel;
+  *from = before < *to ? before : *to;
 }
 
 static hilda_region inside(const hilda_window_shape *s, uint32_t oy, uint32_t ox) {
   hilda_region r;
-  clip(oy * s->stride_height, s->pad_top, s->in_height, s->kernel_height, &r.top, &r.bottom);
-  clip(ox * s->stride_width, s->pad_left, s->in_width, s->kernel_width, &r.left, &r.right);
+  clip(oy * s->stride_height, s->pad_top, s->in_height, s->kernel_height, s->dilation_height, &r.top, &r.bottom);
+  clip(ox * s->stride_width, s->pad_left, s->in_width, s->kernel_width, s->dilation_width, &r.left, &r.right);
   if (r.left == r.right) r.bottom = r.top;
   return r;
 }

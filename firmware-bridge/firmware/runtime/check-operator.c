@@ -104,7 +104,6 @@ static int check_window(hilda_checker *checker, const hilda_operator *record, co
         hilda_check_span(checker, record->scratch, 0, s->in_channels))
       error = HILDA_E_BOUNDS;
   } else {
-    if (s->dilation_height != 1 || s->dilation_width != 1) return HILDA_E_SHAPE;
     const int excludes = (record->flags & HILDA_EXCLUDE_PAD) != 0;
     if (excludes != (record->multipliers != HILDA_NONE)) return HILDA_E_SPACE;
     if (excludes) error = hilda_check_span(checker, record->multipliers, 0, 4 * taps);
