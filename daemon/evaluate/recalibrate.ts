@@ -1,3 +1,4 @@
+import { freshNames } from '../network/fresh-names.js';
 import { floatTensor, type Graph, type Node, type Tensor } from '../network/graph.js';
 import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
@@ -13,25 +14,27 @@ function statisticsGraph(graph: Graph): {
   readonly outputs: readonly { readonly mean: string; readonly variance: string }[];
 } {
   const outputs: { mean: string; variance: string }[] = [];
+  const fresh = freshNames(graph);
   const nodes = graph.nodes.flatMap((node): Node[] => {
     if (node.op !== 'BatchNormalization') return [node];
     const [x, scale, bias] = node.inputs as [string, string, string];
-    const at = `${node.outputs[0]}.batch`;
+    const [mean, variance, kept, centred, squared] = ['mean', 'var', 'mean4', 'centred', 'squared'].map(
+      (part) => fresh(`${node.outputs[0]}.batch.${part}`),
+    ) as [string, string, string, string, string];
     const make = (
       op: string,
       inputs: string[],
       output: string,
       attributes: Node['attributes'] = {},
     ): Node => ({ name: output, op, domain: '', inputs, outputs: [output], attributes });
-    const [mean, variance] = [`${at}.mean`, `${at}.var`];
     outputs.push({ mean, variance });
     const axes = { axes: [0, 2, 3] };
     return [
-      make('ReduceMean', [x], `${at}.mean4`, { ...axes, keepdims: 1 }),
+      make('ReduceMean', [x], kept, { ...axes, keepdims: 1 }),
       make('ReduceMean', [x], mean, { ...axes, keepdims: 0 }),
-      make('Sub', [x, `${at}.mean4`], `${at}.centred`),
-      make('Mul', [`${at}.centred`, `${at}.centred`], `${at}.squared`),
-      make('ReduceMean', [`${at}.squared`], variance, { ...axes, keepdims: 0 }),
+      make('Sub', [x, kept], centred),
+      make('Mul', [centred, centred], squared),
+      make('ReduceMean', [squared], variance, { ...axes, keepdims: 0 }),
       { ...node, inputs: [x, scale, bias, mean, variance] },
     ];
   });

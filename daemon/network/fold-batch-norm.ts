@@ -1,3 +1,4 @@
+import { freshNames } from './fresh-names.js';
 import { floatsOf, floatTensor, type Graph, type Node, type Tensor } from './graph.js';
 
 /** Which normalisations to fold, and whether for their values or for the shape of the result alone, which is quicker. */
@@ -23,6 +24,7 @@ export function foldBatchNorm(
     graph.nodes.filter(({ op }) => op === 'Conv').map((node) => [node.outputs[0], node]),
   );
   const initializers = new Map(graph.initializers);
+  const fresh = freshNames(graph);
   const floats = (name: string | undefined): Float32Array | undefined => {
     const tensor = name === undefined ? undefined : graph.initializers.get(name);
     return tensor?.dtype === 'float32' ? floatsOf(tensor) : undefined;
@@ -51,7 +53,7 @@ export function foldBatchNorm(
     const value = node.outputs[0] as string;
     const { dims } = graph.initializers.get(conv.inputs[1] as string) as Tensor;
     // One weight may serve several convolutions: the folded ones are named after the value.
-    const [own, shift] = [`${value}.weight`, `${value}.bias`];
+    const [own, shift] = [fresh(`${value}.weight`), fresh(`${value}.bias`)];
     initializers.set(
       own,
       floatTensor(

@@ -1,4 +1,5 @@
 import { foldBatchNorm } from './fold-batch-norm.js';
+import { freshNames, sharedNames } from './fresh-names.js';
 import {
   type Attribute,
   elementCount,
@@ -52,6 +53,8 @@ class Quantiser {
   readonly #isInt8: (node: Node) => boolean;
   readonly #rangeOf: RangeOf;
   readonly #shapesOnly: boolean;
+  readonly #fresh: (base: string) => string;
+  readonly #named: (base: string) => string;
   readonly #nodes: Node[] = [];
   readonly #initializers: Map<string, Tensor>;
   readonly #readers = new Map<string, Node[]>();
@@ -62,6 +65,8 @@ class Quantiser {
 
   constructor(graph: Graph, { isInt8, rangeOf, shapesOnly = false }: QuantiseOptions) {
     this.#graph = graph;
+    this.#fresh = freshNames(graph);
+    this.#named = sharedNames(this.#fresh);
     this.#isInt8 = isInt8;
     this.#rangeOf = rangeOf;
     this.#shapesOnly = shapesOnly;
@@ -148,42 +153,57 @@ class Quantiser {
     const scale = Math.fround((max - min) / 255) || 1;
     const zero = Math.min(255, Math.round(-min / scale));
     const parameters = [
-      this.#constant(`${value}.scale`, floatTensor([], [scale])),
-      this.#constant(`${value}.zero`, { dtype: 'uint8', dims: [], data: Uint8Array.of(zero) }),
+      this.#constant(this.#named(`${value}.scale`), floatTensor([], [scale])),
+      this.#constant(this.#named(`${value}.zero`), { dtype: 'uint8', dims: [], data: Uint8Array.of(zero) }),
     ];
-    this.#add('QuantizeLinear', [activation?.from ?? value, ...parameters], `${value}.uint8`);
-    this.#add('DequantizeLinear', [`${value}.uint8`, ...parameters], `${value}.rounded`);
-    const rounded = { name: `${value}.rounded`, scale };
+    this.#add('QuantizeLinear', [activation?.from ?? value, ...parameters], this.#named(`${value}.uint8`));
+    this.#add(
+      'DequantizeLinear',
+      [this.#named(`${value}.uint8`), ...parameters],
+      this.#named(`${value}.rounded`),
+    );
+    const rounded = { name: this.#named(`${value}.rounded`), scale };
     this.#rounded.set(value, rounded);
     return rounded;
   }
 
   #weight(name: string, tensor: Tensor, axis: number): string {
-    if (this.#initializers.has(`${name}.int8`)) return `${name}.rounded`;
+    if (this.#initializers.has(this.#named(`${name}.int8`))) return this.#named(`${name}.rounded`);
     const values = floatsOf(tensor);
     const channels = tensor.dims[axis] as number;
     const { scales, whole } = this.#shapesOnly
       ? { scales: new Float32Array(channels).fill(1), whole: new Int8Array(values.length) }
       : roundedChannels(values, channels, elementCount(tensor.dims.slice(axis + 1)));
     const data = new Uint8Array(whole.buffer);
-    this.#constant(`${name}.int8`, { dtype: 'int8', dims: tensor.dims, data });
-    this.#constant(`${name}.scales`, floatTensor([channels], scales));
-    this.#add('DequantizeLinear', [`${name}.int8`, `${name}.scales`], `${name}.rounded`, { axis });
-    return `${name}.rounded`;
+    this.#constant(this.#named(`${name}.int8`), { dtype: 'int8', dims: tensor.dims, data });
+    this.#constant(this.#named(`${name}.scales`), floatTensor([channels], scales));
+    this.#add(
+      'DequantizeLinear',
+      [this.#named(`${name}.int8`), this.#named(`${name}.scales`)],
+      this.#named(`${name}.rounded`),
+      { axis },
+    );
+    return this.#named(`${name}.rounded`);
   }
 
   #bias(name: string, inputScale: number, weight: string): string {
-    const weightScales = floatsOf(this.#initializers.get(`${weight}.scales`) as Tensor);
+    const weightScales = floatsOf(this.#initializers.get(this.#named(`${weight}.scales`)) as Tensor);
     const scales = weightScales.map((scale) => scale * inputScale);
     const values = floatsOf(this.#graph.initializers.get(name) as Tensor);
     const whole = Int32Array.from(values, (b, c) =>
       Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.round(b / (scales[c] as number)))),
     );
     const data = new Uint8Array(whole.buffer);
-    this.#constant(`${name}.int32`, { dtype: 'int32', dims: [whole.length], data });
-    this.#constant(`${name}.scales`, floatTensor([scales.length], scales));
-    this.#add('DequantizeLinear', [`${name}.int32`, `${name}.scales`], `${name}.rounded`, { axis: 0 });
-    return `${name}.rounded`;
+    // One bias may serve several layers, each with a scale of its own.
+    const integers = this.#constant(this.#fresh(`${name}.int32`), {
+      dtype: 'int32',
+      dims: [whole.length],
+      data,
+    });
+    const factors = this.#constant(this.#fresh(`${name}.scales`), floatTensor([scales.length], scales));
+    const rounded = this.#fresh(`${name}.rounded`);
+    this.#add('DequantizeLinear', [integers, factors], rounded, { axis: 0 });
+    return rounded;
   }
 
   #constant(name: string, tensor: Tensor): string {

@@ -1,3 +1,4 @@
+import { freshNames } from '../network/fresh-names.js';
 import type { Graph, Node } from '../network/graph.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { RuntimeTensors } from './messages.js';
@@ -28,14 +29,15 @@ export async function valueRanges(
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
   const asked = values.filter((value) => known.has(value));
-  const { handle } = await runtime.load(writeOnnx(withExtremes(graph, asked)), { arena: false }, { signal });
+  const extremes = withExtremes(graph, asked);
+  const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
     for (const feed of feeds) {
       const answer = await runtime.run(handle, feed, {}, { signal });
       for (const [i, { min, max }] of seen.entries()) {
-        min.push(Number(answer[`least.${i}`]?.data[0]));
-        max.push(Number(answer[`most.${i}`]?.data[0]));
+        min.push(Number(answer[extremes.least[i] as string]?.data[0]));
+        max.push(Number(answer[extremes.most[i] as string]?.data[0]));
       }
     }
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -56,7 +58,15 @@ export async function valueRanges(
 }
 
 /** Two numbers for each value leave the session, not the values. */
-function withExtremes(graph: Graph, values: readonly string[]): Graph {
+function withExtremes(
+  graph: Graph,
+  values: readonly string[],
+): { readonly graph: Graph; readonly least: readonly string[]; readonly most: readonly string[] } {
+  const fresh = freshNames(graph);
+  const [least, most] = ['least', 'most'].map((end) => values.map((_, i) => fresh(`${end}.${i}`))) as [
+    string[],
+    string[],
+  ];
   const reduce = (op: string, input: string, output: string): Node => ({
     name: output,
     op,
@@ -66,9 +76,9 @@ function withExtremes(graph: Graph, values: readonly string[]): Graph {
     attributes: { keepdims: 0 },
   });
   const nodes = values.flatMap((value, i) => [
-    reduce('ReduceMin', value, `least.${i}`),
-    reduce('ReduceMax', value, `most.${i}`),
+    reduce('ReduceMin', value, least[i] as string),
+    reduce('ReduceMax', value, most[i] as string),
   ]);
   const outputs = nodes.map(({ name }) => ({ name, dtype: 'float32' as const, dims: [] }));
-  return { ...graph, nodes: [...graph.nodes, ...nodes], outputs };
+  return { graph: { ...graph, nodes: [...graph.nodes, ...nodes], outputs }, least, most };
 }

@@ -1,16 +1,14 @@
 import type { CompiledNetwork } from './compile.js';
+import { positionsOf } from './lower/port-layout.js';
 import { quantise } from './quantise/quantisation.js';
 import { Reference } from './reference/reference.js';
 
 /** The bytes a board takes for a real-valued input given row-major, as the network's dimensions say. */
 export function quantisedInput({ input }: Pick<CompiledNetwork, 'input'>, values: Float32Array): Int8Array {
-  const { dims, layout, quantisation } = input;
-  if (layout === 'row-major') return Int8Array.from(values, (value) => quantise(value, quantisation));
-  const [, channels, height, width] = dims as [number, number, number, number];
-  const area = height * width;
-  return Int8Array.from({ length: values.length }, (_, i) =>
-    quantise(values[(i % channels) * area + Math.floor(i / channels)] as number, quantisation),
-  );
+  const at = positionsOf(input);
+  const bytes = new Int8Array(values.length);
+  for (let i = 0; i < values.length; i++) bytes[at(i)] = quantise(values[i] as number, input.quantisation);
+  return bytes;
 }
 
 /** What classification needs of a compiled network; plain data, so that it may cross to another thread. */

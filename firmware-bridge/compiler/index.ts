@@ -5,6 +5,7 @@ export { weightPool } from './encode/pool.js';
 export { type ExportedSource, exportC } from './export-c/export-c.js';
 export { loweredOperators } from './lower/lower.js';
 export type { Port } from './lower/operators.js';
+export { positionsOf } from './lower/port-layout.js';
 export { type OperatorFacts, operatorFacts } from './operator-facts.js';
 export { assertFits, explainFit, type Fit } from './plan/explain-fit.js';
 export { quantise } from './quantise/quantisation.js';

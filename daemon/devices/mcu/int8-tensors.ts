@@ -1,15 +1,7 @@
+import { positionsOf } from '../../../firmware-bridge/compiler/index.js';
 import { HildaError } from '../../core/errors.js';
 import type { DeployedPort as BoardPort, Tensors } from '../contract.js';
 import { elementReader, elementWriter, portBytes } from './port-elements.js';
-
-/** Position in the board's tensor of the i-th element of the network's, which is row-major. */
-function positions({ dims, layout }: BoardPort): (i: number) => number {
-  if (layout === 'row-major') return (i) => i;
-  // [1, C, H, W] lies as [H, W, C].
-  const [, channels = 1, ...rest] = dims;
-  const pixels = rest.reduce((product, dim) => product * dim, 1);
-  return (i) => (i % pixels) * channels + Math.floor(i / pixels);
-}
 
 /** What the board takes, all inputs one behind the other. Throws REQUEST_INVALID. */
 export function allToBoard(inputs: Tensors, ports: readonly BoardPort[]): Int8Array {
@@ -46,7 +38,7 @@ export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
       `the network takes "${port.name}" with ${elements} values (${port.dims.join(' x ')}), ${tensor ? `${tensor.data.length} were given` : 'it was not given'}`,
     );
   }
-  const at = positions(port);
+  const at = positionsOf(port);
   const out = new Int8Array(portBytes(port));
   const write = elementWriter(port, out);
   for (const [i, value] of tensor.data.entries()) write(at(i), value, i);
@@ -55,7 +47,7 @@ export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
 
 /** The board's output as real numbers. */
 export function fromBoard(bytes: Int8Array, port: BoardPort): Tensors {
-  const at = positions(port);
+  const at = positionsOf(port);
   const read = elementReader(port, bytes);
   const elements = port.dims.reduce((product, dim) => product * dim, 1);
   const data = Float32Array.from({ length: elements }, (_, i) => read(at(i)));

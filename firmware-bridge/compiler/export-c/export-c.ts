@@ -5,6 +5,7 @@ import type { CompiledNetwork } from '../compile.js';
 import { code, type WeightLayout } from '../encode/format.js';
 import { elementForm } from '../lower/element-forms.js';
 import { type Port, viewBytes } from '../lower/operators.js';
+import { describeLayout } from '../lower/port-layout.js';
 import { readHeader, readRecord } from '../reference/program.js';
 import { amalgamate } from './amalgamate.js';
 
@@ -120,7 +121,7 @@ function headerText(
   const describe = (role: string, { name: value, dims, layout, quantisation, view, dtype }: Port): string => {
     const integers = integerText(dtype);
     const meaning = integers ?? 'real = scale * (q - zero point)';
-    const order = layout === 'channels-last' ? 'held as height, width, channels' : 'row-major';
+    const order = describeLayout({ dims, layout });
     const scale = `#define ${upper}_${role}_SCALE ${Math.fround(quantisation.scale).toExponential(8)}f
 #define ${upper}_${role}_ZERO_POINT (${quantisation.zeroPoint})
 `;

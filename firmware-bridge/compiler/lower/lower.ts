@@ -1,12 +1,14 @@
 import { HildaError } from '../../../daemon/core/errors.js';
 import { type DType, elementCount, type Node } from '../../../daemon/network/graph.js';
 import { closedShape } from '../../../daemon/network/infer-shapes.js';
+import { fusedDomain } from '../passes/editable-graph.js';
 import type { Prepared } from '../passes/prepare.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { byteForm, elementForm, readsBytes, readsWhole, wholeForm } from './element-forms.js';
 import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './lowering.js';
 import type { Lowered, Port } from './operators.js';
 import { cast } from './rules/casts.js';
+import { channelAffine } from './rules/channel-affine.js';
 import { convolution } from './rules/convolution.js';
 import { binary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
@@ -23,14 +25,14 @@ import { channelsLast, elementBytesOf, physicalOrder, rowMajor, type Value } fro
 const each = (names: string, rule: LoweringRule): [string, LoweringRule][] =>
   names.split(' ').map((name) => [name, rule]);
 
-const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
+/** ONNX's own operators, and those of others that mean the same. */
+const rules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('Conv', convolution),
   ...each('ConvTranspose', transposedConvolution),
-  ...each('Linear', linear),
   ...each('MatMul', matMul),
   ...each('Add Sub Mul Div Pow', binary),
   ...each(
-    'Relu Clip LeakyRelu Elu Sigmoid Tanh Erf Gelu GeluTanh HardSwish HardSigmoid Swish Exp Abs Neg Sqrt Softplus',
+    'Relu Clip LeakyRelu Elu Sigmoid Tanh Erf Gelu HardSwish HardSigmoid Exp Abs Neg Sqrt Softplus',
     unary,
   ),
   ...each('Softmax', softmax),
@@ -52,8 +54,16 @@ const rules: Readonly<Record<string, LoweringRule>> = Object.fromEntries([
   ...each('DequantizeLinear', dequantizeLinear),
 ]);
 
+/** What the passes make of several nodes (domain `hilda`). */
+const fusedRules: ReadonlyMap<string, LoweringRule> = new Map([
+  ...each('Linear', linear),
+  ...each('MatMul', matMul),
+  ...each('ChannelAffine', channelAffine),
+  ...each('Gelu GeluTanh HardSwish Swish', unary),
+]);
+
 /** The operators that can run on a board, for messages and tests. */
-export const loweredOperators: readonly string[] = Object.keys(rules).sort();
+export const loweredOperators: readonly string[] = [...rules.keys(), 'BatchNormalization', 'Gemm'].sort();
 
 /**
  * A prepared graph as operators over storages. `ranges` are those of the network's activations by name.
@@ -64,10 +74,11 @@ export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | u
   const lowering = new Lowering(prepared, ranges);
   const inputs = defineInputs(lowering);
   for (const node of graph.nodes) {
-    const rule = rules[node.op];
+    const rule = (node.domain === fusedDomain ? fusedRules : rules).get(node.op);
     if (!rule) throw unsupported(node, 'the firmware has no such operator');
     refuseIntegers(node, lowering);
     rule(node, lowering);
+    refuseOthers(node, lowering);
   }
   const outputs = gatherOutputs(lowering);
   return {
@@ -78,6 +89,14 @@ export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | u
     inputs,
     outputs,
   };
+}
+
+/** An output that is read, and that the rule does not compute (a mask, indices, statistics of training). */
+function refuseOthers(node: Node, lowering: Lowering): void {
+  node.outputs.forEach((name, i) => {
+    if (name && !lowering.isActivation(name) && lowering.isRead(name))
+      throw unsupported(node, `its output ${i} (${name}) is read, which no board computes`);
+  });
 }
 
 /** Real arithmetic on integers would be another function: only rules that know integers get them. */

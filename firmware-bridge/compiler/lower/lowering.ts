@@ -6,12 +6,14 @@ import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { wholeForm } from './element-forms.js';
 import { FixedGrids } from './fixed-grids.js';
+import { moveAxes } from './move-axes.js';
 import type { Operator, Storage, View } from './operators.js';
 import { nodeName, unsupported } from './unsupported.js';
 import {
   channelsLast,
   elementBytesOf,
   isDense,
+  mergedAxes,
   physicalOrder,
   rowMajor,
   stridesIn,
@@ -43,13 +45,20 @@ export class Lowering {
         this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
   }
 
+  /** The operator set that the network's nodes are read by. */
+  get opset(): number {
+    return this.graph.opset;
+  }
+
   dims(name: string): readonly number[] {
-    const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
+    const { shapes, made } = this.#prepared;
+    const shape = this.graph.initializers.get(name) ?? made.get(name) ?? shapes.get(name);
     if (!shape) throw new HildaError('INTERNAL', `the shape of ${name} was lost`);
     return shape.dims;
   }
 
   dtype(name: string): DType {
+    if (this.#prepared.made.has(name)) return 'float32';
     const shape = this.graph.initializers.get(name) ?? this.#prepared.shapes.get(name);
     if (!shape) throw new HildaError('INTERNAL', `the type of ${name} was lost`);
     return shape.dtype;
@@ -62,9 +71,11 @@ export class Lowering {
 
   /** The value of an activation; a constant where an activation is needed has none. */
   value(node: Node, i: number): Value {
-    const value = this.#values.get(node.inputs[i] ?? '');
-    if (!value) throw unsupported(node, `its input ${i} is a constant where only an activation can stand`);
-    return value;
+    const name = node.inputs[i] ?? '';
+    const value = this.#values.get(name);
+    if (value) return value;
+    if (!name) throw unsupported(node, `its input ${i} is left out`);
+    throw unsupported(node, `its input ${i} is a constant where only an activation can stand`);
   }
 
   isActivation(name: string | undefined): boolean {
@@ -104,6 +115,17 @@ export class Lowering {
     );
   }
 
+  /** Whether a node reads a value, or the network answers it. */
+  isRead(name: string): boolean {
+    return this.#readers.has(name) || this.graph.outputs.some((output) => output.name === name);
+  }
+
+  /** The elements of a short constant of whole numbers; undefined for any other. */
+  integers(name: string | undefined): readonly number[] | undefined {
+    const tensor = name === undefined ? undefined : this.graph.initializers.get(name);
+    return tensor?.dtype === 'int64' || tensor?.dtype === 'int32' ? numbersOf(tensor) : undefined;
+  }
+
   /** The node that alone reads a value. */
   onlyReader(name: string): Node | undefined {
     const readers = this.#readers.get(name) ?? [];
@@ -121,7 +143,7 @@ export class Lowering {
     const next = this.onlyReader(name);
     if (next?.op === 'Concat') return this.quantisation(next.outputs[0] as string);
     if (!this.#ranges) return quantisationOf({ min: -4, max: 4 });
-    const range = this.#ranges.get(name);
+    const range = this.range(name);
     if (!range || !Number.isFinite(range.min) || !Number.isFinite(range.max))
       throw new HildaError(
         'QUANTISATION_FAILED',
@@ -135,7 +157,10 @@ export class Lowering {
 
   /** What calibration saw of an activation; undefined where nothing was calibrated. */
   range(name: string): Range | undefined {
-    return this.#ranges?.get(name);
+    const ranges = this.#ranges;
+    return (
+      ranges?.get(name) ?? (ranges && this.#prepared.made.get(name)?.range?.((value) => this.range(value)))
+    );
   }
 
   /** A new dense value in a storage of its own, axes in `order` from the outside in (default: images channels last). */
@@ -174,21 +199,17 @@ export class Lowering {
       wide === 1
         ? this.allocate(name, value.dims, value.quantisation, order)
         : { ...this.allocateWhole(name, value.dims), strides: wanted };
-    const axes = order.filter((axis) => value.dims[axis] !== 1);
-    const [dims, strides] = [value.dims, value.strides].map((of) => axes.map((axis) => of[axis] as number));
-    if (!dims || !strides) return copy;
-    // The bytes of an element move together.
-    if (wide > 1) {
-      dims.push(wide);
-      strides.push(1);
-    }
-    if (dims.length > 4) throw unsupported(node, `it moves ${dims.length} axes at once, at most 4 can be`);
-    this.emit({
-      name: nodeName(node),
-      body: { kind: 'transpose', dims, strides },
-      reads: [{ view: wholeOf(value), access: 'all' }],
-      write: wholeOf(copy),
-    });
+    const sizes = order.filter((axis) => value.dims[axis] !== 1);
+    const each = sizes.map((axis) => ({
+      size: value.dims[axis] as number,
+      stride: value.strides[axis] as number,
+    }));
+    // The bytes of an element move together. Neighbours that stay together count as one where there are too many.
+    const bytes = wide > 1 ? [{ size: wide, stride: 1 }] : [];
+    const axes = [...(each.length + bytes.length > 4 ? mergedAxes(value, sizes) : each), ...bytes];
+    const steps = moveAxes(axes, wholeOf(value), wholeOf(copy));
+    if (!steps) throw unsupported(node, `it moves ${axes.length} axes of [${value.dims}] at once`);
+    for (const step of steps) this.emit({ name: nodeName(node), ...step });
     return copy;
   }
 

@@ -141,7 +141,7 @@ export interface Port {
   readonly name: string;
   readonly dims: readonly number[];
   readonly view: View;
-  /** `channels-last` where the board holds [1, C, H, W] as H, W, C. */
+  /** `channels-last` where the board holds [N, C, ...] as [N, ..., C]. */
   readonly layout: 'row-major' | 'channels-last';
   readonly quantisation: Quantisation;
   /** Its type in the network. */

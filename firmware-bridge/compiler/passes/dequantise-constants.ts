@@ -44,7 +44,7 @@ function round(graph: EditableGraph, node: Node, constant: Tensor, shapes: Shape
     return Math.min(high, Math.max(low, q));
   });
   const bytes = Uint8Array.from(whole, (q) => q & 0xff);
-  graph.setConstant(name, { dtype, dims: constant.dims, data: bytes });
+  graph.foldValue(name, { dtype, dims: constant.dims, data: bytes });
   graph.remove([node]);
 }
 
@@ -66,7 +66,7 @@ function dequantise(graph: EditableGraph, node: Node, constant: Tensor): void {
     whole,
     (q, i) => (q - (zeroPoints[at(i)] as number)) * (scales[at(i)] as number),
   );
-  graph.setConstant(name, floatTensor(constant.dims, real));
+  graph.foldValue(name, floatTensor(constant.dims, real));
   const shift = constant.dtype === 'uint8' ? 128 : 0;
   if (constant.dtype !== 'int32')
     graph.grids.set(name, { scales, axis, zeroPoint: (zeroPoints[0] as number) - shift });
@@ -78,8 +78,8 @@ function move(graph: EditableGraph, node: Node, constant: Tensor, shapes: Shapes
   const name = node.outputs[0] as string;
   const shape = shapes.get(name);
   if (!shape || node.outputs.length > 1) return;
-  if (sameElements.has(node.op)) graph.setConstant(name, { ...constant, dims: shape.dims });
-  else if (node.op === 'Transpose') graph.setConstant(name, transposed(node, constant));
+  if (sameElements.has(node.op)) graph.foldValue(name, { ...constant, dims: shape.dims });
+  else if (node.op === 'Transpose') graph.foldValue(name, transposed(node, constant));
   else return;
   graph.remove([node]);
 }

@@ -1,3 +1,4 @@
+import { freshNames } from '../../../daemon/network/fresh-names.js';
 import {
   type Attribute,
   floatsOf,
@@ -7,11 +8,18 @@ import {
   type ValueInfo,
 } from '../../../daemon/network/graph.js';
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
-
 import type { ConstantGrid } from '../quantise/constant-grid.js';
+import type { Range } from '../quantise/quantisation.js';
 
 /** The domain of operators that only the compiler knows: what ONNX spells with several nodes, as one. */
 export const fusedDomain = 'hilda';
+
+/** A value that the network does not have: made by a pass between two that it has. */
+export interface MadeValue {
+  readonly dims: readonly number[];
+  /** Its range by those of the network's values; left out where nothing needs one (a value that only moves). */
+  readonly range?: (rangeOf: (value: string) => Range | undefined) => Range | undefined;
+}
 
 /**
  * A graph while passes rewrite it. A value that survives keeps the name and the meaning it had in the network, so that
@@ -26,16 +34,29 @@ export class EditableGraph {
   readonly #outputs: ReadonlySet<string>;
   /** The steps of constants that the network gave as integers, by name. */
   readonly grids = new Map<string, ConstantGrid>();
+  readonly #made = new Map<string, MadeValue>();
+  readonly #fresh: (base: string) => string;
 
   constructor(graph: Graph) {
     this.#source = graph;
-    this.#nodes = [...graph.nodes];
+    this.#fresh = freshNames(graph);
+    // ONNX's own domain has two spellings.
+    this.#nodes = graph.nodes.map((node) => (node.domain === 'ai.onnx' ? { ...node, domain: '' } : node));
     this.#initializers = new Map(graph.initializers);
     this.#outputs = new Set(graph.outputs.map((output: ValueInfo) => output.name));
   }
 
   get nodes(): readonly Node[] {
     return this.#nodes;
+  }
+
+  get opset(): number {
+    return this.#source.opset;
+  }
+
+  /** What the passes have made so far, by name. */
+  get made(): ReadonlyMap<string, MadeValue> {
+    return this.#made;
   }
 
   isOutput(value: string): boolean {
@@ -91,8 +112,29 @@ export class EditableGraph {
     return numbers?.length === 1 ? numbers[0] : undefined;
   }
 
-  setConstant(name: string, tensor: Tensor): string {
+  /** The elements of a short constant of whole numbers: axes, indices, widths. */
+  integers(value: string | undefined): readonly number[] | undefined {
+    const tensor = this.constant(value);
+    return tensor?.dtype === 'int64' || tensor?.dtype === 'int32' ? numbersOf(tensor) : undefined;
+  }
+
+  /** Gives the elements of a value that turned out to be constant. */
+  foldValue(name: string, tensor: Tensor): void {
     this.#initializers.set(name, tensor);
+  }
+
+  /** Adds a constant of a pass's own under `base`, or a name like it where the model has that one; `grid`: its known steps. */
+  addConstant(base: string, tensor: Tensor, grid?: ConstantGrid): string {
+    const name = this.#fresh(base);
+    this.#initializers.set(name, tensor);
+    if (grid) this.grids.set(name, grid);
+    return name;
+  }
+
+  /** Names a value of a pass's own, which a node that the pass adds computes. */
+  makeValue(base: string, value: MadeValue): string {
+    const name = this.#fresh(base);
+    this.#made.set(name, value);
     return name;
   }
 

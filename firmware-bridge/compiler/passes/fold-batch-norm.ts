@@ -1,114 +1,107 @@
 import { floatTensor, type Node } from '../../../daemon/network/graph.js';
-import { scaledGrid } from '../quantise/constant-grid.js';
+import { type ConstantGrid, scaledGrid } from '../quantise/constant-grid.js';
+import { type Affine, batchNormAffine, constantAffine } from './affine.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
+import { isLinear } from './fuse-linear.js';
+
+const channelAxis = (): number => 1;
+const lastAxis = (rank: number): number => rank - 1;
 
 /**
  * Folds inference-time normalisation into the convolution before it: w' = w g / sqrt(v + e), b' = (b - m) g / sqrt(v + e)
- * + beta, by output channel (Jacob et al., CVPR 2018, section 3.2). One that stands alone becomes a 1x1 depthwise
- * convolution. Constant scales and shifts a channel behind a convolution are folded in the same way.
+ * + beta, by output channel (Jacob et al., CVPR 2018, section 3.2). Constant scales and shifts a channel behind a
+ * convolution are folded in the same way.
  */
 export function foldBatchNorm(graph: EditableGraph, shapes: Shapes): void {
   for (const node of graph.nodes) {
-    const affine = channelAffine(graph, node, shapes);
-    if (!affine) continue;
-    const conv = graph.privateProducer(affine.input, 'Conv', node);
-    if (conv && graph.floats(conv.inputs[1])) foldInto(graph, conv, node, affine);
-    else if (node.op === 'BatchNormalization' && shapes.get(affine.input)?.dims.length === 4)
-      standAlone(graph, node, affine);
+    const affine = batchNormAffine(graph, node, shapes) ?? constantAffine(graph, node, channelAxis, shapes);
+    const conv = affine && graph.privateProducer(affine.input, 'Conv', node);
+    const layer = conv && layerOf(graph, conv);
+    if (!affine || !conv || !layer) continue;
+    const { weight, bias } = layer;
+    const perChannel = weight.length / affine.scale.length;
+    const channelOf = (i: number): number => Math.floor(i / perChannel);
+    const grid = scaledGrid(graph.grids.get(conv.inputs[1] as string), affine.scale, 0);
+    replaceLayer(graph, conv, node, scaledLayer(weight, bias, affine, channelOf), grid);
   }
 }
 
-/** The same for normalised vectors: into the columns of the Linear before. Runs once products are Linear. */
-export function foldVectorNorm(graph: EditableGraph, shapes: Shapes): void {
-  for (const node of graph.nodes) {
-    if (node.op !== 'BatchNormalization' || shapes.get(node.outputs[0] as string)?.dims.length !== 2)
-      continue;
-    const affine = channelAffine(graph, node, shapes);
+/** The same into the columns of a Linear: normalised vectors, constant factors and sums. Runs once products are Linear. */
+export function foldVectorAffine(graph: EditableGraph, shapes: Shapes): void {
+  for (const old of graph.nodes) {
+    const node = graph.producer(old.outputs[0]);
+    if (!node) continue;
+    const rank = shapes.get(node.outputs[0] as string)?.dims.length;
+    const normal = rank === 2 ? batchNormAffine(graph, node, shapes) : undefined;
+    const affine = normal ?? constantAffine(graph, node, lastAxis, shapes);
     const linear = affine && graph.privateProducer(affine.input, 'Linear', node);
-    const weight = linear && graph.floats(linear.inputs[1]);
-    if (!affine || !linear || !weight) continue;
-    const { scale, shift } = affine;
+    const layer = isLinear(linear) ? layerOf(graph, linear) : undefined;
+    if (!affine || !linear || !layer || 'min' in linear.attributes || 'max' in linear.attributes) continue;
+    const width = affine.scale.length;
+    const scaled = scaledLayer(layer.weight, layer.bias, affine, (i) => i % width);
+    const grid = scaledGrid(graph.grids.get(linear.inputs[1] as string), affine.scale, 1);
+    replaceLayer(graph, linear, node, scaled, grid);
+  }
+}
+
+/** What stands behind no layer that could take it in: a node of the compiler's own, scale and shift by channel. */
+export function standAloneNorm(graph: EditableGraph, shapes: Shapes): void {
+  for (const node of graph.nodes) {
+    const affine = batchNormAffine(graph, node, shapes);
+    if (!affine) continue;
+    const { input, scale, shift } = affine;
     const name = node.outputs[0] as string;
-    const bias = linear.inputs[2] ? graph.floats(linear.inputs[2]) : undefined;
-    const width = scale.length;
-    const scaled = weight.map((w, i) => w * (scale[i % width] as number));
-    const shifted = shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number));
-    const stored = graph.setConstant(`${name}.weight`, floatTensor([weight.length / width, width], scaled));
-    const grid = scaledGrid(graph.grids.get(linear.inputs[1] as string), scale, 1);
-    if (grid) graph.grids.set(stored, grid);
-    graph.remove([linear]);
-    graph.replace(
-      node,
-      fusedNode(node, 'Linear', [
-        linear.inputs[0] as string,
-        stored,
-        graph.setConstant(`${name}.bias`, floatTensor([width], shifted)),
-      ]),
-    );
+    const constants = [
+      graph.addConstant(`${name}.scale`, floatTensor([scale.length], scale)),
+      graph.addConstant(`${name}.shift`, floatTensor([shift.length], shift)),
+    ];
+    const made = fusedNode(node, 'ChannelAffine', [input, ...constants], { axis: 1 });
+    graph.replace(node, { ...made, outputs: [name] });
   }
 }
 
-interface Affine {
-  readonly input: string;
-  readonly scale: Float32Array;
-  readonly shift: Float32Array;
+interface Layer {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array | undefined;
 }
 
-function channelAffine(graph: EditableGraph, node: Node, shapes: Shapes): Affine | undefined {
-  if (node.op === 'BatchNormalization') {
-    const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => graph.floats(node.inputs[i]));
-    if (!gamma || !beta || !mean || !variance) return undefined;
-    const epsilon = typeof node.attributes.epsilon === 'number' ? node.attributes.epsilon : 1e-5;
-    const scale = gamma.map((g, c) => g / Math.sqrt((variance[c] as number) + epsilon));
-    const shift = beta.map((b, c) => b - (mean[c] as number) * (scale[c] as number));
-    return { input: node.inputs[0] as string, scale, shift };
-  }
-  if (node.op !== 'Mul' && node.op !== 'Add') return undefined;
-  const at = node.inputs.findIndex((name) => graph.floats(name));
-  if (at < 0) return undefined;
-  const input = node.inputs[1 - at] as string;
-  const channels = shapes.get(input)?.dims[1];
-  const dims = graph.constant(node.inputs[at])?.dims ?? [];
-  const values = graph.floats(node.inputs[at]) as Float32Array;
-  if (!channels || graph.producer(input)?.op !== 'Conv') return undefined;
-  // [C, 1, 1] or [1, C, 1, 1] is a channel's own value; one element is everybody's.
-  const perChannel = dims.length >= 3 && dims.at(-3) === channels && values.length === channels;
-  if (!perChannel && values.length !== 1) return undefined;
-  const spread = perChannel ? values : new Float32Array(channels).fill(values[0] as number);
-  return node.op === 'Mul'
-    ? { input, scale: spread, shift: new Float32Array(channels) }
-    : { input, scale: new Float32Array(channels).fill(1), shift: spread };
+/** The constants of a layer; undefined where one is computed. */
+function layerOf(graph: EditableGraph, { inputs }: Node): Layer | undefined {
+  const weight = graph.floats(inputs[1]);
+  const bias = inputs[2] ? graph.floats(inputs[2]) : undefined;
+  return weight && (!inputs[2] || bias) ? { weight, bias } : undefined;
 }
 
-function foldInto(graph: EditableGraph, conv: Node, node: Node, { scale, shift }: Affine): void {
-  const weight = graph.floats(conv.inputs[1]) as Float32Array;
-  const dims = graph.constant(conv.inputs[1])?.dims ?? [];
-  const perChannel = weight.length / scale.length;
+const scaledLayer = (
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  { scale, shift }: Affine,
+  channelOf: (i: number) => number,
+): Layer & { readonly bias: Float32Array } => ({
+  weight: weight.map((w, i) => w * (scale[channelOf(i)] as number)),
+  bias: shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number)),
+});
+
+/** The layer with other constants in the place of what stood behind it. */
+function replaceLayer(
+  graph: EditableGraph,
+  layer: Node,
+  node: Node,
+  { weight, bias }: Layer & { readonly bias: Float32Array },
+  grid: ConstantGrid | undefined,
+): void {
   const name = node.outputs[0] as string;
-  const scaled = weight.map((w, i) => w * (scale[Math.floor(i / perChannel)] as number));
-  const bias = conv.inputs[2] ? graph.floats(conv.inputs[2]) : undefined;
-  const shifted = shift.map((s, c) => s + (bias?.[c] ?? 0) * (scale[c] as number));
-  const stored = graph.setConstant(`${name}.weight`, floatTensor(dims, scaled));
-  const grid = scaledGrid(graph.grids.get(conv.inputs[1] as string), scale, 0);
-  if (grid) graph.grids.set(stored, grid);
-  graph.remove([conv]);
+  const dims = graph.constant(layer.inputs[1])?.dims ?? [];
+  graph.remove([layer]);
   graph.replace(node, {
-    ...conv,
+    ...layer,
+    name: node.name,
     inputs: [
-      conv.inputs[0] as string,
-      stored,
-      graph.setConstant(`${name}.bias`, floatTensor([shifted.length], shifted)),
+      layer.inputs[0] as string,
+      graph.addConstant(`${name}.weight`, floatTensor(dims, weight), grid),
+      graph.addConstant(`${name}.bias`, floatTensor([bias.length], bias)),
     ],
     outputs: [name],
   });
-}
-
-function standAlone(graph: EditableGraph, node: Node, { input, scale, shift }: Affine): void {
-  const name = node.outputs[0] as string;
-  const channels = scale.length;
-  const weight = graph.setConstant(`${name}.weight`, floatTensor([channels, 1, 1, 1], scale));
-  const bias = graph.setConstant(`${name}.bias`, floatTensor([channels], shift));
-  const conv = fusedNode(node, 'Conv', [input, weight, bias], { group: channels, kernel_shape: [1, 1] });
-  graph.replace(node, { ...conv, domain: '', outputs: [name] });
 }

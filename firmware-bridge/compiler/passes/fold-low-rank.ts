@@ -2,6 +2,7 @@ import { seedOfName } from '../../../daemon/network/generated-signs.js';
 import { elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
+import { isLinear } from './fuse-linear.js';
 
 /** What a layer costs on a board; see `BoardCost` of its profile. */
 export interface LinearCost {
@@ -35,10 +36,10 @@ export function foldLowRank(
   const decided: FoldedChain[] = [];
   for (const old of graph.nodes) {
     const second = graph.producer(old.outputs[0]);
-    if (second?.op !== 'Linear') continue;
+    if (!isLinear(second)) continue;
     const first = graph.privateProducer(second.inputs[0], 'Linear', second);
     const [a, b] = [first, second].map((node) => graph.floats(node?.inputs[1]));
-    if (!first || !a || !b || 'min' in first.attributes || 'max' in first.attributes) continue;
+    if (!isLinear(first) || !a || !b || 'min' in first.attributes || 'max' in first.attributes) continue;
     const inWidth = graph.constant(first.inputs[1])?.dims[0] as number;
     const rank = graph.constant(second.inputs[1])?.dims[0] as number;
     const outWidth = graph.constant(second.inputs[1])?.dims[1] as number;
@@ -101,8 +102,8 @@ function multiplyOut(
       'Linear',
       [
         first.inputs[0] as string,
-        graph.setConstant(`${name}.dense`, floatTensor([inWidth, outWidth], product(inWidth, a))),
-        graph.setConstant(`${name}.shift`, floatTensor([outWidth], bias)),
+        graph.addConstant(`${name}.dense`, floatTensor([inWidth, outWidth], product(inWidth, a))),
+        graph.addConstant(`${name}.shift`, floatTensor([outWidth], bias)),
       ],
       second.attributes,
     ),

@@ -13,6 +13,8 @@ const neverNegative = new Set(['Relu', 'Sigmoid', 'HardSigmoid']);
 export function foldPads(graph: EditableGraph, shapes: Shapes): void {
   for (const node of graph.nodes) {
     const pad = graph.privateProducer(node.inputs[0], 'Pad', node);
+    // A window that reads its image as its weights too is no window over what lies inside the zeros.
+    if (node.inputs.slice(1).includes(node.inputs[0] as string)) continue;
     const widths = pad && spatialPads(graph, pad, shapes);
     const attributes = widths && paddedWindow(graph, pad, node, widths);
     if (!attributes) continue;
@@ -83,11 +85,14 @@ function paddedWindow(
   const own = (attributes.pads as readonly number[] | undefined) ?? widths.map(() => 0);
   const pads = widths.map((width, i) => width + (own[i] as number));
   if (op === 'Conv') return { pads };
-  const isPool = op === 'AveragePool' || op === 'MaxPool';
+  if (op !== 'AveragePool' && op !== 'MaxPool') return undefined;
   const kernel = attributes.kernel_shape as readonly number[] | undefined;
+  // Taps apart may all lie in the zeros however narrow these are.
+  const isDilated = ((attributes.dilations ?? []) as readonly number[]).some((step) => step !== 1);
+  if (isDilated) return undefined;
   // A pool's own padding counts for less than these zeros do, rounding up would change with the sizes, and a window of
   // zeros alone has no maximum of its own.
-  if (!isPool || !kernel || attributes.ceil_mode || own.some((width) => width > 0)) return undefined;
+  if (!kernel || attributes.ceil_mode || own.some((width) => width > 0)) return undefined;
   if (pads.some((width, i) => width >= (kernel[i % kernel.length] as number))) return undefined;
   if (op === 'AveragePool') return { pads, count_include_pad: 1 };
   return neverNegative.has(graph.producer(pad.inputs[0])?.op ?? '') ? { pads } : undefined;

@@ -3,12 +3,14 @@ import { inferShapes } from '../../../daemon/network/infer-shapes.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { dequantiseConstants } from './dequantise-constants.js';
 import { dropIdentities } from './drop-identities.js';
-import { EditableGraph } from './editable-graph.js';
-import { foldBatchNorm, foldVectorNorm } from './fold-batch-norm.js';
+import { EditableGraph, type MadeValue } from './editable-graph.js';
+import { foldBatchNorm, foldVectorAffine, standAloneNorm } from './fold-batch-norm.js';
 import { foldConstants, type Shapes } from './fold-constants.js';
 import { type FoldedChain, foldLowRank, type LinearCost } from './fold-low-rank.js';
 import { foldPads } from './fold-pads.js';
-import { fuseClamps, fuseLinear, fuseScale } from './fuse-linear.js';
+import { fuseClamps } from './fuse-clamps.js';
+import { fuseLinear, fuseScale } from './fuse-linear.js';
+import { refuseUnknownAttributes } from './known-attributes.js';
 import { recogniseActivations } from './recognise-activations.js';
 import { recogniseLayerNorm } from './recognise-layer-norm.js';
 import { dropFloatCasts, inSinglePrecision } from './single-precision.js';
@@ -26,6 +28,8 @@ export interface Prepared {
   readonly graph: Graph;
   /** Shapes of the network's values as it came. */
   readonly shapes: Shapes;
+  /** Values that passes have made; every other one has the name it has in the network. */
+  readonly made: ReadonlyMap<string, MadeValue>;
   readonly chains: readonly FoldedChain[];
   /** The steps of constants that the network gave as integers. */
   readonly grids: ReadonlyMap<string, ConstantGrid>;
@@ -33,11 +37,13 @@ export interface Prepared {
   readonly portTypes: ReadonlyMap<string, DType>;
 }
 
-/** All passes, in an order in which each finds what the ones before it made. Throws what `inferShapes` throws. */
+/** All passes, in an order in which each finds what the ones before it made. Throws what `inferShapes` throws, and
+ * OPERATOR_UNSUPPORTED for attributes that nothing here reads. */
 export function prepare(given: Graph, options: PrepareOptions): Prepared {
   const portTypes = new Map([...given.inputs, ...given.outputs].map(({ name, dtype }) => [name, dtype]));
   const network = inSinglePrecision(given);
   const shapes = inferShapes(network) as Shapes;
+  refuseUnknownAttributes(network);
   const graph = new EditableGraph(network);
   const passes = [
     foldConstants,
@@ -51,7 +57,8 @@ export function prepare(given: Graph, options: PrepareOptions): Prepared {
     recogniseActivations,
     fuseScale,
     fuseLinear,
-    foldVectorNorm,
+    foldVectorAffine,
+    standAloneNorm,
     fuseClamps,
   ];
   for (const pass of passes) {
@@ -59,5 +66,6 @@ export function prepare(given: Graph, options: PrepareOptions): Prepared {
     graph.prune();
   }
   const chains = foldLowRank(graph, shapes, options.cost, options.lowRank, options.generates);
-  return { graph: graph.toGraph(), shapes, chains, grids: graph.grids, portTypes };
+  const { made, grids } = graph;
+  return { graph: graph.toGraph(), shapes, made, chains, grids, portTypes };
 }

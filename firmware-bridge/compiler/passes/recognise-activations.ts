@@ -1,22 +1,8 @@
 import type { Node } from '../../../daemon/network/graph.js';
 import { type EditableGraph, fusedNode } from './editable-graph.js';
-
-const near = (a: number | undefined, b: number): boolean =>
-  a !== undefined && Math.abs(a - b) <= 1e-3 * Math.abs(b);
-
-/** A node's operands as (constant scalar, other value), whichever side the constant stands on. */
-function scaled(graph: EditableGraph, node: Node | undefined, op: string): [number, string] | undefined {
-  if (node?.op !== op) return undefined;
-  for (const [i, j] of [
-    [0, 1],
-    [1, 0],
-  ] as const) {
-    const constant = graph.scalar(node.inputs[i]);
-    if (constant !== undefined && graph.scalar(node.inputs[j]) === undefined)
-      return [constant, node.inputs[j] as string];
-  }
-  return undefined;
-}
+import type { Shapes } from './fold-constants.js';
+import { clampOf } from './fuse-clamps.js';
+import { isPolynomial, near, polynomialOf } from './polynomial.js';
 
 /** The factors of a product of several values and constants, constants multiplied up. */
 function factors(graph: EditableGraph, value: string, depth = 0): { constant: number; values: string[] } {
@@ -38,44 +24,39 @@ function factors(graph: EditableGraph, value: string, depth = 0): { constant: nu
     .reduce((a, b) => ({ constant: a.constant * b.constant, values: [...a.values, ...b.values] }));
 }
 
-/** x of 1 + erf(x / sqrt 2), or of 1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)). */
-function geluArgument(graph: EditableGraph, value: string): string | undefined {
-  const sum = scaled(graph, graph.producer(value), 'Add');
-  if (!sum || !near(sum[0], 1)) return undefined;
-  const bend = graph.producer(sum[1]);
-  if (bend?.op === 'Erf') {
-    const { constant, values } = factors(graph, bend.inputs[0] as string);
-    return near(constant, Math.SQRT1_2) && values.length === 1 ? values[0] : undefined;
-  }
-  if (bend?.op === 'Tanh') {
-    const { constant, values } = factors(graph, bend.inputs[0] as string);
-    const cubic = graph.producer(values[0]);
-    if (!near(constant, Math.sqrt(2 / Math.PI)) || values.length !== 1 || cubic?.op !== 'Add')
-      return undefined;
-    return cubic.inputs.find((name) => graph.consumers(name).length > 1);
-  }
-  return undefined;
+const tanhFactor = Math.sqrt(2 / Math.PI);
+
+/** Which GELU has 1 + erf(x / sqrt 2), or 1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)), as a factor beside x / 2. */
+function geluBend(graph: EditableGraph, value: string, x: string): 'Gelu' | 'GeluTanh' | undefined {
+  const sum = graph.producer(value);
+  if (sum?.op !== 'Add') return undefined;
+  const at = sum.inputs.findIndex((name) => graph.scalar(name) === 1);
+  const bend = at < 0 ? undefined : graph.producer(sum.inputs[1 - at]);
+  const argument = bend?.inputs[0];
+  if (bend?.op === 'Erf' && isPolynomial(polynomialOf(graph, argument, x), { 1: Math.SQRT1_2 }))
+    return 'Gelu';
+  const tanh = { 1: tanhFactor, 3: tanhFactor * 0.044715 };
+  return bend?.op === 'Tanh' && isPolynomial(polynomialOf(graph, argument, x), tanh) ? 'GeluTanh' : undefined;
 }
 
-/** x of clip(x + 3, 0, 6) / 6 or HardSigmoid(x), as the factors of a product beside x itself. */
-function hardSigmoidArgument(graph: EditableGraph, value: string): { x: string; share: number } | undefined {
+/** How many times hard swish's factor a value is: clip(x + 3, 0, 6) six times, HardSigmoid(x, 1/6, 1/2) once. */
+function hardSigmoidShare(graph: EditableGraph, value: string, x: string): number | undefined {
   const node = graph.producer(value);
   if (node?.op === 'HardSigmoid') {
-    const alpha = Number(node.attributes.alpha ?? 0.2);
-    return near(alpha, 1 / 6) ? { x: node.inputs[0] as string, share: 1 } : undefined;
+    const [alpha, beta] = [Number(node.attributes.alpha ?? 0.2), Number(node.attributes.beta ?? 0.5)];
+    return node.inputs[0] === x && near(alpha, 1 / 6) && near(beta, 0.5) ? 1 : undefined;
   }
   if (node?.op !== 'Clip') return undefined;
-  const low = graph.scalar(node.inputs[1]) ?? Number(node.attributes.min);
-  const high = graph.scalar(node.inputs[2]) ?? Number(node.attributes.max);
-  const sum = scaled(graph, graph.producer(node.inputs[0]), 'Add');
-  return low === 0 && near(high, 6) && sum && near(sum[0], 3) ? { x: sum[1], share: 6 } : undefined;
+  const limits = clampOf(graph, node);
+  if (limits?.min !== 0 || !near(limits.max, 6)) return undefined;
+  return isPolynomial(polynomialOf(graph, node.inputs[0], x), { 0: 3, 1: 1 }) ? 6 : undefined;
 }
 
 /**
  * Finds activations that exporters spell out, and puts one node in their place: GELU (Hendrycks and Gimpel 2016) by erf
  * or tanh, hard swish (Howard et al. 2019), swish. What is left unread falls away with the graph's clean-up.
  */
-export function recogniseActivations(graph: EditableGraph): void {
+export function recogniseActivations(graph: EditableGraph, shapes: Shapes): void {
   for (const old of graph.nodes) {
     const node = graph.producer(old.outputs[0]);
     if (!node || (node.op !== 'Mul' && node.op !== 'Div')) continue;
@@ -83,21 +64,22 @@ export function recogniseActivations(graph: EditableGraph): void {
     if (values.length !== 2) continue;
     for (const [x, y] of [values, [...values].reverse()] as [string, string][]) {
       const made = recognise(graph, x, y, constant);
-      if (!made) continue;
+      // A constant of more axes, or of more elements, would have changed the shape on the way.
+      if (!made || !sameShape(shapes, node, x)) continue;
       graph.replace(node, fusedNode(node, made, [x]));
       break;
     }
   }
 }
 
+const sameShape = (shapes: Shapes, node: Node, x: string): boolean =>
+  `${shapes.get(node.outputs[0] as string)?.dims}` === `${shapes.get(x)?.dims}`;
+
 function recognise(graph: EditableGraph, x: string, y: string, constant: number): string | undefined {
-  if (geluArgument(graph, y) === x && near(constant, 0.5)) {
-    const tanh = graph.producer(scaled(graph, graph.producer(y), 'Add')?.[1])?.op === 'Tanh';
-    return tanh ? 'GeluTanh' : 'Gelu';
-  }
-  const hard = hardSigmoidArgument(graph, y);
-  if (hard?.x === x && near(constant * hard.share, 1)) return 'HardSwish';
+  const gelu = near(constant, 0.5) ? geluBend(graph, y, x) : undefined;
+  if (gelu) return gelu;
+  const share = hardSigmoidShare(graph, y, x);
+  if (share !== undefined && near(constant * share, 1)) return 'HardSwish';
   const sigmoid = graph.producer(y);
-  if (sigmoid?.op === 'Sigmoid' && sigmoid.inputs[0] === x && constant === 1) return 'Swish';
-  return undefined;
+  return sigmoid?.op === 'Sigmoid' && sigmoid.inputs[0] === x && constant === 1 ? 'Swish' : undefined;
 }

@@ -21,18 +21,20 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const clip = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x));
 
 /** Activations without parameters, by operator. */
-export const activations: Readonly<Record<string, (x: number) => number>> = {
-  Relu: (x) => Math.max(0, x),
-  Sigmoid: sigmoid,
-  Tanh: Math.tanh,
-  Erf: erf,
-  Gelu: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
-  GeluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  HardSwish: (x) => (x * clip(x + 3, 0, 6)) / 6,
-  Swish: (x) => x * sigmoid(x),
-  Exp: Math.exp,
-  Abs: Math.abs,
-  Neg: (x) => -x,
-  Sqrt: (x) => Math.sqrt(Math.max(0, x)),
-  Softplus: (x) => Math.log1p(Math.exp(x)),
-};
+export const activations: ReadonlyMap<string, (x: number) => number> = new Map(
+  Object.entries({
+    Relu: (x: number) => Math.max(0, x),
+    Sigmoid: sigmoid,
+    Tanh: Math.tanh,
+    Erf: erf,
+    Gelu: (x: number) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+    GeluTanh: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    HardSwish: (x: number) => (x * clip(x + 3, 0, 6)) / 6,
+    Swish: (x: number) => x * sigmoid(x),
+    Exp: Math.exp,
+    Abs: Math.abs,
+    Neg: (x: number) => -x,
+    Sqrt: (x: number) => Math.sqrt(Math.max(0, x)),
+    Softplus: (x: number) => Math.log1p(Math.exp(x)),
+  }),
+);

@@ -126,7 +126,7 @@ function build(
   const ringView: View = { ...source.view, storage: ring, offset: 0, rows: ringRows };
 
   const producers: Task[] = fetched
-    ? [fetchTask(windowed.name, ring, line)]
+    ? [fetchTask(windowed.name, ring, line, source.view.offset)]
     : oneLine(plot, before, window.inWidth, new Map([[source.view.storage, ring]])).map((task, i, all) =>
         i === all.length - 1 ? { ...task, ringOut: true, writeStep: line } : task,
       );
@@ -157,7 +157,7 @@ function build(
   };
 }
 
-function fetchTask(name: string, ring: number, line: number): Task {
+function fetchTask(name: string, ring: number, line: number, offset: number): Task {
   const write: View = {
     storage: ring,
     offset: 0,
@@ -168,7 +168,7 @@ function fetchTask(name: string, ring: number, line: number): Task {
     width: line,
   };
   return {
-    operator: { name, body: { kind: 'fetch', offset: 0, step: line }, reads: [], write },
+    operator: { name, body: { kind: 'fetch', offset, step: line }, reads: [], write },
     readSteps: [],
     constantStep: 0,
     writeStep: line,

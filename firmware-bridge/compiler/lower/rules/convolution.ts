@@ -4,7 +4,7 @@ import { limitsOf } from '../../quantise/quantisation.js';
 import { type LayerConstants, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { Body, Read, View, Window } from '../operators.js';
-import { reshaped, rowsAlong, type Value } from '../value.js';
+import { rowsAlong, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
 
 export const convolution: LoweringRule = (node, lowering) => {
@@ -43,8 +43,12 @@ export const convolution: LoweringRule = (node, lowering) => {
   const { inChannels, outChannels } = window;
   if (groups === inChannels && groups === outChannels && groups > 1) {
     const constants = constantsOf(0, outChannels);
-    const read: Read = { view: linesOf(x), access: 'window' };
-    emit({ kind: 'depthwise', window, constants, ...common }, read, linesOf(y));
+    for (const [from, to] of imagePairs(x, y))
+      emit(
+        { kind: 'depthwise', window, constants, ...common },
+        { view: linesOf(from), access: 'window' },
+        linesOf(to),
+      );
   } else if (groups === 1 && isPointwise(window)) {
     emit(
       { kind: 'linear', constants: constantsOf(0, outChannels), ...common },
@@ -55,18 +59,18 @@ export const convolution: LoweringRule = (node, lowering) => {
     const [inputs, outputs] = [inChannels / groups, outChannels / groups];
     for (let g = 0; g < groups; g++) {
       const part: Window = { ...window, inChannels: inputs, outChannels: outputs };
-      const view = { ...linesOf(x), offset: x.offset + g * inputs };
-      const write = { ...linesOf(y), offset: y.offset + g * outputs };
+      const constants = constantsOf(g * outputs, outputs);
       // A slice of the channels ends before the pixel does.
-      const shorter = (of: View, channels: number, part: number): View => ({
-        ...of,
-        width: of.width - channels + part,
-      });
-      emit(
-        { kind: 'conv', window: part, constants: constantsOf(g * outputs, outputs), ...common },
-        { view: shorter(view, inChannels, inputs), access: 'window' },
-        shorter(write, outChannels, outputs),
-      );
+      const slice = (image: Value, channels: number, part: number): View => {
+        const whole = linesOf(image);
+        return { ...whole, offset: whole.offset + g * part, width: whole.width - channels + part };
+      };
+      for (const [from, to] of imagePairs(x, y))
+        emit(
+          { kind: 'conv', window: part, constants, ...common },
+          { view: slice(from, inChannels, inputs), access: 'window' },
+          slice(to, outChannels, outputs),
+        );
     }
   }
   defineImage(lowering, name, y);
@@ -78,7 +82,7 @@ export const imageDims = (dims: readonly number[]): readonly number[] =>
 
 /** The image, or the sequence that it is one line of. */
 export const defineImage = (lowering: Lowering, name: string, image: Value): Value =>
-  lowering.define(name, reshaped(image, lowering.dims(name)) as Value);
+  lowering.define(name, fromImage(image, lowering.dims(name).length));
 
 const isPointwise = (window: Window): boolean =>
   [...window.kernel, ...window.stride].every((size) => size === 1) && !hasPadding(window);
@@ -99,18 +103,60 @@ function channelsInside(weight: Float32Array, dims: readonly number[]): Float32A
   return moved;
 }
 
-/** The image input of a node, dense and channels last. */
+/** The image input of a node, dense and channels last; several images lie one behind the other. */
 export function imageOf(node: Node, lowering: Lowering): Value {
   const given = lowering.value(node, 0);
-  const x = reshaped(given, imageDims(given.dims));
-  if (x?.dims.length !== 4 || x.dims[0] !== 1)
+  const x = imageDims(given.dims).length === 4 ? asImage(given) : undefined;
+  if (!x)
     throw unsupported(
       node,
-      `its input is [${given.dims}], neither one image nor one sequence`,
-      'Export the model with one or two spatial axes and batch 1.',
+      `its input is [${given.dims}], neither images nor sequences`,
+      'Export the model with one or two spatial axes.',
     );
   return lowering.arranged(node, x, [0, 2, 3, 1]);
 }
+
+/** A sequence as an image of one line, without moving it. */
+export function asImage(value: Value): Value {
+  if (value.dims.length !== 3) return value;
+  const [n, c, l] = value.strides as [number, number, number];
+  return { ...value, dims: imageDims(value.dims), strides: [n, c, l * (value.dims[2] as number), l] };
+}
+
+/** The image as the network has it: a sequence without its one line. */
+export function fromImage(image: Value, rank: number): Value {
+  if (rank !== 3) return image;
+  const without = (of: readonly number[]): number[] => of.filter((_, axis) => axis !== 2);
+  return { ...image, dims: without(image.dims), strides: without(image.strides) };
+}
+
+/** Each image of a batch with the one that is made of it. */
+export function imagePairs(x: Value, y: Value): readonly (readonly [Value, Value])[] {
+  const one = (value: Value, n: number): Value => ({
+    ...value,
+    offset: value.offset + n * (value.strides[0] as number),
+    dims: [1, ...value.dims.slice(1)],
+  });
+  const count = x.dims[0] as number;
+  return count === 1 ? [[x, y]] : Array.from({ length: count }, (_, n) => [one(x, n), one(y, n)] as const);
+}
+
+/** One tap to each pixel. */
+export const plainWindow = (channels: number, height: number, width: number): Window => ({
+  inHeight: height,
+  outHeight: height,
+  inWidth: width,
+  outWidth: width,
+  inChannels: channels,
+  outChannels: channels,
+  inStride: channels,
+  outStride: channels,
+  kernel: [1, 1],
+  stride: [1, 1],
+  dilation: [1, 1],
+  padTop: 0,
+  padLeft: 0,
+});
 
 /** An image as lines of pixels. */
 export const linesOf = (image: Value): View => {
@@ -142,6 +188,10 @@ export function windowOf(node: Node, lowering: Lowering, kernel: readonly [numbe
   const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
   const pads = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
   const given = pads.length === 2 ? [0, pads[0] as number] : pads;
+  if (mode === 'NOTSET' && pads.some((width) => width < 0))
+    throw unsupported(node, `its pads are [${pads}]: negative ones cut the image`);
+  if (!['NOTSET', 'VALID', 'SAME_UPPER', 'SAME_LOWER'].includes(mode))
+    throw unsupported(node, `its auto_pad is ${mode}`);
   const before = [0, 1].map((axis) => {
     if (mode === 'NOTSET') return given[axis] as number;
     if (mode === 'VALID') return 0;

@@ -9,13 +9,15 @@ import { constantOperand, repeated, secondRead } from './operands.js';
 import { elements, lookup, sameOrExpanded } from './unary.js';
 
 type Combine = (a: number, b: number) => number;
-const combine: Readonly<Record<string, Combine>> = {
-  Add: (a, b) => a + b,
-  Sub: (a, b) => a - b,
-  Mul: (a, b) => a * b,
-  Div: (a, b) => a / b,
-  Pow: (a, b) => a ** b,
-};
+const combine: ReadonlyMap<string, Combine> = new Map(
+  Object.entries({
+    Add: (a: number, b: number) => a + b,
+    Sub: (a: number, b: number) => a - b,
+    Mul: (a: number, b: number) => a * b,
+    Div: (a: number, b: number) => a / b,
+    Pow: (a: number, b: number) => a ** b,
+  }),
+);
 
 /**
  * Add, Sub, Mul and Div of two activations or of one and a constant; with a constant scalar, any of the five as a table. A
@@ -26,7 +28,7 @@ export const binary: LoweringRule = (node, lowering) => {
   const at = lowering.isActivation(node.inputs[0]) ? 0 : 1;
   const other = node.inputs[1 - at];
   const constant = lowering.isActivation(other) ? undefined : lowering.floats(other);
-  const f = combine[op] as Combine;
+  const f = combine.get(op) as Combine;
   if (constant?.length === 1) {
     const c = constant[0] as number;
     const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = clampAttributes(node);

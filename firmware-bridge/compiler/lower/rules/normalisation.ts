@@ -1,39 +1,57 @@
+import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { axisOf, intAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import type { Quantisation } from '../../quantise/quantisation.js';
-import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
+import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
 import { physicalOrder, rowsAlong, type Value } from '../value.js';
 
 /** Probabilities lie in 0..1 whatever the images: softmax has the one scale that uses all 256 steps. */
 const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
 
+/** The widest row that the firmware normalises (ABI.md, LAYER_NORM). */
+const maxNormWidth = 4096;
+
+/** Over one axis, the last by default; up to opset 12 over all axes from `axis` on, 1 by default, as one. */
 export const softmax: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);
-  const axis = axisOf(node, intAttribute(node, 'axis', -1), given.dims.length);
-  const { x, order } = alongInnermost(given, axis, (order) => lowering.arranged(node, given, order));
+  const rank = given.dims.length;
+  const isFlat = lowering.opset < 13;
+  const first = softmaxAxis(node, lowering, rank);
+  const axes = Array.from({ length: isFlat ? rank - first : 1 }, (_, i) => first + i);
+  const { x, outer, inner } = alongInnermost(node, lowering, given, axes);
   const name = node.outputs[0] as string;
-  const y = lowering.allocate(name, x.dims, probability, order);
-  const rows = (value: Value): View => rowsAlong(value, order.slice(0, -1), order.slice(-1)) as View;
+  const y = lowering.allocate(name, x.dims, probability, [...outer, ...inner]);
   lowering.emit({
     name: nodeName(node),
     body: { kind: 'softmax', x: x.quantisation, y: probability },
-    reads: [{ view: rows(x), access: 'rows' }],
-    write: rows(y),
+    reads: [{ view: rowsAlong(x, outer, inner) as View, access: 'rows' }],
+    write: rowsAlong(y, outer, inner) as View,
   });
   lowering.define(name, y);
 };
 
+/** An axis as long as the rank, which flattens everything before it, leaves rows of one element. */
+function softmaxAxis(node: Node, lowering: Lowering, rank: number): number {
+  const axis = intAttribute(node, 'axis', lowering.opset < 13 ? 1 : -1);
+  return lowering.opset < 13 && axis === rank ? rank : axisOf(node, axis, rank);
+}
+
+/** Over all axes from `axis` on as one row, each of whose elements has a scale and a shift. */
 export const layerNorm: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);
-  const axis = axisOf(node, intAttribute(node, 'axis', -1), given.dims.length);
-  if (axis !== given.dims.length - 1) throw unsupported(node, 'it normalises over more than the last axis');
-  const width = given.dims[axis] as number;
-  const scale = lowering.floats(node.inputs[1]);
-  if (!scale) throw unsupported(node, 'its scale is no float constant');
-  const { x, order } = alongInnermost(given, axis, (order) => lowering.arranged(node, given, order));
+  const rank = given.dims.length;
+  const axis = axisOf(node, intAttribute(node, 'axis', -1), rank);
+  const axes = Array.from({ length: rank - axis }, (_, i) => axis + i);
+  const width = elementCount(given.dims.slice(axis));
+  if (width > maxNormWidth)
+    throw unsupported(node, `it normalises rows of ${width} elements, at most ${maxNormWidth} can be`);
+  const [scale, shift] = [1, 2].map((i) => parameters(node, lowering, i, width));
+  if (!scale) throw unsupported(node, 'it needs a scale');
+  const order = [...physicalOrder(given).filter((a) => !axes.includes(a)), ...axes];
+  const x = lowering.arranged(node, given, order);
+  const outer = order.slice(0, -axes.length);
   const name = node.outputs[0] as string;
   const y = lowering.allocate(name, x.dims, lowering.quantisation(name), order);
-  const rows = (value: Value): View => rowsAlong(value, order.slice(0, -1), order.slice(-1)) as View;
   lowering.emit({
     name: nodeName(node),
     body: {
@@ -41,21 +59,33 @@ export const layerNorm: LoweringRule = (node, lowering) => {
       x: x.quantisation,
       y: y.quantisation,
       scale,
-      shift: lowering.floats(node.inputs[2]) ?? new Float32Array(width),
+      shift: shift ?? new Float32Array(width),
       epsilon: typeof node.attributes.epsilon === 'number' ? node.attributes.epsilon : 1e-5,
     },
-    reads: [{ view: rows(x), access: 'rows' }],
-    write: rows(y),
+    reads: [{ view: rowsAlong(x, outer, axes) as View, access: 'rows' }],
+    write: rowsAlong(y, outer, axes) as View,
   });
   lowering.define(name, y);
 };
 
-/** The value dense with `axis` innermost, and its order: as it lies, or moved. */
+/** A scale or shift with an element for each of a row's, or one for all; undefined where it is left out. */
+function parameters(node: Node, lowering: Lowering, i: number, width: number): Float32Array | undefined {
+  if (!node.inputs[i]) return undefined;
+  const values = lowering.floats(node.inputs[i]);
+  if (values?.length === width) return values;
+  if (values?.length === 1) return new Float32Array(width).fill(values[0] as number);
+  throw unsupported(node, `its input ${i} is no float constant of ${width} elements`);
+}
+
+/** The value dense with some axes innermost, in whatever order these lie, and all others before them. */
 function alongInnermost(
+  node: Node,
+  lowering: Lowering,
   value: Value,
-  axis: number,
-  arrange: (order: readonly number[]) => Value,
-): { readonly x: Value; readonly order: readonly number[] } {
-  const order = [...physicalOrder(value).filter((a) => a !== axis), axis];
-  return { x: arrange(order), order };
+  axes: readonly number[],
+): { readonly x: Value; readonly outer: readonly number[]; readonly inner: readonly number[] } {
+  const order = physicalOrder(value);
+  const outer = order.filter((axis) => !axes.includes(axis));
+  const inner = order.filter((axis) => axes.includes(axis));
+  return { x: lowering.arranged(node, value, [...outer, ...inner]), outer, inner };
 }

@@ -1,15 +1,16 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { type PadWidths, padOf } from '../../passes/fold-pads.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
-import { reshaped, transposed, type Value } from '../value.js';
-import { imageDims, linesOf } from './convolution.js';
+import { transposed, type Value } from '../value.js';
+import { asImage, fromImage, imagePairs, linesOf, plainWindow } from './convolution.js';
 import { constant, joined } from './layout.js';
 
 /** Zeros around an image or tokens in one step; anything else piece by piece. */
 export const pad: LoweringRule = (node, lowering) => {
   const { dims } = lowering.value(node, 0);
   const asked = padOf(node, dims.length, (input) => lowering.numbers(input));
-  if (!asked) throw unsupported(node, 'its widths are not constant, or take away');
+  if (!asked)
+    throw unsupported(node, 'it needs constant widths, none of them negative, and a constant value');
   const { before, after, mode, value } = asked;
   const wide = dims.map((_, axis) => (before[axis] as number) + (after[axis] as number) > 0);
   const inPlace =
@@ -48,8 +49,10 @@ function padByParts(
           constant(node, lowering, dims, new Float32Array(elementCount(dims)).fill(value), quantisation),
         ];
       if (mode === 'edge') return [line(atEnd ? size - 1 : 0, width)];
-      if (mode !== 'reflect' || width >= size)
-        throw unsupported(node, `it fills by ${mode}, ${width} beside ${size}`);
+      const reach = mode === 'wrap' ? size : size - 1;
+      if ((mode !== 'reflect' && mode !== 'wrap') || width > reach)
+        throw unsupported(node, `its mode is ${mode}, with ${width} elements beside ${size}`);
+      if (mode === 'wrap') return Array.from({ length: width }, (_, i) => line(atEnd ? i : size - width + i));
       return Array.from({ length: width }, (_, i) => line(atEnd ? size - 2 - i : width - i));
     };
     const parts = [...side(first, false), x, ...side(last, true)];
@@ -59,61 +62,58 @@ function padByParts(
   lowering.define(name, x);
 }
 
-/** An average over one element each, which is zero outside. */
-function padWithZeros(node: Node, lowering: Lowering, { before, after }: PadWidths): void {
-  const given = lowering.value(node, 0);
-  const name = node.outputs[0] as string;
-  const rank = given.dims.length;
-  const axes = before.flatMap((width, axis) => (width + (after[axis] as number) > 0 ? [axis] : []));
-  // Tokens [1, tokens, width] are an image of one column.
-  const tokens = rank === 3 && axes.length === 1 && axes[0] === 1;
-  const image = tokens ? transposed(given, [0, 2, 1]) : given;
-  const asImage = tokens
-    ? ([n, c, t]: readonly number[]) => [n as number, c as number, t as number, 1]
-    : imageDims;
-  const x = channelsLastImage(lowering, node, image, asImage(image.dims));
-  const outDims = image.dims.map((size, i) => {
-    const axis = tokens && i > 0 ? 3 - i : i;
-    return size + (before[axis] as number) + (after[axis] as number);
-  });
-  const y = lowering.allocate(name, asImage(outDims), given.quantisation);
-  const [, channels, inHeight, inWidth] = x.dims as [number, number, number, number];
-  const [, , outHeight, outWidth] = y.dims as [number, number, number, number];
-  lowering.emit({
-    name: nodeName(node),
-    body: {
-      kind: 'averagePool',
-      window: {
-        inHeight,
-        inWidth,
-        inChannels: channels,
-        inStride: channels,
-        outHeight,
-        outWidth,
-        outChannels: channels,
-        outStride: channels,
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padTop: tokens ? (before[1] as number) : rank === 4 ? (before[2] as number) : 0,
-        padLeft: tokens ? 0 : (before[rank - 1] as number),
+/** Zeros around each image, which keeps its quantisation: an average over one element each, which is zero outside. */
+export function surrounded(
+  node: Node,
+  lowering: Lowering,
+  x: Value,
+  { top, left, height, width }: Readonly<Record<'top' | 'left' | 'height' | 'width', number>>,
+): Value {
+  const [count, channels, inHeight, inWidth] = x.dims as [number, number, number, number];
+  const dims = [count, channels, height, width];
+  const y = lowering.allocate(`${node.outputs[0]}.surrounded`, dims, x.quantisation);
+  for (const [from, to] of imagePairs(x, y))
+    lowering.emit({
+      name: nodeName(node),
+      body: {
+        kind: 'averagePool',
+        window: {
+          ...plainWindow(channels, inHeight, inWidth),
+          outHeight: height,
+          outWidth: width,
+          padTop: top,
+          padLeft: left,
+        },
+        countsPadding: true,
+        x: x.quantisation,
+        y: x.quantisation,
+        low: -128,
+        high: 127,
       },
-      countsPadding: true,
-      x: given.quantisation,
-      y: given.quantisation,
-      low: -128,
-      high: 127,
-    },
-    reads: [{ view: linesOf(x), access: 'window' }],
-    write: linesOf(y),
-  });
-  const back = reshaped(y, outDims) as Value;
-  lowering.define(name, tokens ? transposed(back, [0, 2, 1]) : back);
+      reads: [{ view: linesOf(from), access: 'window' }],
+      write: linesOf(to),
+    });
+  return y;
 }
 
-function channelsLastImage(lowering: Lowering, node: Node, value: Value, dims: readonly number[]): Value {
-  const image = reshaped(value, dims);
-  if (image?.dims.length !== 4 || image.dims[0] !== 1)
-    throw unsupported(node, `its input is [${value.dims}], not one image`);
-  return lowering.arranged(node, image, [0, 2, 3, 1]);
+/** Zeros around images, or before and behind tokens. */
+function padWithZeros(node: Node, lowering: Lowering, { before, after }: PadWidths): void {
+  const given = lowering.value(node, 0);
+  const rank = given.dims.length;
+  // Tokens [N, tokens, width] are images of one column: of sequences with the two axes changed over, of one line.
+  const isTokens = rank === 3 && (before[1] as number) + (after[1] as number) > 0;
+  const image = asImage(isTokens ? transposed(given, [0, 2, 1]) : given);
+  const along = isTokens ? 1 : rank - 1;
+  const [top, bottom] = rank === 4 ? [before[2] as number, after[2] as number] : [0, 0];
+  const [left, right] = [before[along] as number, after[along] as number];
+  const x = lowering.arranged(node, image, [0, 2, 3, 1]);
+  const [, , inHeight, inWidth] = x.dims as [number, number, number, number];
+  const y = surrounded(node, lowering, x, {
+    top,
+    left,
+    height: inHeight + top + bottom,
+    width: inWidth + left + right,
+  });
+  const back = fromImage(y, rank);
+  lowering.define(node.outputs[0] as string, isTokens ? transposed(back, [0, 2, 1]) : back);
 }

@@ -1,37 +1,68 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { axisOf, intAttribute, intsAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { intAttribute, intsAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { reducedAxes } from '../../passes/reduced-axes.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
-import type { View } from '../operators.js';
-import { rowsAlong } from '../value.js';
-import { defineImage, imageDims, imageOf, linesOf, windowOf } from './convolution.js';
+import type { View, Window } from '../operators.js';
+import { rowsAlong, type Value } from '../value.js';
+import { defineImage, imageDims, imageOf, imagePairs, linesOf, windowOf } from './convolution.js';
+import { surrounded } from './padding.js';
 
 export const pooling: LoweringRule = (node, lowering) => {
   const kernel = intsAttribute(node, 'kernel_shape') as readonly number[];
   if (kernel.length > 2) throw unsupported(node, 'it has more than two spatial axes');
   const window = windowOf(node, lowering, [kernel.at(-2) ?? 1, kernel.at(-1) as number]);
-  const average = node.op === 'AveragePool';
-  if (average && window.dilation.some((d) => d !== 1)) throw unsupported(node, 'it is dilated');
+  const isAverage = node.op === 'AveragePool';
   const x = imageOf(node, lowering);
   const name = node.outputs[0] as string;
   // The largest of several values is one of them: it keeps their quantisation.
-  const quantisation = average ? lowering.quantisation(name) : x.quantisation;
+  const quantisation = isAverage ? lowering.quantisation(name) : x.quantisation;
   const y = lowering.allocate(name, imageDims(lowering.dims(name)), quantisation);
-  lowering.emit({
-    name: nodeName(node),
-    body: {
-      kind: average ? 'averagePool' : 'maxPool',
-      window,
-      countsPadding: intAttribute(node, 'count_include_pad', 0) === 1,
-      x: x.quantisation,
-      y: quantisation,
-      low: -128,
-      high: 127,
-    },
-    reads: [{ view: linesOf(x), access: 'window' }],
-    write: linesOf(y),
-  });
+  const given = { x, window, countsPadding: isAverage && intAttribute(node, 'count_include_pad', 0) !== 0 };
+  const pool = given.countsPadding ? overhanging(node, lowering, given) : given;
+  for (const [from, to] of imagePairs(pool.x, y))
+    lowering.emit({
+      name: nodeName(node),
+      body: {
+        kind: isAverage ? 'averagePool' : 'maxPool',
+        window: pool.window,
+        countsPadding: pool.countsPadding,
+        x: x.quantisation,
+        y: quantisation,
+        low: -128,
+        high: 127,
+      },
+      reads: [{ view: linesOf(from), access: 'window' }],
+      write: linesOf(to),
+    });
   defineImage(lowering, name, y);
 };
+
+interface Pool {
+  readonly x: Value;
+  readonly window: Window;
+  readonly countsPadding: boolean;
+}
+
+/**
+ * Padding counts, but what a window that rounding up adds reaches beyond the padding does not. So where one does, the
+ * padding is put around the image first and is image from then on.
+ */
+function overhanging(node: Node, lowering: Lowering, pool: Pool): Pool {
+  const { window, x } = pool;
+  if (intAttribute(node, 'ceil_mode', 0) === 0) return pool;
+  const pads = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
+  const [bottom, right] = [pads.length === 4 ? (pads[2] as number) : 0, pads.at(-1) as number];
+  const reaches = (axis: 0 | 1, count: number): number =>
+    (count - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+  const [height, width] = [window.inHeight + window.padTop + bottom, window.inWidth + window.padLeft + right];
+  if (reaches(0, window.outHeight) <= height && reaches(1, window.outWidth) <= width) return pool;
+  const widths = { top: window.padTop, left: window.padLeft, height, width };
+  return {
+    x: surrounded(node, lowering, x, widths),
+    window: { ...window, inHeight: height, inWidth: width, padTop: 0, padLeft: 0 },
+    countsPadding: false,
+  };
+}
 
 export const globalAverage: LoweringRule = (node, lowering) => {
   const rank = lowering.value(node, 0).dims.length;
@@ -44,12 +75,18 @@ export const globalAverage: LoweringRule = (node, lowering) => {
 
 /** ReduceMean and ReduceSum. */
 export const reduce: LoweringRule = (node, lowering) => {
-  const { dims } = lowering.value(node, 0);
-  const axes = intsAttribute(node, 'axes') ?? lowering.numbers(node.inputs[1]);
-  if (!axes) throw unsupported(node, 'its axes are not constant');
-  const reduced = axes.map((axis) => axisOf(node, axis, dims.length));
-  const count = reduced.reduce((product, axis) => product * (dims[axis] as number), 1);
-  mean(node, lowering, reduced, node.op === 'ReduceSum' ? count : 1);
+  const x = lowering.value(node, 0);
+  const axes = reducedAxes(node, x.dims.length, (name) => lowering.integers(name));
+  if (!axes) throw unsupported(node, 'it needs constant axes');
+  // Over no axis both are their input.
+  if (axes.length === 0) lowering.define(node.outputs[0] as string, x);
+  else
+    mean(
+      node,
+      lowering,
+      axes,
+      node.op === 'ReduceSum' ? axes.reduce((product, axis) => product * (x.dims[axis] as number), 1) : 1,
+    );
 };
 
 /** Mean over some axes, which must be rows of the others, times a factor. */

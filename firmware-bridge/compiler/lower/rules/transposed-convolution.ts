@@ -4,7 +4,7 @@ import { quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type LoweringRule, nodeName, unsupported, wholeOf } from '../lowering.js';
 import type { Operator } from '../operators.js';
 import { clampAttributes } from './clamp-attributes.js';
-import { defineImage, imageDims, imageOf, linesOf, pixelsOf } from './convolution.js';
+import { defineImage, imageDims, imageOf, linesOf, pixelsOf, plainWindow } from './convolution.js';
 
 /**
  * A transposed convolution whose kernel is its stride, dense or depthwise: each pixel becomes a patch of its own. So a
@@ -26,6 +26,7 @@ export const transposedConvolution: LoweringRule = (node, lowering) => {
   const bias = node.inputs[2] ? lowering.floats(node.inputs[2]) : undefined;
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const x = imageOf(node, lowering);
+  if (x.dims[0] !== 1) throw unsupported(node, `it has a batch of ${x.dims[0]} images, one can run`);
   const [, inChannels, height, width] = x.dims as [number, number, number, number];
   const [down, across] = [kernel.at(-2) ?? 1, kernel.at(-1) as number];
   const area = down * across;
@@ -64,19 +65,7 @@ export const transposedConvolution: LoweringRule = (node, lowering) => {
       [{ view: wholeOf(x), access: 'all' }],
       wholeOf(copies),
     );
-    const sizes = { inHeight: height, inWidth: width, inChannels: outputs, inStride: outputs };
-    const window = {
-      ...sizes,
-      outHeight: height,
-      outWidth: width,
-      outChannels: outputs,
-      outStride: outputs,
-      kernel: [1, 1],
-      stride: [1, 1],
-      dilation: [1, 1],
-      padTop: 0,
-      padLeft: 0,
-    } as const;
+    const window = plainWindow(outputs, height, width);
     emit(
       { kind: 'depthwise', window, ...common },
       [{ view: linesOf(copies), access: 'window' }],

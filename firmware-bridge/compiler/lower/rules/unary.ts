@@ -1,5 +1,5 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
-import { clampOf } from '../../passes/fuse-linear.js';
+import { clampOf } from '../../passes/fuse-clamps.js';
 import { activations, lookupTable } from '../../quantise/lookup-table.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
@@ -13,20 +13,25 @@ export const unary: LoweringRule = (node, lowering) => {
     return typeof value === 'number' ? value : fallback;
   };
   const alpha = number('alpha', op === 'HardSigmoid' ? 0.2 : op === 'LeakyRelu' ? 0.01 : 1);
-  const parametric: Readonly<Record<string, (x: number) => number>> = {
-    LeakyRelu: (x) => (x < 0 ? alpha * x : x),
-    Elu: (x) => (x < 0 ? alpha * Math.expm1(x) : x),
-    HardSigmoid: (x) => Math.min(1, Math.max(0, alpha * x + number('beta', 0.5))),
-  };
+  const parametric = new Map<string, (x: number) => number>([
+    ['LeakyRelu', (x) => (x < 0 ? alpha * x : x)],
+    ['Elu', (x) => (x < 0 ? alpha * Math.expm1(x) : x)],
+    ['HardSigmoid', (x) => Math.min(1, Math.max(0, alpha * x + number('beta', 0.5)))],
+  ]);
   if (op === 'Clip') {
-    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = clampOf(
-      { scalar: (name) => lowering.numbers(name)?.[0] },
-      node,
-    );
+    const scalar = (name: string | undefined): number | undefined => {
+      const values = lowering.numbers(name);
+      return values?.length === 1 ? values[0] : undefined;
+    };
+    const limits = clampOf({ scalar }, node);
+    if (!limits) throw unsupported(node, 'it needs constant limits');
+    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = limits;
     return lookup(node, lowering, 0, (x) => Math.min(max, Math.max(min, x)));
   }
-  const tanhGelu = op === 'Gelu' && attributes.approximate === 'tanh';
-  const f = parametric[op] ?? activations[tanhGelu ? 'GeluTanh' : op];
+  const approximate = attributes.approximate ?? 'none';
+  if (op === 'Gelu' && approximate !== 'none' && approximate !== 'tanh')
+    throw unsupported(node, `its attribute approximate is ${approximate}`);
+  const f = parametric.get(op) ?? activations.get(op === 'Gelu' && approximate === 'tanh' ? 'GeluTanh' : op);
   if (!f) throw unsupported(node, 'its function is not known');
   lookup(node, lowering, 0, f);
 };

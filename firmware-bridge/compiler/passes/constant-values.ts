@@ -1,0 +1,101 @@
+import { fromHalf, toHalf } from '../../../daemon/core/half.js';
+import { type DType, elementCount, floatsOf, type Tensor } from '../../../daemon/network/graph.js';
+
+/** A constant by its elements as numbers: float32 in a Float32Array, everything else in a Float64Array. */
+export interface Constant {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly values: Float32Array | Float64Array;
+}
+
+type Stored = Exclude<DType, 'float32' | 'float16' | 'int64' | 'uint64' | 'bool'>;
+
+const arrays = {
+  float64: Float64Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+} as const;
+
+const isStored = (dtype: DType): dtype is Stored & keyof typeof arrays => Object.hasOwn(arrays, dtype);
+
+/** The elements of a tensor; undefined for types that no arithmetic of ours knows. */
+export function constantOf(tensor: Tensor): Constant | undefined {
+  const { dtype, dims } = tensor;
+  if (dtype === 'float32') return { dtype, dims, values: floatsOf(tensor) };
+  const { buffer } = new Uint8Array(tensor.data);
+  const count = elementCount(dims);
+  if (dtype === 'bool') return { dtype, dims, values: Float64Array.from(new Uint8Array(buffer, 0, count)) };
+  if (dtype === 'int64' || dtype === 'uint64') {
+    const longs =
+      dtype === 'int64' ? new BigInt64Array(buffer, 0, count) : new BigUint64Array(buffer, 0, count);
+    return { dtype, dims, values: Float64Array.from(longs as ArrayLike<bigint>, Number) };
+  }
+  if (dtype === 'float16')
+    return { dtype, dims, values: Float64Array.from(new Uint16Array(buffer, 0, count), fromHalf) };
+  if (dtype === 'bfloat16')
+    return { dtype, dims, values: Float64Array.from(new Uint16Array(buffer, 0, count), fromBrain) };
+  if (isStored(dtype)) return { dtype, dims, values: Float64Array.from(new arrays[dtype](buffer, 0, count)) };
+  return undefined;
+}
+
+const word = new DataView(new ArrayBuffer(4));
+
+/** bfloat16 is the upper half of a float32. */
+function fromBrain(half: number): number {
+  word.setUint32(0, half * 65536);
+  return word.getFloat32(0);
+}
+
+/** The tensor of a constant. Whole numbers beyond 64 bits become the nearest that fit. */
+export function tensorOf({ dtype, dims, values }: Constant): Tensor | undefined {
+  const of = (array: {
+    readonly buffer: ArrayBufferLike;
+    byteOffset: number;
+    byteLength: number;
+  }): Tensor => ({
+    dtype,
+    dims,
+    data: new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+  });
+  if (dtype === 'float32') return of(values instanceof Float32Array ? values : Float32Array.from(values));
+  if (dtype === 'bool') return of(Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)));
+  if (dtype === 'int64')
+    return of(BigInt64Array.from([...values].map((v) => limited(v, -(2n ** 63n), 2n ** 63n - 1n))));
+  if (dtype === 'uint64')
+    return of(BigUint64Array.from([...values].map((v) => limited(v, 0n, 2n ** 64n - 1n))));
+  if (dtype === 'float16') return of(Uint16Array.from(values, toHalf));
+  if (isStored(dtype)) return of(arrays[dtype].from(values));
+  return undefined;
+}
+
+const limited = (value: number, low: bigint, high: bigint): bigint => {
+  const whole = BigInt(Math.trunc(value));
+  return whole < low ? low : whole > high ? high : whole;
+};
+
+/** A result of arithmetic as its type holds it. */
+export function roundTo(dtype: DType, value: number): number {
+  switch (dtype) {
+    case 'float32':
+      return Math.fround(value);
+    case 'float16':
+      return fromHalf(toHalf(value));
+    case 'int32':
+      return value | 0;
+    case 'bool':
+      return value === 0 ? 0 : 1;
+    default:
+      return value;
+  }
+}
+
+export const isFloating = (dtype: DType): boolean =>
+  dtype === 'float32' || dtype === 'float16' || dtype === 'float64';
+
+/** Room for the elements of a constant. */
+export const elementsFor = (dtype: DType, count: number): Float32Array | Float64Array =>
+  dtype === 'float32' ? new Float32Array(count) : new Float64Array(count);

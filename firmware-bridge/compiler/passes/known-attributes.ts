@@ -1,0 +1,104 @@
+import type { Graph, Node } from '../../../daemon/network/graph.js';
+import { unsupported } from '../lower/unsupported.js';
+
+const reduce = 'axes keepdims noop_with_empty_axes';
+const window = 'auto_pad dilations kernel_shape pads strides';
+
+/**
+ * The attributes that the passes and rules of this compiler read, or that change nothing it computes, over all operator
+ * sets (ONNX operator specification). One that is not here would be ignored, so its node is refused.
+ */
+const known: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    Add: '',
+    And: '',
+    AveragePool: `${window} ceil_mode count_include_pad`,
+    BatchNormalization: 'epsilon momentum spatial training_mode is_test',
+    Cast: 'to saturate',
+    Clip: 'min max',
+    Concat: 'axis',
+    ConstantOfShape: 'value',
+    Conv: `${window} group`,
+    ConvTranspose: `${window} group output_padding output_shape`,
+    DepthToSpace: 'blocksize mode',
+    Div: '',
+    Dropout: 'ratio seed is_test',
+    Elu: 'alpha',
+    Equal: '',
+    Expand: '',
+    Flatten: 'axis',
+    Gather: 'axis',
+    Gelu: 'approximate',
+    Gemm: 'alpha beta transA transB',
+    GlobalAveragePool: '',
+    GlobalMaxPool: '',
+    HardSigmoid: 'alpha beta',
+    HardSwish: '',
+    Identity: '',
+    LayerNormalization: 'axis epsilon stash_type',
+    LeakyRelu: 'alpha',
+    MatMul: '',
+    Max: '',
+    MaxPool: `${window} ceil_mode storage_order`,
+    Mean: '',
+    Min: '',
+    Mul: '',
+    Neg: '',
+    PRelu: '',
+    Pad: 'mode pads value',
+    Pow: '',
+    ReduceL1: reduce,
+    ReduceL2: reduce,
+    ReduceLogSumExp: reduce,
+    ReduceMax: reduce,
+    ReduceMean: reduce,
+    ReduceMin: reduce,
+    ReduceSum: reduce,
+    ReduceSumSquare: reduce,
+    Relu: '',
+    Reshape: 'allowzero',
+    Resize:
+      'antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value keep_aspect_ratio_policy mode nearest_mode',
+    Selu: 'alpha gamma',
+    Sigmoid: '',
+    Slice: 'axes ends starts',
+    Softmax: 'axis',
+    Softplus: '',
+    SpaceToDepth: 'blocksize',
+    Split: 'axis num_outputs split',
+    Squeeze: 'axes',
+    Sub: '',
+    Sum: '',
+    Tanh: '',
+    ThresholdedRelu: 'alpha',
+    Tile: '',
+    Transpose: 'perm',
+    Trilu: 'upper',
+    Unsqueeze: 'axes',
+    Upsample: 'mode scales width_scale height_scale',
+    Where: '',
+  }),
+);
+
+/** Operators of other domains that mean what ONNX's own of that name does. */
+const borrowed: ReadonlyMap<string, string> = new Map([['com.microsoft.Gelu', '']]);
+
+/** Throws OPERATOR_UNSUPPORTED for an operator of a foreign domain, and for an attribute that nothing here reads. */
+export function refuseUnknownAttributes({ nodes, opset }: Pick<Graph, 'nodes' | 'opset'>): void {
+  for (const node of nodes) {
+    const isOwn = node.domain === '' || node.domain === 'ai.onnx';
+    const names = isOwn ? known.get(node.op) : borrowed.get(`${node.domain}.${node.op}`);
+    if (names === undefined && !isOwn)
+      throw unsupported(node, `operators of the domain ${node.domain} are not known`);
+    const odd = names === undefined ? undefined : unknownAttribute(node, names.split(' '));
+    if (odd)
+      throw unsupported(
+        node,
+        `its attribute ${odd} is not known (opset ${opset})`,
+        'Export the model with opset 13 or later.',
+      );
+  }
+}
+
+const unknownAttribute = (node: Node, names: readonly string[]): string | undefined =>
+  Object.keys(node.attributes).find((name) => !names.includes(name));
