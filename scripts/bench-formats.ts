@@ -16,6 +16,8 @@
 import { parseArgs } from 'node:util';
 import { type Architecture, architectureId } from '../daemon/core/architecture.js';
 import { randomInt, Xoshiro128 } from '../daemon/core/rng.js';
+import { readIdxImages } from '../daemon/data/labelled/idx-images.js';
+import { sliceImages } from '../daemon/data/labelled/labelled-images.js';
 import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { median } from '../daemon/measure/statistics.js';
 import type { Graph } from '../daemon/network/graph.js';
@@ -26,7 +28,6 @@ import type { Objective, Trial } from '../daemon/search/samplers/contract.js';
 import { createSampler } from '../daemon/search/samplers/registry.js';
 import type { Formats, Space } from '../daemon/search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../daemon/search/spaces/cost-views.js';
-import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { latencyRatios } from './latency-ratio.js';
 import { mean, standardError } from './mean.js';
@@ -49,8 +50,8 @@ const images = 'profiles/datasets/fashion-mnist';
 const evaluator = new SupernetEvaluator({
   space,
   weights: supernetWeights('profiles/supernets', base.id),
-  calibration: readIdxImages(images, 'calibration'),
-  validation: sliceImages(readIdxImages(images, 'validation'), 0, Number(flags.images)),
+  calibration: await readIdxImages(images, 'calibration'),
+  validation: sliceImages(await readIdxImages(images, 'validation'), 0, Number(flags.images)),
   source: 'validation',
 });
 const objectives: Objective[] = [

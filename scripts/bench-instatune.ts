@@ -12,11 +12,12 @@ import { parseArgs } from 'node:util';
 import { type Architecture, architectureId } from '../daemon/core/architecture.js';
 import { systemClock } from '../daemon/core/clock.js';
 import { Xoshiro128 } from '../daemon/core/rng.js';
+import { readIdxImages } from '../daemon/data/labelled/idx-images.js';
+import { sliceImages } from '../daemon/data/labelled/labelled-images.js';
 import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { readOnnx } from '../daemon/network/read-onnx.js';
 import { writeOnnx } from '../daemon/network/write-onnx.js';
 import { instatuneSpace } from '../daemon/search/spaces/instatune.js';
-import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { parseTrainSpec } from '../daemon/train/spec.js';
 import { trainSupernet } from '../daemon/train/train-supernet.js';
 import { SharedWeights } from '../daemon/train/weights/shared-weights.js';
@@ -43,8 +44,8 @@ console.log(
 );
 
 const shipped = 'profiles/datasets/fashion-mnist';
-const validation = readIdxImages(shipped, 'validation');
-const calibration = readIdxImages(shipped, 'calibration');
+const validation = await readIdxImages(shipped, 'validation');
+const calibration = await readIdxImages(shipped, 'calibration');
 const rng = Xoshiro128.fromSeed(1);
 const sampled = new Map<string, Architecture>();
 while (sampled.size < Number(flags.networks)) {
@@ -81,7 +82,7 @@ try {
     rate: 0.0005,
     warmUpSteps: 20,
   });
-  const all = readIdxImages(flags.data, 'train');
+  const all = await readIdxImages(flags.data, 'train');
   const tuned = await trainSupernet({
     space,
     spec,

@@ -8,11 +8,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Xoshiro128 } from '../daemon/core/rng.js';
+import { readIdxImages } from '../daemon/data/labelled/idx-images.js';
+import { sliceImages } from '../daemon/data/labelled/labelled-images.js';
 import { activationRanges } from '../daemon/evaluate/activation-ranges.js';
 import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { SessionProcess } from '../daemon/runtime/session-process.js';
 import { loadSpace } from '../daemon/search/spaces/registry.js';
-import { readIdxImages, sliceImages } from '../daemon/train/idx-images.js';
 import { supernetWeights } from '../daemon/train/weights/supernet-weights.js';
 import { type CompilerBoard, compile, countRight } from '../firmware-bridge/compiler/index.js';
 
@@ -27,8 +28,8 @@ const { values: flags } = parseArgs({
 });
 const { signal } = new AbortController();
 const images = 'profiles/datasets/fashion-mnist';
-const calibration = readIdxImages(images, 'calibration');
-const validation = sliceImages(readIdxImages(images, 'validation'), 0, Number(flags.images));
+const calibration = await readIdxImages(images, 'calibration');
+const validation = sliceImages(await readIdxImages(images, 'validation'), 0, Number(flags.images));
 const board: CompilerBoard = {
   weightLayout: 'dsp',
   arenaBytes: 320 * 1024,

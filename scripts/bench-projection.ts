@@ -13,13 +13,14 @@ import { parseArgs } from 'node:util';
 import type { Architecture } from '../daemon/core/architecture.js';
 import { systemClock } from '../daemon/core/clock.js';
 import { gaussian, Xoshiro128 } from '../daemon/core/rng.js';
+import { readIdxImages } from '../daemon/data/labelled/idx-images.js';
+import type { LabelledImages } from '../daemon/data/labelled/labelled-images.js';
 import { activationRanges } from '../daemon/evaluate/activation-ranges.js';
 import { rightAnswers } from '../daemon/evaluate/classify.js';
 import { floatTensor, type Graph } from '../daemon/network/graph.js';
 import { SessionProcess } from '../daemon/runtime/session-process.js';
 import type { Space } from '../daemon/search/spaces/contract.js';
 import { hourglassFileSchema, hourglassSpace } from '../daemon/search/spaces/hourglass.js';
-import { type LabelledImages, readIdxImages } from '../daemon/train/idx-images.js';
 import { oneArchitecture } from '../daemon/train/one-architecture.js';
 import { readSpaceFile } from '../daemon/train/open-training.js';
 import { parseTrainSpec } from '../daemon/train/spec.js';
@@ -147,8 +148,8 @@ const standardError = (values: readonly number[]): number =>
   Math.sqrt(mean(values.map((v) => (v - mean(values)) ** 2)) / (values.length - 1));
 
 const file = hourglassFileSchema.parse(readSpaceFile('hourglass-mlp', 'profiles'));
-const images = ['calibration', 'validation'].map((part) =>
-  readIdxImages('profiles/datasets/fashion-mnist', part),
+const images = await Promise.all(
+  ['calibration', 'validation'].map((part) => readIdxImages('profiles/datasets/fashion-mnist', part)),
 );
 const figures: Record<string, number> = {};
 const [smallest, largest] = (hourglassSpace(file).seeds?.() ?? []) as [Architecture, Architecture];

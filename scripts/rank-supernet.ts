@@ -14,10 +14,11 @@ import { parse } from 'yaml';
 import type { Architecture } from '../daemon/core/architecture.js';
 import { systemClock } from '../daemon/core/clock.js';
 import { Xoshiro128 } from '../daemon/core/rng.js';
+import { readIdxImages } from '../daemon/data/labelled/idx-images.js';
+import { isLabelled } from '../daemon/data/labelled/spec.js';
 import { SupernetEvaluator } from '../daemon/evaluate/supernet.js';
 import { kendall, spearman } from '../daemon/predict/statistics.js';
 import type { Space } from '../daemon/search/spaces/contract.js';
-import { readIdxImages } from '../daemon/train/idx-images.js';
 import { oneArchitecture } from '../daemon/train/one-architecture.js';
 import { openTraining } from '../daemon/train/open-training.js';
 import { parseTrainSpec, type TrainSpec } from '../daemon/train/spec.js';
@@ -47,9 +48,10 @@ const [count, epochs, jobs] = [Number(flags.count), Number(flags.epochs), Number
 const { signal } = new AbortController();
 const recipe = parseTrainSpec(parse(await readFile(recipePath, 'utf8')));
 const profilesDir = resolve('profiles');
-const parts = openTraining(recipe, profilesDir);
-const calibration = readIdxImages(join(profilesDir, 'datasets', 'fashion-mnist'), 'calibration');
-const test = readIdxImages(recipe.dataset.folder, 't10k');
+const parts = await openTraining(recipe, profilesDir);
+const calibration = await readIdxImages(join(profilesDir, 'datasets', 'fashion-mnist'), 'calibration');
+if (isLabelled(recipe.dataset)) throw new Error('the recipe trains on other data than Fashion-MNIST');
+const test = await readIdxImages(recipe.dataset.folder, 't10k');
 const shared = readSafetensors(await readFile(flags.weights)).tensors;
 
 /** Evenly spaced in log MACs between the smallest and the largest, each the nearest of 2,000 random ones. */

@@ -59,6 +59,12 @@ export const errorTable = {
     false,
     'Install the data set (Debian: apt-get install dataset-fashion-mnist) or name its folder.',
   ),
+  DATASET_MISMATCH: kind(
+    409,
+    1,
+    false,
+    'Name the data set that the weights were trained on, or state `otherData: true`.',
+  ),
   DATA_INVALID: kind(422, 1, false, 'Correct the file named in the message: docs/data.md says what is read.'),
   ONNX_INVALID: kind(422, 1, false, 'Check the file with onnx.checker, then export it again.'),
   EXTERNAL_DATA_MISSING: kind(

@@ -1,7 +1,7 @@
+import type { LabelledImages } from '../data/labelled/labelled-images.js';
 import type { Graph } from '../network/graph.js';
 import { exampleRanges } from '../runtime/example-ranges.js';
 import type { SessionProcess } from '../runtime/session-process.js';
-import type { LabelledImages } from '../train/idx-images.js';
 
 /** Images an inference, where nothing else is said. */
 export const calibrationBatch = 64;

@@ -1,11 +1,11 @@
+import { type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
 import type { Graph, ValueInfo } from '../network/graph.js';
 import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
-import { type LabelledImages, sliceImages } from '../train/idx-images.js';
 
 /**
- * 1 for each image whose largest logit is at its label, else 0. `graph` has one input [n, 1, height, width] and one
+ * 1 for each image whose largest logit is at its label, else 0. `graph` has one input [n, channels, height, width] and one
  * output [n, classes]; it runs in batches of `batch` images.
  */
 export async function rightAnswers(
@@ -18,7 +18,7 @@ export async function rightAnswers(
   const limits = { signal };
   const { handle } = await runtime.load(writeOnnx(withBatch(graph, batch)), { arena: false }, limits);
   const [input, output] = [(graph.inputs[0] as ValueInfo).name, (graph.outputs[0] as ValueInfo).name];
-  const dims = [batch, 1, images.height, images.width];
+  const dims = [batch, images.channels, images.height, images.width];
   const right = new Uint8Array(images.count);
   try {
     for (let from = 0; from < images.count; from += batch) {

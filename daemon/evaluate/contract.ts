@@ -1,4 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
+import type { DataRecord } from '../data/labelled/data-record.js';
 import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
 
@@ -16,6 +17,8 @@ export interface Quality {
 export interface Evaluator {
   readonly metrics: readonly string[];
   readonly cost: 'free' | 'cheap' | 'train';
+  /** What its images are and how they were normalised; absent where it has none, or the shipped ones. */
+  readonly data?: DataRecord | null;
   evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality>;
   /**
    * Quality of the network as a device runs it, which `classify` asks: see `Device.classify`. Absent where the evaluator

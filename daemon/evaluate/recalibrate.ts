@@ -1,9 +1,9 @@
+import type { LabelledImages } from '../data/labelled/labelled-images.js';
 import { freshNames } from '../network/fresh-names.js';
 import { floatTensor, type Graph, type Node, type Tensor } from '../network/graph.js';
 import { withBatch } from '../network/with-batch.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
-import type { LabelledImages } from '../train/idx-images.js';
 
 /**
  * A graph whose normalisations use the statistics of the batch at hand and give them out: the mean over batch and
@@ -63,7 +63,7 @@ export async function recalibrate(
   );
   try {
     const input = graph.inputs[0]?.name as string;
-    const dims = [images.count, 1, images.height, images.width];
+    const dims = [images.count, images.channels, images.height, images.width];
     const answers = await runtime.run(
       handle,
       { [input]: { type: 'float32', dims, data: images.pixels } },

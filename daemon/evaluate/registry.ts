@@ -2,14 +2,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
+import { readIdxImages } from '../data/labelled/idx-images.js';
+import { imageShape, sliceImages } from '../data/labelled/labelled-images.js';
+import { openLabelled } from '../data/labelled/open-labelled.js';
+import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
-import { mbconvFileSchema } from '../search/spaces/mbconv-file.js';
-import { readIdxImages, sliceImages } from '../train/idx-images.js';
+import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv-file.js';
+import type { IdxDataset } from '../train/idx-dataset.js';
 import { datasetSchema } from '../train/spec.js';
 import { CommandEvaluator } from './command.js';
 import type { Evaluator } from './contract.js';
-import { InheritingEvaluator } from './inheriting.js';
-import { openSupernet } from './supernet.js';
+import { InheritingEvaluator, type InheritingOptions } from './inheriting.js';
+import { openSupernet } from './open-supernet.js';
 import { TableEvaluator } from './table.js';
 
 const architectureSchema = z.union([z.array(z.number()), z.record(z.string(), z.json())]);
@@ -18,10 +22,12 @@ const architectureSchema = z.union([z.array(z.number()), z.record(z.string(), z.
 const evaluatorSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('supernet'),
-    dataset: z
-      .string()
-      .regex(/^[\w-]+$/)
-      .default('fashion-mnist'),
+    /** A shipped data set by its name, or a person's own; default: the shipped one that the weights were trained on. */
+    dataset: z.union([z.string().regex(/^[\w-]+$/), labelledSpecSchema]).optional(),
+    /** A file that `hilda train` wrote; default: the space's in profiles/supernets. */
+    weights: z.string().min(1).optional(),
+    /** Score on other data than the weights were trained on. */
+    otherData: z.boolean().default(false),
     /** On how many images a device's int8 network is compared with the float one; 0: not at all. */
     deployedImages: z.number().int().min(0).default(500),
     /** The space whose super-network serves this one, where this one is a part of it. */
@@ -98,32 +104,56 @@ export async function createEvaluator(
   }
 }
 
-function openInheriting(
-  { training, images, dataset, kind, ...options }: InheritSpec,
+async function openInheriting(
+  { training, images: most, dataset, kind, ...options }: InheritSpec,
   spaceFile: unknown,
   profilesDir: string,
-): InheritingEvaluator {
+): Promise<InheritingEvaluator> {
   const parsed = mbconvFileSchema.safeParse(spaceFile);
   if (!parsed.success)
     throw new HildaError('SPEC_INVALID', `evaluator ${kind}: weights grow in spaces of kind mbconv alone`);
-  const all = readIdxImages(training.folder, training.split);
-  const [channels, height, width] = parsed.data.input;
-  const wrong =
-    channels !== 1 || height !== all.height || width !== all.width
-      ? `the space takes ${channels}x${height}x${width}, the images are 1x${all.height}x${all.width}`
-      : all.count - training.heldOut < options.batch
-        ? 'fewer training images than a batch'
-        : undefined;
-  if (wrong) throw new HildaError('SPEC_INVALID', `evaluator.training: ${wrong}`);
-  const folder = join(profilesDir, 'datasets', dataset);
+  const file = parsed.data;
+  const { images, calibration, validation, source } = isLabelled(training)
+    ? await ownParts(training, file)
+    : await shippedParts(training, dataset, file, profilesDir);
+  if (images.count < options.batch)
+    throw new HildaError('SPEC_INVALID', 'evaluator.training: fewer training images than a batch');
   return new InheritingEvaluator({
     ...options,
-    file: parsed.data,
-    images: sliceImages(all, 0, Math.min(images ?? all.count, all.count - training.heldOut)),
-    calibration: readIdxImages(folder, 'calibration'),
-    validation: readIdxImages(folder, 'validation'),
-    source: `${dataset} validation`,
+    file,
+    images: sliceImages(images, 0, Math.min(most ?? images.count, images.count)),
+    calibration,
+    validation,
+    source: `${source} validation`,
   });
+}
+
+type InheritedParts = Pick<InheritingOptions, 'images' | 'calibration' | 'validation' | 'source'>;
+
+async function ownParts(training: LabelledSpec, file: MbconvFile): Promise<InheritedParts> {
+  const { train, record, ...parts } = await openLabelled(training, file);
+  return { ...parts, images: train, source: record.name };
+}
+
+async function shippedParts(
+  { folder, split, heldOut }: IdxDataset,
+  dataset: string,
+  { input }: MbconvFile,
+  profilesDir: string,
+): Promise<InheritedParts> {
+  const all = await readIdxImages(folder, split);
+  if (imageShape(all) !== input.join('x'))
+    throw new HildaError(
+      'SPEC_INVALID',
+      `evaluator.training: the space takes ${input.join('x')}, the images are ${imageShape(all)}`,
+    );
+  const shipped = join(profilesDir, 'datasets', dataset);
+  return {
+    images: sliceImages(all, 0, Math.max(0, all.count - heldOut)),
+    calibration: await readIdxImages(shipped, 'calibration'),
+    validation: await readIdxImages(shipped, 'validation'),
+    source: dataset,
+  };
 }
 
 function readTable(file: string): z.infer<typeof tableSchema> {

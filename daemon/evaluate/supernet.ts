@@ -1,13 +1,11 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Architecture, architectureId } from '../core/architecture.js';
 import type { ArchitectureId } from '../core/ids.js';
+import type { DataRecord } from '../data/labelled/data-record.js';
+import { type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
 import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
-import { type LabelledImages, readIdxImages, sliceImages } from '../train/idx-images.js';
-import { supernetWeights } from '../train/weights/supernet-weights.js';
 import { activationRanges, calibrationBatch } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
@@ -25,6 +23,8 @@ export interface SupernetOptions {
   readonly batch?: number;
   /** Validation images, from the first on, that are shown to a device's own network; none by default. */
   readonly deployedImages?: number;
+  /** What the images are. */
+  readonly data?: DataRecord | null;
 }
 
 /** A sub-network that was scored: what comes next about it is likely to come soon. */
@@ -40,12 +40,14 @@ const kept = 16;
 export class SupernetEvaluator implements Evaluator {
   readonly metrics = ['accuracy'];
   readonly cost = 'cheap';
+  readonly data: DataRecord | null;
   readonly #options: SupernetOptions;
   readonly #runtime = new SessionProcess();
   readonly #scored = new Map<ArchitectureId, Scored>();
 
   constructor(options: SupernetOptions) {
     this.#options = options;
+    this.data = options.data ?? null;
   }
 
   /**
@@ -133,33 +135,3 @@ export class SupernetEvaluator implements Evaluator {
 
 const mean = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((sum, one) => sum + one, 0) / values.length;
-
-/** Whose weights and images; what each field of a study's `supernet` evaluator says. */
-export interface ShippedSupernet {
-  readonly dataset: string;
-  /** By default the space itself, or the one its formats were added to. */
-  readonly weightsOf?: string | undefined;
-  readonly deployedImages?: number;
-}
-
-/**
- * The super-network and images shipped for a space. Where it has no super-network but came with weights, these. Throws
- * SUPERNET_INVALID, DATASET_MISSING.
- */
-export function openSupernet(
-  space: Space,
-  profilesDir: string,
-  { dataset, weightsOf = (space.formats?.base ?? space).id, deployedImages = 0 }: ShippedSupernet,
-): SupernetEvaluator {
-  const folder = join(profilesDir, 'datasets', dataset);
-  const trained = join(profilesDir, 'supernets');
-  const ownWeights = space.weights !== undefined && !existsSync(join(trained, weightsOf));
-  return new SupernetEvaluator({
-    space,
-    weights: ownWeights ? undefined : supernetWeights(trained, weightsOf),
-    calibration: readIdxImages(folder, 'calibration'),
-    validation: readIdxImages(folder, 'validation'),
-    source: `${dataset} validation${ownWeights ? ', weights as given' : ''}`,
-    deployedImages,
-  });
-}

@@ -52,6 +52,8 @@ export async function exportTrial(
         structureHash: structureHash(network),
         weightsHash: weightsHash(network),
         trainedWeights: evaluator.network !== undefined,
+        // How inputs are read and normalised, and what the classes are called.
+        data: (evaluator.data ?? null) as Json,
         values: trial.values,
         measurements: measurements.map(summarised),
       },

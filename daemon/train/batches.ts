@@ -1,5 +1,5 @@
 import { type Rng, randomInt, shuffled, Xoshiro128 } from '../core/rng.js';
-import type { LabelledImages } from './idx-images.js';
+import { imageSize, type LabelledImages } from '../data/labelled/labelled-images.js';
 
 export interface Augmentation {
   readonly flip: boolean;
@@ -8,7 +8,7 @@ export interface Augmentation {
 }
 
 export interface Batch {
-  /** [size, 1, height, width]. */
+  /** [size, channels, height, width]. */
   readonly images: Float32Array;
   readonly labels: Uint8Array;
 }
@@ -54,17 +54,17 @@ export class Batches {
     }
     const rng = streamOf(this.#seed, 'augmentation', step);
     const from = (step % this.stepsPerEpoch) * this.#size;
-    const { height, width, pixels, labels } = this.#images;
-    const area = height * width;
-    const images = new Float32Array(this.#size * area);
+    const { pixels, labels } = this.#images;
+    const size = imageSize(this.#images);
+    const images = new Float32Array(this.#size * size);
     const chosen = new Uint8Array(this.#size);
     for (let i = 0; i < this.#size; i++) {
       const index = this.#order[from + i] as number;
       chosen[i] = labels[index] as number;
       augment(
-        pixels.subarray(index * area, (index + 1) * area),
-        images.subarray(i * area, (i + 1) * area),
-        { height, width },
+        pixels.subarray(index * size, (index + 1) * size),
+        images.subarray(i * size, (i + 1) * size),
+        this.#images,
         this.#augmentation,
         rng,
       );
@@ -92,20 +92,23 @@ export function streamOf(seed: number, purpose: string, counter: number): Rng {
 function augment(
   from: Float32Array,
   to: Float32Array,
-  { height, width }: { readonly height: number; readonly width: number },
+  { channels, height, width }: Pick<LabelledImages, 'channels' | 'height' | 'width'>,
   { flip, shiftPixels }: Augmentation,
   rng: Rng,
 ): void {
   const mirrored = flip && rng.next() < 0.5;
   const shift = (): number => (shiftPixels === 0 ? 0 : randomInt(rng, 2 * shiftPixels + 1) - shiftPixels);
   const [down, right] = [shift(), shift()];
-  const background = from[0] as number;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const [fromY, shiftedX] = [y - down, x - right];
-      const fromX = mirrored ? width - 1 - shiftedX : shiftedX;
-      const inside = fromY >= 0 && fromY < height && fromX >= 0 && fromX < width;
-      to[y * width + x] = inside ? (from[fromY * width + fromX] as number) : background;
+  for (let c = 0; c < channels; c++) {
+    const plane = c * height * width;
+    const background = from[plane] as number;
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const [fromY, shiftedX] = [y - down, x - right];
+        const fromX = mirrored ? width - 1 - shiftedX : shiftedX;
+        const inside = fromY >= 0 && fromY < height && fromX >= 0 && fromX < width;
+        to[plane + y * width + x] = inside ? (from[plane + fromY * width + fromX] as number) : background;
+      }
     }
   }
 }

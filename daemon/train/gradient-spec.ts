@@ -19,6 +19,8 @@ export const gradientSpecSchema = z.strictObject({
   /** A space of kind `mbconv` in profiles/spaces, by its id; a super-network of it must be there. */
   space: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
   dataset: datasetSchema,
+  /** A file that `hilda train` wrote; default: the space's in profiles/supernets. */
+  weights: z.string().min(1).optional(),
   /** One search each: a latency table of the target, by block or by layer. */
   targets: z
     .array(

@@ -1,29 +1,42 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
+import type { DataRecord } from '../data/labelled/data-record.js';
+import { readIdxImages } from '../data/labelled/idx-images.js';
+import { imageShape, type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
+import { openLabelled } from '../data/labelled/open-labelled.js';
+import type { Expected } from '../data/labelled/raw-parts.js';
+import { isLabelled } from '../data/labelled/spec.js';
 import type { ValueInfo } from '../network/graph.js';
 import type { Space } from '../search/spaces/contract.js';
-import { type LabelledImages, readIdxImages, sliceImages } from './idx-images.js';
+import { idxRecord } from './idx-dataset.js';
 import { oneArchitecture } from './one-architecture.js';
 import { openSpace } from './open-space.js';
-import type { TrainSpec } from './spec.js';
+import type { DatasetSpec, TrainSpec } from './spec.js';
 
-/** What a specification names, read and checked. */
-export interface TrainingParts {
-  readonly space: Space;
+/** What is trained on, with what the weights' file says of it. */
+export interface TrainingData {
   readonly images: LabelledImages;
   readonly validation: LabelledImages;
-  readonly classes: number;
+  readonly record: DataRecord;
 }
 
-/** Throws SPEC_INVALID, SPACE_INVALID, ARCHITECTURE_INVALID, DATASET_MISSING. */
-export function openTraining(
+/** What a specification names, read and checked. */
+export interface TrainingParts extends Omit<TrainingData, 'record'> {
+  readonly space: Space;
+  readonly classes: number;
+  readonly data: DataRecord;
+}
+
+/** Throws SPEC_INVALID, SPACE_INVALID, ARCHITECTURE_INVALID, DATASET_MISSING, NOT_FOUND, DATA_INVALID. */
+export async function openTraining(
   spec: Pick<TrainSpec, 'space' | 'dataset' | 'batch'> & {
     readonly architecture?: TrainSpec['architecture'];
   },
   profilesDir: string,
-): TrainingParts {
-  const whole = openSpace(readSpaceFile(spec.space, profilesDir), profilesDir);
+): Promise<TrainingParts> {
+  const file = typeof spec.space === 'string' ? readSpaceFile(spec.space, profilesDir) : spec.space;
+  const whole = openSpace(file, profilesDir);
   if (whole.formats)
     throw new HildaError(
       'SPEC_INVALID',
@@ -33,27 +46,54 @@ export function openTraining(
       },
     );
   const space = spec.architecture ? oneArchitecture(whole, spec.architecture) : whole;
-  const all = readIdxImages(spec.dataset.folder, spec.dataset.split);
-  const trained = all.count - spec.dataset.heldOut;
-  if (trained < spec.batch)
-    throw new HildaError('SPEC_INVALID', `dataset.heldOut: ${trained} images are left, fewer than a batch`);
-  const network = space.network(space.seeds?.().at(-1) ?? []);
-  const [, channels, height, width] = (network.inputs[0] as ValueInfo).dims;
-  if (channels !== 1 || height !== all.height || width !== all.width) {
+  const expected = expectedBy(space);
+  const { record, ...images } = await openDataset(spec.dataset, { space, expected, profilesDir });
+  if (images.images.count < spec.batch)
     throw new HildaError(
       'SPEC_INVALID',
-      `the space ${space.id} takes ${channels}x${height}x${width}, the images are 1x${all.height}x${all.width}`,
+      `dataset: ${images.images.count} images are left to train on, fewer than a batch of ${spec.batch}`,
     );
+  return { space, ...images, classes: expected.classes, data: record };
+}
+
+/** Images and classes that a space's networks take. Throws SPEC_INVALID where they are no image classifiers. */
+export function expectedBy(space: Space): Expected {
+  const { inputs, outputs } = space.network(space.seeds?.().at(-1) ?? []);
+  const [[, channels, height, width] = [], [, classes] = []] = [inputs, outputs].map(
+    (list) => (list[0] as ValueInfo).dims as number[],
+  );
+  if (channels === undefined || height === undefined || width === undefined || classes === undefined)
+    throw new HildaError('SPEC_INVALID', `the networks of the space ${space.id} classify no images`);
+  return { input: [channels, height, width], classes };
+}
+
+async function openDataset(
+  dataset: DatasetSpec,
+  {
+    space,
+    expected,
+    profilesDir,
+  }: { readonly space: Space; readonly expected: Expected; readonly profilesDir: string },
+): Promise<TrainingData> {
+  if (isLabelled(dataset)) {
+    const { train, validation, record } = await openLabelled(dataset, expected);
+    return { images: train, validation, record };
   }
-  const classes = (network.outputs[0] as ValueInfo).dims[1] as number;
+  const { input, classes } = expected;
+  const all = await readIdxImages(dataset.folder, dataset.split);
+  if (imageShape(all) !== input.join('x'))
+    throw new HildaError(
+      'SPEC_INVALID',
+      `the space ${space.id} takes ${input.join('x')}, the images are ${imageShape(all)}`,
+    );
   if (all.labels.some((label) => label >= classes))
     throw new HildaError('SPEC_INVALID', `the space ${space.id} has ${classes} classes, the images more`);
-  const { validation } = spec.dataset;
+  const trained = all.count - dataset.heldOut;
+  if (trained < 0) throw new HildaError('SPEC_INVALID', `dataset.heldOut: more than the ${all.count} images`);
   return {
-    space,
     images: sliceImages(all, 0, trained),
-    validation: sliceImages(all, all.count - validation, validation),
-    classes,
+    validation: sliceImages(all, all.count - dataset.validation, dataset.validation),
+    record: await idxRecord(all, dataset, { classes, profilesDir }),
   };
 }
 

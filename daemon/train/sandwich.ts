@@ -1,8 +1,8 @@
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
+import { type LabelledImages, pickImages } from '../data/labelled/labelled-images.js';
 import type { Space } from '../search/spaces/contract.js';
 import { type Batch, type Batches, partOf, streamOf } from './batches.js';
-import type { LabelledImages } from './idx-images.js';
 import { addGradient, type CallOptions, type NetworkTrainer, type Passed } from './network-trainer.js';
 import type { TrainSpec } from './spec.js';
 import { oneHot, shareRight, softened } from './targets.js';
@@ -100,7 +100,10 @@ export class Sandwich {
     return { passed, loss: teacher.loss, right: shareRight(teacher.probabilities, labels) };
   }
 
-  /** Share of right answers on whole parts of a batch, normalised with each part's own statistics. */
+  /**
+   * Share of right answers, normalised with each part's own statistics. A last part that is not full repeats images from
+   * the start, whose answers are not counted again.
+   */
   async accuracy(
     weights: FlatWeights,
     images: LabelledImages,
@@ -108,20 +111,25 @@ export class Sandwich {
   ): Promise<{ readonly largest: number; readonly smallest: number }> {
     const { spec, classes, trainers } = this.#parts;
     const [trainer] = trainers as readonly [NetworkTrainer];
-    const area = images.height * images.width;
     const size = spec.batch / trainers.length;
-    const parts = Math.floor(images.count / size);
     const accuracyOf = async (architecture: Architecture): Promise<number> => {
-      let sum = 0;
-      for (let i = 0; i < parts; i++) {
-        const [from, to] = [i * size, (i + 1) * size];
-        const labels = images.labels.subarray(from, to);
-        const pixels = images.pixels.slice(from * area, to * area);
-        const targets = oneHot(labels, classes, 0);
-        const { probabilities } = await trainer.pass(architecture, weights.tensors, pixels, targets, options);
-        sum += shareRight(probabilities, labels);
+      let right = 0;
+      for (let from = 0; from < images.count; from += size) {
+        const indices = Array.from({ length: size }, (_, i) => (from + i) % images.count);
+        const part = pickImages(images, indices);
+        const targets = oneHot(part.labels, classes, 0);
+        const { probabilities } = await trainer.pass(
+          architecture,
+          weights.tensors,
+          part.pixels,
+          targets,
+          options,
+        );
+        const counted = Math.min(size, images.count - from);
+        const labels = part.labels.subarray(0, counted);
+        right += counted * shareRight(probabilities.subarray(0, counted * classes), labels);
       }
-      return sum / parts;
+      return right / images.count;
     };
     return { largest: await accuracyOf(this.#largest), smallest: await accuracyOf(this.#smallest) };
   }

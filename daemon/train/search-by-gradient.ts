@@ -1,3 +1,4 @@
+import type { LabelledImages } from '../data/labelled/labelled-images.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import { mbconvSpace } from '../search/spaces/mbconv.js';
@@ -5,7 +6,6 @@ import type { MbconvFile } from '../search/spaces/mbconv-file.js';
 import { Batches } from './batches.js';
 import { type BlockCosts, blockCosts, meanCost } from './block-costs.js';
 import type { GradientSpec } from './gradient-spec.js';
-import type { LabelledImages } from './idx-images.js';
 import type { Alphas } from './path-binarisation.js';
 import { proxylessSearch } from './proxyless-search.js';
 import type { SharedWeights } from './weights/shared-weights.js';

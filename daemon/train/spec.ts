@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
+import { isLabelled, labelledSpecSchema } from '../data/labelled/spec.js';
 
 const share = z.number().min(0).max(1);
 const count = z.number().int().min(1);
@@ -21,7 +22,9 @@ const optimizerSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-export const datasetSchema = z.strictObject({
+/** The form of the shipped data set's source. */
+const idxDatasetSchema = z.strictObject({
+  kind: z.literal('idx').optional(),
   /** Holds `<split>-images-idx3-ubyte.gz` and `<split>-labels-idx1-ubyte.gz`. */
   folder: z.string(),
   split: z
@@ -34,10 +37,14 @@ export const datasetSchema = z.strictObject({
   validation: z.number().int().min(0).default(0),
 });
 
+export const datasetSchema = z.discriminatedUnion('kind', [idxDatasetSchema, ...labelledSpecSchema.options]);
+
+export type DatasetSpec = z.infer<typeof datasetSchema>;
+
 /** What `hilda train` takes. */
 export const trainSpecSchema = z.strictObject({
-  /** A space of profiles/spaces, by its id. */
-  space: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  /** A space of profiles/spaces, by its id, or a space file's content. */
+  space: z.union([z.string().regex(/^[a-z0-9][a-z0-9-]*$/), z.looseObject({ kind: z.string() })]),
   dataset: datasetSchema,
   /** Train this architecture alone, from the start, instead of weights that all share. */
   architecture: z.array(z.number().int().min(0)).optional(),
@@ -63,14 +70,19 @@ export const trainSpecSchema = z.strictObject({
   /** eta of annealed gradient noise (gradient-noise.ts); none where left out. */
   gradientNoise: z.number().gt(0).optional(),
   labelSmoothing: share.default(0),
+  /** `flip` mirrors left and right; recordings, whose features would run backwards, are not flipped by default. */
   augmentation: z
-    .strictObject({ flip: z.boolean().default(true), shiftPixels: z.number().int().min(0).default(0) })
-    .default({ flip: true, shiftPixels: 0 }),
+    .strictObject({ flip: z.boolean().optional(), shiftPixels: z.number().int().min(0).default(0) })
+    .default({ shiftPixels: 0 }),
   /** Steps between two checkpoints. */
   checkpointSteps: count.default(200),
 });
 
-export type TrainSpec = z.infer<typeof trainSpecSchema>;
+type Parsed = z.infer<typeof trainSpecSchema>;
+
+export type TrainSpec = Omit<Parsed, 'augmentation'> & {
+  readonly augmentation: { readonly flip: boolean; readonly shiftPixels: number };
+};
 
 /** Throws SPEC_INVALID naming every wrong field of the `what` specification by its path. */
 export function checkedSpec<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
@@ -85,8 +97,9 @@ export function checkedSpec<T>(schema: z.ZodType<T>, value: unknown, what: strin
 /** Throws SPEC_INVALID naming every wrong field by its path. */
 export function parseTrainSpec(value: unknown): TrainSpec {
   const data = checkedSpec(trainSpecSchema, value, 'training');
+  const { dataset, augmentation } = data;
   const wrong =
-    data.dataset.validation > data.dataset.heldOut
+    !isLabelled(dataset) && dataset.validation > dataset.heldOut
       ? 'dataset.validation: more than dataset.heldOut'
       : data.warmEpochs > data.epochs
         ? 'warmEpochs: more than epochs'
@@ -97,5 +110,6 @@ export function parseTrainSpec(value: unknown): TrainSpec {
     throw new HildaError('SPEC_INVALID', `the training specification is not valid: ${wrong}`, {
       details: { fields: [wrong] },
     });
-  return data;
+  const { flip = dataset.kind !== 'sounds' } = augmentation;
+  return { ...data, augmentation: { ...augmentation, flip } };
 }

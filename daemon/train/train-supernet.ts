@@ -1,11 +1,12 @@
 import type { Clock } from '../core/clock.js';
 import { sha256Hex } from '../core/hash.js';
 import { canonicalJson, type Json } from '../core/json.js';
+import type { DataRecord } from '../data/labelled/data-record.js';
+import type { LabelledImages } from '../data/labelled/labelled-images.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space } from '../search/spaces/contract.js';
 import { Batches, streamOf } from './batches.js';
 import { addGradientNoise } from './gradient-noise.js';
-import type { LabelledImages } from './idx-images.js';
 import { NetworkTrainer } from './network-trainer.js';
 import { rateAt } from './optimizer.js';
 import { OptimizerSession } from './optimizer-session.js';
@@ -38,6 +39,8 @@ export interface TrainOptions {
   readonly images: LabelledImages;
   readonly validation: LabelledImages;
   readonly classes: number;
+  /** What the images are: stored with the weights, so that they are never scored on other data in silence. */
+  readonly data?: DataRecord;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly checkpointPath: string;
@@ -85,7 +88,7 @@ async function train(
   const { batch: size, seed, augmentation } = spec;
   const batches = new Batches(images, { size, seed, augmentation });
   const totalSteps = spec.epochs * batches.stepsPerEpoch;
-  const imageDims = [1, images.height, images.width];
+  const imageDims = [images.channels, images.height, images.width];
   const batch = size / runtimes.length;
   const trainers = runtimes.map(
     (runtime) => new NetworkTrainer({ space, runtime, imageDims, batch, classes, threads, maxSessions }),
@@ -96,7 +99,8 @@ async function train(
   const weights = FlatWeights.of(initial);
   const gradients = new FlatWeights([...initial].map(([name, { dims }]) => [name, dims] as const));
   const optimizer = new OptimizerSession(runtimes[0] as SessionProcess, spec.optimizer, weights.decayed());
-  const fingerprint = sha256Hex(canonicalJson({ spec, images: images.count } as unknown as Json));
+  const own = o.data && o.data.kind !== 'idx' ? { data: o.data.identity } : {};
+  const fingerprint = sha256Hex(canonicalJson({ spec, images: images.count, ...own } as unknown as Json));
   const saved = await loadTraining(o.checkpointPath, fingerprint, weights.vector.length);
   if (saved) {
     weights.vector.set(saved.weights);
@@ -118,7 +122,7 @@ async function train(
     batchesSeen += 1;
     const epochEnds = step % batches.stepsPerEpoch === 0;
     if (epochEnds || step % reportSteps === 0) {
-      const validates = epochEnds && validation.count >= size;
+      const validates = epochEnds && validation.count > 0;
       o.onProgress({
         step,
         totalSteps,
@@ -139,7 +143,13 @@ async function train(
         weights: weights.vector,
         optimizer: await optimizer.state(call),
       });
-      const metadata = { space: space.id, seed: `${seed}`, step: `${step}`, totalSteps: `${totalSteps}` };
+      const metadata = {
+        space: space.id,
+        seed: `${seed}`,
+        step: `${step}`,
+        totalSteps: `${totalSteps}`,
+        ...(o.data && { data: canonicalJson(o.data as unknown as Json) }),
+      };
       await writeTensorFile(o.exportPath, { tensors: exported(weights, initial), metadata });
     }
     if (stops) break;

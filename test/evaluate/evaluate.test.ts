@@ -28,6 +28,7 @@ function images(count: number, seed: number) {
   const pixels = Float32Array.from({ length: count * 784 }, () => gaussian(rng));
   return {
     count,
+    channels: 1,
     height: 28,
     width: 28,
     pixels,

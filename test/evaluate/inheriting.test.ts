@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { architectureId } from '../../daemon/core/architecture.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import type { LabelledImages } from '../../daemon/data/labelled/labelled-images.js';
 import { InheritingEvaluator } from '../../daemon/evaluate/inheriting.js';
 import { createEvaluator } from '../../daemon/evaluate/registry.js';
 import { mbconvSpace } from '../../daemon/search/spaces/mbconv.js';
 import { mbconvFileSchema } from '../../daemon/search/spaces/mbconv-file.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import type { LabelledImages } from '../../daemon/train/idx-images.js';
 import { readTensorFile } from '../../daemon/train/weights/checkpoint.js';
 import { openBench, testSpec } from '../study/bench.js';
 
@@ -44,7 +44,7 @@ function images(count: number, seed: number): LabelledImages {
   labels.forEach((label, i) => {
     for (let p = 0; p < 20; p++) pixels[i * 64 + label * 20 + p]! += 1.2;
   });
-  return { count, height: 8, width: 8, pixels, labels };
+  return { count, channels: 1, height: 8, width: 8, pixels, labels };
 }
 
 async function folder(t: Test): Promise<string> {

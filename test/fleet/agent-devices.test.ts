@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { asHildaError, HildaError } from '../../daemon/core/errors.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { readIdxImages } from '../../daemon/data/labelled/idx-images.js';
+import { sliceImages } from '../../daemon/data/labelled/labelled-images.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { packTensors, unpackTensors } from '../../daemon/devices/agent/tensor-bytes.js';
 import type { Device, Driver, Examples, Tensors } from '../../daemon/devices/contract.js';
@@ -15,7 +17,6 @@ import { structureHash } from '../../daemon/network/canonical-text.js';
 import { exampleRanges } from '../../daemon/runtime/example-ranges.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { findSpace } from '../../daemon/study/parts.js';
-import { readIdxImages, sliceImages } from '../../daemon/train/idx-images.js';
 import { openSpace } from '../../daemon/train/open-space.js';
 import { supernetWeights } from '../../daemon/train/weights/supernet-weights.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
@@ -183,8 +184,8 @@ t.test("an agent's emulated board is measured and scored as one at home", async 
   }
 
   const folder = join(profilesFolder, 'datasets/fashion-mnist');
-  const { pixels, count } = sliceImages(readIdxImages(folder, 'validation'), 0, 60);
-  const images = sliceImages(readIdxImages(folder, 'calibration'), 0, 100);
+  const { pixels, count } = sliceImages(await readIdxImages(folder, 'validation'), 0, 60);
+  const images = sliceImages(await readIdxImages(folder, 'calibration'), 0, 100);
   const runtime = new SessionProcess();
   t.teardown(() => runtime.stop());
   const examples = (batch: number): Examples => {

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import { openSupernet, SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
+import { readIdxImages } from '../../daemon/data/labelled/idx-images.js';
+import { sliceImages } from '../../daemon/data/labelled/labelled-images.js';
+import { openSupernet } from '../../daemon/evaluate/open-supernet.js';
+import { SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { foldBatchNorm } from '../../daemon/network/fold-batch-norm.js';
 import type { Graph, Node } from '../../daemon/network/graph.js';
@@ -11,7 +14,6 @@ import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { Dim, Formats, Space } from '../../daemon/search/spaces/contract.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import { readIdxImages, sliceImages } from '../../daemon/train/idx-images.js';
 import { readSafetensors } from '../../daemon/train/weights/safetensors.js';
 import { SharedWeights } from '../../daemon/train/weights/shared-weights.js';
 
@@ -89,8 +91,8 @@ t.test('folded normalisation and int8 compute what float does', async (t) => {
   const evaluator = new SupernetEvaluator({
     space,
     weights,
-    calibration: sliceImages(readIdxImages(folder, 'calibration'), 0, 128),
-    validation: sliceImages(readIdxImages(folder, 'validation'), 0, 400),
+    calibration: sliceImages(await readIdxImages(folder, 'calibration'), 0, 128),
+    validation: sliceImages(await readIdxImages(folder, 'validation'), 0, 400),
     source: 'validation',
   });
   t.teardown(() => evaluator.close());
@@ -114,7 +116,7 @@ t.test('folded normalisation and int8 compute what float does', async (t) => {
     ];
     t.ok(Math.abs(exact - rounded) < 0.03, `accuracy ${exact} in float, ${rounded} in int8`);
   }
-  const shipped = openSupernet(space, profiles, { dataset: 'fashion-mnist' });
+  const shipped = await openSupernet(space, profiles, { dataset: 'fashion-mnist' });
   t.teardown(() => shipped.close());
   t.same(shipped.metrics, ['accuracy'], "the base's super-network serves the space with formats");
 });

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import type { LabelledImages } from '../../daemon/data/labelled/labelled-images.js';
 import { elementCount, floatTensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import type { LabelledImages } from '../../daemon/train/idx-images.js';
 import { parseTrainSpec } from '../../daemon/train/spec.js';
 import { trainSupernet } from '../../daemon/train/train-supernet.js';
 
@@ -51,7 +51,7 @@ function images(count: number): LabelledImages {
   labels.forEach((label, i) => {
     for (let p = 0; p < 5; p++) pixels[i * 16 + label * 5 + p]! += 2;
   });
-  return { count, height: 4, width: 4, pixels, labels };
+  return { count, channels: 1, height: 4, width: 4, pixels, labels };
 }
 
 t.test('a 20-layer MLP from zero weights trains with gradient noise and fails without', async (t) => {

@@ -7,13 +7,14 @@ import t from 'tap';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
-import { openSupernet, SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
+import type { LabelledImages } from '../../daemon/data/labelled/labelled-images.js';
+import { openSupernet } from '../../daemon/evaluate/open-supernet.js';
+import { SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { openStudyParts, resolveSpace } from '../../daemon/study/parts.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
-import type { LabelledImages } from '../../daemon/train/idx-images.js';
 import { oneArchitecture } from '../../daemon/train/one-architecture.js';
 import { openSpace } from '../../daemon/train/open-space.js';
 import { parseTrainSpec } from '../../daemon/train/spec.js';
@@ -46,7 +47,7 @@ function images(count: number, seed: number): LabelledImages {
   labels.forEach((label, i) => {
     for (let p = 0; p < 20; p++) pixels[i * 64 + label * 20 + p]! += 1;
   });
-  return { count, height: 8, width: 8, pixels, labels };
+  return { count, channels: 1, height: 8, width: 8, pixels, labels };
 }
 
 const [seen, unseen] = [images(480, 1), images(300, 2)];
@@ -125,7 +126,14 @@ t.test('fine-tuning lifts the median sub-network of a given ViT', async (t) => {
 
   // A study by the space's name takes the fine-tuned weights, and notices another network.
   const spec = resolveSpace(
-    parseStudySpec({ name: 'mine', space: 'mine', devices: ['x'], budget: { trials: 1 } }),
+    parseStudySpec({
+      name: 'mine',
+      space: 'mine',
+      devices: ['x'],
+      budget: { trials: 1 },
+      // The weights of this test carry no record of their images.
+      evaluator: { kind: 'supernet', dataset: 'fashion-mnist', otherData: true },
+    }),
     profiles,
   );
   t.match((spec.space as { sha256?: string }).sha256, /^[0-9a-f]{64}$/);
@@ -134,7 +142,7 @@ t.test('fine-tuning lifts the median sub-network of a given ViT', async (t) => {
   t.ok((network?.nodes.length ?? 0) > 10);
   await parts.evaluator.close();
   await rm(join(profiles, 'supernets', 'mine'), { recursive: true });
-  const untuned = openSupernet(space, profiles, { dataset: 'fashion-mnist' });
+  const untuned = await openSupernet(space, profiles, { dataset: 'fashion-mnist' });
   t.same(untuned.metrics, ['accuracy'], 'without fine-tuned weights the given ones are scored');
   await untuned.close();
   await writeFile(

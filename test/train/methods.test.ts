@@ -111,6 +111,7 @@ t.test(
     const rng = Xoshiro128.fromSeed(4);
     const images = {
       count: 64,
+      channels: 1,
       height: 12,
       width: 12,
       pixels: Float32Array.from({ length: 64 * 144 }, () => gaussian(rng)),

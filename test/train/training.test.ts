@@ -7,12 +7,13 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { readIdxImages } from '../../daemon/data/labelled/idx-images.js';
+import type { LabelledImages } from '../../daemon/data/labelled/labelled-images.js';
 import { elementCount } from '../../daemon/network/graph.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { Batches } from '../../daemon/train/batches.js';
-import { type LabelledImages, readIdxImages } from '../../daemon/train/idx-images.js';
 import { oneArchitecture } from '../../daemon/train/one-architecture.js';
 import { openTraining } from '../../daemon/train/open-training.js';
 import { type OptimizerSpec, optimizerGraph, rateAt } from '../../daemon/train/optimizer.js';
@@ -54,7 +55,7 @@ function images(count: number): LabelledImages {
   labels.forEach((label, i) => {
     for (let p = 0; p < 16; p++) pixels[i * 64 + label * 16 + p]! += 4;
   });
-  return { count, height: 8, width: 8, pixels, labels };
+  return { count, channels: 1, height: 8, width: 8, pixels, labels };
 }
 
 const spec = parseTrainSpec({
@@ -332,26 +333,29 @@ t.test('what a specification names is checked', async (t) => {
       validation: 64,
     },
   };
-  const parts = openTraining(shipped, profiles);
+  const parts = await openTraining(shipped, profiles);
   t.same([parts.images.count, parts.validation.count, parts.classes], [448, 64, 10]);
-  const alone = openTraining({ ...shipped, architecture: parts.space.seeds!()[0] as number[] }, profiles);
+  const alone = await openTraining(
+    { ...shipped, architecture: parts.space.seeds!()[0] as number[] },
+    profiles,
+  );
   t.equal(alone.space.seeds!().length, 1);
-  t.throws(() => openTraining({ ...shipped, architecture: [99] }, profiles), {
+  await t.rejects(openTraining({ ...shipped, architecture: [99] }, profiles), {
     code: 'ARCHITECTURE_INVALID',
   });
   for (const space of ['none', 'mbconv-fmnist-formats'])
-    t.throws(() => openTraining({ ...shipped, space }, profiles), { code: 'SPEC_INVALID' });
-  t.throws(() => openTraining({ ...shipped, space: 'proxylessnas-imagenet' }, profiles), {
+    await t.rejects(openTraining({ ...shipped, space }, profiles), { code: 'SPEC_INVALID' });
+  await t.rejects(openTraining({ ...shipped, space: 'proxylessnas-imagenet' }, profiles), {
     code: 'SPEC_INVALID',
   });
   const dataset = { ...shipped.dataset, heldOut: 510 };
-  t.throws(() => openTraining({ ...shipped, dataset }, profiles), { code: 'SPEC_INVALID' });
+  await t.rejects(openTraining({ ...shipped, dataset }, profiles), { code: 'SPEC_INVALID' });
   t.throws(() => parseTrainSpec({ ...spec, warmEpochs: 9 }), { code: 'SPEC_INVALID' });
   t.throws(() => parseTrainSpec({ ...spec, pace: 1 }), { code: 'SPEC_INVALID' });
 
   const work = await folder(t);
-  t.throws(() => readIdxImages(work, 'train'), { code: 'DATASET_MISSING' });
+  await t.rejects(readIdxImages(work, 'train'), { code: 'DATASET_MISSING' });
   const header = Buffer.from([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1]);
   await writeFile(join(work, 'x-images-idx3-ubyte.gz'), gzipSync(Buffer.concat([header, Buffer.from([1])])));
-  t.throws(() => readIdxImages(work, 'x'), { code: 'DATASET_MISSING' }, 'one of two images');
+  await t.rejects(readIdxImages(work, 'x'), { code: 'DATASET_MISSING' }, 'one of two images');
 });

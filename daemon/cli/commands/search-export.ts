@@ -1,6 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { HildaError } from '../../core/errors.js';
 import { formatBytes } from '../../core/quantities.js';
+import { dataRecordSchema } from '../../data/labelled/data-record.js';
+import { withMelFrontEnd } from '../../data/mel-nodes.js';
+import { readOnnx } from '../../network/read-onnx.js';
+import { writeOnnx } from '../../network/write-onnx.js';
 import { act, type Terminal } from '../context.js';
 
 function trialNumber(text: string): number {
@@ -16,13 +22,25 @@ export const searchExportCommand = (terminal: Terminal): Command =>
     .argument('<study>', 'its id')
     .requiredOption('-t, --trial <number>', 'which trial, as numbered in the front', trialNumber)
     .requiredOption('-o, --out <file>', 'where the ONNX file goes; the manifest is named after it, .json')
+    .option('--front-end', 'put the mel front end before the network, which then takes samples')
     .action(
       act(
         terminal,
-        async (context, study: string, { trial, out }: { readonly trial: number; readonly out: string }) => {
+        async (
+          context,
+          study: string,
+          {
+            trial,
+            out,
+            frontEnd,
+          }: { readonly trial: number; readonly out: string; readonly frontEnd?: boolean },
+        ) => {
           const { client } = context;
-          const { model, bytes, manifest } = await client.exportTrial(study, trial, context);
-          await writeFile(out, await client.modelBytes(model, context));
+          const { model, manifest } = await client.exportTrial(study, trial, context);
+          const features = await client.modelBytes(model, context);
+          const network = frontEnd ? withFrontEnd(features, manifest) : features;
+          const bytes = network.length;
+          await writeFile(out, network);
           const manifestFile = `${out.replace(/\.onnx$/, '')}.json`;
           await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
           context.answer(
@@ -33,3 +51,18 @@ export const searchExportCommand = (terminal: Terminal): Command =>
         },
       ),
     );
+
+/** Throws USAGE_INVALID where the network was not trained on recordings. */
+function withFrontEnd(network: Uint8Array, manifest: unknown): Uint8Array {
+  const parsed = z.object({ data: dataRecordSchema }).safeParse(manifest);
+  const sound = parsed.data?.data.sound;
+  if (!parsed.success || !sound)
+    throw new HildaError('USAGE_INVALID', '--front-end: the network was not trained on recordings');
+  const [mean, deviation] = [
+    parsed.data.data.normalisation.mean[0],
+    parsed.data.data.normalisation.deviation[0],
+  ];
+  return writeOnnx(
+    withMelFrontEnd(readOnnx(network), { ...sound, mean: mean as number, deviation: deviation as number }),
+  );
+}

@@ -3,7 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { formatMetric } from '../../core/quantities.js';
-import { openSupernet } from '../../evaluate/supernet.js';
+import { isLabelled } from '../../data/labelled/spec.js';
+import { openSupernet } from '../../evaluate/open-supernet.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { parseTable } from '../../predict/tables/table-formats.js';
 import { mbconvFileSchema } from '../../search/spaces/mbconv-file.js';
@@ -11,10 +12,11 @@ import { deriveWinners, type GradientWinner } from '../../train/derive-winners.j
 import { parseGradientSpec } from '../../train/gradient-spec.js';
 import { openTraining, readSpaceFile } from '../../train/open-training.js';
 import { searchByGradient } from '../../train/search-by-gradient.js';
-import { supernetWeights } from '../../train/weights/supernet-weights.js';
+import { readSupernet, supernetPath } from '../../train/weights/supernet-weights.js';
 import { act, type Terminal } from '../context.js';
+import { readSpecWithData } from '../data-paths.js';
 import { profilesDir } from '../installation.js';
-import { readInput, readSpec } from '../read-input.js';
+import { readInput } from '../read-input.js';
 import type { Column } from '../table.js';
 import { wholeNumber } from './predictor.js';
 
@@ -38,11 +40,11 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
     .option('-o, --out <folder>', 'where each winner is written as <target>.onnx, with its weights')
     .action(
       act(terminal, async (context, path: string, options: Options) => {
-        const spec = parseGradientSpec(await readSpec(path));
+        const spec = parseGradientSpec(await readSpecWithData(path));
         const file = mbconvFileSchema.safeParse(readSpaceFile(spec.space, options.profiles));
         if (!file.success)
           throw new HildaError('SPEC_INVALID', `space: ${spec.space} is no space of kind mbconv`);
-        const { space, images } = openTraining(spec, options.profiles);
+        const { space, images } = await openTraining(spec, options.profiles);
         const targets = await Promise.all(
           spec.targets.map(async ({ name, table, format, reference, loss }) => {
             // Beside the specification, as a reader of it would look for them.
@@ -52,10 +54,11 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           }),
         );
         const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
+        const weights = spec.weights ?? supernetPath(join(options.profiles, 'supernets'), spec.space);
         const found = await searchByGradient({
           spec,
           file: file.data,
-          weights: supernetWeights(join(options.profiles, 'supernets'), spec.space),
+          weights: readSupernet(weights, spec.space).weights,
           images,
           targets,
           threads: wholeNumber(options.threads, 'threads', 1),
@@ -67,13 +70,16 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
               );
           },
         });
-        const evaluator = openSupernet(space, options.profiles, { dataset: 'fashion-mnist' });
+        const evaluator = await openSupernet(space, options.profiles, {
+          weights,
+          ...(isLabelled(spec.dataset) && { dataset: spec.dataset }),
+        });
         const rows: Row[] = [];
         let level: number | null;
         try {
           const derived = await deriveWinners(found, {
             ...spec,
-            // Of the super-network's sub-network, on the shipped validation images.
+            // Of the super-network's sub-network, on the validation images.
             accuracyOf: async (architecture) =>
               (await evaluator.evaluate(architecture, context)).values.accuracy as number,
             onScored: (count) => {

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../context.js';
-import { readSpec } from '../read-input.js';
+import { readSpecWithData } from '../data-paths.js';
 import { describeSpecialisation, followSpecialisation } from '../specialisation.js';
 import { wholeNumber } from './predictor.js';
 
@@ -55,7 +55,7 @@ async function start(context: CliContext, file: string | undefined, options: Opt
   const slack = Number(options.slack);
   if (!(slack >= 0 && slack < 1))
     throw new HildaError('USAGE_INVALID', `--slack: ${options.slack} is no share of 1`);
-  const spec = (await readSpec(file)) as Record<string, unknown>;
+  const spec = (await readSpecWithData(file)) as Record<string, unknown>;
   const devices = options.devices ? split(options.devices) : ((spec.devices ?? []) as string[]);
   if (devices.length < 2 || new Set(devices).size !== devices.length)
     throw new HildaError('USAGE_INVALID', '--devices: name at least two different devices');

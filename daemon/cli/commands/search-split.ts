@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { formatMetric } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
-import { readSpec } from '../read-input.js';
+import { readSpecWithData } from '../data-paths.js';
 import { runStudies } from '../run-studies.js';
 import { bestWithin, describeWinner, type WinnerOptions, winnerGoal, withWinnerOptions } from '../winners.js';
 
@@ -15,7 +15,7 @@ export const searchSplitCommand = (terminal: Terminal): Command =>
   ).action(
     act(terminal, async (context, file: string, options: WinnerOptions) => {
       const goal = winnerGoal(options);
-      const { spaces, ...spec } = (await readSpec(file)) as Record<string, unknown>;
+      const { spaces, ...spec } = (await readSpecWithData(file)) as Record<string, unknown>;
       if (!Array.isArray(spaces) || spaces.length < 2)
         throw new HildaError('SPEC_INVALID', 'spaces: two or more names or contents of space files', {
           details: { fields: ['spaces'] },

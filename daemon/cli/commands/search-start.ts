@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { act, type Terminal } from '../context.js';
+import { readSpecWithData } from '../data-paths.js';
 import { describeStudy } from '../describe.js';
 import { followStudy } from '../follow-study.js';
-import { readSpec } from '../read-input.js';
 
 export const searchStartCommand = (terminal: Terminal): Command =>
   new Command('start')
@@ -12,7 +12,7 @@ export const searchStartCommand = (terminal: Terminal): Command =>
     .option('-w, --wait', 'show progress until the study ends; exit code 1 unless it completes')
     .action(
       act(terminal, async (context, file: string, { wait }: { readonly wait?: boolean }) => {
-        const spec = await readSpec(file);
+        const spec = await readSpecWithData(file);
         const study = await context.client.createStudy(spec, context);
         if (!wait) return context.answer('study', { study }, () => `${study.id} is ${study.state}`);
         terminal.note(`study ${study.id}: ${context.client.base}/#/studies/${study.id}`);

@@ -1,12 +1,13 @@
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
+import type { DataRecord } from '../../data/labelled/data-record.js';
 import { openTraining } from '../../train/open-training.js';
 import { parseTrainSpec } from '../../train/spec.js';
 import { type TrainProgress, trainSupernet } from '../../train/train-supernet.js';
 import { act, type Terminal } from '../context.js';
+import { readSpecWithData } from '../data-paths.js';
 import { profilesDir } from '../installation.js';
-import { readSpec } from '../read-input.js';
 
 interface Options {
   readonly work?: string;
@@ -27,12 +28,14 @@ export const trainCommand = (terminal: Terminal): Command =>
         const threads = Number(options.threads);
         if (!Number.isInteger(threads) || threads < 1)
           throw new HildaError('USAGE_INVALID', `--threads: ${options.threads} is no count`);
-        const spec = parseTrainSpec(await readSpec(file));
-        const work = resolve(options.work ?? join('train', spec.space));
+        const spec = parseTrainSpec(await readSpecWithData(file));
+        const parts = await openTraining(spec, options.profiles);
+        terminal.note(describeData(parts.data));
+        const work = resolve(options.work ?? join('train', parts.space.id));
         const exportPath = join(work, 'weights.safetensors');
         let last: TrainProgress | undefined;
         await trainSupernet({
-          ...openTraining(spec, options.profiles),
+          ...parts,
           spec,
           clock: terminal.clock,
           signal: context.signal,
@@ -47,9 +50,16 @@ export const trainCommand = (terminal: Terminal): Command =>
             terminal.note(describeProgress(progress));
           },
         });
-        context.answer('training', { weights: exportPath, progress: last ?? null }, () => exportPath);
+        context.answer(
+          'training',
+          { weights: exportPath, data: parts.data, progress: last ?? null },
+          () => exportPath,
+        );
       }),
     );
+
+const describeData = ({ name, kind, trained, validation, input, classes }: DataRecord): string =>
+  `${name} (${kind}): ${trained} training and ${validation} validation examples of ${input.join('x')}, ${classes} classes`;
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 

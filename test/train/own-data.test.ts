@@ -1,0 +1,282 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import t from 'tap';
+import wavefile from 'wavefile';
+import { parse } from 'yaml';
+import { Daemon } from '../../daemon/cli/compose.js';
+import { systemClock } from '../../daemon/core/clock.js';
+import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import type { DataRecord } from '../../daemon/data/labelled/data-record.js';
+import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { createEvaluator } from '../../daemon/evaluate/registry.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { openTraining } from '../../daemon/train/open-training.js';
+import { parseTrainSpec } from '../../daemon/train/spec.js';
+import { readSafetensors, writeSafetensors } from '../../daemon/train/weights/safetensors.js';
+import { temporaryFolder } from '../api/bench.js';
+import { type Ended, runHere } from '../cli/run-command.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const profilesDir = join(root, 'profiles');
+const rng = Xoshiro128.fromSeed(4);
+const uniform = (low: number, high: number): number => low + (high - low) * rng.next();
+
+/** Drawn shapes of three classes, of changing size, place, colour and size of picture. */
+async function drawShapes(folder: string, count: number): Promise<void> {
+  /** Whether a point, seen from the shape's centre, is on its line. */
+  const outlines = {
+    circle: (x: number, y: number, r: number) => Math.abs(Math.hypot(x, y) - r) < 1.5,
+    cross: (x: number, y: number, r: number) =>
+      Math.max(Math.abs(x), Math.abs(y)) < r && Math.abs(Math.abs(x) - Math.abs(y)) < 2,
+    square: (x: number, y: number, r: number) => Math.abs(Math.max(Math.abs(x), Math.abs(y)) - r) < 1.5,
+  };
+  for (const [name, isOn] of Object.entries(outlines)) {
+    await mkdir(join(folder, name), { recursive: true });
+    for (let i = 0; i < count; i++) {
+      const side = i % 2 === 0 ? 24 : 30;
+      const colour = [0, 1, 2].map(() => uniform(0, 110));
+      const [x, y, r] = [uniform(0.4, 0.6) * side, uniform(0.4, 0.6) * side, uniform(5, 8)];
+      const pixels = Uint8Array.from({ length: side * side * 3 }, (_, at) => {
+        const [u, v] = [Math.floor(at / 3) % side, Math.floor(at / 3 / side)];
+        return isOn(u - x, v - y, r) ? (colour[at % 3] as number) : 215 + uniform(-10, 10);
+      });
+      const image = sharp(pixels, { raw: { width: side, height: side, channels: 3 } });
+      const path = join(folder, name, String(i).padStart(3, '0'));
+      await (i % 3 === 0 ? image.jpeg().toFile(`${path}.jpg`) : image.png().toFile(`${path}.png`));
+    }
+  }
+}
+
+/** Half a second of a low tone, a high tone or noise. */
+async function recordSounds(folder: string, count: number): Promise<void> {
+  const samples = {
+    high: () => tone(uniform(1500, 3000)),
+    low: () => tone(uniform(150, 500)),
+    noise: () => () => 0.2 * gaussian(rng),
+  };
+  for (const [name, make] of Object.entries(samples)) {
+    await mkdir(join(folder, name), { recursive: true });
+    for (let i = 0; i < count; i++) {
+      const sample = make();
+      const wav = new wavefile.WaveFile();
+      const values = Array.from({ length: 3500 + 40 * i }, (_, n) => Math.max(-1, Math.min(1, sample(n))));
+      wav.fromScratch(
+        1,
+        8000,
+        '16',
+        values.map((value) => Math.round(32_767 * value)),
+      );
+      await writeFile(join(folder, name, `${i}.wav`), wav.toBuffer());
+    }
+  }
+}
+
+const tone = (hz: number) => {
+  const loudness = uniform(0.2, 0.8);
+  return (n: number): number => loudness * Math.sin((2 * Math.PI * hz * n) / 8000) + 0.02 * gaussian(rng);
+};
+
+interface Step {
+  readonly kind: 'file' | 'command';
+  readonly name: string;
+  readonly content: string;
+}
+
+/** The guide's YAML blocks, named by the last file named before them, and its commands. */
+function stepsOf(guide: string): Step[] {
+  const steps: Step[] = [];
+  const blocks = [...guide.matchAll(/```(yaml|sh)\n([\s\S]*?)```/g)];
+  for (const { 1: kind, 2: content = '', index } of blocks) {
+    if (kind === 'yaml') {
+      const name = [...guide.slice(0, index).matchAll(/`([\w-]+\.yaml)`/g)].at(-1)?.[1] ?? '';
+      steps.push({ kind: 'file', name, content });
+    } else
+      for (const line of content.trim().split('\n'))
+        steps.push({ kind: 'command', name: line, content: line });
+  }
+  return steps;
+}
+
+// Trains two super-networks and runs two searches: about 15 s of a free processor.
+t.setTimeout(600_000);
+
+interface Point {
+  readonly trialNumber: number;
+  readonly values: { readonly accuracy: number };
+}
+
+/** The answers of an ONNX file to inputs, one at a time, as the class with the largest output. */
+async function answers(
+  path: string,
+  dims: readonly number[],
+  inputs: readonly Float32Array[],
+): Promise<number[]> {
+  const runtime = new SessionProcess();
+  try {
+    const { handle, inputs: ports, outputs } = await runtime.load(await readFile(path));
+    t.same(ports[0]?.dims, dims, `${path} takes ${dims}`);
+    const classes: number[] = [];
+    for (const data of inputs) {
+      const answer = await runtime.run(handle, { [ports[0]!.name]: { type: 'float32', dims, data } });
+      const logits = answer[outputs[0]!.name]!.data as Float32Array;
+      classes.push(logits.indexOf(Math.max(...logits)));
+    }
+    return classes;
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** Share of a folder's files that a network names rightly, by reading them anew and without hilda's normalisation. */
+async function shareRight(
+  network: string,
+  folder: string,
+  classNames: readonly string[],
+  dims: readonly number[],
+  options: OpenOptions,
+): Promise<number> {
+  let [right, count] = [0, 0];
+  for (const [label, name] of classNames.entries()) {
+    const source = await openArrays(join(folder, name), { ...options, dims });
+    const inputs = [];
+    for (let i = 0; i < source.count; i++) inputs.push((await source.examples(i, i + 1)) as Float32Array);
+    right += (await answers(network, dims, inputs)).filter((answer) => answer === label).length;
+    count += source.count;
+  }
+  return right / count;
+}
+
+t.test('the guide goes from folders to exported networks', async (t) => {
+  const work = await temporaryFolder(t);
+  await drawShapes(join(work, 'shapes'), 40);
+  await recordSounds(join(work, 'sounds'), 24);
+  // A device on paper stands in for this machine, whose noise would void measurements.
+  const drivers = [new FakeDriver({ ids: ['cpu-0'] })];
+  const daemon = new Daemon({ dataDir: join(work, 'state'), port: 0, clock: systemClock, drivers });
+  const url = await daemon.start(new AbortController().signal);
+  t.teardown(() => daemon.stop());
+  const here = process.cwd();
+  process.chdir(work);
+  t.teardown(() => process.chdir(here));
+  const run = (...args: string[]): Promise<Ended> => runHere(['--host', url, ...args]);
+  const json = async <T>(...args: string[]): Promise<T> => {
+    const { code, out, err } = await run(...args, '--json');
+    t.equal(code, 0, `${args.join(' ')} ${err.slice(-300)}`);
+    return JSON.parse(out) as T;
+  };
+  await json('devices', 'adopt', 'cpu-0');
+
+  const words = new Map<string, string>();
+  const guide = await readFile(join(root, 'docs/guides/search-on-my-own-data.md'), 'utf8');
+  for (const { kind, name, content } of stepsOf(guide)) {
+    if (kind === 'file') {
+      await writeFile(join(work, name), content);
+      continue;
+    }
+    const [, ...args] = content.replace(/STUDY|TRIAL/g, (word) => words.get(word) ?? word).split(' ');
+    if (args[0] === 'train') {
+      const { progress } = await json<{ progress: { validation: { largest: number } } }>(...args);
+      t.ok(progress.validation.largest > 0.6, `${name}: ${progress.validation.largest}`);
+    } else if (args[1] === 'start') {
+      const { study } = await json<{ study: { id: string } }>(...args);
+      const { front } = await json<{ front: Point[] }>('search', 'front', study.id);
+      const [best] = front.sort((a, b) => b.values.accuracy - a.values.accuracy);
+      t.ok(
+        best && best.values.accuracy > 0.6,
+        `the best of ${front.length} is right on ${best?.values.accuracy}`,
+      );
+      words.set('STUDY', study.id).set('TRIAL', String(best?.trialNumber));
+    } else t.equal((await run(...args)).code, 0, name);
+  }
+
+  const { data } = JSON.parse(await readFile(join(work, 'shapes.json'), 'utf8')) as { data: DataRecord };
+  t.match(data, { kind: 'images', classNames: ['circle', 'cross', 'square'], trained: 96, validation: 24 });
+  const images = { ...data.normalisation };
+  const right = await shareRight('shapes.onnx', 'shapes', data.classNames!, [1, 3, 24, 24], { images });
+  t.ok(right > 0.6, `the exported network, normalised as its manifest says, is right on ${right}`);
+  const heard = await shareRight('sounds.onnx', 'sounds', ['high', 'low', 'noise'], [1, 1, 1, 4000], {
+    sounds: { samples: 4000 },
+  });
+  t.ok(heard > 0.8, `the exported network with its front end is right on ${heard} of the recordings`);
+  const { code, err } = await run(
+    ...['search', 'export', 'study-1', '--trial', '0', '--out', 'x.onnx', '--front-end'],
+  );
+  t.equal(code, 2, err);
+
+  // Weights and data that do not belong together.
+  const space = loadSpace(parse(await readFile(join(work, 'space.yaml'), 'utf8')));
+  const evaluator = {
+    kind: 'supernet',
+    weights: join(work, 'trained/weights.safetensors'),
+    dataset: { kind: 'images', folder: join(work, 'shapes'), resize: true },
+  };
+  const create = (spec: object) => createEvaluator({ ...evaluator, ...spec }, { space, profilesDir });
+  const other = { ...evaluator.dataset, seed: 2 };
+  await t.rejects(
+    create({ dataset: other }),
+    { code: 'DATASET_MISMATCH', message: /trained on shapes/ },
+    'another split',
+  );
+  const allowed = await create({ dataset: other, otherData: true });
+  t.same(allowed.data?.normalisation, data.normalisation, "the weights' own normalisation");
+  await allowed.close();
+  await t.rejects(create({ dataset: undefined }), { code: 'SPEC_INVALID', message: /trained on shapes/ });
+  await t.rejects(create({ dataset: 'fashion-mnist' }), { code: 'DATASET_MISMATCH' });
+  await t.rejects(create({ dataset: { ...other, folder: 'shapes' } }), {
+    code: 'SPEC_INVALID',
+    message: /no absolute path/,
+  });
+  const file = readSafetensors(await readFile(evaluator.weights));
+  const { data: _, ...metadata } = file.metadata;
+  await writeFile(evaluator.weights, writeSafetensors({ ...file, metadata }));
+  await t.rejects(create({}), { code: 'DATASET_MISMATCH', message: /does not say what it was trained on/ });
+  await writeFile(evaluator.weights, writeSafetensors({ ...file, metadata: { data: '{"identity": 1}' } }));
+  await t.rejects(create({}), { code: 'SUPERNET_INVALID', message: /record of its training data/ });
+});
+
+t.test('shipped weights stay with the shipped images', async (t) => {
+  const file = JSON.parse(await readFile(join(profilesDir, 'spaces/mbconv-fmnist.json'), 'utf8')) as {
+    kind: string;
+  };
+  const space = loadSpace(file);
+  const folder = join(profilesDir, 'datasets/fashion-mnist');
+  const dataset = {
+    kind: 'arrays',
+    x: join(folder, 'validation-images-idx3-ubyte.gz'),
+    y: join(folder, 'validation-labels-idx1-ubyte.gz'),
+  };
+  const evaluator = await createEvaluator({ kind: 'supernet' }, { space, profilesDir });
+  await evaluator.close();
+  await t.rejects(createEvaluator({ kind: 'supernet', dataset }, { space, profilesDir }), {
+    code: 'DATASET_MISMATCH',
+  });
+  const spec = parseTrainSpec({
+    space: file,
+    dataset,
+    epochs: 1,
+    optimizer: { kind: 'adamw' },
+    rate: 0.01,
+  });
+  const parts = await openTraining(spec, profilesDir);
+  t.same([parts.images.count, parts.validation.count, parts.data.kind], [1600, 400, 'arrays']);
+  t.same(
+    parts.data.normalisation.mean.map((x) => Math.round(x)),
+    [73],
+    'in the units of the arrays',
+  );
+  const small = { ...spec, batch: 5000 };
+  await t.rejects(openTraining(small, profilesDir), { code: 'SPEC_INVALID', message: /fewer than a batch/ });
+  t.equal(spec.augmentation.flip, true);
+  const sounds = { kind: 'sounds', folder: 'x', samples: 100 };
+  t.equal(parseTrainSpec({ ...spec, augmentation: {}, dataset: sounds }).augmentation.flip, false);
+  for (const dataset of [
+    { kind: 'video', folder: 'x' },
+    { kind: 'images' },
+    { kind: 'images', folder: 'x', split: 'y' },
+  ])
+    t.throws(() => parseTrainSpec({ ...spec, dataset }), { code: 'SPEC_INVALID', message: /dataset/ });
+});
