@@ -22,7 +22,7 @@ export async function networkOf(
   { model, dims, shapes, inputs = {} }: BindingsRequest & { readonly model: string },
   services: DaemonServices,
 ): Promise<Graph> {
-  const network = services.readNetwork(await bytesOf(model, 'model', services));
+  const network = await services.readNetwork(await bytesOf(model, 'model', services));
   const given = new Map<string, GivenInput>();
   for (const [name, input] of Object.entries(inputs)) given.set(name, await givenOf(input, services));
   return bindNetwork(network, { dims, shapes, inputs: given });

@@ -125,7 +125,7 @@ export interface DaemonServices {
   readonly predictors: PredictorPort;
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
   /** Decodes and checks a model: an ONNX file, or an archive with the files beside it. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, NETWORK_TOO_LARGE. */
-  readNetwork(bytes: Uint8Array): Graph;
+  readNetwork(bytes: Uint8Array): Promise<Graph>;
   /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
   measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */

@@ -1,10 +1,10 @@
 import { inputsUsed } from '../api/bound-network.js';
 import type { DaemonServices } from '../api/services.js';
 import { HildaError } from '../core/errors.js';
+import { readModel } from '../devices/read-model.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { checkNetworkLimits } from '../network/limits.js';
-import { readOnnx } from '../network/read-onnx.js';
 import type { Store } from '../store/contract.js';
 
 /** Measurements and profiles that a user asks for by hand, under the same leases as the studies'. */
@@ -13,8 +13,8 @@ export function measuring(
   pool: Pick<DevicePool, 'withDevice'>,
 ): Pick<DaemonServices, 'readNetwork' | 'measure' | 'profile'> {
   return {
-    readNetwork: (bytes) => {
-      const network = readOnnx(bytes);
+    readNetwork: async (bytes) => {
+      const network = await readModel(bytes);
       checkNetworkLimits(network);
       return network;
     },

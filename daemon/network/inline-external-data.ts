@@ -1,5 +1,7 @@
 import onnxProto from 'onnx-proto';
-import { type ExternalFiles, readTensor } from './read-tensor.js';
+import { byteCount } from './graph.js';
+import { whole } from './onnx-numbers.js';
+import { type ExternalFiles, readDtype, readTensor } from './read-tensor.js';
 
 const { onnx } = onnxProto;
 type TensorProto = onnxProto.onnx.ITensorProto;
@@ -19,6 +21,31 @@ function* tensorsOf(graph: GraphProto): Generator<TensorProto> {
       if (attribute.g) yield* tensorsOf(attribute.g);
       for (const inner of attribute.graphs ?? []) yield* tensorsOf(inner);
     }
+}
+
+export interface ExternalConstants {
+  /** Files beside the model, each once, as the model names them: unchecked. */
+  readonly locations: readonly string[];
+  /** What all the constants in them take. Constants may share a file's bytes, so it may be more than the files hold. */
+  readonly bytes: number;
+}
+
+/** What a model keeps in other files; nothing for bytes that are no model. */
+export function externalConstants(bytes: Uint8Array): ExternalConstants {
+  const locations = new Set<string>();
+  let total = 0;
+  try {
+    const { graph } = onnx.ModelProto.decode(bytes);
+    for (const proto of tensorsOf(graph ?? {})) {
+      if (!proto.dataLocation && !proto.externalData?.length) continue;
+      total += byteCount(readDtype(proto.dataType, proto.name ?? ''), (proto.dims ?? []).map(whole));
+      for (const { key, value } of proto.externalData ?? [])
+        if (key === 'location') locations.add(value ?? '');
+    }
+  } catch {
+    // Reading the model says what is wrong with it.
+  }
+  return { locations: [...locations], bytes: total };
 }
 
 /** The model in one file, everything else as it is; undefined where nothing lies outside it. */

@@ -324,7 +324,7 @@ export async function openBench(
       tag: (id, tags) => store.setDeviceTags(id, tags),
       presence: () => ({ present: true, obstacle: null }),
     },
-    readNetwork: (bytes) => {
+    readNetwork: async (bytes) => {
       if (!new TextDecoder().decode(bytes).startsWith('onnx'))
         throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
       return graph;

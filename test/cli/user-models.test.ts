@@ -1,6 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zipSync } from 'fflate';
 import onnxProto from 'onnx-proto';
 import t from 'tap';
 import { Daemon } from '../../daemon/cli/compose.js';
@@ -143,4 +144,96 @@ t.test('open dimensions and inputs, by options and over HTTP', async (t) => {
   t.equal(await profile({ inputs: { x: { blob: 'f'.repeat(64), format: 'npy' } } }), 'NOT_FOUND');
   t.equal(await profile({ dims: { T: 2 }, inputs: { x: { range: [2, 1] } } }), 'REQUEST_INVALID');
   t.equal(await profile({ dims: { T: 0 } }), 'REQUEST_INVALID');
+});
+
+/** y = x + w, whose constants lie in the files that `where` names. */
+function withExternal(where: readonly Readonly<Record<string, string>>[], dims: number[] = [4]): Uint8Array {
+  const last = where.length - 1;
+  return modelOf({
+    input: [value('x', dims)],
+    output: [value('y', dims)],
+    node: where.map((_, i) => ({
+      opType: 'Add',
+      input: [i === 0 ? 'x' : `s${i - 1}`, `w${i}`],
+      output: [i === last ? 'y' : `s${i}`],
+    })),
+    initializer: where.map((fields, i) => ({
+      name: `w${i}`,
+      dataType: DataType.FLOAT,
+      dims,
+      dataLocation: 1,
+      externalData: Object.entries(fields).map(([key, value]) => ({ key, value })),
+    })),
+  });
+}
+
+t.test('weights in other files', async (t) => {
+  const { url, dir, cpu, file, close } = await openDaemon();
+  t.teardown(close);
+  await mkdir(join(dir, 'net', 'weights'), { recursive: true });
+  await file('net/weights/a.bin', new Uint8Array(Float32Array.of(9, 9, 1, 2, 3, 4).buffer));
+  await file('secret.bin', new Uint8Array(16));
+  await symlink(join(dir, 'secret.bin'), join(dir, 'net', 'link.bin'));
+  await symlink(join(dir, 'net/weights/a.bin'), join(dir, 'net', 'inside.bin'));
+  const inside = { location: 'weights/a.bin', offset: '8', length: '16' };
+  const model = await file('net/net.onnx', withExternal([inside, { location: './inside.bin', offset: '8' }]));
+  const profile = async (path: string) => {
+    const { code, out, err } = await runCommand(url, 'profile', path, '--device', cpu, '--json');
+    return code === 0 ? JSON.parse(out) : JSON.parse(err).code;
+  };
+  const first = await profile(model);
+  t.same(
+    first.operators.map(({ op }: { op: string }) => op),
+    ['Add', 'Add'],
+  );
+  t.equal((await profile(join(dir, 'net'))).model, first.model, 'a folder, and the same files: the same id');
+  const exported = await runCommand(url, 'export', model, '--out', dir, '--json');
+  t.equal(exported.code, 0, exported.err);
+
+  const refusals: [where: Readonly<Record<string, string>>, code: string][] = [
+    [{ location: '../secret.bin' }, 'ONNX_INVALID'],
+    [{ location: join(dir, 'secret.bin') }, 'ONNX_INVALID'],
+    [{ location: 'link.bin' }, 'ONNX_INVALID'],
+    [{ location: 'weights/../../secret.bin' }, 'ONNX_INVALID'],
+    [{ location: '' }, 'ONNX_INVALID'],
+    [{ location: 'missing.bin' }, 'EXTERNAL_DATA_MISSING'],
+    [{ location: 'weights' }, 'EXTERNAL_DATA_MISSING'],
+    [{ location: 'weights/a.bin', offset: '16' }, 'ONNX_INVALID'],
+    [{ location: 'weights/a.bin', offset: '-8' }, 'ONNX_INVALID'],
+    [{ location: 'weights/a.bin', length: '12' }, 'ONNX_INVALID'],
+  ];
+  for (const [where, code] of refusals)
+    t.equal(await profile(await file('net/net.onnx', withExternal([where]))), code, JSON.stringify(where));
+
+  const upload = async (files: Readonly<Record<string, Uint8Array>> | Uint8Array) => {
+    const body = Buffer.from(files instanceof Uint8Array ? files : zipSync(files));
+    const answer = await fetch(`${url}/v1/models`, { method: 'POST', body });
+    // biome-ignore lint/suspicious/noExplicitAny: answers of two shapes, asserted on.
+    const { code, sha256 } = (await answer.json()) as any;
+    return code ?? sha256;
+  };
+  const weights = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
+  const one = withExternal([{ location: 'w.bin' }]);
+  const good = { 'folder/net.onnx': one, 'folder/w.bin': weights };
+  t.match(await upload(good), /^[0-9a-f]{64}$/);
+  const archive = zipSync(good);
+  const bytes = 4 * 2 ** 16;
+  const large = withExternal(Array(5000).fill({ location: 'w.bin' }), [2 ** 16]);
+  const archives: [what: string, files: Readonly<Record<string, Uint8Array>> | Uint8Array, code: string][] = [
+    ['no file beside', { 'net.onnx': one }, 'EXTERNAL_DATA_MISSING'],
+    ['a file elsewhere', { 'a/net.onnx': one, 'w.bin': weights }, 'EXTERNAL_DATA_MISSING'],
+    ['two models', { 'a.onnx': one, 'b.onnx': one, 'w.bin': weights }, 'ONNX_INVALID'],
+    ['no model', { 'w.bin': weights }, 'ONNX_INVALID'],
+    ['a name outside', { 'net.onnx': one, '../w.bin': weights }, 'DATA_INVALID'],
+    ['a short file', { 'net.onnx': one, 'w.bin': weights.subarray(4) }, 'ONNX_INVALID'],
+    ['cut short', archive.subarray(0, archive.length - 30), 'DATA_INVALID'],
+    ['damaged', Uint8Array.from(archive, (byte, i) => (i === 60 ? byte ^ 1 : byte)), 'DATA_INVALID'],
+    [
+      'one file for far too many constants',
+      { 'net.onnx': large, 'w.bin': new Uint8Array(bytes) },
+      'NETWORK_TOO_LARGE',
+    ],
+    ['a model alone', one, 'EXTERNAL_DATA_MISSING'],
+  ];
+  for (const [what, files, code] of archives) t.equal(await upload(files), code, what);
 });

@@ -20,11 +20,12 @@ export const measurementRoutes = [
   defineRoute({
     method: 'post',
     path: '/models',
-    summary: 'Upload an ONNX file; the same bytes get the same id',
+    summary:
+      'Upload an ONNX file, or a ZIP archive of one and the files it names; the same bytes get the same id',
     body: { maxBytes: maxModelBytes },
     answer: { status: 201, schema: networkSchema },
     handle: async ({ services, body }) => {
-      const graph = services.readNetwork(body);
+      const graph = await services.readNetwork(body);
       return viewNetwork(await services.blobs.put(body), body.byteLength, graph);
     },
   }),

@@ -3,7 +3,7 @@ import { formatBytes } from '../../core/quantities.js';
 import { bindingsRequest } from '../bindings.js';
 import { act, type Terminal } from '../context.js';
 import { type InputOptions, withInputOptions } from '../input-options.js';
-import { readInput } from '../read-input.js';
+import { modelUpload } from '../model-files.js';
 import { readValues } from '../read-values.js';
 
 interface Options extends InputOptions {
@@ -15,7 +15,7 @@ export const deployCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('deploy')
       .description("puts a network with its weights into a board's flash, where it survives a reset")
-      .argument('<model>', 'an ONNX file')
+      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
       .requiredOption('-d, --device <id>', 'the board')
       .option(
         '-c, --calibration <file...>',
@@ -25,7 +25,7 @@ export const deployCommand = (terminal: Terminal): Command =>
   ).action(
     act(terminal, async (context, file: string, { device, calibration, ...given }: Options) => {
       const { client } = context;
-      const network = await client.uploadModel(await readInput(file), context);
+      const network = await client.uploadModel(await modelUpload(file), context);
       const { sha256 } = network;
       const bindings = await bindingsRequest(given, network, context);
       const inputs = await Promise.all(calibration.map(readValues));

@@ -4,11 +4,10 @@ import { Command, Option } from 'commander';
 import { formatBytes } from '../../core/quantities.js';
 import { bindNetwork } from '../../devices/bind-network.js';
 import { exportNetwork } from '../../devices/mcu/export-network.js';
-import { readOnnx } from '../../network/read-onnx.js';
 import { givenBindings } from '../bindings.js';
 import { act, type Terminal } from '../context.js';
 import { type InputOptions, withInputOptions } from '../input-options.js';
-import { readInput } from '../read-input.js';
+import { modelAt } from '../model-files.js';
 import { readValues } from '../read-values.js';
 
 interface Options extends InputOptions {
@@ -23,7 +22,7 @@ export const exportCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('export')
       .description("a network as source code for one's own firmware: runtime, operators used, weights")
-      .argument('<model>', 'an ONNX file')
+      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
       .addOption(new Option('-f, --format <format>', 'what to write').choices(['c']).default('c'))
       .option(
         '-b, --board <name>',
@@ -44,7 +43,7 @@ export const exportCommand = (terminal: Terminal): Command =>
       const name = options.name ?? plain.replace(/^(?=\d)/, 'n');
       const inputs = await Promise.all(calibration.map(readValues));
       if (inputs.length === 0) terminal.note('no --calibration: the 8-bit scales come from random inputs');
-      const network = readOnnx(await readInput(file));
+      const network = await modelAt(file);
       const bound = await bindNetwork(network, await givenBindings(options, network));
       const made = await exportNetwork(bound, {
         ...(board !== undefined && { board }),

@@ -5,7 +5,7 @@ import { bindingsRequest } from '../bindings.js';
 import { act, type CliContext, type Terminal } from '../context.js';
 import { describeMeasurement } from '../describe.js';
 import { type InputOptions, withInputOptions } from '../input-options.js';
-import { readInput } from '../read-input.js';
+import { modelUpload } from '../model-files.js';
 
 interface Options extends InputOptions {
   readonly device: string;
@@ -18,12 +18,12 @@ export const measureCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('measure')
       .description('latency, memory and verdict of a network on a device; exit code 5 when not valid')
-      .argument('<model>', 'an ONNX file')
+      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
       .requiredOption('-d, --device <id>', 'where to measure')
       .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search'),
   ).action(
     act(terminal, async (context, file: string, options: Options) => {
-      const measurement = await measure(context, await readInput(file), options);
+      const measurement = await measure(context, await modelUpload(file), options);
       context.answer('measurement', { measurement }, () => describeMeasurement(measurement));
       if (measurement.verdict !== 'valid') {
         throw new HildaError(

@@ -4,7 +4,7 @@ import { formatBytes, formatLatency } from '../../core/quantities.js';
 import { bindingsRequest } from '../bindings.js';
 import { act, type Terminal } from '../context.js';
 import { type InputOptions, withInputOptions } from '../input-options.js';
-import { readInput } from '../read-input.js';
+import { modelUpload } from '../model-files.js';
 
 interface Options extends InputOptions {
   readonly device: string;
@@ -26,12 +26,12 @@ export const profileCommand = (terminal: Terminal): Command =>
       .description(
         'cost of a network by operator; from a profiled run, so the times do not add up to the latency',
       )
-      .argument('<model>', 'an ONNX file')
+      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
       .requiredOption('-d, --device <id>', 'where to profile'),
   ).action(
     act(terminal, async (context, file: string, { device, ...inputs }: Options) => {
       const { client } = context;
-      const network = await client.uploadModel(await readInput(file), context);
+      const network = await client.uploadModel(await modelUpload(file), context);
       const { sha256 } = network;
       const bindings = await bindingsRequest(inputs, network, context);
       const operators = await client.profile({ model: sha256, device, ...bindings }, context);
