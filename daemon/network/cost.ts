@@ -1,6 +1,13 @@
-import { bytesPerElement, elementCount, type Graph, type Node } from './graph.js';
-import { inferShapes } from './infer-shapes.js';
-import { intAttribute, intsAttribute, type Shape } from './shape-rules/rule.js';
+import { HildaError } from '../core/errors.js';
+import { byteCount, type Graph } from './graph.js';
+import { inferKnownShapes, inferTable, type ShapeTable } from './infer-shapes.js';
+import { innerCost } from './inner-cost.js';
+import { LiveValues } from './live-values.js';
+import { keyOf } from './operator-key.js';
+import { macsOf } from './operator-macs.js';
+import { ruleOf } from './shape-rules/catalogue.js';
+import { placeText, type RuleInput, type Shape } from './shape-rules/rule.js';
+import { isConstantNode, parametersOf, readsOf, type Weights, weightBytesOf, weightsOf } from './weights.js';
 
 export interface OperatorCount {
   readonly name: string;
@@ -20,8 +27,9 @@ export interface OperatorCount {
 export interface NetworkCost {
   readonly macs: number;
   readonly parameters: number;
+  /** Of all constants, wherever they stand, each once. */
   readonly weightBytes: number;
-  /** Constants and activations read plus activations written, each once an operator. */
+  /** Constants and activations read plus activations written, each once an operator. Constant nodes do nothing. */
   readonly bytesMoved: number;
   /** In the graph's order, without in-place reuse. */
   readonly peakActivationBytes: number;
@@ -29,78 +37,113 @@ export interface NetworkCost {
   readonly operators: readonly OperatorCount[];
 }
 
-const bytesOf = (shape: Shape): number => elementCount(shape.dims) * bytesPerElement[shape.dtype];
+/** A part of a cost is null where an operator or a shape is not known: never 0, as if it were free. */
+type Known<T, Parts extends keyof T> = Omit<T, Parts> & { readonly [P in Parts]: T[P] | null };
 
-/** Counts what a graph does, batch as given. Throws what `inferShapes` throws. */
+export type KnownOperatorCount = Known<OperatorCount, 'macs' | 'bytesRead' | 'bytesWritten' | 'liveBytes'>;
+
+/** An operator whose multiply-accumulates nothing here can count. */
+export interface UncountedOperator {
+  readonly name: string;
+  readonly op: string;
+  readonly reason: string;
+}
+
+export interface KnownCost
+  extends Omit<Known<NetworkCost, 'macs' | 'bytesMoved' | 'peakActivationBytes'>, 'operators'> {
+  readonly operators: readonly KnownOperatorCount[];
+  readonly uncounted: readonly UncountedOperator[];
+}
+
+/** Counts what a graph does, batch as given. Throws what `inferShapes` throws, OPERATOR_UNSUPPORTED for an uncounted one. */
 export function countCost(graph: Graph): NetworkCost {
-  const shapes = inferShapes(graph);
-  const shapeOf = (name: string): Shape => shapes.get(name) as Shape;
-  const isConstant = (name: string): boolean => graph.initializers.has(name);
-  const lastUse = lastUses(graph);
-  const ending = new Map<number, string[]>();
-  for (const [name, index] of lastUse) {
-    const names = ending.get(index);
-    if (names) names.push(name);
-    else ending.set(index, [name]);
-  }
-  const alive = new Map<string, number>();
-  let aliveBytes = 0;
-  const start = (name: string): void => {
-    const bytes = bytesOf(shapeOf(name));
-    alive.set(name, bytes);
-    aliveBytes += bytes;
+  const cost = countGraph(graph, inferTable(graph), weightsOf(graph));
+  const [missing] = cost.uncounted;
+  if (missing)
+    throw new HildaError('OPERATOR_UNSUPPORTED', `the cost cannot be counted: ${missing.reason}`, {
+      details: { operator: missing.op, node: missing.name },
+    });
+  return cost as NetworkCost;
+}
+
+/** Counts what can be counted; `given` tells shapes as for `inferKnownShapes`. Throws ONNX_INVALID. */
+export function countKnownCost(graph: Graph, given?: ReadonlyMap<string, Shape>): KnownCost {
+  return countGraph(graph, inferKnownShapes(graph, given).table, weightsOf(graph));
+}
+
+/** Counts a graph whose values are in `table`; also graphs inside others. */
+export function countGraph(graph: Graph, table: ShapeTable, weights: Weights): KnownCost {
+  const shapes = table.entries();
+  const bytesOf = (name: string): number => {
+    const shape = table.find(name);
+    // Not a number spreads through every sum that it enters.
+    return shape ? byteCount(shape.dtype, shape.dims) : Number.NaN;
   };
-  const end = (name: string): void => {
-    aliveBytes -= alive.get(name) ?? 0;
-    alive.delete(name);
-  };
-  for (const { name } of graph.inputs) if (!isConstant(name)) start(name);
+  const alive = new LiveValues(graph, bytesOf, weights.constant);
   const seen = new Set<string>();
-
-  const operators = graph.nodes.map((node, index): OperatorCount => {
-    const inputs = [...new Set(node.inputs.filter((name) => name !== ''))];
-    const outputs = node.outputs.filter((name) => shapes.has(name));
-    outputs.forEach(start);
-    const liveBytes = aliveBytes;
-    ending.get(index)?.forEach(end);
-    // A value that nothing reads ends where it began.
-    for (const name of outputs) if (!lastUse.has(name)) end(name);
-    // A constant shared by several operators is counted where it is first used.
-    const fresh = inputs.filter((name) => isConstant(name) && !seen.has(name));
-    for (const name of fresh) seen.add(name);
-    return {
-      name: node.name || (outputs[0] ?? node.op),
+  const uncounted: UncountedOperator[] = [];
+  const operators: KnownOperatorCount[] = [];
+  graph.nodes.forEach((node, index) => {
+    if (isConstantNode(node)) return;
+    const inputs = readsOf(node);
+    const outputs = node.outputs.filter((name) => name !== '');
+    const input = table.inputOf(node);
+    const name = node.name || (outputs[0] ?? node.op);
+    const inside = innerCost(input, (inner, bound) =>
+      countGraph(inner, table.inside(inner, bound, node), weightsOf(inner, weights)),
+    );
+    const macs = inside
+      ? inside.macs
+      : macsAt(
+          input,
+          outputs.map((output) => shapes.get(output)),
+        );
+    if (typeof macs !== 'number') uncounted.push({ name, op: node.op, reason: macs });
+    operators.push({
+      name,
       op: node.op,
-      macs: macsOf(node, shapeOf),
-      parameters: fresh
-        .filter((name) => shapeOf(name).dtype !== 'int64')
-        .reduce((sum, name) => sum + elementCount(shapeOf(name).dims), 0),
-      bytesRead: inputs.reduce((sum, name) => sum + bytesOf(shapeOf(name)), 0),
-      bytesWritten: outputs.reduce((sum, name) => sum + bytesOf(shapeOf(name)), 0),
-      liveBytes,
-      outputDims: outputs[0] ? shapeOf(outputs[0]).dims : [],
-      key: keyOf(node, shapeOf, isConstant),
-    };
+      macs: typeof macs === 'number' ? macs : null,
+      parameters: parametersOf(node, weights, seen),
+      bytesRead: known(sumOf(inputs, bytesOf) + (inside?.bytesMoved ?? 0)),
+      bytesWritten: known(sumOf(outputs, bytesOf)),
+      liveBytes: known(alive.step(index, outputs) + (inside?.peak ?? 0)),
+      outputDims: shapes.get(outputs[0] ?? '')?.dims ?? [],
+      key: keyOf(node, (value) => table.find(value), weights.folded),
+    });
   });
-
-  const sum = (of: (operator: OperatorCount) => number): number =>
-    operators.reduce((total, operator) => total + of(operator), 0);
-  const peak = operators.reduce<OperatorCount | undefined>(
-    (a, b) => (a && a.liveBytes >= b.liveBytes ? a : b),
+  const total = (of: (operator: KnownOperatorCount) => number | null): number | null =>
+    known(sumOf(operators, (operator) => of(operator) ?? Number.NaN));
+  const peak = operators.reduce<KnownOperatorCount | undefined>(
+    (a, b) => (a && (a.liveBytes ?? 0) >= (b.liveBytes ?? 0) ? a : b),
     undefined,
   );
   return {
-    macs: sum((o) => o.macs),
-    parameters: sum((o) => o.parameters),
-    weightBytes: [...graph.initializers.values()].reduce(
-      (total, tensor) => total + tensor.data.byteLength,
-      0,
-    ),
-    bytesMoved: sum((o) => o.bytesRead + o.bytesWritten),
-    peakActivationBytes: peak?.liveBytes ?? 0,
+    macs: total((o) => o.macs),
+    parameters: sumOf(operators, (o) => o.parameters),
+    weightBytes: weightBytesOf(graph),
+    bytesMoved: known(sumOf(operators, (o) => (o.bytesRead ?? Number.NaN) + (o.bytesWritten ?? Number.NaN))),
+    peakActivationBytes: operators.some((o) => o.liveBytes === null) ? null : (peak?.liveBytes ?? 0),
     peakOperator: peak?.name ?? '',
     operators,
+    uncounted,
   };
+}
+
+const sumOf = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((sum, item) => sum + of(item), 0);
+
+const known = (value: number): number | null => (Number.isNaN(value) ? null : value);
+
+/** Multiply-accumulates of an operator, or why they are not known. */
+function macsAt(input: RuleInput, outputs: readonly (Shape | undefined)[]): number | string {
+  try {
+    // Throws for an operator without a rule, whatever shapes are given for it.
+    ruleOf(input);
+    return macsOf(input, outputs) ?? `${placeText(input)}: how a runtime computes it is not known`;
+  } catch (error) {
+    if (error instanceof HildaError && error.code !== 'ONNX_INVALID') return error.message;
+    throw error;
+  }
 }
 
 /** The predictor's input: how many operators of each key, and the totals `macs` and `bytesMoved`. Takes a graph, or its cost where that is counted already. */
@@ -112,49 +155,4 @@ export function costFeatures(network: Graph | NetworkCost): ReadonlyMap<string, 
   ]);
   for (const { key } of cost.operators) features.set(key, (features.get(key) ?? 0) + 1);
   return features;
-}
-
-/** Index of the last node that reads a value; outputs of the graph live to the end. */
-function lastUses(graph: Graph): ReadonlyMap<string, number> {
-  const last = new Map<string, number>();
-  graph.nodes.forEach((node, index) => {
-    for (const name of node.inputs) last.set(name, index);
-  });
-  for (const { name } of graph.outputs) last.set(name, graph.nodes.length);
-  return last;
-}
-
-function macsOf(node: Node, shapeOf: (name: string) => Shape): number {
-  const dims = (i: number): readonly number[] => shapeOf(node.inputs[i] as string).dims;
-  const out = elementCount(shapeOf(node.outputs[0] as string)?.dims ?? []);
-  switch (node.op) {
-    case 'Conv':
-      return out * elementCount(dims(1).slice(1));
-    case 'ConvTranspose':
-      return elementCount(dims(0)) * elementCount(dims(1).slice(1));
-    case 'Gemm':
-      return out * (dims(0)[intAttribute(node, 'transA', 0) ? 0 : 1] as number);
-    case 'MatMul':
-      return out * (dims(0).at(-1) as number);
-    default:
-      return 0;
-  }
-}
-
-function keyOf(node: Node, shapeOf: (name: string) => Shape, isConstant: (name: string) => boolean): string {
-  const activations = node.inputs
-    .filter((name) => name !== '' && !isConstant(name))
-    .map((name) => shapeOf(name).dims.join('x'));
-  const output = shapeOf(node.outputs[0] as string)?.dims.join('x') ?? '';
-  const head = `${node.op} ${activations.join(' ')} > ${output}`;
-  if (node.op === 'Transpose') return `${head} p${(intsAttribute(node, 'perm') ?? []).join('')}`;
-  const kernel =
-    node.op === 'Conv' || node.op === 'ConvTranspose'
-      ? shapeOf(node.inputs[1] as string).dims.slice(2)
-      : intsAttribute(node, 'kernel_shape');
-  if (!kernel) return head;
-  const window = `${head} k${kernel.join('x')} s${(intsAttribute(node, 'strides') ?? kernel.map(() => 1)).join('x')}`;
-  if (node.op !== 'Conv' && node.op !== 'ConvTranspose') return window;
-  const dilations = intsAttribute(node, 'dilations') ?? [];
-  return `${window} g${intAttribute(node, 'group', 1)}${dilations.some((d) => d !== 1) ? ` d${dilations.join('x')}` : ''}`;
 }

@@ -8,8 +8,7 @@ import {
   type Tensor,
   type ValueInfo,
 } from './graph.js';
-import { ShapeTable } from './infer-shapes.js';
-import { numbersOf } from './tensor-numbers.js';
+import { ConstantShape, ShapeTable } from './infer-shapes.js';
 
 interface NodeOptions {
   /** Also the name of the first output; made from the operator and a counter when left out. */
@@ -57,8 +56,7 @@ export class GraphBuilder {
   constant(name: string, tensor: Tensor): string {
     this.#claim(name);
     this.#initializers.set(name, tensor);
-    const constant = numbersOf(tensor);
-    this.#shapes.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });
+    this.#shapes.declare(name, new ConstantShape(tensor));
     return name;
   }
 

@@ -171,7 +171,8 @@ export function floatTensor(dims: readonly number[], values: Float32Array | read
 
 /** An int64 constant from whole numbers, as shapes and axes need. */
 export function int64Tensor(values: readonly number[], dims: readonly number[] = [values.length]): Tensor {
-  const longs = BigInt64Array.from(values, BigInt);
+  // INT64_MAX is 2^63 as a double, which would wrap.
+  const longs = BigInt64Array.from(values, (value) => (value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value)));
   return { dtype: 'int64', dims, data: new Uint8Array(longs.buffer) };
 }
 

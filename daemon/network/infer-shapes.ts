@@ -1,15 +1,26 @@
 import { HildaError } from '../core/errors.js';
-import type { Graph, Node, ValueInfo } from './graph.js';
+import type { DType, Graph, Node, Tensor, ValueInfo } from './graph.js';
 import { knownOperators, ruleOf } from './shape-rules/catalogue.js';
-import { invalid, placeText, type RuleInput, type RuleOutput, type Shape } from './shape-rules/rule.js';
+import {
+  invalid,
+  placeText,
+  type RuleInput,
+  type RuleOutput,
+  type Shape,
+  unsupported,
+} from './shape-rules/rule.js';
 import { numbersOf } from './tensor-numbers.js';
 
 export { knownOperators };
+
+/** Graphs inside graphs: what nests deeper is made to exhaust the stack. */
+const maxDepth = 32;
 
 /** Shapes of all values so far; grows node by node. Used by `inferShapes` and, step by step, by GraphBuilder. */
 export class ShapeTable {
   readonly #opset: number;
   readonly #outer: ShapeTable | undefined;
+  readonly #depth: number;
   readonly #shapes = new Map<string, RuleOutput>();
   /** Values that are computed but whose shape is not known, with the reason. */
   readonly #open = new Map<string, string>();
@@ -21,6 +32,7 @@ export class ShapeTable {
   constructor(opset: number, outer?: ShapeTable) {
     this.#opset = opset;
     this.#outer = outer;
+    this.#depth = outer === undefined ? 0 : outer.#depth + 1;
   }
 
   declare(name: string, shape: RuleOutput): void {
@@ -50,6 +62,11 @@ export class ShapeTable {
       });
     const outer = this.#outer;
     return outer === undefined ? undefined : outer.#find(name);
+  }
+
+  /** The shape of a value here or in a graph around this one, where it is known. */
+  find(name: string): Shape | undefined {
+    return this.#shapes.get(name) ?? (this.#open.has(name) ? undefined : this.#outer?.find(name));
   }
 
   /** Throws OPERATOR_UNSUPPORTED, SHAPE_UNKNOWN, ONNX_INVALID; the table is unchanged then. */
@@ -94,6 +111,7 @@ export class ShapeTable {
   inside(graph: Graph, bound: readonly RuleOutput[], node: Node): ShapeTable {
     if (graph.inputs.length !== bound.length)
       throw invalid(node, `its inner graph takes ${graph.inputs.length} inputs, ${bound.length} are given`);
+    if (this.#depth >= maxDepth) throw unsupported(node, `graphs inside graphs more than ${maxDepth} deep`);
     const table = new ShapeTable(this.#opset, this);
     graph.inputs.forEach(({ name }, i) => {
       table.declare(name, bound[i] as RuleOutput);
@@ -109,9 +127,25 @@ export class ShapeTable {
 }
 
 function declareConstants(table: ShapeTable, graph: Graph): void {
-  for (const [name, tensor] of graph.initializers) {
-    const constant = numbersOf(tensor);
-    table.declare(name, { dtype: tensor.dtype, dims: tensor.dims, ...(constant && { constant }) });
+  for (const [name, tensor] of graph.initializers) table.declare(name, new ConstantShape(tensor));
+}
+
+/** Shape of a constant; its elements are read when a rule asks for them, which is seldom. */
+export class ConstantShape implements RuleOutput {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly #tensor: Tensor;
+  #read: { readonly numbers: readonly number[] | undefined } | undefined;
+
+  constructor(tensor: Tensor) {
+    this.dtype = tensor.dtype;
+    this.dims = tensor.dims;
+    this.#tensor = tensor;
+  }
+
+  get constant(): readonly number[] | undefined {
+    this.#read ??= { numbers: numbersOf(this.#tensor) };
+    return this.#read.numbers;
   }
 }
 
@@ -142,10 +176,76 @@ export function closedShape(value: ValueInfo): Shape {
  * Throws SHAPE_UNKNOWN (open input dimension, shape by contents), OPERATOR_UNSUPPORTED, ONNX_INVALID.
  */
 export function inferShapes(graph: Graph): ReadonlyMap<string, Shape> {
+  return inferTable(graph).entries();
+}
+
+/** `inferShapes`, with all that rules may ask afterwards. */
+export function inferTable(graph: Graph): ShapeTable {
   const table = new ShapeTable(graph.opset);
   for (const input of graph.inputs)
     if (!graph.initializers.has(input.name)) table.declare(input.name, closedShape(input));
   declareConstants(table, graph);
   for (const node of graph.nodes) table.apply(node);
-  return table.entries();
+  return table;
+}
+
+/** A node with an output of unknown shape. */
+export interface UnknownNode {
+  readonly node: Node;
+  /** SHAPE_UNKNOWN or OPERATOR_UNSUPPORTED. */
+  readonly reason: HildaError;
+}
+
+export interface KnownShapes {
+  /** Asking for a value of unknown shape throws SHAPE_UNKNOWN. */
+  readonly table: ShapeTable;
+  readonly shapes: ReadonlyMap<string, Shape>;
+  readonly unknown: readonly UnknownNode[];
+}
+
+/**
+ * The shapes that can be known, and the nodes where they cannot. `given` fills the gaps: shapes by value name, as one run
+ * of the network tells them; where a rule knows better it is not asked. Throws ONNX_INVALID.
+ */
+export function inferKnownShapes(graph: Graph, given: ReadonlyMap<string, Shape> = new Map()): KnownShapes {
+  const table = new ShapeTable(graph.opset);
+  const unknown: UnknownNode[] = [];
+  const fill = (name: string, reason: string): boolean => {
+    const shape = given.get(name);
+    if (shape) table.declare(name, { dtype: shape.dtype, dims: shape.dims });
+    else table.leaveOpen(name, reason);
+    return shape !== undefined;
+  };
+  for (const input of graph.inputs) {
+    if (graph.initializers.has(input.name)) continue;
+    const shape = orReason(() => closedShape(input));
+    if (shape instanceof HildaError) fill(input.name, shape.message);
+    else table.declare(input.name, shape);
+  }
+  declareConstants(table, graph);
+  for (const node of graph.nodes) {
+    const failure = orReason(() => table.apply(node));
+    const reason =
+      failure ??
+      new HildaError(
+        'SHAPE_UNKNOWN',
+        `${placeText({ node, opset: graph.opset })}: no rule tells all outputs`,
+      );
+    const open = node.outputs.filter((name) => name !== '' && !table.entries().has(name));
+    const left = open.filter((name) => !fill(name, reason.message));
+    if (left.length > 0) unknown.push({ node, reason });
+  }
+  return { table, shapes: table.entries(), unknown };
+}
+
+/** What `run` gives, or the error where it says that something is not known. */
+function orReason<T>(run: () => T): T | HildaError {
+  try {
+    return run();
+  } catch (error) {
+    const isOpen =
+      error instanceof HildaError && ['SHAPE_UNKNOWN', 'OPERATOR_UNSUPPORTED'].includes(error.code);
+    if (!isOpen) throw error;
+    return error;
+  }
 }

@@ -47,7 +47,7 @@ const branch: Rule = (input) => {
         `its branches give [${a?.dims ?? '?'}] and [${b?.dims ?? '?'}]: needs a constant condition`,
       );
     const constant = a?.constant?.join() === b?.constant?.join() ? a?.constant : undefined;
-    return { ...(a as RuleOutput), constant } as RuleOutput;
+    return { ...withoutElements(a as RuleOutput), constant };
   });
 };
 

@@ -121,7 +121,7 @@ const einsum: Rule = (input) => {
 };
 
 /** Scaled dot products of queries with keys, weighed values; 3-D inputs hold their heads side by side. */
-const attention: Rule = (input) => {
+export const attention: Rule = (input) => {
   attributeSince(input, 'left_window_size', 25);
   const heads = (i: number, name: string): number[] => {
     const { dims } = input.shape(i);

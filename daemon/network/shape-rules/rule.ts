@@ -28,7 +28,7 @@ export interface RuleInput extends Place {
 
 export interface RuleOutput extends Shape {
   /** Elements, where they are known and few: shapes computed by Shape, Constant, Concat. */
-  readonly constant?: readonly number[];
+  readonly constant?: readonly number[] | undefined;
 }
 
 /** Shapes of a node's outputs by the ONNX operator specification; a hole is an output of unknown shape. */
