@@ -6,6 +6,7 @@ import { lower } from './lower/lower.js';
 import { type Lowered, macsOf, type Operator, type Port } from './lower/operators.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
+import { inSinglePrecision } from './passes/single-precision.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
 import type { Range } from './quantise/quantisation.js';
@@ -67,6 +68,8 @@ export interface CompiledNetwork {
   /** Rows a block of tokens; 0 where none run in blocks. */
   readonly blockRows: number;
   readonly chains: readonly FoldedChain[];
+  /** Values whose scales come from calibration; the network itself gives the others. */
+  readonly calibrated: readonly string[];
   readonly schedule: Schedule;
   readonly plan: MemoryPlan;
   readonly board: CompilerBoard;
@@ -93,7 +96,9 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
   const values = new FixedGrids(prepared).unfixed();
   // A network that brings all its scales needs no calibration.
   const ranges =
-    options.calibration && values.length === 0 ? new Map() : await options.calibration?.(network, values);
+    options.calibration && values.length === 0
+      ? new Map()
+      : await options.calibration?.(inSinglePrecision(network), values);
   const lowered = lower(prepared, ranges);
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
@@ -117,6 +122,7 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
     allowed: wanted,
     blockRows: chosen.blockRows,
     chains: prepared.chains,
+    calibrated: values,
     schedule: chosen.schedule,
     plan: chosen.plan,
     board,

@@ -20,7 +20,12 @@ export class PairBuilder {
   /** The scales of what a DequantizeLinear makes. */
   readonly #scales = new Map<string, readonly number[]>();
 
-  constructor(rng: Rng, opset: number) {
+  /** `only`: the type of all activations, since onnxruntime's operators on integers take no two. */
+  constructor(
+    rng: Rng,
+    opset: number,
+    private readonly only?: ByteType,
+  ) {
     this.rng = rng;
     this.b = new GraphBuilder({ name: 'quantised', opset });
   }
@@ -50,6 +55,10 @@ export class PairBuilder {
     return this.b.constant(`c${this.#count++}`, tensor);
   }
 
+  byteType(): ByteType {
+    return this.only ?? this.pick(['int8', 'uint8'] as const);
+  }
+
   /** A scale for values of this spread: about three deviations, or one, fill the bytes. */
   scaleFor(spread: number): number {
     return Math.fround((spread * (1 + 3 * this.rng.next())) / 127);
@@ -66,7 +75,7 @@ export class PairBuilder {
     spread: number,
     given: { dtype?: ByteType; scale?: number; zero?: number } = {},
   ): string {
-    const dtype = given.dtype ?? this.pick(['int8', 'uint8'] as const);
+    const dtype = given.dtype ?? this.byteType();
     const scale = given.scale ?? this.scaleFor(spread);
     const parameters = this.parameters(dtype, scale, given.zero);
     return this.dequantised(this.b.node('QuantizeLinear', [x, ...parameters]), parameters, [scale]);
@@ -80,21 +89,18 @@ export class PairBuilder {
 
   /** Integers as weights, with one scale or one for each place along `axis`; `limit`: the largest of them. */
   weight(dims: readonly number[], axis: number, scale: number, perChannel = this.chance(0.6)): string {
-    const dtype = this.pick(['int8', 'int8', 'uint8'] as const);
+    const dtype = this.only ?? this.pick(['int8', 'int8', 'uint8'] as const);
     const limit = this.chance(0.3) ? 128 : 127;
     const count = perChannel ? (dims[axis] as number) : 1;
-    const zero = dtype === 'uint8' ? 128 : 0;
+    // Far from the middle, an integer less its zero point needs more than eight bits.
+    const zero = dtype === 'uint8' ? this.pick([128, 128, 60, 0, 255]) : 0;
     const values = Array.from({ length: elementCount(dims) }, () =>
-      Math.min(127, Math.max(-limit, this.int(-limit, 127))),
+      dtype === 'uint8' ? this.int(128 - limit, 255) : this.int(-limit, 127),
     );
     const scales = Array.from({ length: count }, () => Math.fround(scale * (0.5 + this.rng.next())));
     const shape = perChannel ? [count] : [];
     return this.dequantised(
-      this.constant(
-        dims,
-        dtype,
-        values.map((v) => v + zero),
-      ),
+      this.constant(dims, dtype, values),
       [
         this.constant(shape, 'float32', scales),
         this.constant(
@@ -269,15 +275,20 @@ export const quantisedKinds: readonly QuantisedKind[] = [
 ];
 
 /** A network of one operator, or of several one behind the other, whose output is what the last pair's integers are. */
-export function quantisedNetwork(rng: Rng, kinds: readonly QuantisedKind[], opset = 17): Graph {
-  const q = new PairBuilder(rng, opset);
+export function quantisedNetwork(
+  rng: Rng,
+  kinds: readonly QuantisedKind[],
+  opset = 17,
+  only?: ByteType,
+): Graph {
+  const q = new PairBuilder(rng, opset, only);
   const first = kinds[0] as QuantisedKind;
   const dims = first.dims(rng);
   let spread = 1;
   let value: string;
   if (q.chance(0.5)) value = q.quantised(q.b.input('x', 'float32', dims), spread);
   else {
-    const dtype = q.pick(['int8', 'uint8'] as const);
+    const dtype = q.byteType();
     const scale = q.scaleFor(1);
     value = q.dequantised(q.b.input('x', dtype, dims), q.parameters(dtype, scale), [scale]);
   }
@@ -285,7 +296,7 @@ export function quantisedNetwork(rng: Rng, kinds: readonly QuantisedKind[], opse
     [value, spread] = kind.build(q, value, spread);
     if (i < kinds.length - 1) value = q.quantised(value, spread);
   });
-  const dtype = q.pick(['int8', 'uint8'] as const);
+  const dtype = q.byteType();
   q.b.output(q.b.node('QuantizeLinear', [value, ...q.parameters(dtype, q.scaleFor(spread))]), 'y');
   return q.b.build();
 }

@@ -15,6 +15,7 @@ import {
   quantisedKinds,
   quantisedNetwork,
 } from './quantised-networks.js';
+import { withIntegerOperators } from './quantised-operators.js';
 
 const runtime = new SessionProcess();
 t.teardown(() => runtime.stop());
@@ -247,5 +248,72 @@ t.test('bytes and int32 pass ports as they are', async (t) => {
   t.throws(() => allToBoard(bad, compiled.inputs), {
     code: 'REQUEST_INVALID',
     message: /"image" takes whole numbers from 0 to 255 \(uint8\), element 3 is 300/,
+  });
+});
+
+t.test('operators on integers are those between pairs', async (t) => {
+  const rng = rngOf(31);
+  const agreement = noAgreement();
+  const kinds = quantisedKinds.filter(({ name }) => !/moved|tanh|max|one scale|powers/.test(name));
+  let spelt = 0;
+  for (const [i, kind] of [...kinds, ...kinds].entries()) {
+    const graph = quantisedNetwork(rng, [kind], 17, i < kinds.length ? 'int8' : 'uint8');
+    const other = withIntegerOperators(graph);
+    if (other.nodes.every(({ op }) => !op.startsWith('QLinear') && op !== 'QGemm')) continue;
+    spelt++;
+    const [a, b] = [await compileQuantised(graph), await compileQuantised(other)];
+    t.same(b.program, a.program, `${kind.name}: ${other.nodes.map(({ op }) => op)}`);
+    await compareQuantised(other, [feedFor(rng, other)], runtime, 'all', agreement);
+  }
+  t.ok(spelt > 12, `${spelt} networks`);
+  t.ok(agreement.equal / agreement.elements > 0.995 && agreement.largest <= 1, JSON.stringify(agreement));
+});
+
+t.test('sums of integers that a factor makes real', async (t) => {
+  const rng = rngOf(32);
+  const q = new PairBuilder(rng, 17);
+  const x = q.b.input('x', 'uint8', [3, 8]);
+  const ids = (count: number): number[] => Array.from({ length: count }, () => q.int(-127, 127));
+  const sums = q.b.node('MatMulInteger', [
+    x,
+    q.constant([8, 4], 'int8', ids(32)),
+    q.constant([], 'uint8', [117]),
+    q.constant([], 'int8', [0]),
+  ]);
+  const real = q.b.mul(q.b.node('Cast', [sums], { to: 1 }), q.constant([], 'float32', [0.0003]));
+  q.b.output(
+    q.b.node('QuantizeLinear', [
+      q.b.add(real, q.constant([4], 'float32', [1, 2, -3, 0.5])),
+      ...q.parameters('int8', 0.21),
+    ]),
+    'y',
+  );
+  const graph = q.b.build();
+  const agreement = noAgreement();
+  await compareQuantised(
+    graph,
+    Array.from({ length: 8 }, () => feedFor(rng, graph)),
+    runtime,
+    'disabled',
+    agreement,
+  );
+  t.same(agreement, { elements: 96, equal: 96, largest: 0 });
+});
+
+t.test('what depends on the data of a run is named', async (t) => {
+  const b = new GraphBuilder({ name: 'dynamic' });
+  const node = {
+    name: 'live',
+    op: 'DynamicQuantizeLinear',
+    domain: '',
+    inputs: ['x'],
+    outputs: ['q', 's', 'z'],
+    attributes: {},
+  };
+  b.output(b.relu(b.input('x', 'float32', [2, 4])), 'y');
+  const graph = b.build();
+  await t.rejects(compileQuantised({ ...graph, nodes: [node, ...graph.nodes] }), {
+    code: 'OPERATOR_UNSUPPORTED',
+    message: /node live \(DynamicQuantizeLinear\) .* its scale is found anew from the data of each run/,
   });
 });

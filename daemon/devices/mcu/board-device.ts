@@ -23,7 +23,7 @@ import { type BoardCosts, type CountOptions, takeCosts } from './board-costs.js'
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { compileForBoard } from './board-program.js';
-import { calibrateOn } from './calibrate.js';
+import { calibrateOn, scalesFrom } from './calibrate.js';
 import { classifyInThreads } from './classify.js';
 import { allFromBoard, allToBoard } from './int8-tensors.js';
 import { timesOf } from './silicon-latency.js';
@@ -188,7 +188,7 @@ export class BoardDevice implements Device {
         outputOffset,
         outputBytes,
         ...portsOf(compiled),
-        calibratedOn: calibration.description,
+        calibratedOn: scalesFrom(compiled, calibration.description),
       };
     });
   }

@@ -1,8 +1,12 @@
-import type { Calibration } from '../../../firmware-bridge/compiler/index.js';
-import { Xoshiro128 } from '../../core/rng.js';
-import { elementCount, type Graph } from '../../network/graph.js';
-import type { RuntimeTensors } from '../../runtime/messages.js';
+import type { Calibration, CompiledNetwork } from '../../../firmware-bridge/compiler/index.js';
+import { HildaError } from '../../core/errors.js';
+import { type Rng, Xoshiro128 } from '../../core/rng.js';
+import { elementCount, type Graph, type ValueInfo } from '../../network/graph.js';
+import { elementsOf, isElementType, isWhole, typedElements } from '../../runtime/element-types.js';
+import { indexBound } from '../../runtime/index-bounds.js';
+import type { RuntimeTensor, RuntimeTensors } from '../../runtime/messages.js';
 import { SessionProcess } from '../../runtime/session-process.js';
+import { asInputs } from '../../runtime/tensors.js';
 import { valueRanges } from '../../runtime/value-ranges.js';
 import type { Tensors } from '../contract.js';
 
@@ -13,14 +17,18 @@ export interface InputCalibration {
 
 const randomInputs = 8;
 
-/** Ranges of a network's values from the inputs it will see; from random values in 0 to 1 when none are known, which is said. */
+/**
+ * Ranges of a network's values from the inputs it will see; from random values when none are known, which is said: 0 to 1,
+ * the values that the network was bound to, or whole numbers that are indices of the tables they are looked up in.
+ */
 export function calibrateOn(inputs: readonly Tensors[], signal: AbortSignal): InputCalibration {
   return {
     description: inputs.length > 0 ? `${inputs.length} inputs` : 'random values',
     ranges: async (graph, values) => {
       const runtime = new SessionProcess();
       try {
-        const feeds = inputs.length > 0 ? inputs.map(feedOf) : randomFeeds(graph);
+        const feeds =
+          inputs.length > 0 ? inputs.map((tensors) => asInputs(graph, tensors)) : randomFeeds(graph);
         return await valueRanges(graph, values, feeds, runtime, { signal });
       } finally {
         await runtime.stop();
@@ -29,20 +37,41 @@ export function calibrateOn(inputs: readonly Tensors[], signal: AbortSignal): In
   };
 }
 
-const feedOf = (tensors: Tensors): RuntimeTensors =>
-  Object.fromEntries(
-    Object.entries(tensors).map(([name, { dims, data }]) => [name, { type: 'float32' as const, dims, data }]),
-  );
+/** What a compiled network's scales come from, in words. */
+export const scalesFrom = (
+  { calibrated }: Pick<CompiledNetwork, 'calibrated'>,
+  description: string,
+): string => (calibrated.length > 0 ? description : 'the network itself');
 
 function randomFeeds(graph: Graph): RuntimeTensors[] {
   const rng = Xoshiro128.fromSeed(1);
   return Array.from({ length: randomInputs }, () =>
-    Object.fromEntries(
-      graph.inputs.map(({ name, dims }) => {
-        const fixed = dims.map((dim) => (typeof dim === 'number' ? dim : 1));
-        const data = Float32Array.from({ length: elementCount(fixed) }, () => rng.next());
-        return [name, { type: 'float32' as const, dims: fixed, data }];
-      }),
-    ),
+    Object.fromEntries(graph.inputs.map((input) => [input.name, randomTensor(graph, input, rng)])),
   );
+}
+
+/** Extremes of the integer types of a byte; other integers that index nothing are 0 or 1. */
+const byteRanges: ReadonlyMap<string, readonly [number, number]> = new Map([
+  ['int8', [-128, 127]],
+  ['uint8', [0, 255]],
+]);
+
+function randomTensor(graph: Graph, { name, dtype, dims }: ValueInfo, rng: Rng): RuntimeTensor {
+  if (!isElementType(dtype))
+    throw new HildaError('NETWORK_REJECTED', `the input ${name} has the type ${dtype}, which cannot be fed`);
+  const fixed = dims.map((dim) => (typeof dim === 'number' ? dim : 1));
+  const count = elementCount(fixed);
+  const chosen = graph.feeds?.get(name);
+  if (chosen && 'data' in chosen)
+    return { type: dtype, dims: fixed, data: typedElements(dtype, chosen.data) };
+  const whole = isWhole(dtype);
+  const rows = whole ? indexBound(graph, name) : undefined;
+  const [low, high] = chosen
+    ? [chosen.low, chosen.high]
+    : rows !== undefined
+      ? [0, rows - 1]
+      : (byteRanges.get(dtype) ?? [0, 1]);
+  const draw = (): number =>
+    whole ? low + Math.floor(rng.next() * (high - low + 1)) : low + rng.next() * (high - low);
+  return { type: dtype, dims: fixed, data: elementsOf(dtype, count, draw) };
 }

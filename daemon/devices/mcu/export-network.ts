@@ -7,7 +7,7 @@ import {
 import { HildaError } from '../../core/errors.js';
 import { elementCount, type Graph } from '../../network/graph.js';
 import { loadBoardProfiles } from './board-profile.js';
-import { calibrateOn } from './calibrate.js';
+import { calibrateOn, scalesFrom } from './calibrate.js';
 
 export interface ExportOptions {
   /** A board's name; without it the source runs on any core, slowly. */
@@ -66,6 +66,6 @@ export async function exportNetwork(
     ...exportC(compiled, name),
     arenaBytes: compiled.arenaBytes,
     flashBytes: compiled.flashBytes,
-    calibratedOn: description,
+    calibratedOn: scalesFrom(compiled, description),
   };
 }

@@ -14,6 +14,7 @@ import { refuseUnknownAttributes } from './known-attributes.js';
 import { recogniseActivations } from './recognise-activations.js';
 import { recogniseLayerNorm } from './recognise-layer-norm.js';
 import { dropFloatCasts, inSinglePrecision } from './single-precision.js';
+import { spellPairs } from './spell-pairs.js';
 
 export interface PrepareOptions {
   readonly cost: LinearCost;
@@ -41,7 +42,7 @@ export interface Prepared {
  * OPERATOR_UNSUPPORTED for attributes that nothing here reads. */
 export function prepare(given: Graph, options: PrepareOptions): Prepared {
   const portTypes = new Map([...given.inputs, ...given.outputs].map(({ name, dtype }) => [name, dtype]));
-  const network = inSinglePrecision(given);
+  const network = inSinglePrecision(spellPairs(given));
   const shapes = inferShapes(network) as Shapes;
   refuseUnknownAttributes(network);
   const graph = new EditableGraph(network);

@@ -6,22 +6,28 @@ import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowe
 import type { Body, Read, View, Window } from '../operators.js';
 import { rowsAlong, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
+import { repeatedAlong, splitWeights, weightParts } from './wide-weights.js';
 
 export const convolution: LoweringRule = (node, lowering) => {
   const weight = lowering.floats(node.inputs[1]);
   const dims = lowering.dims(node.inputs[1] as string);
   if (!weight) throw unsupported(node, 'its weights are no float constant');
   const [kernelHeight, kernelWidth] = imageDims(dims).slice(2) as [number, number];
-  const window = windowOf(node, lowering, [kernelHeight, kernelWidth]);
+  const given = windowOf(node, lowering, [kernelHeight, kernelWidth]);
   const groups = intAttribute(node, 'group', 1);
   const name = node.outputs[0] as string;
-  const x = imageOf(node, lowering);
+  const scales = lowering.weightScales(node, node.inputs[1] as string, 0);
+  const single = channelsInside(weight, imageDims(dims));
+  // Weights of more than eight bits are sums of several, each with its own copy of the input.
+  const parts = weightParts(single, scales);
+  const inside = scales && parts > 1 ? splitWeights(single, scales, parts) : single;
+  const image = imageOf(node, lowering);
+  const x = parts > 1 ? repeatedAlong(node, lowering, image, 1, parts) : image;
+  const window = { ...given, inChannels: given.inChannels * parts, inStride: given.inStride * parts };
   const y = lowering.allocate(name, imageDims(lowering.dims(name)), lowering.quantisation(name));
   const bias = node.inputs[2] ? lowering.floats(node.inputs[2]) : undefined;
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
-  const inside = channelsInside(weight, imageDims(dims));
-  const scales = lowering.weightScales(node, node.inputs[1] as string, 0);
   const common = { low, high, x: x.quantisation, y: y.quantisation };
   const constantsOf = (from: number, outputs: number): LayerConstants =>
     quantiseWeights(

@@ -6,6 +6,7 @@ import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowe
 import type { View } from '../operators.js';
 import { matrixOf, rowsOf, transposed, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
+import { repeatedAlong, splitWeights, weightParts } from './wide-weights.js';
 
 /** Linear(x, weight [in, out], bias): rows of `in` to rows of `out`. */
 export const linear: LoweringRule = (node, lowering) => {
@@ -19,8 +20,11 @@ export const linear: LoweringRule = (node, lowering) => {
   const bias = lowering.floats(node.inputs[2]);
   const x = lowering.value(node, 0);
   const scales = lowering.weightScales(node, node.inputs[1] as string, 1);
-  const layer = { outputs, weights: byOutput, bias, scales, seed: seedOfName(node.inputs[1] as string) };
-  lowering.define(name, rowsTimes(node, lowering, x, lowering.dims(name), layer));
+  const parts = weightParts(byOutput, scales);
+  const weights = scales && parts > 1 ? splitWeights(byOutput, scales, parts) : byOutput;
+  const layer = { outputs, weights, bias, scales, seed: seedOfName(node.inputs[1] as string) };
+  const rows = parts > 1 ? repeatedAlong(node, lowering, x, x.dims.length - 1, parts) : x;
+  lowering.define(name, rowsTimes(node, lowering, rows, lowering.dims(name), layer));
 };
 
 /** A constant matrix times x (a Fourier transform along tokens). */
