@@ -26,7 +26,7 @@ const order = [
 ];
 const pure = ['core', 'network', 'predict', 'search'];
 /** Packages that pure folders may use: they do no I/O. */
-const purePackages = ['@noble/hashes', 'zod', 'onnx-proto', 'yaml'];
+const purePackages = ['@noble/hashes', 'zod', 'onnx-proto', 'yaml', 'flatbuffers'];
 /** Packages with one home. */
 const homes: Record<string, string[]> = {
   knex: ['store'],

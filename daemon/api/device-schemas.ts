@@ -12,6 +12,7 @@ export const targetSchema = z
     threads: z.number(),
     dtype: z.string(),
     batch: z.number().optional(),
+    network: z.string().optional(),
     tier: z.string(),
   })
   .meta({ id: 'Target', description: 'What a cost belongs to; costs compare only within one target.' });

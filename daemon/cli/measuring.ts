@@ -3,6 +3,7 @@ import type { DaemonServices } from '../api/services.js';
 import { HildaError } from '../core/errors.js';
 import { readModel } from '../devices/read-model.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import { asConverted } from '../measure/converted.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Store } from '../store/contract.js';
@@ -21,7 +22,7 @@ export function measuring(
     measure: async ({ network, deviceId, protocol: name }, { signal }) => {
       const protocol = loadProtocol(name);
       return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) => {
-        const taken = await device.measure(network, protocol, { signal });
+        const taken = asConverted(await device.measure(network, protocol, { signal }), network);
         const manifest = { ...taken.manifest, inputs: inputsUsed(network) };
         return store.addMeasurement({ ...taken, manifest }, { deviceId, lease });
       });

@@ -6,6 +6,7 @@ import { isZip, readModel } from '../devices/read-model.js';
 import type { Graph } from '../network/graph.js';
 import { externalConstants } from '../network/inline-external-data.js';
 import { isConfined } from '../network/read-tensor.js';
+import { isTflite } from '../network/tflite/model.js';
 import { readInput } from './read-input.js';
 
 /** As the daemon takes models; more is refused before it is read. */
@@ -19,7 +20,7 @@ const maxFileBytes = 256 * 2 ** 20;
 export async function modelUpload(path: string): Promise<Uint8Array> {
   const model = await modelIn(path);
   const bytes = await readInput(model);
-  const locations = isZip(bytes) ? [] : externalConstants(bytes).locations;
+  const locations = isZip(bytes) || isTflite(bytes) ? [] : externalConstants(bytes).locations;
   if (locations.length === 0) return bytes;
   const named = locations.map((location) => location.replaceAll('\\', '/').replace(/^(\.\/)+/, ''));
   const files: [string, Uint8Array][] = [

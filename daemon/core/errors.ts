@@ -73,6 +73,7 @@ export const errorTable = {
     false,
     'Give the model with the files beside it: name the .onnx file in its folder, or upload a zip archive of the folder.',
   ),
+  TFLITE_INVALID: kind(422, 1, false, 'Convert the model again; the file may be damaged or incomplete.'),
   OPERATOR_UNSUPPORTED: kind(
     422,
     1,

@@ -17,6 +17,8 @@ export interface Target {
   readonly dtype: 'float32' | 'float16' | 'int8';
   /** Inferences at a time, where that is not one; the network's own leading dimension agrees with it. */
   readonly batch?: number;
+  /** What ran in place of the user's own file, e.g. `converted from TensorFlow Lite`; of measurements alone. */
+  readonly network?: string;
   /** What else sets the level of trust or speed, e.g. a browser's secure tier; `host` for this machine. */
   readonly tier: string;
 }

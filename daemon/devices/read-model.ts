@@ -4,6 +4,7 @@ import { bytesInMemory } from '../data/file-bytes.js';
 import { openZipEntry, readZipEntries } from '../data/zip.js';
 import type { Graph } from '../network/graph.js';
 import { externalConstants } from '../network/inline-external-data.js';
+import { readModelFile } from '../network/read-model-file.js';
 import { readOnnx } from '../network/read-onnx.js';
 import { type ExternalFiles, isConfined } from '../network/read-tensor.js';
 
@@ -11,12 +12,12 @@ import { type ExternalFiles, isConfined } from '../network/read-tensor.js';
 const maxUnpackedBytes = 2 ** 30;
 
 /**
- * Decodes a model as people upload it: an ONNX file, or a ZIP archive of one with the files that it names. Nothing is
- * written; a name that leads outside the archive finds nothing. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, DATA_INVALID
- * (a damaged archive), NETWORK_TOO_LARGE.
+ * Decodes a model as people upload it: an ONNX or TensorFlow Lite file, or a ZIP archive of an ONNX file with the files that
+ * it names. Nothing is written; a name that leads outside the archive finds nothing. Throws ONNX_INVALID,
+ * EXTERNAL_DATA_MISSING, DATA_INVALID (a damaged archive), NETWORK_TOO_LARGE, and what `readTflite` throws.
  */
 export async function readModel(bytes: Uint8Array): Promise<Graph> {
-  if (!isZip(bytes)) return readOnnx(bytes);
+  if (!isZip(bytes)) return readModelFile(bytes);
   const files = await unpacked(bytes);
   const models = [...files.keys()].filter((name) => name.toLowerCase().endsWith('.onnx'));
   const [model] = models;

@@ -144,6 +144,8 @@ export interface Graph {
   /** Operator set by domain, for every domain but the default one. */
   readonly domains?: ReadonlyMap<string, number>;
   readonly irVersion?: number;
+  /** The format of the user's file, where that is not ONNX. */
+  readonly convertedFrom?: string;
   /** Without those that have an initialiser. */
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];

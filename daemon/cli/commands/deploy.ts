@@ -15,7 +15,10 @@ export const deployCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('deploy')
       .description("puts a network with its weights into a board's flash, where it survives a reset")
-      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
+      .argument(
+        '<model>',
+        'a TensorFlow Lite file; or an ONNX file with the files beside it that it names, or a .zip of them',
+      )
       .requiredOption('-d, --device <id>', 'the board')
       .option(
         '-c, --calibration <file...>',

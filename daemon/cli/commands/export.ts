@@ -22,7 +22,10 @@ export const exportCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('export')
       .description("a network as source code for one's own firmware: runtime, operators used, weights")
-      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
+      .argument(
+        '<model>',
+        'a TensorFlow Lite file; or an ONNX file with the files beside it that it names, or a .zip of them',
+      )
       .addOption(new Option('-f, --format <format>', 'what to write').choices(['c']).default('c'))
       .option(
         '-b, --board <name>',
@@ -37,7 +40,8 @@ export const exportCommand = (terminal: Terminal): Command =>
       ),
   ).action(
     act(terminal, async (context, file: string, { board, out, calibration, ...options }: Options) => {
-      const plain = basename(file, '.onnx')
+      const plain = basename(file)
+        .replace(/\.(onnx|tflite)$/, '')
         .toLowerCase()
         .replaceAll(/[^a-z0-9_]/g, '_');
       const name = options.name ?? plain.replace(/^(?=\d)/, 'n');

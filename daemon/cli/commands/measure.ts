@@ -18,7 +18,10 @@ export const measureCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('measure')
       .description('latency, memory and verdict of a network on a device; exit code 5 when not valid')
-      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
+      .argument(
+        '<model>',
+        'a TensorFlow Lite file; or an ONNX file with the files beside it that it names, or a .zip of them',
+      )
       .requiredOption('-d, --device <id>', 'where to measure')
       .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search'),
   ).action(

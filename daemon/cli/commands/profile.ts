@@ -26,7 +26,10 @@ export const profileCommand = (terminal: Terminal): Command =>
       .description(
         'cost of a network by operator; from a profiled run, so the times do not add up to the latency',
       )
-      .argument('<model>', 'an ONNX file, with the files beside it that it names; or a .zip of them')
+      .argument(
+        '<model>',
+        'a TensorFlow Lite file; or an ONNX file with the files beside it that it names, or a .zip of them',
+      )
       .requiredOption('-d, --device <id>', 'where to profile'),
   ).action(
     act(terminal, async (context, file: string, { device, ...inputs }: Options) => {

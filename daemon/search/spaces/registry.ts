@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import { readOnnx } from '../../network/read-onnx.js';
+import { readModelFile } from '../../network/read-model-file.js';
 import { ascanFileSchema, ascanSpace } from './ascan.js';
 import { attentionFileSchema, attentionSpace } from './attention.js';
 import { cellFileSchema, cellSpace } from './cell.js';
@@ -35,7 +35,7 @@ const kinds: Readonly<Record<string, (file: unknown, read: ReadNetwork) => Space
   hourglass: (file) => hourglassSpace(checked(hourglassFileSchema, file)),
   instatune: (file, read) => {
     const named = checked(instatuneFileSchema, file);
-    return instatuneSpace(named.id, readOnnx(read(named)));
+    return instatuneSpace(named.id, readModelFile(read(named)));
   },
   lowformer: (file) => lowformerSpace(checked(lowformerFileSchema, file)),
   ofa: (file) => ofaSpace(checked(ofaFileSchema, file)),

@@ -1,0 +1,770 @@
+import t, { type Test } from 'tap';
+import { Xoshiro128 } from '../../../daemon/core/rng.js';
+import { SessionProcess } from '../../../daemon/runtime/session-process.js';
+import { byte, constant, drawn, furthest, int, ints, options, ramp, real, runOne } from './run-converted.js';
+import { leftOut, type OperatorSpec, type TensorSpec } from './write-tflite.js';
+
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+t.setTimeout(300_000);
+
+/** Operator, inputs (a list: fed), dimensions of the output, what it must give, options, element type of the output. */
+type Case = readonly [
+  op: string,
+  inputs: readonly (TensorSpec | readonly [dims: readonly number[], values: readonly number[]])[],
+  dims: readonly number[],
+  wanted: readonly number[],
+  options?: OperatorSpec['options'],
+  type?: string,
+  version?: number,
+];
+
+const fed = (input: Case[1][number]): input is readonly [readonly number[], readonly number[]] =>
+  Array.isArray(input);
+
+async function check(t: Test, cases: readonly Case[]): Promise<void> {
+  for (const [op, inputs, dims, wanted, option, type = 'float32', version = 1] of cases) {
+    const given = inputs.map((input): TensorSpec => (fed(input) ? { dims: input[0] } : input));
+    const spec = { inputs: given, outputs: [{ dims, type }], version, ...(option && { options: option }) };
+    const [y] = await runOne(
+      runtime,
+      op,
+      spec,
+      inputs.filter(fed).map(([, values]) => values),
+    );
+    const label = `${op} ${JSON.stringify(option?.fields ?? [])}`;
+    t.ok(
+      furthest(y?.values ?? [], wanted) < 1e-6,
+      `${label}: ${y?.values.slice(0, 12)} for ${wanted.slice(0, 12)}`,
+    );
+    t.same([y?.dims, y?.type], [dims, type], label);
+  }
+}
+
+const x = [-7, -1.5, -0.5, 0, 0.5, 1.5, 2.5, 7];
+const each = (f: (value: number) => number, values = x): number[] => values.map(f);
+const line = (
+  op: string,
+  f: (value: number) => number,
+  values = x,
+  option?: OperatorSpec['options'],
+): Case => [op, [[[values.length], values]], [values.length], each(f, values), option];
+const clamp = (low: number, high: number) => (v: number) => Math.min(Math.max(v, low), high);
+const erf = (v: number): number => {
+  // The Maclaurin series, which converges everywhere.
+  let [sum, term] = [v, v];
+  for (let n = 1; n < 90; n++) {
+    term *= (-v * v) / n;
+    sum += term / (2 * n + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum;
+};
+const halfEven = (v: number): number => (Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v));
+
+t.test('element by element', async (t) => {
+  const above = [0.25, 1, 2, 9];
+  const small = [-2.5, -0.75, 0, 0.3, 1, 2.5];
+  const wave = (v: number): number =>
+    0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)));
+  await check(t, [
+    line('RELU', (v) => Math.max(0, v)),
+    line('RELU6', clamp(0, 6)),
+    line('RELU_N1_TO_1', clamp(-1, 1)),
+    line('RELU_0_TO_1', clamp(0, 1)),
+    line('LEAKY_RELU', (v) => (v < 0 ? v / 8 : v), x, options('LeakyRelu', real(0.125))),
+    line('ELU', (v) => (v < 0 ? Math.expm1(v) : v)),
+    line('GELU', (v) => (v / 2) * (1 + erf(v / Math.SQRT2)), small, options('Gelu', byte(0))),
+    line('GELU', wave, small, options('Gelu', byte(1))),
+    line('LOGISTIC', (v) => 1 / (1 + Math.exp(-v))),
+    line('TANH', Math.tanh),
+    line('HARD_SWISH', (v) => (v * clamp(0, 6)(v + 3)) / 6),
+    line('EXP', Math.exp, small),
+    line('LOG', Math.log, above),
+    line('SQRT', Math.sqrt, above),
+    line('RSQRT', (v) => 1 / Math.sqrt(v), above),
+    line('SQUARE', (v) => v * v),
+    line('ABS', Math.abs),
+    line('NEG', (v) => -v),
+    line('SIGN', Math.sign),
+    line('FLOOR', Math.floor),
+    line('CEIL', Math.ceil),
+    line('ROUND', halfEven),
+    line('SIN', Math.sin),
+    line('COS', Math.cos),
+    [
+      'PRELU',
+      [
+        [
+          [1, 1, 2, 2],
+          [-4, -4, 4, -2],
+        ],
+        constant([1, 1, 2], [0.5, 0.25]),
+      ],
+      [1, 1, 2, 2],
+      [-2, -1, 4, -0.5],
+    ],
+  ]);
+});
+
+t.test('two operands that broadcast, and comparisons', async (t) => {
+  const a = [
+    [2, 3],
+    [1, 2, 3, 4, 5, 6],
+  ] as const;
+  const b = [[3], [4, -2, 3]] as const;
+  const pairs = (f: (a: number, b: number) => number): number[] =>
+    a[1].map((v, i) => f(v, b[1][i % 3] as number));
+  const two = (op: string, type: string, f: (a: number, b: number) => number, activation?: number): Case => [
+    op,
+    [a, b],
+    [2, 3],
+    pairs(f),
+    activation === undefined ? options(type) : options(type, byte(activation)),
+  ];
+  const compare = (op: string, type: string, f: (a: number, b: number) => boolean): Case => [
+    op,
+    [a, b],
+    [2, 3],
+    pairs((v, w) => Number(f(v, w))),
+    options(type),
+    'bool',
+  ];
+  await check(t, [
+    two('ADD', 'Add', (v, w) => v + w, 0),
+    two('ADD', 'Add', (v, w) => Math.max(0, v + w), 1),
+    two('SUB', 'Sub', (v, w) => clamp(-1, 1)(v - w), 2),
+    two('MUL', 'Mul', (v, w) => clamp(0, 6)(v * w), 3),
+    two('DIV', 'Div', (v, w) => Math.tanh(v / w), 4),
+    two('MAXIMUM', 'MaximumMinimum', Math.max),
+    two('MINIMUM', 'MaximumMinimum', Math.min),
+    two('POW', 'Pow', (v, w) => v ** w),
+    two('SQUARED_DIFFERENCE', 'SquaredDifference', (v, w) => (v - w) ** 2),
+    compare('EQUAL', 'Equal', (v, w) => v === w),
+    compare('NOT_EQUAL', 'NotEqual', (v, w) => v !== w),
+    compare('LESS', 'Less', (v, w) => v < w),
+    compare('LESS_EQUAL', 'LessEqual', (v, w) => v <= w),
+    compare('GREATER', 'Greater', (v, w) => v > w),
+    compare('GREATER_EQUAL', 'GreaterEqual', (v, w) => v >= w),
+    ['LOGICAL_NOT', [constant([2], [0, 1], 'bool')], [2], [1, 0], options('LogicalNot'), 'bool'],
+    [
+      'LOGICAL_AND',
+      [constant([4], [0, 0, 1, 1], 'bool'), constant([4], [0, 1, 0, 1], 'bool')],
+      [4],
+      [0, 0, 0, 1],
+      options('LogicalAnd'),
+      'bool',
+    ],
+    [
+      'LOGICAL_OR',
+      [constant([4], [0, 0, 1, 1], 'bool'), constant([4], [0, 1, 0, 1], 'bool')],
+      [4],
+      [0, 1, 1, 1],
+      options('LogicalOr'),
+      'bool',
+    ],
+    ['ADD_N', [a, a, a], [2, 3], [3, 6, 9, 12, 15, 18], options('AddN')],
+    ['DIV', [constant([3], [7, -7, 9], 'int32'), ints(2, 2, -4)], [3], [3, -3, -2], options('Div'), 'int32'],
+  ]);
+});
+
+t.test('shapes', async (t) => {
+  const six = [[2, 3], ramp([2, 3])] as const;
+  const cube = [[2, 2, 2], ramp([2, 2, 2])] as const;
+  const axis = (value: number): TensorSpec => constant([], [value], 'int32');
+  await check(t, [
+    ['RESHAPE', [six, ints(3, -1)], [3, 2], ramp([6]), options('Reshape', ['ints', [3, -1]])],
+    ['RESHAPE', [six], [6], ramp([6]), options('Reshape', ['ints', [6]])],
+    ['SQUEEZE', [[[1, 2, 1, 3], ramp([6])]], [2, 3], ramp([6]), options('Squeeze', ['ints', []])],
+    ['SQUEEZE', [[[1, 2, 1, 3], ramp([6])]], [1, 2, 3], ramp([6]), options('Squeeze', ['ints', [-2]])],
+    ['EXPAND_DIMS', [six, axis(-1)], [2, 3, 1], ramp([6]), options('ExpandDims')],
+    ['TRANSPOSE', [cube, ints(2, 0, 1)], [2, 2, 2], [0, 2, 4, 6, 1, 3, 5, 7], options('Transpose')],
+    [
+      'CONCATENATION',
+      [six, six],
+      [2, 6],
+      [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5],
+      options('Concatenation', int(-1), byte(0)),
+    ],
+    [
+      'CONCATENATION',
+      [
+        six,
+        [
+          [2, 1],
+          [-1, -2],
+        ],
+      ],
+      [2, 4],
+      [0, 1, 2, 0, 3, 4, 5, 0],
+      options('Concatenation', int(1), byte(1)),
+    ],
+    ['PACK', [six, six], [2, 2, 3], [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5], options('Pack', int(2), int(1))],
+    ['TILE', [six, ints(1, 2)], [2, 6], [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5], options('Tile')],
+    [
+      'BROADCAST_TO',
+      [
+        [
+          [2, 1],
+          [5, 6],
+        ],
+        ints(2, 2, 2),
+      ],
+      [2, 2, 2],
+      [5, 5, 6, 6, 5, 5, 6, 6],
+      options('BroadcastTo'),
+      'float32',
+      2,
+    ],
+    ['SHAPE', [six], [2], [2, 3], options('Shape', byte(2)), 'int32'],
+    ['RANK', [six], [], [2], options('Rank'), 'int32'],
+    ['FILL', [ints(2, 2), [[], [4]]], [2, 2], [4, 4, 4, 4], options('Fill')],
+    ['RANGE', [axis(2), axis(9), axis(3)], [3], [2, 5, 8], options('Range'), 'int32'],
+    [
+      'CAST',
+      [[[4], [-1.75, 0, 1.75, 300]]],
+      [4],
+      [-1, 0, 1, 300],
+      options('Cast', byte(0), byte(2)),
+      'int32',
+    ],
+    ['CAST', [[[3], [-1.75, 0, 1.75]]], [3], [1, 0, 1], options('Cast', byte(0), byte(6)), 'bool'],
+    [
+      'SPACE_TO_DEPTH',
+      [[[1, 2, 4, 1], ramp([8])]],
+      [1, 1, 2, 4],
+      [0, 1, 4, 5, 2, 3, 6, 7],
+      options('SpaceToDepth', int(2)),
+    ],
+    [
+      'DEPTH_TO_SPACE',
+      [[[1, 1, 2, 4], ramp([8])]],
+      [1, 2, 4, 1],
+      [0, 1, 4, 5, 2, 3, 6, 7],
+      options('DepthToSpace', int(2)),
+    ],
+    [
+      'SPACE_TO_BATCH_ND',
+      [[[1, 2, 3, 1], ramp([6], 1)], ints(2, 2), constant([2, 2], [0, 0, 1, 0], 'int32')],
+      [4, 1, 2, 1],
+      [0, 2, 1, 3, 0, 5, 4, 6],
+      options('SpaceToBatchND'),
+    ],
+    [
+      'BATCH_TO_SPACE_ND',
+      [
+        [
+          [4, 1, 2, 1],
+          [0, 2, 1, 3, 0, 5, 4, 6],
+        ],
+        ints(2, 2),
+        constant([2, 2], [0, 0, 1, 0], 'int32'),
+      ],
+      [1, 2, 3, 1],
+      ramp([6], 1),
+      options('BatchToSpaceND'),
+    ],
+  ]);
+  const [a, b, c] = await runOne(
+    runtime,
+    'SPLIT_V',
+    {
+      inputs: [{ dims: [2, 6] }, ints(1, -1, 2), axis(1)],
+      outputs: [{ dims: [2, 1] }, { dims: [2, 3] }, { dims: [2, 2] }],
+      options: options('SplitV', int(3)),
+    },
+    [ramp([12])],
+  );
+  t.same(
+    [a?.values, b?.values, c?.values],
+    [
+      [0, 6],
+      [1, 2, 3, 7, 8, 9],
+      [4, 5, 10, 11],
+    ],
+  );
+  const halves = await runOne(
+    runtime,
+    'SPLIT',
+    {
+      inputs: [axis(-1), { dims: [2, 4] }],
+      outputs: [{ dims: [2, 2] }, { dims: [2, 2] }],
+      options: options('Split', int(2)),
+    },
+    [ramp([8])],
+  );
+  t.same(
+    halves.map(({ values }) => values),
+    [
+      [0, 1, 4, 5],
+      [2, 3, 6, 7],
+    ],
+  );
+  const rows = await runOne(
+    runtime,
+    'UNPACK',
+    {
+      inputs: [{ dims: [2, 3] }],
+      outputs: [{ dims: [2] }, { dims: [2] }, { dims: [2] }],
+      options: options('Unpack', int(3), int(1)),
+    },
+    [ramp([6])],
+  );
+  t.same(
+    rows.map(({ values }) => values),
+    [
+      [0, 3],
+      [1, 4],
+      [2, 5],
+    ],
+  );
+});
+
+t.test('slices and paddings', async (t) => {
+  const grid = [[3, 4], ramp([3, 4])] as const;
+  const cube = [[2, 2, 3], ramp([2, 2, 3])] as const;
+  const masks = (begin: number, end: number, ellipsis: number, fresh: number, shrink: number) =>
+    options('StridedSlice', int(begin), int(end), int(ellipsis), int(fresh), int(shrink));
+  const strided = (
+    from: Case[1][number],
+    lists: readonly (readonly number[])[],
+    dims: number[],
+    wanted: number[],
+    option = masks(0, 0, 0, 0, 0),
+  ): Case => ['STRIDED_SLICE', [from, ...lists.map((list) => ints(...list))], dims, wanted, option];
+  const paddings = (...values: number[]): TensorSpec => constant([values.length / 2, 2], values, 'int32');
+  await check(t, [
+    ['SLICE', [grid, ints(1, 1), ints(-1, 2)], [2, 2], [5, 6, 9, 10], options('Slice')],
+    strided(
+      grid,
+      [
+        [0, 1],
+        [3, 4],
+        [2, 2],
+      ],
+      [2, 2],
+      [1, 3, 9, 11],
+    ),
+    strided(
+      grid,
+      [
+        [-1, -1],
+        [-9, -9],
+        [-1, -2],
+      ],
+      [3, 2],
+      [11, 9, 7, 5, 3, 1],
+    ),
+    strided(
+      grid,
+      [
+        [9, 9],
+        [0, 0],
+        [-1, -1],
+      ],
+      [3, 4],
+      ramp([12]).reverse(),
+      masks(3, 3, 0, 0, 0),
+    ),
+    strided(
+      grid,
+      [
+        [2, 0],
+        [9, 9],
+        [1, 1],
+      ],
+      [4],
+      [8, 9, 10, 11],
+      masks(0, 0, 0, 0, 1),
+    ),
+    strided(
+      grid,
+      [
+        [0, -3],
+        [9, 0],
+        [1, 1],
+      ],
+      [3],
+      [1, 5, 9],
+      masks(0, 0, 0, 0, 2),
+    ),
+    strided(
+      grid,
+      [
+        [0, 0, 1],
+        [0, 0, 3],
+        [1, 1, 1],
+      ],
+      [3, 1, 2],
+      [1, 2, 5, 6, 9, 10],
+      masks(0, 0, 1, 2, 0),
+    ),
+    strided(
+      cube,
+      [
+        [0, 1],
+        [0, 2],
+        [1, 1],
+      ],
+      [2, 2],
+      [1, 4, 7, 10],
+      masks(0, 0, 1, 0, 2),
+    ),
+    strided(
+      grid,
+      [
+        [2, 3],
+        [1, 1],
+        [1, 1],
+      ],
+      [0, 0],
+      [],
+    ),
+    ['REVERSE_V2', [grid, ints(0)], [3, 4], [8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3], options('ReverseV2')],
+    [
+      'PAD',
+      [
+        [
+          [1, 2],
+          [1, 2],
+        ],
+        paddings(1, 0, 0, 2),
+      ],
+      [2, 4],
+      [0, 0, 0, 0, 1, 2, 0, 0],
+      options('Pad'),
+    ],
+    ['PADV2', [[[2], [1, 2]], paddings(1, 2), constant([1], [9])], [5], [9, 1, 2, 9, 9], options('PadV2')],
+    [
+      'MIRROR_PAD',
+      [[[3], [1, 2, 3]], paddings(2, 1)],
+      [6],
+      [3, 2, 1, 2, 3, 2],
+      options('MirrorPad', byte(0)),
+    ],
+    [
+      'MIRROR_PAD',
+      [[[3], [1, 2, 3]], paddings(2, 1)],
+      [6],
+      [2, 1, 1, 2, 3, 3],
+      options('MirrorPad', byte(1)),
+    ],
+    [
+      'MIRROR_PAD',
+      [
+        [
+          [2, 2],
+          [1, 2, 3, 4],
+        ],
+        paddings(1, 0, 0, 2),
+      ],
+      [3, 4],
+      [1, 2, 2, 1, 1, 2, 2, 1, 3, 4, 4, 3],
+      options('MirrorPad', byte(1)),
+    ],
+  ]);
+});
+
+t.test('reductions, indices and products', async (t) => {
+  const grid = [
+    [2, 3],
+    [3, -1, 2, 5, 5, 0],
+  ] as const;
+  const axis = (value: number): TensorSpec => constant([], [value], 'int32');
+  const reducer = (keep: number) => options('Reducer', byte(keep));
+  await check(t, [
+    ['MEAN', [grid, ints(1)], [2, 1], [4 / 3, 10 / 3], reducer(1)],
+    ['MEAN', [[[1, 2, 2, 3], ramp([12])], ints(1, 2)], [1, 3], [4.5, 5.5, 6.5], reducer(0)],
+    ['SUM', [grid, ints(-2)], [3], [8, 4, 2], reducer(0)],
+    ['SUM', [grid, ints()], [2, 3], grid[1], reducer(0)],
+    ['REDUCE_MAX', [grid, ints(0, 1)], [], [5], reducer(0)],
+    ['REDUCE_MIN', [grid, ints(1)], [2], [-1, 0], reducer(0)],
+    ['REDUCE_PROD', [grid, ints(1)], [2], [-6, 0], reducer(0)],
+    ['REDUCE_ANY', [constant([2, 2], [0, 1, 0, 0], 'bool'), ints(1)], [2], [1, 0], reducer(0), 'bool'],
+    ['ARG_MAX', [grid, axis(1)], [2], [0, 0], options('ArgMax', byte(2)), 'int32'],
+    ['ARG_MIN', [grid, axis(-1)], [2], [1, 2], options('ArgMin', byte(2)), 'int32'],
+    ['CUMSUM', [grid, axis(1)], [2, 3], [3, 2, 4, 5, 10, 10], options('Cumsum', byte(0), byte(0))],
+    ['CUMSUM', [grid, axis(1)], [2, 3], [1, 2, 0, 5, 0, 0], options('Cumsum', byte(1), byte(1))],
+    ['GATHER', [grid, ints(2, 0)], [2, 2], [2, 3, 0, 5], options('Gather', int(1))],
+    ['GATHER_ND', [grid, constant([2, 2], [1, 2, 0, 1], 'int32')], [2], [0, -1], options('GatherNd')],
+    ['EMBEDDING_LOOKUP', [ints(1, 0, 1), grid], [3, 3], [5, 5, 0, 3, -1, 2, 5, 5, 0]],
+    [
+      'SELECT',
+      [constant([2], [0, 1], 'bool'), grid, [[2, 3], ramp([6])]],
+      [2, 3],
+      [0, 1, 2, 5, 5, 0],
+      options('Select'),
+    ],
+    [
+      'SELECT_V2',
+      [constant([3], [0, 1, 1], 'bool'), grid, [[1, 1], [9]]],
+      [2, 3],
+      [9, -1, 2, 9, 5, 0],
+      options('SelectV2'),
+    ],
+    [
+      'ONE_HOT',
+      [ints(1, -1, 2), axis(2), constant([], [5]), constant([], [1])],
+      [3, 2],
+      [1, 5, 1, 1, 1, 1],
+      options('OneHot', int(-1)),
+    ],
+    [
+      'ONE_HOT',
+      [ints(1, 0), axis(3), constant([], [1]), constant([], [0])],
+      [3, 2],
+      [0, 1, 1, 0, 0, 0],
+      options('OneHot', int(0)),
+    ],
+    [
+      'SOFTMAX',
+      [
+        [
+          [1, 2],
+          [0, Math.log(3)],
+        ],
+      ],
+      [1, 2],
+      [0.1, 0.9],
+      options('Softmax', real(2)),
+    ],
+    [
+      'LOG_SOFTMAX',
+      [
+        [
+          [1, 2],
+          [0, Math.log(3)],
+        ],
+      ],
+      [1, 2],
+      [Math.log(0.25), Math.log(0.75)],
+      options('LogSoftmax'),
+    ],
+    [
+      'L2_NORMALIZATION',
+      [
+        [
+          [2, 2],
+          [3, 4, 0, 0],
+        ],
+      ],
+      [2, 2],
+      [0.6, 0.8, 0, 0],
+      options('L2Norm', byte(0)),
+    ],
+    [
+      'FULLY_CONNECTED',
+      [grid, constant([2, 3], [1, 0, 2, 0, -1, 1]), constant([2], [0, 1])],
+      [2, 2],
+      [7, 4, 5, 0],
+      options('FullyConnected', byte(1)),
+    ],
+    [
+      'FULLY_CONNECTED',
+      [
+        [
+          [1, 2, 2],
+          [1, 2, 3, 4],
+        ],
+        constant([1, 2], [1, 10]),
+      ],
+      [1, 2, 1],
+      [21, 43],
+      options('FullyConnected', byte(0), byte(0), byte(1)),
+      'float32',
+      5,
+    ],
+    [
+      'BATCH_MATMUL',
+      [
+        [
+          [2, 2],
+          [1, 2, 3, 4],
+        ],
+        [
+          [2, 2],
+          [0, 1, 1, 0],
+        ],
+      ],
+      [2, 2],
+      [3, 1, 4, 2],
+      options('BatchMatMul', byte(1), byte(0)),
+    ],
+    [
+      'BATCH_MATMUL',
+      [
+        [
+          [1, 2],
+          [1, 2],
+        ],
+        [
+          [3, 2],
+          [1, 0, 0, 1, 1, 1],
+        ],
+      ],
+      [1, 3],
+      [1, 2, 3],
+      options('BatchMatMul', byte(0), byte(1)),
+    ],
+  ]);
+  const [values, at] = await runOne(
+    runtime,
+    'TOPK_V2',
+    {
+      inputs: [{ dims: [2, 3] }, axis(2)],
+      outputs: [{ dims: [2, 2] }, { dims: [2, 2], type: 'int32' }],
+      options: options('TopKV2'),
+    },
+    [grid[1]],
+  );
+  t.same(
+    [values?.values, at?.values],
+    [
+      [3, 2, 5, 5],
+      [0, 2, 0, 1],
+    ],
+  );
+});
+
+t.test('images change their size by each definition of positions', async (t) => {
+  const rng = Xoshiro128.fromSeed(72);
+  const clampTo = (v: number, size: number): number => Math.min(Math.max(v, 0), size - 1);
+  for (const op of ['RESIZE_NEAREST_NEIGHBOR', 'RESIZE_BILINEAR'] as const)
+    for (const [corners, half] of [
+      [0, 0],
+      [1, 0],
+      [0, 1],
+    ] as const)
+      for (const [from, to] of [
+        [
+          [3, 5],
+          [7, 2],
+        ],
+        [
+          [4, 6],
+          [8, 12],
+        ],
+        [
+          [7, 9],
+          [3, 31],
+        ],
+        [
+          [5, 1],
+          [1, 4],
+        ],
+      ] as const) {
+        const values = drawn(rng, [from[0] * from[1] * 2]);
+        const scale = (i: 0 | 1): number =>
+          corners && to[i] > 1 ? Math.fround((from[i] - 1) / (to[i] - 1)) : Math.fround(from[i] / to[i]);
+        const pixel = (y: number, x: number, c: number): number =>
+          values[(clampTo(y, from[0]) * from[1] + clampTo(x, from[1])) * 2 + c] as number;
+        const nearest = (at: number, i: 0 | 1): number => {
+          const exact = Math.fround((at + (half ? 0.5 : 0)) * scale(i));
+          return corners ? Math.round(exact) : Math.floor(exact);
+        };
+        const wanted: number[] = [];
+        for (let y = 0; y < to[0]; y++)
+          for (let x = 0; x < to[1]; x++)
+            for (let c = 0; c < 2; c++) {
+              if (op === 'RESIZE_NEAREST_NEIGHBOR') wanted.push(pixel(nearest(y, 0), nearest(x, 1), c));
+              else {
+                const [iy, ix] = (
+                  [
+                    [y, 0],
+                    [x, 1],
+                  ] as const
+                ).map(([at, i]) => clampTo(half ? (at + 0.5) * scale(i) - 0.5 : at * scale(i), from[i])) as [
+                  number,
+                  number,
+                ];
+                const [fy, fx] = [Math.floor(iy), Math.floor(ix)];
+                const row = (r: number): number =>
+                  pixel(r, fx, c) * (1 - ix + fx) + pixel(r, fx + 1, c) * (ix - fx);
+                wanted.push(row(fy) * (1 - iy + fy) + row(fy + 1) * (iy - fy));
+              }
+            }
+        const fields =
+          op === 'RESIZE_BILINEAR'
+            ? [undefined, undefined, byte(corners), byte(half)]
+            : [byte(corners), byte(half)];
+        const type = op === 'RESIZE_BILINEAR' ? 'ResizeBilinear' : 'ResizeNearestNeighbor';
+        const [y] = await runOne(
+          runtime,
+          op,
+          {
+            inputs: [{ dims: [1, ...from, 2] }, ints(...to)],
+            outputs: [{ dims: [1, ...to, 2] }],
+            options: options(type, ...fields),
+          },
+          [values],
+        );
+        t.ok(furthest(y?.values ?? [], wanted) < 3e-6, `${op} ${[corners, half]} ${from} to ${to}`);
+      }
+});
+
+t.test('an LSTM, its cell cut or not', async (t) => {
+  const rng = Xoshiro128.fromSeed(73);
+  const [steps, batch, width, units] = [13, 2, 3, 2];
+  const sigmoid = (v: number): number => 1 / (1 + Math.exp(-v));
+  for (const [clip, timeMajor] of [
+    [0, 0],
+    [10, 0],
+    [0.25, 1],
+  ] as const) {
+    const weights = Array.from({ length: 4 }, () => drawn(rng, [units, width], -3, 3));
+    const recurrent = Array.from({ length: 4 }, () => drawn(rng, [units, units], -3, 3));
+    const bias = Array.from({ length: 4 }, () => drawn(rng, [units], 1, 3));
+    const x = drawn(rng, [steps, batch, width]);
+    const at = (n: number, s: number): number => (timeMajor ? s * batch + n : n * steps + s);
+    const wanted = Array<number>(steps * batch * units).fill(0);
+    for (let n = 0; n < batch; n++) {
+      let [h, c] = [Array<number>(units).fill(0), Array<number>(units).fill(0)];
+      for (let s = 0; s < steps; s++) {
+        const gate = (g: number, u: number): number =>
+          bias[g]![u]! +
+          Array.from(
+            { length: width },
+            (_, i) => weights[g]![u * width + i]! * x[at(n, s) * width + i]!,
+          ).reduce((a, b) => a + b) +
+          h.map((v, i) => recurrent[g]![u * units + i]! * v).reduce((a, b) => a + b);
+        const cut = (v: number): number => (clip ? clamp(-clip, clip)(v) : v);
+        c = c.map((v, u) => cut(sigmoid(gate(1, u)) * v + sigmoid(gate(0, u)) * Math.tanh(gate(2, u))));
+        h = c.map((v, u) => sigmoid(gate(3, u)) * Math.tanh(v));
+        h.forEach((v, u) => {
+          wanted[at(n, s) * units + u] = v;
+        });
+      }
+    }
+    const [dims, out] = [width, units].map((last) =>
+      timeMajor ? [steps, batch, last] : [batch, steps, last],
+    );
+    const state: TensorSpec = { dims: [batch, units], variable: true };
+    const tensors = [
+      { dims: dims as number[] },
+      ...weights.map((w) => constant([units, width], w)),
+      ...recurrent.map((w) => constant([units, units], w)),
+      leftOut,
+      leftOut,
+      leftOut,
+      ...bias.map((w) => constant([units], w)),
+      leftOut,
+      leftOut,
+      state,
+      state,
+      leftOut,
+      leftOut,
+      leftOut,
+      leftOut,
+    ];
+    const [y] = await runOne(
+      runtime,
+      'UNIDIRECTIONAL_SEQUENCE_LSTM',
+      {
+        inputs: tensors,
+        outputs: [{ dims: out as number[] }],
+        options: options('UnidirectionalSequenceLSTM', byte(4), real(clip), real(0), byte(timeMajor)),
+      },
+      [x],
+    );
+    t.ok(furthest(y?.values ?? [], wanted) < 1e-5, `cut at ${clip}`);
+  }
+});
