@@ -28,7 +28,7 @@ const tasks = Array.from({ length: count }, (_, i): GraphTask => {
     withC: flags.c === 'all' || (flags.c === 'sample' && i % 10 === 0),
   };
 });
-const stages = ['shapes', 'rewrite', 'int8'] as const;
+const stages = ['shapes', 'rewrite', 'int8', 'parts'] as const;
 const totals = new Map<string, number>();
 const byOperator = new Map<string, { graphs: number; ran: number; refused: number; wrong: number }>();
 const networks: Exported[] = [];
@@ -57,11 +57,13 @@ await answerAll<GraphTask, GraphAnswer>(
     }
     for (const stage of stages) {
       const verdict = answer.verdicts[stage];
-      add(`${stage} ${verdict.is}`);
+    add(`${stage} ${verdict.is}`);
       if (verdict.is === 'refused' && flags.list)
         console.log(`seed ${seed} ${stage} refused: ${verdict.why}`);
     }
-    countOperators(answer.operators, answer.verdicts.int8);
+    if (answer.verdicts.int8.is !== 'refused' || answer.parts.length === 0)
+      countOperators(answer.operators, answer.verdicts.int8);
+    for (const { op, verdict } of answer.parts) countOperators([op], verdict);
     for (const { stage, why, model } of answer.faults) console.log(`seed ${seed} ${stage}: ${why}\n${model}`);
     if (answer.c) networks.push(answer.c);
   },
@@ -71,7 +73,7 @@ for (const { name, fault } of await runExported(networks)) {
   if (fault) console.log(`${name} c: ${fault}`);
 }
 
-console.log('operator: graphs, int8 ran, refused, wrong');
+console.log('operator: graphs and parts, int8 ran, refused, wrong');
 for (const [op, { graphs, ran, refused, wrong }] of [...byOperator].sort(([a], [b]) => a.localeCompare(b)))
   console.log(`${op}: ${graphs}, ${ran}, ${refused}, ${wrong}`);
 console.log(

@@ -17,6 +17,7 @@ export interface GraphAnswer {
   readonly operators: readonly string[];
   readonly opset: number;
   readonly verdicts: Readonly<Record<GraphStage, Verdict>>;
+  readonly parts: readonly { readonly op: string; readonly verdict: Verdict }[];
   readonly c?: Exported;
   /** Of each stage that failed, the model in lines. */
   readonly faults: readonly { readonly stage: GraphStage; readonly why: string; readonly model: string }[];
@@ -28,10 +29,10 @@ const isFault = ({ is }: Verdict): boolean => is === 'wrong' || is === 'crashed'
 
 async function judge({ seed, withC, shrink }: GraphTask): Promise<GraphAnswer> {
   const model = await randomModel(seed);
-  const { verdicts, run } = await judgeModel(model, runtime);
+  const { verdicts, parts, run } = await judgeModel(model, runtime);
   const faults: { stage: GraphStage; why: string; model: string }[] = [];
   for (const stage of Object.keys(verdicts) as GraphStage[]) {
-    if (!isFault(verdicts[stage])) continue;
+    if (!isFault(verdicts[stage]) || stage === 'parts') continue;
     const fails = async (part: typeof model): Promise<boolean> =>
       judgeModel(part, runtime).then(
         (judgement) => isFault(judgement.verdicts[stage]),
@@ -41,10 +42,14 @@ async function judge({ seed, withC, shrink }: GraphTask): Promise<GraphAnswer> {
     const verdict = small === model ? verdicts[stage] : (await judgeModel(small, runtime)).verdicts[stage];
     faults.push({ stage, why: 'why' in verdict ? verdict.why : '', model: described(small) });
   }
+  for (const { verdict, part } of parts)
+    if (isFault(verdict))
+      faults.push({ stage: 'parts', why: 'why' in verdict ? verdict.why : '', model: described(part) });
   return {
     operators: model.nodes.map(({ op }) => op),
     opset: model.opset,
     verdicts,
+    parts: parts.map(({ op, verdict }) => ({ op, verdict })),
     faults,
     ...(withC && run && { c: exported(`seed ${seed}`, seed, run) }),
   };

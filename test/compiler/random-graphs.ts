@@ -2,6 +2,7 @@ import { type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Given } from '../agreement/onnxruntime.js';
 import { Draft, type NodeDraft } from './random-graphs/draft.js';
 import { elementwiseMakers } from './random-graphs/elementwise.js';
+import { indexingMakers } from './random-graphs/indexing.js';
 import { layoutMakers } from './random-graphs/layout.js';
 import { encodeModel, type ModelDraft } from './random-graphs/model.js';
 import { productMakers } from './random-graphs/products.js';
@@ -22,16 +23,14 @@ export interface RandomModel extends ModelDraft {
 
 type Maker = (d: Draft) => NodeDraft[] | undefined;
 const topics: readonly (readonly Maker[])[] = [
-  windowMakers,
-  windowMakers,
+  ...[windowMakers, windowMakers, windowMakers],
+  ...[elementwiseMakers, elementwiseMakers, elementwiseMakers],
+  ...[layoutMakers, layoutMakers, layoutMakers],
+  ...[reductionMakers, reductionMakers],
+  ...[productMakers, productMakers],
   resizingMakers,
-  elementwiseMakers,
-  elementwiseMakers,
-  layoutMakers,
-  layoutMakers,
-  reductionMakers,
-  productMakers,
   quantisedMakers,
+  indexingMakers,
 ];
 
 /**

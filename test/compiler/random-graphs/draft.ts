@@ -53,6 +53,19 @@ export class Draft {
     return name;
   }
 
+  /** Whole numbers from 0 to below `limit`. */
+  wholeInput(dims: readonly number[], limit: number): string {
+    const name = this.name();
+    const length = dims.reduce((a, b) => a * b, 1);
+    const draw = (): number => this.int(0, limit - 1);
+    const given: Given = this.chance(0.5)
+      ? { type: 'int64', dims, data: BigInt64Array.from({ length }, () => BigInt(draw())) }
+      : { type: 'int32', dims, data: Int32Array.from({ length }, draw) };
+    this.inputs.set(name, given);
+    this.values.set(name, given);
+    return name;
+  }
+
   /** Weights; now and then ones that the model has already, of the same shape. */
   weight(dims: readonly number[], spread = 0.5, near?: string): string {
     const same = [...this.constants].filter(

@@ -8,13 +8,17 @@ import type { SessionProcess } from '../../../daemon/runtime/session-process.js'
 import { compared } from '../../agreement/graph-stages.js';
 import { compareOutputs, type Int8Run, int8Answer } from '../../agreement/int8-stage.js';
 import { type Given, runOnce } from '../../agreement/onnxruntime.js';
-import { judged, ok, type Verdict, wrong } from '../../agreement/verdict.js';
+import { combined, judged, ok, type Verdict, wrong } from '../../agreement/verdict.js';
 import type { RandomModel } from '../random-graphs.js';
+import { singleNodes } from './shrink.js';
 
-export type GraphStage = 'shapes' | 'rewrite' | 'int8';
+/** `parts`: the nodes of a model that a board refuses as a whole, each on its own. */
+export type GraphStage = 'shapes' | 'rewrite' | 'int8' | 'parts';
 
 export interface Judgement {
   readonly verdicts: Readonly<Record<GraphStage, Verdict>>;
+  /** Verdict in int8 by operator, for the parts that were judged on their own. */
+  readonly parts: readonly { readonly op: string; readonly verdict: Verdict; readonly part: RandomModel }[];
   /** Where the board program ran: what the exported C is held against. */
   readonly run?: Int8Run;
 }
@@ -24,20 +28,34 @@ const feedsOf = (model: RandomModel): Record<string, Given> => Object.fromEntrie
 
 /** Each part of ours against onnxruntime on one drawn model. */
 export async function judgeModel(model: RandomModel, runtime: SessionProcess): Promise<Judgement> {
-  let run: Int8Run | undefined;
+  const { verdict: int8, run } = await int8Verdict(model, runtime);
+  const parts: { op: string; verdict: Verdict; part: RandomModel }[] = [];
+  if (int8.is === 'refused' && model.nodes.length > 1)
+    for (const part of singleNodes(model)) {
+      const { verdict } = await int8Verdict(part, runtime);
+      parts.push({ op: part.nodes[0]?.op ?? '', verdict, part });
+    }
   const verdicts = {
     shapes: await judged(() => shapesOf(model)),
     rewrite: await judged(() => rewritten(model)),
-    int8: own(
-      await judged(async () => {
-        const answer = await int8Answer(graphOf(model), feedsOf(model), runtime);
-        run = answer.run;
-        const stored = await runOnce(model.bytes, feedsOf(model));
-        return compareOutputs(new Map(Object.entries(stored)), model.bytes, feedsOf(model), answer);
-      }),
-    ),
+    int8,
+    parts: combined(parts.map(({ verdict }) => verdict)),
   };
-  return { verdicts, ...(run && { run }) };
+  return { verdicts, parts, ...(run && { run }) };
+}
+
+async function int8Verdict(
+  model: RandomModel,
+  runtime: SessionProcess,
+): Promise<{ readonly verdict: Verdict; readonly run?: Int8Run }> {
+  let run: Int8Run | undefined;
+  const verdict = await judged(async () => {
+    const answer = await int8Answer(graphOf(model), feedsOf(model), runtime);
+    run = answer.run;
+    const stored = await runOnce(model.bytes, feedsOf(model));
+    return compareOutputs(new Map(Object.entries(stored)), model.bytes, feedsOf(model), answer);
+  });
+  return { verdict: own(verdict), ...(run && { run }) };
 }
 
 /** onnxruntime runs every drawn model: where it refuses one of ours on the way, that is our fault. */

@@ -24,6 +24,18 @@ function part(model: RandomModel, output: string, cut: ReadonlySet<string>): Ran
   return { ...draft, values: model.values, bytes: encodeModel(draft) };
 }
 
+/** Each node that makes a float value from float values, as a model of its own. */
+export function singleNodes(model: RandomModel): RandomModel[] {
+  const all = new Set(model.values.keys());
+  return model.nodes.flatMap(({ outputs }) => {
+    const output = outputs.find((name) => model.values.has(name));
+    if (output === undefined) return [];
+    const cut = new Set([...all].filter((name) => name !== output));
+    const one = part(model, output, cut);
+    return one && one.inputs.size > 0 ? [one] : [];
+  });
+}
+
 /** The smallest part of a failing model that still fails. */
 export async function shrunk(
   model: RandomModel,
