@@ -6,12 +6,10 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type Exported, runExported } from '../test/agreement/exported-c.js';
+import { judgeTests } from '../test/agreement/conformance.js';
 import { caseNames, dataFolder } from '../test/agreement/onnx-cases.js';
-import type { OnnxAnswer, OnnxTask } from '../test/agreement/onnx-worker.js';
-import { answerAll, type Failed } from '../test/agreement/pool.js';
-import { stageOrder, Tally } from '../test/agreement/tally.js';
-import { ok, type Stage, type Verdict, wrong } from '../test/agreement/verdict.js';
+import { stageOrder } from '../test/agreement/tally.js';
+import type { Stage } from '../test/agreement/verdict.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,29 +26,10 @@ if (names.length === 0) {
   console.error(`no test under ${dataFolder}: please install libonnx-testdata (a Debian package)`);
   process.exit(1);
 }
-
 const withC = stages.includes('c') && stages.includes('int8') && flags.c !== 'none';
-const everyC = flags.c === 'all' || names.length <= 40 ? 1 : 12;
-const tasks = names.map((name, index): OnnxTask => {
-  return { index, name, stages, withC: withC && index % everyC === 0 };
-});
-const verdictsOf = (answer: OnnxAnswer | Failed, stage: Stage): readonly Verdict[] =>
-  'failed' in answer ? [{ is: 'crashed', why: answer.failed }] : (answer.verdicts[stage] ?? []);
-const tally = new Tally();
-const networks: Exported[] = [];
+const everyC = withC ? (flags.c === 'all' || names.length <= 40 ? 1 : 12) : 0;
 const startMs = performance.now();
-await answerAll<OnnxTask, OnnxAnswer>(
-  './onnx-worker.js',
-  tasks,
-  Number(flags.processes),
-  ({ name }, answer) => {
-    for (const stage of stages)
-      for (const [i, verdict] of verdictsOf(answer, stage).entries())
-        tally.add(i === 0 ? name : `${name} (${i})`, stage, verdict);
-    if ('c' in answer) networks.push(...answer.c);
-  },
-);
-for (const { name, fault } of await runExported(networks)) tally.add(name, 'c', fault ? wrong(fault) : ok);
+const tally = await judgeTests(names, { stages, everyC, processes: Number(flags.processes) });
 
 for (const { name, stage, verdict } of tally.list) {
   const asked = flags.list.includes(verdict.is) || (verdict.is === 'crashed' && flags.list.includes('wrong'));

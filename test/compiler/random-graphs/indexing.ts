@@ -7,7 +7,8 @@ const out = (node: NodeDraft): string => node.outputs[0] as string;
 
 function indicesInto(d: Draft, dims: readonly number[], length: number): string {
   const count = dims.reduce((a, b) => a * b, 1);
-  const draw = (): bigint => BigInt(d.opset >= 11 && d.chance(0.2) ? -d.int(1, length) : d.int(0, length - 1));
+  const draw = (): bigint =>
+    BigInt(d.opset >= 11 && d.chance(0.2) ? -d.int(1, length) : d.int(0, length - 1));
   return d.constant({ type: 'int64', dims, data: BigInt64Array.from({ length: count }, draw) });
 }
 
@@ -53,7 +54,11 @@ const topK = (d: Draft): NodeDraft[] | undefined => {
 const cumSum = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 11) return undefined;
   const x = anyValue(d);
-  const axis = d.constant({ type: 'int64', dims: [], data: BigInt64Array.of(BigInt(d.axis(d.dims(x).length))) });
+  const axis = d.constant({
+    type: 'int64',
+    dims: [],
+    data: BigInt64Array.of(BigInt(d.axis(d.dims(x).length))),
+  });
   return [
     d.node('CumSum', [x, axis], {
       ...(d.chance(0.3) && { exclusive: { int: 1 } }),
@@ -64,7 +69,10 @@ const cumSum = (d: Draft): NodeDraft[] | undefined => {
 
 const trilu = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 14) return undefined;
-  const x = d.valueOr((dims) => dims.length >= 2, () => [d.int(1, 4), d.int(1, 5)]);
+  const x = d.valueOr(
+    (dims) => dims.length >= 2,
+    () => [d.int(1, 4), d.int(1, 5)],
+  );
   const k = d.constant({ type: 'int64', dims: [], data: BigInt64Array.of(BigInt(d.int(-1, 2))) });
   const upper: Attributes = d.chance(0.5) ? { upper: { int: d.int(0, 1) } } : {};
   return [d.node('Trilu', d.chance(0.5) ? [x] : [x, k], upper)];
@@ -72,7 +80,10 @@ const trilu = (d: Draft): NodeDraft[] | undefined => {
 
 const einsum = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 12) return undefined;
-  const x = d.valueOr((dims) => dims.length === 3, () => [d.int(1, 3), d.int(1, 4), d.int(1, 5)]);
+  const x = d.valueOr(
+    (dims) => dims.length === 3,
+    () => [d.int(1, 3), d.int(1, 4), d.int(1, 5)],
+  );
   const [batch, , depth] = d.dims(x) as [number, number, number];
   const [equation, dims] = d.pick([
     ['bij,jk->bik', [depth, 3]],

@@ -12,7 +12,9 @@ interface Scale {
 const out = (node: NodeDraft): string => node.outputs[0] as string;
 
 function scaleFor(d: Draft, peak: number, signed: boolean): Scale {
-  const data = signed ? Int8Array.of(d.chance(0.5) ? 0 : d.int(-10, 10)) : Uint8Array.of(d.pick([128, 120, 0]));
+  const data = signed
+    ? Int8Array.of(d.chance(0.5) ? 0 : d.int(-10, 10))
+    : Uint8Array.of(d.pick([128, 120, 0]));
   return {
     scale: d.floats([peak / 127], []),
     zero: d.constant({ type: signed ? 'int8' : 'uint8', dims: [], data }),
@@ -44,7 +46,10 @@ function bytes(d: Draft, dims: readonly number[], signed: boolean): string {
 /** QLinearMatMul between a quantised activation and constant weights. */
 const qlinearMatMul = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 10) return undefined;
-  const x = d.valueOr((dims) => dims.length >= 2, () => [d.int(1, 3), d.int(1, 6)]);
+  const x = d.valueOr(
+    (dims) => dims.length >= 2,
+    () => [d.int(1, 3), d.int(1, 6)],
+  );
   const signed = d.chance(0.5);
   const [depth, width] = [d.dims(x).at(-1) as number, d.int(1, 6)];
   const [a, w, y] = [scaleFor(d, peakOf(d, x), signed), scaleFor(d, 1, signed), scaleFor(d, 3, signed)];
@@ -81,7 +86,9 @@ const qlinearConv = (d: Draft): NodeDraft[] | undefined => {
   });
   const inputs = [out(quantised), a.scale, a.zero, weights, w.scale, w.zero, y.scale, y.zero];
   const conv = d.node('QLinearConv', d.chance(0.6) ? [...inputs, bias] : inputs, {
-    ...(d.chance(0.5) && { pads: { ints: kernel.flatMap((k) => [k >> 1]).concat(kernel.map((k) => k >> 1)) } }),
+    ...(d.chance(0.5) && {
+      pads: { ints: kernel.flatMap((k) => [k >> 1]).concat(kernel.map((k) => k >> 1)) },
+    }),
   });
   return [quantised, conv, d.node('DequantizeLinear', [out(conv), y.scale, y.zero])];
 };
