@@ -47,9 +47,12 @@ export function disturbedModel(
     const between = `${to}/between`;
     if (how === 'noise') return [drawn(name, step, taken.size, between), node('Add', [name, between], to)];
     steps.push({ name: `${to}/step`, dataType: 1, dims: [], floatData: [step] });
+    steps.push({ name: `${to}/half`, dataType: 1, dims: [], floatData: [0.5] });
+    // Round is there from operator set 11 on alone.
     return [
       node('Div', [name, `${to}/step`], `${between}/scaled`),
-      node('Round', [`${between}/scaled`], between),
+      node('Add', [`${between}/scaled`, `${to}/half`], `${between}/raised`),
+      node('Floor', [`${between}/raised`], between),
       node('Mul', [between, `${to}/step`], to),
     ];
   };

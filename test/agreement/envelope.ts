@@ -1,4 +1,4 @@
-import { disturbedModel, withEveryValue } from './disturbed-model.js';
+import { type Disturbance, disturbedModel, withEveryValue } from './disturbed-model.js';
 import { type Given, numbers, Oracle, runOnce } from './onnxruntime.js';
 
 const noisyRuns = 12;
@@ -23,15 +23,16 @@ export async function envelopes(
     const exact = await runOnce(model, feeds);
     const values = { ...feeds, ...(await runOnce(withEveryValue(model), feeds)) };
     const found = new Map(Object.entries(exact).map(([name, value]) => [name, envelopeOf(value)]));
-    for (const [how, runs] of [
-      ['round', 1],
-      ['noise', noisyRuns],
-    ] as const) {
+    await disturb('noise', noisyRuns);
+    // Operator sets before 7 do not broadcast by themselves: they are only disturbed.
+    await disturb('round', 1).catch(() => undefined);
+    return found;
+
+    async function disturb(how: Disturbance, runs: number): Promise<void> {
       const oracle = await Oracle.load(disturbedModel(model, values, how));
       for (let run = 0; run < runs; run++) widen(found, await oracle.run(feeds));
       await oracle.release();
     }
-    return found;
   } catch {
     return undefined;
   }

@@ -79,5 +79,15 @@ export async function runOnce(
 }
 
 /** Elements as numbers; not for strings. */
-export const numbers = ({ data }: Given): Float64Array =>
-  Float64Array.from(data as ArrayLike<number | bigint>, Number);
+export const numbers = ({ type, data }: Given): Float64Array =>
+  type === 'float16'
+    ? Float64Array.from(data as Uint16Array, halfNumber)
+    : Float64Array.from(data as ArrayLike<number | bigint>, Number);
+
+/** A half-precision number from its bits (IEEE 754 binary16). */
+function halfNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
