@@ -1,3 +1,4 @@
+import { freshNames } from '../network/fresh-names.js';
 import { floatTensor, type Graph, int64Tensor, type Node, type Tensor } from '../network/graph.js';
 import { frameCount, hannWindow, type MelOptions, melFilters } from './mel.js';
 
@@ -23,17 +24,7 @@ export function withMelFrontEnd(graph: Graph, { mel, samples, mean, deviation }:
     throw new TypeError(
       `the network takes ${input?.dims.join(' x ')}, the front end gives ${dims.join(' x ')}`,
     );
-  const taken = new Set([
-    input.name,
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ name, outputs }) => [name, ...outputs]),
-  ]);
-  const fresh = (name: string): string => {
-    let free = name;
-    while (taken.has(free)) free = `${free}_`;
-    taken.add(free);
-    return free;
-  };
+  const fresh = freshNames(graph);
   const initializers = new Map<string, Tensor>(graph.initializers);
   const constant = (name: string, tensor: Tensor): string => {
     const free = fresh(name);

@@ -4,11 +4,17 @@ const rolloff = 0.95;
 
 /**
  * Samples at another rate by band-limited interpolation (Smith and Gossett 1984): a sinc of 16 zero crossings a side under
- * a Hann window, cut off at 0.95 of the lower Nyquist frequency. Outside the recording it takes silence.
+ * a Hann window, cut off at 0.95 of the lower Nyquist frequency. Outside the recording it takes silence. At most the first
+ * `most` samples are made.
  */
-export function resample(samples: Float32Array, from: number, to: number): Float32Array {
-  if (from === to) return samples;
-  const result = new Float32Array(Math.max(1, Math.round((samples.length * to) / from)));
+export function resample(
+  samples: Float32Array,
+  from: number,
+  to: number,
+  most: number = Number.POSITIVE_INFINITY,
+): Float32Array {
+  if (from === to) return samples.subarray(0, Math.min(samples.length, most));
+  const result = new Float32Array(Math.min(most, Math.max(1, Math.round((samples.length * to) / from))));
   const cutoff = rolloff * Math.min(1, to / from);
   const reach = crossings / cutoff;
   for (let i = 0; i < result.length; i++) {

@@ -14,6 +14,9 @@ export interface SoundOptions {
   readonly mel?: MelOptions;
 }
 
+/** Of one recording, where no number is stated: an hour and a half at 48 kHz. */
+const maxSamples = 2 ** 28;
+
 /**
  * WAV files as float32 examples: [1, 1, 1, samples], or [1, 1, bands, frames] with a mel front end. Throws DATA_INVALID
  * naming the file that is damaged, or that differs in rate or length where neither is stated.
@@ -27,8 +30,12 @@ export async function openSounds(
   const first = await readWav(paths[0] as string);
   const rate = mel?.sampleRate ?? sampleRate ?? first.sampleRate;
   const restated = mel !== undefined || sampleRate !== undefined;
-  const at = (sound: typeof first): Float32Array => resample(sound.samples, sound.sampleRate, rate);
-  const length = samples ?? at(first).length;
+  const at = (sound: typeof first, path: string): Float32Array => {
+    if (samples === undefined && (sound.samples.length * rate) / sound.sampleRate > maxSamples)
+      throw invalid(`${path} has more than ${maxSamples} samples at ${rate} a second`);
+    return resample(sound.samples, sound.sampleRate, rate, samples);
+  };
+  const length = samples ?? at(first, paths[0] as string).length;
   const frames = mel ? frameCount(length, mel) : 0;
   if (mel && frames === 0)
     throw invalid(`${name}: ${length} samples hold no frame of ${mel.window}`, {
@@ -41,7 +48,7 @@ export async function openSounds(
       throw invalid(`${path} has ${sound.sampleRate} samples a second, but ${paths[0]} has ${rate}`, {
         hint: 'State the sample rate that all recordings are brought to.',
       });
-    const own = at(sound);
+    const own = at(sound, path);
     if (samples === undefined && own.length !== length)
       throw invalid(`${path} has ${own.length} samples, but ${paths[0]} has ${length}`, {
         hint: 'State the number of samples that all recordings are cut or filled to.',

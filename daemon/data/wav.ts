@@ -11,6 +11,8 @@ export interface Sound {
 export const wavFile = /\.wav$/i;
 
 const maxChannels = 64;
+/** Samples a second: what recorders write lies well within. */
+const [minRate, maxRate] = [100, 768_000];
 /** Bit depth code of the wavefile package by format tag and bits a sample; 1 is PCM, 3 IEEE float. */
 const depths: ReadonlyMap<
   string,
@@ -46,11 +48,17 @@ export async function readWav(path: string): Promise<Sound> {
     throw invalid(
       `${path} has format tag ${coding} with ${bits} bits; PCM of 8, 16, 24, 32 bits and float are read`,
     );
-  if (channels < 1 || channels > maxChannels || blockBytes !== (channels * bits) / 8 || sampleRate === 0)
+  if (
+    channels < 1 ||
+    channels > maxChannels ||
+    blockBytes !== (channels * bits) / 8 ||
+    sampleRate < minRate ||
+    sampleRate > maxRate
+  )
     throw invalid(`${path} has a damaged format chunk`);
   if (data.length === 0 || data.length % blockBytes !== 0)
     throw invalid(`${path} holds ${data.length} bytes of samples: no whole number of ${blockBytes}, or none`);
-  const interleaved = decode(data, depth.code, sampleRate);
+  const interleaved = decode(data, depth.code);
   const samples = new Float32Array(interleaved.length / channels);
   for (let i = 0; i < samples.length; i++) {
     let sum = 0;
@@ -62,9 +70,10 @@ export async function readWav(path: string): Promise<Sound> {
 }
 
 /** Samples as the file states them. The package sees the two chunks alone, since it trusts sizes in all others. */
-function decode(data: Uint8Array, code: string, sampleRate: number): Float64Array {
+function decode(data: Uint8Array, code: string): Float64Array {
   const wav = new wavefile.WaveFile();
-  wav.fromScratch(1, sampleRate, code, [0]);
+  // Its rate is not used.
+  wav.fromScratch(1, 8000, code, [0]);
   Object.assign(wav.data, { samples: data, chunkSize: data.length });
   return wav.getSamples(true);
 }

@@ -240,6 +240,8 @@ t.test('WAV of every depth, mixed to one channel', async (t) => {
     [good.subarray(0, -2), /truncated: the chunk "data" of 6 bytes/],
     [changed(20, 6), /format tag 6 with 16 bits/],
     [changed(22, 0), /damaged format chunk/],
+    [changed(24, 0xff, 0xff, 0xff, 0xff), /damaged format chunk/],
+    [changed(24, 1, 0, 0, 0), /damaged format chunk/],
     [changed(40, 5), /no whole number/],
     [changed(40, 0), /or none/],
     [changed(0, 0x58), /no RIFF WAVE file/],
@@ -268,6 +270,11 @@ t.test('resampling keeps tones that both rates hold, and drops those that fold',
     const middle = [...got].slice(200, -200).map((value, i) => Math.abs(value - expected[i + 200]!));
     t.ok(Math.max(...middle) < 2e-3, `${from} to ${to}: ${Math.max(...middle)}`);
   }
+  t.same(
+    resample(Float32Array.from(tone(300, 8000, 900)), 8000, 16_000, 100),
+    resample(Float32Array.from(tone(300, 8000, 900)), 8000, 16_000).subarray(0, 100),
+    'no more than is asked for',
+  );
   const folded = resample(Float32Array.from(tone(6000, 16_000, 4000)), 16_000, 8000);
   t.ok(Math.max(...folded.slice(200, -200).map(Math.abs)) < 2e-3, 'above the new Nyquist frequency');
 });
