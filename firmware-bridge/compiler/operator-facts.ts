@@ -221,6 +221,7 @@ function keyOf({ operator: { body, write, reads }, calls, rows }: Run): string {
 function parametersOf({ body }: Operator, layout: WeightLayout, generated: boolean): number {
   if (body.kind === 'layerNorm') return 4 * (body.scale.length + body.shift.length);
   if (body.kind === 'constant') return body.data.length;
+  if (body.kind === 'lstmCell' || body.kind === 'gruCell') return body.curves.byteLength;
   if (body.kind !== 'linear' && body.kind !== 'conv' && body.kind !== 'depthwise') return 0;
   const form = body.kind === 'depthwise' ? 'channels' : 'packed';
   const weights = generated ? 0 : weightBytes(body.constants, form, layout).length;

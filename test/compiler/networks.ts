@@ -399,3 +399,39 @@ export function projected(seed: number): Graph {
   b.output(b.add(b.matMul(b.relu(row), w(narrow, 5)), w(5)), 'logits');
   return b.build();
 }
+
+/** Sound as a keyword spotter hears it: a convolution, layers with a memory in both directions, the largest over time. */
+export function recurrent(seed: number): Graph {
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: 'recurrent' });
+  const w = constantsOf(b, rng);
+  const [steps, units] = [9 + randomInt(rng, 6), 5 + randomInt(rng, 8)];
+  const small = (...dims: number[]): string => {
+    const values = Array.from({ length: elementCount(dims) }, () => (2 * rng.next() - 1) / Math.sqrt(units));
+    return b.constant(`small${count++}`, floatTensor(dims, values));
+  };
+  let count = 0;
+  const layer = (op: string, x: string, gates: number, directions: number, more = {}): string => {
+    const [length, , inputs] = b.dimsOf(x) as [number, number, number];
+    const rows = gates * units;
+    const weights = [
+      small(directions, rows, inputs),
+      small(directions, rows, units),
+      small(directions, 2 * rows),
+    ];
+    const direction = directions === 2 ? 'bidirectional' : pick(rng, ['forward', 'reverse']);
+    const y = b.node(op, [x, ...weights], { hidden_size: units, direction, ...more }, { outputs: 2 });
+    return b.reshape(b.transpose(y, [0, 2, 1, 3]), [length, 1, directions * units]);
+  };
+  let x = b.input('signal', 'float32', [1, 4, steps]);
+  x = b.node('Conv', [x, w(8, 4, 3), w(8)], { kernel_shape: [3], pads: [1, 1] });
+  x = b.node('PRelu', [x, b.constant('slope', floatTensor([8, 1], [0.1, 0.2, 0.3, 0.1, 0, 0.5, 0.25, 0.4]))]);
+  x = layer('LSTM', b.transpose(x, [2, 0, 1]), 4, 2);
+  x = layer('GRU', x, 3, 1, { linear_before_reset: 1 });
+  x = b.add(layer('GRU', x, 3, 1), x);
+  x = layer('RNN', x, 1, 2);
+  const [most, mean] = [b.node('ReduceMax', [x], { axes: [0], keepdims: 0 }), b.reduceMean(x, [0], 0)];
+  const scores = b.gemm(b.concat([most, mean], 1), w(6, 4 * units), w(6));
+  b.output(b.node('LogSoftmax', [scores]), 'scores');
+  return b.build();
+}

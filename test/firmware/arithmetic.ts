@@ -219,3 +219,48 @@ export function generated(seed: number, first: number, outputs: number, depth: n
   }
   return weights;
 }
+
+const held16 = (value: number): number => Math.min(32767, Math.max(-32768, value));
+const wholeRange = { low: -32768, high: 32767 };
+
+/** WIDE: requant without the clamp of a byte, the nearest that 16 bits hold. */
+export const wide = (accumulator: number, m: number, quant: Quant): number =>
+  requantise(accumulator, m, { ...quant, ...wholeRange });
+
+/** The straight line between the entries of a table of 257 around a 16-bit value. */
+export function along(table: ArrayLike<number>, value: number): number {
+  const place = (value + 32768) / 256;
+  const [from, to] = [Math.floor(place), Math.floor(place) + 1].map((i) => table[i] as number) as [
+    number,
+    number,
+  ];
+  return from + Math.floor((to - from) * (place - Math.floor(place)) + 0.5);
+}
+
+/** LSTM_CELL of one element. */
+export function lstmCell(
+  [i, o, f, g]: readonly [number, number, number, number],
+  cell: number,
+  curves: readonly ArrayLike<number>[],
+): { readonly cell: number; readonly output: number } {
+  const [gate, candidate, bend] = curves as [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>];
+  const added = Math.floor((along(gate, i) * along(candidate, g)) / 16);
+  const next = held16(Math.floor((along(gate, f) * cell + added) / 32768 + 0.5));
+  return {
+    cell: next,
+    output: Math.floor((along(gate, o) * along(bend, held16(2 * next))) / 32768 + 0.5),
+  };
+}
+
+/** GRU_CELL of one element, of two or four gates: its next state. */
+export function gruCell(
+  gates: readonly number[],
+  state: number,
+  curves: readonly ArrayLike<number>[],
+): number {
+  const [gate, candidate] = curves as [ArrayLike<number>, ArrayLike<number>];
+  const [z, r, input, own] = gates as [number, number, number, number];
+  const argument = gates.length === 2 ? r : held16(input + Math.floor((along(gate, r) * own) / 32768 + 0.5));
+  const keep = along(gate, z);
+  return held16(Math.floor((along(candidate, argument) * (32768 - keep) + keep * state) / 32768 + 0.5));
+}

@@ -10,6 +10,7 @@ import {
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import { CaseBuilder, type ProgramCase } from './program-case.js';
+import { recurrentCases } from './recurrent-cases.js';
 import { buildNative, fuzzNative, type Outcome, runNative } from './runtime-driver.js';
 
 /**
@@ -25,10 +26,10 @@ const rng = Xoshiro128.fromSeed(99);
 
 t.test('mutated programs', { timeout: 0 }, async (t) => {
   const small = (c: ProgramCase): boolean => c.arena.length < 4000;
-  const seeds = Object.values({ ...operatorCases, ...groupCases }).flatMap((generate) =>
+  const seeds = Object.values({ ...operatorCases, ...groupCases, ...recurrentCases }).flatMap((generate) =>
     Array.from({ length: 30 }, () => generate(rng, 'scalar'))
       .filter(small)
-      .slice(0, 8),
+      .slice(0, 7),
   );
   t.ok(seeds.length > 100 && seeds.length <= 256, `${seeds.length} programs to start from`);
   const told = fuzzNative(native, seeds, Number(process.env.HILDA_FUZZ_SEED ?? 1), rounds);
@@ -107,6 +108,28 @@ const generateDamages: readonly Damage[] = [
   ["another core's layout", 12, put8(field(2), 3)],
 ];
 
+/** Of the cell of an LSTM that writes its state a second time. */
+const cellDamages: readonly Damage[] = [
+  ['two rows', 10, put32(field(64), 2)],
+  ['a state among the outputs', 10, put32(field(48), 0)],
+  ['a state beyond the arena', 7, put32(field(48), 2 ** 20)],
+  ['more units than lie before the state', 10, put32(field(72), 2 ** 15)],
+  ['gates beyond the arena', 7, put32(field(12), 0x3ffffff0)],
+  ['tables beyond the constants', 7, put32(field(24), 0x7ffffff0)],
+  ['no tables', 8, put32(field(24), 0xffffffff)],
+  ['a shift beyond 7', 10, put8(field(3), 8)],
+  ['inputs of its own', 13, put32(field(68), 4)],
+  ['a flag', 6, put8(field(1), 8)],
+];
+
+/** Of a walk over steps: LOOP, COPY, LINEAR, LSTM_CELL, COPY. */
+const stepDamages: readonly Damage[] = [
+  ['steps that leave the input', 7, put32(field(52, 1), 2 ** 20)],
+  ['steps backwards out of the output', 7, put32(field(60, 4), -(2 ** 20))],
+  ['a state that moves on out of the arena', 7, put32(field(60, 3), 2 ** 20)],
+  ['wide columns of rows', 10, (view) => void view.setUint32(field(80, 2), 4, true)],
+];
+
 /** Of the walk over generated tiles: LOOP, GENERATE, COPY, LINEAR. */
 const tileDamages: readonly Damage[] = [
   ['a step beside a word', 9, put32(field(60, 1), 2)],
@@ -148,6 +171,22 @@ t.test('each fault has its own error', async (t) => {
   while (!walk || new DataView(walk.program.buffer).getUint32(field(64), true) < 3)
     walk = tiled?.(rng, 'scalar');
   judge(t, walk, tileDamages);
+  const found = (name: string, fits: (c: ProgramCase) => boolean): ProgramCase => {
+    for (;;) {
+      const c = recurrentCases[name]?.(rng, 'scalar');
+      if (c && fits(c)) return c;
+    }
+  };
+  judge(
+    t,
+    found('lstmCell', (c) => c.name.endsWith('with its state')),
+    cellDamages,
+  );
+  judge(
+    t,
+    found('recurrentLayer', (c) => /layer [3-6]x/.test(c.name) && !c.name.endsWith('backwards')),
+    stepDamages,
+  );
   const overwriting = groupCases.overwriting;
   let group = overwriting?.(rng, 'scalar');
   while (!group || new DataView(group.program.buffer).getUint32(field(64), true) < 3)

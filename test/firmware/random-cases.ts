@@ -3,10 +3,11 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import type { ProgramCase } from './program-case.js';
+import { recurrentCases } from './recurrent-cases.js';
 import type { Outcome } from './runtime-driver.js';
 
 const perOperator = 60;
-const generators = { ...operatorCases, ...groupCases };
+const generators = { ...operatorCases, ...groupCases, ...recurrentCases };
 
 /** Whether each case left in the arena what it must, and nothing beside it. */
 export function judge(t: Test, cases: readonly ProgramCase[], outcomes: readonly Outcome[]): void {

@@ -1,5 +1,5 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import type { Body, View, Window } from '../lower/operators.js';
+import type { Body, CellBody, View, Window } from '../lower/operators.js';
 import type { Task } from '../plan/schedule.js';
 import { multiplierOf, shiftFor } from '../quantise/quantisation.js';
 import type { LayerConstants } from '../quantise/quantise-weights.js';
@@ -52,7 +52,8 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
         ...layerFields(task, body.constants, 'packed', context),
         ...clamps(body),
         zeroOut: body.y.zeroPoint,
-        rows: { rows, k: body.constants.depth, n, outColumnStride: 1 },
+        ...(body.wide && { flags: flag.wide }),
+        rows: { rows, k: body.constants.depth, n: body.constants.outputs, outColumnStride: 1 },
       };
     case 'conv':
       return {
@@ -113,8 +114,19 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
       return {
         ...common,
         ...secondOperand(task, second, context),
-        ...binaryFields(operator.name, body, rows, n),
+        ...binaryFields(operator.name, body, rows, body.wide ? n / 2 : n),
+        ...(body.wide && { flags: flag.wide }),
       };
+    case 'argMax':
+      return {
+        ...common,
+        code: code.argMax,
+        flags: (body.least ? flag.least : 0) | (body.last ? flag.last : 0),
+        rows: { rows, n: (first as View).width },
+      };
+    case 'lstmCell':
+    case 'gruCell':
+      return { ...common, ...cellFields(operator.name, body, context) };
     case 'lookup':
       return {
         ...common,
@@ -321,6 +333,30 @@ function meanFields(rows: View, body: Extract<Body, { kind: 'mean' }>): RecordFi
       padTop: 0,
       padLeft: 0,
       multiplier: multiplierOf(scale, shift),
+    },
+  };
+}
+
+/** A cell's output and state are of fixed steps: 2^-15, of an LSTM's state 2^-11 (ABI.md, "Arithmetic"). */
+function cellFields(name: string, body: CellBody, { constants }: EncodeContext): RecordFields {
+  const output = 2 ** -15 / body.y.scale;
+  const cell = body.cell && 2 ** -11 / body.cell.scale;
+  const shift = Math.max(provenShift(name, output, 2 ** 15), cell ? provenShift(name, cell, 2 ** 15) : 0);
+  return {
+    code: code[body.kind],
+    shift,
+    low: -128,
+    high: 127,
+    zeroOut: body.y.zeroPoint,
+    ...(body.cell && { zeroIn1: body.cell.zeroPoint }),
+    outStride: body.stateOffset,
+    weights: constants.place(bytesOf(body.curves), false),
+    rows: {
+      rows: 1,
+      n: body.units,
+      ...(body.kind === 'gruCell' && { k: body.gates }),
+      multiplier: multiplierOf(output, shift),
+      ...(cell && { multiplier1: multiplierOf(cell, shift) }),
     },
   };
 }

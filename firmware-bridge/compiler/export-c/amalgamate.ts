@@ -22,6 +22,9 @@ const sourcesByCode: Readonly<Record<number, readonly string[]>> = {
   [code.copy]: ['move.c'],
   [code.fill]: ['move.c'],
   [code.generate]: ['generate.c'],
+  [code.argMax]: ['arg-max.c'],
+  [code.lstmCell]: ['recurrent.c'],
+  [code.gruCell]: ['recurrent.c'],
 };
 
 /** The line of the interpreter's table of an operator. */
@@ -41,6 +44,9 @@ const entryPoints: Readonly<Record<number, string>> = {
   [code.copy]: '[HILDA_COPY] = hilda_copy_run',
   [code.fill]: '[HILDA_FILL] = hilda_fill_run',
   [code.generate]: '[HILDA_GENERATE] = hilda_generate_run',
+  [code.argMax]: '[HILDA_ARG_MAX] = hilda_arg_max_run',
+  [code.lstmCell]: '[HILDA_LSTM_CELL] = hilda_lstm_cell_run',
+  [code.gruCell]: '[HILDA_GRU_CELL] = hilda_gru_cell_run',
 };
 
 /**

@@ -45,5 +45,7 @@ export const readsBytes: ReadonlySet<string> = new Set([
   'Expand',
   'Tile',
   'MaxPool',
+  'ArgMax',
+  'ArgMin',
   'DequantizeLinear',
 ]);

@@ -9,6 +9,7 @@ import { Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from './l
 import type { Lowered, Port } from './operators.js';
 import { cast } from './rules/casts.js';
 import { channelAffine } from './rules/channel-affine.js';
+import { composedRules } from './rules/composed.js';
 import { convolution } from './rules/convolution.js';
 import { binary } from './rules/elementwise.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
@@ -52,6 +53,7 @@ const rules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('Cast', cast),
   ...each('QuantizeLinear', quantizeLinear),
   ...each('DequantizeLinear', dequantizeLinear),
+  ...composedRules,
 ]);
 
 /** What the passes make of several nodes (domain `hilda`). */
@@ -173,7 +175,8 @@ function gatherOutputs(lowering: Lowering): Port[] {
   });
   const [only] = made;
   if (!only) throw new HildaError('OPERATOR_UNSUPPORTED', 'the network has no output');
-  if (made.length === 1) return [portOf(lowering, only.name, only.value)];
+  // A program has one operator at least: where nothing else is to do, the input is copied.
+  if (made.length === 1 && lowering.operators.length > 0) return [portOf(lowering, only.name, only.value)];
   const sizes = made.map(({ value }) => elementCount(value.dims) * elementBytesOf(value));
   const whole = lowering.allocate('outputs', [total(sizes)], rawBytes);
   return made.map(({ node, name, value }, i) => {

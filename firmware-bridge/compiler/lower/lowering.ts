@@ -184,6 +184,11 @@ export class Lowering {
     return { storage: storage.id, offset: 0, dims, strides, quantisation: wholeForm, elementBytes: 4 };
   }
 
+  /** A number that no loop had before. */
+  nextLoop(): number {
+    return this.operators.reduce((most, { loop }) => Math.max(most, loop?.id ?? -1), -1) + 1;
+  }
+
   emit(operator: Operator): void {
     this.operators.push(operator);
   }

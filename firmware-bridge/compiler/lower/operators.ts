@@ -75,6 +75,8 @@ export type Body =
   | (Limits & {
       readonly kind: 'linear';
       readonly constants: LayerConstants;
+      /** Results of 16 bits, which have no limits but those. */
+      readonly wide?: true;
       readonly x: Quantisation;
       readonly y: Quantisation;
     })
@@ -98,7 +100,12 @@ export type Body =
       readonly negative: boolean;
       /** In place of a second read. */
       readonly constant?: ConstantOperand;
+      /** A product of 16 bits. */
+      readonly wide?: true;
     })
+  /** Where the largest or the least of each row stands, as int32. */
+  | { readonly kind: 'argMax'; readonly least: boolean; readonly last: boolean }
+  | CellBody
   | { readonly kind: 'lookup'; readonly table: Int8Array }
   | { readonly kind: 'softmax'; readonly x: Quantisation; readonly y: Quantisation }
   | {
@@ -128,12 +135,41 @@ export type Body =
   /** Elements in another order: `dims` of the output, outermost first, with the input's byte stride for each. */
   | { readonly kind: 'transpose'; readonly dims: readonly number[]; readonly strides: readonly number[] };
 
+/**
+ * The elements of one step of a recurrent layer (ABI.md, LSTM_CELL and GRU_CELL). Reads the gates, 16 bits each, and its own
+ * state; writes the output, and `stateOffset` bytes behind it the state of 16 bits.
+ */
+export interface CellBody {
+  readonly kind: 'lstmCell' | 'gruCell';
+  readonly units: number;
+  /** 4; or 2 where a GRU's reset was applied before. */
+  readonly gates: number;
+  /** One table of `curveEntries` behind the other: gates, candidate, and of an LSTM its output. */
+  readonly curves: Int16Array;
+  readonly stateOffset: number;
+  readonly y: Quantisation;
+  /** Of the cell state of an LSTM as bytes, behind its state, where the network wants it. */
+  readonly cell?: Quantisation;
+}
+
+/** Which loop over steps an operator belongs to, and how far its operands move a step. */
+export interface LoopPlace {
+  /** The same for all operators of a loop, which stand one behind the other. */
+  readonly id: number;
+  readonly iterations: number;
+  /** Bytes, by read. */
+  readonly readSteps: readonly number[];
+  readonly writeStep: number;
+}
+
 export interface Operator {
   /** The network's node. */
   readonly name: string;
   readonly body: Body;
   readonly reads: readonly Read[];
   readonly write: View;
+  /** Left out where it runs once. */
+  readonly loop?: LoopPlace;
 }
 
 /** Host-side description of the network's input and output. */
@@ -164,8 +200,10 @@ export interface Lowered {
 export const viewBytes = (view: View): number =>
   (view.batch - 1) * view.batchStride + (view.rows - 1) * view.rowStride + view.width;
 
-/** Multiply-accumulates of an operator. */
-export function macsOf({ body, write }: Operator): number {
+/** Multiply-accumulates of an operator, in all steps of its loop. */
+export const macsOf = (operator: Operator): number => (operator.loop?.iterations ?? 1) * macsOfOne(operator);
+
+function macsOfOne({ body, write }: Operator): number {
   switch (body.kind) {
     case 'conv':
     case 'depthwise':

@@ -14,7 +14,7 @@ export function writeIntoSlices(lowered: Lowered, results: ReadonlySet<number>):
   for (let i = 0; i < operators.length; ) {
     const copy = operators[i] as Operator;
     const part = copy.reads[0]?.view;
-    const joins = copy.body.kind === 'copy' && results.has(copy.write.storage);
+    const joins = copy.body.kind === 'copy' && !copy.loop && results.has(copy.write.storage);
     const whole = joins && part && isDense(part) && viewBytes(part) === bytes.get(part.storage);
     const moved = whole && !ends.includes(part.storage) ? withoutCopy(operators, i, part) : undefined;
     if (moved) operators = moved;
@@ -25,7 +25,9 @@ export function writeIntoSlices(lowered: Lowered, results: ReadonlySet<number>):
 
 /** The storages that copies fill: those a Concat makes. */
 export const joinedStorages = ({ operators }: Lowered): readonly number[] => [
-  ...new Set(operators.flatMap(({ body, write }) => (body.kind === 'copy' ? [write.storage] : []))),
+  ...new Set(
+    operators.flatMap(({ body, write, loop }) => (body.kind === 'copy' && !loop ? [write.storage] : [])),
+  ),
 ];
 
 const isDense = ({ batch, rows, rowStride, width }: View): boolean =>
@@ -47,8 +49,8 @@ function withoutCopy(
 function redirected(operator: Operator, part: View, slice: View): Operator | null {
   const reads = operator.reads.some(({ view }) => view.storage === part.storage);
   if (operator.write.storage !== part.storage && !reads) return operator;
-  // Whoever else reads the part would have to walk it with gaps.
-  if (reads) return null;
+  // Whoever else reads the part would have to walk it with gaps; a loop's steps are those of its own storage.
+  if (reads || operator.loop) return null;
   const { write, body } = operator;
   if (slice.rows === 1 || slice.rowStride === slice.width)
     return { ...operator, write: { ...write, storage: slice.storage, offset: write.offset + slice.offset } };

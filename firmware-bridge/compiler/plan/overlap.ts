@@ -75,6 +75,9 @@ function writesOf(task: Task, to: number): { readonly end: number; readonly step
 }
 
 function alongLoop(iterations: number, tasks: readonly Task[], from: number, to: number): number | undefined {
+  // A walk downwards still needs what lies below: it may not overlap.
+  const steps = tasks.flatMap(({ readSteps, writeStep }) => [...readSteps, writeStep]);
+  if (steps.some((step) => step < 0)) return undefined;
   let distance = Number.NEGATIVE_INFINITY;
   tasks.forEach((writer, q) => {
     for (const write of writesOf(writer, to)) {

@@ -66,6 +66,13 @@ export const soloTask = (operator: Operator): Task => ({
   ringRows: 0,
 });
 
+/** An operator of a loop as a task of it. */
+export const loopTask = (operator: Operator): Task => ({
+  ...soloTask(operator),
+  readSteps: operator.loop?.readSteps ?? operator.reads.map(() => 0),
+  writeStep: operator.loop?.writeStep ?? 0,
+});
+
 /** One task for each batch of an operator: records know rows only. */
 export function perBatch(operator: Operator): readonly Operator[] {
   const { batch } = operator.write;

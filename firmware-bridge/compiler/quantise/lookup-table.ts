@@ -1,8 +1,19 @@
 import { type Quantisation, quantise } from './quantisation.js';
 
-/** A function of one value as 256 int8 answers, by the input's bits: entry q + 128 is the answer to q. */
+/**
+ * A function of one value as 256 int8 answers, by the input's bits: entry q + 128 is the answer to q. An input that f has no
+ * value for (the logarithm of what rounds below zero) gets the answer of the nearest that has one; infinities get the limits.
+ */
 export function lookupTable(f: (x: number) => number, x: Quantisation, y: Quantisation): Int8Array {
-  return Int8Array.from({ length: 256 }, (_, i) => quantise(f(x.scale * (i - 128 - x.zeroPoint)), y));
+  const reals = Array.from({ length: 256 }, (_, i) => f(x.scale * (i - 128 - x.zeroPoint)));
+  const known = reals.flatMap((real, i) => (Number.isNaN(real) ? [] : [i]));
+  if (known.length < reals.length)
+    for (const [i, real] of reals.entries()) {
+      if (!Number.isNaN(real)) continue;
+      const nearest = known.reduce((a, b) => (Math.abs(b - i) < Math.abs(a - i) ? b : a), known[0] ?? i);
+      reals[i] = reals[nearest] as number;
+    }
+  return Int8Array.from(reals, (real) => quantise(Number.isNaN(real) ? 0 : real, y));
 }
 
 /** erf to 1.2e-7 (Numerical Recipes in C, 2nd edition, section 6.2: erfcc). */

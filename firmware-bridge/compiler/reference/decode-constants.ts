@@ -1,4 +1,4 @@
-import { ceilTo, code, none, weightLayouts } from '../encode/format.js';
+import { ceilTo, code, curveEntries, none, weightLayouts } from '../encode/format.js';
 import { packedBytes, unpackWeights } from '../encode/pack-weights.js';
 import type { RecordConstants } from './call.js';
 import type { ProgramRecord } from './program.js';
@@ -12,7 +12,7 @@ export function decodeConstants(
     reference === none ? new ArrayBuffer(0) : new Uint8Array(bytesAt(reference, length)).buffer;
   const { rows, window } = record;
   const empty = { weights: new Int16Array(), bias: new Int32Array(), multipliers: new Int32Array() };
-  const none256 = { table: new Int8Array(), exponentials: new Uint16Array() };
+  const none256 = { table: new Int8Array(), exponentials: new Uint16Array(), curves: new Int16Array() };
   const arrays = (reference: number, count: number): Int32Array =>
     new Int32Array(copied(reference, 4 * count));
   switch (record.code) {
@@ -62,6 +62,12 @@ export function decodeConstants(
       return { ...none256, ...empty, table: new Int8Array(copied(record.weights, 256)) };
     case code.softmax:
       return { ...none256, ...empty, exponentials: new Uint16Array(copied(record.weights, 512)) };
+    case code.lstmCell:
+    case code.gruCell: {
+      const tables = record.code === code.lstmCell ? 3 : 2;
+      const curves = new Int16Array(copied(record.weights, 2 * tables * curveEntries));
+      return { ...none256, ...empty, curves };
+    }
     default:
       return { ...none256, ...empty };
   }

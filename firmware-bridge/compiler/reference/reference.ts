@@ -6,6 +6,7 @@ import { decodeConstants } from './decode-constants.js';
 import { generatedBytes } from './generate.js';
 import { convolution, depthwise, linear, matmul } from './matrix-kernels.js';
 import { isGroup, type ProgramHeader, type ProgramRecord, readHeader, readRecord } from './program.js';
+import { argMax, gruCell, lstmCell, wideLinear, wideMultiply } from './recurrent-kernels.js';
 import {
   add,
   averagePool,
@@ -34,6 +35,15 @@ const kernels: Readonly<Record<number, (call: Call) => void>> = {
   [code.transpose]: transpose,
   [code.copy]: copy,
   [code.fill]: fill,
+  [code.argMax]: argMax,
+  [code.lstmCell]: lstmCell,
+  [code.gruCell]: gruCell,
+};
+
+/** Those with 16-bit outputs. */
+const wideKernels: Readonly<Record<number, (call: Call) => void>> = {
+  [code.linear]: wideLinear,
+  [code.multiply]: wideMultiply,
 };
 
 /** Where a record runs in its group. */
@@ -136,7 +146,8 @@ export class Reference {
       this.arena.set(this.#generatedOf(record, record.rows.offset + record.inStep * at.in), out);
       return;
     }
-    const kernel = kernels[record.code];
+    const wide = record.flags & flag.wide ? wideKernels[record.code] : undefined;
+    const kernel = wide ?? kernels[record.code];
     if (!kernel)
       throw new HildaError('REQUEST_INVALID', `the program holds the unknown operator ${record.code}`);
     kernel({

@@ -4,7 +4,7 @@ import { joinedStorages, writeIntoSlices } from '../plan/direct-concat.js';
 import { shareInPlace } from '../plan/in-place.js';
 import { type MemoryPlan, planMemory } from '../plan/plan-memory.js';
 import { perBatch, type Schedule, type Step, soloTask, type Task } from '../plan/schedule.js';
-import { isGroup, type Plot } from './flow.js';
+import { groupLoops, isGroup, type Plot } from './flow.js';
 import { generateWeights, savesFlash } from './generate-weights.js';
 import { walkImageRows } from './image-rows.js';
 import { walkRowBlocks } from './row-blocks.js';
@@ -139,7 +139,7 @@ function planOnce(
   const inPlaceOfFlash = board.weightsAt !== 'flash';
   let plot: Plot = {
     storages,
-    items: lowered.operators,
+    items: groupLoops(lowered.operators),
     input: lowered.input.view.storage,
     output: lowered.output.view.storage,
   };

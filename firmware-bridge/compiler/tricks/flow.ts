@@ -1,5 +1,5 @@
 import type { Operator, Storage, View } from '../lower/operators.js';
-import { type Step, soloTask, type Task, tasksOf } from '../plan/schedule.js';
+import { loopTask, type Step, soloTask, type Task, tasksOf } from '../plan/schedule.js';
 
 /** An operator, or a group that an earlier trick made of several. */
 export type Item = Operator | Exclude<Step, { kind: 'single' }>;
@@ -19,6 +19,26 @@ export function addStorage(storages: Map<number, Storage>, name: string, bytes: 
   const id = storages.size === 0 ? 0 : Math.max(...storages.keys()) + 1;
   storages.set(id, { id, name, bytes });
   return id;
+}
+
+/** Operators with those of each loop as one group, in their order. */
+export function groupLoops(operators: readonly Operator[]): Item[] {
+  const items: Item[] = [];
+  for (let at = 0; at < operators.length; ) {
+    const { loop } = operators[at] as Operator;
+    let end = at + 1;
+    while (loop && operators[end]?.loop?.id === loop.id) end++;
+    if (!loop) items.push(operators[at] as Operator);
+    else
+      items.push({
+        kind: 'loop',
+        iterations: loop.iterations,
+        partialRows: 0,
+        tasks: operators.slice(at, end).map(loopTask),
+      });
+    at = end;
+  }
+  return items;
 }
 
 const operatorsOf = (item: Item): readonly Operator[] =>

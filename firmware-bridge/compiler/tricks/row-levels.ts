@@ -86,14 +86,13 @@ export function orderByLevel(plot: Plot): Plot {
     if (isGroup(item) || !cheapKinds.has(item.body.kind) || blockableRows(item) === undefined) continue;
     const storage = item.write.storage;
     const input = item.reads[0]?.view.storage as number;
-    const later = new Set(
-      (readers.get(storage) ?? []).map((r) => level[r] as number).filter((l) => l > (level[i] as number)),
-    );
+    const single = (readers.get(storage) ?? []).filter((r) => !isGroup(items[r] as Item));
+    const later = new Set(single.map((r) => level[r] as number).filter((l) => l > (level[i] as number)));
     for (const l of later) {
       const alive = (readers.get(input) ?? []).some((r) => r !== i && (level[r] as number) >= l);
       if (!alive) continue;
       const copy = addStorage(storages, storages.get(storage)?.name ?? '', storages.get(storage)?.bytes ?? 0);
-      for (const r of readers.get(storage) ?? []) {
+      for (const r of single) {
         if (level[r] !== l) continue;
         items[r] = rereading(items[r] as Operator, storage, copy);
       }

@@ -1,4 +1,5 @@
 import type { Operator, View } from '../lower/operators.js';
+import type { Task } from '../plan/schedule.js';
 import type { LayerConstants } from '../quantise/quantise-weights.js';
 import { type Item, isGroup, type Plot } from './flow.js';
 
@@ -9,7 +10,14 @@ import { type Item, isGroup, type Plot } from './flow.js';
 export function cutToTiles(plot: Plot, tileBytes: number): Plot {
   return {
     ...plot,
-    items: plot.items.flatMap((item): Item[] => (isGroup(item) ? [item] : partsOf(item, tileBytes))),
+    items: plot.items.flatMap((item): Item[] => {
+      if (!isGroup(item)) return partsOf(item, tileBytes);
+      if (item.kind !== 'loop') return [item];
+      const tasks = item.tasks.flatMap((task) =>
+        partsOf(task.operator, tileBytes).map((operator): Task => ({ ...task, operator })),
+      );
+      return [{ ...item, tasks }];
+    }),
   };
 }
 
@@ -32,8 +40,9 @@ export function outputParts(operator: Operator, counts: readonly number[]): Oper
   return counts.map((count, i): Operator => {
     const from = counts.slice(0, i).reduce((sum, before) => sum + before, 0);
     const constants = sliceOutputs(body.constants, from, count);
-    const width = operator.write.width - body.constants.outputs + count;
-    const write: View = { ...operator.write, offset: operator.write.offset + from, width };
+    const bytes = body.kind === 'linear' && body.wide ? 2 : 1;
+    const width = operator.write.width + bytes * (count - body.constants.outputs);
+    const write: View = { ...operator.write, offset: operator.write.offset + bytes * from, width };
     const cut =
       body.kind === 'linear'
         ? { ...body, constants }

@@ -1,11 +1,11 @@
-/* The program format, ABI 3: see firmware-bridge/ABI.md, which explains every field and formula. */
+/* The program format, ABI 4: see firmware-bridge/ABI.md, which explains every field and formula. */
 #ifndef HILDA_PROGRAM_H
 #define HILDA_PROGRAM_H
 
 #include <stdint.h>
 
 #define HILDA_MAGIC 0x41444c48u /* "HLDA" */
-#define HILDA_ABI 3u
+#define HILDA_ABI 4u
 #define HILDA_NONE 0xffffffffu
 
 /* References: space in bits 31..30, byte offset below. */
@@ -34,10 +34,20 @@ enum hilda_code {
   HILDA_LOOP = 16,
   HILDA_WINDOW = 17,
   HILDA_GENERATE = 18,
+  HILDA_ARG_MAX = 19,
+  HILDA_LSTM_CELL = 20,
+  HILDA_GRU_CELL = 21,
   HILDA_CODE_END
 };
 
-enum hilda_flag { HILDA_RING_OUT = 1, HILDA_EXCLUDE_PAD = 2, HILDA_PARTIAL_FIRST = 4 };
+enum hilda_flag {
+  HILDA_RING_OUT = 1,
+  HILDA_EXCLUDE_PAD = 2,
+  HILDA_PARTIAL_FIRST = 4,
+  HILDA_WIDE = 8,
+  HILDA_LAST = 16,
+  HILDA_LEAST = 32
+};
 
 enum hilda_layout { HILDA_LAYOUT_ROWS = 0, HILDA_LAYOUT_SCALAR = 1, HILDA_LAYOUT_DSP = 2, HILDA_LAYOUT_MVE = 3 };
 
@@ -69,6 +79,7 @@ enum hilda_error {
 #define HILDA_MAX_NORM_WIDTH 4096u
 #define HILDA_MAX_COPY_WIDTH (1u << 24)
 #define HILDA_MAX_TAPS 64u
+#define HILDA_CURVE_ENTRIES 257u /* of each table of LSTM_CELL and GRU_CELL */
 #define HILDA_MAX_WORK (1ull << 40)
 
 typedef struct hilda_header {

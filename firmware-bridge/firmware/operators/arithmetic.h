@@ -102,6 +102,18 @@ HILDA_INLINE void hilda_store_clamped4(int8_t *out, int32_t a, int32_t b, int32_
 #endif
 }
 
+/* 16-bit values at any address. */
+HILDA_INLINE int32_t hilda_load16(const void *from) {
+  int16_t half;
+  __builtin_memcpy(&half, from, 2);
+  return half;
+}
+
+HILDA_INLINE void hilda_store16(void *to, int32_t value) {
+  const int16_t half = (int16_t)hilda_clamp(value, -32768, 32767);
+  __builtin_memcpy(to, &half, 2);
+}
+
 /* Unaligned words; the builtin stays inline even where -ffreestanding makes memcpy a call. */
 HILDA_INLINE uint32_t hilda_load32(const void *from) {
   uint32_t word;

@@ -29,6 +29,8 @@ typedef struct hilda_linear {
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out);
 /* The same for one row and layout 0, on every core. */
 void hilda_linear_plain(const hilda_linear *linear, const int8_t *x, int8_t *out);
+/* One row to 16-bit outputs, native layout; n of them, one behind the other. */
+void hilda_linear_wide(const hilda_linear *linear, const int8_t *x, int8_t *out);
 
 /* Bytes of n x k weights in a layout (ABI.md, "Weight layouts"); k and n up to HILDA_MAX_WIDTH. */
 HILDA_INLINE uint64_t hilda_packed_bytes(uint32_t layout, uint32_t n, uint32_t k) {

@@ -40,6 +40,17 @@ static void remaining(const hilda_linear *linear, uint32_t from, const uint32_t 
   }
 }
 
+void hilda_linear_wide(const hilda_linear *linear, const int8_t *x, int8_t *out) {
+  const uint32_t groups = (linear->k + 3u) / 4u;
+  uint32_t *expanded = linear->expanded;
+  expand(x, linear->k, expanded, 1);
+  for (uint32_t j = 0; j < linear->n; j++, out += 2) {
+    const uint32_t *weights = (const uint32_t *)linear->weights + (j / 4u) * 4u * groups;
+    const int32_t sum = linear->bias[j] + dot(expanded, 1, weights, groups, j & 3u);
+    hilda_store16(out, hilda_scale(sum, linear->multipliers[j], &linear->quant));
+  }
+}
+
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
   const hilda_quant *q = &linear->quant;
   const uint32_t groups = (linear->k + 3u) / 4u;

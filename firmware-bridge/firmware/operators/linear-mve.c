@@ -55,6 +55,20 @@ __asm__(
     "3:\n  pop {r1}\n  stmia r1, {r0, r2, r4, r6}\n  pop {r4-r9, pc}\n"
     "  .size hilda_mve_dot1, . - hilda_mve_dot1\n  .text\n");
 
+void hilda_linear_wide(const hilda_linear *linear, const int8_t *x, int8_t *out) {
+  dot_arguments arguments = {x, x, linear->weights, linear->k / 16u, linear->k % 16u, linear->bias};
+  const uint32_t block_bytes = 4u * hilda_round_up(linear->k, 16);
+  for (uint32_t j = 0; j < linear->n; j += 4) {
+    const uint32_t outputs = linear->n - j < 4 ? linear->n - j : 4u;
+    int32_t sums[4];
+    hilda_mve_dot1(&arguments, sums);
+    for (uint32_t i = 0; i < outputs; i++, out += 2)
+      hilda_store16(out, hilda_scale(sums[i], linear->multipliers[j + i], &linear->quant));
+    arguments.weights += block_bytes;
+    arguments.bias += 4;
+  }
+}
+
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
   const hilda_vector_quant quant = hilda_vector_quant_of(&linear->quant);
   dot_arguments arguments = {x[0],           rows > 1 ? x[1] : x[0], linear->weights, linear->k / 16u,

@@ -71,6 +71,19 @@ static void expand(const int8_t *x, uint32_t k, int16_t *to) {
   for (; k & 3u; k++) to[k] = 0;
 }
 
+void hilda_linear_wide(const hilda_linear *linear, const int8_t *x, int8_t *out) {
+  const uint32_t k4 = hilda_round_up(linear->k, 4);
+  const uint32_t *weights = linear->weights;
+  expand(x, linear->k, linear->expanded);
+  for (uint32_t j = 0; j < linear->n; j += 4, weights += k4) {
+    const uint32_t outputs = linear->n - j < 4 ? linear->n - j : 4u;
+    int32_t sums[4];
+    long_dot(linear->expanded, weights, k4, sums);
+    for (uint32_t i = 0; i < outputs; i++, out += 2)
+      hilda_store16(out, hilda_scale(linear->bias[j + i] + sums[i], linear->multipliers[j + i], &linear->quant));
+  }
+}
+
 void hilda_linear_block(const hilda_linear *linear, const int8_t *const *x, uint32_t rows, int8_t *out) {
   (void)rows;
   const uint32_t k4 = hilda_round_up(linear->k, 4), column = linear->column_stride;

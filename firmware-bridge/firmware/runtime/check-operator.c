@@ -150,6 +150,20 @@ static int check_generate(hilda_checker *checker, const hilda_operator *record, 
   return error ? error : add_work(checker, pass, 1, (uint64_t)s->n * s->k);
 }
 
+/* The elements of one step: 16-bit gates in, an 8-bit output and, out_stride behind it, a 16-bit state. */
+static int check_cell(hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
+  const hilda_rows_shape *s = &record->shape.rows;
+  const int lstm = record->code == HILDA_LSTM_CELL;
+  if (s->rows != 1 || s->n == 0 || record->out_stride < s->n) return HILDA_E_SHAPE;
+  if (!lstm && s->k != 2 && s->k != 4) return HILDA_E_SHAPE;
+  if (s->n > HILDA_MAX_WIDTH) return HILDA_E_LIMIT;
+  const uint64_t gates = lstm ? 4 : s->k, bytes = (lstm && s->multiplier1 ? 3ull : 2ull) * s->n;
+  if (hilda_check_span(checker, record->weights, 0, (lstm ? 3u : 2u) * 2u * HILDA_CURVE_ENTRIES)) return HILDA_E_BOUNDS;
+  int error = check_rows(checker, pass, record->in, record->in_step, 1, 0, 2 * gates * s->n);
+  if (!error) error = check_output(checker, pass, record, 1, 0, record->out_stride + bytes);
+  return error ? error : add_work(checker, pass, 1, 16ull * s->n);
+}
+
 /* The operands beside in and out of the operators that work on rows. */
 static int check_others(const hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
   const hilda_rows_shape *s = &record->shape.rows;
@@ -194,11 +208,13 @@ static int check_row_operator(hilda_checker *checker, const hilda_operator *reco
   if (s->rows == 0 || s->n == 0) return HILDA_E_SHAPE;
   if (s->rows > HILDA_MAX_ROWS || s->n > (moves ? HILDA_MAX_COPY_WIDTH : HILDA_MAX_WIDTH)) return HILDA_E_LIMIT;
   /* Outputs never share bytes: either rows of n, or (transposed) columns of rows. */
-  uint64_t width = s->n;
+  const int wide = (record->flags & HILDA_WIDE) != 0;
+  uint64_t width = record->code == HILDA_ARG_MAX ? 4u : wide ? 2ull * s->n : s->n;
+  if (wide && matrix && s->out_column_stride != 1) return HILDA_E_SHAPE;
   if (matrix && s->out_column_stride != 1) {
     if (record->out_stride != 1 || s->out_column_stride < s->rows) return HILDA_E_SHAPE;
     width = (uint64_t)(s->n - 1u) * s->out_column_stride + 1u;
-  } else if (s->rows > 1 && record->out_stride < s->n) {
+  } else if (s->rows > 1 && record->out_stride < width) {
     return HILDA_E_SHAPE;
   }
   int error = check_others(checker, record, pass);
@@ -219,6 +235,7 @@ int hilda_check_operator(hilda_checker *checker, const hilda_operator *record, c
       return check_transpose(checker, record, pass);
     default:
       if (record->code == HILDA_GENERATE) return check_generate(checker, record, pass);
+      if (record->code == HILDA_LSTM_CELL || record->code == HILDA_GRU_CELL) return check_cell(checker, record, pass);
       return check_row_operator(checker, record, pass);
   }
 }

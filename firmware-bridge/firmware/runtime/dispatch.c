@@ -17,4 +17,7 @@ int (*const hilda_dispatch[HILDA_CODE_END])(const hilda_call *) = {
     [HILDA_COPY] = hilda_copy_run,
     [HILDA_FILL] = hilda_fill_run,
     [HILDA_GENERATE] = hilda_generate_run,
+    [HILDA_ARG_MAX] = hilda_arg_max_run,
+    [HILDA_LSTM_CELL] = hilda_lstm_cell_run,
+    [HILDA_GRU_CELL] = hilda_gru_cell_run,
 };

@@ -1,0 +1,91 @@
+import { curveEntries, flag } from '../encode/format.js';
+import { type Call, clamp16, load16, requantised, scaled, store16 } from './call.js';
+
+/** A function of a 16-bit value: the straight line between the two entries around it. */
+function along(curves: Int16Array, table: number, value: number): number {
+  const at = table * curveEntries + ((value + 32768) >> 8);
+  const [from, to] = [curves[at] as number, curves[at + 1] as number];
+  return from + (((to - from) * (value & 255) + 128) >> 8);
+}
+
+/** One step of the elements of an LSTM: gates i, o, f, c to the output, and the cell state behind it. */
+export function lstmCell({ record, arena, inMemory, constants: { curves }, ...call }: Call): void {
+  const { n, multiplier, multiplier1 } = record.rows;
+  const state = call.out + record.outStride;
+  const whole = { ...record, zeroOut: record.zeroIn1, low: -128, high: 127 };
+  for (let i = 0; i < n; i++) {
+    const gate = (at: number): number => load16(inMemory, call.in + 2 * (at * n + i));
+    const [input, output, forget] = [0, 1, 2].map((at) => along(curves, 0, gate(at))) as [
+      number,
+      number,
+      number,
+    ];
+    const candidate = along(curves, 1, gate(3));
+    const kept = forget * load16(arena, state + 2 * i) + ((input * candidate) >> 4) + 16384;
+    const cell = clamp16(kept >> 15);
+    const bent = along(curves, 2, clamp16(2 * cell));
+    store16(arena, state + 2 * i, cell);
+    arena[call.out + i] = requantised((output * bent + 16384) >> 15, multiplier, record);
+    if (multiplier1 !== 0) arena[state + 2 * n + i] = requantised(cell, multiplier1, whole);
+  }
+}
+
+/** One step of the elements of a GRU: gates z, n, or z, r and both parts of n, to the output and the state behind it. */
+export function gruCell({ record, arena, inMemory, constants: { curves }, ...call }: Call): void {
+  const { n, k, multiplier } = record.rows;
+  const state = call.out + record.outStride;
+  for (let i = 0; i < n; i++) {
+    const gate = (at: number): number => load16(inMemory, call.in + 2 * (at * n + i));
+    const keep = along(curves, 0, gate(0));
+    const argument =
+      k === 4 ? clamp16(gate(2) + ((along(curves, 0, gate(1)) * gate(3) + 16384) >> 15)) : gate(1);
+    const candidate = along(curves, 1, argument);
+    const mixed = (candidate * (32768 - keep) + keep * load16(arena, state + 2 * i) + 16384) >> 15;
+    store16(arena, state + 2 * i, mixed);
+    arena[call.out + i] = requantised(clamp16(mixed), multiplier, record);
+  }
+}
+
+/** LINEAR with 16-bit outputs. */
+export function wideLinear({ record, arena, inMemory, constants, ...call }: Call): void {
+  const { k, n } = record.rows;
+  const { weights, bias, multipliers } = constants;
+  for (let row = 0; row < call.rows; row++) {
+    const from = call.in + row * record.inStride;
+    const to = call.out + row * record.outStride;
+    for (let j = 0; j < n; j++) {
+      let sum = bias[j] as number;
+      for (let i = 0; i < k; i++)
+        sum = (sum + Math.imul(inMemory[from + i] as number, weights[j * k + i] as number)) | 0;
+      store16(arena, to + 2 * j, scaled(sum, multipliers[j] as number, record));
+    }
+  }
+}
+
+/** MULTIPLY with 16-bit outputs. */
+export function wideMultiply({ record, arena, inMemory, in1Memory, ...call }: Call): void {
+  const { n, multiplier } = record.rows;
+  for (let row = 0; row < call.rows; row++)
+    for (let i = 0; i < n; i++) {
+      const a = (inMemory[call.in + row * record.inStride + i] as number) - record.zeroIn;
+      const b = (in1Memory[call.in1 + row * record.in1Stride + i] as number) - record.zeroIn1;
+      store16(arena, call.out + row * record.outStride + 2 * i, scaled(a * b, multiplier, record));
+    }
+}
+
+/** Where the largest or the least channel of each row stands, as an int32. */
+export function argMax({ record, arena, inMemory, ...call }: Call): void {
+  const { n } = record.rows;
+  const flip = record.flags & flag.least ? -1 : 0;
+  const ahead = record.flags & flag.last ? 0 : 1;
+  for (let row = 0; row < call.rows; row++) {
+    const from = call.in + row * record.inStride;
+    let [best, place] = [(inMemory[from] as number) ^ flip, 0];
+    for (let i = 1; i < n; i++) {
+      const value = (inMemory[from + i] as number) ^ flip;
+      if (value >= best + ahead) [best, place] = [value, i];
+    }
+    const to = call.out + row * record.outStride;
+    for (let byte = 0; byte < 4; byte++) arena[to + byte] = place >> (8 * byte);
+  }
+}

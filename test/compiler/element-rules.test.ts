@@ -1,0 +1,312 @@
+import t, { type Test } from 'tap';
+import { gaussian, type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
+import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import type { ProgramCase } from '../firmware/program-case.js';
+import { buildNative, runNative } from '../firmware/runtime-driver.js';
+import { agreement, drawn } from './agreement.js';
+
+t.setTimeout(0);
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+const cases: ProgramCase[] = [];
+
+/** A network of one node over inputs of these shapes, with constants by name among its inputs. */
+interface Case {
+  readonly name: string;
+  readonly op: string;
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  readonly constants?: Readonly<Record<string, readonly [readonly number[], readonly number[]]>>;
+  readonly order?: readonly string[];
+  readonly attributes?: Readonly<Record<string, number | string | readonly number[]>>;
+  readonly opset?: number;
+  readonly draw?: (rng: Rng) => number;
+  /** Output steps by which int8 may be off: half a step for each rounding on the way. */
+  readonly steps: number;
+}
+
+function graphOf({ op, inputs, constants = {}, order, attributes, opset = 20 }: Case): Graph {
+  const b = new GraphBuilder({ name: op, opset });
+  for (const [name, dims] of Object.entries(inputs)) b.input(name, 'float32', dims);
+  for (const [name, [dims, values]] of Object.entries(constants)) b.constant(name, floatTensor(dims, values));
+  const names = order ?? [...Object.keys(inputs), ...Object.keys(constants)];
+  b.output(b.node(op, names, attributes ?? {}));
+  return b.build();
+}
+
+const agree = (t: Test, c: Case): Promise<void> => agreeOn(t, c.name, graphOf(c), c.steps, c.draw);
+
+async function agreeOn(
+  t: Test,
+  name: string,
+  graph: Graph,
+  steps: number,
+  draw: (rng: Rng) => number = (rng) => 2 * gaussian(rng),
+): Promise<void> {
+  const rng = Xoshiro128.fromSeed(7);
+  const inputs = Array.from({ length: 4 }, () => drawn(graph, rng, draw));
+  const found = await agreement(name, graph, inputs, runtime);
+  t.ok(found.steps <= steps + 1e-3, `${name}: ${found.steps.toFixed(3)} steps`);
+  cases.push(...found.cases);
+}
+
+const between =
+  (low: number, high: number) =>
+  (rng: Rng): number =>
+    low + (high - low) * rng.next();
+const values = (dims: readonly number[], seed = 3): readonly [readonly number[], number[]] => {
+  const rng = Xoshiro128.fromSeed(seed);
+  return [dims, Array.from({ length: elementCount(dims) }, () => gaussian(rng))];
+};
+
+t.test('functions of one value are right to half a step', async (t) => {
+  const x = { x: [1, 3, 5, 4] };
+  const f = (op: string, draw?: Case['draw'], attributes?: Case['attributes'], opset?: number): Case => ({
+    name: `${op} ${JSON.stringify(attributes ?? {})}`,
+    op,
+    inputs: x,
+    ...(draw && { draw }),
+    ...(attributes && { attributes }),
+    ...(opset && { opset }),
+    steps: 0.5,
+  });
+  const all: readonly Case[] = [
+    f('Log', between(0.01, 3)),
+    f('Log', between(0.5, 3), {}, 7),
+    f('Exp', undefined, {}, 7),
+    f('Sqrt', between(0, 9)),
+    f('Reciprocal', between(0.25, 4), {}, 7),
+    f('Reciprocal', between(-4, -0.5)),
+    ...['Floor', 'Ceil', 'Round', 'Sign', 'Softsign', 'Mish', 'Sin', 'Cos', 'Atan', 'Sinh', 'Cosh'].map(
+      (op) => f(op),
+    ),
+    ...['Asinh', 'Abs', 'Neg', 'Softplus', 'HardSwish', 'Tanh', 'Sigmoid', 'Erf'].map((op) => f(op)),
+    f('Tan', between(-1.2, 1.2)),
+    ...['Asin', 'Acos'].map((op) => f(op, between(-1, 1))),
+    f('Acosh', between(1.1, 5)),
+    f('Atanh', between(-0.95, 0.95)),
+    f('Round', (rng) => Math.round(8 * gaussian(rng)) / 2),
+    f('Selu'),
+    f('Selu', undefined, { alpha: 2, gamma: 0.5 }, 7),
+    f('Celu'),
+    f('Celu', undefined, { alpha: 0.4 }),
+    f('Elu', undefined, { alpha: 0.3 }, 7),
+    f('ThresholdedRelu'),
+    f('ThresholdedRelu', undefined, { alpha: 0.25 }),
+    f('Shrink'),
+    f('Shrink', undefined, { lambd: 1.25, bias: 0.5 }),
+  ];
+  for (const c of all) await agree(t, c);
+});
+
+t.test('constant scalars make tables', async (t) => {
+  const one = (value: number) => ({ c: [[], [value]] as const });
+  for (const [op, value, draw] of [
+    ['Pow', 2, undefined],
+    ['Pow', 0.5, between(0, 4)],
+    ['Pow', -1, between(0.5, 3)],
+    ['Max', 0.25, undefined],
+    ['Min', -0.5, undefined],
+    ['Sum', 1.5, undefined],
+    ['Mean', 3, undefined],
+    ['PRelu', 0.2, undefined],
+  ] as const)
+    await agree(t, {
+      name: `${op} ${value}`,
+      op,
+      inputs: { x: [2, 7] },
+      constants: one(value),
+      ...(draw && { draw }),
+      steps: 0.5,
+    });
+});
+
+t.test('Max, Min, Sum and Mean of any number of operands, which broadcast', async (t) => {
+  const shapes: readonly Pick<Case, 'inputs' | 'constants'>[] = [
+    { inputs: { a: [1, 4, 3, 5] } },
+    { inputs: { a: [1, 4, 3, 5], b: [1, 4, 3, 5] } },
+    { inputs: { a: [1, 4, 1, 1], b: [1, 4, 3, 5], c: [5] } },
+    { inputs: { a: [1, 4, 1, 1], b: [3, 5] } },
+    { inputs: { a: [2, 3, 4] }, constants: { c: values([4]), d: values([2, 1, 1], 5), e: [[], [0.3]] } },
+    { inputs: { a: [4], b: [3, 1], c: [2, 3, 4], d: [2, 1, 4] }, constants: { e: values([3, 4]) } },
+    { inputs: { a: [6] }, constants: { c: values([2, 6]) } },
+  ];
+  for (const op of ['Max', 'Min', 'Sum', 'Mean'])
+    for (const [i, shape] of shapes.entries())
+      await agree(t, {
+        name: `${op} ${i}`,
+        op,
+        ...shape,
+        opset: [8, 12, 13][i % 3] as number,
+        // The largest is one of the operands, rounded once; a sum rounds for each operand and each partial sum.
+        steps: op === 'Max' || op === 'Min' ? 1 : 1.5,
+      });
+});
+
+t.test('PRelu with a slope of any shape, constant or not', async (t) => {
+  const x = { x: [1, 4, 3, 5] };
+  for (const opset of [7, 9, 16]) {
+    const base = { op: 'PRelu', opset, steps: 1 };
+    await agree(t, { ...base, name: 'by channel', inputs: x, constants: { slope: values([4, 1, 1]) } });
+    await agree(t, { ...base, name: 'of the last axis', inputs: x, constants: { slope: values([5]) } });
+    await agree(t, {
+      ...base,
+      name: 'of all elements',
+      inputs: x,
+      constants: { slope: values([1, 4, 3, 5]) },
+    });
+    await agree(t, { ...base, name: 'of an activation', inputs: { ...x, slope: [4, 1, 1] } });
+  }
+  await agree(t, {
+    op: 'PRelu',
+    name: 'of tokens',
+    inputs: { x: [1, 6, 8] },
+    constants: { slope: values([8]) },
+    steps: 1,
+  });
+});
+
+t.test('the largest, least, sums of magnitudes and squares along axes', async (t) => {
+  for (const [dims, axes] of [
+    [
+      [1, 4, 3, 5],
+      [2, 3],
+    ],
+    [[1, 4, 3, 5], [1]],
+    [[2, 3, 4], [-1]],
+    [
+      [2, 3, 4],
+      [0, 2],
+    ],
+    [[2, 3, 4], []],
+    [[7], [0]],
+  ] as const)
+    for (const keepdims of [0, 1])
+      for (const opset of [11, 20]) {
+        const given =
+          opset < 18
+            ? { attributes: axes.length > 0 ? { axes: [...axes], keepdims } : { keepdims } }
+            : { attributes: { keepdims } };
+        const base = { inputs: { x: dims }, ...given, opset };
+        const name = `[${dims}] along [${axes}] in ${opset}`;
+        for (const [op, steps] of [
+          ['ReduceMax', 0],
+          ['ReduceMin', 0],
+          ['ReduceL1', 1],
+          ['ReduceSumSquare', 12],
+          ['ReduceL2', 6],
+        ] as const)
+          await agree(t, { ...base, op, name: `${op} of ${name}`, steps });
+      }
+  for (const dims of [
+    [1, 4, 3, 5],
+    [1, 6, 9],
+    [2, 3, 4, 2],
+  ])
+    await agree(t, { op: 'GlobalMaxPool', name: `GlobalMaxPool [${dims}]`, inputs: { x: dims }, steps: 0 });
+});
+
+t.test('ArgMax and ArgMin say the place exactly', async (t) => {
+  // Whole numbers up to 20: int8 holds each, and many are equal.
+  const draw = (rng: Rng): number => Math.floor(21 * rng.next()) * 12.75 - 127.5;
+  for (const op of ['ArgMax', 'ArgMin'])
+    for (const [dims, attributes, opset] of [
+      [[1, 10], { axis: 1 }, 11],
+      [[1, 300], { axis: -1, keepdims: 0 }, 13],
+      [[1, 4, 3, 5], { axis: 1, select_last_index: 1 }, 12],
+      [[1, 4, 3, 5], { axis: 3, keepdims: 0 }, 13],
+      [[2, 3, 4], { axis: 0, select_last_index: 1 }, 20],
+      [[6, 4], {}, 7],
+    ] as const)
+      await agree(t, {
+        op,
+        name: `${op} [${dims}] ${JSON.stringify(attributes)}`,
+        inputs: { x: dims },
+        attributes,
+        opset,
+        draw,
+        steps: 0,
+      });
+});
+
+t.test('LogSoftmax along an axis, or from it on before opset 13', async (t) => {
+  for (const [dims, axis, opset] of [
+    [[1, 10], undefined, 13],
+    [[1, 10], undefined, 11],
+    [[5, 12], 1, 20],
+    [[2, 3, 4], 1, 13],
+    [[2, 3, 4], 1, 11],
+    [[1, 6, 3, 2], 1, 13],
+    [[1, 35], -1, 17],
+  ] as const)
+    await agree(t, {
+      op: 'LogSoftmax',
+      name: `LogSoftmax [${dims}] along ${axis} in ${opset}`,
+      inputs: { x: dims },
+      ...(axis !== undefined && { attributes: { axis } }),
+      opset,
+      steps: 3,
+    });
+});
+
+t.test('Where by a constant condition', async (t) => {
+  const mask = (dims: readonly number[]) => ({
+    dtype: 'bool' as const,
+    dims,
+    data: Uint8Array.from({ length: elementCount(dims) }, (_, i) => (i * 7 + (i >> 1)) & 1),
+  });
+  for (const [condition, a, b, opset] of [
+    [[2, 3, 4], [2, 3, 4], [2, 3, 4], 9],
+    [[3, 1], [2, 3, 4], [4], 16],
+    [[1, 4, 3, 5], [1, 4, 1, 1], [1, 4, 3, 5], 20],
+    [[2, 3, 4], [2, 3, 4], 'constant', 16],
+    [[4], 'constant', [2, 3, 4], 16],
+  ] as const) {
+    const g = new GraphBuilder({ name: 'where', opset });
+    const c = g.constant('c', mask(condition));
+    const choice = (name: string, dims: readonly number[] | string): string =>
+      typeof dims === 'string' ? g.constant(name, floatTensor([], [0.75])) : g.input(name, 'float32', dims);
+    g.output(g.node('Where', [c, choice('a', a), choice('b', b)]));
+    await agreeOn(t, `Where [${condition}] [${a}] [${b}]`, g.build(), 0.5);
+  }
+  const g = new GraphBuilder({ name: 'masked' });
+  const scores = g.input('x', 'float32', [1, 2, 5, 5]);
+  const c = g.constant('c', mask([5, 5]));
+  g.output(g.softmax(g.node('Where', [c, scores, g.scalar(-1e9)])));
+  await agreeOn(t, 'scores masked before a softmax', g.build(), 6);
+});
+
+t.test('blocks of pixels become channels and come back, element by element', async (t) => {
+  for (const opset of [11, 13])
+    for (const [op, dims, attributes] of [
+      ['DepthToSpace', [1, 12, 3, 5], { blocksize: 2 }],
+      ['DepthToSpace', [1, 12, 3, 5], { blocksize: 2, mode: 'CRD' }],
+      ['DepthToSpace', [1, 9, 2, 3], { blocksize: 3, mode: 'CRD' }],
+      ['DepthToSpace', [1, 8, 2, 2], { blocksize: 1, mode: 'DCR' }],
+      ['SpaceToDepth', [1, 3, 4, 6], { blocksize: 2 }],
+      ['SpaceToDepth', [1, 2, 6, 3], { blocksize: 3 }],
+      ['DepthToSpace', [2, 8, 3, 2], { blocksize: 2, mode: 'CRD' }],
+      ['SpaceToDepth', [3, 2, 4, 2], { blocksize: 2 }],
+    ] as const)
+      await agree(t, {
+        op,
+        name: `${op} ${JSON.stringify(attributes)}`,
+        inputs: { x: dims },
+        attributes,
+        opset,
+        steps: 0,
+      });
+});
+
+t.test('the C runtime answers all of these as the reference does', async (t) => {
+  const outcomes = runNative(buildNative(), cases);
+  for (const [i, c] of cases.entries()) {
+    const { checkError, checkIndex, runError, guardsWhole, arena } = outcomes[i] as (typeof outcomes)[number];
+    const { at, bytes } = c.expected[0] as { at: number; bytes: Int8Array };
+    const same = bytes.every((value, j) => value === arena[at + j]);
+    if (checkError || runError || !guardsWhole || !same)
+      t.fail(`${c.name}: check ${checkError} at ${checkIndex}, run ${runError}, same ${same}`);
+  }
+  t.ok(cases.length > 100);
+});

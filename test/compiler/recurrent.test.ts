@@ -1,0 +1,216 @@
+import t, { type Test } from 'tap';
+import { gaussian, type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
+import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { compile } from '../../firmware-bridge/compiler/index.js';
+import type { ProgramCase } from '../firmware/program-case.js';
+import { buildNative, runNative } from '../firmware/runtime-driver.js';
+import { agreement, board, drawn } from './agreement.js';
+
+t.setTimeout(0);
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+const cases: ProgramCase[] = [];
+
+interface Layer {
+  readonly op: 'LSTM' | 'GRU' | 'RNN';
+  readonly steps: number;
+  readonly inputs: number;
+  readonly units: number;
+  readonly direction?: 'forward' | 'reverse' | 'bidirectional';
+  readonly layout?: 0 | 1;
+  /** How wide the weights spread, of 1 / sqrt(units). */
+  readonly spread?: number;
+  readonly bias?: boolean;
+  readonly initial?: 'none' | 'constant' | 'input';
+  readonly outputs?: readonly number[];
+  readonly attributes?: Readonly<Record<string, number | readonly string[]>>;
+  readonly lengths?: boolean;
+  /** Of constant states. */
+  readonly reach?: number;
+}
+
+const gatesOf = { LSTM: 4, GRU: 3, RNN: 1 } as const;
+
+function graphOf(layer: Layer, seed = 3): Graph {
+  const { op, steps, inputs, units, direction = 'forward', layout = 0, spread = 1, initial = 'none' } = layer;
+  const rng = Xoshiro128.fromSeed(seed);
+  const b = new GraphBuilder({ name: op, opset: layout === 1 ? 14 : 11 });
+  const count = direction === 'bidirectional' ? 2 : 1;
+  const rows = gatesOf[op] * units;
+  const reach = spread / Math.sqrt(units);
+  const weights = (name: string, ...dims: number[]): string =>
+    b.constant(
+      name,
+      floatTensor(
+        dims,
+        Array.from({ length: elementCount(dims) }, () => reach * (2 * rng.next() - 1)),
+      ),
+    );
+  const x = b.input('x', 'float32', layout === 1 ? [1, steps, inputs] : [steps, 1, inputs]);
+  const w = weights('w', count, rows, inputs);
+  const r = weights('r', count, rows, units);
+  const bias = layer.bias === false ? '' : weights('b', count, 2 * rows);
+  const dims = layout === 1 ? [1, count, units] : [count, 1, units];
+  const state = (name: string): string => {
+    if (initial === 'none') return '';
+    return initial === 'input'
+      ? b.input(name, 'float32', dims)
+      : b.constant(
+          name,
+          floatTensor(
+            dims,
+            Array.from({ length: count * units }, () => (layer.reach ?? 0.5) * (2 * rng.next() - 1)),
+          ),
+        );
+  };
+  const lengths = layer.lengths
+    ? b.constant('lengths', { dtype: 'int32', dims: [1], data: new Uint8Array(Int32Array.of(steps).buffer) })
+    : '';
+  const names = [x, w, r, bias, lengths, state('h'), ...(op === 'LSTM' ? [state('c')] : [])];
+  while (names.at(-1) === '') names.pop();
+  const outputs = b.nodeMulti(
+    op,
+    names,
+    { hidden_size: units, direction, ...(layout === 1 && { layout }), ...layer.attributes },
+    { outputs: op === 'LSTM' ? 3 : 2 },
+  );
+  for (const at of layer.outputs ?? [0]) b.output(outputs[at] as string);
+  return b.build();
+}
+
+/** Inputs as a signal has them: each step near the one before. */
+function signals(graph: Graph, rng: Rng): ReturnType<typeof drawn> {
+  const made = drawn(graph, rng, () => 2 * rng.next() - 1);
+  const { data, dims } = made.x as { data: Float32Array; dims: readonly number[] };
+  const width = dims.at(-1) as number;
+  for (let i = 0; i < data.length; i++)
+    data[i] = i < width ? gaussian(rng) : 0.8 * (data[i - width] as number) + 0.6 * gaussian(rng);
+  return made;
+}
+
+async function agree(t: Test, name: string, layer: Layer, limits: { steps: number; cosine: number }) {
+  const graph = graphOf(layer);
+  const rng = Xoshiro128.fromSeed(5);
+  const inputs = Array.from({ length: 4 }, () => signals(graph, rng));
+  const found = await agreement(name, graph, inputs, runtime);
+  const said = `${name}: ${found.steps.toFixed(2)} steps, cosine ${found.cosine.toFixed(5)}`;
+  t.ok(found.steps <= limits.steps && found.cosine >= limits.cosine, said);
+  t.comment(said);
+  cases.push(...found.cases);
+  return found;
+}
+
+t.test('over 120 steps, near the float layer', async (t) => {
+  const long = { steps: 120, inputs: 12, units: 24 };
+  // A plain layer of wide weights is chaotic, whatever its arithmetic.
+  await agree(t, 'RNN, weights 1.2', { ...long, op: 'RNN', spread: 1.2 }, { steps: 9, cosine: 0.998 });
+  for (const spread of [1, 3])
+    for (const op of ['LSTM', 'GRU'] as const)
+      await agree(t, `${op}, weights ${spread}`, { ...long, op, spread }, { steps: 9, cosine: 0.998 });
+  const reset = { attributes: { linear_before_reset: 1 } };
+  for (const spread of [1, 3])
+    await agree(
+      t,
+      `GRU behind, weights ${spread}`,
+      { ...long, op: 'GRU', spread, ...reset },
+      { steps: 9, cosine: 0.998 },
+    );
+});
+
+t.test('every direction, layout, state and output', async (t) => {
+  const limits = { steps: 9, cosine: 0.998 };
+  const small = { steps: 7, inputs: 5, units: 6 };
+  for (const op of ['LSTM', 'GRU', 'RNN'] as const) {
+    const outputs = op === 'LSTM' ? [0, 1, 2] : [0, 1];
+    for (const direction of ['forward', 'reverse', 'bidirectional'] as const)
+      for (const initial of ['none', 'constant', 'input'] as const)
+        await agree(
+          t,
+          `${op} ${direction}, ${initial}`,
+          { ...small, op, direction, initial, outputs },
+          limits,
+        );
+    await agree(t, `${op}, the last alone`, { ...small, op, outputs: [1] }, limits);
+    await agree(t, `${op}, one step`, { ...small, op, steps: 1, outputs, initial: 'input' }, limits);
+    await agree(t, `${op}, without bias`, { ...small, op, bias: false, lengths: true }, limits);
+  }
+  await agree(
+    t,
+    'GRU behind, both ways',
+    {
+      ...small,
+      op: 'GRU',
+      direction: 'bidirectional',
+      initial: 'input',
+      outputs: [0, 1],
+      attributes: { linear_before_reset: 1 },
+    },
+    limits,
+  );
+  await agree(
+    t,
+    'LSTM, other functions',
+    { ...small, op: 'LSTM', attributes: { activations: ['HardSigmoid', 'Softsign', 'Tanh'] } },
+    limits,
+  );
+});
+
+t.test('what cannot run is refused by name', async (t) => {
+  const layer = { op: 'LSTM', steps: 3, inputs: 4, units: 4 } as const;
+  const refused = async (changed: Partial<Layer>, message: RegExp): Promise<void> => {
+    const made = compile(graphOf({ ...layer, ...changed }), { board, weights: 'pool' });
+    await t.rejects(made, { code: 'OPERATOR_UNSUPPORTED', message });
+  };
+  await refused({ attributes: { clip: 3 } }, /clips its gates at 3/);
+  await refused({ attributes: { input_forget: 1 } }, /input_forget/);
+  await refused({ attributes: { activations: ['Sigmoid', 'Relu', 'Tanh'] } }, /activation is Relu/);
+  await refused({ op: 'GRU', attributes: { activations: ['Tanh', 'Tanh'] } }, /gates goes below zero/);
+  await refused({ op: 'GRU', initial: 'constant', reach: 3 }, /initial state lies from .* -1 to 1 can run/);
+});
+
+t.test('layout 1 is the same bytes in another shape', async (t) => {
+  for (const op of ['LSTM', 'GRU', 'RNN'] as const) {
+    const layer = {
+      op,
+      steps: 5,
+      inputs: 3,
+      units: 4,
+      direction: 'bidirectional',
+      initial: 'input',
+      outputs: op === 'LSTM' ? [0, 1, 2] : [0, 1],
+    } as const;
+    const [plain, other] = await Promise.all(
+      ([0, 1] as const).map((layout) => compile(graphOf({ ...layer, layout }), { board, weights: 'real' })),
+    );
+    t.same(other?.program, plain?.program, op);
+    t.same(other?.outputs[0]?.dims, [1, 5, 2, 4]);
+  }
+});
+
+t.test('the program does not grow with the steps', async (t) => {
+  const sizes = [];
+  for (const steps of [2, 200]) {
+    const found = await agree(
+      t,
+      `${steps} steps`,
+      { op: 'LSTM', steps, inputs: 4, units: 8 },
+      { steps: 9, cosine: 0.99 },
+    );
+    sizes.push(found.compiled.program.length);
+  }
+  t.equal(sizes[0], sizes[1]);
+});
+
+t.test('the C runtime answers all of these as the reference does', async (t) => {
+  const outcomes = runNative(buildNative(), cases);
+  for (const [i, c] of cases.entries()) {
+    const { checkError, checkIndex, runError, guardsWhole, arena } = outcomes[i] as (typeof outcomes)[number];
+    const { at, bytes } = c.expected[0] as { at: number; bytes: Int8Array };
+    const same = bytes.every((value, j) => value === arena[at + j]);
+    if (checkError || runError || !guardsWhole || !same)
+      t.fail(`${c.name}: check ${checkError} at ${checkIndex}, run ${runError}, same ${same}`);
+  }
+  t.ok(cases.length > 60);
+});
