@@ -3,6 +3,7 @@ import type { Lowered } from '../lower/operators.js';
 import { viewBytes } from '../lower/operators.js';
 import type { MemoryPlan } from '../plan/plan-memory.js';
 import { type Schedule, type Step, type Task, tasksOf } from '../plan/schedule.js';
+import { checkLimits } from './check-limits.js';
 import { ConstantBlob, type ConstantStore, PooledConstants } from './constants.js';
 import { type EncodeContext, encodeOperator, weightBytes } from './encode-operator.js';
 import {
@@ -130,6 +131,7 @@ export function encodeProgram(
     view.setUint32(4 * i, value, true);
   });
   records.forEach((fields, i) => {
+    checkLimits(fields, sources[i]?.name ?? `${i}`);
     writeRecord(view, headerBytes + recordBytes * i, fields);
   });
   program.set(constantBytes, constantsAt);

@@ -49,7 +49,7 @@ const rules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('Expand', expand),
   ...each('Tile', tile),
   ...each('Pad', pad),
-  ...each('Resize', resize),
+  ...each('Resize Upsample', resize),
   ...each('Cast', cast),
   ...each('QuantizeLinear', quantizeLinear),
   ...each('DequantizeLinear', dequantizeLinear),
