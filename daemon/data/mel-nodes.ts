@@ -13,8 +13,8 @@ export interface MelFrontEnd {
 
 /**
  * A network on features [1, 1, bands, frames] as one on samples [1, 1, 1, samples]: framing, window and Fourier transform
- * are one convolution (its kernels: cosines and sines under the window), then squares, the mel matrix as a convolution
- * of 1 x 1, the logarithm and the normalisation. Bins that no band uses are left out.
+ * are one convolution (its kernels: cosines and sines under the window), then squares or absolute values, the mel matrix
+ * as a convolution of 1 x 1, the logarithm and the normalisation. Bins that no band uses are left out.
  */
 export function withMelFrontEnd(graph: Graph, { mel, samples, mean, deviation }: MelFrontEnd): Graph {
   const input = graph.inputs[0];
@@ -49,10 +49,12 @@ export function withMelFrontEnd(graph: Graph, { mel, samples, mean, deviation }:
     strides: [1, mel.hop],
     pads: [0, 0, 0, 0],
   });
-  const squares = add('Mul', [spectrum, spectrum], fresh('mel.squares'));
+  const sizes = fresh('mel.sizes');
+  if (mel.spectrum === 'power') add('Mul', [spectrum, spectrum], sizes);
+  else add('Abs', [spectrum], sizes);
   const filters = constant('mel.filters', floatTensor([mel.bands, 2 * bins, 1, 1], matrix));
   const floor = constant('mel.floor', floatTensor([mel.bands], new Float32Array(mel.bands).fill(mel.floor)));
-  const energy = add('Conv', [squares, filters, floor], fresh('mel.energy'), { kernel_shape: [1, 1] });
+  const energy = add('Conv', [sizes, filters, floor], fresh('mel.energy'), { kernel_shape: [1, 1] });
   const logs = add('Log', [energy], fresh('mel.logs'));
   const scale = constant('mel.scale', floatTensor([], [1 / deviation]));
   const shift = constant('mel.shift', floatTensor([], [-mean / deviation]));
@@ -67,7 +69,7 @@ export function withMelFrontEnd(graph: Graph, { mel, samples, mean, deviation }:
   };
 }
 
-/** Cosines, then sines, of the bins in use; the mel matrix for the squares of both. */
+/** Cosines, then sines, of the bins in use; the mel matrix for the sizes of both. */
 function kernels(mel: MelOptions): {
   readonly basis: Float32Array;
   readonly matrix: Float32Array;

@@ -17,6 +17,11 @@ export interface MelOptions {
    * triangles of area 1.
    */
   readonly scale: 'htk' | 'slaney';
+  /**
+   * What of a bin is weighed: `power`, its squared magnitude; `absolute`, |real| + |imaginary|, whose range is the root of
+   * that and suits 8 bits.
+   */
+  readonly spectrum: 'power' | 'absolute';
   /** Added to the energy of a band before its natural logarithm. */
   readonly floor: number;
 }
@@ -73,7 +78,7 @@ export const hannWindow = (length: number): Float64Array =>
 /** ln(floor + band energy) of every frame: bands x frames, row-major. Throws DATA_INVALID. */
 export function melFeatures(samples: Float32Array, options: MelOptions): Float32Array {
   const filters = melFilters(options);
-  const { window, hop, fft, bands, floor } = options;
+  const { window, hop, fft, bands, floor, spectrum } = options;
   const frames = frameCount(samples.length, options);
   const hann = hannWindow(window);
   const features = new Float32Array(bands * frames);
@@ -83,10 +88,13 @@ export function melFeatures(samples: Float32Array, options: MelOptions): Float32
     imaginary.fill(0);
     for (let n = 0; n < window; n++) real[n] = (samples[t * hop + n] as number) * (hann[n] as number);
     transform(real, imaginary);
+    const bins = Float64Array.from({ length: fft / 2 + 1 }, (_, k) => {
+      const [re, im] = [real[k] as number, imaginary[k] as number];
+      return spectrum === 'power' ? re * re + im * im : Math.abs(re) + Math.abs(im);
+    });
     filters.forEach((weights, b) => {
       let energy = floor;
-      for (let k = 0; k < weights.length; k++)
-        energy += (weights[k] as number) * ((real[k] as number) ** 2 + (imaginary[k] as number) ** 2);
+      for (let k = 0; k < weights.length; k++) energy += (weights[k] as number) * (bins[k] as number);
       features[b * frames + t] = Math.log(energy);
     });
   }

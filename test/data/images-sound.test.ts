@@ -14,6 +14,8 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { inferShapes } from '../../daemon/network/infer-shapes.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { valueRanges } from '../../daemon/runtime/value-ranges.js';
+import { compile, positionsOf, quantisedInput, Reference } from '../../firmware-bridge/compiler/index.js';
 
 async function folder(t: Test): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'hilda-data-'));
@@ -288,6 +290,7 @@ const mel: MelOptions = {
   lowHz: 60,
   highHz: 7600,
   scale: 'htk',
+  spectrum: 'power',
   floor: 1e-4,
 };
 
@@ -315,8 +318,12 @@ t.test('log-mel features equal the formula, and the same front end as a network'
     '1,000 mel',
   );
 
-  for (const scale of ['htk', 'slaney'] as const) {
-    const options = { ...mel, scale };
+  for (const [scale, spectrum] of [
+    ['htk', 'power'],
+    ['slaney', 'power'],
+    ['htk', 'absolute'],
+  ] as const) {
+    const options = { ...mel, scale, spectrum };
     const filters = melFilters(options);
     const features = melFeatures(samples, options);
     const frames = 1 + Math.floor((1600 - 400) / 160);
@@ -342,7 +349,7 @@ t.test('log-mel features equal the formula, and the same front end as a network'
           re += x * Math.cos((2 * Math.PI * k * n) / 512);
           im += x * Math.sin((2 * Math.PI * k * n) / 512);
         }
-        energy += filters[b]![k]! * (re * re + im * im);
+        energy += filters[b]![k]! * (spectrum === 'power' ? re * re + im * im : Math.abs(re) + Math.abs(im));
       }
       const error = Math.abs(features[b * frames + frame]! - Math.log(energy));
       t.ok(error < 1e-5, `${scale}, band ${b}, frame ${frame}: ${error}`);
@@ -383,6 +390,75 @@ t.test('log-mel features equal the formula, and the same front end as a network'
     [{ bands: 250 }, /band \d+ .* contains no bin/],
   ] as [Partial<MelOptions>, RegExp][])
     t.throws(() => melFilters({ ...mel, ...wrong }), { code: 'DATA_INVALID', message });
+});
+
+t.test('in 8 bits the front end stays near the float one, where spectrum and floor suit it', async (t) => {
+  const rng = Xoshiro128.fromSeed(3);
+  const samples = 4000;
+  const waves = Array.from({ length: 16 }, (_, i) => {
+    const [hz, loudness] = [150 + 2800 * rng.next(), 0.1 + 0.7 * rng.next()];
+    return Float32Array.from({ length: samples }, (_, n) =>
+      i % 2 === 0 ? loudness * (rng.next() - 0.5) : loudness * Math.sin((2 * Math.PI * hz * n) / 8000),
+    );
+  });
+  const runtime = new SessionProcess();
+  t.teardown(() => runtime.stop());
+  const call = { signal: new AbortController().signal };
+  const agreement = async (spectrum: MelOptions['spectrum'], floor: number): Promise<number> => {
+    const options: MelOptions = {
+      ...mel,
+      sampleRate: 8000,
+      window: 256,
+      fft: 256,
+      lowHz: 80,
+      highHz: 3800,
+      spectrum,
+      floor,
+    };
+    const dims = [1, 1, 20, 24];
+    const identity: Graph = {
+      name: 'x',
+      opset: 17,
+      inputs: [{ name: 'f', dtype: 'float32', dims }],
+      outputs: [{ name: 'y', dtype: 'float32', dims }],
+      initializers: new Map(),
+      nodes: [{ name: 'relu', op: 'Relu', domain: '', inputs: ['f'], outputs: ['y'], attributes: {} }],
+    };
+    // Silence is 0, so that the cosine compares what is heard.
+    const graph = withMelFrontEnd(identity, { mel: options, samples, mean: Math.log(floor), deviation: 1 });
+    const feeds = waves.map((data) => ({
+      [graph.inputs[0]!.name]: { type: 'float32' as const, dims: [1, 1, 1, samples], data },
+    }));
+    const compiled = await compile(graph, {
+      board: {
+        weightLayout: 'rows',
+        arenaBytes: 1e6,
+        flashBytes: 1e6,
+        weightsAt: 'flash',
+        poolBytes: 0,
+        fetchesInput: false,
+      },
+      weights: 'real',
+      calibration: (network, values) => valueRanges(network, values, feeds, runtime, call),
+    });
+    const { output } = compiled;
+    const at = positionsOf(output);
+    let [product, floats, bytes] = [0, 0, 0];
+    for (const wave of waves) {
+      const raw = new Reference(compiled.program).run(quantisedInput(compiled, wave));
+      melFeatures(wave, options).forEach((feature, i) => {
+        const expected = feature - Math.log(floor);
+        const got = (raw[at(i)]! - output.quantisation.zeroPoint) * output.quantisation.scale;
+        product += expected * got;
+        floats += expected * expected;
+        bytes += got * got;
+      });
+    }
+    return product / Math.sqrt(floats * bytes);
+  };
+  const [absolute, power] = [await agreement('absolute', 3), await agreement('power', 1e-6)];
+  t.ok(absolute > 0.99, `absolute, floor 3: cosine ${absolute}`);
+  t.ok(power < 0.98, `what the documentation warns of: power, floor 1e-6: cosine ${power}`);
 });
 
 t.test('folders of recordings: rate, length, features', async (t) => {

@@ -12,11 +12,15 @@ import type { DataRecord } from '../../daemon/data/labelled/data-record.js';
 import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { createEvaluator } from '../../daemon/evaluate/registry.js';
+import type { ValueInfo } from '../../daemon/network/graph.js';
+import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { valueRanges } from '../../daemon/runtime/value-ranges.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { openTraining } from '../../daemon/train/open-training.js';
 import { parseTrainSpec } from '../../daemon/train/spec.js';
 import { readSafetensors, writeSafetensors } from '../../daemon/train/weights/safetensors.js';
+import { classesOf, compile } from '../../firmware-bridge/compiler/index.js';
 import { temporaryFolder } from '../api/bench.js';
 import { type Ended, runHere } from '../cli/run-command.js';
 
@@ -118,7 +122,7 @@ async function answers(
   const runtime = new SessionProcess();
   try {
     const { handle, inputs: ports, outputs } = await runtime.load(await readFile(path));
-    t.same(ports[0]?.dims, dims, `${path} takes ${dims}`);
+    if (String(ports[0]?.dims) !== String(dims)) throw new Error(`${path} takes ${ports[0]?.dims}`);
     const classes: number[] = [];
     for (const data of inputs) {
       const answer = await runtime.run(handle, { [ports[0]!.name]: { type: 'float32', dims, data } });
@@ -148,6 +152,53 @@ async function shareRight(
     count += source.count;
   }
   return right / count;
+}
+
+/** Share of recordings that a network of samples names rightly, in float and in the bytes of a board. */
+async function onBoard(
+  path: string,
+  folder: string,
+  classNames: readonly string[],
+): Promise<[number, number]> {
+  const graph = readOnnx(await readFile(path));
+  const { name, dims } = graph.inputs[0] as ValueInfo;
+  const examples: { readonly label: number; readonly data: Float32Array }[] = [];
+  for (const [label, one] of classNames.entries()) {
+    const source = await openArrays(join(folder, one), { dims: dims as number[] });
+    for (let i = 0; i < source.count; i++)
+      examples.push({ label, data: (await source.examples(i, i + 1)) as Float32Array });
+  }
+  const runtime = new SessionProcess();
+  try {
+    const feeds = examples.map(({ data }) => ({
+      [name]: { type: 'float32' as const, dims: dims as number[], data },
+    }));
+    const compiled = await compile(graph, {
+      board: {
+        weightLayout: 'rows',
+        arenaBytes: 2 ** 18,
+        flashBytes: 2 ** 20,
+        weightsAt: 'flash',
+        poolBytes: 0,
+        fetchesInput: false,
+      },
+      weights: 'real',
+      calibration: (network, values) =>
+        valueRanges(network, values, feeds, runtime, { signal: new AbortController().signal }),
+    });
+    const right = examples.filter(({ data, label }) => classesOf(compiled, data, 1)[0] === label).length;
+    const float = await answers(
+      path,
+      dims as number[],
+      examples.map(({ data }) => data),
+    );
+    return [
+      float.filter((answer, i) => answer === examples[i]!.label).length / float.length,
+      right / float.length,
+    ];
+  } finally {
+    await runtime.stop();
+  }
 }
 
 t.test('the guide goes from folders to exported networks', async (t) => {
@@ -202,6 +253,8 @@ t.test('the guide goes from folders to exported networks', async (t) => {
     sounds: { samples: 4000 },
   });
   t.ok(heard > 0.8, `the exported network with its front end is right on ${heard} of the recordings`);
+  const [float, int8] = await onBoard('sounds.onnx', 'sounds', ['high', 'low', 'noise']);
+  t.ok(int8 > float - 0.1, `in 8 bits, front end included: ${int8}, float ${float}`);
   const { code, err } = await run(
     ...['search', 'export', 'study-1', '--trial', '0', '--out', 'x.onnx', '--front-end'],
   );

@@ -11,6 +11,7 @@ export const melSchema = z.strictObject({
   lowHz: z.number().min(0).default(20),
   highHz: z.number().gt(0).default(7600),
   scale: z.enum(['htk', 'slaney']).default('htk'),
+  spectrum: z.enum(['power', 'absolute']).default('power'),
   floor: z.number().gt(0).default(1e-6),
 });
 
