@@ -1,31 +1,35 @@
 import { elementCount } from './graph.js';
 import { attention, contraction } from './shape-rules/matrix.js';
 import { recurrentSizes } from './shape-rules/recurrent.js';
-import { intAttribute, type RuleInput, type RuleOutput } from './shape-rules/rule.js';
+import { intAttribute, type RuleInput, type RuleOutput, unknownShape } from './shape-rules/rule.js';
 
 /** Multiply-accumulates of one operator, of its outputs' shapes; elementwise arithmetic counts as none. */
 type Count = (input: RuleInput, outputs: readonly (RuleOutput | undefined)[]) => number | undefined;
 
-const outOf = (outputs: readonly (RuleOutput | undefined)[]): number => elementCount(outputs[0]?.dims ?? []);
+/** Elements of the first output. Throws SHAPE_UNKNOWN. */
+function outOf(input: RuleInput, [first]: readonly (RuleOutput | undefined)[]): number {
+  if (!first) throw unknownShape(input, 'the shape of its output is not known');
+  return elementCount(first.dims);
+}
 
 /** Each output element takes one column of the weights in input `i`. */
 const convolution =
   (i: number): Count =>
   (input, outputs) =>
-    outOf(outputs) * elementCount(input.shape(i).dims.slice(1));
+    outOf(input, outputs) * elementCount(input.shape(i).dims.slice(1));
 
 const transposedConvolution: Count = (input) =>
   elementCount(input.shape(0).dims) * elementCount(input.shape(1).dims.slice(1));
 
 const gemm: Count = (input, outputs) =>
-  outOf(outputs) * (input.shape(0).dims[intAttribute(input.node, 'transA', 0) ? 0 : 1] as number);
+  outOf(input, outputs) * (input.shape(0).dims[intAttribute(input.node, 'transA', 0) ? 0 : 1] as number);
 
-const product: Count = (input, outputs) => outOf(outputs) * (input.shape(0).dims.at(-1) as number);
+const product: Count = (input, outputs) => outOf(input, outputs) * (input.shape(0).dims.at(-1) as number);
 
 const fusedProduct: Count = (input, outputs) => {
   const { dims } = input.shape(0);
   const transposed = dims.length > 1 && intAttribute(input.node, 'transA', 0) === 1;
-  return outOf(outputs) * (dims.at(transposed ? -2 : -1) as number);
+  return outOf(input, outputs) * (dims.at(transposed ? -2 : -1) as number);
 };
 
 /** Every step multiplies input and state by the weights of every gate. */

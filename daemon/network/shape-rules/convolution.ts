@@ -7,6 +7,7 @@ import {
   type RuleInput,
   type RuleOutput,
   rules,
+  unsupported,
 } from './rule.js';
 import { autoPadOf, perAxis, windowDims } from './windows.js';
 
@@ -80,6 +81,8 @@ const convTranspose: Rule = (input) => {
     spatial.map((size, i) => {
       const stride = strides[i] as number;
       const reach = ((kernel[i] as number) - 1) * (dilations[i] as number) + 1;
+      if (mode.startsWith('SAME') && reach + (extra[i] as number) < stride)
+        throw unsupported(input, `auto_pad ${mode} with a kernel smaller than its stride: runtimes differ`);
       if (mode.startsWith('SAME')) return size * stride;
       const cut = mode === 'VALID' ? 0 : (pads[i] as number) + (pads[i + spatial.length] as number);
       return (size - 1) * stride + reach + (extra[i] as number) - cut;

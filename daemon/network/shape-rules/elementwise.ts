@@ -18,7 +18,10 @@ const roundHalfEven = (x: number): number => {
 };
 
 /** Only what every runtime computes to the last bit. */
-const exactUnary: ReadonlyMap<string, (x: number) => number> = new Map([
+const exactUnary: ReadonlyMap<string, (x: number) => number | undefined> = new Map<
+  string,
+  (x: number) => number | undefined
+>([
   ['Abs', Math.abs],
   ['Neg', (x: number) => -x],
   ['Floor', Math.floor],
@@ -26,7 +29,7 @@ const exactUnary: ReadonlyMap<string, (x: number) => number> = new Map([
   ['Round', roundHalfEven],
   ['Sign', Math.sign],
   ['Sqrt', Math.sqrt],
-  ['Reciprocal', (x: number) => 1 / x],
+  ['Reciprocal', (x: number) => (x === 0 ? undefined : 1 / x)],
   ['Relu', (x: number) => Math.max(x, 0)],
   ['Not', (x: number) => (x ? 0 : 1)],
 ]);
@@ -58,8 +61,9 @@ const clip: Rule = (input) => {
 const divide =
   (dtype: DType) =>
   (a: number, b: number): number | undefined => {
-    if (!isIntegerType(dtype)) return a / b;
-    return b === 0 ? undefined : Math.trunc(a / b);
+    // The sign of a zero, which decides between the infinities, is not carried.
+    if (b === 0) return undefined;
+    return isIntegerType(dtype) ? Math.trunc(a / b) : a / b;
   };
 
 /** `fmod` 1: the sign of the dividend; 0, integers alone: the sign of the divisor. */

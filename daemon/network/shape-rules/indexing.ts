@@ -9,6 +9,7 @@ import {
   type Rule,
   rules,
   unknownShape,
+  unsupported,
 } from './rule.js';
 
 /** Operators that read or write elements by their indices, or find indices. */
@@ -80,6 +81,7 @@ const compress: Rule = (input) => {
 /** Indices of a constant's elements other than 0, one row an axis. */
 const nonZero: Rule = (input) => {
   const { dims } = input.shape(0);
+  if (dims.length === 0) throw unsupported(input, 'a scalar is not supported: runtimes differ in its rank');
   const values = input.constant(0);
   if (!values) throw unknownShape(input, 'its output is as long as its input has elements other than 0');
   const strides = dims.map((_, axis) => elementCount(dims.slice(axis + 1)));

@@ -42,6 +42,9 @@ const concat: Rule = (input) => {
   return [withMoved({ dtype: first.dtype, dims }, elements || undefined)];
 };
 
+/** An end that means "through all", in either direction: onnxruntime reads the largest integers so. */
+const isThrough = (end: number): boolean => end === 2 ** 31 - 1 || end >= 2 ** 63;
+
 /** Where a slice begins and how many elements it takes; bounds beyond the axis are drawn in. */
 function extent(size: number, start: number, end: number, step: number): [from: number, count: number] {
   const clamp = (at: number, low: number, high: number): number =>
@@ -49,7 +52,7 @@ function extent(size: number, start: number, end: number, step: number): [from: 
   const [from, to] =
     step > 0
       ? [clamp(start, 0, size), clamp(end, 0, size)]
-      : [clamp(start, 0, size - 1), clamp(end, -1, size - 1)];
+      : [clamp(start, 0, size - 1), isThrough(end) ? -1 : clamp(end, -1, size - 1)];
   return [from, Math.max(0, Math.ceil((to - from) / step))];
 }
 
@@ -90,7 +93,9 @@ function equalParts(input: RuleInput, size: number, count: number): number[] {
   if (wanted !== count) throw invalid(input, `num_outputs is ${wanted}, the node has ${count} outputs`);
   if (input.opset < 18 && size % count !== 0) throw invalid(input, `${size} does not part into ${count}`);
   const chunk = Math.ceil(size / count);
-  return Array.from({ length: count }, (_, i) => (i < count - 1 ? chunk : size - chunk * (count - 1)));
+  const last = size - chunk * (count - 1);
+  if (last < 0 || (last === 0 && size > 0)) throw invalid(input, `${size} does not part into ${count}`);
+  return Array.from({ length: count }, (_, i) => (i < count - 1 ? chunk : last));
 }
 
 const split: Rule = (input) => {

@@ -36,6 +36,12 @@ function bySizes(input: RuleInput, axes: readonly number[], sizes: readonly numb
   const policy = stringAttribute(input.node, 'keep_aspect_ratio_policy', 'stretch');
   if (!['stretch', 'not_larger', 'not_smaller'].includes(policy))
     throw invalid(input, `keep_aspect_ratio_policy ${policy} does not exist`);
+  const given = intsAttribute(input.node, 'axes') ?? [];
+  if (policy !== 'stretch' && given.some((axis) => axis < 0))
+    throw unsupported(
+      input,
+      `keep_aspect_ratio_policy with axes [${given}]: runtimes differ where axes are negative`,
+    );
   const ratios = axes.map((axis, i) => Math.fround((sizes[i] as number) / (dims[axis] as number)));
   const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
   axes.forEach((axis, i) => {

@@ -8,6 +8,7 @@ import {
   type RuleInput,
   rules,
   stringAttribute,
+  unsupported,
 } from './rule.js';
 
 /** Windows that slide over the spatial axes: their extent, and pooling. */
@@ -62,7 +63,11 @@ export function windowDims(
     let out = (up ? Math.ceil(steps) : Math.floor(steps)) + 1;
     // Rounding up adds no window that lies wholly in the padding behind.
     if (up && (out - 1) * stride >= size + before) out -= 1;
-    if (!(out > 0)) throw invalid(input, `a window of ${reach} does not fit ${size} + ${before + behind}`);
+    if (!(out > 0)) {
+      const why = `a window of ${reach} does not fit ${size} + ${before + behind}`;
+      // Runtimes still give something for pooling, each its own.
+      throw roundsUpSince.has(input.node.op) ? unsupported(input, why) : invalid(input, why);
+    }
     return out;
   });
 }
@@ -87,6 +92,10 @@ const pool: Rule = (input) => {
   const kernel = intsAttribute(node, 'kernel_shape');
   if (!kernel) throw invalid(input, 'kernel_shape is missing');
   if (x.dims.length < 3) throw invalid(input, `[${x.dims}] has no spatial axis`);
+  const same = autoPadOf(input).startsWith('SAME');
+  const dilations = perAxis(input, 'dilations', kernel.length, 1);
+  if (same && dilations.some((dilation) => dilation !== 1))
+    throw unsupported(input, 'auto_pad SAME with dilations is not supported: runtimes differ in its size');
   const dims = [...x.dims.slice(0, 2), ...windowDims(input, x.dims.slice(2), kernel)];
   // MaxPool's second output: where in the input each maximum stands.
   return [
