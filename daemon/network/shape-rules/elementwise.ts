@@ -95,18 +95,19 @@ const arithmetic: ReadonlyMap<string, (input: RuleInput) => (a: number, b: numbe
  * axes of the first, as broadcasting does since; an `axis` elsewhere is refused.
  */
 function commonDims(input: RuleInput, shapes: readonly (readonly number[])[], since: number): number[] {
-  const dims = broadcast(input, ...shapes);
-  if (input.opset >= since) return dims;
+  if (input.opset >= since) return broadcast(input, ...shapes);
   const [first = [], second = []] = shapes;
   if (intAttribute(input.node, 'broadcast', 0) === 1) {
     const axis = intAttribute(input.node, 'axis', first.length - second.length);
-    if (axis !== first.length - second.length || dims.join() !== first.join())
+    if (axis !== first.length - second.length)
       throw unsupported(input, `broadcasting [${second}] to [${first}] along axis ${axis} is not supported`);
-    return dims;
+    if (broadcast(input, first, second).join() !== first.join())
+      throw invalid(input, `[${second}] does not broadcast to [${first}]`);
+    return [...first];
   }
   const other = shapes.find((shape) => shape.join() !== first.join());
   if (other) throw invalid(input, `shapes [${first}] and [${other}] differ`);
-  return dims;
+  return [...first];
 }
 
 const binary: Rule = (input) => {
