@@ -1,6 +1,7 @@
 import { structureHash, weightsHash } from '../network/canonical-text.js';
-import { countCost } from '../network/cost.js';
+import { countKnownCost } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
+import { weightBytesOf } from '../network/weights.js';
 
 /** What a measurement says of its network, known without running it. */
 export interface NetworkFacts {
@@ -15,14 +16,14 @@ export function networkFacts(network: Graph): NetworkFacts {
   return {
     structureHash: structureHash(network),
     weightsHash: weightsHash(network),
-    weightBytes: [...network.initializers.values()].reduce((sum, tensor) => sum + tensor.data.byteLength, 0),
+    weightBytes: weightBytesOf(network),
     macs: macsOf(network),
   };
 }
 
 function macsOf(network: Graph): number | null {
   try {
-    return countCost(network).macs;
+    return countKnownCost(network).macs;
   } catch {
     return null;
   }
