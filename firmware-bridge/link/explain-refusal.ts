@@ -21,6 +21,7 @@ const programErrors = [
   'it would take too long',
   'it was cancelled',
   'its input did not come',
+  'an index lies outside its table',
 ] as const;
 const outOfMemory = new Set([3, 4]);
 const anotherAbi = 2;

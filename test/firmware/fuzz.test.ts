@@ -207,6 +207,25 @@ t.test('a run can be stopped, and may lack its input', async (t) => {
     { ...fetching, input: fetching.input.subarray(0, 0) },
     weights.build('generate', 2),
   ]);
+  for (const index of [3, -4, 2 ** 31 - 1, -(2 ** 31)]) {
+    const outside = new CaseBuilder();
+    const at = outside.reserve(4);
+    outside.fill(at, new Int8Array(Int32Array.of(index).buffer));
+    const weights = outside.constant(new Int8Array(6));
+    const to = reference('arena', outside.reserve(2));
+    const sizes = { rows: 1, k: 3, n: 2 };
+    outside.record({
+      code: code.gather,
+      in: reference('arena', at),
+      inStride: 4,
+      weights,
+      out: to,
+      outStride: 2,
+      rows: sizes,
+    });
+    const [ended] = runNative(native, [outside.build(`index ${index}`)]);
+    t.match(ended, { checkError: 0, runError: 18 }, `index ${index} of 3`);
+  }
   t.equal(stopped?.runError, 16, 'cancelled');
   t.equal(starved?.runError, 17, 'no input');
   t.match(generating, { runError: 16, asks: 2 }, 'cancelled among its outputs');

@@ -446,7 +446,28 @@ const generate: Generator = (rng, native) => {
   return builder.build(`generate ${layout} ${n}x${k} of ${seed} from ${block}`);
 };
 
+const gather: Generator = (rng) => {
+  const [rows, k, n] = [between(rng, 1, 9), between(rng, 1, 20), pick(rng, [1, 4, between(rng, 2, 40)])];
+  const table = Int8Array.from({ length: k * n }, () => between(rng, -128, 127));
+  const indices = Array.from({ length: rows }, () => between(rng, -k, k - 1));
+  const builder = new CaseBuilder();
+  const words = indices.map((index) => new Int8Array(Int32Array.of(index).buffer));
+  const [inStride, outStride] = [strideOf(rng, 4), strideOf(rng, n)];
+  const y = indices.map((index) => table.slice(((index + k) % k) * n, (((index + k) % k) + 1) * n));
+  builder.record({
+    code: code.gather,
+    in: arena(place(builder, rng, words, inStride)),
+    inStride,
+    weights: builder.constant(table),
+    out: arena(expectRows(builder, rng, y, outStride)),
+    outStride,
+    rows: { rows, k, n },
+  });
+  return builder.build(`gather ${rows} of ${k}x${n}`);
+};
+
 export const operatorCases: Readonly<Record<string, Generator>> = {
+  gather,
   linear,
   conv2d,
   depthwise,

@@ -1,6 +1,7 @@
 import type { BoardSession, RunReport } from '../../../firmware-bridge/link/index.js';
 import type { Counts } from '../../core/measurement.js';
 import type { BoardProgram } from './board-program.js';
+import { portBytes } from './port-elements.js';
 
 /** Two paints: a byte that a network itself sets to one of them cannot hide behind the other. */
 const paints = [0xa5, 0x5a] as const;
@@ -39,6 +40,10 @@ export async function takeCosts(
     signal.throwIfAborted();
     if (facts.inputOffset !== null)
       await session.fill(facts.inputOffset, facts.inputBytes, inputSeed, { signal });
+    // Zero is a valid index into any table; what a seed gives is none.
+    if (facts.inputOffset !== null)
+      for (const { offset, bytes } of wholeInputs(compiled))
+        await session.write(facts.inputOffset + offset, new Uint8Array(bytes), { signal });
     runs.push(await session.run({ slot, paint, limitMs, timeoutMs, signal }));
     ticks.push(await session.ticks(facts.operators, { signal }));
   }
@@ -68,6 +73,12 @@ export async function takeCosts(
     runs,
   };
 }
+
+/** Where inputs of whole numbers lie among the bytes of all inputs. */
+const wholeInputs = ({ inputs }: BoardProgram['compiled']): { offset: number; bytes: number }[] =>
+  inputs
+    .filter(({ elementBytes }) => elementBytes === 4)
+    .map((port) => ({ offset: inputs.length > 1 ? port.view.offset : 0, bytes: portBytes(port) }));
 
 function difference(
   [a, b]: readonly RunReport[],

@@ -127,6 +127,13 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
     case 'lstmCell':
     case 'gruCell':
       return { ...common, ...cellFields(operator.name, body, context) };
+    case 'gather':
+      return {
+        ...common,
+        code: code.gather,
+        weights: context.constants.place(bytesOf(body.table), true),
+        rows: { rows, k: body.rows, n },
+      };
     case 'lookup':
       return {
         ...common,

@@ -31,6 +31,7 @@ export const code = {
   argMax: 19,
   lstmCell: 20,
   gruCell: 21,
+  gather: 22,
 } as const;
 
 export const flag = { ringOut: 1, excludePad: 2, partialFirst: 4, wide: 8, last: 16, least: 32 } as const;

@@ -25,6 +25,7 @@ const sourcesByCode: Readonly<Record<number, readonly string[]>> = {
   [code.argMax]: ['arg-max.c'],
   [code.lstmCell]: ['recurrent.c'],
   [code.gruCell]: ['recurrent.c'],
+  [code.gather]: ['gather.c'],
 };
 
 /** The line of the interpreter's table of an operator. */
@@ -47,6 +48,7 @@ const entryPoints: Readonly<Record<number, string>> = {
   [code.argMax]: '[HILDA_ARG_MAX] = hilda_arg_max_run',
   [code.lstmCell]: '[HILDA_LSTM_CELL] = hilda_lstm_cell_run',
   [code.gruCell]: '[HILDA_GRU_CELL] = hilda_gru_cell_run',
+  [code.gather]: '[HILDA_GATHER] = hilda_gather_run',
 };
 
 /**

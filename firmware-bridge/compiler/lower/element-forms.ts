@@ -36,6 +36,7 @@ export const readsWhole: ReadonlySet<string> = new Set([
   'Slice',
   'Split',
   'Cast',
+  'Gather',
 ]);
 
 /** Operators whose rules take int8, uint8 and bool as they are: they choose or move elements, or say what they mean. */

@@ -1,5 +1,6 @@
 import type { DType, Graph, Node } from '../../../daemon/network/graph.js';
 import type { Shapes } from '../passes/fold-constants.js';
+import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { activationQuantisation } from '../quantise/linear-quantisation.js';
 import type { Quantisation } from '../quantise/quantisation.js';
 import { byteForm, elementForm } from './element-forms.js';
@@ -22,6 +23,7 @@ const handsRoundingOn = new Set([
   'MaxPool',
   'Relu',
   'Clip',
+  'Gather',
 ]);
 
 /** Operators whose results keep the scale of what they read, or have one of their own. */
@@ -40,6 +42,7 @@ const ownScale = new Set([
   'Tile',
   'MaxPool',
   'Softmax',
+  'Gather',
 ]);
 
 /** The quantisations that a network fixes by itself: a pair behind a value, or an integer type. */
@@ -48,10 +51,28 @@ export class FixedGrids {
   readonly #shapes: Shapes;
   readonly #readers = new Map<string, Node[]>();
   readonly #known = new Map<string, Quantisation | undefined>();
+  /** What is looked up in a constant table that the network gave in steps of one scale, by its own name. */
+  readonly #looked = new Map<string, Quantisation>();
 
-  constructor({ graph, shapes }: { readonly graph: Graph; readonly shapes: Shapes }) {
+  constructor({
+    graph,
+    shapes,
+    grids,
+  }: {
+    readonly graph: Graph;
+    readonly shapes: Shapes;
+    readonly grids: ReadonlyMap<string, ConstantGrid>;
+  }) {
     this.#graph = graph;
     this.#shapes = shapes;
+    for (const { op, inputs, outputs } of graph.nodes) {
+      const grid = op === 'Gather' ? grids.get(inputs[0] as string) : undefined;
+      if (grid && grid.axis === undefined)
+        this.#looked.set(outputs[0] as string, {
+          scale: grid.scales[0] as number,
+          zeroPoint: grid.zeroPoint,
+        });
+    }
     for (const node of graph.nodes)
       for (const name of new Set(node.inputs))
         this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
@@ -67,7 +88,11 @@ export class FixedGrids {
 
   /** The values whose ranges lowering asks for, of the inputs and what nodes compute. */
   unfixed(): string[] {
-    const asks = (node: Node, name: string): boolean => !ownScale.has(node.op) || this.#isDivisor(name);
+    // What is looked up in a table has a scale of its own; what is chosen keeps that of its data.
+    const isLookUp = ({ op, inputs }: Node): boolean =>
+      op === 'Gather' && this.#graph.initializers.has(inputs[0] as string);
+    const asks = (node: Node, name: string): boolean =>
+      !ownScale.has(node.op) || isLookUp(node) || this.#isDivisor(name);
     const made = this.#graph.nodes.flatMap((node) =>
       node.outputs.filter((name) => name !== '' && asks(node, name)),
     );
@@ -89,6 +114,8 @@ export class FixedGrids {
     const readers = this.#readers.get(name) ?? [];
     const pair = readers.find(({ op, domain }) => op === 'QuantizeLinear' && domain === '');
     if (pair) return this.ofPair(pair, this.#shapes.get(pair.outputs[0] as string)?.dtype as DType);
+    const looked = this.#looked.get(name);
+    if (looked) return looked;
     const [only] = readers;
     if (!only || readers.length > 1 || !handsRoundingOn.has(only.op)) return undefined;
     if (this.#graph.outputs.some((output) => output.name === name)) return undefined;

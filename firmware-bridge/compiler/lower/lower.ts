@@ -12,6 +12,7 @@ import { channelAffine } from './rules/channel-affine.js';
 import { composedRules } from './rules/composed.js';
 import { convolution } from './rules/convolution.js';
 import { binary } from './rules/elementwise.js';
+import { gather } from './rules/gather.js';
 import { concat, expand, reshape, slice, split, tile, transpose } from './rules/layout.js';
 import { layerNorm, softmax } from './rules/normalisation.js';
 import { pad } from './rules/padding.js';
@@ -50,6 +51,7 @@ const rules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('Tile', tile),
   ...each('Pad', pad),
   ...each('Resize Upsample', resize),
+  ...each('Gather', gather),
   ...each('Cast', cast),
   ...each('QuantizeLinear', quantizeLinear),
   ...each('DequantizeLinear', dequantizeLinear),

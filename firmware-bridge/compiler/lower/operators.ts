@@ -106,6 +106,8 @@ export type Body =
   /** Where the largest or the least of each row stands, as int32. */
   | { readonly kind: 'argMax'; readonly least: boolean; readonly last: boolean }
   | CellBody
+  /** Rows of a table, `rows` of them, by int32 indices. */
+  | { readonly kind: 'gather'; readonly table: Int8Array; readonly rows: number }
   | { readonly kind: 'lookup'; readonly table: Int8Array }
   | { readonly kind: 'softmax'; readonly x: Quantisation; readonly y: Quantisation }
   | {

@@ -60,6 +60,8 @@ export function decodeConstants(
       };
     case code.table:
       return { ...none256, ...empty, table: new Int8Array(copied(record.weights, 256)) };
+    case code.gather:
+      return { ...none256, ...empty, table: new Int8Array(copied(record.weights, rows.k * rows.n)) };
     case code.softmax:
       return { ...none256, ...empty, exponentials: new Uint16Array(copied(record.weights, 512)) };
     case code.lstmCell:

@@ -3,6 +3,7 @@ import { code, flag, none } from '../encode/format.js';
 import { weightPool } from '../encode/pool.js';
 import type { Call, RecordConstants } from './call.js';
 import { decodeConstants } from './decode-constants.js';
+import { gather } from './gather-kernel.js';
 import { generatedBytes } from './generate.js';
 import { convolution, depthwise, linear, matmul } from './matrix-kernels.js';
 import { isGroup, type ProgramHeader, type ProgramRecord, readHeader, readRecord } from './program.js';
@@ -38,6 +39,7 @@ const kernels: Readonly<Record<number, (call: Call) => void>> = {
   [code.argMax]: argMax,
   [code.lstmCell]: lstmCell,
   [code.gruCell]: gruCell,
+  [code.gather]: gather,
 };
 
 /** Those with 16-bit outputs. */

@@ -37,6 +37,7 @@ enum hilda_code {
   HILDA_ARG_MAX = 19,
   HILDA_LSTM_CELL = 20,
   HILDA_GRU_CELL = 21,
+  HILDA_GATHER = 22,
   HILDA_CODE_END
 };
 
@@ -69,7 +70,8 @@ enum hilda_error {
   HILDA_E_GROUP = 14,
   HILDA_E_WORK = 15,
   HILDA_E_CANCELLED = 16,
-  HILDA_E_FETCH = 17
+  HILDA_E_FETCH = 17,
+  HILDA_E_INDEX = 18
 };
 
 #define HILDA_MAX_OPERATORS 8192u
@@ -77,6 +79,7 @@ enum hilda_error {
 #define HILDA_MAX_ROWS (1u << 20)
 #define HILDA_MAX_WIDTH 65535u
 #define HILDA_MAX_NORM_WIDTH 4096u
+#define HILDA_MAX_TABLE_ROWS (1u << 20)
 #define HILDA_MAX_COPY_WIDTH (1u << 24)
 #define HILDA_MAX_TAPS 64u
 #define HILDA_CURVE_ENTRIES 257u /* of each table of LSTM_CELL and GRU_CELL */

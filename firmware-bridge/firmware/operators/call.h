@@ -39,6 +39,7 @@ int hilda_generate_run(const hilda_call *call);
 int hilda_arg_max_run(const hilda_call *call);
 int hilda_lstm_cell_run(const hilda_call *call);
 int hilda_gru_cell_run(const hilda_call *call);
+int hilda_gather_run(const hilda_call *call);
 
 /* Asking costs as much as a row of a small operator: it is done once in so many MACs or elements. */
 #define HILDA_STEPS_BETWEEN_ASKS 16384u

@@ -164,6 +164,18 @@ static int check_cell(hilda_checker *checker, const hilda_operator *record, cons
   return error ? error : add_work(checker, pass, 1, 16ull * s->n);
 }
 
+/* Indices of four bytes each, at any address; rows of a constant table. */
+static int check_gather(hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
+  const hilda_rows_shape *s = &record->shape.rows;
+  if (s->rows == 0 || s->n == 0 || s->k == 0) return HILDA_E_SHAPE;
+  if (s->rows > HILDA_MAX_ROWS || s->k > HILDA_MAX_TABLE_ROWS || s->n > HILDA_MAX_COPY_WIDTH) return HILDA_E_LIMIT;
+  if (s->rows > 1 && record->out_stride < s->n) return HILDA_E_SHAPE;
+  if (hilda_check_span(checker, record->weights, 0, (uint64_t)s->k * s->n)) return HILDA_E_BOUNDS;
+  int error = check_rows(checker, pass, record->in, record->in_step, s->rows, record->in_stride, 4);
+  if (!error) error = check_output(checker, pass, record, s->rows, record->out_stride, s->n);
+  return error ? error : add_work(checker, pass, s->rows, s->n);
+}
+
 /* The operands beside in and out of the operators that work on rows. */
 static int check_others(const hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
   const hilda_rows_shape *s = &record->shape.rows;
@@ -236,6 +248,7 @@ int hilda_check_operator(hilda_checker *checker, const hilda_operator *record, c
     default:
       if (record->code == HILDA_GENERATE) return check_generate(checker, record, pass);
       if (record->code == HILDA_LSTM_CELL || record->code == HILDA_GRU_CELL) return check_cell(checker, record, pass);
+      if (record->code == HILDA_GATHER) return check_gather(checker, record, pass);
       return check_row_operator(checker, record, pass);
   }
 }

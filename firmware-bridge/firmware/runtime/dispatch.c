@@ -20,4 +20,5 @@ int (*const hilda_dispatch[HILDA_CODE_END])(const hilda_call *) = {
     [HILDA_ARG_MAX] = hilda_arg_max_run,
     [HILDA_LSTM_CELL] = hilda_lstm_cell_run,
     [HILDA_GRU_CELL] = hilda_gru_cell_run,
+    [HILDA_GATHER] = hilda_gather_run,
 };
