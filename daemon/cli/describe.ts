@@ -48,6 +48,7 @@ export function describeDevice({
 export function describeMeasurement({
   id,
   deviceId,
+  target,
   provenance,
   protocol,
   latency,
@@ -61,6 +62,7 @@ export function describeMeasurement({
   return lines([
     ['measurement', id],
     ['device', deviceId],
+    ...(target.network ? ([['network', target.network]] as Lines) : []),
     ...(latency ? describeLatency(latency, provenance) : []),
     ...(counts ? describeCounts(counts, provenance) : []),
     [

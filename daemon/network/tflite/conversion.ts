@@ -16,12 +16,6 @@ import type { Quantisation, TfliteModel, TfliteTensor } from './model.js';
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-export interface EmitOptions {
-  readonly outputs?: number;
-  /** Of the outputs, for operators without a shape rule. */
-  readonly shapes?: readonly Shape[];
-}
-
 /** Element types that stand for real numbers once they have scales. */
 const quantisable: readonly (DType | undefined)[] = ['int8', 'uint8', 'int16'];
 
@@ -184,31 +178,14 @@ export class Conversion {
     return this.#initializers.get(value);
   }
 
-  emit(
-    op: string,
-    inputs: readonly string[],
-    attributes: Attributes = {},
-    options: EmitOptions = {},
-  ): string {
-    return this.emitMany(op, inputs, attributes, options)[0] as string;
+  emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
+    return this.emitMany(op, inputs, attributes, 1)[0] as string;
   }
 
-  emitMany(
-    op: string,
-    inputs: readonly string[],
-    attributes: Attributes = {},
-    { outputs: count = 1, shapes }: EmitOptions = {},
-  ): string[] {
+  emitMany(op: string, inputs: readonly string[], attributes: Attributes, count: number): string[] {
     const outputs = Array.from({ length: count }, () => this.#fresh());
     const node: Node = { name: '', op, domain: '', inputs, outputs, attributes };
-    try {
-      this.#table.apply(node);
-    } catch (error) {
-      if (!shapes || !(error instanceof HildaError) || error.code !== 'OPERATOR_UNSUPPORTED') throw error;
-      shapes.forEach((shape, i) => {
-        this.#table.declare(outputs[i] as string, shape);
-      });
-    }
+    this.#table.apply(node);
     this.#nodes.push(node);
     return outputs;
   }

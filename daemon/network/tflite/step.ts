@@ -1,12 +1,5 @@
 import type { DType } from '../graph.js';
-import {
-  type Attributes,
-  type Conversion,
-  type EmitOptions,
-  isQuantised,
-  refusal,
-  storedRange,
-} from './conversion.js';
+import { type Attributes, type Conversion, isQuantised, refusal, storedRange } from './conversion.js';
 import type { Table } from './flat.js';
 import { invalid } from './invalid.js';
 import type { TfliteOperator, TfliteTensor } from './model.js';
@@ -146,13 +139,8 @@ export class Step {
     return this.option((table) => table.byte(field), 0);
   }
 
-  emit(
-    op: string,
-    inputs: readonly string[],
-    attributes: Attributes = {},
-    options: EmitOptions = {},
-  ): string {
-    return this.conversion.emit(op, inputs, attributes, options);
+  emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
+    return this.conversion.emit(op, inputs, attributes);
   }
 
   ints64(values: readonly number[]): string {

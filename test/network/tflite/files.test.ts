@@ -11,6 +11,7 @@ import { checkNetworkLimits } from '../../../daemon/network/limits.js';
 import { readModelFile } from '../../../daemon/network/read-model-file.js';
 import { FlatFile } from '../../../daemon/network/tflite/flat.js';
 import { SessionProcess } from '../../../daemon/runtime/session-process.js';
+import { compareQuantised, noAgreement } from '../../compiler/compare-quantised.js';
 import { convolution, type Dims4 } from './nhwc-loops.js';
 import {
   byte,
@@ -211,6 +212,89 @@ t.test('8-bit networks give the integers that their scales say', async (t) => {
       t.same([graph.inputs[0]?.dtype, outputs[0]?.type], [type, type]);
     }
 });
+
+t.test('boards run an 8-bit file with its own scales', async (t) => {
+  const agreement = noAgreement();
+  for (let k = 0; k < 6; k++) {
+    const { bytes } = tinyNetwork();
+    const graph = readModelFile(bytes);
+    const x = Int8Array.from({ length: 8 * 8 * 3 }, () => Math.floor(rng.next() * 256) - 128);
+    const feed = { image: { type: 'int8', dims: [1, 8, 8, 3], data: x } } as const;
+    // Compiling throws where it asks for a range.
+    await compareQuantised(graph, [feed], runtime, 'all', agreement);
+    t.equal(opsOf(graph, 'Transpose'), 1, 'the image');
+  }
+  const { elements, equal, largest } = agreement;
+  t.ok(elements >= 60 && equal / elements > 0.95 && largest <= 1, JSON.stringify(agreement));
+});
+
+/** Convolutions, a residual sum, a mean and a product, in 8 bits with scales by channel, as converters write them. */
+function tinyNetwork(): { readonly bytes: Uint8Array } {
+  const scale = (low: number, high: number): number => Math.fround(low + rng.next() * (high - low));
+  const zero = (): number => Math.floor(rng.next() * 40) - 20;
+  const value = (dims: number[], name: string) => ({
+    dims,
+    name,
+    type: 'int8',
+    scales: [scale(0.02, 0.05)],
+    zeros: [zero()],
+  });
+  const image = value([1, 8, 8, 3], 'image');
+  const [a, b, sum] = ['a', 'b', 'sum'].map((name) => value([1, 8, 8, 4], name)) as [
+    ReturnType<typeof value>,
+    ReturnType<typeof value>,
+    ReturnType<typeof value>,
+  ];
+  const [mean, scores] = [value([1, 4], 'mean'), value([1, 10], 'scores')];
+  const weights = (
+    dims: number[],
+    axis: number,
+    from: ReturnType<typeof value>,
+  ): [TensorSpec, TensorSpec] => {
+    const channels = dims[axis] as number;
+    const scales = Array.from({ length: channels }, () => scale(0.002, 0.006));
+    const whole = (n: number, top: number): number[] =>
+      Array.from({ length: n }, () => Math.round((rng.next() * 2 - 1) * top));
+    return [
+      { dims, type: 'int8', data: whole(count(dims), 127), scales, axis },
+      {
+        dims: [channels],
+        type: 'int32',
+        data: whole(channels, 900),
+        scales: scales.map((s) => Math.fround(s * (from.scales[0] as number))),
+        axis: 0,
+      },
+    ];
+  };
+  const [w1, b1] = weights([4, 3, 3, 3], 0, image);
+  const [w2, b2] = weights([1, 3, 3, 4], 3, a);
+  const [w3, b3] = weights([10, 4], 0, mean);
+  const bytes = writeTflite({
+    tensors: [image, w1, b1, a, w2, b2, b, sum, ints(1, 2), mean, w3, b3, scores],
+    operators: [
+      { ...conv([0, 1, 2], 3, 1), version: 3 },
+      {
+        op: 'DEPTHWISE_CONV_2D',
+        version: 3,
+        inputs: [3, 4, 5],
+        outputs: [6],
+        options: options('DepthwiseConv2D', byte(0), int(1), int(1), int(1), byte(3)),
+      },
+      { op: 'ADD', version: 2, inputs: [3, 6], outputs: [7], options: options('Add', byte(0)) },
+      { op: 'MEAN', version: 2, inputs: [7, 8], outputs: [9], options: options('Reducer', byte(0)) },
+      {
+        op: 'FULLY_CONNECTED',
+        version: 4,
+        inputs: [9, 10, 11],
+        outputs: [12],
+        options: options('FullyConnected', byte(0)),
+      },
+    ],
+    inputs: [0],
+    outputs: [12],
+  });
+  return { bytes };
+}
 
 t.test('weights of 8 and 16 bits in float networks, 16-bit activations', async (t) => {
   const x = drawn(rng, [2, 3]);

@@ -23,16 +23,10 @@ function addMany(step: Step): void {
 const unary =
   (...ops: string[]) =>
   (step: Step): void =>
-    step.give(ops.reduce((value, op) => likeInput(step, op, value), step.float(0)));
-
-/** One value of the same type and shape. */
-function likeInput(step: Step, op: string, value: string): string {
-  const shape = { dtype: step.conversion.dtype(value), dims: step.dimsOf(value) };
-  return step.emit(op, [value], {}, { shapes: [shape] });
-}
+    step.give(ops.reduce((value, op) => step.emit(op, [value]), step.float(0)));
 
 /** Also of integers without scales. */
-const anyUnary = (op: string) => (step: Step) => step.give(likeInput(step, op, step.read(0)));
+const anyUnary = (op: string) => (step: Step) => step.give(step.emit(op, [step.read(0)]));
 
 function square(step: Step): void {
   const x = step.read(0);

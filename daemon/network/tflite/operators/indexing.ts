@@ -19,8 +19,7 @@ function gatherNd(step: Step): void {
   const [dims, at] = [step.dimsOf(x), step.dims(1)];
   const depth = at.at(-1) ?? 0;
   if (depth < 1 || depth > dims.length) step.invalid(`indices [${at}] into [${dims}]`);
-  const shape = { dtype: step.conversion.dtype(x), dims: [...at.slice(0, -1), ...dims.slice(depth)] };
-  step.give(step.emit('GatherND', [x, step.cast(indices(step, 1), 'int64')], {}, { shapes: [shape] }));
+  step.give(step.emit('GatherND', [x, step.cast(indices(step, 1), 'int64')]));
 }
 
 function embeddingLookup(step: Step): void {

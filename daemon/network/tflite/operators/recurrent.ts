@@ -66,8 +66,7 @@ function whole(step: Step, x: string, { steps, batch, units }: Sequence): string
       joined([gates(step, biases, [units], onnxOrder), floatTensor([4 * units], Array(4 * units).fill(0))]),
     ),
   ].map((tensor) => conversion.constant(tensor));
-  const shape = { dtype: 'float32', dims: [steps, 1, batch, units] } as const;
-  const y = step.emit('LSTM', [x, ...weights], { hidden_size: units }, { shapes: [shape] });
+  const y = step.emit('LSTM', [x, ...weights], { hidden_size: units });
   return step.reshape(y, [steps, batch, units]);
 }
 
@@ -84,13 +83,13 @@ function spelt(step: Step, x: string, { steps, batch, units, clip }: Sequence): 
     step.emit('Gemm', [a, ...rest], { transB: 1 });
   const all = product(step.reshape(x, [steps * batch, width]), [weights, bias]);
   const sizes = step.ints64(Array(steps).fill(batch));
-  const parts = conversion.emitMany('Split', [all, sizes], { axis: 0 }, { outputs: steps });
+  const parts = conversion.emitMany('Split', [all, sizes], { axis: 0 }, steps);
   const bounds = [conversion.scalar(-clip), conversion.scalar(clip)];
   let [h, c]: (string | undefined)[] = [];
   const outputs = parts.map((part, t) => {
     const sum = h === undefined ? part : step.emit('Add', [part, product(h, [recurrent])]);
     const cut = step.ints64(Array(4).fill(units));
-    const four = conversion.emitMany('Split', [sum, cut], { axis: 1 }, { outputs: 4 });
+    const four = conversion.emitMany('Split', [sum, cut], { axis: 1 }, 4);
     const [input, forget, cell, output] = four.map((gate, i) =>
       step.emit(i === 2 ? 'Tanh' : 'Sigmoid', [gate]),
     );

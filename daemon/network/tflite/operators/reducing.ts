@@ -27,20 +27,16 @@ const test = (op: string) => (step: Step) => {
 /** The first of equal elements, as int32 or int64. */
 const arg = (op: string) => (step: Step) => {
   const x = step.read(0);
-  const dims = step.dimsOf(x);
-  const axis = step.axis(step.int(1, 'an axis'), dims.length);
-  const shape = { dtype: 'int64', dims: dims.filter((_, i) => i !== axis) } as const;
-  const at = step.emit(op, [x], { axis, keepdims: 0 }, { shapes: [shape] });
+  const axis = step.axis(step.int(1, 'an axis'), step.dimsOf(x).length);
+  const at = step.emit(op, [x], { axis, keepdims: 0 });
   step.give(step.cast(at, step.output().dtype ?? 'int32'));
 };
 
 function cumulativeSum(step: Step): void {
   const x = step.read(0);
-  const dims = step.dimsOf(x);
-  const axis = step.conversion.ints([step.axis(step.int(1, 'an axis'), dims.length)]);
+  const axis = step.conversion.ints([step.axis(step.int(1, 'an axis'), step.dimsOf(x).length)]);
   const flags = { exclusive: step.boolOption(0) ? 1 : 0, reverse: step.boolOption(1) ? 1 : 0 };
-  const shape = { dtype: step.conversion.dtype(x), dims };
-  step.give(step.emit('CumSum', [x, step.reshape(axis, [])], flags, { shapes: [shape] }));
+  step.give(step.emit('CumSum', [x, step.reshape(axis, [])], flags));
 }
 
 /** The greatest elements along the last axis, and where they stand. */
@@ -49,16 +45,9 @@ function topK(step: Step): void {
   const dims = step.dimsOf(x);
   const k = step.int(1, 'a count');
   if (dims.length === 0 || !(k >= 0 && k <= (dims.at(-1) as number))) step.invalid(`${k} of [${dims}]`);
-  const kept = [...dims.slice(0, -1), k];
-  const shapes = [
-    { dtype: step.conversion.dtype(x), dims: kept },
-    { dtype: 'int64', dims: kept },
-  ] as const;
   const attributes = { axis: -1, largest: 1, sorted: 1 };
-  const [values, at] = step.conversion.emitMany('TopK', [x, step.ints64([k])], attributes, {
-    outputs: 2,
-    shapes,
-  }) as [string, string];
+  const made = step.conversion.emitMany('TopK', [x, step.ints64([k])], attributes, 2);
+  const [values, at] = made as [string, string];
   step.give(values);
   step.give(step.cast(at, step.output(1).dtype ?? 'int32'), { k: 1 });
 }

@@ -91,14 +91,8 @@ function blocks(step: Step, op: string): void {
       : height % blocksize === 0 && width % blocksize === 0;
   if (!fits) step.invalid(`blocks of ${blocksize} do not fit [${step.dims(0)}]`);
   const x = step.transpose(step.float(0), toChannelsFirst);
-  const size = blocksize ** 2;
-  const [, c, h, w] = step.dimsOf(x) as [number, number, number, number];
-  const dims =
-    op === 'DepthToSpace'
-      ? [step.dimsOf(x)[0] as number, c / size, h * blocksize, w * blocksize]
-      : [step.dimsOf(x)[0] as number, c * size, h / blocksize, w / blocksize];
   const attributes = { blocksize, ...(op === 'DepthToSpace' && { mode: 'DCR' }) };
-  const y = step.emit(op, [x], attributes, { shapes: [{ dtype: 'float32', dims }] });
+  const y = step.emit(op, [x], attributes);
   step.give(step.transpose(y, toChannelsLast));
 }
 

@@ -97,7 +97,7 @@ function divide(
   const parts =
     sizes.length === 1
       ? [value]
-      : step.conversion.emitMany('Split', [value, step.ints64(sizes)], { axis }, { outputs: sizes.length });
+      : step.conversion.emitMany('Split', [value, step.ints64(sizes)], { axis }, sizes.length);
   parts.forEach((part, k) => {
     step.give(kept ? step.reshape(part, kept) : part, { k });
   });
