@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { tableFormats } from '../predict/tables/table-formats.js';
-import { checkedSpec, datasetSchema } from './spec.js';
+import { checkedSpec, datasetSchema, spaceSchema } from './spec.js';
 
 const count = z.number().int().min(1);
 
@@ -16,8 +16,8 @@ const lossSchema = z.discriminatedUnion('kind', [
 
 /** What `hilda search gradient` takes. */
 export const gradientSpecSchema = z.strictObject({
-  /** A space of kind `mbconv` in profiles/spaces, by its id; a super-network of it must be there. */
-  space: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  /** Of kind `mbconv`, with a super-network. */
+  space: spaceSchema,
   dataset: datasetSchema,
   /** A file that `hilda train` wrote; default: the space's in profiles/supernets. */
   weights: z.string().min(1).optional(),

@@ -35,8 +35,7 @@ export async function openTraining(
   },
   profilesDir: string,
 ): Promise<TrainingParts> {
-  const file = typeof spec.space === 'string' ? readSpaceFile(spec.space, profilesDir) : spec.space;
-  const whole = openSpace(file, profilesDir);
+  const whole = openSpace(spaceFile(spec.space, profilesDir), profilesDir);
   if (whole.formats)
     throw new HildaError(
       'SPEC_INVALID',
@@ -96,6 +95,10 @@ async function openDataset(
     record: await idxRecord(all, dataset, { classes, profilesDir }),
   };
 }
+
+/** The content of the space file that a specification names or holds. Throws SPEC_INVALID. */
+export const spaceFile = (space: TrainSpec['space'], profilesDir: string): unknown =>
+  typeof space === 'string' ? readSpaceFile(space, profilesDir) : space;
 
 /** Throws SPEC_INVALID. */
 export function readSpaceFile(id: string, profilesDir: string): unknown {

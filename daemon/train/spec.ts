@@ -41,10 +41,15 @@ export const datasetSchema = z.discriminatedUnion('kind', [idxDatasetSchema, ...
 
 export type DatasetSpec = z.infer<typeof datasetSchema>;
 
+/** A space of profiles/spaces, by its id, or a space file's content. */
+export const spaceSchema = z.union([
+  z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  z.looseObject({ kind: z.string() }),
+]);
+
 /** What `hilda train` takes. */
 export const trainSpecSchema = z.strictObject({
-  /** A space of profiles/spaces, by its id, or a space file's content. */
-  space: z.union([z.string().regex(/^[a-z0-9][a-z0-9-]*$/), z.looseObject({ kind: z.string() })]),
+  space: spaceSchema,
   dataset: datasetSchema,
   /** Train this architecture alone, from the start, instead of weights that all share. */
   architecture: z.array(z.number().int().min(0)).optional(),

@@ -1,13 +1,10 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
 import t from 'tap';
-import wavefile from 'wavefile';
 import { parse } from 'yaml';
 import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
-import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
 import type { DataRecord } from '../../daemon/data/labelled/data-record.js';
 import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
@@ -23,67 +20,10 @@ import { readSafetensors, writeSafetensors } from '../../daemon/train/weights/sa
 import { classesOf, compile } from '../../firmware-bridge/compiler/index.js';
 import { temporaryFolder } from '../api/bench.js';
 import { type Ended, runHere } from '../cli/run-command.js';
+import { drawShapes, recordSounds } from './drawn-data.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const profilesDir = join(root, 'profiles');
-const rng = Xoshiro128.fromSeed(4);
-const uniform = (low: number, high: number): number => low + (high - low) * rng.next();
-
-/** Drawn shapes of three classes, of changing size, place, colour and size of picture. */
-async function drawShapes(folder: string, count: number): Promise<void> {
-  /** Whether a point, seen from the shape's centre, is on its line. */
-  const outlines = {
-    circle: (x: number, y: number, r: number) => Math.abs(Math.hypot(x, y) - r) < 1.5,
-    cross: (x: number, y: number, r: number) =>
-      Math.max(Math.abs(x), Math.abs(y)) < r && Math.abs(Math.abs(x) - Math.abs(y)) < 2,
-    square: (x: number, y: number, r: number) => Math.abs(Math.max(Math.abs(x), Math.abs(y)) - r) < 1.5,
-  };
-  for (const [name, isOn] of Object.entries(outlines)) {
-    await mkdir(join(folder, name), { recursive: true });
-    for (let i = 0; i < count; i++) {
-      const side = i % 2 === 0 ? 24 : 30;
-      const colour = [0, 1, 2].map(() => uniform(0, 110));
-      const [x, y, r] = [uniform(0.4, 0.6) * side, uniform(0.4, 0.6) * side, uniform(5, 8)];
-      const pixels = Uint8Array.from({ length: side * side * 3 }, (_, at) => {
-        const [u, v] = [Math.floor(at / 3) % side, Math.floor(at / 3 / side)];
-        return isOn(u - x, v - y, r) ? (colour[at % 3] as number) : 215 + uniform(-10, 10);
-      });
-      const image = sharp(pixels, { raw: { width: side, height: side, channels: 3 } });
-      const path = join(folder, name, String(i).padStart(3, '0'));
-      await (i % 3 === 0 ? image.jpeg().toFile(`${path}.jpg`) : image.png().toFile(`${path}.png`));
-    }
-  }
-}
-
-/** Half a second of a low tone, a high tone or noise. */
-async function recordSounds(folder: string, count: number): Promise<void> {
-  const samples = {
-    high: () => tone(uniform(1500, 3000)),
-    low: () => tone(uniform(150, 500)),
-    noise: () => () => 0.2 * gaussian(rng),
-  };
-  for (const [name, make] of Object.entries(samples)) {
-    await mkdir(join(folder, name), { recursive: true });
-    for (let i = 0; i < count; i++) {
-      const sample = make();
-      const wav = new wavefile.WaveFile();
-      const values = Array.from({ length: 3500 + 40 * i }, (_, n) => Math.max(-1, Math.min(1, sample(n))));
-      wav.fromScratch(
-        1,
-        8000,
-        '16',
-        values.map((value) => Math.round(32_767 * value)),
-      );
-      await writeFile(join(folder, name, `${i}.wav`), wav.toBuffer());
-    }
-  }
-}
-
-const tone = (hz: number) => {
-  const loudness = uniform(0.2, 0.8);
-  return (n: number): number => loudness * Math.sin((2 * Math.PI * hz * n) / 8000) + 0.02 * gaussian(rng);
-};
-
 interface Step {
   readonly kind: 'file' | 'command';
   readonly name: string;
@@ -260,13 +200,52 @@ t.test('the guide goes from folders to exported networks', async (t) => {
   );
   t.equal(code, 2, err);
 
-  // Weights and data that do not belong together.
-  const space = loadSpace(parse(await readFile(join(work, 'space.yaml'), 'utf8')));
+  // The same data in a search by gradient and in one that trains every network.
+  const file = parse(await readFile(join(work, 'space.yaml'), 'utf8')) as { kind: string };
+  const space = loadSpace(file);
   const evaluator = {
     kind: 'supernet',
     weights: join(work, 'trained/weights.safetensors'),
     dataset: { kind: 'images', folder: join(work, 'shapes'), resize: true },
   };
+  const seeds = space.seeds?.() as readonly (readonly number[])[];
+  const keys = (space.dims ?? []).flatMap((dim, l) =>
+    dim.choices.flatMap((_, choice) => {
+      const blocks = space.blocks?.((seeds.at(-1) as number[]).map((i, k) => (k === l ? choice : i)));
+      return (blocks ?? []).map(({ key }) => key);
+    }),
+  );
+  await writeFile(
+    'table.yaml',
+    [...new Set(keys)].map((key) => `${key}: {count: 1, mean: 2, var: 0}`).join('\n'),
+  );
+  const gradient = {
+    space: 'space.yaml',
+    dataset: { ...evaluator.dataset, folder: 'shapes' },
+    weights: 'trained/weights.safetensors',
+    targets: [{ name: 'flat', table: 'table.yaml', format: 'proxylessnas' }],
+    ...{ steps: 2, batch: 8, candidates: 1, mode: 'two' },
+  };
+  await writeFile('gradient.yaml', JSON.stringify(gradient));
+  const { winners } = await json<{ winners: { accuracy: number }[] }>('search', 'gradient', 'gradient.yaml');
+  t.ok(
+    winners.length === 1 && winners[0]!.accuracy > 0.4,
+    `a winner by gradient: ${JSON.stringify(winners)}`,
+  );
+  const inherit = {
+    kind: 'inherit',
+    work: join(work, 'grown'),
+    training: evaluator.dataset,
+    firstEpochs: 1,
+    batch: 32,
+  };
+  const training = await createEvaluator(inherit, { space, file, profilesDir });
+  t.teardown(() => training.close());
+  const { values, source } = await training.evaluate(seeds[0]!, { signal: new AbortController().signal });
+  t.ok(values.accuracy! > 0.1);
+  t.match(source, /shapes validation, 24 images/);
+
+  // Weights and data that do not belong together.
   const create = (spec: object) => createEvaluator({ ...evaluator, ...spec }, { space, profilesDir });
   const other = { ...evaluator.dataset, seed: 2 };
   await t.rejects(
@@ -283,11 +262,11 @@ t.test('the guide goes from folders to exported networks', async (t) => {
     code: 'SPEC_INVALID',
     message: /no absolute path/,
   });
-  const file = readSafetensors(await readFile(evaluator.weights));
-  const { data: _, ...metadata } = file.metadata;
-  await writeFile(evaluator.weights, writeSafetensors({ ...file, metadata }));
+  const weights = readSafetensors(await readFile(evaluator.weights));
+  const { data: _, ...metadata } = weights.metadata;
+  await writeFile(evaluator.weights, writeSafetensors({ ...weights, metadata }));
   await t.rejects(create({}), { code: 'DATASET_MISMATCH', message: /does not say what it was trained on/ });
-  await writeFile(evaluator.weights, writeSafetensors({ ...file, metadata: { data: '{"identity": 1}' } }));
+  await writeFile(evaluator.weights, writeSafetensors({ ...weights, metadata: { data: '{"identity": 1}' } }));
   await t.rejects(create({}), { code: 'SUPERNET_INVALID', message: /record of its training data/ });
 });
 

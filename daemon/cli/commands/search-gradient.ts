@@ -10,7 +10,7 @@ import { parseTable } from '../../predict/tables/table-formats.js';
 import { mbconvFileSchema } from '../../search/spaces/mbconv-file.js';
 import { deriveWinners, type GradientWinner } from '../../train/derive-winners.js';
 import { parseGradientSpec } from '../../train/gradient-spec.js';
-import { openTraining, readSpaceFile } from '../../train/open-training.js';
+import { openTraining, spaceFile } from '../../train/open-training.js';
 import { searchByGradient } from '../../train/search-by-gradient.js';
 import { readSupernet, supernetPath } from '../../train/weights/supernet-weights.js';
 import { act, type Terminal } from '../context.js';
@@ -41,9 +41,9 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
     .action(
       act(terminal, async (context, path: string, options: Options) => {
         const spec = parseGradientSpec(await readSpecWithData(path));
-        const file = mbconvFileSchema.safeParse(readSpaceFile(spec.space, options.profiles));
+        const file = mbconvFileSchema.safeParse(spaceFile(spec.space, options.profiles));
         if (!file.success)
-          throw new HildaError('SPEC_INVALID', `space: ${spec.space} is no space of kind mbconv`);
+          throw new HildaError('SPEC_INVALID', 'space: the gradient search takes spaces of kind mbconv');
         const { space, images } = await openTraining(spec, options.profiles);
         const targets = await Promise.all(
           spec.targets.map(async ({ name, table, format, reference, loss }) => {
@@ -54,11 +54,11 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           }),
         );
         const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
-        const weights = spec.weights ?? supernetPath(join(options.profiles, 'supernets'), spec.space);
+        const weights = spec.weights ?? supernetPath(join(options.profiles, 'supernets'), space.id);
         const found = await searchByGradient({
           spec,
           file: file.data,
-          weights: readSupernet(weights, spec.space).weights,
+          weights: readSupernet(weights, space.id).weights,
           images,
           targets,
           threads: wholeNumber(options.threads, 'threads', 1),
