@@ -26,3 +26,9 @@ export function fromHalf(half: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
+
+/** A bfloat16, which is the upper half of a float32, by its 16 bits. */
+export function fromBrain(half: number): number {
+  bits.setUint32(0, half * 65536);
+  return bits.getFloat32(0);
+}

@@ -1,18 +1,8 @@
+import { elementArrays, elementsFromBytes } from '../core/element-arrays.js';
 import { HildaError } from '../core/errors.js';
 import { fromHalf, toHalf } from '../core/half.js';
+import { bytesPerElement } from '../network/graph.js';
 import type { ElementData, ElementType } from './messages.js';
-
-/** Arrays of the element types that are numbers of JavaScript as they stand. */
-const numberArrays = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-} as const;
 
 /** Least and greatest of the integer types that numbers hold exactly. */
 const integerRanges: ReadonlyMap<string, readonly [number, number]> = new Map([
@@ -27,17 +17,12 @@ const integerRanges: ReadonlyMap<string, readonly [number, number]> = new Map([
   ['bool', [0, 1]],
 ]);
 
-const fed: ReadonlySet<string> = new Set([
-  ...Object.keys(numberArrays),
-  'int64',
-  'uint64',
-  'bool',
-  'float16',
-  'string',
-]);
+/** What onnxruntime-node takes no tensors of. */
+const unfed = new Set(['bfloat16']);
 
 /** Whether the runtime's binding takes tensors of this type. */
-export const isElementType = (type: string): type is ElementType => fed.has(type);
+export const isElementType = (type: string): type is ElementType =>
+  type === 'string' || (elementArrays.has(type) && !unfed.has(type));
 
 export const isWhole = (type: ElementType): boolean => integerRanges.has(type);
 
@@ -67,7 +52,7 @@ export function elementsOf(type: ElementType, count: number, at: (i: number) => 
     case 'bool':
       return Uint8Array.from({ length: count }, (_, i) => checked(i));
     default: {
-      const data = new numberArrays[type](count);
+      const data = elementsFromBytes(type, new Uint8Array(count * bytesPerElement[type])) as Float64Array;
       for (let i = 0; i < count; i++) data[i] = checked(i);
       return data;
     }
@@ -83,21 +68,4 @@ export function floatsFrom(type: ElementType, data: ElementData): Float32Array {
   if (data instanceof Float32Array) return data;
   if (type === 'float16') return Float32Array.from(data as Uint16Array, fromHalf);
   return Float32Array.from(data as ArrayLike<unknown>, Number);
-}
-
-/** Little-endian bytes as elements; a copy, so that alignment does not matter. */
-export function typedElements(type: string, bytes: Uint8Array): ElementData {
-  const { buffer } = new Uint8Array(bytes);
-  switch (type) {
-    case 'int64':
-      return new BigInt64Array(buffer);
-    case 'uint64':
-      return new BigUint64Array(buffer);
-    case 'float16':
-      return new Uint16Array(buffer);
-    case 'bool':
-      return new Uint8Array(buffer);
-    default:
-      return new numberArrays[type as keyof typeof numberArrays](buffer);
-  }
 }

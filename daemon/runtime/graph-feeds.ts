@@ -1,6 +1,7 @@
+import { type ElementArray, elementsFromBytes } from '../core/element-arrays.js';
 import { HildaError } from '../core/errors.js';
 import type { Graph, Tensor, ValueInfo } from '../network/graph.js';
-import { isElementType, typedElements } from './element-types.js';
+import { isElementType } from './element-types.js';
 import type { ElementData, Filling, InputFeed } from './messages.js';
 
 /**
@@ -51,4 +52,4 @@ const typeOf = ({ dtype, dims }: Tensor): Pick<Tensor, 'dtype' | 'dims'> => ({ d
 const elementsIn = (tensor: Tensor): ElementData =>
   tensor.strings
     ? tensor.strings.map((text) => new TextDecoder().decode(text))
-    : typedElements(tensor.dtype, tensor.data);
+    : (elementsFromBytes(tensor.dtype, tensor.data) as ElementArray);

@@ -1,3 +1,4 @@
+import type { ElementArray } from '../core/element-arrays.js';
 import type { ErrorDocument } from '../core/errors.js';
 
 /** Element types that cross between daemon and child, named as onnxruntime names them. */
@@ -16,18 +17,7 @@ export type ElementType =
   | 'float16'
   | 'string';
 
-export type ElementData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | readonly string[];
+export type ElementData = ElementArray | readonly string[];
 
 /** One tensor, row-major. `bool` travels as Uint8Array of 0 and 1, `float16` as the bits in a Uint16Array. */
 export interface RuntimeTensor {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { fromHalf, toHalf } from '../../daemon/core/half.js';
 import {
   convertElements,
   type Elements,
   encodeElements,
   type NumericType,
 } from '../../daemon/data/elements.js';
-import { fromFloat16, toFloat16 } from '../../daemon/data/float16.js';
 import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
 import { readTensor } from '../../daemon/data/read-tensor.js';
 
@@ -251,7 +251,7 @@ np.save('zero.npy', np.float32(2.5))
   t.same(await read('b.npy', { as: 'float32' }), x, 'big-endian float64');
   t.same(
     await read('h.npy'),
-    x.map((value) => fromFloat16(toFloat16(value))),
+    x.map((value) => fromHalf(toHalf(value))),
     'float16',
   );
   t.same(await read('zero.npy', { dims: [1, 1] }), [2.5], 'no axis');
@@ -340,23 +340,22 @@ t.test('what is no regular file is refused, and never waited for', async (t) => 
 
 t.test('float16 and conversions keep values, or say which one they cannot', async (t) => {
   for (let bits = 0; bits < 65_536; bits++) {
-    const value = fromFloat16(bits);
-    if (!Number.isNaN(value) && toFloat16(value) !== bits)
-      t.fail(`${bits} comes back as ${toFloat16(value)}`);
+    const value = fromHalf(bits);
+    if (!Number.isNaN(value) && toHalf(value) !== bits) t.fail(`${bits} comes back as ${toHalf(value)}`);
   }
-  const finite = Array.from({ length: 0x7c00 }, (_, bits) => fromFloat16(bits));
+  const finite = Array.from({ length: 0x7c00 }, (_, bits) => fromHalf(bits));
   fc.assert(
     fc.property(fc.double({ min: 0, max: 65_504, noNaN: true }), (value) => {
-      const error = Math.abs(fromFloat16(toFloat16(value)) - value);
+      const error = Math.abs(fromHalf(toHalf(value)) - value);
       const at = finite.findIndex((one) => one >= value);
       return (
         error <= Math.min(...finite.slice(Math.max(0, at - 1), at + 1).map((one) => Math.abs(one - value)))
       );
     }),
   );
-  t.equal(toFloat16(65_519.99), 0x7bff);
-  t.equal(toFloat16(65_520), 0x7c00);
-  t.equal(toFloat16(1 + 2 ** -11 + 2 ** -40), 0x3c01, 'rounded once: by way of float32 it would tie to even');
+  t.equal(toHalf(65_519.99), 0x7bff);
+  t.equal(toHalf(65_520), 0x7c00);
+  t.equal(toHalf(1 + 2 ** -11 + 2 ** -40), 0x3c01, 'rounded once: by way of float32 it would tie to even');
 
   const convert = (from: NumericType, to: NumericType, elements: Elements): unknown[] => [
     ...convertElements(elements, from, to, 'x'),

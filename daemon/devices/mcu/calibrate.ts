@@ -1,8 +1,9 @@
 import type { Calibration, CompiledNetwork } from '../../../firmware-bridge/compiler/index.js';
+import { type ElementArray, elementsFromBytes } from '../../core/element-arrays.js';
 import { HildaError } from '../../core/errors.js';
 import { type Rng, Xoshiro128 } from '../../core/rng.js';
 import { elementCount, type Graph, type ValueInfo } from '../../network/graph.js';
-import { elementsOf, isElementType, isWhole, typedElements } from '../../runtime/element-types.js';
+import { elementsOf, isElementType, isWhole } from '../../runtime/element-types.js';
 import { indexBound } from '../../runtime/index-bounds.js';
 import type { RuntimeTensor, RuntimeTensors } from '../../runtime/messages.js';
 import { SessionProcess } from '../../runtime/session-process.js';
@@ -63,7 +64,7 @@ function randomTensor(graph: Graph, { name, dtype, dims }: ValueInfo, rng: Rng):
   const count = elementCount(fixed);
   const chosen = graph.feeds?.get(name);
   if (chosen && 'data' in chosen)
-    return { type: dtype, dims: fixed, data: typedElements(dtype, chosen.data) };
+    return { type: dtype, dims: fixed, data: elementsFromBytes(dtype, chosen.data) as ElementArray };
   const whole = isWhole(dtype);
   const rows = whole ? indexBound(graph, name) : undefined;
   const [low, high] = chosen

@@ -1,5 +1,6 @@
-import { fromHalf, toHalf } from '../../../daemon/core/half.js';
-import { type DType, elementCount, floatsOf, type Tensor } from '../../../daemon/network/graph.js';
+import { elementArrays, elementsFromBytes } from '../../../daemon/core/element-arrays.js';
+import { fromBrain, fromHalf, toHalf } from '../../../daemon/core/half.js';
+import { bytesPerElement, type DType, floatsOf, type Tensor } from '../../../daemon/network/graph.js';
 
 /** A constant by its elements as numbers: float32 in a Float32Array, everything else in a Float64Array. */
 export interface Constant {
@@ -8,46 +9,14 @@ export interface Constant {
   readonly values: Float32Array | Float64Array;
 }
 
-type Stored = Exclude<DType, 'float32' | 'float16' | 'int64' | 'uint64' | 'bool'>;
-
-const arrays = {
-  float64: Float64Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-} as const;
-
-const isStored = (dtype: DType): dtype is Stored & keyof typeof arrays => Object.hasOwn(arrays, dtype);
-
 /** The elements of a tensor; undefined for types that no arithmetic of ours knows. */
 export function constantOf(tensor: Tensor): Constant | undefined {
   const { dtype, dims } = tensor;
   if (dtype === 'float32') return { dtype, dims, values: floatsOf(tensor) };
-  const { buffer } = new Uint8Array(tensor.data);
-  const count = elementCount(dims);
-  if (dtype === 'bool') return { dtype, dims, values: Float64Array.from(new Uint8Array(buffer, 0, count)) };
-  if (dtype === 'int64' || dtype === 'uint64') {
-    const longs =
-      dtype === 'int64' ? new BigInt64Array(buffer, 0, count) : new BigUint64Array(buffer, 0, count);
-    return { dtype, dims, values: Float64Array.from(longs as ArrayLike<bigint>, Number) };
-  }
-  if (dtype === 'float16')
-    return { dtype, dims, values: Float64Array.from(new Uint16Array(buffer, 0, count), fromHalf) };
-  if (dtype === 'bfloat16')
-    return { dtype, dims, values: Float64Array.from(new Uint16Array(buffer, 0, count), fromBrain) };
-  if (isStored(dtype)) return { dtype, dims, values: Float64Array.from(new arrays[dtype](buffer, 0, count)) };
-  return undefined;
-}
-
-const word = new DataView(new ArrayBuffer(4));
-
-/** bfloat16 is the upper half of a float32. */
-function fromBrain(half: number): number {
-  word.setUint32(0, half * 65536);
-  return word.getFloat32(0);
+  const elements = elementsFromBytes(dtype, tensor.data);
+  if (!elements) return undefined;
+  const convert = dtype === 'float16' ? fromHalf : dtype === 'bfloat16' ? fromBrain : Number;
+  return { dtype, dims, values: Float64Array.from(elements as ArrayLike<number>, (x) => convert(x)) };
 }
 
 /** The tensor of a constant. Whole numbers beyond 64 bits become the nearest that fit. */
@@ -68,8 +37,11 @@ export function tensorOf({ dtype, dims, values }: Constant): Tensor | undefined 
   if (dtype === 'uint64')
     return of(BigUint64Array.from([...values].map((v) => limited(v, 0n, 2n ** 64n - 1n))));
   if (dtype === 'float16') return of(Uint16Array.from(values, toHalf));
-  if (isStored(dtype)) return of(arrays[dtype].from(values));
-  return undefined;
+  const Elements = dtype === 'bfloat16' ? undefined : elementArrays.get(dtype);
+  if (!Elements) return undefined;
+  const elements = new Elements(new ArrayBuffer(values.length * bytesPerElement[dtype])) as Float64Array;
+  elements.set(values);
+  return of(elements);
 }
 
 const limited = (value: number, low: bigint, high: bigint): bigint => {
