@@ -20,7 +20,7 @@ const { values: flags } = parseArgs({
 const { signal } = new AbortController();
 const figures: Record<string, number> = {};
 const space = openSpace('hourglass-mlp');
-const calibration = calibrateOn([], signal).ranges;
+const calibration = calibrateOn({}, signal).ranges;
 const [smallest, largest] = (space.seeds?.() ?? []) as [Architecture, Architecture];
 
 for await (const { name, session, board } of emulatedBoards(flags.boards, signal)) {

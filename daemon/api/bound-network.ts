@@ -1,11 +1,16 @@
+import type { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { BlobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { bytesInMemory } from '../data/file-bytes.js';
-import { bindNetwork, type GivenInput } from '../devices/bind-network.js';
+import { bindNetwork, constantInputs, type GivenInput } from '../devices/bind-network.js';
+import { flatExamples, piecedExamples } from '../devices/calibration-data.js';
+import type { Calibrating } from '../devices/contract.js';
+import { parseRanges } from '../devices/stored-ranges.js';
 import type { Feed, Graph } from '../network/graph.js';
 import type { BindingsRequest, InputRequest } from './input-schemas.js';
+import type { deploymentRequestSchema } from './measurement-schemas.js';
 import type { DaemonServices } from './services.js';
 
 /** Throws NOT_FOUND where nothing of this id was uploaded. */
@@ -37,6 +42,19 @@ async function givenOf(input: InputRequest, services: DaemonServices): Promise<G
     file: bytesInMemory(`the blob ${blob.slice(0, 12)}`, await bytesOf(blob, 'blob', services)),
     format,
   };
+}
+
+/** What a deployment's scales come from. Pieces are read when they are needed, one at a time. */
+export async function calibratingOf(
+  { calibration, ranges }: Pick<z.infer<typeof deploymentRequestSchema>, 'calibration' | 'ranges'>,
+  network: Graph,
+  services: DaemonServices,
+): Promise<Calibrating> {
+  const { inputs } = constantInputs(network);
+  if (ranges !== undefined) return { ranges: parseRanges(await bytesOf(ranges, 'blob', services)) };
+  if (!('blobs' in calibration)) return { calibration: flatExamples(inputs, calibration) };
+  const pieces = calibration.blobs.map((sha256) => () => bytesOf(sha256, 'blob', services));
+  return { calibration: await piecedExamples(inputs, pieces) };
 }
 
 /** The inputs that a network was run with, for the manifest of a measurement. */

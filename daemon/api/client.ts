@@ -4,7 +4,13 @@ import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
-import { measurementSchema, networkSchema, tensorsSchema } from './measurement-schemas.js';
+import {
+  type deploymentRequestSchema,
+  type inferenceRequestSchema,
+  measurementSchema,
+  networkSchema,
+  tensorsSchema,
+} from './measurement-schemas.js';
 import {
   type campaignRequestSchema,
   campaignSchema,
@@ -108,12 +114,10 @@ export class DaemonClient {
     (await this.#post('/profiles', z.object({ operators: z.array(operatorCostSchema) }), request, options))
       .operators;
 
-  deploy = (request: ModelRequest & { readonly calibration: readonly number[][] }, options: CallOptions) =>
+  deploy = (request: z.input<typeof deploymentRequestSchema>, options: CallOptions) =>
     this.#post('/deployments', deploymentSchema, request, options);
-  runDeployed = async (
-    request: { readonly device: string; readonly input: readonly number[] },
-    options: CallOptions,
-  ) => (await this.#post('/deployments/run', z.object({ outputs: tensorsSchema }), request, options)).outputs;
+  runDeployed = async (request: z.input<typeof inferenceRequestSchema>, options: CallOptions) =>
+    (await this.#post('/deployments/run', z.object({ outputs: tensorsSchema }), request, options)).outputs;
 
   createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
   studies = async (options: CallOptions) =>

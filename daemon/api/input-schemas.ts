@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** How a request fixes a model's open dimensions, and what it says of the inputs. */
 
 const size = z.number().int().min(1);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hexadecimal');
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hexadecimal');
 
 export const blobSchema = z
   .object({ sha256: z.string(), bytes: z.number() })

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { operatorCostSchema } from '../devices/schemas.js';
 import { targetSchema } from './device-schemas.js';
-import { bindingFields } from './input-schemas.js';
+import { bindingFields, sha256 } from './input-schemas.js';
 
 /** Networks, what is asked of a device with one, and what it answers, as they cross the wire. */
 
@@ -116,18 +116,36 @@ export const deploymentRequestSchema = z
     model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
     device: z.string().min(1),
     ...bindingFields,
-    calibration: z.array(z.array(z.number())).max(1000).default([]),
+    calibration: z
+      .union([
+        z.array(z.array(z.number())).max(1000),
+        z.strictObject({ blobs: z.array(sha256).min(1).max(100_000) }),
+      ])
+      .default([])
+      .describe(
+        'Inputs that the network will see: flat, or in pieces, each a .npz with an array for each input.',
+      ),
+    ranges: sha256.optional().describe('The blob of a ranges file, in place of inputs.'),
   })
-  .meta({ id: 'DeploymentRequest', description: 'Calibration: inputs that the network will see, flat.' });
+  .meta({ id: 'DeploymentRequest' });
 
 export const inferenceRequestSchema = z
-  .strictObject({ device: z.string().min(1), input: z.array(z.number()).min(1) })
+  .strictObject({
+    device: z.string().min(1),
+    input: z
+      .union([z.array(z.number()).min(1), z.strictObject({ blob: sha256 })])
+      .describe(
+        'Values of all inputs, one behind the other; a blob holds a .npz, a .npy, or float32 elements.',
+      ),
+  })
   .meta({ id: 'InferenceRequest' });
 
 export const tensorsSchema = z.record(
   z.string(),
   z.object({ dims: z.array(z.number()), data: z.array(z.number()) }),
 );
+
+export type DeploymentRequest = z.input<typeof deploymentRequestSchema>;
 
 export type MeasurementView = z.infer<typeof measurementSchema>;
 

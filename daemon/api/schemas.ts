@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { networkRangesSchema } from '../devices/stored-ranges.js';
 import { measurementSchema } from './measurement-schemas.js';
 
 /**
@@ -113,7 +114,14 @@ export const frontsSchema = z
   .meta({ id: 'Fronts' });
 
 export const exportSchema = z
-  .object({ model: z.string(), bytes: z.number(), manifest: json })
+  .object({
+    model: z.string(),
+    bytes: z.number(),
+    manifest: json,
+    ranges: networkRangesSchema
+      .nullable()
+      .describe('By which boards quantise the network as it was scored: the `ranges` of a deployment.'),
+  })
   .meta({ id: 'Export', description: 'Fetch the ONNX bytes from /v1/models/{model}.' });
 
 export const eventSchema = z

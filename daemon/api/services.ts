@@ -3,10 +3,9 @@ import type { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
-import type { Json } from '../core/json.js';
 import type { OperatorCost } from '../core/measurement.js';
 import type { Connection } from '../devices/connection.js';
-import type { Deployment, Sighting } from '../devices/contract.js';
+import type { Calibrating, Deployment, Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { StoredJoinKeys } from '../fleet/join-keys.js';
@@ -21,6 +20,7 @@ import type {
   StudyRecord,
   TrialRecord,
 } from '../store/contract.js';
+import type { ExportedTrial } from '../study/export.js';
 import type { Fronts } from '../study/front.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange } from '../study/outside-exchange.js';
@@ -86,10 +86,7 @@ export interface StudyPort {
     },
     options: { readonly signal: AbortSignal },
   ): Promise<Exchange>;
-  exportTrial(
-    id: StudyId,
-    trialNumber: number,
-  ): Promise<{ readonly onnx: Uint8Array; readonly manifest: Json }>;
+  exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial>;
 }
 
 /** What the API needs of the predictors. */
@@ -105,9 +102,7 @@ export interface MeasureRequest {
   readonly protocol: string;
 }
 
-export interface DeployRequest extends Omit<MeasureRequest, 'protocol'> {
-  readonly calibration: readonly (readonly number[])[];
-}
+export interface DeployRequest extends Omit<MeasureRequest, 'protocol'>, Calibrating {}
 
 /**
  * Everything the API serves, and nothing of how it is made: tests hand in a real store and a fake device, the
@@ -139,11 +134,11 @@ export interface DaemonServices {
     request: Omit<MeasureRequest, 'protocol'>,
     options: { readonly signal: AbortSignal },
   ): Promise<readonly OperatorCost[]>;
-  /** Puts a network into a board's flash. `calibration`: values of its first input, one array an input. */
+  /** Puts a network into a board's flash. */
   deploy(request: DeployRequest, options: { readonly signal: AbortSignal }): Promise<Deployment>;
-  /** Runs what was deployed last. STATE_CONFLICT when nothing was, or the board holds something else. */
+  /** Runs what was deployed last. `input`: all values one behind the other, or a .npy or .npz with them. STATE_CONFLICT when nothing was, or the board holds something else. */
   runDeployed(
-    request: { readonly deviceId: DeviceId; readonly input: readonly number[] },
+    request: { readonly deviceId: DeviceId; readonly input: readonly number[] | Uint8Array },
     options: { readonly signal: AbortSignal },
   ): Promise<Readonly<Record<string, { readonly dims: number[]; readonly data: number[] }>>>;
 }

@@ -2,9 +2,11 @@ import type { DaemonServices } from '../api/services.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import { constantInputs } from '../devices/bind-network.js';
+import { flatExamples, type InputShape, isPiece, piecedExamples } from '../devices/calibration-data.js';
 import type { Deployment, Tensors } from '../devices/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import type { Graph } from '../network/graph.js';
+import { asTensors } from '../runtime/tensors.js';
 import type { Store } from '../store/contract.js';
 
 const key = (id: DeviceId): string => `deployment ${id}`;
@@ -15,11 +17,10 @@ export function deploying(
   pool: Pick<DevicePool, 'withDevice'>,
 ): Pick<DaemonServices, 'deploy' | 'runDeployed'> {
   return {
-    deploy: ({ network, deviceId, calibration }, { signal }) =>
+    deploy: ({ network, deviceId, ...calibrating }, { signal }) =>
       pool.withDevice(deviceId, { holder: 'deploy', signal }, async (device) => {
         if (!device.deploy) throw cannot(deviceId);
-        const inputs = calibration.map((values) => inputOf(network, values));
-        const deployment = await device.deploy(network, { signal, calibration: inputs });
+        const deployment = await device.deploy(constantInputs(network), { signal, ...calibrating });
         await store.setValue(key(deviceId), deployment as unknown as Json);
         return deployment;
       }),
@@ -33,10 +34,12 @@ export function deploying(
           });
         // Kept by an earlier version, it has one of each.
         const { moreInputs = [], moreOutputs = [] } = deployment as Partial<Deployment>;
-        const ports = [deployment.input, ...moreInputs];
+        const ports = [deployment.input, ...moreInputs].map(
+          ({ name, dims }): InputShape => ({ name, dims, dtype: 'float32' }),
+        );
         const outputs = await device.runDeployed(
           { ...deployment, moreInputs, moreOutputs },
-          tensorsOf(ports, input, 'the input'),
+          await oneExample(ports, input),
           { signal },
         );
         return Object.fromEntries(
@@ -49,34 +52,24 @@ export function deploying(
   };
 }
 
-/** One example for calibration: the values of all the network's inputs. */
-const inputOf = ({ inputs }: Graph, values: readonly number[]): Tensors =>
-  tensorsOf(
-    inputs.map(({ name, dims }) => ({ name, dims: dims.map((dim) => (typeof dim === 'number' ? dim : 1)) })),
-    values,
-    'an input for calibration',
-  );
+/** Throws REQUEST_INVALID where it is no one example, or of another size. */
+async function oneExample(
+  ports: readonly InputShape[],
+  input: readonly number[] | Uint8Array,
+): Promise<Tensors> {
+  const examples =
+    input instanceof Uint8Array && isPiece(input)
+      ? await piecedExamples(ports, [async () => input])
+      : flatExamples(ports, [input instanceof Uint8Array ? floatsIn(input) : input]);
+  if (examples.count !== 1)
+    throw new HildaError('REQUEST_INVALID', `one input is run at a time, ${examples.count} were given`);
+  for await (const feed of examples.feeds()) return asTensors(feed);
+  throw new HildaError('REQUEST_INVALID', 'no input was given');
+}
 
-/** Flat values as tensors, one behind the other. Throws REQUEST_INVALID where there are too many or too few. */
-function tensorsOf(
-  ports: readonly { readonly name: string; readonly dims: readonly number[] }[],
-  values: readonly number[],
-  what: string,
-): Tensors {
-  const sizes = ports.map(({ dims }) => dims.reduce((product, dim) => product * dim, 1));
-  const elements = sizes.reduce((sum, size) => sum + size, 0);
-  if (values.length !== elements)
-    throw new HildaError(
-      'REQUEST_INVALID',
-      `${what} has ${values.length} values, the network takes ${elements}`,
-    );
-  let at = 0;
-  return Object.fromEntries(
-    ports.map(({ name, dims }, i) => {
-      at += sizes[i] as number;
-      return [name, { dims, data: Float32Array.from(values.slice(at - (sizes[i] as number), at)) }];
-    }),
-  );
+function floatsIn(bytes: Uint8Array): Float32Array {
+  if (bytes.length % 4 === 0) return new Float32Array(new Uint8Array(bytes).buffer);
+  throw new HildaError('REQUEST_INVALID', `${bytes.length} bytes are no whole number of float32 elements`);
 }
 
 const cannot = (id: DeviceId): HildaError =>

@@ -16,7 +16,11 @@ const codes: Readonly<Record<NumericType, string>> = {
 };
 
 /** An array in numpy's .npy format, version 1.0: row-major, little endian, the header padded to 64 bytes. */
-export function npyBytes(elements: Elements, dtype: NumericType, dims: readonly number[]): Uint8Array {
+export const npyBytes = (elements: Elements, dtype: NumericType, dims: readonly number[]): Uint8Array =>
+  npyOf(encodeElements(elements, dtype), dtype, dims);
+
+/** The same from elements as they lie in a file. */
+export function npyOf(data: Uint8Array, dtype: NumericType, dims: readonly number[]): Uint8Array {
   const shape = `(${dims.join(', ')}${dims.length === 1 ? ',' : ''})`;
   const text = `{'descr': '${codes[dtype]}', 'fortran_order': False, 'shape': ${shape}, }`;
   const length = Math.ceil((10 + text.length + 1) / 64) * 64 - 10;
@@ -25,5 +29,5 @@ export function npyBytes(elements: Elements, dtype: NumericType, dims: readonly 
   header.writeUInt16LE(length, 8);
   header.write(text, 10, 'latin1');
   header.write('\n', header.length - 1, 'latin1');
-  return new Uint8Array(Buffer.concat([header, encodeElements(elements, dtype)]));
+  return new Uint8Array(Buffer.concat([header, data]));
 }

@@ -126,3 +126,20 @@ function numericType({ name, dtype }: ValueInfo): NumericType {
     },
   );
 }
+
+/**
+ * The network with the inputs that its user gave elements for as constants: on a board they are no inputs then. Ranges to
+ * draw from are left for the calibration. Throws REQUEST_INVALID where no input would be left.
+ */
+export function constantInputs(graph: Graph): Graph {
+  const all = [...(graph.feeds ?? [])];
+  const given = new Map(all.flatMap(([name, feed]) => ('data' in feed ? [[name, feed] as const] : [])));
+  if (given.size === 0) return graph;
+  const inputs = graph.inputs.filter(({ name }) => !given.has(name));
+  if (inputs.length === 0)
+    throw new HildaError('REQUEST_INVALID', 'every input was given elements, so that none is left to feed', {
+      hint: 'On a board such an input is a constant. Give a range, or calibration inputs.',
+    });
+  const feeds = new Map(all.filter(([name]) => !given.has(name)));
+  return { ...graph, inputs, feeds, initializers: new Map([...graph.initializers, ...given]) };
+}

@@ -6,6 +6,8 @@ import type { Protocol } from '../measure/protocol.js';
 import type { Graph } from '../network/graph.js';
 import type { CalibrationExamples } from '../runtime/example-ranges.js';
 import type { Tensors } from '../runtime/tensors.js';
+import type { CalibrationData } from './calibration-data.js';
+import type { NetworkRanges } from './stored-ranges.js';
 
 export type { Tensors };
 
@@ -81,6 +83,14 @@ export interface Examples {
   readonly calibration: CalibrationExamples;
 }
 
+/** What a network's 8-bit scales come from; from random values where nothing is given. */
+export interface Calibrating {
+  /** Inputs that it will see. */
+  readonly calibration?: readonly Tensors[] | CalibrationData;
+  /** Kept ranges of its values, in place of inputs. */
+  readonly ranges?: NetworkRanges;
+}
+
 export interface CallOptions {
   readonly signal: AbortSignal;
   /**
@@ -136,11 +146,8 @@ export interface Device {
    */
   classify?(network: Graph, examples: Examples, options: CallOptions): Promise<Uint16Array>;
   run?(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors>;
-  /** Puts the network with its weights where it survives a reset. `calibration`: inputs it will see. */
-  deploy?(
-    network: Graph,
-    options: CallOptions & { readonly calibration?: readonly Tensors[] },
-  ): Promise<Deployment>;
+  /** Puts the network with its weights where it survives a reset. */
+  deploy?(network: Graph, options: CallOptions & Calibrating): Promise<Deployment>;
   /** Runs what was deployed. STATE_CONFLICT when the board holds something else. */
   runDeployed?(deployment: Deployment, inputs: Tensors, options: CallOptions): Promise<Tensors>;
   /** Restarts the device; what was deployed stays. */

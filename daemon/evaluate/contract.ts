@@ -29,6 +29,9 @@ export interface Evaluator {
     classify: (network: Graph, examples: Examples) => Promise<ArrayLike<number>>,
     options: { readonly signal: AbortSignal },
   ): Promise<Quality>;
+  /** Ranges of a network's values over the examples that `deployed` calibrates with, and what those are. */
+  readonly ranges?: Examples['ranges'];
+  readonly rangesOf?: string;
   /** The network with the very weights that were scored, ready to deploy; absent where the evaluator has none. */
   network?(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph>;
   close(): Promise<void>;

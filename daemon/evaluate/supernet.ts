@@ -4,6 +4,8 @@ import type { DataRecord } from '../data/labelled/data-record.js';
 import { type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
 import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
+import { readOnnx } from '../network/read-onnx.js';
+import { writeOnnx } from '../network/write-onnx.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { activationRanges, calibrationBatch } from './activation-ranges.js';
@@ -41,6 +43,7 @@ export class SupernetEvaluator implements Evaluator {
   readonly metrics = ['accuracy'];
   readonly cost = 'cheap';
   readonly data: DataRecord | null;
+  readonly rangesOf: string;
   readonly #options: SupernetOptions;
   readonly #runtime = new SessionProcess();
   readonly #scored = new Map<ArchitectureId, Scored>();
@@ -48,7 +51,13 @@ export class SupernetEvaluator implements Evaluator {
   constructor(options: SupernetOptions) {
     this.#options = options;
     this.data = options.data ?? null;
+    this.rangesOf = `${options.calibration.count} calibration images, scored with ${options.source}`;
   }
+
+  readonly ranges: Examples['ranges'] = (network, values) => {
+    const { signal } = new AbortController();
+    return activationRanges(network, values, this.#options.calibration, this.#runtime, { signal });
+  };
 
   /**
    * The sub-network with its weights, its batch statistics and the ranges of what it computes in int8 taken from the
@@ -93,7 +102,8 @@ export class SupernetEvaluator implements Evaluator {
     if (count === 0) return { values: {}, source };
     const ranges: Examples['ranges'] = (network, values) =>
       activationRanges(network, values, calibration, this.#runtime, { signal });
-    const classes = await classify(graph, {
+    // As it is exported, where float attributes have the precision of the file: the int8 network is the same one.
+    const classes = await classify(readOnnx(writeOnnx(graph)), {
       values: pixels,
       count,
       ranges,

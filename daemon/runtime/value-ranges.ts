@@ -23,7 +23,7 @@ export interface ValueRangeOptions {
 export async function valueRanges(
   graph: Graph,
   values: readonly string[],
-  feeds: readonly RuntimeTensors[],
+  feeds: Iterable<RuntimeTensors> | AsyncIterable<RuntimeTensors>,
   runtime: SessionProcess,
   { signal, across = 'furthest' }: ValueRangeOptions,
 ): Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>> {
@@ -37,7 +37,7 @@ export async function valueRanges(
   const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
-    for (const feed of feeds) {
+    for await (const feed of feeds) {
       const answer = await runtime.run(handle, fitted(graph, feed), {}, { signal });
       for (const [i, { min, max }] of seen.entries()) {
         min.push(Number(answer[extremes.least[i] as string]?.data[0]));
@@ -52,7 +52,10 @@ export async function valueRanges(
           name,
           across === 'mean'
             ? { min: mean(min), max: mean(max) }
-            : { min: Math.min(...min), max: Math.max(...max) },
+            : {
+                min: min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
+                max: max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+              },
         ];
       }),
     );

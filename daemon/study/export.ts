@@ -1,6 +1,9 @@
 import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { boardRanges } from '../devices/mcu/board-ranges.js';
+import type { NetworkRanges } from '../devices/stored-ranges.js';
 import { structureHash, weightsHash } from '../network/canonical-text.js';
+import { readOnnx } from '../network/read-onnx.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { MeasurementRecord, Store, StudyRecord } from '../store/contract.js';
 import { openStudyParts } from './parts.js';
@@ -10,6 +13,8 @@ export interface ExportedTrial {
   readonly onnx: Uint8Array;
   /** What was measured and evaluated for this network, and under which conditions. */
   readonly manifest: Json;
+  /** By which boards quantise it as it was scored; null where the evaluator has none, or no board takes it. */
+  readonly ranges: NetworkRanges | null;
 }
 
 /**
@@ -40,8 +45,11 @@ export async function exportTrial(
     const measurements = await Promise.all(
       Object.values(trial.measurements).map((id) => store.measurement(id)),
     );
+    const onnx = writeOnnx(network);
+    const { ranges: ask, rangesOf: source = '' } = evaluator;
     return {
-      onnx: writeOnnx(network),
+      onnx,
+      ranges: ask ? await boardRanges(readOnnx(onnx), { ask, source }) : null,
       manifest: {
         schema: 'hilda.manifest.v1',
         study: { id: study.id, name: study.name },

@@ -161,7 +161,7 @@ export class SteppedStudies implements StudyPort {
   stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
   ask = async () => ({ state: 'running' as const, trials: [] });
   tell = async () => ({ state: 'running' as const, trials: [] });
-  exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true } });
+  exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true }, ranges: null });
 
   async show(id: StudyId) {
     const record = await this.store.study(id);

@@ -42,7 +42,7 @@ export async function answersAsReference(
   { name, network }: { readonly name: string; readonly network: Graph },
   tricks: Partial<Tricks> = {},
 ): Promise<CompiledNetwork> {
-  const calibration = calibrateOn([], signal).ranges;
+  const calibration = calibrateOn({}, signal).ranges;
   const { compiled, slot } = await compileForBoard(network, profile, session.board, {
     weights: 'real',
     calibration,

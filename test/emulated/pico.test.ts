@@ -83,7 +83,7 @@ t.test('the classes that are computed for a board are those that it answers', as
     [name]: { dims: [1, 1, 28, 28], data: values.slice(i * 784, (i + 1) * 784) },
   });
   const calibration = [0, 1, 2, 3].map(example);
-  const { ranges } = calibrateOn(calibration, signal);
+  const { ranges } = calibrateOn({ calibration }, signal);
   const shown = { values: values.slice(0, 4 * 784), count: 4, batch: 1 };
   const examples = { values, count, ranges, calibration: shown };
   const classes = await device.classify?.(network, examples, { signal });

@@ -62,6 +62,7 @@ class FlashDriver extends FakeDriver {
     const more: Pick<Device, 'deploy' | 'runDeployed' | 'reset'> = {
       deploy: async (network, { calibration = [] }) => {
         this.calls.push('deploy');
+        if ('feeds' in calibration) throw new Error('an agent hands tensors on');
         this.calibration = calibration;
         held = 7;
         return {

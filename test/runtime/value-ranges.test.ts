@@ -60,10 +60,10 @@ t.test('random inputs are valid indices, bytes and truth values', async (t) => {
   const graph = mixed();
   t.equal(indexBound(graph, 'ids'), 5);
   t.equal(indexBound(graph, 'image'), undefined);
-  const random = await calibrateOn([], signal).ranges(graph, ['ids', 'image', 'mask', 'half']);
+  const random = await calibrateOn({}, signal).ranges(graph, ['ids', 'image', 'mask', 'half']);
   t.same(random.get('ids'), { min: 0, max: 4 });
   t.same(random.get('mask'), { min: 0, max: 1 });
   t.ok((random.get('image')?.max ?? 0) > 200 && (random.get('half')?.max ?? 2) <= 1);
   const bound = { ...graph, feeds: new Map([['ids', { low: 1, high: 2 }]]) };
-  t.same((await calibrateOn([], signal).ranges(bound, ['ids'])).get('ids'), { min: 1, max: 2 });
+  t.same((await calibrateOn({}, signal).ranges(bound, ['ids'])).get('ids'), { min: 1, max: 2 });
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { deploymentSchema } from '../../devices/schemas.js';
-import { networkOf } from '../bound-network.js';
+import { bytesOf, calibratingOf, networkOf } from '../bound-network.js';
 import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../measurement-schemas.js';
 import { defineRoute } from '../route.js';
 import { asDeviceId } from '../services.js';
@@ -16,8 +16,8 @@ export const deploymentRoutes = [
       const deviceId = asDeviceId(body.device);
       await services.store.device(deviceId);
       const network = await networkOf(body, services);
-      const { calibration } = body;
-      return services.deploy({ network, deviceId, calibration }, { signal });
+      const calibrating = await calibratingOf(body, network, services);
+      return services.deploy({ network, deviceId, ...calibrating }, { signal });
     },
   }),
   defineRoute({
@@ -29,7 +29,8 @@ export const deploymentRoutes = [
     handle: async ({ services, body, signal }) => {
       const deviceId = asDeviceId(body.device);
       await services.store.device(deviceId);
-      return { outputs: await services.runDeployed({ deviceId, input: body.input }, { signal }) };
+      const input = 'blob' in body.input ? await bytesOf(body.input.blob, 'blob', services) : body.input;
+      return { outputs: await services.runDeployed({ deviceId, input }, { signal }) };
     },
   }),
 ];

@@ -146,8 +146,8 @@ export const studyRoutes = [
       const number = Number(params.number);
       if (!Number.isSafeInteger(number) || number < 0)
         throw new HildaError('REQUEST_INVALID', `${params.number} is not a trial number`);
-      const { onnx, manifest } = await services.studies.exportTrial(asStudyId(params.id), number);
-      return { model: await services.blobs.put(onnx), bytes: onnx.byteLength, manifest };
+      const { onnx, ...rest } = await services.studies.exportTrial(asStudyId(params.id), number);
+      return { model: await services.blobs.put(onnx), bytes: onnx.byteLength, ...rest };
     },
   }),
 ];

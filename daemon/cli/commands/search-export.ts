@@ -9,7 +9,7 @@ import { readOnnx } from '../../network/read-onnx.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import { act, type Terminal } from '../context.js';
 
-function trialNumber(text: string): number {
+export function trialNumber(text: string): number {
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < 0)
     throw new InvalidArgumentError('It must be a whole number from 0.');
@@ -18,7 +18,9 @@ function trialNumber(text: string): number {
 
 export const searchExportCommand = (terminal: Terminal): Command =>
   new Command('export')
-    .description("a trial's sub-network as an ONNX file, its measured manifest beside it")
+    .description(
+      "a trial's sub-network as an ONNX file, its measured manifest and its ranges for boards beside it",
+    )
     .argument('<study>', 'its id')
     .requiredOption('-t, --trial <number>', 'which trial, as numbered in the front', trialNumber)
     .requiredOption('-o, --out <file>', 'where the ONNX file goes; the manifest is named after it, .json')
@@ -36,17 +38,21 @@ export const searchExportCommand = (terminal: Terminal): Command =>
           }: { readonly trial: number; readonly out: string; readonly frontEnd?: boolean },
         ) => {
           const { client } = context;
-          const { model, manifest } = await client.exportTrial(study, trial, context);
+          const { model, manifest, ranges } = await client.exportTrial(study, trial, context);
           const features = await client.modelBytes(model, context);
           const network = frontEnd ? withFrontEnd(features, manifest) : features;
           const bytes = network.length;
           await writeFile(out, network);
           const manifestFile = `${out.replace(/\.onnx$/, '')}.json`;
           await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
+          // With a front end the network is another one.
+          const rangesFile = ranges && !frontEnd ? `${out.replace(/\.onnx$/, '')}.ranges.json` : null;
+          if (rangesFile) await writeFile(rangesFile, `${JSON.stringify(ranges)}\n`);
+          const beside = rangesFile ? [manifestFile, rangesFile] : [manifestFile];
           context.answer(
             'export',
-            { study, trial, model, file: out, manifestFile, bytes },
-            () => `${out} (${formatBytes(bytes)}), ${manifestFile}`,
+            { study, trial, model, file: out, manifestFile, rangesFile, bytes },
+            () => `${out} (${formatBytes(bytes)}), ${beside.join(', ')}`,
           );
         },
       ),

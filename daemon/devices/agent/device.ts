@@ -11,7 +11,7 @@ import { classesOf, packExamples } from './examples.js';
 import type { AgentHub } from './hub.js';
 import type { Answer } from './jobs.js';
 import { sentNetwork } from './sent-network.js';
-import { packTensors, unpackTensors } from './tensor-bytes.js';
+import { gathered, packTensors, unpackTensors } from './tensor-bytes.js';
 import {
   type Abilities,
   asMeasurement,
@@ -96,9 +96,10 @@ class AgentDevice implements Device {
       const asked = { ...options, network: sentNetwork(network), inputs: packTensors([inputs]) };
       return this.#outputs(await this.#perform({ kind: 'run' }, asked));
     },
-    deploy: async (network, { calibration = [], ...options }) => {
-      const asked = { ...options, network: sentNetwork(network), inputs: packTensors(calibration) };
-      return checked(deploymentSchema, (await this.#perform({ kind: 'deploy' }, asked)).value);
+    deploy: async (network, { calibration = [], ranges = null, ...options }) => {
+      const inputs = packTensors('feeds' in calibration ? await gathered(calibration) : calibration);
+      const asked = { ...options, network: sentNetwork(network), inputs };
+      return checked(deploymentSchema, (await this.#perform({ kind: 'deploy', ranges }, asked)).value);
     },
     runDeployed: async (deployment, inputs, options) => {
       const work = { kind: 'runDeployed', deployment: checked(deploymentSchema, deployment) } as const;

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import { asTensors } from '../../runtime/tensors.js';
+import type { CalibrationData } from '../calibration-data.js';
 import { checked } from '../checked.js';
 import type { Tensors } from '../contract.js';
 
@@ -32,6 +34,28 @@ export function packTensors(sets: readonly Tensors[]): Uint8Array {
     }
   }
   return bytes;
+}
+
+/** An agent gets its examples in one piece; more do not fit. */
+const maxGatheredBytes = 128 * 2 ** 20;
+const maxGathered = 1000;
+
+/** Examples as tensors in memory, to be packed. Throws NETWORK_TOO_LARGE for more than an agent takes. */
+export async function gathered({ count, feeds }: CalibrationData): Promise<Tensors[]> {
+  const sets: Tensors[] = [];
+  let bytes = 0;
+  for await (const feed of feeds()) {
+    const tensors = asTensors(feed);
+    bytes += Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
+    if (bytes > maxGatheredBytes || count > maxGathered)
+      throw new HildaError(
+        'NETWORK_TOO_LARGE',
+        `${count} calibration inputs: an agent takes at most ${maxGathered}, of ${maxGatheredBytes} bytes together`,
+        { hint: 'Give fewer inputs, or the ranges of `hilda search export` with --ranges.' },
+      );
+    sets.push(tensors);
+  }
+  return sets;
 }
 
 /** Throws MESSAGE_INVALID for anything that `packTensors` did not make. */

@@ -5,6 +5,7 @@ import type { Target } from '../../core/target.js';
 import { calibrationSchema } from '../../measure/calibration.js';
 import { protocolSchema } from '../../measure/protocol.js';
 import { deploymentSchema, operatorCostSchema } from '../schemas.js';
+import { networkRangesSchema } from '../stored-ranges.js';
 import { bindingSchema } from './sent-network.js';
 
 /**
@@ -123,7 +124,7 @@ const workSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('classify'), batch: z.number().int().min(1) }),
   /** These take the tensors of the lease's inputs: one set, or as many as there are inputs to calibrate on. */
   z.object({ kind: z.literal('run') }),
-  z.object({ kind: z.literal('deploy') }),
+  z.object({ kind: z.literal('deploy'), ranges: networkRangesSchema.nullable() }),
   z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema }),
   z.object({ kind: z.literal('reset') }),
 ]);

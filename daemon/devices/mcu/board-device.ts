@@ -11,6 +11,7 @@ import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import type { Graph } from '../../network/graph.js';
 import type {
+  Calibrating,
   CallOptions,
   DeployedPort,
   Deployment,
@@ -151,7 +152,7 @@ export class BoardDevice implements Device {
 
   async run(network: Graph, inputs: Tensors, options: CallOptions): Promise<Tensors> {
     return this.#use(options, async (session) => {
-      const calibration = calibrateOn([inputs], options.signal);
+      const calibration = calibrateOn({ calibration: [inputs] }, options.signal);
       const { compiled, slot } = await compileForBoard(network, this.#options.profile, session.board, {
         weights: 'real',
         calibration: calibration.ranges,
@@ -161,12 +162,9 @@ export class BoardDevice implements Device {
     });
   }
 
-  async deploy(
-    network: Graph,
-    options: CallOptions & { readonly calibration?: readonly Tensors[] },
-  ): Promise<Deployment> {
+  async deploy(network: Graph, options: CallOptions & Calibrating): Promise<Deployment> {
     return this.#use(options, async (session) => {
-      const calibration = calibrateOn(options.calibration ?? [], options.signal);
+      const calibration = calibrateOn(options, options.signal);
       const { compiled } = await compileForBoard(network, this.#options.profile, session.board, {
         weights: 'real',
         calibration: calibration.ranges,

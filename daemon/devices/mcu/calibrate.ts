@@ -9,7 +9,8 @@ import type { RuntimeTensor, RuntimeTensors } from '../../runtime/messages.js';
 import { SessionProcess } from '../../runtime/session-process.js';
 import { asInputs } from '../../runtime/tensors.js';
 import { valueRanges } from '../../runtime/value-ranges.js';
-import type { Tensors } from '../contract.js';
+import type { Calibrating } from '../contract.js';
+import { storedRanges } from '../stored-ranges.js';
 
 export interface InputCalibration {
   readonly ranges: Calibration;
@@ -19,18 +20,21 @@ export interface InputCalibration {
 const randomInputs = 8;
 
 /**
- * Ranges of a network's values from the inputs it will see; from random values when none are known, which is said: 0 to 1,
+ * Ranges of a network's values: those given, or from the inputs it will see; from random values when none are known, which is said: 0 to 1,
  * the values that the network was bound to, or whole numbers that are indices of the tables they are looked up in.
  */
-export function calibrateOn(inputs: readonly Tensors[], signal: AbortSignal): InputCalibration {
+export function calibrateOn(
+  { calibration = [], ranges }: Calibrating,
+  signal: AbortSignal,
+): InputCalibration {
+  if (ranges) return { description: ranges.source, ranges: storedRanges(ranges) };
+  const count = 'feeds' in calibration ? calibration.count : calibration.length;
   return {
-    description: inputs.length > 0 ? `${inputs.length} inputs` : 'random values',
+    description: count > 0 ? `${count} inputs` : 'random values',
     ranges: async (graph, values) => {
       const runtime = new SessionProcess();
       try {
-        const feeds =
-          inputs.length > 0 ? inputs.map((tensors) => asInputs(graph, tensors)) : randomFeeds(graph);
-        return await valueRanges(graph, values, feeds, runtime, { signal });
+        return await valueRanges(graph, values, feedsOf(graph, calibration), runtime, { signal });
       } finally {
         await runtime.stop();
       }
@@ -43,6 +47,22 @@ export const scalesFrom = (
   { calibrated }: Pick<CompiledNetwork, 'calibrated'>,
   description: string,
 ): string => (calibrated.length > 0 ? description : 'the network itself');
+
+/** What the prepared graph still takes: an input that nothing reads may be gone. */
+async function* feedsOf(
+  graph: Graph,
+  calibration: NonNullable<Calibrating['calibration']>,
+): AsyncIterable<RuntimeTensors> {
+  if (!('feeds' in calibration)) {
+    yield* calibration.length > 0
+      ? calibration.map((tensors) => asInputs(graph, tensors))
+      : randomFeeds(graph);
+    return;
+  }
+  const names = new Set(graph.inputs.map(({ name }) => name));
+  for await (const feed of calibration.feeds())
+    yield Object.fromEntries(Object.entries(feed).filter(([name]) => names.has(name)));
+}
 
 function randomFeeds(graph: Graph): RuntimeTensors[] {
   const rng = Xoshiro128.fromSeed(1);

@@ -71,7 +71,13 @@ export async function perform(
       return { value: null, outputs: await device.run(given(), only(), options) };
     case 'deploy':
       if (!device.deploy) return unable(id, work);
-      return { value: await device.deploy(given(), { ...options, calibration: inputs }) };
+      return {
+        value: await device.deploy(given(), {
+          ...options,
+          calibration: inputs,
+          ...(work.ranges && { ranges: work.ranges }),
+        }),
+      };
     case 'runDeployed':
       if (!device.runDeployed) return unable(id, work);
       return { value: null, outputs: await device.runDeployed(work.deployment, only(), options) };
