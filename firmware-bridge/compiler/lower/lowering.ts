@@ -3,7 +3,7 @@ import { type DType, elementCount, floatsOf, type Graph, type Node } from '../..
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
-import { type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import { coarsened, type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { wholeForm } from './element-forms.js';
 import { FixedGrids } from './fixed-grids.js';
 import { moveAxes } from './move-axes.js';
@@ -153,6 +153,12 @@ export class Lowering {
         },
       );
     return quantisationOf(range);
+  }
+
+  /** The same for what is computed in steps of `step`, which may be coarser than the calibrated range asks for. */
+  quantisationFor(name: string, step: number): Quantisation {
+    const fixed = this.fixed.of(name);
+    return fixed ?? coarsened(this.quantisation(name), step);
   }
 
   /** What calibration saw of an activation; undefined where nothing was calibrated. */

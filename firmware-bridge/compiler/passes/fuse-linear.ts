@@ -39,7 +39,7 @@ function fuseMatMul(graph: EditableGraph, node: Node, shapes: Shapes): void {
   } else graph.replace(node, fusedNode(node, 'Linear', [x, matrix]));
 }
 
-/** Y = alpha A' B' + beta C, where B is constant. A constant C of other forms than a row is added in a step of its own. */
+/** Y = alpha A' B' + beta C, where B is constant and C a row, or left out; `spellGemm` sees to the others. */
 function fuseGemm(graph: EditableGraph, node: Node, shapes: Shapes): void {
   const own = node.inputs[1] as string;
   const weight = graph.floats(own);
@@ -56,22 +56,22 @@ function fuseGemm(graph: EditableGraph, node: Node, shapes: Shapes): void {
     return alpha * (weight[isTransposed ? n * inputs + k : i] as number);
   });
   const row = given ? alongAxis(graph, given, out, 1) : new Float32Array(outputs);
+  if (!row) return;
   // A name that says whose signs the elements are stays with them.
   const isNamed = alpha === 1 && seedOfName(own) !== undefined;
   const base = isNamed ? `${own}${isTransposed ? '.transposed' : ''}` : `${name}.weight`;
   const scaled = scaledGrid(graph.grids.get(own), alpha);
   const grid = isTransposed ? transposedGrid(scaled, [1, 0]) : scaled;
   const constants = [graph.addConstant(base, floatTensor([inputs, outputs], matrix), grid)];
-  if (row)
-    constants.push(
-      graph.addConstant(
-        `${name}.bias`,
-        floatTensor(
-          [outputs],
-          row.map((b) => beta * b),
-        ),
+  constants.push(
+    graph.addConstant(
+      `${name}.bias`,
+      floatTensor(
+        [outputs],
+        row.map((b) => beta * b),
       ),
-    );
+    ),
+  );
   const made: Node[] = [];
   let x = node.inputs[0] as string;
   if (intAttribute(node, 'transA', 0) !== 0) {
@@ -80,60 +80,66 @@ function fuseGemm(graph: EditableGraph, node: Node, shapes: Shapes): void {
     made.push({ ...node, op: 'Transpose', inputs: [x], outputs: [across], attributes: { perm: [1, 0] } });
     x = across;
   }
-  if (row) made.push(fusedNode(node, 'Linear', [x, ...constants]));
-  else made.push(...productAndSum(graph, node, [x, ...constants], out, beta));
-  graph.replace(node, ...made);
-}
-
-/** A product whose sum behind it is no row: C by rows, or by elements. */
-function productAndSum(
-  graph: EditableGraph,
-  node: Node,
-  inputs: readonly string[],
-  dims: readonly number[],
-  beta: number,
-): Node[] {
-  const [name, given] = [node.outputs[0] as string, node.inputs[2] as string];
-  const values = (graph.floats(given) as Float32Array).map((c) => beta * c);
-  const [least, most] = values.reduce(([a, b], c) => [Math.min(a, c), Math.max(b, c)], [0, 0]) as [
-    number,
-    number,
-  ];
-  const product = graph.makeValue(`${name}.product`, {
-    dims,
-    range: (rangeOf) => {
-      const sum = rangeOf(name);
-      return sum && { min: sum.min - most, max: sum.max - least };
-    },
-  });
-  const shift = graph.addConstant(`${name}.shift`, floatTensor(graph.constant(given)?.dims ?? [], values));
-  return [
-    { ...fusedNode(node, 'Linear', inputs), outputs: [product] },
-    { ...node, op: 'Add', inputs: [product, shift], attributes: {} },
-  ];
+  graph.replace(node, ...made, fusedNode(node, 'Linear', [x, ...constants]));
 }
 
 /**
- * A constant factor behind a product of two activations moves into the product: attention's 1 / sqrt d costs nothing
- * there. Products by constants keep theirs: `foldVectorAffine` takes it into the weights.
+ * Constant factors behind or before a product of two activations move into the product: attention's 1 / sqrt d costs
+ * nothing there. Products by constants keep theirs: `foldVectorAffine` takes it into the weights.
  */
 export function fuseScale(graph: EditableGraph, shapes: Shapes): void {
   for (const old of graph.nodes) {
     const node = graph.producer(old.outputs[0]);
-    if (node?.op !== 'Mul' && node?.op !== 'Div') continue;
-    const at = node.inputs.findIndex((name) => graph.floats(name)?.length === 1);
-    const factor = graph.floats(node.inputs[at])?.[0];
-    if (factor === undefined || (node.op === 'Div' && at !== 1)) continue;
-    const product = graph.privateProducer(node.inputs[1 - at], 'MatMul', node);
-    const scale = Number(product?.attributes.scale ?? 1) * (node.op === 'Mul' ? factor : 1 / factor);
-    const rank = (value: string | undefined): number => shapes.get(value ?? '')?.dims.length ?? 0;
-    if (!product || product.inputs.some((name) => graph.constant(name))) continue;
-    // The board multiplies by a positive whole number, and a constant of more axes would add them.
-    if (!(scale > 0 && Number.isFinite(scale)) || rank(product.outputs[0]) !== rank(node.outputs[0]))
-      continue;
-    graph.remove([product]);
-    graph.replace(node, fusedNode(node, 'MatMul', product.inputs, { scale }));
+    if (node?.op === 'MatMul') scaleBefore(graph, node, shapes);
+    else if (node) scaleBehind(graph, node, shapes);
   }
+}
+
+/** The factor of a product or quotient by one constant number, and what it scales; undefined where shapes change. */
+function scaledBy(
+  graph: EditableGraph,
+  node: Node | undefined,
+  shapes: Shapes,
+): { readonly factor: number; readonly input: string } | undefined {
+  if (node?.op !== 'Mul' && node?.op !== 'Div') return undefined;
+  const at = node.inputs.findIndex((name) => graph.floats(name)?.length === 1);
+  const constant = graph.floats(node.inputs[at])?.[0];
+  const input = node.inputs[1 - at] as string;
+  if (constant === undefined || (node.op === 'Div' && at !== 1)) return undefined;
+  const rank = (value: string): number => shapes.get(value)?.dims.length ?? 0;
+  // A constant of more axes would add them.
+  if (rank(input) !== rank(node.outputs[0] as string)) return undefined;
+  return { factor: node.op === 'Mul' ? constant : 1 / constant, input };
+}
+
+const ofTwo = (graph: EditableGraph, product: Node): boolean =>
+  !product.inputs.some((name) => graph.constant(name));
+
+/** The board multiplies by a positive whole number. */
+const isFactor = (scale: number): boolean => scale > 0 && Number.isFinite(scale);
+
+function scaleBehind(graph: EditableGraph, node: Node, shapes: Shapes): void {
+  const scaled = scaledBy(graph, node, shapes);
+  const product = scaled && graph.privateProducer(scaled.input, 'MatMul', node);
+  if (!scaled || !product || !ofTwo(graph, product)) return;
+  const scale = Number(product.attributes.scale ?? 1) * scaled.factor;
+  if (!isFactor(scale)) return;
+  graph.remove([product]);
+  graph.replace(node, fusedNode(node, 'MatMul', product.inputs, { scale }));
+}
+
+function scaleBefore(graph: EditableGraph, product: Node, shapes: Shapes): void {
+  if (!ofTwo(graph, product)) return;
+  let scale = Number(product.attributes.scale ?? 1);
+  const inputs = product.inputs.map((name) => {
+    const before = graph.onlyConsumer(name) === product ? graph.producer(name) : undefined;
+    const scaled = scaledBy(graph, before, shapes);
+    if (!scaled || graph.constant(scaled.input) || !isFactor(scale * scaled.factor)) return name;
+    scale *= scaled.factor;
+    return scaled.input;
+  });
+  if (inputs.every((name, i) => name === product.inputs[i])) return;
+  graph.replace(product, fusedNode(product, 'MatMul', inputs, { scale }));
 }
 
 /** Whether a node is a product by constant weights that a pass has made. */

@@ -13,7 +13,9 @@ import { fuseLinear, fuseScale } from './fuse-linear.js';
 import { refuseUnknownAttributes } from './known-attributes.js';
 import { recogniseActivations } from './recognise-activations.js';
 import { recogniseLayerNorm } from './recognise-layer-norm.js';
+import { recogniseMasks } from './recognise-masks.js';
 import { dropFloatCasts, inSinglePrecision } from './single-precision.js';
+import { spellGemm } from './spell-gemm.js';
 import { spellPairs } from './spell-pairs.js';
 
 export interface PrepareOptions {
@@ -56,8 +58,10 @@ export function prepare(given: Graph, options: PrepareOptions): Prepared {
     foldBatchNorm,
     recogniseLayerNorm,
     recogniseActivations,
+    recogniseMasks,
     fuseScale,
     fuseLinear,
+    spellGemm,
     foldVectorAffine,
     standAloneNorm,
     fuseClamps,

@@ -12,11 +12,14 @@ export interface Range {
   readonly max: number;
 }
 
+/** Far above the smallest float32, in which scales are written, and far below what any network tells from 0. */
+const smallestScale = 2 ** -110;
+
 /** Per-tensor, asymmetric. The range is widened to hold 0, which must be exact: padding and Relu rest on it. */
 export function quantisationOf({ min, max }: Range): Quantisation {
   const [low, high] = [Math.min(0, min), Math.max(0, max)];
   // A tensor that is always 0 has no range; any scale represents it.
-  const scale = high > low ? (high - low) / 255 : 1 / 255;
+  const scale = high > low ? Math.max((high - low) / 255, smallestScale) : 1 / 255;
   const zeroPoint = Math.min(127, Math.max(-128, Math.round(-128 - low / scale)));
   return { scale, zeroPoint };
 }
@@ -40,6 +43,20 @@ export function limitsOf(
     min === undefined ? -128 : quantise(min, quantisation),
     max === undefined ? 127 : quantise(max, quantisation),
   ];
+}
+
+/** An accumulator's step that is many steps of the output says nothing finer: the output then takes two of it a step. */
+const finestShare = 8;
+
+/**
+ * The quantisation for what is computed in steps of `step`: as given, or coarser where its own would be a small part of
+ * one. A unit whose inputs were all 0 in calibration, or a difference of equals, has next to no range of its own.
+ */
+export function coarsened(given: Quantisation, step: number): Quantisation {
+  if (step <= finestShare * given.scale) return given;
+  const low = given.scale * (-128 - given.zeroPoint);
+  const scale = 2 * step;
+  return { scale, zeroPoint: Math.min(127, Math.max(-128, Math.round(-128 - low / scale))) };
 }
 
 /** The largest left shift of an accumulator that the program format knows. */

@@ -23,6 +23,10 @@ export interface GeneratedWeights {
   readonly firstOutput: number;
 }
 
+/** The largest step of any accumulator of a layer with these weights, each output's quantised by its own largest. */
+export const layerStep = (weights: Float32Array, x: Quantisation): number =>
+  (weights.reduce((largest, w) => Math.max(largest, Math.abs(w)), 0) / 127) * x.scale;
+
 /** Largest magnitude an accumulator may reach before the left shift. */
 const accumulatorLimit = 2 ** 31 - 1;
 

@@ -1,5 +1,5 @@
 import { limitsOf } from '../../quantise/quantisation.js';
-import { quantiseWeights } from '../../quantise/quantise-weights.js';
+import { layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import { stridesIn, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
@@ -18,7 +18,12 @@ export const channelAffine: LoweringRule = (node, lowering) => {
   const order = [...others, axis];
   const x = lowering.arranged(node, given, order);
   const name = node.outputs[0] as string;
-  const y = lowering.allocate(name, x.dims, lowering.quantisation(name), order);
+  const y = lowering.allocate(
+    name,
+    x.dims,
+    lowering.quantisationFor(name, layerStep(scale, x.quantisation)),
+    order,
+  );
   const sizes = others.map((other) => x.dims[other] as number);
   const [height, width] = [sizes.slice(0, -1).reduce((a, b) => a * b, 1), sizes.at(-1) ?? 1];
   const asImage = (value: Value): Value => {

@@ -1,7 +1,7 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import { limitsOf } from '../../quantise/quantisation.js';
-import { type LayerConstants, quantiseWeights } from '../../quantise/quantise-weights.js';
+import { type LayerConstants, layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { Body, Read, View, Window } from '../operators.js';
 import { rowsAlong, type Value } from '../value.js';
@@ -24,7 +24,11 @@ export const convolution: LoweringRule = (node, lowering) => {
   const image = imageOf(node, lowering);
   const x = parts > 1 ? repeatedAlong(node, lowering, image, 1, parts) : image;
   const window = { ...given, inChannels: given.inChannels * parts, inStride: given.inStride * parts };
-  const y = lowering.allocate(name, imageDims(lowering.dims(name)), lowering.quantisation(name));
+  const y = lowering.allocate(
+    name,
+    imageDims(lowering.dims(name)),
+    lowering.quantisationFor(name, layerStep(inside, x.quantisation)),
+  );
   const bias = node.inputs[2] ? lowering.floats(node.inputs[2]) : undefined;
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);

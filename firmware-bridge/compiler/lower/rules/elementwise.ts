@@ -90,28 +90,26 @@ function arithmetic(
   const isFull = elementCount(given.dims) === elementCount(dims);
   const a = isFull ? lowering.dense(node, given) : repeated(node, lowering, given, dims);
   const order = physicalOrder(a);
-  const y = lowering.allocate(name, a.dims, lowering.quantisation(name), order);
+  const grid = node.op === 'Div' ? undefined : lowering.gridOf(node.inputs[second]);
+  const b: Quantisation = !constant
+    ? operand(second).quantisation
+    : grid && grid.axis === undefined
+      ? { scale: grid.scales[0] as number, zeroPoint: grid.zeroPoint }
+      : quantisationOf(rangeOf(constant));
+  const isProduct = node.op === 'Mul' || node.op === 'Div';
+  // A sum of equals that differ in sign has next to no range.
+  const step = isProduct ? a.quantisation.scale * b.scale : Math.max(a.quantisation.scale, b.scale) / 1024;
+  const y = lowering.allocate(name, a.dims, lowering.quantisationFor(name, step), order);
   const reads: Read[] = [{ view: elements(a, order), access: 'rows' }];
   let constantOf: ConstantOperand | undefined;
-  let b: Quantisation;
-  if (constant) {
-    const full = { ...a, dims: a.dims };
-    const grid = node.op === 'Div' ? undefined : lowering.gridOf(node.inputs[second]);
-    b =
-      grid && grid.axis === undefined
-        ? { scale: grid.scales[0] as number, zeroPoint: grid.zeroPoint }
-        : quantisationOf(rangeOf(constant));
-    constantOf = constantOperand(constant, lowering.dims(node.inputs[second] as string), full, order, b);
-  } else {
-    const value = operand(second);
-    b = value.quantisation;
-    reads.push(secondRead(node, lowering, value, a, order));
-  }
+  if (constant)
+    constantOf = constantOperand(constant, lowering.dims(node.inputs[second] as string), a, order, b);
+  else reads.push(secondRead(node, lowering, operand(second), a, order));
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   lowering.emit({
     name: nodeName(node),
     body: {
-      kind: node.op === 'Mul' || node.op === 'Div' ? 'mul' : 'add',
+      kind: isProduct ? 'mul' : 'add',
       negative: node.op === 'Sub',
       a: a.quantisation,
       b,

@@ -8,6 +8,9 @@ import { physicalOrder, rowsAlong, type Value } from '../value.js';
 /** Probabilities lie in 0..1 whatever the images: softmax has the one scale that uses all 256 steps. */
 const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
 
+/** Steps of the scores so coarse that neighbours differ by e^4: int8 would tell no two of them apart. */
+const coarsestScores = 4;
+
 /** The widest row that the firmware normalises (ABI.md, LAYER_NORM). */
 const maxNormWidth = 4096;
 
@@ -15,6 +18,12 @@ const maxNormWidth = 4096;
 export const softmax: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);
   const rank = given.dims.length;
+  if (given.quantisation.scale > coarsestScores)
+    throw unsupported(
+      node,
+      `its input spans ${Math.round(255 * given.quantisation.scale)}, of which int8 tells apart steps of ${given.quantisation.scale.toPrecision(3)}`,
+      'A mask that is added to scores must be constant, or no lower than -1000.',
+    );
   const isFlat = lowering.opset < 13;
   const first = softmaxAxis(node, lowering, rank);
   const axes = Array.from({ length: isFlat ? rank - first : 1 }, (_, i) => first + i);

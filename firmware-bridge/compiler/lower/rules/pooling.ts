@@ -15,7 +15,9 @@ export const pooling: LoweringRule = (node, lowering) => {
   const x = imageOf(node, lowering);
   const name = node.outputs[0] as string;
   // The largest of several values is one of them: it keeps their quantisation.
-  const quantisation = isAverage ? lowering.quantisation(name) : x.quantisation;
+  const quantisation = isAverage
+    ? lowering.quantisationFor(name, x.quantisation.scale / (window.kernel[0] * window.kernel[1]))
+    : x.quantisation;
   const y = lowering.allocate(name, imageDims(lowering.dims(name)), quantisation);
   const given = { x, window, countsPadding: isAverage && intAttribute(node, 'count_include_pad', 0) !== 0 };
   const pool = given.countsPadding ? overhanging(node, lowering, given) : given;
@@ -105,7 +107,7 @@ function mean(node: Node, lowering: Lowering, axes: readonly number[], factor = 
   const y = lowering.allocate(
     name,
     dims,
-    lowering.quantisation(name),
+    lowering.quantisationFor(name, (given.quantisation.scale * factor) / x.rows),
     dims.map((_, axis) => axis),
   );
   const write = { ...x, storage: y.storage, offset: 0, rows: 1, rowStride: x.width };

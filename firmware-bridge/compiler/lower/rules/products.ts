@@ -1,11 +1,13 @@
 import { seedOfName } from '../../../../daemon/network/generated-signs.js';
 import type { Node } from '../../../../daemon/network/graph.js';
-import { limitsOf, type Quantisation } from '../../quantise/quantisation.js';
-import { quantiseWeights } from '../../quantise/quantise-weights.js';
+import { limitsOf, type Quantisation, quantisationOf } from '../../quantise/quantisation.js';
+import { layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
-import { matrixOf, rowsOf, transposed, type Value } from '../value.js';
+import { matrixOf, reshaped, rowsOf, stridesIn, transposed, type Value } from '../value.js';
 import { clampAttributes } from './clamp-attributes.js';
+import { constant } from './layout.js';
+import { repeated } from './operands.js';
 import { repeatedAlong, splitWeights, weightParts } from './wide-weights.js';
 
 /** Linear(x, weight [in, out], bias): rows of `in` to rows of `out`. */
@@ -74,7 +76,10 @@ function rowsTimes(
   x: Value,
   dims: readonly number[],
   layer: Parameters<typeof quantiseWeights>[1],
-  quantisation: Quantisation = lowering.quantisation(node.outputs[0] as string),
+  quantisation: Quantisation = lowering.quantisationFor(
+    node.outputs[0] as string,
+    layerStep(layer.weights, x.quantisation),
+  ),
 ): Value {
   const rows = lowering.view(node, x, rowsOf);
   const order = dims.map((_, axis) => axis);
@@ -100,33 +105,79 @@ const swappedAxes = (rank: number): readonly number[] =>
   Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
 
 /**
- * The product of two activations: scores and their use in attention. Query heads that share keys and values (b's batch
- * axis has one element) read the same rows.
+ * The product of two matrices, or of batches of them: scores and their use in attention. Query heads that share keys and
+ * values (b's batch axis has one element) read the same rows; matrices of a that are shared are copied.
  */
 export const matMul: LoweringRule = (node, lowering) => {
   const mixed = lowering.isActivation(node.inputs[0]) ? undefined : lowering.floats(node.inputs[0]);
-  if (mixed) return mixing(node, lowering, mixed);
-  const [a, b] = [lowering.value(node, 0), lowering.value(node, 1)];
-  const rank = a.dims.length;
-  const fits = (size: number, i: number): boolean => b.dims[i] === size || b.dims[i] === 1;
-  if (rank < 2 || rank !== b.dims.length || !a.dims.slice(0, -2).every(fits))
-    throw unsupported(node, `[${a.dims}] times [${b.dims}]: both need the same batch axes`);
+  if (
+    mixed &&
+    lowering.dims(node.inputs[0] as string).length === 2 &&
+    lowering.value(node, 1).dims.length > 1
+  )
+    return mixing(node, lowering, mixed);
   const name = node.outputs[0] as string;
-  const dims = lowering.dims(name);
+  const result = lowering.dims(name);
+  const [left, right] = [operandOf(node, lowering, 0), operandOf(node, lowering, 1)];
+  const rank = Math.max(left.dims.length, right.dims.length, 2);
+  const b = ranked(right, rank, right.dims.length === 1 ? 'column' : 'matrix');
+  const given = ranked(left, rank, left.dims.length === 1 ? 'row' : 'matrix');
+  const batch = given.dims.slice(0, -2).map((size, i) => Math.max(size, b.dims[i] as number));
+  const dims = [...batch, given.dims.at(-2) as number, b.dims.at(-1) as number];
+  const isShared = batch.some((size, i) => given.dims[i] !== size);
+  const a = isShared ? repeated(node, lowering, given, [...batch, ...given.dims.slice(-2)]) : given;
   // Where the result is transposed next, it is written in that order at once.
   const next = lowering.onlyReader(name);
   const perm = next?.op === 'Transpose' ? (next.attributes.perm as readonly number[] | undefined) : undefined;
-  const keepsWidth = perm?.at(-1) === rank - 1;
-  const order = perm && keepsWidth ? perm : dims.map((_, axis) => axis);
-  const y = lowering.allocate(name, dims, lowering.quantisation(name), order);
+  const keepsWidth = perm?.length === rank && perm.at(-1) === rank - 1 && result.length === rank;
   const shared = a.dims.some((size, i) => i < rank - 2 && size !== b.dims[i]);
   // The innermost batch axis goes with the product; those around it, where b repeats, are products of their own.
   const outer = shared ? a.dims.slice(0, Math.max(0, rank - 3)) : [];
+  const liesIn = (order: readonly number[]): boolean =>
+    matrixOf(slab({ ...a, dims, strides: stridesIn(dims, order) }, outer, 0)) !== undefined;
+  const order = perm && keepsWidth && liesIn(perm) ? perm : dims.map((_, axis) => axis);
+  const step = a.quantisation.scale * b.quantisation.scale * Number(node.attributes.scale ?? 1);
+  const y = lowering.allocate(name, dims, lowering.quantisationFor(name, step), order);
   const count = outer.reduce((product, size) => product * size, 1);
   for (let i = 0; i < count; i++)
     product(node, lowering, slab(a, outer, i), slab(b, outer, i), slab(y, outer, i));
-  lowering.define(name, y);
+  lowering.define(name, result.length === rank ? y : (reshaped(y, result) as Value));
 };
+
+/** An activation, or a constant that lies with the activations for this product. */
+function operandOf(node: Node, lowering: Lowering, i: number): Value {
+  const name = node.inputs[i] as string;
+  const values = lowering.isActivation(name) ? undefined : lowering.floats(name);
+  if (!values) return lowering.value(node, i);
+  const [min, max] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [0, 0]) as [
+    number,
+    number,
+  ];
+  return constant(node, lowering, lowering.dims(name), values, quantisationOf({ min, max }));
+}
+
+/** A value as matrices of `rank` axes: axes of one element before its own, and beside a vector's. */
+function ranked(value: Value, rank: number, vector: 'row' | 'column' | 'matrix'): Value {
+  const [last, stride] = [value.dims.at(-1) as number, value.strides.at(-1) as number];
+  const [dims, strides] =
+    vector === 'row'
+      ? [
+          [1, last],
+          [last * stride, stride],
+        ]
+      : vector === 'column'
+        ? [
+            [last, 1],
+            [stride, stride],
+          ]
+        : [value.dims, value.strides];
+  const added = rank - dims.length;
+  return {
+    ...value,
+    dims: [...new Array<number>(added).fill(1), ...dims],
+    strides: [...new Array<number>(added).fill(0), ...strides],
+  };
+}
 
 /** The i-th part of a value along its outermost axes, of which `outer` gives the sizes; an axis of one element repeats. */
 function slab(value: Value, outer: readonly number[], i: number): Value {

@@ -1,7 +1,7 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import { limitsOf } from '../../quantise/quantisation.js';
-import { type LayerConstants, quantiseWeights } from '../../quantise/quantise-weights.js';
+import { type LayerConstants, layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported, wholeOf } from '../lowering.js';
 import type { Body, View, Window } from '../operators.js';
 import type { Value } from '../value.js';
@@ -39,7 +39,7 @@ export const transposedConvolution: LoweringRule = (node, lowering) => {
   const groups = intAttribute(node, 'group', 1);
   const scales = lowering.weightScales(node, node.inputs[1] as string, 1);
   const layer: Layer = { weight, bias, scales, groups, channels, perGroup: perGroup as number, down, across };
-  const quantisation = lowering.quantisation(name);
+  const quantisation = lowering.quantisationFor(name, layerStep(weight, x.quantisation));
   const area = down.stride * across.stride;
   const outputs = groups * layer.perGroup;
   const patches = lowering.allocate(
