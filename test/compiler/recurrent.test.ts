@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { gaussian, type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
+import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
 import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
@@ -7,6 +8,7 @@ import { compile } from '../../firmware-bridge/compiler/index.js';
 import type { ProgramCase } from '../firmware/program-case.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
 import { agreement, board, drawn } from './agreement.js';
+import { answer } from './compiled-case.js';
 
 t.setTimeout(0);
 const runtime = new SessionProcess();
@@ -20,6 +22,7 @@ interface Layer {
   readonly units: number;
   readonly direction?: 'forward' | 'reverse' | 'bidirectional';
   readonly layout?: 0 | 1;
+  readonly batch?: number;
   /** How wide the weights spread, of 1 / sqrt(units). */
   readonly spread?: number;
   readonly bias?: boolean;
@@ -35,6 +38,7 @@ const gatesOf = { LSTM: 4, GRU: 3, RNN: 1 } as const;
 
 function graphOf(layer: Layer, seed = 3): Graph {
   const { op, steps, inputs, units, direction = 'forward', layout = 0, spread = 1, initial = 'none' } = layer;
+  const { batch = 1 } = layer;
   const rng = Xoshiro128.fromSeed(seed);
   const b = new GraphBuilder({ name: op, opset: layout === 1 ? 14 : 11 });
   const count = direction === 'bidirectional' ? 2 : 1;
@@ -48,11 +52,11 @@ function graphOf(layer: Layer, seed = 3): Graph {
         Array.from({ length: elementCount(dims) }, () => reach * (2 * rng.next() - 1)),
       ),
     );
-  const x = b.input('x', 'float32', layout === 1 ? [1, steps, inputs] : [steps, 1, inputs]);
+  const x = b.input('x', 'float32', layout === 1 ? [batch, steps, inputs] : [steps, batch, inputs]);
   const w = weights('w', count, rows, inputs);
   const r = weights('r', count, rows, units);
   const bias = layer.bias === false ? '' : weights('b', count, 2 * rows);
-  const dims = layout === 1 ? [1, count, units] : [count, 1, units];
+  const dims = layout === 1 ? [batch, count, units] : [count, batch, units];
   const state = (name: string): string => {
     if (initial === 'none') return '';
     return initial === 'input'
@@ -61,12 +65,16 @@ function graphOf(layer: Layer, seed = 3): Graph {
           name,
           floatTensor(
             dims,
-            Array.from({ length: count * units }, () => (layer.reach ?? 0.5) * (2 * rng.next() - 1)),
+            Array.from({ length: count * batch * units }, () => (layer.reach ?? 0.5) * (2 * rng.next() - 1)),
           ),
         );
   };
   const lengths = layer.lengths
-    ? b.constant('lengths', { dtype: 'int32', dims: [1], data: new Uint8Array(Int32Array.of(steps).buffer) })
+    ? b.constant('lengths', {
+        dtype: 'int32',
+        dims: [batch],
+        data: new Uint8Array(new Int32Array(batch).fill(steps).buffer),
+      })
     : '';
   const names = [x, w, r, bias, lengths, state('h'), ...(op === 'LSTM' ? [state('c')] : [])];
   while (names.at(-1) === '') names.pop();
@@ -135,6 +143,12 @@ t.test('every direction, layout, state and output', async (t) => {
     await agree(t, `${op}, the last alone`, { ...small, op, outputs: [1] }, limits);
     await agree(t, `${op}, one step`, { ...small, op, steps: 1, outputs, initial: 'input' }, limits);
     await agree(t, `${op}, without bias`, { ...small, op, bias: false, lengths: true }, limits);
+    await agree(
+      t,
+      `${op}, three sequences`,
+      { ...small, op, batch: 3, direction: 'bidirectional', initial: 'input', lengths: true, outputs },
+      limits,
+    );
   }
   await agree(
     t,
@@ -187,6 +201,57 @@ t.test('layout 1 is the same bytes in another shape', async (t) => {
     t.same(other?.program, plain?.program, op);
     t.same(other?.outputs[0]?.dims, [1, 5, 2, 4]);
   }
+});
+
+t.test('layout 1 of several sequences is the same numbers in another order', async (t) => {
+  const layer = {
+    op: 'LSTM',
+    steps: 3,
+    inputs: 2,
+    units: 4,
+    batch: 2,
+    direction: 'bidirectional',
+    initial: 'input',
+    outputs: [0, 1, 2],
+  } as const;
+  const answers = [];
+  for (const layout of [0, 1] as const) {
+    const compiled = await compile(graphOf({ ...layer, layout }), { board, weights: 'real' });
+    const rng = Xoshiro128.fromSeed(2);
+    // The same numbers in both: drawn by time, sequence and element, then put where the layout has them.
+    const inputs = Object.fromEntries(
+      compiled.inputs.map(({ name, dims }) => {
+        const [outer, inner] = layout === 0 ? [dims[0], dims[1]] : [dims[1], dims[0]];
+        const data = new Float32Array(elementCount(dims));
+        for (let o = 0; o < (outer as number); o++)
+          for (let i = 0; i < (inner as number); i++)
+            for (let k = 0; k < (dims[2] as number); k++)
+              data[
+                ((layout === 0 ? o : i) * (dims[1] as number) + (layout === 0 ? i : o)) *
+                  (dims[2] as number) +
+                  k
+              ] = 2 * rng.next() - 1;
+        return [name, { dims, data }];
+      }),
+    );
+    const given = allFromBoard(answer(compiled, allToBoard(inputs, compiled.inputs)), compiled.outputs);
+    answers.push(compiled.outputs.map(({ name }) => given[name]?.data ?? new Float32Array()));
+  }
+  const [plain, other] = answers as [Float32Array[], Float32Array[]];
+  const [steps, directions, batch, units] = [3, 2, 2, 4];
+  const found: number[] = [];
+  for (let s = 0; s < steps; s++)
+    for (let d = 0; d < directions; d++)
+      for (let n = 0; n < batch; n++)
+        for (let u = 0; u < units; u++)
+          found.push(other[0]?.[((n * steps + s) * directions + d) * units + u] as number);
+  t.same(found, [...(plain[0] as Float32Array)]);
+  t.ok(new Set(found).size > 10);
+  for (const state of [1, 2])
+    t.same(
+      [0, 1, 2, 3].map((i) => other[state]?.[((i % 2) * 2 + (i >> 1)) * units]),
+      [0, 1, 2, 3].map((i) => plain[state]?.[i * units]),
+    );
 });
 
 t.test('the program does not grow with the steps', async (t) => {

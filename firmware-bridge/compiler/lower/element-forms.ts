@@ -48,5 +48,12 @@ export const readsBytes: ReadonlySet<string> = new Set([
   'MaxPool',
   'ArgMax',
   'ArgMin',
+  'Max',
+  'Min',
+  'ReduceMax',
+  'ReduceMin',
+  'GlobalMaxPool',
+  'DepthToSpace',
+  'SpaceToDepth',
   'DequantizeLinear',
 ]);

@@ -1,4 +1,5 @@
 import { elementCount } from '../../../../daemon/network/graph.js';
+import { byteForm, elementForm } from '../element-forms.js';
 import { type LoweringRule, unsupported } from '../lowering.js';
 import { applied, combined, isConstant, type Operand, operandOf, wholeShape } from './steps.js';
 
@@ -19,7 +20,8 @@ export const extreme: LoweringRule = (node, lowering) => {
     lowering.define(name, first.value);
     return;
   }
-  const quantisation = lowering.quantisation(name);
+  const dtype = lowering.dtype(name);
+  const quantisation = elementForm(dtype) === 'byte' ? byteForm(dtype) : lowering.quantisation(name);
   const limited = (x: number): number => (scalar === undefined ? x : pick(x, scalar));
   const whole = wholeShape(node, lowering, first.value, dims);
   let y = applied(node, lowering, whole, limited, { name, quantisation });

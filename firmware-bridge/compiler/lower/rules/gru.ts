@@ -4,14 +4,7 @@ import { quantiseGates } from '../../quantise/gate-weights.js';
 import { lookupTable } from '../../quantise/lookup-table.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
-import {
-  addedFloats,
-  type Direction,
-  joinedFloats,
-  type Recurrent,
-  recurrentOf,
-  stacked,
-} from './recurrent.js';
+import { addedFloats, type Chain, joinedFloats, type Recurrent, recurrentOf, stacked } from './recurrent.js';
 import { outputsOf, RecurrentLoop, type StartingState } from './recurrent-loop.js';
 
 /** States are 16-bit values in steps of 2^-15, from -1 to 1 (ABI.md, GRU_CELL). */
@@ -20,20 +13,20 @@ const startingState: StartingState = { input: 5, scale: 2 ** -15, reach: 1 };
 /** GRU, its reset applied before or behind the product with the state (`linear_before_reset`). */
 export const gru: LoweringRule = (node, lowering) => {
   const layer = recurrentOf(node, lowering);
-  const { units, directions, h } = layer;
+  const { units, chains, h } = layer;
   const isBehind = intAttribute(node, 'linear_before_reset', 0) === 1;
   const [y, yLast] = outputsOf(node, lowering, [h, h]);
-  for (const direction of directions) {
-    if ((direction.curves[0]?.(-8) as number) < 0)
+  for (const chain of chains) {
+    if ((chain.curves[0]?.(-8) as number) < 0)
       throw unsupported(node, 'the function of its gates goes below zero');
     const gates = isBehind ? 4 : 2;
-    const loop = new RecurrentLoop(node, lowering, layer, direction, { gates, room: isBehind ? 0 : units });
+    const loop = new RecurrentLoop(node, lowering, layer, chain, { gates, room: isBehind ? 0 : units });
     loop.start(startingState);
     loop.takeInput();
-    if (isBehind) resetBehind(node, layer, direction, loop);
-    else resetBefore(node, lowering, layer, direction, loop);
-    loop.advance(gates, direction.curves);
-    if (y) loop.giveOutput(y, directions.length * units);
+    if (isBehind) resetBehind(node, layer, chain, loop);
+    else resetBefore(node, lowering, layer, chain, loop);
+    loop.advance(gates, chain.curves);
+    if (y) loop.giveOutput(y);
     if (yLast) loop.giveLast(yLast, loop.h);
   }
 };
@@ -41,18 +34,18 @@ export const gru: LoweringRule = (node, lowering) => {
 /** RNN: a GRU that keeps nothing. */
 export const rnn: LoweringRule = (node, lowering) => {
   const layer = recurrentOf(node, lowering);
-  const { units, directions, h } = layer;
+  const { units, chains, h } = layer;
   const [y, yLast] = outputsOf(node, lowering, [h, h]);
-  for (const direction of directions) {
-    const loop = new RecurrentLoop(node, lowering, layer, direction, { gates: 2 });
+  for (const chain of chains) {
+    const loop = new RecurrentLoop(node, lowering, layer, chain, { gates: 2 });
     loop.start(startingState);
     loop.takeInput();
-    const { w, r, wBias, rBias } = direction.gate(0);
+    const { w, r, wBias, rBias } = chain.gate(0);
     const parts = [stacked([r], units, h), stacked([w], layer.inputs, layer.xQuantisation)];
     const constants = quantiseGates(nodeName(node), units, parts, addedFloats(wBias, rBias));
     loop.gatesBy(constants, both(loop, layer), 1);
-    loop.advance(2, [() => 0, direction.curves[0] as (x: number) => number]);
-    if (y) loop.giveOutput(y, directions.length * units);
+    loop.advance(2, [() => 0, chain.curves[0] as (x: number) => number]);
+    if (y) loop.giveOutput(y);
     if (yLast) loop.giveLast(yLast, loop.h);
   }
 };
@@ -65,9 +58,9 @@ const both = (loop: RecurrentLoop, { units, inputs }: Recurrent): View => ({
 });
 
 /** Four gates: keep, reset, and what input and state add to the candidate. */
-function resetBehind(node: Node, layer: Recurrent, direction: Direction, loop: RecurrentLoop): void {
+function resetBehind(node: Node, layer: Recurrent, chain: Chain, loop: RecurrentLoop): void {
   const { units, inputs, h, xQuantisation } = layer;
-  const [z, r, n] = [0, 1, 2].map((gate) => direction.gate(gate)) as [Gates, Gates, Gates];
+  const [z, r, n] = [0, 1, 2].map((gate) => chain.gate(gate)) as [Gates, Gates, Gates];
   const name = nodeName(node);
   const keepAndReset = [stacked([z.r, r.r], units, h), stacked([z.w, r.w], inputs, xQuantisation)];
   const bias = joinedFloats([addedFloats(z.wBias, z.rBias), addedFloats(r.wBias, r.rBias)]);
@@ -76,7 +69,7 @@ function resetBehind(node: Node, layer: Recurrent, direction: Direction, loop: R
   loop.gatesBy(quantiseGates(name, units, [stacked([n.r], units, h)], n.rBias), loop.h, 3);
 }
 
-type Gates = ReturnType<Direction['gate']>;
+type Gates = ReturnType<Chain['gate']>;
 
 /** Gates lie between zero and one. */
 const share = { scale: 1 / 256, zeroPoint: -128 };
@@ -88,15 +81,15 @@ function resetBefore(
   node: Node,
   lowering: Lowering,
   layer: Recurrent,
-  direction: Direction,
+  chain: Chain,
   loop: RecurrentLoop,
 ): void {
   const { units, inputs, h, xQuantisation } = layer;
-  const [z, r, n] = [0, 1, 2].map((gate) => direction.gate(gate)) as [Gates, Gates, Gates];
+  const [z, r, n] = [0, 1, 2].map((gate) => chain.gate(gate)) as [Gates, Gates, Gates];
   const name = nodeName(node);
   const parts = (gate: Gates) => [stacked([gate.r], units, h), stacked([gate.w], inputs, xQuantisation)];
   loop.gatesBy(quantiseGates(name, units, parts(z), addedFloats(z.wBias, z.rBias)), both(loop, layer), 0);
-  const reset = lowering.allocate(`${name}.${direction.index}.reset`, [units], share);
+  const reset = lowering.allocate(`${name}.${chain.index}.reset`, [units], share);
   const view: View = { ...loop.more, storage: reset.storage, offset: 0 };
   const narrow = quantiseGates(name, units, parts(r), addedFloats(r.wBias, r.rBias), argument);
   loop.also(
@@ -104,7 +97,7 @@ function resetBefore(
     [{ view: both(loop, layer), access: 'rows' }],
     view,
   );
-  const f = direction.curves[0] as (x: number) => number;
+  const f = chain.curves[0] as (x: number) => number;
   loop.also({ kind: 'lookup', table: lookupTable(f, argument, share) }, [{ view, access: 'rows' }], view);
   loop.also(
     { kind: 'mul', negative: false, a: share, b: h, y: h, low: -128, high: 127 },

@@ -11,7 +11,7 @@ const cellScale = 2 ** -11;
 /** LSTM: one layer to the gates i, o, f, c of a step, then its elements. */
 export const lstm: LoweringRule = (node, lowering) => {
   const layer = recurrentOf(node, lowering);
-  const { units, inputs, directions, h, xQuantisation } = layer;
+  const { units, inputs, chains, h, xQuantisation } = layer;
   const start = node.inputs[6] ? operandOf(node, lowering, 6) : undefined;
   const last = node.outputs[2];
   const wanted = last ? lowering.isRead(last) : false;
@@ -22,9 +22,9 @@ export const lstm: LoweringRule = (node, lowering) => {
     ? quantisationOf({ min: Math.min(range.min, first.min), max: Math.max(range.max, first.max) })
     : undefined;
   const [y, yLast, cLast] = outputsOf(node, lowering, [h, h, ...(cell ? [cell] : [])]);
-  for (const direction of directions) {
-    const gates = [0, 1, 2, 3].map((gate) => direction.gate(gate));
-    const loop = new RecurrentLoop(node, lowering, layer, direction, { gates: 4, cell });
+  for (const chain of chains) {
+    const gates = [0, 1, 2, 3].map((gate) => chain.gate(gate));
+    const loop = new RecurrentLoop(node, lowering, layer, chain, { gates: 4, cell });
     loop.start({ input: 6, scale: cellScale, reach: 16 });
     loop.takeInput();
     const constants = quantiseGates(
@@ -45,8 +45,8 @@ export const lstm: LoweringRule = (node, lowering) => {
       joinedFloats(gates.map(({ wBias, rBias }) => addedFloats(wBias, rBias))),
     );
     loop.gatesBy(constants, { ...loop.h, width: units + inputs, rowStride: units + inputs }, 0);
-    loop.advance(4, direction.curves);
-    if (y) loop.giveOutput(y, directions.length * units);
+    loop.advance(4, chain.curves);
+    if (y) loop.giveOutput(y);
     if (yLast) loop.giveLast(yLast, loop.h);
     if (cLast) loop.giveLast(cLast, loop.cell);
   }

@@ -6,7 +6,7 @@ import type { LayerConstants } from '../../quantise/quantise-weights.js';
 import { type Lowering, nodeName, unsupported } from '../lowering.js';
 import type { Body, CellBody, Read, View } from '../operators.js';
 import { rowMajor, type Value } from '../value.js';
-import type { Direction, Recurrent } from './recurrent.js';
+import type { Chain, Recurrent } from './recurrent.js';
 import { applied, isConstant, operandOf, operandRange } from './steps.js';
 
 /** Bytes side by side in a storage. */
@@ -30,14 +30,14 @@ export interface StartingState {
 }
 
 /**
- * The loop of one direction. Its memory lies in one storage: the output of the step before, the input of this step, room
+ * The loop of one chain. Its memory lies in one storage: the output of the step before, the input of this step, room
  * for more inputs, the state of 16 bits, and the cell state of an LSTM as bytes.
  */
 export class RecurrentLoop {
   readonly #node: Node;
   readonly #lowering: Lowering;
   readonly #layer: Recurrent;
-  readonly #direction: Direction;
+  readonly #chain: Chain;
   readonly #id: number;
   readonly #memory: number;
   readonly #gates: number;
@@ -49,7 +49,7 @@ export class RecurrentLoop {
     node: Node,
     lowering: Lowering,
     layer: Recurrent,
-    direction: Direction,
+    chain: Chain,
     {
       gates,
       room = 0,
@@ -59,13 +59,13 @@ export class RecurrentLoop {
     this.#node = node;
     this.#lowering = lowering;
     this.#layer = layer;
-    this.#direction = direction;
+    this.#chain = chain;
     this.#room = room;
     this.#isLstm = node.op === 'LSTM';
     this.#cell = cell;
     this.#id = lowering.nextLoop();
     const { units } = layer;
-    const name = `${nodeName(node)}.${direction.index}`;
+    const name = `${nodeName(node)}.${chain.index}`;
     const storage = (what: string, bytes: number): number =>
       lowering.allocate(`${name}.${what}`, [bytes], { scale: 1, zeroPoint: 0 }).storage;
     this.#memory = storage('state', this.#stateOffset + 2 * units + (cell ? units : 0));
@@ -114,12 +114,12 @@ export class RecurrentLoop {
     if (wide && 'value' in wide) this.#startWide(wide.value, state);
   }
 
-  /** This direction's part of an input of the node: [directions, 1, units], or [1, directions, units] by layout. */
+  /** This chain's part of an input of the node: [directions, 1, units], or [1, directions, units] by layout. */
   #given(input: number): { readonly value: Value } | { readonly constant: Float32Array } | undefined {
     if (!this.#node.inputs[input]) return undefined;
     const operand = operandOf(this.#node, this.#lowering, input);
     if (!operand) throw unsupported(this.#node, `its input ${input} is no float constant`);
-    const from = this.#direction.index * this.#layer.units;
+    const from = this.#chain.stateAt;
     if (isConstant(operand)) return { constant: operand.constant.subarray(from, from + this.#layer.units) };
     const axes = operand.value.dims.map((_, axis) => axis);
     const value = this.#lowering.arranged(this.#node, operand.value, axes);
@@ -142,10 +142,12 @@ export class RecurrentLoop {
   }
 
   /** 16-bit values as products by a constant row. */
-  #startWide(value: Value, { scale, reach }: StartingState): void {
+  #startWide(value: Value, { input, scale, reach }: StartingState): void {
     const { units } = this.#layer;
     const { min, max } = operandRange({ value });
-    if (Math.max(-min, max) > reach + value.quantisation.scale) this.#refuse(min, max, reach);
+    // Without calibration no range means anything.
+    const known = this.#lowering.range(this.#node.inputs[input] as string) !== undefined;
+    if (known && Math.max(-min, max) > reach + value.quantisation.scale) this.#refuse(min, max, reach);
     const factor = 127;
     this.#once(
       {
@@ -166,8 +168,9 @@ export class RecurrentLoop {
 
   /** Brings the input of a step to its place. */
   takeInput(): void {
-    const { x, steps, inputs } = this.#layer;
-    const from = this.#direction.reverse ? (steps - 1) * x.rowStride : 0;
+    const { steps, inputs } = this.#layer;
+    const { x, reverse } = this.#chain;
+    const from = reverse ? (steps - 1) * x.rowStride : 0;
     const view = bytesAt(x.storage, x.offset + from, inputs);
     this.#each({ kind: 'copy' }, [rows(view)], this.x, [this.#step(x.rowStride)]);
   }
@@ -209,22 +212,22 @@ export class RecurrentLoop {
     this.#each(body, [rows(gateBytes), { view: all, access: 'all' }], all);
   }
 
-  /** Hands on the output of a step: row by row of `pitch` bytes, this direction's part of each. */
-  giveOutput(y: Value, pitch: number): void {
+  /** Hands on the output of a step: this chain's part of its row. */
+  giveOutput(y: Value): void {
     const { units, steps } = this.#layer;
-    const first = this.#direction.reverse ? (steps - 1) * pitch : 0;
-    const to = bytesAt(y.storage, first + this.#direction.index * units, units);
+    const { outputAt, outputPitch: pitch, reverse } = this.#chain;
+    const to = bytesAt(y.storage, outputAt + (reverse ? (steps - 1) * pitch : 0), units);
     this.#each({ kind: 'copy' }, [rows(this.h)], to, [0], this.#step(pitch));
   }
 
   /** Hands on bytes of the memory after the last step. */
   giveLast(y: Value, from: View): void {
     const { units } = this.#layer;
-    this.#once({ kind: 'copy' }, [rows(from)], bytesAt(y.storage, this.#direction.index * units, units));
+    this.#once({ kind: 'copy' }, [rows(from)], bytesAt(y.storage, this.#chain.stateAt, units));
   }
 
   #step(bytes: number): number {
-    return this.#direction.reverse ? -bytes : bytes;
+    return this.#chain.reverse ? -bytes : bytes;
   }
 
   #once(body: Body, reads: readonly Read[], write: View): void {

@@ -13,16 +13,23 @@ export interface Recurrent {
   readonly steps: number;
   readonly inputs: number;
   readonly units: number;
-  /** The rows of the input, a step each. */
-  readonly x: View;
   readonly xQuantisation: Quantisation;
-  readonly directions: readonly Direction[];
+  /** One for each direction of each sequence of the batch. */
+  readonly chains: readonly Chain[];
   /** Of all outputs between the steps and after them. */
   readonly h: Quantisation;
 }
 
-export interface Direction {
+export interface Chain {
+  /** Its place among all chains, for names. */
   readonly index: number;
+  /** The rows of its input, a step each. */
+  readonly x: View;
+  /** Where its states begin in an input or output of states. */
+  readonly stateAt: number;
+  /** Where its first row begins in the output of all steps, and how far it is to the next. */
+  readonly outputAt: number;
+  readonly outputPitch: number;
   readonly reverse: boolean;
   readonly curves: readonly ((x: number) => number)[];
   /** Weights of a gate over the inputs and over the state, and its biases added up or apart. */
@@ -50,8 +57,7 @@ export function recurrentOf(node: Node, lowering: Lowering): Recurrent {
   const x = lowering.value(node, 0);
   const layout = intAttribute(node, 'layout', 0);
   const [time, batch] = layout === 1 ? [1, 0] : [0, 1];
-  if (x.dims[batch] !== 1)
-    throw unsupported(node, `its batch is ${x.dims[batch]}`, 'Export the model with batch 1.');
+  const sequences = x.dims[batch] as number;
   const steps = x.dims[time] as number;
   const lengths = node.inputs[4];
   if (lengths && !lowering.numbers(lengths)?.every((length) => length === steps))
@@ -74,15 +80,21 @@ export function recurrentOf(node: Node, lowering: Lowering): Recurrent {
     const view = rowsAlong(value, [batch, time], [2]);
     return view?.batch === 1 ? view : undefined;
   };
-  return {
-    steps,
-    inputs,
-    units,
-    x: lowering.view(node, x, take),
-    xQuantisation: x.quantisation,
-    h: stateQuantisation(node, lowering),
-    directions: Array.from({ length: count }, (_, index) => ({
-      index,
+  const sequence = (at: number): Value => ({
+    ...x,
+    offset: x.offset + at * (x.strides[batch] as number),
+    dims: x.dims.map((size, axis) => (axis === batch ? 1 : size)),
+  });
+  const rowsOfInput = Array.from({ length: sequences }, (_, at) => lowering.view(node, sequence(at), take));
+  const chain = (index: number, at: number): Chain => {
+    // Outputs are [time, direction, batch] or [batch, time, direction] of units, states the same without time.
+    const isBatchFirst = layout === 1;
+    return {
+      index: index * sequences + at,
+      x: rowsOfInput[at] as View,
+      stateAt: units * (isBatchFirst ? at * count + index : index * sequences + at),
+      outputAt: units * (isBatchFirst ? at * steps * count + index : index * sequences + at),
+      outputPitch: units * count * (isBatchFirst ? 1 : sequences),
       reverse: direction === 'reverse' || index === 1,
       curves: names
         .slice(index * kind.curves.length, (index + 1) * kind.curves.length)
@@ -93,7 +105,17 @@ export function recurrentOf(node: Node, lowering: Lowering): Recurrent {
         wBias: b ? part(b, 2 * index * rows + gate * units, units) : none,
         rBias: b ? part(b, (2 * index + 1) * rows + gate * units, units) : none,
       }),
-    })),
+    };
+  };
+  return {
+    steps,
+    inputs,
+    units,
+    xQuantisation: x.quantisation,
+    h: stateQuantisation(node, lowering),
+    chains: Array.from({ length: count * sequences }, (_, i) =>
+      chain(Math.floor(i / sequences), i % sequences),
+    ),
   };
 }
 
