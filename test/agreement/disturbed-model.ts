@@ -2,17 +2,24 @@ import onnxProto from 'onnx-proto';
 import { type Given, numbers } from './onnxruntime.js';
 
 const { onnx } = onnxProto;
-const { AttributeType } = onnx.AttributeProto;
 type Graph = onnxProto.onnx.GraphProto;
 type NodeProto = onnxProto.onnx.INodeProto;
 
-/** `noise`: up to one step either way, drawn in each run. `round`: to whole steps, as a board holds values. */
+/** `noise`: by numbers of up to one step either way, fed in. `round`: to whole steps, as a board holds values. */
 export type Disturbance = 'noise' | 'round';
+
+export interface Disturbed {
+  readonly bytes: Uint8Array;
+  /** Inputs to be fed with numbers from -1 to 1. */
+  readonly drawn: ReadonlyMap<string, readonly number[]>;
+}
 
 /** Operators whose constants are weights, quantised as such; all others read theirs exactly. */
 const weighted = new Set(
   'Conv ConvTranspose Gemm MatMul LSTM GRU Add Sub Mul Div Sum PRelu Max Min Mean'.split(' '),
 );
+/** The step of a softmax on boards, whatever its values: a probability has a fixed scale. */
+const softmaxStep = 1 / 256;
 
 /** One step of the 8-bit scale that a value's own range gives. */
 function stepOf(value: Given | undefined): number {
@@ -34,55 +41,76 @@ export function disturbedModel(
   bytes: Uint8Array,
   values: Readonly<Record<string, Given>>,
   how: Disturbance,
-): Uint8Array {
+): Disturbed {
   const proto = onnx.ModelProto.decode(bytes);
   const graph = proto.graph as Graph;
   const constants = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));
   const outputs = new Set((graph.output ?? []).map(({ name }) => name));
-  const steps: onnxProto.onnx.ITensorProto[] = [];
+  const scalars: onnxProto.onnx.ITensorProto[] = [];
+  const drawn = new Map<string, readonly number[]>();
   const taken = new Map<string, string>();
   const made: NodeProto[] = [];
-  const disturb = (name: string, step: number, to: string): NodeProto[] => {
+  const scalar = (name: string, value: number): string => {
+    scalars.push({ name, dataType: 1, dims: [], floatData: [value] });
+    return name;
+  };
+  const disturb = (name: string, dims: readonly number[], step: number, to: string): NodeProto[] => {
     taken.set(name, to);
-    const between = `${to}/between`;
-    if (how === 'noise') return [drawn(name, step, taken.size, between), node('Add', [name, between], to)];
-    steps.push({ name: `${to}/step`, dataType: 1, dims: [], floatData: [step] });
-    steps.push({ name: `${to}/half`, dataType: 1, dims: [], floatData: [0.5] });
+    const [between, size] = [`${to}/between`, scalar(`${to}/step`, step)];
+    if (how === 'noise') {
+      drawn.set(`${to}/drawn`, dims);
+      return [node('Mul', [`${to}/drawn`, size], between), node('Add', [name, between], to)];
+    }
     // Round is there from operator set 11 on alone.
     return [
-      node('Div', [name, `${to}/step`], `${between}/scaled`),
-      node('Add', [`${between}/scaled`, `${to}/half`], `${between}/raised`),
+      node('Div', [name, size], `${between}/scaled`),
+      node('Add', [`${between}/scaled`, scalar(`${to}/half`, 0.5)], `${between}/raised`),
       node('Floor', [`${between}/raised`], between),
-      node('Mul', [between, `${to}/step`], to),
+      node('Mul', [between, size], to),
     ];
   };
   for (const { name } of graph.input ?? []) {
-    const step = name && !constants.has(name) ? stepOf(values[name]) : 0;
-    if (name && step > 0) made.push(...disturb(name, step, `${name}/noisy`));
+    const value = name && !constants.has(name) ? values[name] : undefined;
+    if (name && value && stepOf(value) > 0)
+      made.push(...disturb(name, value.dims, stepOf(value), `${name}/noisy`));
   }
   const weights = new Set(
     (graph.node ?? []).filter((one) => weighted.has(one.opType ?? '')).flatMap((one) => one.input ?? []),
   );
   for (const [name, tensor] of constants)
     if (how === 'noise' && tensor.dataType === 1 && weights.has(name) && peakOf(tensor) > 0)
-      made.push(...disturb(name, (0.6 * peakOf(tensor)) / 127, `${name}/noisy`));
+      made.push(
+        ...disturb(name, (tensor.dims ?? []).map(Number), (0.6 * peakOf(tensor)) / 127, `${name}/noisy`),
+      );
   for (const one of graph.node ?? []) {
     const behind: NodeProto[] = [];
+    const divisor = one.opType === 'Div' ? values[one.input?.[1] ?? ''] : undefined;
     one.input = (one.input ?? []).map((name) => taken.get(name) ?? name);
+    if (divisor?.type === 'float32') {
+      // A board multiplies by a reciprocal that it looks up.
+      const inverse = `${one.output?.[0]}/inverse`;
+      made.push(node('Reciprocal', [one.input[1] as string], inverse));
+      const data = Float32Array.from(numbers(divisor), (value) => 1 / value);
+      made.push(...disturb(inverse, divisor.dims, stepOf({ ...divisor, data }), `${inverse}/noisy`));
+      one.opType = 'Mul';
+      one.input[1] = `${inverse}/noisy`;
+    }
     one.output = (one.output ?? []).map((name) => {
-      const step = stepOf(values[name]);
-      if (!(step > 0)) return name;
+      const value = values[name];
+      const step = one.opType === 'Softmax' ? softmaxStep : stepOf(value);
+      if (!value || !(step > 0)) return name;
       // An output keeps its name for the disturbed value, so that it is what comes out.
       const [from, to] = outputs.has(name) ? [`${name}/exact`, name] : [name, `${name}/noisy`];
-      behind.push(...disturb(from, step, to));
+      behind.push(...disturb(from, value.dims, step, to));
       taken.set(name, to);
       return from;
     });
     made.push(one, ...behind);
   }
   graph.node = made as Graph['node'];
-  graph.initializer = [...(graph.initializer ?? []), ...steps] as Graph['initializer'];
-  return onnx.ModelProto.encode(proto).finish();
+  graph.initializer = [...(graph.initializer ?? []), ...scalars] as Graph['initializer'];
+  graph.input = [...(graph.input ?? []), ...[...drawn].map(floatInput)] as Graph['input'];
+  return { bytes: onnx.ModelProto.encode(proto).finish(), drawn };
 }
 
 const node = (opType: string, input: string[], output: string): NodeProto => ({
@@ -91,13 +119,9 @@ const node = (opType: string, input: string[], output: string): NodeProto => ({
   output: [output],
 });
 
-const drawn = (like: string, step: number, seed: number, output: string): NodeProto => ({
-  ...node('RandomUniformLike', [like], output),
-  attribute: [
-    { name: 'low', type: AttributeType.FLOAT, f: -step },
-    { name: 'high', type: AttributeType.FLOAT, f: step },
-    { name: 'seed', type: AttributeType.FLOAT, f: seed },
-  ],
+const floatInput = ([name, dims]: readonly [string, readonly number[]]): onnxProto.onnx.IValueInfoProto => ({
+  name,
+  type: { tensorType: { elemType: 1, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
 });
 
 /** The model with every value that its outermost nodes compute among its outputs. */

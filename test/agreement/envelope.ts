@@ -1,3 +1,5 @@
+import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { elementCount } from '../../daemon/network/graph.js';
 import { type Disturbance, disturbedModel, withEveryValue } from './disturbed-model.js';
 import { type Given, numbers, Oracle, runOnce } from './onnxruntime.js';
 
@@ -29,14 +31,27 @@ export async function envelopes(
     return found;
 
     async function disturb(how: Disturbance, runs: number): Promise<void> {
-      const oracle = await Oracle.load(disturbedModel(model, values, how));
-      for (let run = 0; run < runs; run++) widen(found, await oracle.run(feeds));
+      const { bytes, drawn } = disturbedModel(model, values, how);
+      const oracle = await Oracle.load(bytes);
+      for (let run = 0; run < runs; run++)
+        widen(found, await oracle.run({ ...feeds, ...drawNumbers(drawn, run) }));
       await oracle.release();
     }
   } catch {
     return undefined;
   }
 }
+
+/** Numbers from -1 to 1 for each input asked for, the same in every process. */
+const drawNumbers = (drawn: ReadonlyMap<string, readonly number[]>, run: number): Record<string, Given> => {
+  const rng = Xoshiro128.fromSeed(run + 1);
+  return Object.fromEntries(
+    [...drawn].map(([name, dims]): [string, Given] => {
+      const data = Float32Array.from({ length: elementCount(dims) }, () => 2 * rng.next() - 1);
+      return [name, { type: 'float32', dims, data }];
+    }),
+  );
+};
 
 function envelopeOf(value: Given): Envelope {
   const exact = numbers(value);

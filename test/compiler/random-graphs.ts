@@ -57,7 +57,7 @@ function finished(draft: Draft): RandomModel {
   const ends = computed.filter((name) => !read.has(name));
   // Some nodes compute what nobody asks for; some values are asked for and read on.
   const outputs = computed.filter((name) => (read.has(name) ? draft.chance(0.12) : draft.chance(0.93)));
-  if (outputs.length === 0) outputs.push(ends.at(-1) as string);
+  if (outputs.length === 0) outputs.push((ends.at(-1) ?? computed.at(-1)) as string);
   const inputs = new Map([...draft.inputs].filter(([name]) => read.has(name) || draft.chance(0.1)));
   const model = { opset: draft.opset, inputs, constants: draft.constants, nodes: draft.nodes, outputs };
   return { ...model, bytes: encodeModel(model), values: draft.values };
