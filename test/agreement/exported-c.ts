@@ -30,7 +30,7 @@ export const exported = (name: string, index: number, { compiled, input, output 
 };
 
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
-const flags = ['-std=gnu11', '-O1', '-w', ...sanitizers];
+const flags = ['-std=gnu11', '-O0', '-w', ...sanitizers];
 
 /**
  * Builds exported networks with gcc under address and undefined-behaviour sanitizers and runs each in a process of its own, on
