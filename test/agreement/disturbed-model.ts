@@ -21,6 +21,9 @@ const weighted = new Set(
 /** The step of a softmax on boards, whatever its values: a probability has a fixed scale. */
 const softmaxStep = 1 / 256;
 
+/** Stands in names that this file makes up: no model has it. */
+const apart = '\u0002';
+
 /** One step of the 8-bit scale that a value's own range gives. */
 function stepOf(value: Given | undefined): number {
   if (value?.type !== 'float32') return 0;
@@ -56,23 +59,23 @@ export function disturbedModel(
   };
   const disturb = (name: string, dims: readonly number[], step: number, to: string): NodeProto[] => {
     taken.set(name, to);
-    const [between, size] = [`${to}/between`, scalar(`${to}/step`, step)];
+    const [between, size] = [`${to}${apart}between`, scalar(`${to}${apart}step`, step)];
     if (how === 'noise') {
-      drawn.set(`${to}/drawn`, dims);
-      return [node('Mul', [`${to}/drawn`, size], between), node('Add', [name, between], to)];
+      drawn.set(`${to}${apart}drawn`, dims);
+      return [node('Mul', [`${to}${apart}drawn`, size], between), node('Add', [name, between], to)];
     }
     // Round is there from operator set 11 on alone.
     return [
-      node('Div', [name, size], `${between}/scaled`),
-      node('Add', [`${between}/scaled`, scalar(`${to}/half`, 0.5)], `${between}/raised`),
-      node('Floor', [`${between}/raised`], between),
+      node('Div', [name, size], `${between}${apart}scaled`),
+      node('Add', [`${between}${apart}scaled`, scalar(`${to}${apart}half`, 0.5)], `${between}${apart}raised`),
+      node('Floor', [`${between}${apart}raised`], between),
       node('Mul', [between, size], to),
     ];
   };
   for (const { name } of graph.input ?? []) {
     const value = name && !constants.has(name) ? values[name] : undefined;
     if (name && value && stepOf(value) > 0)
-      made.push(...disturb(name, value.dims, stepOf(value), `${name}/noisy`));
+      made.push(...disturb(name, value.dims, stepOf(value), `${name}${apart}noisy`));
   }
   const weights = new Set(
     (graph.node ?? []).filter((one) => weighted.has(one.opType ?? '')).flatMap((one) => one.input ?? []),
@@ -80,7 +83,12 @@ export function disturbedModel(
   for (const [name, tensor] of constants)
     if (how === 'noise' && tensor.dataType === 1 && weights.has(name) && peakOf(tensor) > 0)
       made.push(
-        ...disturb(name, (tensor.dims ?? []).map(Number), (0.6 * peakOf(tensor)) / 127, `${name}/noisy`),
+        ...disturb(
+          name,
+          (tensor.dims ?? []).map(Number),
+          (0.6 * peakOf(tensor)) / 127,
+          `${name}${apart}noisy`,
+        ),
       );
   for (const one of graph.node ?? []) {
     const behind: NodeProto[] = [];
@@ -88,19 +96,19 @@ export function disturbedModel(
     one.input = (one.input ?? []).map((name) => taken.get(name) ?? name);
     if (divisor?.type === 'float32') {
       // A board multiplies by a reciprocal that it looks up.
-      const inverse = `${one.output?.[0]}/inverse`;
+      const inverse = `${one.output?.[0]}${apart}inverse`;
       made.push(node('Reciprocal', [one.input[1] as string], inverse));
       const data = Float32Array.from(numbers(divisor), (value) => 1 / value);
-      made.push(...disturb(inverse, divisor.dims, stepOf({ ...divisor, data }), `${inverse}/noisy`));
+      made.push(...disturb(inverse, divisor.dims, stepOf({ ...divisor, data }), `${inverse}${apart}noisy`));
       one.opType = 'Mul';
-      one.input[1] = `${inverse}/noisy`;
+      one.input[1] = `${inverse}${apart}noisy`;
     }
     one.output = (one.output ?? []).map((name) => {
       const value = values[name];
       const step = one.opType === 'Softmax' ? softmaxStep : stepOf(value);
       if (!value || !(step > 0)) return name;
       // An output keeps its name for the disturbed value, so that it is what comes out.
-      const [from, to] = outputs.has(name) ? [`${name}/exact`, name] : [name, `${name}/noisy`];
+      const [from, to] = outputs.has(name) ? [`${name}${apart}exact`, name] : [name, `${name}${apart}noisy`];
       behind.push(...disturb(from, value.dims, step, to));
       taken.set(name, to);
       return from;
