@@ -7,7 +7,7 @@ import { keyOf } from './operator-key.js';
 import { macsOf } from './operator-macs.js';
 import { ruleOf } from './shape-rules/catalogue.js';
 import { placeText, type RuleInput, type Shape } from './shape-rules/rule.js';
-import { isConstantNode, parametersOf, readsOf, type Weights, weightBytesOf, weightsOf } from './weights.js';
+import { type Constant, isConstantNode, parametersOf, readsOf, Weights, weightBytesOf } from './weights.js';
 
 export interface OperatorCount {
   readonly name: string;
@@ -57,7 +57,7 @@ export interface KnownCost
 
 /** Counts what a graph does, batch as given. Throws what `inferShapes` throws, OPERATOR_UNSUPPORTED for an uncounted one. */
 export function countCost(graph: Graph): NetworkCost {
-  const cost = countGraph(graph, inferTable(graph), weightsOf(graph));
+  const cost = countGraph(graph, inferTable(graph), new Weights(graph));
   const [missing] = cost.uncounted;
   if (missing)
     throw new HildaError('OPERATOR_UNSUPPORTED', `the cost cannot be counted: ${missing.reason}`, {
@@ -68,7 +68,7 @@ export function countCost(graph: Graph): NetworkCost {
 
 /** Counts what can be counted; `given` tells shapes as for `inferKnownShapes`. Throws ONNX_INVALID. */
 export function countKnownCost(graph: Graph, given?: ReadonlyMap<string, Shape>): KnownCost {
-  return countGraph(graph, inferKnownShapes(graph, given).table, weightsOf(graph));
+  return countGraph(graph, inferKnownShapes(graph, given).table, new Weights(graph));
 }
 
 /** Counts a graph whose values are in `table`; also graphs inside others. */
@@ -79,8 +79,8 @@ export function countGraph(graph: Graph, table: ShapeTable, weights: Weights): K
     // Not a number spreads through every sum that it enters.
     return shape ? byteCount(shape.dtype, shape.dims) : Number.NaN;
   };
-  const alive = new LiveValues(graph, bytesOf, weights.constant);
-  const seen = new Set<string>();
+  const alive = new LiveValues(graph, bytesOf, (name) => weights.isConstant(name));
+  const seen = new Set<Constant>();
   const uncounted: UncountedOperator[] = [];
   const operators: KnownOperatorCount[] = [];
   graph.nodes.forEach((node, index) => {
@@ -90,7 +90,7 @@ export function countGraph(graph: Graph, table: ShapeTable, weights: Weights): K
     const input = table.inputOf(node);
     const name = node.name || (outputs[0] ?? node.op);
     const inside = innerCost(input, (inner, bound) =>
-      countGraph(inner, table.inside(inner, bound, node), weightsOf(inner, weights)),
+      countGraph(inner, table.inside(inner, bound, node), new Weights(inner, weights)),
     );
     const macs = inside
       ? inside.macs
@@ -108,7 +108,11 @@ export function countGraph(graph: Graph, table: ShapeTable, weights: Weights): K
       bytesWritten: known(sumOf(outputs, bytesOf)),
       liveBytes: known(alive.step(index, outputs) + (inside?.peak ?? 0)),
       outputDims: shapes.get(outputs[0] ?? '')?.dims ?? [],
-      key: keyOf(node, (value) => table.find(value), weights.folded),
+      key: keyOf(
+        node,
+        (value) => table.find(value),
+        (value) => weights.isFolded(value),
+      ),
     });
   });
   const total = (of: (operator: KnownOperatorCount) => number | null): number | null =>

@@ -4,7 +4,7 @@ import { readsOf } from './weights.js';
 /** Bytes of the activations alive while the operators of a graph run, one after the other. */
 export class LiveValues {
   readonly #bytesOf: (name: string) => number;
-  readonly #constant: ReadonlySet<string>;
+  readonly #isConstant: (name: string) => boolean;
   readonly #lastUse: ReadonlyMap<string, number>;
   readonly #ending = new Map<number, string[]>();
   readonly #alive = new Map<string, number>();
@@ -13,9 +13,9 @@ export class LiveValues {
   #unknown = 0;
   #next = 0;
 
-  constructor(graph: Graph, bytesOf: (name: string) => number, constant: ReadonlySet<string>) {
+  constructor(graph: Graph, bytesOf: (name: string) => number, isConstant: (name: string) => boolean) {
     this.#bytesOf = bytesOf;
-    this.#constant = constant;
+    this.#isConstant = isConstant;
     this.#lastUse = lastUses(graph);
     for (const [name, index] of this.#lastUse) {
       const names = this.#ending.get(index);
@@ -42,7 +42,7 @@ export class LiveValues {
   }
 
   #start(name: string): void {
-    if (this.#constant.has(name) || this.#alive.has(name)) return;
+    if (this.#isConstant(name) || this.#alive.has(name)) return;
     const bytes = this.#bytesOf(name);
     this.#alive.set(name, bytes);
     if (Number.isNaN(bytes)) this.#unknown++;

@@ -18,10 +18,10 @@ const kernelInput: ReadonlyMap<string, number> = new Map([
 export function keyOf(
   node: Node,
   shapeOf: (name: string) => Shape | undefined,
-  constant: ReadonlySet<string>,
+  isConstant: (name: string) => boolean,
 ): string {
   const text = (name: string): string => shapeOf(name)?.dims.join('x') ?? '?';
-  const activations = node.inputs.filter((name) => name !== '' && !constant.has(name)).map(text);
+  const activations = node.inputs.filter((name) => name !== '' && !isConstant(name)).map(text);
   const [first = ''] = node.outputs;
   const head = `${node.op} ${activations.join(' ')} > ${first === '' ? '' : text(first)}`;
   if (node.op === 'Transpose') return `${head} p${(intsAttribute(node, 'perm') ?? []).join('')}`;

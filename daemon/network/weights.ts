@@ -3,7 +3,8 @@ import { isGraph, isTensor, ownAttribute } from './shape-rules/rule.js';
 
 /** Where a graph holds its weights: initialisers, Constant nodes, and what is only rearranged from them. */
 
-type Constant = Pick<Tensor, 'dtype' | 'dims'>;
+/** A constant without its elements. */
+export type Constant = Pick<Tensor, 'dtype' | 'dims'>;
 
 export const isConstantNode = (node: Node): boolean =>
   node.op === 'Constant' && (node.domain === '' || node.domain === 'ai.onnx');
@@ -57,49 +58,61 @@ export function weightBytesOf(graph: Graph): number {
 /** Operators that give a constant another name, type or arrangement. */
 const rearranging = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose']);
 
-export interface Weights {
-  /** Initialisers and values of Constant nodes, by name. */
-  readonly sources: ReadonlyMap<string, Constant>;
-  /** Sources and what is rearranged from them: a runtime computes it once, when it loads the network. */
-  readonly folded: ReadonlySet<string>;
-  /** `folded`, and what is dequantised from them: no activation, whether a runtime keeps it or fuses it. */
-  readonly constant: ReadonlySet<string>;
-}
+/** The constants that a graph sees: its own, and those of the graph around it that it does not hide. */
+export class Weights {
+  readonly #outer: Weights | undefined;
+  readonly #own: ReadonlySet<string>;
+  readonly #sources = new Map<string, Constant>();
+  readonly #folded = new Set<string>();
+  readonly #constant = new Set<string>();
 
-/** `outer`: the weights of the graph around this one. */
-export function weightsOf(graph: Graph, outer?: Weights): Weights {
-  const sources = new Map<string, Constant>(outer?.sources);
-  const folded = new Set<string>(outer?.folded);
-  const constant = new Set<string>(outer?.constant);
-  const add = (name: string, isFolded = true): void => {
-    constant.add(name);
-    if (isFolded) folded.add(name);
-  };
-  // An inner graph's own values hide those of the graph around it.
-  for (const name of [...graph.inputs.map((v) => v.name), ...graph.nodes.flatMap((node) => node.outputs)]) {
-    sources.delete(name);
-    folded.delete(name);
-    constant.delete(name);
+  /** `outer`: the weights of the graph around this one. */
+  constructor(graph: Graph, outer?: Weights) {
+    this.#outer = outer;
+    this.#own = new Set([
+      ...graph.inputs.map(({ name }) => name),
+      ...graph.initializers.keys(),
+      ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ]);
+    for (const [name, { dtype, dims }] of graph.initializers) this.#addSource(name, { dtype, dims });
+    for (const node of graph.nodes) this.#follow(node);
   }
-  for (const [name, tensor] of graph.initializers) {
-    sources.set(name, tensor);
-    add(name);
+
+  #addSource(name: string, held: Constant | undefined): void {
+    // One object a name, so that it tells the constant apart from all others.
+    if (held) this.#sources.set(name, { dtype: held.dtype, dims: held.dims });
+    this.#folded.add(name);
+    this.#constant.add(name);
   }
-  for (const node of graph.nodes) {
+
+  #follow(node: Node): void {
     const [output = ''] = node.outputs;
-    const inputs = node.inputs.filter((name) => name !== '');
     if (isConstantNode(node)) {
-      const held = heldBy(node);
-      if (held) sources.set(output, held);
-      add(output);
-    } else if (inputs.length > 0 && rearranging.has(node.op) && inputs.every((name) => constant.has(name)))
-      add(
-        output,
-        inputs.every((name) => folded.has(name)),
-      );
-    else if (node.op === 'DequantizeLinear' && inputs.every((name) => constant.has(name))) add(output, false);
+      this.#addSource(output, heldBy(node));
+      return;
+    }
+    const inputs = node.inputs.filter((name) => name !== '');
+    const isDequantised = node.op === 'DequantizeLinear';
+    if (!isDequantised && !rearranging.has(node.op)) return;
+    if (inputs.length === 0 || !inputs.every((name) => this.isConstant(name))) return;
+    this.#constant.add(output);
+    if (!isDequantised && inputs.every((name) => this.isFolded(name))) this.#folded.add(output);
   }
-  return { sources, folded, constant };
+
+  /** An initialiser, or what a Constant node holds. */
+  source(name: string): Constant | undefined {
+    return this.#own.has(name) ? this.#sources.get(name) : this.#outer?.source(name);
+  }
+
+  /** Whether a runtime computes the value once, when it loads the network: a source, or one rearranged. */
+  isFolded(name: string): boolean {
+    return this.#own.has(name) ? this.#folded.has(name) : (this.#outer?.isFolded(name) ?? false);
+  }
+
+  /** Folded, or dequantised from what is: no activation, whether a runtime keeps it or fuses it. */
+  isConstant(name: string): boolean {
+    return this.#own.has(name) ? this.#constant.has(name) : (this.#outer?.isConstant(name) ?? false);
+  }
 }
 
 /** Inputs that steer shapes or choose elements and hold no weights, by operator. */
@@ -128,28 +141,21 @@ const structuralInputs: ReadonlyMap<string, readonly number[]> = new Map([
 ]);
 
 /**
- * Elements of the constants that a node is the first to read as data. `seen` holds the names of those that were read
- * before, and grows. Text, conditions and 64-bit integers, which index and size, are no parameters.
+ * Elements of the constants that a node, or a graph inside it, is the first to read as data. `seen` holds those that were
+ * read before, and grows. Text, conditions and 64-bit integers, which index and size, are no parameters.
  */
-export function parametersOf(node: Node, weights: Weights, seen: Set<string>): number {
-  if (isConstantNode(node)) return 0;
+export function parametersOf(node: Node, weights: Weights, seen: Set<Constant>): number {
   const structural = structuralInputs.get(node.op) ?? (node.op.startsWith('Reduce') ? [1] : []);
   let count = 0;
   node.inputs.forEach((name, i) => {
-    const source = weights.sources.get(name);
-    if (!source || seen.has(name) || structural.includes(i)) return;
-    seen.add(name);
+    const source = name === '' ? undefined : weights.source(name);
+    if (!source || seen.has(source) || structural.includes(i)) return;
+    seen.add(source);
     if (!['int64', 'bool', 'string'].includes(source.dtype)) count += elementCount(source.dims);
   });
-  // What only an inner graph reads counts where that graph stands.
   for (const inner of innerGraphs(node)) {
-    const inside = weightsOf(inner, weights);
-    const own = new Set(
-      [...inside.sources.keys()].filter((name) => inside.sources.get(name) !== weights.sources.get(name)),
-    );
-    const known = new Set([...seen].filter((name) => !own.has(name)));
-    for (const step of inner.nodes) count += parametersOf(step, inside, known);
-    for (const name of known) if (!own.has(name)) seen.add(name);
+    const inside = new Weights(inner, weights);
+    for (const step of inner.nodes) count += parametersOf(step, inside, seen);
   }
   return count;
 }
