@@ -8,6 +8,7 @@ import {
   invalid,
   known,
   movedInts,
+  ownAttribute,
   type Rule,
   type RuleInput,
   type RuleOutput,
@@ -20,7 +21,9 @@ const concat: Rule = (input) => {
   const parts = input.node.inputs.map((_, i) => input.shape(i));
   const [first] = parts;
   if (!first) throw invalid(input, 'nothing to concatenate');
-  const axis = axisOf(input, intAttribute(input.node, 'axis', input.opset < 4 ? 1 : NaN), first.dims.length);
+  if (input.opset >= 4 && ownAttribute(input.node, 'axis') === undefined)
+    throw invalid(input, 'the attribute axis is missing');
+  const axis = axisOf(input, intAttribute(input.node, 'axis', 1), first.dims.length);
   for (const { dims } of parts) {
     if (dims.length !== first.dims.length || dims.some((size, i) => i !== axis && size !== first.dims[i]))
       throw invalid(input, `[${dims}] beside [${first.dims}]`);

@@ -157,7 +157,7 @@ export function movedInts(
 /** An axis counted from the front. */
 export function axisOf(place: Place | Node, axis: number, rank: number): number {
   const positive = axis < 0 ? axis + rank : axis;
-  if (positive < 0 || positive >= rank) throw invalid(place, `axis ${axis} outside rank ${rank}`);
+  if (!(positive >= 0 && positive < rank)) throw invalid(place, `axis ${axis} outside rank ${rank}`);
   return positive;
 }
 
