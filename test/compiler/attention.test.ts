@@ -200,7 +200,7 @@ t.test('scores that int8 cannot tell apart are refused', async (t) => {
     new Map(values.map((name) => [name, { min: name === 'x' ? -4 : -10_000, max: 4 }]));
   await t.rejects(compile(b.build(), { board, weights: 'real', calibration }), {
     code: 'OPERATOR_UNSUPPORTED',
-    message: /int8 tells apart steps of 39/,
+    message: /is left steps of 39.* before a softmax/,
     hint: /mask/,
   });
 });

@@ -100,6 +100,8 @@ function arithmetic(
   // A sum of equals that differ in sign has next to no range.
   const step = isProduct ? a.quantisation.scale * b.scale : Math.max(a.quantisation.scale, b.scale) / 1024;
   const y = lowering.allocate(name, a.dims, lowering.quantisationFor(name, step), order);
+  if (!isProduct && lowering.onlyReader(name)?.op === 'Softmax')
+    refuseDrowned(node, [a.quantisation, b], y.quantisation);
   const reads: Read[] = [{ view: elements(a, order), access: 'rows' }];
   let constantOf: ConstantOperand | undefined;
   if (constant)
@@ -122,6 +124,17 @@ function arithmetic(
     write: elements(y, order),
   });
   lowering.define(name, y.dims.length === dims.length ? y : { ...y, dims, strides: sameOrExpanded(y, dims) });
+}
+
+/** Scores that a mask beside them leaves fewer steps than a softmax needs. */
+function refuseDrowned(node: Node, operands: readonly Quantisation[], y: Quantisation): void {
+  const drowned = operands.find(({ scale }) => 255 * scale > 1 && 255 * scale < 8 * y.scale);
+  if (drowned)
+    throw unsupported(
+      node,
+      `its operand of a span of ${(255 * drowned.scale).toPrecision(3)} is left steps of ${y.scale.toPrecision(3)} before a softmax`,
+      'A mask that is added to scores must be constant, or near the scores.',
+    );
 }
 
 const rangeOf = (values: Float32Array): { min: number; max: number } =>

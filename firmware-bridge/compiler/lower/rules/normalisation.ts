@@ -8,8 +8,8 @@ import { physicalOrder, rowsAlong, type Value } from '../value.js';
 /** Probabilities lie in 0..1 whatever the images: softmax has the one scale that uses all 256 steps. */
 const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
 
-/** Steps of the scores so coarse that neighbours differ by e^4: int8 would tell no two of them apart. */
-const coarsestScores = 4;
+/** Steps of the scores so coarse that neighbours differ by e^16: what lies between two of them is lost. */
+const coarsestScores = 16;
 
 /** The widest row that the firmware normalises (ABI.md, LAYER_NORM). */
 const maxNormWidth = 4096;
@@ -22,7 +22,7 @@ export const softmax: LoweringRule = (node, lowering) => {
     throw unsupported(
       node,
       `its input spans ${Math.round(255 * given.quantisation.scale)}, of which int8 tells apart steps of ${given.quantisation.scale.toPrecision(3)}`,
-      'A mask that is added to scores must be constant, or no lower than -1000.',
+      'A mask that is added to scores must be constant, or near the scores.',
     );
   const isFlat = lowering.opset < 13;
   const first = softmaxAxis(node, lowering, rank);
