@@ -1,5 +1,5 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { intAttribute, intsAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
 import { reducedAxes } from '../../passes/reduced-axes.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View, Window } from '../operators.js';
@@ -51,8 +51,10 @@ interface Pool {
  */
 function overhanging(node: Node, lowering: Lowering, pool: Pool): Pool {
   const { window, x } = pool;
-  if (intAttribute(node, 'ceil_mode', 0) === 0) return pool;
-  const pads = intsAttribute(node, 'pads') ?? [0, 0, 0, 0];
+  const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
+  // Padding chosen by the size holds every window.
+  if (intAttribute(node, 'ceil_mode', 0) === 0 || mode.startsWith('SAME')) return pool;
+  const pads = (mode === 'NOTSET' && intsAttribute(node, 'pads')) || [0, 0, 0, 0];
   const [bottom, right] = [pads.length === 4 ? (pads[2] as number) : 0, pads.at(-1) as number];
   const reaches = (axis: 0 | 1, count: number): number =>
     (count - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
