@@ -205,6 +205,22 @@ t.test('scores that int8 cannot tell apart are refused', async (t) => {
   });
 });
 
+t.test('what int8 leaves nothing of is refused', async (t) => {
+  const refused = (message: RegExp, build: Build): Promise<unknown> => {
+    const b = new Exporter({ name: 'large', opset: 13 });
+    b.output(build(b, b.input('x', 'float32', [1, 4])), 'y');
+    const calibration = async (_: unknown, values: readonly string[]) =>
+      new Map(values.map((name) => [name, name === 'y' ? { min: -3, max: 0 } : { min: 0, max: 1e4 }]));
+    return t.rejects(compile(b.build(), { board, weights: 'real', calibration }), {
+      code: 'OPERATOR_UNSUPPORTED',
+      message,
+    });
+  };
+  await refused(/int8 tells apart steps of 39/, (b, x) => b.node('Softmax', [x]));
+  await refused(/int8 tells apart steps of 39/, (b, x) => b.node('LogSoftmax', [x]));
+  await refused(/less than one step of its operands/, (b, x) => b.node('Sub', [x, b.reduceMean(x, [-1])]));
+});
+
 t.test('a unit that calibration saw nothing of does not stop the others', async (t) => {
   const cases: Readonly<Record<string, Build>> = {
     'a layer whose inputs are all 0': (b, x) => {

@@ -1,6 +1,6 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { lookupTable } from '../../quantise/lookup-table.js';
-import { limitsOf, type Quantisation, quantisationOf } from '../../quantise/quantisation.js';
+import { limitsOf, type Quantisation, quantisationOf, type Range } from '../../quantise/quantisation.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { ConstantOperand, Read } from '../operators.js';
 import { physicalOrder, type Value } from '../value.js';
@@ -102,6 +102,7 @@ function arithmetic(
   const y = lowering.allocate(name, a.dims, lowering.quantisationFor(name, step), order);
   if (!isProduct && lowering.onlyReader(name)?.op === 'Softmax')
     refuseDrowned(node, [a.quantisation, b], y.quantisation);
+  if (!isProduct) refuseLost(node, a.quantisation, b, lowering.range(name));
   const reads: Read[] = [{ view: elements(a, order), access: 'rows' }];
   let constantOf: ConstantOperand | undefined;
   if (constant)
@@ -124,6 +125,17 @@ function arithmetic(
     write: elements(y, order),
   });
   lowering.define(name, y.dims.length === dims.length ? y : { ...y, dims, strides: sameOrExpanded(y, dims) });
+}
+
+/** A difference of large values that is smaller than one of their steps: nothing of it is left in int8. */
+function refuseLost(node: Node, a: Quantisation, b: Quantisation, seen: Range | undefined): void {
+  const [step, span] = [Math.max(a.scale, b.scale), seen ? seen.max - seen.min : Number.POSITIVE_INFINITY];
+  // What is left of equals in float32 is no result.
+  if (span < step && span > 255 * step * 1e-5)
+    throw unsupported(
+      node,
+      `its result spans ${span.toPrecision(3)}, less than one step of its operands, ${step.toPrecision(3)}`,
+    );
 }
 
 /** Scores that a mask beside them leaves fewer steps than a softmax needs. */

@@ -3,6 +3,7 @@ import { axisOf, intAttribute } from '../../../../daemon/network/shape-rules/rul
 import { quantisationOf } from '../../quantise/quantisation.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import { physicalOrder, rowsOf, stridesIn, type Value } from '../value.js';
+import { refuseCoarse } from './normalisation.js';
 import { largest } from './reductions.js';
 import { applied, combined, rangeOf } from './steps.js';
 
@@ -19,6 +20,7 @@ const probability = { scale: 1 / 256, zeroPoint: -128 };
 export const logSoftmax: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   const given = lowering.value(node, 0);
+  refuseCoarse(node, given);
   const flattens = lowering.graph.opset < 13;
   const axis = axisOf(node, intAttribute(node, 'axis', flattens ? 1 : -1), given.dims.length);
   const isInner = (other: number): boolean => (flattens ? other >= axis : other === axis);

@@ -11,6 +11,16 @@ const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
 /** Steps of the scores so coarse that neighbours differ by e^16: what lies between two of them is lost. */
 const coarsestScores = 16;
 
+/** Throws OPERATOR_UNSUPPORTED for scores that int8 holds in steps too coarse for a softmax. */
+export function refuseCoarse(node: Node, { quantisation: { scale } }: Value): void {
+  if (scale <= coarsestScores) return;
+  throw unsupported(
+    node,
+    `its input spans ${Math.round(255 * scale)}, of which int8 tells apart steps of ${scale.toPrecision(3)}`,
+    'A mask that is added to scores must be constant, or near the scores.',
+  );
+}
+
 /** The widest row that the firmware normalises (ABI.md, LAYER_NORM). */
 const maxNormWidth = 4096;
 
@@ -18,12 +28,7 @@ const maxNormWidth = 4096;
 export const softmax: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);
   const rank = given.dims.length;
-  if (given.quantisation.scale > coarsestScores)
-    throw unsupported(
-      node,
-      `its input spans ${Math.round(255 * given.quantisation.scale)}, of which int8 tells apart steps of ${given.quantisation.scale.toPrecision(3)}`,
-      'A mask that is added to scores must be constant, or near the scores.',
-    );
+  refuseCoarse(node, given);
   const isFlat = lowering.opset < 13;
   const first = softmaxAxis(node, lowering, rank);
   const axes = Array.from({ length: isFlat ? rank - first : 1 }, (_, i) => first + i);
