@@ -57,7 +57,8 @@ export class Conversion {
     this.model = model;
     this.opset = model.tensors.some((tensor) => tensor.dtype === 'int16' && isQuantised(tensor)) ? 21 : 17;
     this.#table = new ShapeTable(this.opset);
-    for (const i of new Set(model.inputs)) {
+    if (new Set(model.inputs).size !== model.inputs.length) throw invalid('an input is listed twice');
+    for (const i of model.inputs) {
       const { dims, dtype, refused, data, name } = model.tensors[i] as TfliteTensor;
       if (refused || !dtype) throw refusal(`the input ${name}: ${refused}`);
       if (data) throw invalid(`the input ${name} is a constant too`);

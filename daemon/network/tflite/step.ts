@@ -193,8 +193,8 @@ export class Step {
       this.refuse(
         `its output of ${tensor.type}${isQuantised(tensor) ? '' : ' without scales'} is not supported`,
       );
-    // Where dimensions are open the file states what TensorFlow Lite computes anew.
-    const open = this.conversion.model.tensors.some((other) => other.open);
+    // Where dimensions are open the file states what TensorFlow Lite computes anew; old files leave shapes out.
+    const open = tensor.dims.length === 0 || this.conversion.model.tensors.some((other) => other.open);
     if (!open && `${dims}` !== `${tensor.dims}`)
       this.invalid(`its output has the shape [${dims}], the file says [${tensor.dims}]`);
     this.conversion.define(index, made);

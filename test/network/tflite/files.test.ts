@@ -130,6 +130,40 @@ t.test('a network is channels first inside and as it was outside', async (t) => 
   t.equal(asConverted(plain, { ...graph, convertedFrom: undefined } as unknown as Graph), plain);
 });
 
+t.test('a shape that is computed from the input is known once its open batch is', async (t) => {
+  const bytes = writeTflite({
+    tensors: [
+      { dims: [1, 4, 2], signature: [-1, 4, 2], name: 'x' },
+      { dims: [3], type: 'int32' },
+      ints(0),
+      ints(1),
+      { dims: [], type: 'int32' },
+      constant([], [8], 'int32'),
+      { dims: [2], type: 'int32' },
+      { dims: [1, 8], signature: [-1, 8], name: 'y' },
+    ],
+    operators: [
+      { op: 'SHAPE', inputs: [0], outputs: [1], options: options('Shape', byte(2)) },
+      {
+        op: 'STRIDED_SLICE',
+        inputs: [1, 2, 3, 3],
+        outputs: [4],
+        options: options('StridedSlice', int(0), int(0), int(0), int(0), int(1)),
+      },
+      { op: 'PACK', inputs: [4, 5], outputs: [6], options: options('Pack', int(2), int(0)) },
+      { op: 'RESHAPE', inputs: [0, 6], outputs: [7], options: options('Reshape', ['ints', [-1, 8]]) },
+    ],
+    inputs: [0],
+    outputs: [7],
+  });
+  const { graph, outputs } = await runConverted(runtime, bytes, [ramp([8])]);
+  t.same(outputs, [{ dims: [1, 8], type: 'float32', values: ramp([8]) }]);
+  t.same(
+    graph.nodes.map(({ op }) => op),
+    ['Reshape'],
+  );
+});
+
 t.test('names that are empty, equal or special stay apart', async (t) => {
   const name = { name: 'constructor' };
   const bytes = writeTflite({
@@ -427,6 +461,7 @@ t.test('what is not covered is refused by name', async (t) => {
     [/schema has the version 2/, writeTflite({ ...block(), version: 2 })],
     [/no output/, writeTflite({ ...block(), outputs: [] })],
     [/tensor 99 of 2/, one('RELU', { inputs: [99] })],
+    [/an input is listed twice/, writeTflite({ ...block(), inputs: [0, 0] })],
     [/its output has the shape \[2\], the file says \[3\]/, one('RELU', {}, vector, { dims: [3] })],
     [
       /holds 4 bytes, its shape \[2\] of float32 needs 8/,
