@@ -72,9 +72,16 @@ export function describeMeasurement({
         : `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
     ],
     ...describeInputs(manifest.inputs),
+    ...describeUncounted(manifest.uncounted),
     ['verdict', `${verdict}: ${reason}`],
     ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
   ]);
+}
+
+/** Operators whose cost is not known: no MACs were held against the time. */
+function describeUncounted(uncounted: unknown): Lines {
+  if (!Array.isArray(uncounted)) return [];
+  return [['uncounted', `${uncounted.map(({ op }) => op).join(', ')}: MACs unknown`]];
 }
 
 /** What the network was run with, where the manifest says so. */

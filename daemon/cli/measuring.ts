@@ -5,6 +5,7 @@ import { readModel } from '../devices/read-model.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { asConverted } from '../measure/converted.js';
 import { loadProtocol } from '../measure/protocols.js';
+import { uncountedOperators } from '../measure/uncounted.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Store } from '../store/contract.js';
 
@@ -23,7 +24,12 @@ export function measuring(
       const protocol = loadProtocol(name);
       return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) => {
         const taken = asConverted(await device.measure(network, protocol, { signal }), network);
-        const manifest = { ...taken.manifest, inputs: inputsUsed(network) };
+        const uncounted = uncountedOperators(network);
+        const manifest = {
+          ...taken.manifest,
+          inputs: inputsUsed(network),
+          ...(uncounted.length > 0 && { uncounted }),
+        };
         return store.addMeasurement({ ...taken, manifest }, { deviceId, lease });
       });
     },

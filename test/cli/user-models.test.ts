@@ -122,6 +122,23 @@ t.test('open dimensions and inputs, by options and over HTTP', async (t) => {
   const stored = await fetch(`${url}/v1/measurements/${measured.measurement.id}`);
   t.same(((await stored.json()) as { manifest: { inputs: unknown } }).manifest.inputs, inputs);
 
+  const hashed = onnx.ModelProto.encode({
+    irVersion: 8,
+    opsetImport: [
+      { domain: '', version: 17 },
+      { domain: 'com.microsoft', version: 1 },
+    ],
+    graph: {
+      name: 'g',
+      input: [value('x', [4], DataType.INT32)],
+      output: [value('y', [4], DataType.UINT32)],
+      node: [{ opType: 'MurmurHash3', domain: 'com.microsoft', input: ['x'], output: ['y'] }],
+    },
+  } as unknown as onnxProto.onnx.IModelProto).finish();
+  const unknown = await file('hash.onnx', hashed);
+  const told = await runCommand(url, 'measure', unknown, '--device', cpu, '--protocol', 'quick');
+  t.match(told.out, /uncounted +MurmurHash3: MACs unknown/, told.err);
+
   const post = async (path: string, body: string | Uint8Array) => {
     const response = await fetch(`${url}/v1${path}`, {
       method: 'POST',
