@@ -2,7 +2,7 @@ export { type CompilerBoard, linearCosts } from './board.js';
 export { type Classifier, classesOf, countRight, quantisedInput } from './classify.js';
 export { type Calibration, type CompiledNetwork, type CompileOptions, compile } from './compile.js';
 export { weightPool } from './encode/pool.js';
-export { type ExportedSource, exportC } from './export-c/export-c.js';
+export { type ExportedSource, exportC, exportedBytes } from './export-c/export-c.js';
 export { loweredOperators } from './lower/lower.js';
 export type { Port } from './lower/operators.js';
 export { positionsOf } from './lower/port-layout.js';

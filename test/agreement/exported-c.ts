@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { exportC } from '../../firmware-bridge/compiler/index.js';
+import { exportC, exportedBytes } from '../../firmware-bridge/compiler/index.js';
 import type { Int8Run } from './int8-stage.js';
 
 const execute = promisify(execFile);
@@ -26,7 +26,13 @@ export interface Exported {
 /** A network as C with its input and answer; throws what `exportC` throws. */
 export const exported = (name: string, index: number, { compiled, input, output }: Int8Run): Exported => {
   const symbol = `n${index}`;
-  return { name, symbol, ...exportC(compiled, symbol), input, output };
+  return {
+    name,
+    symbol,
+    ...exportC(compiled, symbol),
+    input: exportedBytes(compiled.inputs, input),
+    output: exportedBytes(compiled.outputs, output),
+  };
 };
 
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];

@@ -5,9 +5,10 @@ import { type DType, floatTensor, type Graph, type Tensor } from '../../daemon/n
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { compile, Reference } from '../../firmware-bridge/compiler/index.js';
+import { exported, runExported } from '../agreement/exported-c.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
 import { compareQuantised, compileQuantised, noAgreement, rngOf, scalarBoard } from './compare-quantised.js';
-import { compiledCase, randomInput } from './compiled-case.js';
+import { answer, compiledCase, randomInput } from './compiled-case.js';
 import {
   feedFor,
   PairBuilder,
@@ -316,4 +317,15 @@ t.test('what depends on the data of a run is named', async (t) => {
     code: 'OPERATOR_UNSUPPORTED',
     message: /node live \(DynamicQuantizeLinear\) .* its scale is found anew from the data of each run/,
   });
+});
+
+t.test('exported C takes and gives uint8 as it is', async (t) => {
+  const rng = rngOf(33);
+  const graph = quantisedNetwork(rng, [quantisedKinds[0] as QuantisedKind], 17, 'uint8');
+  const compiled = await compileQuantised(graph);
+  const input = randomInput(rng, new Reference(compiled.program).header.inputBytes);
+  const made = exported('uint8', 0, { compiled, input, output: answer(compiled, input) });
+  t.notSame(made.output, answer(compiled, input));
+  t.match(made.header, /uint8, the bytes as they are/);
+  t.same(await runExported([made]), [{ name: 'uint8', fault: '' }]);
 });

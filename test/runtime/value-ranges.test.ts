@@ -3,7 +3,7 @@ import { toHalf } from '../../daemon/core/half.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
-import { indexBound } from '../../daemon/runtime/index-bounds.js';
+import { indexBound } from '../../daemon/runtime/input-hints.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
 

@@ -4,7 +4,7 @@ import { HildaError } from '../../core/errors.js';
 import { type Rng, Xoshiro128 } from '../../core/rng.js';
 import { elementCount, type Graph, type ValueInfo } from '../../network/graph.js';
 import { elementsOf, isElementType, isWhole } from '../../runtime/element-types.js';
-import { indexBound } from '../../runtime/index-bounds.js';
+import { indexBound, pairRange } from '../../runtime/input-hints.js';
 import type { RuntimeTensor, RuntimeTensors } from '../../runtime/messages.js';
 import { SessionProcess } from '../../runtime/session-process.js';
 import { asInputs } from '../../runtime/tensors.js';
@@ -20,8 +20,9 @@ export interface InputCalibration {
 const randomInputs = 8;
 
 /**
- * Ranges of a network's values: those given, or from the inputs it will see; from random values when none are known, which is said: 0 to 1,
- * the values that the network was bound to, or whole numbers that are indices of the tables they are looked up in.
+ * Ranges of a network's values: those given, or from the inputs it will see; from random values when none are known,
+ * which is said: 0 to 1, the values that the network was bound to or quantises its input for, or whole numbers that are
+ * indices of the tables they are looked up in.
  */
 export function calibrateOn(
   { calibration = [], ranges }: Calibrating,
@@ -87,11 +88,14 @@ function randomTensor(graph: Graph, { name, dtype, dims }: ValueInfo, rng: Rng):
     return { type: dtype, dims: fixed, data: elementsFromBytes(dtype, chosen.data) as ElementArray };
   const whole = isWhole(dtype);
   const rows = whole ? indexBound(graph, name) : undefined;
+  const own = whole ? undefined : pairRange(graph, name);
   const [low, high] = chosen
     ? [chosen.low, chosen.high]
-    : rows !== undefined
-      ? [0, rows - 1]
-      : (byteRanges.get(dtype) ?? [0, 1]);
+    : own
+      ? own
+      : rows !== undefined
+        ? [0, rows - 1]
+        : (byteRanges.get(dtype) ?? [0, 1]);
   const draw = (): number =>
     whole ? low + Math.floor(rng.next() * (high - low + 1)) : low + rng.next() * (high - low);
   return { type: dtype, dims: fixed, data: elementsOf(dtype, count, draw) };

@@ -90,6 +90,18 @@ ${flips(compiled.outputs, '(uint8_t *)output', 0)}  return 0;
   return { header: headerText(name, compiled), source: tellApart(source, name) };
 }
 
+/** The bytes that an exported network takes or gives for those of its ports: uint8 as it is, not less 128. */
+export function exportedBytes(ports: readonly Port[], bytes: Int8Array): Int8Array {
+  const out = bytes.slice();
+  let at = 0;
+  for (const { dtype, view } of ports) {
+    const end = at + viewBytes(view);
+    if (dtype === 'uint8') for (let i = at; i < end; i++) out[i] = (out[i] as number) ^ 0x80;
+    at = end;
+  }
+  return out;
+}
+
 /** Bytes of type uint8 pass as they are: the runtime has them less 128. */
 function flips(ports: readonly Port[], memory: string, offset: number): string {
   const lines = ports

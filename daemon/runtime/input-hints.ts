@@ -1,4 +1,4 @@
-import type { Graph, Node } from '../network/graph.js';
+import { elementCount, floatsOf, type Graph, type Node } from '../network/graph.js';
 import { intAttribute } from '../network/shape-rules/rule.js';
 
 /** Operators that hand whole numbers on as they are, in other shapes or types. */
@@ -43,4 +43,21 @@ function tableRows({ initializers }: Graph, node: Node): number | undefined {
   const dims = initializers.get(node.inputs[0] as string)?.dims;
   const axis = intAttribute(node, 'axis', 0);
   return dims?.[axis < 0 ? axis + dims.length : axis];
+}
+
+/** What a QuantizeLinear of int8 or uint8 that reads an input tells apart: a range of real numbers. */
+export function pairRange(
+  { nodes, initializers }: Graph,
+  input: string,
+): readonly [number, number] | undefined {
+  const pair = nodes.find(({ op, inputs }) => op === 'QuantizeLinear' && inputs[0] === input);
+  const [scale, zero] = (pair?.inputs.slice(1) ?? []).map((name) => initializers.get(name));
+  if (scale?.dtype !== 'float32' || elementCount(scale.dims) !== 1) return undefined;
+  const type = zero?.dtype ?? 'uint8';
+  const [byte = 0] = zero?.data ?? [];
+  if (type !== 'int8' && type !== 'uint8') return undefined;
+  const [step] = floatsOf(scale) as Float32Array & [number];
+  const middle = type === 'int8' ? (byte << 24) >> 24 : byte;
+  const low = type === 'int8' ? -128 : 0;
+  return [step * (low - middle), step * (low + 255 - middle)];
 }
