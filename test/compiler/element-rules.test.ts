@@ -299,6 +299,15 @@ t.test('blocks of pixels become channels and come back, element by element', asy
       });
 });
 
+t.test('a window over a part of the input reads that part alone', async (t) => {
+  const b = new GraphBuilder({ name: 'part' });
+  const part = b.slice(b.input('x', 'float32', [1, 2, 9, 5]), 2, 3, 9);
+  // Halves of one size: int8 holds them exactly.
+  const weights = Array.from({ length: 54 }, (_, i) => ((i * 5) % 7 > 3 ? 0.5 : -0.5));
+  b.output(b.conv(part, b.constant('w', floatTensor([3, 2, 3, 3], weights))));
+  await agreeOn(t, 'a convolution over later lines', b.build(), 0.5);
+});
+
 t.test('the C runtime answers all of these as the reference does', async (t) => {
   const outcomes = runNative(buildNative(), cases);
   for (const [i, c] of cases.entries()) {
