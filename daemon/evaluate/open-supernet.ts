@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { HildaError } from '../core/errors.js';
+import { canonicalJson } from '../core/json.js';
 import type { DataRecord } from '../data/labelled/data-record.js';
 import { readIdxImages } from '../data/labelled/idx-images.js';
-import type { LabelledImages } from '../data/labelled/labelled-images.js';
+import { imageShape, type LabelledImages } from '../data/labelled/labelled-images.js';
+import { renormalise } from '../data/labelled/normalise.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
 import { type LabelledSpec, labelledPaths } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
+import { shippedRecord } from '../train/idx-dataset.js';
 import { expectedBy } from '../train/open-training.js';
 import { readSupernet, type Supernet, supernetPath } from '../train/weights/supernet-weights.js';
 import { SupernetEvaluator } from './supernet.js';
@@ -27,8 +30,7 @@ export interface SupernetSpec {
 interface Images {
   readonly calibration: LabelledImages;
   readonly validation: LabelledImages;
-  readonly record: DataRecord | null;
-  readonly source: string;
+  readonly record: DataRecord;
 }
 
 /**
@@ -47,19 +49,23 @@ export async function openSupernet(
   const own = space.weights !== undefined && spec.weights === undefined && !existsSync(path);
   const supernet = own ? undefined : readSupernet(path, weightsOf);
   const dataset = spec.dataset ?? shippedDataset(supernet, profilesDir);
+  const trained = supernet?.data ?? null;
   const images =
     typeof dataset === 'string'
-      ? await shippedImages(dataset, profilesDir)
-      : await ownImages(dataset, space, supernet?.data ?? null);
-  if (supernet && !otherData) checkSame(supernet.data, images, path);
+      ? await shippedImages(dataset, space, profilesDir)
+      : await ownImages(dataset, space, trained);
+  if (supernet && !otherData) checkSame(trained, images.record, path);
+  if (trained) checkMeaning(trained, images.record, path);
+  const normalised = (part: LabelledImages): LabelledImages =>
+    trained ? renormalise(part, images.record.normalisation, trained.normalisation) : part;
   return new SupernetEvaluator({
     space,
     weights: supernet?.weights,
-    calibration: images.calibration,
-    validation: images.validation,
-    source: `${images.source}${own ? ', weights as given' : ''}`,
+    calibration: normalised(images.calibration),
+    validation: normalised(images.validation),
+    source: `${images.record.name} validation${own ? ', weights as given' : ''}`,
     deployedImages: spec.deployedImages ?? 0,
-    data: images.record ?? supernet?.data ?? null,
+    data: { ...images.record, ...(trained && { normalisation: trained.normalisation }) },
   });
 }
 
@@ -78,40 +84,61 @@ function shippedDataset(supernet: Supernet | undefined, profilesDir: string): st
   );
 }
 
-async function shippedImages(name: string, profilesDir: string): Promise<Images> {
+/** Throws SPEC_INVALID where the space takes other images or has fewer classes. */
+async function shippedImages(name: string, space: Space, profilesDir: string): Promise<Images> {
   const folder = join(profilesDir, 'datasets', name);
-  return {
-    calibration: await readIdxImages(folder, 'calibration'),
-    validation: await readIdxImages(folder, 'validation'),
-    record: null,
-    source: `${name} validation`,
-  };
+  const calibration = await readIdxImages(folder, 'calibration');
+  const validation = await readIdxImages(folder, 'validation');
+  const expected = expectedBy(space);
+  const most = Math.max(...validation.labels);
+  if (imageShape(validation) !== expected.input.join('x') || most >= expected.classes)
+    throw new HildaError(
+      'SPEC_INVALID',
+      `evaluator.dataset: the space ${space.id} takes ${expected.input.join('x')} and has ${expected.classes} classes, ${name} is ${imageShape(validation)} with ${most + 1} classes`,
+      { details: { fields: ['evaluator.dataset'] } },
+    );
+  return { calibration, validation, record: shippedRecord(name, validation, expected.classes) };
 }
 
 /** Normalised as the weights expect it. */
 async function ownImages(dataset: LabelledSpec, space: Space, trained: DataRecord | null): Promise<Images> {
-  const { calibration, validation, record } = await openLabelled(dataset, {
+  const { train: _, ...images } = await openLabelled(dataset, {
     ...expectedBy(space),
     ...(trained && { normalisation: trained.normalisation }),
   });
-  return { calibration, validation, record, source: `${record.name} validation` };
+  return images;
 }
 
-function checkSame(
-  trained: DataRecord | null,
-  images: Images & { readonly source: string },
-  path: string,
-): void {
-  const name = images.source.replace(/ validation$/, '');
-  const given = images.record?.identity ?? `shipped:${name}`;
-  if (trained?.identity === given) return;
+function checkSame(trained: DataRecord | null, given: DataRecord, path: string): void {
+  if (trained?.identity === given.identity) return;
   const reason = trained
-    ? `${path} was trained on ${trained.name} (${trained.identity.slice(0, 19)}), not on ${name} (${given.slice(0, 19)})`
+    ? `${path} was trained on ${trained.name} (${trained.identity.slice(0, 19)}), not on ${given.name} (${given.identity.slice(0, 19)})`
     : `${path} does not say what it was trained on`;
-  throw new HildaError('DATASET_MISMATCH', `evaluator.dataset: ${reason}`, {
-    details: { trained: trained?.identity ?? null, given },
-  });
+  throw mismatch(reason, trained, given);
 }
+
+/**
+ * Other data may score weights only where its numbers mean the same: one unit (pixels, a file's own numbers, features of
+ * one front end) and one list of classes. Throws DATASET_MISMATCH.
+ */
+function checkMeaning(trained: DataRecord, given: DataRecord, path: string): void {
+  const unit = ({ kind, sound }: DataRecord): string =>
+    kind === 'idx' ? 'images' : `${kind}${sound ? canonicalJson(sound) : ''}`;
+  const classes = ({ classNames }: DataRecord): string => JSON.stringify(classNames);
+  const reason =
+    unit(trained) !== unit(given)
+      ? `values of ${given.kind} are not those of ${trained.kind} that ${path} was trained on, or come from another front end`
+      : trained.classNames && given.classNames && classes(trained) !== classes(given)
+        ? `${path} was trained on the classes ${trained.classNames.join(', ')}, not on ${given.classNames.join(', ')}`
+        : undefined;
+  if (reason) throw mismatch(reason, trained, given, 'Train on data of this kind.');
+}
+
+const mismatch = (reason: string, trained: DataRecord | null, given: DataRecord, hint?: string): HildaError =>
+  new HildaError('DATASET_MISMATCH', `evaluator.dataset: ${reason}`, {
+    ...(hint && { hint }),
+    details: { trained: trained?.identity ?? null, given: given.identity },
+  });
 
 /** The daemon's own folder means nothing to who writes a specification. */
 function checkPaths({ dataset, weights }: SupernetSpec): void {

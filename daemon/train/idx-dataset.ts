@@ -29,6 +29,24 @@ export async function idxRecord(
   };
 }
 
+/** The record of a shipped data set, whose training part is not here. */
+export const shippedRecord = (
+  name: string,
+  { channels, height, width, count }: LabelledImages,
+  classes: number,
+): DataRecord => ({
+  identity: `shipped:${name}`,
+  kind: 'idx',
+  name,
+  input: [channels, height, width],
+  classes,
+  classNames: null,
+  trained: 0,
+  validation: count,
+  normalisation: { mean: [...fashionNormalisation.mean], deviation: [...fashionNormalisation.deviation] },
+  sound: null,
+});
+
 /** The shipped data set that was cut out of the images' end, where none of it is trained on. */
 async function shippedIn(
   all: LabelledImages,

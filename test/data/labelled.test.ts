@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import wavefile from 'wavefile';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
+import { normalise, renormalise } from '../../daemon/data/labelled/normalise.js';
 import { openLabelled } from '../../daemon/data/labelled/open-labelled.js';
 import { labelledSpecSchema } from '../../daemon/data/labelled/spec.js';
 import { stratifiedSplit } from '../../daemon/data/labelled/split.js';
@@ -275,6 +276,25 @@ t.test('recordings become log-mel features', async (t) => {
     code: 'DATA_INVALID',
     message: /hold no frame/,
   });
+});
+
+t.test('images of one normalisation become those of another', async (t) => {
+  const images = { count: 1, channels: 2, height: 1, width: 2, labels: Uint8Array.of(0) };
+  const raw = Float32Array.of(0.1, 0.5, 0.2, 0.9);
+  const as = (mean: number[], deviation: number[]) => {
+    const part = { ...images, pixels: raw.slice() };
+    normalise(part, { mean, deviation });
+    return part;
+  };
+  const [a, b] = [
+    { mean: [0.3, 0.1], deviation: [0.2, 0.5] },
+    { mean: [0.4, 0], deviation: [2, 0.25] },
+  ];
+  const changed = renormalise(as(a.mean, a.deviation), a, b).pixels;
+  const expected = as(b.mean, b.deviation).pixels;
+  t.ok(changed.every((value, i) => Math.abs(value - expected[i]!) < 1e-6));
+  const same = as(a.mean, a.deviation);
+  t.equal(renormalise(same, a, a), same);
 });
 
 t.test('a split holds out every class, and all of none', async (t: Test) => {

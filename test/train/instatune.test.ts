@@ -8,6 +8,7 @@ import { type Architecture, architectureId } from '../../daemon/core/architectur
 import { systemClock } from '../../daemon/core/clock.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
 import type { LabelledImages } from '../../daemon/data/labelled/labelled-images.js';
+import { labelledSpecSchema } from '../../daemon/data/labelled/spec.js';
 import { openSupernet } from '../../daemon/evaluate/open-supernet.js';
 import { SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
@@ -124,6 +125,11 @@ t.test('fine-tuning lifts the median sub-network of a given ViT', async (t) => {
   t.ok(after.median > before.median + 0.03, `median ${before.median} before, ${after.median} after`);
   t.ok(after.largest > before.largest - 0.05, `largest ${before.largest} before, ${after.largest} after`);
 
+  const some = images(60, 9);
+  await writeFile(join(profiles, 'x.f32'), new Uint8Array(some.pixels.buffer));
+  await writeFile(join(profiles, 'y.json'), JSON.stringify([...some.labels]));
+  const dataset = { kind: 'arrays', x: join(profiles, 'x.f32'), y: join(profiles, 'y.json') };
+
   // A study by the space's name takes the fine-tuned weights, and notices another network.
   const spec = resolveSpace(
     parseStudySpec({
@@ -132,7 +138,7 @@ t.test('fine-tuning lifts the median sub-network of a given ViT', async (t) => {
       devices: ['x'],
       budget: { trials: 1 },
       // The weights of this test carry no record of their images.
-      evaluator: { kind: 'supernet', dataset: 'fashion-mnist', otherData: true },
+      evaluator: { kind: 'supernet', dataset, otherData: true },
     }),
     profiles,
   );
@@ -142,7 +148,11 @@ t.test('fine-tuning lifts the median sub-network of a given ViT', async (t) => {
   t.ok((network?.nodes.length ?? 0) > 10);
   await parts.evaluator.close();
   await rm(join(profiles, 'supernets', 'mine'), { recursive: true });
-  const untuned = await openSupernet(space, profiles, { dataset: 'fashion-mnist' });
+  const untuned = await openSupernet(space, profiles, { dataset: labelledSpecSchema.parse(dataset) });
+  await t.rejects(openSupernet(space, profiles, { dataset: 'fashion-mnist' }), {
+    code: 'SPEC_INVALID',
+    message: /takes 1x8x8 and has 3 classes/,
+  });
   t.same(untuned.metrics, ['accuracy'], 'without fine-tuned weights the given ones are scored');
   await untuned.close();
   await writeFile(

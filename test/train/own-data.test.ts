@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -256,8 +256,28 @@ t.test('the guide goes from folders to exported networks', async (t) => {
   const allowed = await create({ dataset: other, otherData: true });
   t.same(allowed.data?.normalisation, data.normalisation, "the weights' own normalisation");
   await allowed.close();
+  // What no line allows: other classes, other units, another size.
+  await cp('shapes', 'other', { recursive: true });
+  await rename('other/cross', 'other/star');
+  const forbidden = { otherData: true, dataset: { ...other, folder: join(work, 'other') } };
+  await t.rejects(create(forbidden), {
+    code: 'DATASET_MISMATCH',
+    message: /classes circle, cross, square, not on/,
+  });
+  const pixels = Buffer.alloc(4 * 6 * 3 * 24 * 24);
+  for (let i = 0; i < pixels.length / 4; i++) pixels.writeFloatLE(i % 255, 4 * i);
+  await writeFile('x.f32', pixels);
+  await writeFile('y.json', '[0, 1, 2, 0, 1, 2]');
+  const arrays = { kind: 'arrays', x: join(work, 'x.f32'), y: join(work, 'y.json') };
+  await t.rejects(create({ otherData: true, dataset: arrays }), {
+    code: 'DATASET_MISMATCH',
+    message: /values of arrays/,
+  });
+  await t.rejects(create({ otherData: true, dataset: 'fashion-mnist' }), {
+    code: 'SPEC_INVALID',
+    message: /takes 3x24x24/,
+  });
   await t.rejects(create({ dataset: undefined }), { code: 'SPEC_INVALID', message: /trained on shapes/ });
-  await t.rejects(create({ dataset: 'fashion-mnist' }), { code: 'DATASET_MISMATCH' });
   await t.rejects(create({ dataset: { ...other, folder: 'shapes' } }), {
     code: 'SPEC_INVALID',
     message: /no absolute path/,

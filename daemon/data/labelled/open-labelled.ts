@@ -3,12 +3,11 @@ import { canonicalJson, type Json } from '../../core/json.js';
 import { shuffled, Xoshiro128 } from '../../core/rng.js';
 import { invalid } from '../invalid.js';
 import type { DataRecord } from './data-record.js';
-import { imageSize, type LabelledImages, pickImages } from './labelled-images.js';
+import { type LabelledImages, pickImages } from './labelled-images.js';
+import { measured, type Normalisation, normalise } from './normalise.js';
 import { type Expected, type RawParts, readRawParts } from './raw-parts.js';
 import type { LabelledSpec } from './spec.js';
 import { stratifiedSplit } from './split.js';
-
-type Normalisation = DataRecord['normalisation'];
 
 /** A data set, read, split and normalised. */
 export interface LabelledData {
@@ -81,38 +80,3 @@ const identityOf = (
         ? { mel: spec.mel, samples: spec.samples }
         : { layout: spec.layout },
 });
-
-/** Mean and deviation of each channel; 1 for a channel that never changes. */
-function measured(images: LabelledImages, name: string): Normalisation {
-  const { channels, height, width, count, pixels } = images;
-  const area = height * width;
-  const [mean, deviation]: [number[], number[]] = [[], []];
-  for (let c = 0; c < channels; c++) {
-    let sum = 0;
-    let squares = 0;
-    for (let i = 0; i < count; i++) {
-      const from = (i * channels + c) * area;
-      for (let p = from; p < from + area; p++) sum += pixels[p] as number;
-    }
-    const centre = sum / (count * area);
-    for (let i = 0; i < count; i++) {
-      const from = (i * channels + c) * area;
-      for (let p = from; p < from + area; p++) squares += ((pixels[p] as number) - centre) ** 2;
-    }
-    const spread = Math.sqrt(squares / (count * area));
-    mean.push(centre);
-    // Less is the rounding of a channel that never changes.
-    deviation.push(spread > 1e-6 * Math.abs(centre) ? spread : 0);
-  }
-  if (!deviation.some((spread) => spread > 0)) throw invalid(`${name}: all examples are alike`);
-  return { mean, deviation: deviation.map((spread) => (spread > 0 ? spread : 1)) };
-}
-
-function normalise(images: LabelledImages, { mean, deviation }: Normalisation): void {
-  const { channels, height, width, pixels, count } = images;
-  const size = imageSize(images);
-  for (let i = 0; i < count * size; i++) {
-    const c = Math.floor(i / (height * width)) % channels;
-    pixels[i] = ((pixels[i] as number) - (mean[c] as number)) / (deviation[c] as number);
-  }
-}
