@@ -373,6 +373,8 @@ t.test('what a rule does not cover is refused by name', async (t) => {
     ['Cast', 13, [[2]], { to: 99 }, 'OPERATOR_UNSUPPORTED', /type 99/],
     ['NonZero', 13, [[2, 3]], {}, 'SHAPE_UNKNOWN', /elements other than 0/],
     ['SequenceConstruct', 13, [[2, 3]], {}, 'SHAPE_UNKNOWN', /sequence/],
+    ['ConstantOfShape', 13, [floats(2.5)], {}, 'ONNX_INVALID', /would have the shape \[2.5\]/],
+    ['Concat', 13, [[2, 3]], {}, 'ONNX_INVALID', /axis is missing/],
     ['constructor', 13, [[2]], {}, 'OPERATOR_UNSUPPORTED', /constructor/],
     ['toString', 13, [[2]], {}, 'OPERATOR_UNSUPPORTED', /toString/],
   ];

@@ -47,7 +47,9 @@ export function withMoved(shape: RuleOutput, elements: readonly number[] | undef
   return elements?.length === elementCount(dims) ? { dtype, dims, constant: elements } : { dtype, dims };
 }
 
-export const isFew = (dims: readonly number[]): boolean => elementCount(dims) <= maxStructuralElements;
+/** Whether elements of a shape are carried; sizes that are no whole numbers are told where the shape is checked. */
+export const isFew = (dims: readonly number[]): boolean =>
+  dims.every((size) => Number.isInteger(size) && size >= 0) && elementCount(dims) <= maxStructuralElements;
 
 /** Elements between rows of each axis. */
 export const stridesOf = (dims: readonly number[]): number[] =>
