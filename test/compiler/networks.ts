@@ -364,7 +364,11 @@ export function interpolated(seed: number): Graph {
   let x = b.input('image', 'float32', [1, 3, 5 + randomInt(rng, 3), 4 + randomInt(rng, 3)]);
   x = b.relu(b.conv(x, w(6, 3, 3, 3), w(6)));
   x = b.conv(resize(x, [2, 2], 'linear', 'half_pixel'), w(6, 6, 3, 3), w(6));
-  x = b.relu(resize(x, [0.6, 1], 'linear', 'align_corners'));
+  const [, , height, width] = b.dimsOf(x) as [number, number, number, number];
+  // By sizes: where corners are aligned, runtimes differ in what a scale makes of a size that it does not divide.
+  const sizes = b.ints([1, 6, Math.floor(0.6 * height), width]);
+  const aligned = { mode: 'linear', coordinate_transformation_mode: 'align_corners' };
+  x = b.relu(b.node('Resize', [x, '', '', sizes], aligned));
   x = b.conv(resize(x, [1, 1.5], 'nearest', 'asymmetric'), w(6, 6, 1, 1), w(6));
   x = resize(x, [1.25, 0.5], 'linear', 'asymmetric');
   b.output(b.gemm(b.flatten(b.globalAveragePool(b.relu(x))), w(4, 6), w(4)), 'logits');
