@@ -112,14 +112,30 @@ export class FixedGrids {
     const dtype = this.#shapes.get(name)?.dtype;
     if (dtype && elementForm(dtype) === 'byte') return byteForm(dtype);
     const readers = this.#readers.get(name) ?? [];
-    const pair = readers.find(({ op, domain }) => op === 'QuantizeLinear' && domain === '');
-    if (pair) return this.ofPair(pair, this.#shapes.get(pair.outputs[0] as string)?.dtype as DType);
+    const pair = this.#pairOf(name, readers);
+    if (pair) return pair;
     const looked = this.#looked.get(name);
     if (looked) return looked;
     const [only] = readers;
     if (!only || readers.length > 1 || !handsRoundingOn.has(only.op)) return undefined;
     if (this.#graph.outputs.some((output) => output.name === name)) return undefined;
     return this.of(only.outputs[0] as string);
+  }
+
+  /**
+   * The grid of a value that goes into pairs alone, all of them with one scale. Any other reader, and the caller of the
+   * network, must see what lies beyond the grid: the value then keeps a range of its own.
+   */
+  #pairOf(name: string, readers: readonly Node[]): Quantisation | undefined {
+    if (this.#graph.outputs.some((output) => output.name === name)) return undefined;
+    if (!readers.every(({ op, domain }) => op === 'QuantizeLinear' && domain === '')) return undefined;
+    const [first, ...others] = readers.map((pair) =>
+      this.ofPair(pair, this.#shapes.get(pair.outputs[0] as string)?.dtype as DType),
+    );
+    const same = others.every(
+      ({ scale, zeroPoint }) => scale === first?.scale && zeroPoint === first.zeroPoint,
+    );
+    return same ? first : undefined;
   }
 
   #isDivisor(name: string): boolean {
