@@ -124,5 +124,5 @@ t.test('what reads a port takes the same places', async (t) => {
   t.ok(Math.max(...off) < scale);
   t.equal(classesOf(compiled, values, 1).length, 1);
   const { header } = exportC(compiled, 'batch');
-  t.match(header, /x: \[2,3,4,4\], held with its axes in the order 0, 2, 3, 1/);
+  t.match(header, /x: \[2,3,4,4\], held as 2 images in a row, each height, width, channels/);
 });

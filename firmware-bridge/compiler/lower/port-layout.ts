@@ -17,9 +17,9 @@ export function positionsOf({ dims, layout }: Layout): (i: number) => number {
   };
 }
 
-/** The order in which a board holds a value, in words for people: `row-major`, or the axes from the outside in. */
+/** The order in which a board holds a value, in words for people: from the outside in where it is not row-major. */
 export function describeLayout({ dims, layout }: Layout): string {
   if (layout === 'row-major') return layout;
-  const spatial = dims.slice(2).map((_, i) => i + 2);
-  return `held with its axes in the order ${[0, ...spatial, 1].join(', ')}`;
+  const image = dims.length === 3 ? 'height, width, channels (height 1)' : 'height, width, channels';
+  return dims[0] === 1 ? `held as ${image}` : `held as ${dims[0]} images in a row, each ${image}`;
 }
