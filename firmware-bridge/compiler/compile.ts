@@ -4,6 +4,7 @@ import { type Encoded, encodeProgram, type RecordSource } from './encode/encode-
 import { FixedGrids } from './lower/fixed-grids.js';
 import { lower } from './lower/lower.js';
 import { type Lowered, macsOf, type Operator, type Port } from './lower/operators.js';
+import { atOpset } from './lower/unsupported.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
 import { inSinglePrecision } from './passes/single-precision.js';
@@ -88,18 +89,20 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
       : options.tricks === 'all' || options.tricks === undefined
         ? allTricks
         : { ...allTricks, ...options.tricks };
-  const prepared = prepare(network, {
-    cost: board.cost ?? linearCosts[board.weightLayout],
-    lowRank: options.lowRank ?? 'cost',
-    generates: wanted.generatedWeights,
-  });
+  const prepared = atOpset(network.opset, () =>
+    prepare(network, {
+      cost: board.cost ?? linearCosts[board.weightLayout],
+      lowRank: options.lowRank ?? 'cost',
+      generates: wanted.generatedWeights,
+    }),
+  );
   const values = new FixedGrids(prepared).unfixed();
   // A network that brings all its scales needs no calibration.
   const ranges =
     options.calibration && values.length === 0
       ? new Map()
       : await options.calibration?.(inSinglePrecision(network), values);
-  const lowered = lower(prepared, ranges);
+  const lowered = atOpset(network.opset, () => lower(prepared, ranges));
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
     program: encoded.program,
