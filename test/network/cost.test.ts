@@ -285,6 +285,13 @@ t.test('graphs inside a network', async (t) => {
     'SHAPE_UNKNOWN',
     'branches of two shapes',
   );
+  const contradictory = either(branch(weights([4, 5, 3, 3])));
+  t.equal(
+    code(() => inferShapes(contradictory)),
+    'SHAPE_UNKNOWN',
+    'a branch that may never run is no mistake of the model, though it does not fit its inputs',
+  );
+  checkNetworkLimits(contradictory);
   const yes: Tensor = { dtype: 'bool', dims: [], data: Uint8Array.of(1) };
   t.same(inferShapes(either(branch(weights([4, 3, 1, 1])), yes)).get('y')?.dims, [1, 4, 6, 6]);
   // As large an output, at another cost: the shape is known, the cost is not.

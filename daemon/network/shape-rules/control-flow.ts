@@ -1,3 +1,4 @@
+import { HildaError } from '../../core/errors.js';
 import type { Graph } from '../graph.js';
 import {
   axisOf,
@@ -33,12 +34,26 @@ export function takenBranch(input: RuleInput): Graph | undefined {
   return graphAttribute(input, condition[0] ? 'then_branch' : 'else_branch');
 }
 
+/**
+ * The shapes of a branch that may never run. Its contents may contradict these inputs in a valid model: one branch a sample
+ * rate, say. That is no fault of the model, but leaves the shapes open.
+ */
+function perhapsTaken(input: RuleInput, name: string): readonly RuleOutput[] {
+  try {
+    return input.inner(graphAttribute(input, name), []);
+  } catch (error) {
+    if (!(error instanceof HildaError) || error.code !== 'ONNX_INVALID') throw error;
+    throw unknownShape(input, `its ${name} does not fit (${error.message}): needs a constant condition`);
+  }
+}
+
 const branch: Rule = (input) => {
   const taken = takenBranch(input);
   if (taken) return input.inner(taken, []);
-  const [yes, no] = ['then_branch', 'else_branch'].map((name) =>
-    input.inner(graphAttribute(input, name), []),
-  ) as [readonly RuleOutput[], readonly RuleOutput[]];
+  const [yes, no] = ['then_branch', 'else_branch'].map((name) => perhapsTaken(input, name)) as [
+    readonly RuleOutput[],
+    readonly RuleOutput[],
+  ];
   return input.node.outputs.map((_, i) => {
     const [a, b] = [yes[i], no[i]];
     if (!sameShape(a, b))
