@@ -189,6 +189,13 @@ export function inferTable(graph: Graph): ShapeTable {
   return table;
 }
 
+/** The elements that the user feeds an input with, in so far as they may steer shapes: a sample rate, a length. */
+function chosen(graph: Graph, name: string): Pick<RuleOutput, 'constant'> {
+  const feed = graph.feeds?.get(name);
+  const constant = feed && 'data' in feed ? numbersOf(feed) : undefined;
+  return { ...(constant && { constant }) };
+}
+
 /** A node with an output of unknown shape. */
 export interface UnknownNode {
   readonly node: Node;
@@ -220,7 +227,7 @@ export function inferKnownShapes(graph: Graph, given: ReadonlyMap<string, Shape>
     if (graph.initializers.has(input.name)) continue;
     const shape = orReason(() => closedShape(input));
     if (shape instanceof HildaError) fill(input.name, shape.message);
-    else table.declare(input.name, shape);
+    else table.declare(input.name, { ...shape, ...chosen(graph, input.name) });
   }
   declareConstants(table, graph);
   for (const node of graph.nodes) {

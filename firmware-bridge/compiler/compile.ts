@@ -96,7 +96,7 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
       generates: wanted.generatedWeights,
     }),
   );
-  const values = new FixedGrids(prepared).unfixed();
+  const values = atOpset(network.opset, () => new FixedGrids(prepared).unfixed());
   // A network that brings all its scales needs no calibration.
   const ranges =
     options.calibration && values.length === 0

@@ -3,6 +3,7 @@ import { costFeatures, countCost, countKnownCost } from '../../daemon/network/co
 import { floatTensor, type Graph, int64Tensor, type Node, type Tensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { inferKnownShapes, inferShapes } from '../../daemon/network/infer-shapes.js';
+import { checkNetworkLimits } from '../../daemon/network/limits.js';
 import { code, weights } from './sample.js';
 
 t.test('costs against hand counts', async (t) => {
@@ -292,6 +293,14 @@ t.test('graphs inside a network', async (t) => {
     'a branch that may never run is no mistake of the model, though it does not fit its inputs',
   );
   checkNetworkLimits(contradictory);
+  // What the user feeds the condition with decides which branch is counted.
+  const fed = (value: number): Graph => ({
+    ...unequal,
+    feeds: new Map([['c', { dtype: 'bool', dims: [], data: Uint8Array.of(value) }]]),
+  });
+  t.same(countKnownCost(fed(1)).macs, 4 * 36 * 27);
+  t.same(countKnownCost(fed(0)).macs, 4 * 64 * 3);
+  t.equal(countKnownCost(unequal).macs, null);
   const yes: Tensor = { dtype: 'bool', dims: [], data: Uint8Array.of(1) };
   t.same(inferShapes(either(branch(weights([4, 3, 1, 1])), yes)).get('y')?.dims, [1, 4, 6, 6]);
   // As large an output, at another cost: the shape is known, the cost is not.
