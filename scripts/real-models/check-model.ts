@@ -3,7 +3,7 @@ import type { Device } from '../../daemon/devices/contract.js';
 import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { bindInputs } from '../../daemon/network/bind-inputs.js';
-import { countCost } from '../../daemon/network/cost.js';
+import { countKnownCost } from '../../daemon/network/cost.js';
 import type { Feed, Graph, Tensor } from '../../daemon/network/graph.js';
 import { checkNetworkLimits } from '../../daemon/network/limits.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
@@ -73,7 +73,8 @@ export async function checkModel(bytes: Uint8Array, entry: Entry, tools: Tools):
     return device.measure(bound, loadProtocol('quick'), { signal });
   });
   const counted = await attempt((): Count => {
-    const { macs, parameters, weightBytes } = countCost(network);
+    const { macs, parameters, weightBytes, uncounted } = countKnownCost(bound);
+    if (macs === null) throw new Error(`uncounted: ${uncounted.map(({ op }) => op).join(', ')}`);
     return { macs, parameters, weightBytes };
   });
   const independent = await attempt(() => independentCount(bytes, first));

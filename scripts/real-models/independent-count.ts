@@ -55,14 +55,20 @@ export async function independentCount(
     if (opType === 'MatMul') macs += y * (x.at(-1) ?? 1);
     if (opType === 'Gemm') macs += y * (x[flag('transA') ? 0 : 1] ?? 1);
   }
-  const used = [...constants].filter(([name]) => graph.node.some(({ input }) => input?.includes(name)));
-  const sizes = used.map(([, tensor]) => ({
+  // Scales of a Resize or Upsample, and its region of interest, are structure: no training changes them.
+  const structure = new Set(
+    graph.node.flatMap(({ opType, input }) =>
+      opType === 'Resize' || opType === 'Upsample' ? (input?.slice(1) ?? []) : [],
+    ),
+  );
+  const sizes = [...constants].map(([name, tensor]) => ({
+    isWeight: tensor.dataType !== 7 && tensor.dataType !== 9 && !structure.has(name),
     type: tensor.dataType ?? 1,
     size: product((tensor.dims ?? []).map(Number)),
   }));
   return {
     macs,
-    parameters: sizes.filter(({ type }) => type !== 7).reduce((sum, { size }) => sum + size, 0),
+    parameters: sizes.filter(({ isWeight }) => isWeight).reduce((sum, { size }) => sum + size, 0),
     weightBytes: sizes.reduce((sum, { type, size }) => sum + size * (bytesOf.get(type) ?? 4), 0),
   };
 }
