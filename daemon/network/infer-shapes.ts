@@ -40,7 +40,7 @@ export class ShapeTable {
     this.#open.delete(name);
   }
 
-  /** Declares a value whose shape is not known; whoever asks for it gets SHAPE_UNKNOWN with the reason. */
+  /** Declares a value whose shape is not known; asking for it throws SHAPE_UNKNOWN with the reason. */
   leaveOpen(name: string, reason: string): void {
     if (name !== '' && !this.#shapes.has(name)) this.#open.set(name, reason);
   }

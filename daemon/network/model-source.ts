@@ -1,7 +1,7 @@
 import type { Graph } from './graph.js';
 import { writeOnnx } from './write-onnx.js';
 
-/** By graph object: whatever derives another graph from one thereby leaves the source behind. */
+/** By graph object: a graph derived from another has no source of its own. */
 const sources = new WeakMap<Graph, Uint8Array>();
 
 /** Remembers the file that a graph was read from. */
