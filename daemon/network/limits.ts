@@ -1,7 +1,7 @@
 import { HildaError } from '../core/errors.js';
 import { byteCount, type Graph, type Tensor } from './graph.js';
-import { inferShapes } from './infer-shapes.js';
-import { isGraph, isTensor, type Shape } from './shape-rules/rule.js';
+import { inferKnownShapes } from './infer-shapes.js';
+import { isGraph, isTensor } from './shape-rules/rule.js';
 
 export interface NetworkLimits {
   /** Largest single value, constant or computed. */
@@ -57,19 +57,8 @@ export function checkNetworkLimits(graph: Graph, limits: NetworkLimits = default
     const bytes = byteCount(dtype, fixed);
     if (bytes > limits.maxTensorBytes) refuse(`bytes of the input ${name}`, bytes, limits.maxTensorBytes);
   }
-  for (const [name, { dtype, dims }] of knownShapes(graph)) {
+  for (const [name, { dtype, dims }] of inferKnownShapes(graph).shapes) {
     const bytes = byteCount(dtype, dims);
     if (bytes > limits.maxTensorBytes) refuse(`bytes of the value ${name}`, bytes, limits.maxTensorBytes);
-  }
-}
-
-/** Shapes where all can be derived; nothing where an operator or a dimension is not known. */
-function knownShapes(graph: Graph): ReadonlyMap<string, Shape> {
-  try {
-    return inferShapes(graph);
-  } catch (error) {
-    const open = ['OPERATOR_UNSUPPORTED', 'SHAPE_UNKNOWN'];
-    if (error instanceof HildaError && open.includes(error.code)) return new Map();
-    throw error;
   }
 }

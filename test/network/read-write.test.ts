@@ -414,5 +414,19 @@ t.test('limits hold where shapes are unknown', async (t) => {
     codeOf(() => checkNetworkLimits(readOnnx(huge))),
     'NETWORK_TOO_LARGE',
   );
+  const beside = model({
+    input: [value('x', [1])],
+    output: [value('y'), value('z')],
+    node: [
+      { opType: 'NoSuchOperator', input: ['x'], output: ['y'] },
+      { opType: 'ConstantOfShape', input: ['s'], output: ['z'] },
+    ],
+    initializer: [{ name: 's', dataType: 7, dims: [2], int64Data: [65536, 65536] }],
+  });
+  t.equal(
+    codeOf(() => checkNetworkLimits(readOnnx(beside))),
+    'NETWORK_TOO_LARGE',
+    'a value of known shape counts, though another operator is not known',
+  );
   checkNetworkLimits(readOnnx(awkward['branches that read the graph around them']!));
 });
