@@ -1,7 +1,7 @@
 import { elementCount } from '../../../../daemon/network/graph.js';
 import { type Quantisation, quantisationOf } from '../../quantise/quantisation.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
-import { reducedAxes, reducedOutside, shaped } from './reductions.js';
+import { constantAxes, reducedOutside, shaped } from './reductions.js';
 import { applied, rangeOf } from './steps.js';
 
 /** The most rows that a window record can say. */
@@ -14,7 +14,7 @@ const most = 65_535;
 export const norm: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   const given = lowering.value(node, 0);
-  const axes = reducedAxes(node, lowering, given.dims.length);
+  const axes = constantAxes(node, lowering, given.dims.length);
   if (axes.length === 0) throw unsupported(node, 'it reduces no axis');
   const { x, inner, order } = reducedOutside(node, lowering, given, axes);
   const width = inner.reduce((product, axis) => product * (x.dims[axis] as number), 1);

@@ -1,11 +1,11 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
-import { reducedAxes } from '../../passes/reduced-axes.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View, Window } from '../operators.js';
 import { rowsAlong, type Value } from '../value.js';
 import { defineImage, imageDims, imageOf, imagePairs, linesOf, windowOf } from './convolution.js';
 import { surrounded } from './padding.js';
+import { constantAxes } from './reductions.js';
 
 export const pooling: LoweringRule = (node, lowering) => {
   const kernel = intsAttribute(node, 'kernel_shape') as readonly number[];
@@ -80,8 +80,7 @@ export const globalAverage: LoweringRule = (node, lowering) => {
 /** ReduceMean and ReduceSum. */
 export const reduce: LoweringRule = (node, lowering) => {
   const x = lowering.value(node, 0);
-  const axes = reducedAxes(node, x.dims.length, (name) => lowering.integers(name));
-  if (!axes) throw unsupported(node, 'it needs constant axes');
+  const axes = constantAxes(node, lowering, x.dims.length);
   // Over no axis both are their input.
   if (axes.length === 0) lowering.define(node.outputs[0] as string, x);
   else

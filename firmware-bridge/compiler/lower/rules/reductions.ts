@@ -1,5 +1,5 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
-import { axisOf, intAttribute, intsAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { reducedAxes } from '../../passes/reduced-axes.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { Window } from '../operators.js';
 import { physicalOrder, reshaped, type Value } from '../value.js';
@@ -19,7 +19,7 @@ export const globalMax: LoweringRule = (node, lowering) => {
 export const reduceExtreme: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   const x = lowering.value(node, 0);
-  const axes = reducedAxes(node, lowering, x.dims.length);
+  const axes = constantAxes(node, lowering, x.dims.length);
   if (axes.length === 0) {
     lowering.define(name, x);
     return;
@@ -43,18 +43,11 @@ const flip = ({ quantisation: { scale, zeroPoint } }: Value): Value['quantisatio
   zeroPoint: -1 - zeroPoint,
 });
 
-/**
- * The axes that a node reduces, by attribute or by input (ReduceSum from opset 13, all others from 18). None given means
- * all of them, unless `noop_with_empty_axes` says none.
- */
-export function reducedAxes(node: Node, lowering: Lowering, rank: number): readonly number[] {
-  const name = node.inputs[1];
-  const given = name ? lowering.numbers(name) : (intsAttribute(node, 'axes') ?? []);
-  if (!given) throw unsupported(node, 'it needs constant axes');
-  if (given.length > 0) return [...new Set(given.map((axis) => axisOf(node, axis, rank)))];
-  return intAttribute(node, 'noop_with_empty_axes', 0) === 1
-    ? []
-    : Array.from({ length: rank }, (_, axis) => axis);
+/** The axes that a node reduces. Throws OPERATOR_UNSUPPORTED where they are computed. */
+export function constantAxes(node: Node, lowering: Lowering, rank: number): readonly number[] {
+  const axes = reducedAxes(node, rank, (name) => lowering.integers(name));
+  if (!axes) throw unsupported(node, 'it needs constant axes');
+  return axes;
 }
 
 /** A value under the dimensions of a result that drops axes of one element. */
