@@ -23,7 +23,7 @@ const maxPixels = 64 * 2 ** 20;
 
 // Decoded images are used once: a cache would only hold memory.
 sharp.cache(false);
-// Only these two parsers ever see a person's bytes, whatever a file is called.
+// Only these two parsers ever see a person's bytes, by content and not by name.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: ['VipsForeignLoadPng', 'VipsForeignLoadJpeg'] });
 

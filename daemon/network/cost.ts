@@ -141,7 +141,7 @@ const known = (value: number): number | null => (Number.isNaN(value) ? null : va
 /** Multiply-accumulates of an operator, or why they are not known. */
 function macsAt(input: RuleInput, outputs: readonly (Shape | undefined)[]): number | string {
   try {
-    // Throws for an operator without a rule, whatever shapes are given for it.
+    // Throws for an operator without a rule, also where its shapes are given.
     ruleOf(input);
     return macsOf(input, outputs) ?? `${placeText(input)}: how a runtime computes it is not known`;
   } catch (error) {

@@ -42,7 +42,7 @@ export function sourcesOf(node: Node, { from, to, scale }: ResizedAxis, opset: n
   ]);
   const origin = origins.get(mode);
   if (!origin) throw unsupported(node, `its coordinate_transformation_mode is ${mode} (opset ${opset})`);
-  // A scale of 1 leaves an axis as it is, whatever the coordinates.
+  // A scale of 1 leaves an axis as it is, for all coordinates.
   return Array.from({ length: to }, (_, i) => (scale === 1 && from === to ? i : origin(i)));
 }
 
