@@ -31,9 +31,23 @@ function stepOf(value: Given | undefined): number {
   return (all.reduce((a, b) => Math.max(a, b), 0) - all.reduce((a, b) => Math.min(a, b), 0)) / 255;
 }
 
-function peakOf(tensor: onnxProto.onnx.ITensorProto): number {
-  const raw = tensor.rawData?.length ? new Float32Array(new Uint8Array(tensor.rawData).buffer) : undefined;
-  return Array.from(raw ?? tensor.floatData ?? []).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+const peakOf = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+
+const elementsOf = ({ rawData, floatData }: onnxProto.onnx.ITensorProto): ArrayLike<number> =>
+  rawData?.length ? new Float32Array(new Uint8Array(rawData).buffer) : (floatData ?? []);
+
+/** Outputs of nodes that read constants alone, Constant nodes among them: no board holds them as activations. */
+function constantOutputs(graph: Graph, constants: ReadonlyMap<string, unknown>): ReadonlySet<string> {
+  const known = new Set([...constants.keys(), '']);
+  const made = new Set<string>();
+  for (const { input, output } of graph.node ?? [])
+    if ((input ?? []).every((name) => known.has(name)))
+      for (const name of output ?? []) {
+        known.add(name);
+        made.add(name);
+      }
+  return made;
 }
 
 /**
@@ -80,16 +94,14 @@ export function disturbedModel(
   const weights = new Set(
     (graph.node ?? []).filter((one) => weighted.has(one.opType ?? '')).flatMap((one) => one.input ?? []),
   );
+  const asWeight = (name: string, dims: readonly number[], peak: number): NodeProto[] =>
+    how === 'noise' && weights.has(name) && peak > 0
+      ? disturb(name, dims, (0.6 * peak) / 127, `${name}${apart}noisy`)
+      : [];
   for (const [name, tensor] of constants)
-    if (how === 'noise' && tensor.dataType === 1 && weights.has(name) && peakOf(tensor) > 0)
-      made.push(
-        ...disturb(
-          name,
-          (tensor.dims ?? []).map(Number),
-          (0.6 * peakOf(tensor)) / 127,
-          `${name}${apart}noisy`,
-        ),
-      );
+    if (tensor.dataType === 1)
+      made.push(...asWeight(name, (tensor.dims ?? []).map(Number), peakOf(elementsOf(tensor))));
+  const constant = constantOutputs(graph, constants);
   for (const one of graph.node ?? []) {
     const behind: NodeProto[] = [];
     const divisor = one.opType === 'Div' ? values[one.input?.[1] ?? ''] : undefined;
@@ -105,6 +117,10 @@ export function disturbedModel(
     }
     one.output = (one.output ?? []).map((name) => {
       const value = values[name];
+      if (constant.has(name)) {
+        if (value?.type === 'float32') behind.push(...asWeight(name, value.dims, peakOf(numbers(value))));
+        return name;
+      }
       const step = one.opType === 'Softmax' ? softmaxStep : stepOf(value);
       if (!value || !(step > 0)) return name;
       // An output keeps its name for the disturbed value, so that it is what comes out.

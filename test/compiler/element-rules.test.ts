@@ -199,6 +199,18 @@ t.test('the largest, least, sums of magnitudes and squares along axes', async (t
         ] as const)
           await agree(t, { ...base, op, name: `${op} of ${name}`, steps });
       }
+  // Norms over three decades: those far below the largest are still told apart, and never 0.
+  const decades = (rng: Rng): number => gaussian(rng) * 10 ** (-3 * rng.next());
+  for (const width of [1, 2, 5])
+    await agree(t, {
+      op: 'ReduceL2',
+      name: `small norms of ${width}`,
+      inputs: { x: [1, 300, width] },
+      attributes: { axes: [2] },
+      opset: 13,
+      draw: decades,
+      steps: [0, 1, 4, 4, 5, 6][width] as number,
+    });
   for (const dims of [
     [1, 4, 3, 5],
     [1, 6, 9],

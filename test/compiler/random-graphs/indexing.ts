@@ -2,7 +2,7 @@ import type { Draft, NodeDraft } from './draft.js';
 import { anyValue } from './elementwise.js';
 import type { Attributes } from './model.js';
 
-/** Operators that pick, place, count or compare elements: hosts run them, boards may refuse them. */
+/** Operators that pick, place, count or compare elements: hosts run them, boards may refuse them. Scalars have no axis. */
 const out = (node: NodeDraft): string => node.outputs[0] as string;
 
 function indicesInto(d: Draft, dims: readonly number[], length: number): string {
@@ -15,6 +15,7 @@ function indicesInto(d: Draft, dims: readonly number[], length: number): string 
 const gatherElements = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 11) return undefined;
   const x = anyValue(d);
+  if (d.dims(x).length === 0) return undefined;
   const dims = d.dims(x);
   const axis = d.axis(dims.length);
   const length = dims.at(axis) as number;
@@ -25,6 +26,7 @@ const gatherElements = (d: Draft): NodeDraft[] | undefined => {
 const gatherND = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 12) return undefined;
   const x = anyValue(d);
+  if (d.dims(x).length === 0) return undefined;
   const dims = d.dims(x);
   const depth = d.int(1, dims.length);
   const least = Math.min(...dims.slice(0, depth));
@@ -34,6 +36,7 @@ const gatherND = (d: Draft): NodeDraft[] | undefined => {
 const scatterElements = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 11) return undefined;
   const x = anyValue(d);
+  if (d.dims(x).length === 0) return undefined;
   const dims = d.dims(x);
   const axis = d.axis(dims.length);
   const wanted = dims.map(() => 1);
@@ -45,6 +48,7 @@ const scatterElements = (d: Draft): NodeDraft[] | undefined => {
 const topK = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 11) return undefined;
   const x = anyValue(d);
+  if (d.dims(x).length === 0) return undefined;
   const axis = d.axis(d.dims(x).length);
   const k = d.int(1, d.dims(x).at(axis) as number);
   const largest: Attributes = d.chance(0.3) ? { largest: { int: 0 } } : {};
@@ -54,6 +58,7 @@ const topK = (d: Draft): NodeDraft[] | undefined => {
 const cumSum = (d: Draft): NodeDraft[] | undefined => {
   if (d.opset < 11) return undefined;
   const x = anyValue(d);
+  if (d.dims(x).length === 0) return undefined;
   const axis = d.constant({
     type: 'int64',
     dims: [],

@@ -1,6 +1,7 @@
-import { elementCount } from '../../../../daemon/network/graph.js';
+import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { byteForm, elementForm } from '../element-forms.js';
-import { type LoweringRule, unsupported } from '../lowering.js';
+import { type Lowering, type LoweringRule, unsupported } from '../lowering.js';
+import type { Value } from '../value.js';
 import { applied, combined, isConstant, type Operand, operandOf, wholeShape } from './steps.js';
 
 /**
@@ -25,16 +26,27 @@ export const extreme: LoweringRule = (node, lowering) => {
   const limited = (x: number): number => (scalar === undefined ? x : pick(x, scalar));
   const whole = wholeShape(node, lowering, first.value, dims);
   let y = applied(node, lowering, whole, limited, { name, quantisation });
-  // A difference keeps one sign only: its other half lies beyond int8's end.
-  const shortfall = { scale: quantisation.scale, zeroPoint: isMax ? 127 : -128 };
-  const minus = { kind: 'add', negative: true, constantQuantisation: quantisation } as const;
-  for (const [i, operand] of others.entries()) {
-    const to = { ...minus, name: `${name}.${i}.shortfall`, quantisation: shortfall };
-    const value = combined(node, lowering, y, operand, to);
-    y = combined(node, lowering, y, { value }, { ...minus, name: `${name}.${i}`, quantisation });
-  }
+  const picked = isMax ? larger : smaller;
+  for (const [i, operand] of others.entries())
+    y = picked(node, lowering, y, operand, { name: `${name}.${i}`, quantisation });
   lowering.define(name, y);
 };
+
+type Picked = Parameters<typeof applied>[4];
+
+/** The larger or smaller of each element of y, dense and in these steps, and an operand. */
+const pickedBy =
+  (zeroPoint: number) =>
+  (node: Node, lowering: Lowering, y: Value, operand: Operand, { name, quantisation }: Picked): Value => {
+    // A difference keeps one sign only: its other half lies beyond int8's end.
+    const shortfall = { scale: quantisation.scale, zeroPoint };
+    const minus = { kind: 'add', negative: true, constantQuantisation: quantisation } as const;
+    const to = { ...minus, name: `${name}.shortfall`, quantisation: shortfall };
+    const value = combined(node, lowering, y, operand, to);
+    return combined(node, lowering, y, { value }, { ...minus, name, quantisation });
+  };
+export const larger = pickedBy(127);
+const smaller = pickedBy(-128);
 
 /** The first activation of the whole shape where there is one, one limit for all constant scalars, and all else. */
 function sorted(
