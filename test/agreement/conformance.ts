@@ -18,7 +18,7 @@ export async function judgeTests(
   { stages, everyC, processes = availableParallelism() }: ConformanceOptions,
 ): Promise<Tally> {
   const tasks = names.map((name, index): OnnxTask => {
-    return { index, name, stages, withC: everyC > 0 && index % everyC === 0 };
+    return { name, stages, withC: everyC > 0 && index % everyC === 0 };
   });
   const tally = new Tally();
   const networks: Exported[] = [];

@@ -14,22 +14,32 @@ export interface CVerdict {
   readonly fault: string;
 }
 
+/** An exported network, as C in two parts: many networks have the same runtime, to the letter. */
 export interface Exported {
   readonly name: string;
-  readonly symbol: string;
   readonly header: string;
-  readonly source: string;
+  readonly runtime: string;
+  /** Its program, with its weights, and the function that runs it. */
+  readonly own: string;
   readonly input: Int8Array;
   readonly output: Int8Array;
 }
 
+/** All networks are exported under one name, so that those of the same operators share their runtime. */
+const symbol = 'network';
+const upper = symbol.toUpperCase();
+const ownStart = '\nstatic const uint32_t program[]';
+
 /** A network as C with its input and answer; throws what `exportC` throws. */
-export const exported = (name: string, index: number, { compiled, input, output }: Int8Run): Exported => {
-  const symbol = `n${index}`;
+export const exported = (name: string, { compiled, input, output }: Int8Run): Exported => {
+  const { header, source } = exportC(compiled, symbol);
+  const at = source.indexOf(ownStart);
+  if (at < 0) throw new Error(`the C of ${name} holds no program`);
   return {
     name,
-    symbol,
-    ...exportC(compiled, symbol),
+    header,
+    runtime: source.slice(0, at),
+    own: source.slice(at),
     input: exportedBytes(compiled.inputs, input),
     output: exportedBytes(compiled.outputs, output),
   };
@@ -40,12 +50,16 @@ const flags = ['-std=gnu11', '-O0', '-w', ...sanitizers];
 
 /**
  * Builds exported networks with gcc under address and undefined-behaviour sanitizers and runs each in a process of its own, on
- * an arena of exactly its size that is full of rubbish. Many networks share one compiler run.
+ * an arena of exactly its size that is full of rubbish. Networks of one runtime share a compiler run, which is what costs.
  */
-export async function runExported(networks: readonly Exported[], perBuild = 12): Promise<CVerdict[]> {
+export async function runExported(networks: readonly Exported[], perBuild = 100): Promise<CVerdict[]> {
   const folder = mkdtempSync(join(tmpdir(), 'hilda-exported-'));
-  const batches = Array.from({ length: Math.ceil(networks.length / perBuild) }, (_, i) =>
-    networks.slice(i * perBuild, (i + 1) * perBuild),
+  const groups = new Map<string, Exported[]>();
+  for (const one of networks) groups.set(one.runtime, [...(groups.get(one.runtime) ?? []), one]);
+  const batches = [...groups.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / perBuild) }, (_, i) =>
+      group.slice(i * perBuild, (i + 1) * perBuild),
+    ),
   );
   const verdicts: CVerdict[] = [];
   const work = async (): Promise<void> => {
@@ -62,15 +76,11 @@ export async function runExported(networks: readonly Exported[], perBuild = 12):
 
 async function runBatch(batch: readonly Exported[], folder: string): Promise<CVerdict[]> {
   mkdirSync(folder);
-  for (const { symbol, header, source } of batch) {
-    writeFileSync(join(folder, `${symbol}.h`), header);
-    writeFileSync(join(folder, `${symbol}.c`), source);
-  }
-  writeFileSync(join(folder, 'main.c'), mainSource(batch));
-  const binary = join(folder, 'run');
-  const files = ['main.c', ...batch.map(({ symbol }) => `${symbol}.c`)].map((file) => join(folder, file));
+  const [source, binary] = [join(folder, 'networks.c'), join(folder, 'run')];
+  writeFileSync(join(folder, `${symbol}.h`), batch[0]?.header ?? '');
+  writeFileSync(source, sourceOf(batch));
   try {
-    await execute('gcc', [...flags, ...files, '-lm', '-o', binary]);
+    await execute('gcc', [...flags, source, '-lm', '-o', binary]);
   } catch (error) {
     if (batch.length > 1) {
       const halves = batch.map((one, i) => runBatch([one], join(folder, `alone${i}`)));
@@ -95,26 +105,35 @@ async function runBatch(batch: readonly Exported[], folder: string): Promise<CVe
   return verdicts;
 }
 
-/** One function a network. The arena comes from the heap, so that the sanitizer guards its ends. */
-const mainSource = (batch: readonly Exported[]): string => `
+/**
+ * The runtime once, then the own part of each network under its own header, program and function told apart by a number. The
+ * arena comes from the heap, so that the sanitizer guards its ends.
+ */
+const sourceOf = (batch: readonly Exported[]): string => `
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-${batch.map(({ symbol }) => `#include "${symbol}.h"`).join('\n')}
-${batch.map(caseSource).join('\n')}
+${batch[0]?.runtime}
+${batch.map(networkSource).join('\n')}
 int main(int argc, char **argv) {
   switch (argc > 1 ? atoi(argv[1]) : -1) {
-${batch.map(({ symbol }, i) => `  case ${i}: return run_${symbol}();`).join('\n')}
+${batch.map((_, i) => `  case ${i}: return case_${i}();`).join('\n')}
   }
   return 2;
 }
 `;
 
-function caseSource({ symbol, input, output }: Exported): string {
-  const upper = symbol.toUpperCase();
+function networkSource({ header, own, input, output }: Exported, i: number): string {
+  const macros = [...header.matchAll(/^#define (\w+) .+$/gm)]
+    .map(([line, macro]) => `#undef ${macro}\n${line}`)
+    .join('\n');
   return `
-static int run_${symbol}(void) {
+${macros}
+#define program program_${i}
+#define ${symbol}_run ${symbol}_run_${i}
+${own}
+static int case_${i}(void) {
   static const int8_t given[] = {${input.join()}}, expected[] = {${output.join()}};
   _Static_assert(sizeof given == ${upper}_INPUT_BYTES && sizeof expected == ${upper}_OUTPUT_BYTES, "sizes");
   void *arena;
@@ -135,5 +154,7 @@ static int run_${symbol}(void) {
   if (error > 0) printf("error %d\\n", error);
   free(arena), free(input), free(output);
   return error != 0;
-}`;
+}
+#undef program
+#undef ${symbol}_run`;
 }

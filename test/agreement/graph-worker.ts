@@ -51,7 +51,7 @@ async function judge({ seed, withC, shrink }: GraphTask): Promise<GraphAnswer> {
     verdicts,
     parts: parts.map(({ op, verdict }) => ({ op, verdict })),
     faults,
-    ...(withC && run && { c: exported(`seed ${seed}`, seed, run) }),
+    ...(withC && run && { c: exported(`seed ${seed}`, run) }),
   };
 }
 

@@ -9,7 +9,6 @@ import { serveTasks } from './pool.js';
 import { judged, ok, type Stage, type Verdict } from './verdict.js';
 
 export interface OnnxTask {
-  readonly index: number;
   readonly name: string;
   readonly stages: readonly Stage[];
   /** Whether networks that ran in int8 come back as C. */
@@ -30,7 +29,7 @@ function readStage(bytes: Uint8Array): Verdict {
   return ok;
 }
 
-async function judge({ index, name, stages, withC }: OnnxTask): Promise<OnnxAnswer> {
+async function judge({ name, stages, withC }: OnnxTask): Promise<OnnxAnswer> {
   const test = readCase(name);
   const verdicts: OnnxAnswer['verdicts'] = {};
   const c: Exported[] = [];
@@ -48,8 +47,7 @@ async function judge({ index, name, stages, withC }: OnnxTask): Promise<OnnxAnsw
       outcomes.map(({ verdict }) => verdict),
     );
     if (withC)
-      for (const [i, { run }] of outcomes.entries())
-        if (run) c.push(exported(`${name} (${i})`, index * 10 + i, run));
+      for (const [i, { run }] of outcomes.entries()) if (run) c.push(exported(`${name} (${i})`, run));
   }
   return { verdicts, c };
 }

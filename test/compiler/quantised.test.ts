@@ -325,7 +325,7 @@ t.test('exported C takes and gives uint8 as it is', async (t) => {
   const graph = quantisedNetwork(rng, [quantisedKinds[0] as QuantisedKind], 17, 'uint8');
   const compiled = await compileQuantised(graph);
   const input = randomInput(rng, new Reference(compiled.program).header.inputBytes);
-  const made = exported('uint8', 0, { compiled, input, output: answer(compiled, input) });
+  const made = exported('uint8', { compiled, input, output: answer(compiled, input) });
   t.notSame(made.output, answer(compiled, input));
   t.match(made.header, /uint8, the bytes as they are/);
   t.same(await runExported([made]), [{ name: 'uint8', fault: '' }]);

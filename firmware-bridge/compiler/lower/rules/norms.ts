@@ -21,7 +21,7 @@ export const norm: LoweringRule = (node, lowering) => {
   const sums = summing(node, lowering, given, axes);
   const quantisation = lowering.quantisation(name);
   const term = node.op === 'ReduceL1' ? Math.abs : square;
-  const define = (y: Value): void => lowering.define(name, shaped(y, lowering.dims(name)));
+  const define = (y: Value): Value => lowering.define(name, shaped(y, lowering.dims(name)));
   if (sums.rows === 1) {
     define(applied(node, lowering, sums.x, node.op === 'ReduceL2' ? Math.abs : term, { name, quantisation }));
     return;
