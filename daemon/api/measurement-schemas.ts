@@ -5,6 +5,7 @@ import { bindingFields, sha256 } from './input-schemas.js';
 
 /** Networks, what is asked of a device with one, and what it answers, as they cross the wire. */
 
+const intervalSchema = z.tuple([z.number(), z.number()]).readonly();
 const summarySchema = z
   .object({
     n: z.number(),
@@ -47,7 +48,15 @@ export const measurementSchema = z
       .object({
         unit: z.enum(['cycles', 'instructions']),
         total: z.number(),
-        operators: z.array(z.object({ name: z.string(), op: z.string(), count: z.number() })),
+        totalCi: intervalSchema.optional().describe('95 % interval over the rounds; of real boards alone.'),
+        operators: z.array(
+          z.object({
+            name: z.string(),
+            op: z.string(),
+            count: z.number(),
+            countCi: intervalSchema.optional(),
+          }),
+        ),
         arenaPeakBytes: z.number(),
         arenaPlannedBytes: z.number(),
         stackPeakBytes: z.number(),

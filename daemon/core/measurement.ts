@@ -77,7 +77,10 @@ export interface OperatorCount {
   /** The network's node it comes from; fused nodes are joined by `+`. */
   readonly name: string;
   readonly op: string;
+  /** On a real board the median over the rounds, to the whole tick. */
   readonly count: number;
+  /** 95 % interval of that median; absent where equal programs give equal counts. */
+  readonly countCi?: readonly [low: number, high: number];
 }
 
 /**
@@ -86,8 +89,10 @@ export interface OperatorCount {
  */
 export interface Counts {
   readonly unit: 'cycles' | 'instructions';
-  /** Of one inference; equal programs give equal counts, so there is no interval. */
+  /** Of one inference. On a real board the median over the rounds, which its operators' medians need not add up to. */
   readonly total: number;
+  /** 95 % interval of that median; absent on emulated boards, where equal programs give equal counts. */
+  readonly totalCi?: readonly [low: number, high: number];
   readonly operators: readonly OperatorCount[];
   /** End of the highest byte of the arena that was used, found by painting; and what the compiler had planned. */
   readonly arenaPeakBytes: number;

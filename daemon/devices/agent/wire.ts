@@ -172,7 +172,7 @@ const summarySchema = z.object({
 const countsSchema = z.looseObject({
   unit: z.enum(['cycles', 'instructions']),
   total: number,
-  operators: z.array(z.object({ name: text, op: text, count: number })).max(10_000),
+  operators: z.array(z.looseObject({ name: text, op: text, count: number })).max(10_000),
   arenaPeakBytes: count,
   arenaPlannedBytes: count,
   stackPeakBytes: count,

@@ -3,12 +3,11 @@ import { type CompiledNetwork, operatorFacts } from '../../../firmware-bridge/co
 import type { BoardSession, ProgramFacts, Slot } from '../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
-import type { Measurement, OperatorCost } from '../../core/measurement.js';
+import type { Measurement, OperatorCost, OperatorCount } from '../../core/measurement.js';
 import type { Target } from '../../core/target.js';
 import type { Calibration } from '../../measure/calibration.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
-import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import type { Graph } from '../../network/graph.js';
 import type {
   Calibrating,
@@ -20,14 +19,14 @@ import type {
   Limits,
   Tensors,
 } from '../contract.js';
-import { type BoardCosts, type CountOptions, takeCosts } from './board-costs.js';
+import { type CountOptions, takeCosts } from './board-costs.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
-import { compileForBoard } from './board-program.js';
+import { type BoardProgram, compileForBoard } from './board-program.js';
 import { calibrateOn, scalesFrom } from './calibrate.js';
 import { classifyInThreads } from './classify.js';
 import { allFromBoard, allToBoard } from './int8-tensors.js';
-import { timesOf } from './silicon-latency.js';
+import { contradicts, SiliconMeter } from './silicon-meter.js';
 
 export interface BoardDeviceOptions {
   readonly target: Target;
@@ -52,17 +51,21 @@ export class BoardDevice implements Device {
   readonly limits: Limits;
   readonly calibrate?: NonNullable<Device['calibrate']>;
   readonly #options: BoardDeviceOptions;
+  readonly #meter: SiliconMeter;
   #calibration: Calibration | undefined;
 
   constructor(options: BoardDeviceOptions) {
     this.target = options.target;
     this.limits = options.limits;
     this.#options = options;
+    const { profile, clock } = options;
+    this.#meter = new SiliconMeter({ profile, clock, bounds: this.#bounds });
     if (options.provenance === 'measured') this.calibrate = (call) => this.#calibrate(call);
   }
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { clock, provenance, profile } = this.#options;
+    const calibration = provenance === 'measured' ? await this.#calibrate(options) : null;
     return this.#use(options, async (session) => {
       const takenAtMs = clock.nowMs();
       const startUs = clock.monotonicUs();
@@ -72,30 +75,24 @@ export class BoardDevice implements Device {
         weights: 'pool',
         ...(ramBytes !== undefined && { ramBytes }),
       });
-      const { counts, disagreement, runs } = await this.#costs(session, program, options);
       const facts = networkFacts(network);
-      const times =
-        provenance === 'measured'
-          ? timesOf(runs, { ...(await this.#reference(network, options)), ticksHz: session.board.ticksHz })
-          : { latency: null, rounds: [] };
+      const { counts, manifest, ...figures } = calibration
+        ? await this.#meter.measure(session, network, program, { ...options, protocol, calibration })
+        : await this.#emulated(session, program, options);
       return {
         target: this.target,
         provenance,
         protocol: protocol.name,
         structureHash: facts.structureHash,
         weightsHash: facts.weightsHash,
-        ...times,
         counts,
+        ...figures,
         memory: {
           weightBytes: program.compiled.deployedConstantsBytes,
           activationPeakBytes: counts.arenaPeakBytes,
           peakBytes: program.compiled.deployedConstantsBytes + counts.arenaPeakBytes,
           runPeakRssBytes: null,
         },
-        verdict: disagreement ? 'suspect' : 'valid',
-        reason: disagreement
-          ? `The board contradicts itself: ${disagreement}.`
-          : `${runs.length} runs took the same ${counts.total} ${counts.unit} to the last one, and the arena was used as planned.`,
         manifest: {
           board: session.board.board,
           chipId: session.board.chipId,
@@ -105,7 +102,7 @@ export class BoardDevice implements Device {
           weights: counts.weights,
           // Counts are those of the plan that this limit led to.
           ramLimitBytes: ramBytes ?? null,
-          tickOverhead: runs[0]?.tickOverhead ?? 0,
+          ...manifest,
           droppedFrames: session.droppedFrames,
         },
         takenAtMs,
@@ -114,19 +111,39 @@ export class BoardDevice implements Device {
     });
   }
 
+  /** Counts to the last one, and no time. */
+  async #emulated(session: BoardSession, program: BoardProgram, { signal, onProgress }: CallOptions) {
+    const { counts, disagreement, runs } = await takeCosts(session, program, {
+      signal,
+      unit: this.#options.unit,
+      onRun: (done, of) => onProgress?.({ step: 'rounds', done, of }),
+      ...this.#bounds,
+    });
+    return {
+      counts,
+      latency: null,
+      rounds: [],
+      verdict: disagreement ? ('suspect' as const) : ('valid' as const),
+      reason: disagreement
+        ? `The board contradicts itself: ${disagreement}.`
+        : `${runs.length} runs took the same ${counts.total} ${counts.unit} to the last one, and the arena was used as planned.`,
+      manifest: { tickOverhead: runs[0]?.report.tickOverhead ?? 0 },
+    };
+  }
+
   /** From the counters of a run like any other; a board that is real has times too. */
   async profile(network: Graph, options: CallOptions): Promise<readonly OperatorCost[]> {
     const { profile, provenance } = this.#options;
     return this.#use(options, async (session) => {
       const program = await compileForBoard(network, profile, session.board, { weights: 'pool' });
-      const { counts } = await this.#costs(session, program, options);
+      const operators = await this.#operatorCosts(session, program, options);
       const facts = operatorFacts(program.compiled);
-      return counts.operators.map(({ name, op, count }, i) => ({
+      return operators.map(({ name, op, count }, i) => ({
         name,
         op,
         provider: this.target.provider,
         medianUs: provenance === 'measured' ? (count * 1e6) / session.board.ticksHz : null,
-        count: { unit: counts.unit, value: count, provenance },
+        count: { unit: this.#options.unit, value: count, provenance },
         outputBytes: facts[i]?.outputBytes ?? 0,
         parameterBytes: facts[i]?.parameterBytes ?? 0,
         liveBytes: facts[i]?.liveBytes ?? 0,
@@ -227,14 +244,23 @@ export class BoardDevice implements Device {
     return allFromBoard(bytes, [deployed.output, ...deployed.moreOutputs]);
   }
 
-  #costs(
+  /** Of an emulated board one run's, which equals any other; of a real one the medians of several. */
+  async #operatorCosts(
     session: BoardSession,
-    program: Awaited<ReturnType<typeof compileForBoard>>,
-    { signal, onProgress }: CallOptions,
-  ): Promise<BoardCosts> {
-    const { unit } = this.#options;
-    const onRun = (done: number, of: number): void => onProgress?.({ step: 'rounds', done, of });
-    return takeCosts(session, program, { signal, unit, onRun, ...this.#bounds });
+    program: BoardProgram,
+    options: CallOptions,
+  ): Promise<readonly OperatorCount[]> {
+    const { unit, provenance } = this.#options;
+    if (provenance === 'measured') return this.#meter.operatorCosts(session, program, options);
+    const { signal, onProgress } = options;
+    const { counts, disagreement } = await takeCosts(session, program, {
+      signal,
+      unit,
+      onRun: (done, of) => onProgress?.({ step: 'rounds', done, of }),
+      ...this.#bounds,
+    });
+    if (disagreement) throw contradicts(disagreement);
+    return counts.operators;
   }
 
   get #bounds(): { limitMs: number; timeoutMs: number } {
@@ -247,27 +273,8 @@ export class BoardDevice implements Device {
     ...options
   }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
     this.#calibration ??=
-      known ??
-      (await this.#use(options, async (session) => {
-        const { convolution, transformer } = referenceNetworks();
-        const timeUs = async (network: Graph): Promise<number> => {
-          const program = await compileForBoard(network, this.#options.profile, session.board, {
-            weights: 'pool',
-          });
-          const { runs } = await this.#costs(session, program, { signal: options.signal });
-          return ((runs[0]?.ticks ?? 0) * 1e6) / session.board.ticksHz;
-        };
-        return {
-          convolutionUs: await timeUs(convolution),
-          transformerUs: await timeUs(transformer),
-          takenAtMs: this.#options.clock.nowMs(),
-        };
-      }));
+      known ?? (await this.#use(options, (session) => this.#meter.calibrate(session, options.signal)));
     return this.#calibration;
-  }
-
-  async #reference(network: Graph, options: CallOptions) {
-    return { calibration: await this.#calibrate(options), reference: referenceFor(network) };
   }
 
   /** The board, attached; afterwards it is idle again whatever happened, or dropped and taken up afresh. */

@@ -1,0 +1,229 @@
+import { crc32 } from 'node:zlib';
+import { abi } from '../../firmware-bridge/compiler/encode/format.js';
+import { encodeFrame, type Frame, FrameDecoder } from '../../firmware-bridge/link/frames.js';
+import type { Transport } from '../../firmware-bridge/link/index.js';
+import { kinds, pack, refusals, viewOf } from '../../firmware-bridge/link/messages.js';
+
+/** One operator of one run, before what the script makes of its ticks. */
+export interface ScriptedTicks {
+  /** Runs since the board started, from 0; of all programs. */
+  readonly run: number;
+  readonly operator: number;
+  readonly operators: number;
+  readonly base: number;
+}
+
+export interface ScriptedBoardOptions {
+  readonly name?: string;
+  /** 32 hexadecimal digits. */
+  readonly chipId?: string;
+  readonly ticks?: (of: ScriptedTicks) => number;
+  /** What the run's report says of its total, where that is not the sum. */
+  readonly total?: (sum: number, run: number) => number;
+  readonly outputCrc?: (run: number) => number;
+  readonly arenaPeak?: (planned: number, run: number) => number;
+  /** False: the frame gets lost. */
+  readonly toBoard?: (frame: Frame) => boolean;
+  readonly toHost?: (frame: Frame) => boolean;
+  /** Refuses a run by this error of hilda_run; 0 lets it be. */
+  readonly refuseRun?: (run: number, operators: number) => number;
+}
+
+const operatorCodes = { loop: 16, window: 17 };
+const workBytes = 512 * 1024;
+const poolBytes = 256 * 1024;
+
+/** A real board as the host sees it: LINK.md without hardware, with ticks and faults by script. Nothing is computed. */
+export class ScriptedBoard {
+  readonly options: ScriptedBoardOptions;
+  /** Kinds of the frames that arrived, in order. */
+  readonly heard: number[] = [];
+  runs = 0;
+  readonly #decoder = new FrameDecoder();
+  #listener: (bytes: Uint8Array) => void = () => {};
+  #lost: (reason: string) => void = () => {};
+  #session = 0;
+  #last = 0;
+  #upload = { slot: 0, bytes: new Uint8Array(0), received: 0, crc: 0 };
+  #programs = new Map<number, Uint8Array>();
+  #seed = 0;
+  #ticks: number[] = [];
+
+  constructor(options: ScriptedBoardOptions = {}) {
+    this.options = options;
+  }
+
+  /** Its line; a second one replaces the first. */
+  line(): Transport {
+    return {
+      name: 'scripted board',
+      write: async (bytes) => {
+        for (const frame of this.#decoder.push(bytes))
+          if (this.options.toBoard?.(frame) ?? true) queueMicrotask(() => this.#take(frame));
+      },
+      onBytes: (listener) => {
+        this.#listener = listener;
+      },
+      onClose: (listener) => {
+        this.#lost = listener;
+      },
+      close: async () => {},
+    };
+  }
+
+  unplug(): void {
+    this.#lost('it was unplugged');
+  }
+
+  /** Starts anew, as after a fault or a loss of power; RAM is empty, the flash as it was. */
+  reset(reason = 2): void {
+    this.#session = this.#last = 0;
+    this.#programs.clear();
+    this.#ticks = [];
+    this.say({ kind: kinds.boot, request: 0, session: 0, payload: pack([reason, 8]) });
+  }
+
+  say(frame: Frame): void {
+    if (this.options.toHost?.(frame) ?? true) this.#listener(encodeFrame(frame));
+  }
+
+  #take(frame: Frame): void {
+    const { kind, request, session, payload } = frame;
+    this.heard.push(kind);
+    const refuse = (refusal: (typeof refusals)[number], detail = 0): void =>
+      this.say({
+        kind: kinds.error,
+        request,
+        session,
+        payload: pack([kind, 8], [refusals.indexOf(refusal), 8], [0, 16], [detail, 32]),
+      });
+    if (kind === kinds.hello && session !== this.#session) this.#session = session;
+    else {
+      const foreign = session !== this.#session || session === 0;
+      const replayed = ((request - this.#last) & 0xffff) - 1 >= 0x7fff;
+      if (foreign) refuse('session');
+      else if (replayed) refuse('replayed', this.#last);
+      if (foreign || replayed) return;
+    }
+    this.#last = request;
+    const answer = this.#serve(kind, viewOf(payload), payload);
+    if (answer instanceof Uint8Array)
+      this.say({ kind: kind | kinds.reply, request, session, payload: answer });
+    else refuse(answer[0], answer[1]);
+  }
+
+  #serve(
+    kind: number,
+    view: DataView,
+    payload: Uint8Array,
+  ): Uint8Array | [refusal: (typeof refusals)[number], detail: number] {
+    switch (kind) {
+      case kinds.hello:
+        return this.#hello();
+      case kinds.ping:
+        return pack([0, 8], [0, 8], [0, 16], [0, 32]);
+      case kinds.echo:
+        return payload;
+      case kinds.fill:
+        if (payload[0] === 1) this.#seed = view.getUint32(9, true);
+        return pack([0, 32]);
+      case kinds.read:
+        return new Uint8Array(view.getUint16(5, true));
+      case kinds.write:
+      case kinds.cancel:
+        return pack();
+      case kinds.begin:
+        return this.#begin(view);
+      case kinds.data: {
+        const offset = view.getUint32(0, true);
+        if (offset > this.#upload.received) return ['order', this.#upload.received];
+        this.#upload.bytes.set(payload.subarray(4), offset);
+        this.#upload.received = Math.max(this.#upload.received, offset + payload.length - 4);
+        return pack([this.#upload.received, 32]);
+      }
+      case kinds.finish:
+        return this.#finish();
+      case kinds.run:
+        return this.#run(view);
+      case kinds.ticks: {
+        const [first, count] = [view.getUint16(0, true), view.getUint16(2, true)];
+        if (first + count > this.#ticks.length) return ['range', this.#ticks.length];
+        return pack(...this.#ticks.slice(first, first + count).map((ticks) => [ticks, 32] as const));
+      }
+      default:
+        return ['unknown', 0];
+    }
+  }
+
+  #hello(): Uint8Array {
+    const { name = 'nucleo-l4r5zi', chipId = '0123456789abcdef0123456789abcdef' } = this.options;
+    const text = new TextEncoder().encode(name);
+    const words = [120e6, 120e6, workBytes, poolBytes, this.#seed, 768 * 1024, 0, 0, 128 * 1024, 0x410fc241];
+    return pack(
+      [1, 16],
+      [abi, 16],
+      ...words.map((word) => [word, 32] as const),
+      [1032, 16],
+      [4096, 16],
+      [0, 8],
+      [1, 8],
+      [0, 8],
+      [2, 8],
+      [0, 32],
+      Uint8Array.from(Buffer.from(chipId, 'hex')),
+      new Uint8Array(32).fill(7),
+      [text.length, 8],
+      text,
+    );
+  }
+
+  #begin(view: DataView): Uint8Array {
+    const [slot, bytes, crc] = [view.getUint8(0), view.getUint32(4, true), view.getUint32(8, true)];
+    if (this.#upload.crc !== crc || this.#upload.bytes.length !== bytes)
+      this.#upload = { slot, bytes: new Uint8Array(bytes), received: 0, crc };
+    return pack([this.#upload.received, 32], [4096, 32]);
+  }
+
+  #finish(): Uint8Array | ['checksum', number] {
+    const { slot, bytes, crc } = this.#upload;
+    if (crc32(bytes) !== crc) return ['checksum', 0];
+    this.#programs.set(slot, bytes);
+    this.#upload = { slot: 0, bytes: new Uint8Array(0), received: 0, crc: 0 };
+    const header = viewOf(bytes);
+    const word = (at: number): [number, 32] => [header.getUint32(at, true), 32];
+    return pack([0, 32], [0, 32], word(24), word(12), word(32), word(36), word(40), word(44));
+  }
+
+  #run(view: DataView): Uint8Array | ['noProgram' | 'refused', number] {
+    const program = this.#programs.get(view.getUint8(0));
+    if (!program) return ['noProgram', 0];
+    const header = viewOf(program);
+    const operators = header.getUint32(12, true);
+    const run = this.runs++;
+    const error = this.options.refuseRun?.(run, operators) ?? 0;
+    if (error !== 0) return ['refused', error];
+    const { ticks = ({ base }: ScriptedTicks) => base } = this.options;
+    this.#ticks = new Array(operators).fill(0);
+    for (let operator = 0; operator < operators; operator++) {
+      const at = 64 + 96 * operator;
+      // Some millions: more than any network of the tests multiplies.
+      this.#ticks[operator] = ticks({ run, operator, operators, base: 2_000_000 + 1000 * operator });
+      const isGroup = program[at] === operatorCodes.loop || program[at] === operatorCodes.window;
+      if (isGroup) operator += header.getUint16(at + 10, true);
+    }
+    const sum = this.#ticks.reduce((total, count) => total + count, 0);
+    const total = this.options.total?.(sum, run) ?? sum;
+    const painted = view.getUint8(1) & 1;
+    const planned = header.getUint32(24, true);
+    const peak = painted ? (this.options.arenaPeak?.(planned, run) ?? planned) : 0;
+    return pack(
+      [total % 2 ** 32, 32],
+      [Math.floor(total / 2 ** 32), 32],
+      [operators, 32],
+      [peak, 32],
+      [painted ? 800 : 0, 32],
+      [this.options.outputCrc?.(run) ?? 77, 32],
+      [12, 32],
+    );
+  }
+}
