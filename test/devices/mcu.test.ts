@@ -1,18 +1,14 @@
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
-import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
 import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
-import { examine, type Patient, udevRules } from '../../daemon/devices/mcu/doctor.js';
-import { MlperfTinyDriver } from '../../daemon/devices/mcu/mlperf-tiny/driver.js';
+import { examine, type Patient } from '../../daemon/devices/mcu/doctor.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
-import { PortTurns } from '../../daemon/devices/mcu/port-turns.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
-import { DevicePool } from '../../daemon/fleet/device-pool.js';
-import { openStore } from '../../daemon/store/open-store.js';
+import { udevRules } from '../../daemon/devices/mcu/udev-rules.js';
 import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
-import { type Hello, openSerial, type Transport } from '../../firmware-bridge/link/index.js';
+import { type Hello, openSerial } from '../../firmware-bridge/link/index.js';
 import { mixedConvolutions } from '../compiler/networks.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 
@@ -166,205 +162,6 @@ t.test('one byte too few of SRAM or of flash: refused, with what is missing and 
   });
 });
 
-/** MLPerf Tiny's reference firmware, as its sources describe it, with a model that takes 4,000 us. */
-function fakeFirmware(
-  options: {
-    silent?: boolean;
-    model?: string;
-    /** Inferences end when this does. */
-    gate?: () => Promise<void>;
-    onOpened?: (transport: { readonly lose: () => void }) => void;
-    onClosed?: () => void;
-  } = {},
-): Transport {
-  let lost: (reason: string) => void = () => {};
-  options.onOpened?.({ lose: () => lost('the port closed') });
-  let listener: (bytes: Uint8Array) => void = () => {};
-  let pending = '';
-  let expected = 0;
-  let got = 0;
-  let clockUs = 2 ** 32 - 30_000;
-  const say = (...lines: string[]): void => {
-    const text = [...lines, 'm-ready'].map((line) => `${line}\r\n`).join('');
-    // In two pieces: lines do not arrive whole.
-    listener(new TextEncoder().encode(text.slice(0, 7)));
-    listener(new TextEncoder().encode(text.slice(7)));
-  };
-  const lap = (us: number): string => {
-    clockUs = (clockUs + us) % 2 ** 32;
-    return `m-lap-us-${clockUs}`;
-  };
-  const obey = (command: string): unknown => {
-    const [verb, first = '', second = '10'] = command.split(' ');
-    if (verb === 'name') return say('m-name-dut-[acme board]');
-    if (verb === 'profile')
-      return say('m-profile-[ULPMark for tinyML Firmware V0.0.1]', `m-model-[${options.model ?? 'ic01'}]`);
-    if (verb === 'db' && first === 'load') {
-      expected = Number(second);
-      got = 0;
-      return say(`m-[Expecting ${expected} bytes]`);
-    }
-    if (verb === 'db') {
-      got += first.length / 2;
-      return got >= expected ? say('m-load-done') : say();
-    }
-    if (verb === 'infer') {
-      const runs = Number(first);
-      return say(
-        `m-warmup-start-${second}`,
-        'm-warmup-done',
-        `m-infer-start-${runs}`,
-        lap(5),
-        lap(4000 * runs),
-        'm-infer-done',
-        'm-results-[0.100,0.900]',
-      );
-    }
-    if (verb === 'results') return say('m-results-[0.100,0.900]');
-    return say(`e-[Unknown command: ${verb}]`);
-  };
-  return {
-    name: 'fake firmware',
-    write: async (bytes) => {
-      if (options.silent) return;
-      pending += new TextDecoder().decode(bytes);
-      const commands = pending.split('%');
-      pending = commands.pop() ?? '';
-      for (const command of commands) {
-        if (command.length > 80) throw new Error('longer than the firmware takes');
-        if (command.startsWith('infer ')) void options.gate?.().then(() => obey(command));
-        if (!command.startsWith('infer ') || !options.gate) obey(command);
-      }
-    },
-    onBytes: (heard) => {
-      listener = heard;
-    },
-    onClose: (heard) => {
-      lost = heard;
-    },
-    close: async () => options.onClosed?.(),
-  };
-}
-
-t.test('MLPerf Tiny: any such firmware is measured, whatever its vendor', async (t) => {
-  const port: PortFacts = { path: '/dev/ttyACM3', vendorId: '0483', productId: '374b', serialNumber: 'AA' };
-  const driver = new MlperfTinyDriver({
-    listPorts: async () => [port],
-    openPort: async () => fakeFirmware(),
-  });
-  const [seen] = await sightings(driver);
-  t.match(seen, {
-    label: 'acme board (MLPerf Tiny, ic01)',
-    target: { runtime: 'mlperf-tiny', runtimeVersion: 'ic01' },
-  });
-  const device = await driver.open(seen as Sighting, { signal });
-  const measured = await device.measure(doublingNetwork(3, 32), contractProtocol, { signal });
-  t.equal(measured.verdict, 'valid', measured.reason);
-  t.equal(measured.provenance, 'measured');
-  t.equal(measured.latency?.normalisedUs, 4000, 'over the wrap of its clock');
-  t.equal(measured.latency?.reference, 'none');
-  const aborted = new AbortController();
-  aborted.abort();
-  await t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal: aborted.signal }), {
-    code: 'INTERRUPTED',
-  });
-  await device.close();
-  await t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal }), { code: 'DEVICE_FAILED' });
-  const silent = new MlperfTinyDriver({
-    listPorts: async () => [port, { path: '/dev/ttyUSB0', vendorId: 'aaaa' }],
-    openPort: async () => fakeFirmware({ silent: true }),
-  });
-  t.same(await sightings(silent), []);
-});
-
-t.test('MLPerf Tiny boards come and go, beside a driver that asks the same ports', async (t) => {
-  const board: PortFacts = { path: '/dev/ttyACM3', vendorId: '0483', productId: '374b', serialNumber: 'AA' };
-  const stranger: PortFacts = { ...board, path: '/dev/ttyACM9', serialNumber: 'BB' };
-  let ports: PortFacts[] = [];
-  const opened: string[] = [];
-  const open = new Set<string>();
-  let booting = true;
-  let release: () => void = () => {};
-  let gate: Promise<void> | undefined;
-  let lose: () => void = () => {};
-  const openPort = (who: string, path: string): Transport => {
-    if (open.has(path)) t.fail(`${who} opens ${path} beside another`);
-    open.add(path);
-    opened.push(`${who} ${path}`);
-    const silent = path === stranger.path || booting;
-    if (who === 'mlperf' && path === board.path) booting = false;
-    return fakeFirmware({
-      silent,
-      gate: () => gate ?? Promise.resolve(),
-      onOpened: (transport) => {
-        if (path !== stranger.path) lose = transport.lose;
-      },
-      onClosed: () => void open.delete(path),
-    });
-  };
-  const shared = { turns: new PortTurns(), listPorts: async () => ports, portsMs: 20 };
-  const serial = new SerialDriver({ ...shared, openPort: async ({ path }) => openPort('hilda', path) });
-  const mlperf = new MlperfTinyDriver({ ...shared, openPort: async (path) => openPort('mlperf', path) });
-  const store = await openStore({ dataDir: ':memory:', clock: systemClock });
-  const pool = new DevicePool({ store, drivers: [serial, mlperf], clock: systemClock, retryMs: 10 });
-  t.teardown(async () => {
-    await pool.stop();
-    await store.close();
-  });
-  await pool.start(signal);
-  const present = async (is: boolean): Promise<DeviceId> => {
-    for (let i = 0; i < 3000; i++) {
-      const [device] = (await store.devices()).filter(({ id }) => pool.presence(id).present === is);
-      if (device) return device.id;
-      await systemClock.sleep(10);
-    }
-    throw new Error(`no board is ${is ? 'there' : 'gone'}`);
-  };
-  const measure = (id: DeviceId) =>
-    pool.withDevice(id, { holder: 'test', signal }, (device) =>
-      device.measure(doublingNetwork(), contractProtocol, { signal }),
-    );
-
-  ports = [board, stranger];
-  const id = await present(true);
-  t.match(await store.device(id), { kind: 'mlperf-tiny', label: 'acme board (MLPerf Tiny, ic01)' });
-  await pool.adopt(id);
-  t.equal((await measure(id)).verdict, 'valid');
-  const asks = () => opened.filter((one) => one === `mlperf ${stranger.path}`).length;
-  await pool.discover({ signal });
-  await pool.discover({ signal });
-  t.equal(asks(), 2, 'a port that keeps silent is left alone');
-
-  // Both drivers look while it measures, and neither sees a board that cannot be opened.
-  gate = new Promise((resolve) => {
-    release = resolve;
-  });
-  const before = opened.length;
-  const measuring = measure(id);
-  const seen = await pool.discover({ signal });
-  t.same(
-    seen.map((one) => [one.id, one.obstacle]),
-    [[id, null]],
-  );
-  t.notOk(
-    opened.slice(before).some((one) => one.endsWith(board.path)),
-    'nobody asked it meanwhile',
-  );
-
-  const lost = t.rejects(measuring, { code: 'DEVICE_GONE' });
-  ports = [stranger];
-  lose();
-  await lost;
-  t.equal(await present(false), id);
-  await t.rejects(measure(id), { code: 'DEVICE_GONE' });
-  release();
-  gate = undefined;
-  ports = [stranger, { ...board, path: '/dev/ttyACM4' }];
-  t.equal(await present(true), id, 'the same board in another place');
-  t.equal((await measure(id)).verdict, 'valid');
-  t.equal((await store.devices()).length, 1);
-});
-
 t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   const port: PortFacts = { path: '/dev/ttyACM0', vendorId: '0483', productId: '374b' };
   const healthy: Patient = {
@@ -374,6 +171,7 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
     hasUdevRules: () => false,
     hasQemu: () => true,
     ask: async () => ({ board: 'nucleo-l4r5zi' }),
+    askMlperfTiny: async () => ({ said: '' }),
   };
   const told = async (patient: Partial<Patient>) =>
     (await examine(loadBoardProfiles(), { signal }, { ...healthy, ...patient })).map(
@@ -397,7 +195,17 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   await has({ listPorts: async () => [] }, /advice: no serial port/);
   await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
   await has({ ask: async () => ({ code: 'FIRMWARE_MISMATCH' }) }, /fault: .*another version.*flash/i);
-  await has({ ask: async () => ({ code: 'DEVICE_FAILED' }) }, /advice: .*hilda devices flash/);
+  const silent: Patient['ask'] = async () => ({ code: 'DEVICE_FAILED' });
+  await has({ ask: silent }, /advice: .*nothing answers at any baud rate.*hilda devices flash/);
+  const vendors = { ask: silent, askMlperfTiny: async () => ({ name: 'acme board', model: 'ic01' }) };
+  await has(vendors, /ok: .*MLPerf Tiny firmware answers at 115200 baud: acme board with ic01/);
+  t.notMatch((await told(vendors)).join(), /flash/i, 'a board that can be measured keeps its firmware');
+  const energy: Patient['askMlperfTiny'] = async (_, baud) =>
+    baud === 9600 ? { name: 'acme board', model: 'ic01' } : { said: '' };
+  await has({ ask: silent, askMlperfTiny: energy }, /advice: .*9600 baud.*for performance/);
+  const strange = { ask: silent, askMlperfTiny: async () => ({ said: '$GPGGA,1,2' }) };
+  await has(strange, /advice: .*does not know says "\$GPGGA,1,2"/);
+  t.notMatch((await told(strange)).join(), /hilda devices flash/);
   const slow: Patient['ask'] = async (_, baud) =>
     baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };
   await has({ ask: slow }, /fault: .*9600 baud -> Set "baud": 9600/);

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { loadBoardProfiles } from '../../devices/mcu/board-profile.js';
-import { examine, udevRules } from '../../devices/mcu/doctor.js';
+import { examine } from '../../devices/mcu/doctor.js';
+import { udevRules } from '../../devices/mcu/udev-rules.js';
 import { act, type Terminal } from '../context.js';
 
 export const doctorCommand = (terminal: Terminal): Command =>

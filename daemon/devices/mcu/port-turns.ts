@@ -9,11 +9,27 @@ export class PortTurns {
   readonly #turns = new Map<string, Promise<unknown>>();
   /** By path, the kind of driver that has a device open there. */
   readonly #held = new Map<string, string>();
+  /** By path, the kind of driver whose firmware answered there. */
+  readonly #recognised = new Map<string, string>();
 
-  /** Asks when it is its turn; undefined, and nothing asked, where another kind of driver has the port then. */
+  /** Which kind of driver recognised the firmware of a port; null where none did. */
+  recogniser(path: string): string | null {
+    return this.#recognised.get(path) ?? null;
+  }
+
+  /** Keeps that a kind of driver recognised the port's firmware; null: it is no longer known. */
+  recognised(path: string, kind: string | null): void {
+    if (kind === null) this.#recognised.delete(path);
+    else this.#recognised.set(path, kind);
+  }
+
+  /**
+   * Asks when it is its turn; undefined, and nothing asked, where another kind of driver has the port then or recognised its
+   * firmware.
+   */
   ask<T>(path: string, kind: string, work: () => Promise<T>): Promise<T | undefined> {
     return this.#inTurn(path, async () => {
-      const holder = this.#held.get(path);
+      const holder = this.#held.get(path) ?? this.#recognised.get(path);
       return holder === undefined || holder === kind ? work() : undefined;
     });
   }

@@ -60,8 +60,10 @@ export class SerialDriver implements Driver {
 
   async *discover({ signal }: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
     const ports = await this.#ports();
-    for (const identity of this.#known.keys()) {
-      if (!ports.some((port) => portIdentity(port) === identity)) this.#known.delete(identity);
+    for (const [identity, { path }] of this.#known) {
+      if (ports.some((port) => portIdentity(port) === identity)) continue;
+      this.#known.delete(identity);
+      this.#turns.recognised(path, null);
     }
     for (const port of ports) {
       const candidates = this.#candidates(port);
@@ -145,6 +147,7 @@ export class SerialDriver implements Driver {
   ): Promise<Found | undefined> {
     const known = this.#known.get(portIdentity(port));
     if (known?.path === port.path) return known;
+    if (known) this.#turns.recognised(known.path, null);
     return this.#turns.ask(port.path, this.kind, () => this.#ask(port, candidates, signal));
   }
 
@@ -166,6 +169,7 @@ export class SerialDriver implements Driver {
         }
         const found = { identity, path: port.path, hello, profile };
         this.#known.set(identity, found);
+        this.#turns.recognised(port.path, this.kind);
         return found;
       } catch (thrown) {
         if (asHildaError(thrown).details.unanswered !== true) throw thrown;

@@ -5,10 +5,12 @@ import { Xoshiro128 } from '../../../core/rng.js';
 import type { Target } from '../../../core/target.js';
 import { networkFacts } from '../../../measure/network-facts.js';
 import type { Protocol } from '../../../measure/protocol.js';
-import { relativeHalfWidth, summarise } from '../../../measure/statistics.js';
+import { summarise } from '../../../measure/statistics.js';
 import { elementCount, type Graph } from '../../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../../contract.js';
+import { judge } from './judge.js';
 import type { MlperfTinyLine } from './protocol.js';
+import { type TimedRound, takeRounds } from './rounds.js';
 
 export interface MlperfTinyDeviceOptions {
   readonly target: Target;
@@ -16,10 +18,6 @@ export interface MlperfTinyDeviceOptions {
   readonly line: MlperfTinyLine;
   readonly clock: Clock;
 }
-
-/** One timed command lasts about this long: far above the microsecond of the firmware's clock. */
-const leastUs = 200_000;
-const mostRuns = 1500;
 
 /**
  * A board with a vendor's MLPerf Tiny firmware. Its model is compiled in: `measure` times that model, and takes the
@@ -46,27 +44,23 @@ export class MlperfTinyDevice implements Device {
     if (this.#closed) throw new HildaError('DEVICE_FAILED', 'the device was closed');
     const takenAtMs = clock.nowMs();
     const startUs = clock.monotonicUs();
+    let done = 0;
+    const tell = (): void => onProgress?.({ step: 'rounds', done, of: protocol.maxRounds });
     try {
       signal.throwIfAborted();
-      await line.load(randomInput(network), signal);
-      const loadUs = clock.monotonicUs() - startUs;
-      const first = await line.infer(1, 0, signal);
-      const runs = Math.min(mostRuns, Math.max(1, Math.ceil(leastUs / Math.max(1, first.latencyUs))));
-      const rng = Xoshiro128.fromSeed(1);
-      const latencies: number[] = [];
-      const results = new Set<string>([first.results.join()]);
-      let rawUs = summarise([first.latencyUs], rng);
-      while (latencies.length < protocol.maxRounds) {
-        onProgress?.({ step: 'rounds', done: latencies.length, of: protocol.maxRounds });
-        const timed = await line.infer(runs, latencies.length === 0 ? 10 : 0, signal);
-        latencies.push(timed.latencyUs);
-        results.add(timed.results.join());
-        rawUs = summarise(latencies, rng);
-        const enough =
-          latencies.length >= protocol.minRounds && relativeHalfWidth(rawUs) <= protocol.ciHalfWidth;
-        if (enough || clock.nowMs() - takenAtMs > protocol.maxMs) break;
-      }
+      const onRound = (rounds: number): void => {
+        done = rounds;
+        tell();
+      };
+      const taken = await takeRounds(line, randomInput(network), protocol, {
+        clock,
+        signal,
+        onRound,
+        onWait: tell,
+      });
+      const { rawUs, loadUs, firstRunUs, rounds } = taken;
       const facts = networkFacts(network);
+      const ratios = rounds.filter(({ kept }) => kept).map(({ latencyUs }) => latencyUs / rawUs.median);
       return {
         target: this.target,
         provenance: 'measured',
@@ -75,15 +69,12 @@ export class MlperfTinyDevice implements Device {
         weightsHash: facts.weightsHash,
         latency: {
           rawUs,
-          ratio: summarise(
-            latencies.map((us) => us / rawUs.median),
-            rng,
-          ),
+          ratio: summarise(ratios, Xoshiro128.fromSeed(1)),
           normalisedUs: rawUs.median,
           normalisedCiUs: [rawUs.ciLow, rawUs.ciHigh],
           reference: 'none',
           loadUs,
-          firstRunUs: first.latencyUs,
+          firstRunUs,
         },
         counts: null,
         memory: {
@@ -92,9 +83,17 @@ export class MlperfTinyDevice implements Device {
           peakBytes: null,
           runPeakRssBytes: null,
         },
-        ...judge(rawUs, results.size, protocol, first.latencyUs),
-        manifest: { firmware: this.target.runtimeVersion, model, runsPerRound: runs, memory: 'not reported' },
-        rounds: latencies.map((candidateUs) => ownRound(candidateUs, rawUs.median)),
+        ...judge(taken, protocol),
+        manifest: {
+          firmware: this.target.runtimeVersion,
+          model,
+          runsPerRound: taken.runsPerRound,
+          memory: 'not reported',
+          unusableAnswers: taken.unusable,
+          restarts: taken.restarts,
+          lineMs: line.roundTripUs / 1000,
+        },
+        rounds: rounds.map((round) => ownRound(round, rawUs.median)),
         takenAtMs,
         durationMs: (clock.monotonicUs() - startUs) / 1000,
       };
@@ -112,30 +111,12 @@ export class MlperfTinyDevice implements Device {
 }
 
 /** No reference network can run beside a compiled-in model: the median stands in its place. */
-const ownRound = (candidateUs: number, medianUs: number): Round => ({
+const ownRound = ({ latencyUs, kept }: TimedRound, medianUs: number): Round => ({
   referenceBeforeUs: medianUs,
-  candidateUs,
+  candidateUs: latencyUs,
   referenceAfterUs: medianUs,
-  kept: true,
+  kept,
 });
-
-function judge(
-  rawUs: ReturnType<typeof summarise>,
-  outputs: number,
-  protocol: Protocol,
-  firstUs: number,
-): Pick<Measurement, 'verdict' | 'reason'> {
-  if (outputs > 1) return { verdict: 'suspect', reason: `The same input gave ${outputs} outputs.` };
-  if (!(rawUs.min > 0) || !(firstUs > 0))
-    return { verdict: 'suspect', reason: 'The firmware reports a time that is not positive.' };
-  const width = relativeHalfWidth(rawUs);
-  return width <= protocol.ciHalfWidth
-    ? { verdict: 'valid', reason: `${rawUs.n} rounds, median within ${(width * 100).toFixed(2)} %.` }
-    : {
-        verdict: 'noisy',
-        reason: `After ${rawUs.n} rounds the median is known to ${(width * 100).toFixed(2)} % only.`,
-      };
-}
 
 /** One byte a value, as the reference models take their inputs. */
 function randomInput(network: Graph): Uint8Array {

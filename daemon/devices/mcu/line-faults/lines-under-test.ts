@@ -1,0 +1,255 @@
+import { readFileSync } from 'node:fs';
+import { startPico } from '../../../../firmware-bridge/emulator/pico-board.js';
+import { findQemu, spawnBoard } from '../../../../firmware-bridge/emulator/qemu-board.js';
+import { openSerial, type Transport } from '../../../../firmware-bridge/link/index.js';
+import type { Clock } from '../../../core/clock.js';
+import { HildaError } from '../../../core/errors.js';
+import { Xoshiro128 } from '../../../core/rng.js';
+import { floatTensor, type Graph } from '../../../network/graph.js';
+import { GraphBuilder } from '../../../network/graph-builder.js';
+import type { Driver } from '../../contract.js';
+import { type BoardProfile, findFirmware, loadBoardProfiles } from '../board-profile.js';
+import { MlperfTinyDriver } from '../mlperf-tiny/driver.js';
+import type { PortFacts } from '../port-identity.js';
+import { PortTurns } from '../port-turns.js';
+import { SerialDriver } from '../serial-driver.js';
+import { AlteredBoard } from './altered-frames.js';
+import type { Chance, Fault, LinkKind } from './fault-list.js';
+import { type BoardBehind, FaultyPort } from './faulty-port.js';
+import { ScriptedMlperfBoard } from './scripted-mlperf-board.js';
+
+/** A board behind a faulty port, and the shipped driver that finds and measures it there. */
+export interface LineUnderTest {
+  readonly link: LinkKind;
+  readonly clock: Clock;
+  readonly port: FaultyPort;
+  readonly driver: Driver;
+  readonly network: Graph;
+  /** Microseconds that a measurement must find, where they are known; otherwise a sound measurement tells. */
+  readonly truthUs: number | null;
+  /** Lets a fault happen. False where this board or line cannot have it. */
+  strike(fault: Fault, chance: Chance): boolean;
+  /** Ends it. */
+  heal(): void;
+  close(): Promise<void>;
+}
+
+const usb = { vendorId: '0483', productId: '374b', serialNumber: '0123456789AB' };
+
+/** y = relu(w * x), a 1 x 1 convolution: small, so that faults and not computing take the time. */
+export function smallNetwork(channels = 4, size = 8): Graph {
+  const builder = new GraphBuilder({ name: 'line test' });
+  const x = builder.input('x', 'float32', [1, channels, size, size]);
+  const weights = Float32Array.from({ length: channels * channels }, (_, i) => (i % 5) - 2);
+  builder.output(
+    builder.relu(builder.conv(x, builder.constant('w', floatTensor([channels, channels, 1, 1], weights)))),
+  );
+  return builder.build();
+}
+
+/** A scripted MLPerf Tiny board in this process; `clock` may be simulated. */
+export function scriptedLine(seed: number, clock: Clock): LineUnderTest {
+  const truthUs = 12_345;
+  const rng = Xoshiro128.fromSeed(seed);
+  const sound = { clock, rng: Xoshiro128.fromSeed(seed + 1), us: truthUs, jitter: 0.0005 };
+  const board = new ScriptedMlperfBoard(sound);
+  const port = new FaultyPort({ name: 'scripted MLPerf Tiny board', board, clock, rng });
+  return {
+    link: 'mlperf-tiny',
+    clock,
+    port,
+    driver: new MlperfTinyDriver({
+      clock,
+      listPorts: listed(port, usb),
+      openPort: () => port.open(),
+    }),
+    network: smallNetwork(),
+    truthUs,
+    strike: (fault, chance) => {
+      if (!fault.line && !fault.mlperf) return false;
+      board.behaviour = { ...sound, ...fault.mlperf?.(chance) };
+      port.strike(fault.line?.(chance) ?? {});
+      return true;
+    },
+    heal: () => {
+      port.heal();
+      board.behaviour = sound;
+      board.cool();
+    },
+    close: async () => port.heal(),
+  };
+}
+
+/** An emulated board with hilda's own firmware, which passes for one of silicon: it is measured as a real board is. */
+export async function emulatedLine(
+  name: string,
+  seed: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<LineUnderTest> {
+  const profile = loadBoardProfiles().get(name);
+  const firmware = profile && findFirmware(name);
+  if (!profile?.emulator || !firmware)
+    throw new HildaError('DEVICE_UNKNOWN', `there is no emulated board ${name}`);
+  const emulated =
+    profile.emulator.kind === 'qemu'
+      ? await QemuBehind.start(profile.emulator.machine, firmware.path, clock, signal)
+      : new PicoBehind(readFileSync(firmware.path));
+  const rng = Xoshiro128.fromSeed(seed);
+  const board = new AlteredBoard({
+    board: emulated,
+    clock,
+    rng: Xoshiro128.fromSeed(seed + 1),
+    asSilicon: true,
+  });
+  const port = new FaultyPort({ name: `emulated ${name}`, board, clock, rng });
+  return hildaLine({ port, board, profile, clock, close: () => emulated.stop() });
+}
+
+/** A board of the user's on a real port. `kind` says which firmware it has. */
+export function realLine(path: string, kind: LinkKind, seed: number, clock: Clock): LineUnderTest {
+  const rng = Xoshiro128.fromSeed(seed);
+  const behind: BoardBehind = { open: () => openSerial({ path, baud: 115_200, clock }) };
+  if (kind === 'hilda') {
+    const board = new AlteredBoard({ board: behind, clock, rng: Xoshiro128.fromSeed(seed + 1) });
+    return hildaLine({ port: new FaultyPort({ name: path, board, clock, rng }), board, clock });
+  }
+  const port = new FaultyPort({ name: path, board: behind, clock, rng });
+  return {
+    link: kind,
+    clock,
+    port,
+    driver: new MlperfTinyDriver({ clock, listPorts: listed(port, usb), openPort: () => port.open() }),
+    network: smallNetwork(),
+    truthUs: null,
+    strike: (fault, chance) => strikeLine(port, fault, chance, false),
+    heal: () => port.heal(),
+    close: async () => port.heal(),
+  };
+}
+
+interface HildaLineOptions {
+  readonly port: FaultyPort;
+  readonly board: AlteredBoard;
+  readonly clock: Clock;
+  /** Of an emulated board; otherwise any shipped profile may fit. */
+  readonly profile?: BoardProfile;
+  readonly close?: () => Promise<void>;
+}
+
+function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): LineUnderTest {
+  // Whatever adapter the port belongs to, hello tells which board it is.
+  const profiles = new Map(
+    [...loadBoardProfiles()].map(([name, other]) => [name, { ...other, usb: [{ vendorId: usb.vendorId }] }]),
+  );
+  const driver = new SerialDriver({
+    clock,
+    listPorts: listed(port, usb),
+    openPort: () => port.open(),
+    profiles: profile
+      ? new Map([[profile.board, { ...profile, usb: [{ vendorId: usb.vendorId }] }]])
+      : profiles,
+    turns: new PortTurns(),
+    pingMs: 1000,
+  });
+  return {
+    link: 'hilda',
+    clock,
+    port,
+    driver,
+    network: smallNetwork(),
+    truthUs: null,
+    strike: (fault, chance) => {
+      if (!fault.line && !fault.frames) return false;
+      board.strike(fault.frames?.(chance) ?? {});
+      return strikeLine(port, fault, chance, board.reset !== undefined) || fault.frames !== undefined;
+    },
+    heal: () => {
+      port.heal();
+      board.strike({});
+    },
+    close: async () => {
+      port.heal();
+      await close?.();
+    },
+  };
+}
+
+/** False where the fault is none of the line, or asks for a reset that the board cannot be given. */
+function strikeLine(port: FaultyPort, fault: Fault, chance: Chance, canReset: boolean): boolean {
+  if (!fault.line) return false;
+  const faults = fault.line(chance);
+  if (!canReset && (faults.resetsAtMs !== undefined || faults.bootOnOpenMs !== undefined)) return false;
+  port.strike(faults);
+  return true;
+}
+
+const listed =
+  (port: FaultyPort, facts: Omit<PortFacts, 'path'>) => async (): Promise<readonly PortFacts[]> =>
+    port.plugged ? [{ ...facts, path: port.name }] : [];
+
+/** A process of QEMU with its UART on a pseudo-terminal, opened as the serial port of a board is. */
+class QemuBehind implements BoardBehind {
+  #running: Awaited<ReturnType<typeof spawnBoard>>;
+
+  private constructor(
+    running: Awaited<ReturnType<typeof spawnBoard>>,
+    readonly spawn: () => ReturnType<typeof spawnBoard>,
+    readonly clock: Clock,
+  ) {
+    this.#running = running;
+  }
+
+  static async start(
+    machine: string,
+    imagePath: string,
+    clock: Clock,
+    signal: AbortSignal,
+  ): Promise<QemuBehind> {
+    const qemu = findQemu();
+    if (!qemu)
+      throw new HildaError('DEVICE_FAILED', 'QEMU is not installed', {
+        hint: 'Install qemu-system-arm (Debian: apt-get install qemu-system-arm).',
+      });
+    const spawn = () => spawnBoard(qemu, { machine, imagePath, signal });
+    return new QemuBehind(await spawn(), spawn, clock);
+  }
+
+  open(): Promise<Transport> {
+    return openSerial({ path: this.#running.path, baud: 115_200, clock: this.clock });
+  }
+
+  async reset(): Promise<void> {
+    await this.stop();
+    this.#running = await this.spawn();
+  }
+
+  async stop(): Promise<void> {
+    const { child } = this.#running;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** The Pico in a thread; its flash keeps what it holds over resets. */
+class PicoBehind implements BoardBehind {
+  readonly #pico: ReturnType<typeof startPico>;
+
+  constructor(image: Uint8Array) {
+    this.#pico = startPico(image);
+  }
+
+  async open(): Promise<Transport> {
+    return { ...this.#pico, close: async () => this.#pico.onBytes(() => {}) };
+  }
+
+  reset(): Promise<void> {
+    return this.#pico.restart();
+  }
+
+  stop(): Promise<void> {
+    return this.#pico.close();
+  }
+}
