@@ -1,11 +1,12 @@
 import type { Measurement } from '../../../core/measurement.js';
 import type { Protocol } from '../../../measure/protocol.js';
-import { median, relativeHalfWidth } from '../../../measure/statistics.js';
-import { movement } from '../trend.js';
+import { relativeHalfWidth } from '../../../measure/statistics.js';
+import { trendOf } from '../silicon-trend.js';
+import { siliconRules } from '../silicon-verdict.js';
 import type { Rounds } from './rounds.js';
 
-/** No trend of so much is valid, however wide a protocol lets the interval be. */
-const mostMovement = 0.02;
+/** A step is told from noise by thirds that do not overlap and lie so far apart. */
+const leastStep = 0.04;
 
 /**
  * Judges rounds that no reference stands beside. In this order: `suspect` (two outputs, or times that are not positive),
@@ -19,12 +20,12 @@ export function judge(
   if (outputs > 1) return { verdict: 'suspect', reason: `The same input gave ${outputs} outputs.` };
   if (!(rawUs.min > 0) || !(firstRunUs > 0))
     return { verdict: 'suspect', reason: 'The firmware reports a time that is not positive.' };
-  const moved = movement(kept) / median(kept);
-  const allowed = Math.min(mostMovement, protocol.ciHalfWidth);
+  const moved = movement(kept);
+  const allowed = Math.min(siliconRules.moved, protocol.ciHalfWidth);
   if (Math.abs(moved) > allowed)
     return {
       verdict: moved > 0 ? 'throttled' : 'drifted',
-      reason: `The board got ${percent(Math.abs(moved))} ${moved > 0 ? 'slower' : 'faster'} from the first round to the last (allowed ${percent(allowed)}).`,
+      reason: `The board got ${percent(Math.abs(moved))} ${moved > 0 ? 'slower' : 'faster'} from the first third of the rounds to the last (allowed ${percent(allowed)}).`,
     };
   const known = percent(relativeHalfWidth(rawUs));
   const beside =
@@ -35,6 +36,16 @@ export function judge(
       reason: `After ${rawUs.n} rounds the median is known to ${known} only.${beside}`,
     };
   return { verdict: 'valid', reason: `${rawUs.n} rounds, median within ${known}.${beside}` };
+}
+
+/** By what share the last third of the values is above the first; 0 where chance explains it. */
+export function movement(values: readonly number[]): number {
+  if (values.length < 6) return 0;
+  const { moved, z } = trendOf(values);
+  const third = Math.floor(values.length / 3);
+  const [first, last] = [values.slice(0, third), values.slice(-third)];
+  const apart = Math.min(...last) > Math.max(...first) || Math.max(...last) < Math.min(...first);
+  return Math.abs(z) > siliconRules.trendZ || (apart && Math.abs(moved) > leastStep) ? moved : 0;
 }
 
 const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
