@@ -9,6 +9,7 @@ import { devicesRevokeCommand } from './devices-revoke.js';
 import { devicesSetAsideCommand } from './devices-set-aside.js';
 import { devicesShowCommand } from './devices-show.js';
 import { devicesTagCommand } from './devices-tag.js';
+import { devicesTestLineCommand } from './devices-test-line.js';
 
 export const devicesCommand = (terminal: Terminal): Command =>
   new Command('devices')
@@ -22,4 +23,5 @@ export const devicesCommand = (terminal: Terminal): Command =>
     .addCommand(devicesSetAsideCommand(terminal, 'quarantine'))
     .addCommand(devicesTagCommand(terminal))
     .addCommand(devicesCompareCommand(terminal))
-    .addCommand(devicesFlashCommand(terminal));
+    .addCommand(devicesFlashCommand(terminal))
+    .addCommand(devicesTestLineCommand(terminal));

@@ -12,6 +12,7 @@ import { sha256Hex } from '../../core/hash.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Target } from '../../core/target.js';
 import type { Device, Driver, Sighting } from '../contract.js';
+import { AskedPorts, watchDue } from './asked-ports.js';
 import { BoardDevice } from './board-device.js';
 import { BoardKeeper } from './board-keeper.js';
 import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
@@ -44,6 +45,8 @@ interface Found {
 }
 
 const defaultPingMs = 2000;
+/** How long a board may boot before it answers: opening the port resets many. */
+const bootMs = 9000;
 
 /** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
 export class SerialDriver implements Driver {
@@ -52,6 +55,8 @@ export class SerialDriver implements Driver {
   readonly #turns: PortTurns;
   /** By identity: a port is asked once, until it goes or moves. */
   readonly #known = new Map<string, Found>();
+  /** Silent ones. Each look asks them for a moment; now and then they are given the time of a slow boot. */
+  readonly #asked = new AskedPorts();
 
   constructor(options: SerialDriverOptions = {}) {
     this.#options = options;
@@ -65,6 +70,7 @@ export class SerialDriver implements Driver {
       this.#known.delete(identity);
       this.#turns.recognised(path, null);
     }
+    this.#asked.keep(new Set(ports.map(portIdentity)));
     for (const port of ports) {
       const candidates = this.#candidates(port);
       const [first] = candidates;
@@ -116,9 +122,13 @@ export class SerialDriver implements Driver {
     }
   }
 
-  watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
+  async watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
     const { clock = systemClock, portsMs = defaultPortsMs, listPorts } = this.#options;
-    return watchPorts({ ...options, listPorts, clock, everyMs: portsMs });
+    const timing = { clock, everyMs: portsMs };
+    await Promise.all([
+      watchPorts({ ...options, ...timing, listPorts }),
+      watchDue(this.#asked, { ...options, ...timing }),
+    ]);
   }
 
   async #ports(): Promise<readonly PortFacts[]> {
@@ -153,12 +163,14 @@ export class SerialDriver implements Driver {
 
   /** Asks a port which board it is, at each baud rate of its candidates. */
   async #ask(port: PortFacts, candidates: readonly BoardProfile[], signal: AbortSignal): Promise<Found> {
+    const { clock = systemClock } = this.#options;
     const identity = portIdentity(port);
+    const patient = this.#asked.times(identity) > 0 && this.#asked.due(identity, clock.nowMs());
     const bauds = new Map(candidates.map((profile) => [profile.baud, profile]));
     let silent: unknown;
     for (const like of bauds.values()) {
       try {
-        const session = await this.#session(await this.#open(port.path, like), like, signal);
+        const session = await this.#session(await this.#open(port.path, like), like, signal, patient);
         const hello = session.board;
         await session.close();
         const profile = candidates.find(({ board }) => board === hello.board);
@@ -169,6 +181,7 @@ export class SerialDriver implements Driver {
         }
         const found = { identity, path: port.path, hello, profile };
         this.#known.set(identity, found);
+        this.#asked.forget(identity);
         this.#turns.recognised(port.path, this.kind);
         return found;
       } catch (thrown) {
@@ -176,6 +189,8 @@ export class SerialDriver implements Driver {
         silent = thrown;
       }
     }
+    if (patient || this.#asked.times(identity) === 0)
+      this.#asked.failed(identity, clock.nowMs(), asHildaError(silent).message);
     throw silent;
   }
 
@@ -184,12 +199,25 @@ export class SerialDriver implements Driver {
     return openPort({ path, baud, lines, clock });
   }
 
-  async #session(transport: Transport, { baud }: BoardProfile, signal: AbortSignal): Promise<BoardSession> {
+  /** Says hello; to a board that may be booting again and again. */
+  async #session(
+    transport: Transport,
+    { baud }: BoardProfile,
+    signal: AbortSignal,
+    patient: boolean,
+  ): Promise<BoardSession> {
     const { clock = systemClock } = this.#options;
     const session = new BoardSession({ transport, clock, nonce, baud });
+    const untilMs = clock.nowMs() + (patient ? bootMs : 0);
     try {
-      await session.hello({ signal });
-      return session;
+      for (;;) {
+        try {
+          await session.hello({ signal });
+          return session;
+        } catch (error) {
+          if (asHildaError(error).details.unanswered !== true || clock.nowMs() >= untilMs) throw error;
+        }
+      }
     } catch (error) {
       await session.close();
       throw error;
@@ -206,7 +234,7 @@ export class SerialDriver implements Driver {
       });
     }
     const transport = await this.#turns.hold(port.path, this.kind, () => this.#open(port.path, profile));
-    const session = await this.#session(transport, profile, signal);
+    const session = await this.#session(transport, profile, signal, true);
     if (session.board.board === profile.board) return session;
     await session.close();
     throw new HildaError('FIRMWARE_MISMATCH', `the board on ${port.path} is ${session.board.board} now`);

@@ -13,6 +13,7 @@ import { MlperfTinyDriver } from '../mlperf-tiny/driver.js';
 import type { PortFacts } from '../port-identity.js';
 import { PortTurns } from '../port-turns.js';
 import { SerialDriver } from '../serial-driver.js';
+import { systemPatient } from '../system-patient.js';
 import { AlteredBoard } from './altered-frames.js';
 import type { Chance, Fault, LinkKind } from './fault-list.js';
 import { type BoardBehind, FaultyPort } from './faulty-port.js';
@@ -37,9 +38,9 @@ export interface LineUnderTest {
 const usb = { vendorId: '0483', productId: '374b', serialNumber: '0123456789AB' };
 
 /** y = relu(w * x), a 1 x 1 convolution: small, so that faults and not computing take the time. */
-export function smallNetwork(channels = 4, size = 8): Graph {
+export function smallNetwork(channels = 4, height = 8, width = 8): Graph {
   const builder = new GraphBuilder({ name: 'line test' });
-  const x = builder.input('x', 'float32', [1, channels, size, size]);
+  const x = builder.input('x', 'float32', [1, channels, height, width]);
   const weights = Float32Array.from({ length: channels * channels }, (_, i) => (i % 5) - 2);
   builder.output(
     builder.relu(builder.conv(x, builder.constant('w', floatTensor([channels, channels, 1, 1], weights)))),
@@ -106,26 +107,61 @@ export async function emulatedLine(
   return hildaLine({ port, board, profile, clock, close: () => emulated.stop() });
 }
 
-/** A board of the user's on a real port. `kind` says which firmware it has. */
-export function realLine(path: string, kind: LinkKind, seed: number, clock: Clock): LineUnderTest {
+export interface RealLineOptions {
+  readonly link: LinkKind;
+  /** Of MLPerf Tiny firmware, as it calls it. */
+  readonly model?: string | undefined;
+  /** Of its model's input; null: what the benchmark's model of that name takes. */
+  readonly inputBytes?: number | null;
+  readonly seed: number;
+  readonly clock: Clock;
+}
+
+const realBaud = 115_200;
+/** Bytes that the benchmark's models take (MLPerf Tiny 1.0): 32x32x3, 96x96x3, 49x10, and 640 of 4 bytes. */
+const benchmarkInputs: ReadonlyMap<string, number> = new Map([
+  ['ic01', 3072],
+  ['vww01', 27_648],
+  ['kws01', 490],
+  ['ad01', 2560],
+]);
+
+/** A board of the user's on a real port. Faults of the line alone; it is not reset from here. */
+export function realLine(path: string, options: RealLineOptions): LineUnderTest {
+  const { link, model, inputBytes, seed, clock } = options;
   const rng = Xoshiro128.fromSeed(seed);
-  const behind: BoardBehind = { open: () => openSerial({ path, baud: 115_200, clock }) };
-  if (kind === 'hilda') {
+  const behind: BoardBehind = { open: () => openSerial({ path, baud: realBaud, clock }) };
+  if (link === 'hilda') {
     const board = new AlteredBoard({ board: behind, clock, rng: Xoshiro128.fromSeed(seed + 1) });
     return hildaLine({ port: new FaultyPort({ name: path, board, clock, rng }), board, clock });
   }
   const port = new FaultyPort({ name: path, board: behind, clock, rng });
+  const bytes = inputBytes ?? benchmarkInputs.get(model ?? '') ?? 256;
   return {
-    link: kind,
+    link,
     clock,
     port,
     driver: new MlperfTinyDriver({ clock, listPorts: listed(port, usb), openPort: () => port.open() }),
-    network: smallNetwork(),
+    network: smallNetwork(1, 1, bytes),
     truthUs: null,
     strike: (fault, chance) => strikeLine(port, fault, chance, false),
     heal: () => port.heal(),
     close: async () => port.heal(),
   };
+}
+
+/** Which firmware answers on a port. Throws DEVICE_FAILED where none that hilda knows does. */
+export async function recognise(
+  path: string,
+  signal: AbortSignal,
+): Promise<Pick<RealLineOptions, 'link' | 'model'>> {
+  const hilda = await systemPatient.ask(path, realBaud, signal);
+  if ('board' in hilda) return { link: 'hilda' };
+  const vendor = await systemPatient.askMlperfTiny(path, realBaud, signal);
+  if ('name' in vendor) return { link: 'mlperf-tiny', model: vendor.model };
+  throw new HildaError('DEVICE_FAILED', `no firmware that hilda knows answers on ${path}`, {
+    hint: 'hilda doctor says why. Boards without hardware: mlperf-tiny, emulated-mps2-an386.',
+  });
 }
 
 interface HildaLineOptions {

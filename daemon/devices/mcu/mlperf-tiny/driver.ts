@@ -6,11 +6,11 @@ import { sha256Hex } from '../../../core/hash.js';
 import type { DeviceId } from '../../../core/ids.js';
 import type { Target } from '../../../core/target.js';
 import type { Device, Driver, Sighting } from '../../contract.js';
+import { AskedPorts, watchDue } from '../asked-ports.js';
 import { type BoardProfile, loadBoardProfiles } from '../board-profile.js';
 import { type PortFacts, portIdentity } from '../port-identity.js';
 import { PortTurns } from '../port-turns.js';
 import { defaultPortsMs, watchPorts } from '../port-watch.js';
-import { AskedPorts } from './asked-ports.js';
 import { MlperfTinyDevice } from './device.js';
 import { bootMs, type Identity, MlperfTinyLine } from './protocol.js';
 
@@ -97,16 +97,10 @@ export class MlperfTinyDriver implements Driver {
 
   async watch(options: Parameters<NonNullable<Driver['watch']>>[0]): Promise<void> {
     const { portsMs = defaultPortsMs, listPorts } = this.#options;
-    const { signal, onChange } = options;
-    const askAgain = async (): Promise<void> => {
-      while (!signal.aborted) {
-        await this.#clock.sleep(portsMs, { signal });
-        if (this.#asked.anyDue(this.#clock.nowMs())) onChange();
-      }
-    };
+    const timing = { clock: this.#clock, everyMs: portsMs };
     await Promise.all([
-      watchPorts({ ...options, listPorts, clock: this.#clock, everyMs: portsMs }),
-      askAgain(),
+      watchPorts({ ...options, ...timing, listPorts }),
+      watchDue(this.#asked, { ...options, ...timing }),
     ]);
   }
 

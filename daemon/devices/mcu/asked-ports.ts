@@ -1,3 +1,5 @@
+import type { Clock } from '../../core/clock.js';
+
 /** The first wait is short: a board that was just plugged in may still be booting. Each further one is twice as long. */
 const firstWaitMs = 1500;
 const secondWaitMs = 10_000;
@@ -44,5 +46,22 @@ export class AskedPorts {
   /** Forgets ports that are no longer there. */
   keep(present: ReadonlySet<string>): void {
     for (const identity of this.#asked.keys()) if (!present.has(identity)) this.#asked.delete(identity);
+  }
+}
+
+/** Calls back while ports are due to be asked again, until the signal aborts. */
+export async function watchDue(
+  asked: AskedPorts,
+  options: {
+    readonly clock: Clock;
+    readonly everyMs: number;
+    readonly signal: AbortSignal;
+    readonly onChange: () => void;
+  },
+): Promise<void> {
+  const { clock, everyMs, signal, onChange } = options;
+  while (!signal.aborted) {
+    await clock.sleep(everyMs, { signal });
+    if (asked.anyDue(clock.nowMs())) onChange();
   }
 }
