@@ -38,6 +38,15 @@ export const deviceSchema = z
       .object({ holder: z.string(), expiresMs: z.number() })
       .nullable()
       .describe('Who uses the device now.'),
+    repeatability: z
+      .object({
+        between: z.number().describe('Standard deviation of the logarithm of a latency, session to session.'),
+        repeats: z.number().describe('Repeats that it is learnt from; 0 where it is assumed.'),
+        sinceMs: z.number().nullable(),
+        updatedMs: z.number().nullable(),
+      })
+      .optional()
+      .describe('How well latencies repeat under its present target. One device alone shows it.'),
   })
   .meta({ id: 'Device' });
 

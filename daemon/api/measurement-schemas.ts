@@ -38,7 +38,21 @@ export const measurementSchema = z
         ratio: summarySchema,
         normalisedUs: z.number(),
         normalisedCiUs: z.tuple([z.number(), z.number()]),
+        spread: z
+          .object({
+            within: z.number(),
+            between: z.number(),
+            freedom: z.number(),
+            sessions: z.number(),
+            repeats: z.number(),
+          })
+          .nullable()
+          .optional()
+          .describe(
+            'Standard deviations of the logarithm of the latency, within a session and between sessions.',
+          ),
         reference: z.enum(['convolution', 'transformer', 'none']),
+        convolutionWeight: z.number().nullable().optional(),
         loadUs: z.number(),
         firstRunUs: z.number(),
       })

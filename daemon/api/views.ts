@@ -1,5 +1,7 @@
 import type { Json } from '../core/json.js';
+import type { Target } from '../core/target.js';
 import type { Presence } from '../fleet/lookout.js';
+import { betweenSessions, type Repeatability } from '../measure/repeatability.js';
 import type { Graph } from '../network/graph.js';
 import type { DeviceRecord, Lease, MeasurementRecord, StoredEvent, StudyRecord } from '../store/contract.js';
 import type { StudySummary } from '../study/service.js';
@@ -11,7 +13,18 @@ import type { EventView, StudySummaryView, StudyView } from './schemas.js';
 
 export function viewDevice(
   record: DeviceRecord,
-  { leases, nowMs, presence }: { leases: readonly Lease[]; nowMs: number; presence: Presence },
+  {
+    leases,
+    nowMs,
+    presence,
+    repeatability,
+  }: {
+    readonly leases: readonly Lease[];
+    readonly nowMs: number;
+    readonly presence: Presence;
+    /** Null: no repeat yet. Left out: not asked. */
+    readonly repeatability?: Repeatability | null;
+  },
 ): DeviceView {
   const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
   return {
@@ -19,7 +32,14 @@ export function viewDevice(
     tags: [...record.tags],
     ...presence,
     lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null,
+    ...(repeatability !== undefined && { repeatability: viewRepeatability(repeatability, record.target) }),
   };
+}
+
+function viewRepeatability(known: Repeatability | null, target: Target): DeviceView['repeatability'] {
+  const { variance, repeats } = betweenSessions(known, target);
+  const { sinceMs = null, updatedMs = null } = known ?? {};
+  return { between: Math.sqrt(variance), repeats, sinceMs, updatedMs };
 }
 
 /** Without rounds: they are many, and have their own address. */

@@ -29,6 +29,7 @@ export function describeDevice({
   target,
   firstSeenMs,
   lastSeenMs,
+  repeatability,
 }: DeviceView): string {
   return lines([
     ['device', id],
@@ -42,8 +43,23 @@ export function describeDevice({
       `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
     ],
     ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
+    ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
   ]);
 }
+
+/** How far two sessions of one network lie apart here, and since when that is known. */
+function describeRepeatability({
+  between,
+  repeats,
+  sinceMs,
+  updatedMs,
+}: NonNullable<DeviceView['repeatability']>): string {
+  const spread = `latencies spread by ${formatShare(between)} from session to session`;
+  if (repeats === 0 || sinceMs === null || updatedMs === null) return `${spread} (assumed: no repeat yet)`;
+  return `${spread}, learnt from ${repeats} repeats since ${formatTime(sinceMs)} UTC, last ${formatTime(updatedMs)}`;
+}
+
+const formatShare = (share: number): string => `${(share * 100).toPrecision(2)} %`;
 
 export function describeMeasurement({
   id,
@@ -93,21 +109,30 @@ function describeInputs(inputs: unknown): Lines {
   ]);
 }
 
+type Spread = NonNullable<NonNullable<MeasurementView['latency']>['spread']>;
 type Lines = (readonly [label: string, value: string])[];
 
 function describeLatency(latency: NonNullable<MeasurementView['latency']>, provenance: string): Lines {
-  const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs } = latency;
+  const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs, spread } = latency;
   return [
     [
       'latency',
       `${formatLatency(normalisedUs)}, 95 % ${formatInterval(normalisedCiUs)} (normalised, ${provenance})`,
     ],
+    ...(spread ? [['spread', describeSpread(spread)] as const] : []),
     [
       'raw',
       `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,
     ],
     ['load', `${formatLatency(loadUs)}, first run ${formatLatency(firstRunUs)}`],
   ];
+}
+
+/** Both parts of the interval, and what the second one rests on. */
+function describeSpread({ within, between, sessions, repeats }: Spread): string {
+  const source = repeats === 0 ? 'assumed' : `from ${repeats} repeats`;
+  const number = sessions === 1 ? 'one session' : `${sessions} sessions`;
+  return `${formatShare(within)} within a session, ${formatShare(between)} between sessions (${source}); ${number}`;
 }
 
 /** Cycles of an emulated core are a model's: said each time. */

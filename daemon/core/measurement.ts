@@ -31,15 +31,40 @@ export interface Latency {
    * (0.8 to 4 % between repeats against 3 to 12 % on shared machines).
    */
   readonly ratio: Summary;
-  /** `ratio.median` times the reference's calibrated latency on this device, and the same for its interval. */
+  /** The ratio times the reference's calibrated latency on this device. */
   readonly normalisedUs: number;
+  /** At 95 %, for another measurement of this network on this device: it holds both parts of `spread`. */
   readonly normalisedCiUs: readonly [low: number, high: number];
-  /** Which reference network stood beside the candidate; none where only one network can run: the ratio is to its median. */
+  /** Null in what a device returns of one session, and in rows of versions that knew one part alone. */
+  readonly spread?: Spread | null;
+  /** Which reference network is more like the candidate; none where only one network can run: the ratio is to its median. */
   readonly reference: 'convolution' | 'transformer' | 'none';
+  /**
+   * Where both stood beside it: the weight of the convolution in the level that it was compared with. Each round's
+   * `referenceBeforeUs` is then the convolution's and `referenceAfterUs` the transformer's.
+   */
+  readonly convolutionWeight?: number | null;
   /** From the network's bytes to a session that is ready. */
   readonly loadUs: number;
   /** The first inference after loading, before any warm-up. */
   readonly firstRunUs: number;
+}
+
+/**
+ * The two parts of a latency's uncertainty (Kalibera and Jones, 2013), as standard deviations of its logarithm: 0.01 is
+ * 1 %.
+ */
+export interface Spread {
+  /** Within a session: what more rounds would reduce. */
+  readonly within: number;
+  /** From one session to another (process, memory layout, moment, neighbours), as known of the target. */
+  readonly between: number;
+  /** Degrees of freedom of `between`. */
+  readonly freedom: number;
+  /** Sessions that the measurement is made of; their mean has the variance of a session over their number. */
+  readonly sessions: number;
+  /** Repeats that `between` was learnt from; 0 where it is assumed. */
+  readonly repeats: number;
 }
 
 export interface Memory {

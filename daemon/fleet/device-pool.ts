@@ -11,6 +11,8 @@ import { checkHealth } from './health.js';
 import { type LeaseTimes, withLease } from './held-lease.js';
 import { JobQueue } from './job-queue.js';
 import { Lookout, type Presence, type SeenDevice } from './lookout.js';
+import { storeLedger } from './repeatability-ledger.js';
+import { RepeatingDevice } from './repeating-device.js';
 
 export interface DevicePoolOptions extends Partial<LeaseTimes> {
   readonly store: Store;
@@ -239,7 +241,11 @@ export class DevicePool {
     try {
       device = await driver.open(sighting, { signal });
       await this.#calibrate(id, device, signal);
-      return device;
+      return new RepeatingDevice(device, {
+        ledger: storeLedger(this.#options.store, id, device.target),
+        clock: this.#options.clock,
+        onTrouble: (error) => this.#warn(error, `a probe of the repeatability of ${id} failed`),
+      });
     } catch (thrown) {
       await device?.close().catch(() => {});
       const { code, message, hint, details } = asHildaError(thrown);
@@ -256,7 +262,8 @@ export class DevicePool {
   async #calibrate(id: DeviceId, device: Device, signal: AbortSignal): Promise<void> {
     if (!device.calibrate) return;
     const { store } = this.#options;
-    const key = `calibration ${id} ${targetKey(device.target)}`;
+    // The second unit: legs count with their mean. What an earlier version took by medians is another unit.
+    const key = `calibration 2 ${id} ${targetKey(device.target)}`;
     const { data: known } = calibrationSchema.safeParse(await store.value(key));
     const calibration = await device.calibrate({ signal, ...(known && { known }) });
     if (!known) await store.setValue(key, calibration);

@@ -3,6 +3,7 @@ import type { Measurement, Provenance } from '../core/measurement.js';
 import type { Target } from '../core/target.js';
 import { type Calibration, calibratedUs, type ReferenceName } from './calibration.js';
 import type { LatencyRun } from './measure-latency.js';
+import { mixed } from './mixture.js';
 import type { NetworkFacts } from './network-facts.js';
 import type { Protocol } from './protocol.js';
 import { type Judgement, judge } from './verdict.js';
@@ -30,8 +31,11 @@ export interface Taken {
 /** Puts what a device took together into a measurement, judged: the same for every kind of device. */
 export function assembleMeasurement(taken: Taken): Measurement {
   const { facts, protocol, run, calibration, reference, activationPeakBytes } = taken;
-  const unitUs = calibratedUs(calibration, reference);
-  const { ratio, rawUs, referenceUs, warmUp, rounds } = run;
+  const { ratio, rawUs, referenceUs, warmUp, rounds, weight } = run;
+  const unitUs =
+    weight === null
+      ? calibratedUs(calibration, reference)
+      : mixed(calibration.convolutionUs, calibration.transformerUs, weight);
   return {
     target: taken.target,
     provenance: taken.provenance,
@@ -43,7 +47,9 @@ export function assembleMeasurement(taken: Taken): Measurement {
       ratio,
       normalisedUs: ratio.median * unitUs,
       normalisedCiUs: [ratio.ciLow * unitUs, ratio.ciHigh * unitUs],
+      spread: null,
       reference,
+      convolutionWeight: weight,
       loadUs: taken.loadUs,
       firstRunUs: taken.firstRunUs,
     },

@@ -2,9 +2,10 @@ import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Round, Summary } from '../core/measurement.js';
 import type { Rng } from '../core/rng.js';
+import { estimateWeight, mixed } from './mixture.js';
 import type { Protocol } from './protocol.js';
 import type { RoundLeg, RoundRunner } from './round-runner.js';
-import { bootstrapMedianInterval, median, summarise } from './statistics.js';
+import { atTail, median, relativeHalfWidth, summarise } from './statistics.js';
 import { type WarmUp, warmUp } from './warm-up.js';
 
 /** Above this share of a round lost to other work, its times say more about the machine than about the network. */
@@ -14,10 +15,18 @@ export interface LatencyRun {
   readonly rounds: readonly Round[];
   readonly kept: number;
   readonly warmUp: WarmUp;
+  /** Weight of the first reference in the level that candidates are compared with; null where the device holds one. */
+  readonly weight: number | null;
   /** Over the kept rounds; over all of them when too few were kept to speak of, and the verdict says so. */
   readonly rawUs: Summary;
+  /** Its interval holds at 95 % although the loop looked at it repeatedly. */
   readonly ratio: Summary;
+  /** Half the 95 % interval of the ratio over its median, as the last look saw it: what the protocol's bound is for. */
+  readonly ratioHalfWidth: number;
   readonly referenceUs: Summary;
+  /** Of each kept round, in order. */
+  readonly keptRatios: readonly number[];
+  readonly keptReferencesUs: readonly number[];
   readonly stoppedBy: 'interval' | 'rounds' | 'budget';
   readonly durationMs: number;
 }
@@ -31,13 +40,15 @@ export interface LatencyOptions {
    * of rounds get shorter legs.
    */
   readonly expectedUs?: number;
+  /** Where both references stand beside: how much the network is like the first one (`priorWeight`); 1 by default. */
+  readonly likeFirst?: number;
   readonly onRound?: (kept: number, total: number) => void;
 }
 
 /**
  * Takes rounds of reference, candidate, reference until the interval of the median ratio is tight enough, the rounds
  * are used up, or the budget ends. Regimes of a shared machine last longer than a round, so the ratio within a round
- * reproduces where raw times do not. Each leg counts with the median of its runs after the first quarter: those find the
+ * reproduces where raw times do not. Each leg counts with the mean of its runs after the first quarter: those find the
  * other network's data in the caches and would bias the raw latency against running alone.
  */
 export async function measureLatency(
@@ -45,7 +56,7 @@ export async function measureLatency(
   protocol: Protocol,
   options: LatencyOptions,
 ): Promise<LatencyRun> {
-  const { clock, rng, signal, onRound, expectedUs } = options;
+  const { clock, rng, signal, onRound, expectedUs, likeFirst = 1 } = options;
   const warmUpProtocol =
     expectedUs === undefined
       ? protocol
@@ -55,48 +66,78 @@ export async function measureLatency(
   const legs = roundLegs(protocol, warm);
   const roundsStartUs = clock.monotonicUs();
   const rounds: Round[] = [];
-  const keptRatios: number[] = [];
+  const weightNow = (): number | null =>
+    runner.holdsBoth
+      ? estimateWeight(
+          rounds.filter((round) => round.kept),
+          likeFirst,
+        )
+      : null;
+  let kept = 0;
+  let look = 0;
   let stoppedBy: LatencyRun['stoppedBy'] = 'rounds';
   let nextLook = protocol.minRounds;
   while (rounds.length < protocol.maxRounds) {
     if (signal.aborted)
       throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
-    const round = await takeRound(runner, legs, protocol.referenceTolerance, signal);
+    const round = await takeRound(runner, legs, { protocol, signal, before: rounds.at(-1) });
     rounds.push(round);
-    if (round.kept) keptRatios.push(ratioOf(round));
-    onRound?.(keptRatios.length, rounds.length);
-    if (round.kept && keptRatios.length >= nextLook) {
-      if (tightEnough(keptRatios, protocol.ciHalfWidth, rng)) {
+    if (round.kept) kept++;
+    onRound?.(kept, rounds.length);
+    if (round.kept && kept >= nextLook) {
+      const ratios = ratiosOf(rounds, weightNow());
+      if (relativeHalfWidth(summarise(ratios, rng, 200)) <= protocol.ciHalfWidth) {
         stoppedBy = 'interval';
         break;
       }
-      // The interval shrinks with the square root of the rounds: looking after each one would only cost time.
-      nextLook = Math.ceil(keptRatios.length * 1.1);
+      look++;
+      nextLook = Math.ceil(kept * lookGrowth);
     }
     if ((clock.monotonicUs() - roundsStartUs) / 1000 >= protocol.maxMs && rounds.length >= 3) {
       stoppedBy = 'budget';
       break;
     }
   }
-  const kept = rounds.filter((round) => round.kept);
-  const told = kept.length >= 3 ? kept : rounds;
+  const weight = weightNow();
+  const keptRounds = rounds.filter((round) => round.kept);
+  const told = keptRounds.length >= 3 ? keptRounds : rounds;
+  const ratio = summarise(
+    told.map((round) => ratioOf(round, weight)),
+    rng,
+  );
   return {
     rounds,
-    kept: kept.length,
+    kept,
     warmUp: warm,
+    weight,
     rawUs: summarise(
       told.map((round) => round.candidateUs),
       rng,
     ),
-    ratio: summarise(told.map(ratioOf), rng),
-    referenceUs: summarise(told.map(referenceOf), rng),
+    ratio: atTail(ratio, tailAt(look)),
+    ratioHalfWidth: relativeHalfWidth(ratio),
+    referenceUs: summarise(
+      told.map((round) => referenceOf(round, weight)),
+      rng,
+    ),
+    keptRatios: ratiosOf(rounds, weight),
+    keptReferencesUs: keptRounds.map((round) => referenceOf(round, weight)),
     stoppedBy,
     durationMs: (clock.monotonicUs() - startUs) / 1000,
   };
 }
 
+/** The interval shrinks with the square root of the rounds: looking after each one would only cost time. */
+const lookGrowth = 1.6;
+
+/**
+ * What the interval at the n-th look leaves out. The tails of all looks sum to 5 % (Bonferroni), so that the interval of a
+ * loop which stops when it likes still covers at 95 %; the first look, where most networks stop, gets the most.
+ */
+const tailAt = (look: number): number => 0.03 * 0.4 ** look;
+
 /** A leg of this length lets the caches forget the other network; shorter ones read small networks 15 % too slow. */
-const leastLegUs = 5000;
+export const leastLegUs = 5000;
 const mostRunsPerLeg = 40;
 
 /** More runs a leg than the protocol's where it would end before it settled, fewer where the budget forbids. */
@@ -109,34 +150,59 @@ function legRuns(protocol: Protocol, expectedUs: number): number {
 const affordableRuns = ({ maxMs, minRounds }: Protocol, expectedUs: number): number =>
   Math.max(1, Math.floor((maxMs * 1000) / minRounds / expectedUs));
 
-export const referenceOf = (round: Round): number => (round.referenceBeforeUs + round.referenceAfterUs) / 2;
+/** The level that a round's candidate is compared with: the mean of one reference's two legs, or the mixture of both. */
+export const referenceOf = (round: Round, weight: number | null): number =>
+  weight === null
+    ? (round.referenceBeforeUs + round.referenceAfterUs) / 2
+    : mixed(round.referenceBeforeUs, round.referenceAfterUs, weight);
 
-export const ratioOf = (round: Round): number => round.candidateUs / referenceOf(round);
+const ratioOf = (round: Round, weight: number | null): number =>
+  round.candidateUs / referenceOf(round, weight);
 
-function roundLegs(protocol: Protocol, { referenceUs, candidateUs }: WarmUp): readonly RoundLeg[] {
+const ratiosOf = (rounds: readonly Round[], weight: number | null): number[] =>
+  rounds.filter((round) => round.kept).map((round) => ratioOf(round, weight));
+
+function roundLegs(protocol: Protocol, { referenceUs, candidateUs, secondUs }: WarmUp): readonly RoundLeg[] {
   const reference = { network: 'reference', runs: legRuns(protocol, referenceUs) } as const;
-  return [reference, { network: 'candidate', runs: legRuns(protocol, candidateUs) }, reference];
+  const candidate = { network: 'candidate', runs: legRuns(protocol, candidateUs) } as const;
+  const second =
+    secondUs === null ? reference : ({ network: 'second', runs: legRuns(protocol, secondUs) } as const);
+  return [reference, candidate, second];
+}
+
+interface RoundOptions {
+  readonly protocol: Protocol;
+  readonly signal: AbortSignal;
+  readonly before: Round | undefined;
 }
 
 async function takeRound(
   runner: RoundRunner,
   legs: readonly RoundLeg[],
-  referenceTolerance: number,
-  signal: AbortSignal,
+  { protocol: { referenceTolerance }, signal, before }: RoundOptions,
 ): Promise<Round> {
   const { samplesUs, lostShare } = await runner.time(legs, { signal });
   const [referenceBeforeUs, candidateUs, referenceAfterUs] = samplesUs.map(legUs) as [number, number, number];
-  const apart =
-    Math.abs(referenceBeforeUs - referenceAfterUs) / Math.min(referenceBeforeUs, referenceAfterUs);
-  const kept = apart <= referenceTolerance && (lostShare ?? 0) <= lostShareLimit;
+  // One reference is compared with itself within the round, two with the round before.
+  const moves = runner.holdsBoth
+    ? [
+        apart(referenceBeforeUs, before?.referenceBeforeUs ?? referenceBeforeUs),
+        apart(referenceAfterUs, before?.referenceAfterUs ?? referenceAfterUs),
+      ]
+    : [apart(referenceBeforeUs, referenceAfterUs)];
+  const kept = Math.max(...moves) <= referenceTolerance && (lostShare ?? 0) <= lostShareLimit;
   return { referenceBeforeUs, candidateUs, referenceAfterUs, kept };
 }
 
-/** One value for a leg: the median of its runs after the first quarter, which had to fill the caches. */
-const legUs = (samplesUs: Float64Array): number =>
-  median(samplesUs.length > 1 ? samplesUs.subarray(Math.ceil(samplesUs.length / 4)) : samplesUs);
+const apart = (a: number, b: number): number => Math.abs(a - b) / Math.min(a, b);
 
-function tightEnough(ratios: readonly number[], halfWidth: number, rng: Rng): boolean {
-  const [low, high] = bootstrapMedianInterval(ratios, rng, 200);
-  return (high - low) / 2 <= halfWidth * median(ratios);
+/**
+ * One value for a leg: the mean of its runs after the first quarter, which had to fill the caches. Not the median: timer
+ * interrupts hit some runs of a short network and all runs of a long one. A run beyond twice the median was
+ * preempted, and counts as twice the median.
+ */
+export function legUs(samplesUs: Float64Array): number {
+  const settled = samplesUs.length > 1 ? samplesUs.subarray(Math.ceil(samplesUs.length / 4)) : samplesUs;
+  const most = 2 * median(settled);
+  return settled.reduce((sum, us) => sum + Math.min(us, most), 0) / settled.length;
 }

@@ -13,8 +13,14 @@ export const protocolSchema = z.strictObject({
   maxRounds: z.number().int().min(3).max(10_000),
   /** Wall-clock budget for the rounds of one measurement. */
   maxMs: z.number().min(10).max(3_600_000),
-  /** Stop once the 95 % interval of the median ratio is at most this wide, half-width over median. */
+  /**
+   * A session stops once the 95 % interval of the median ratio is at most this wide, half-width over median. Where several
+   * sessions are allowed, they are taken until the interval of both variances is this wide.
+   */
   ciHalfWidth: z.number().gt(0).max(1),
+  /** Sessions (a fresh process each) that one measurement consists of. One and one where they are left out. */
+  minSessions: z.number().int().min(1).max(50).optional(),
+  maxSessions: z.number().int().min(1).max(50).optional(),
   /** A round is rejected when its two reference legs differ by more than this share. */
   referenceTolerance: z.number().gt(0).max(10),
 });

@@ -42,5 +42,8 @@ export function parseProtocol(text: string, name: string): Protocol {
   if (parsed.data.minRounds > parsed.data.maxRounds) {
     throw new HildaError('SPEC_INVALID', `protocol "${name}": minRounds exceeds maxRounds`);
   }
+  const { minSessions = 1, maxSessions = 1 } = parsed.data;
+  if (minSessions > maxSessions)
+    throw new HildaError('SPEC_INVALID', `protocol "${name}": minSessions exceeds maxSessions`);
   return parsed.data;
 }

@@ -9,11 +9,40 @@ import type { ReferenceName } from './calibration.js';
  * core of a server of 2020, long against the clock's step and short against a regime of a shared machine.
  */
 export function referenceNetworks(): Readonly<Record<ReferenceName, Graph>> {
-  built ??= { convolution: convolutionReference(), transformer: transformerReference() };
+  built ??= {
+    convolution: convolutionNetwork({
+      name: 'convolution-reference',
+      size: 56,
+      width: 24,
+      inner: 96,
+      blocks: 3,
+    }),
+    transformer: transformerNetwork({ name: 'transformer-reference', tokens: 50, width: 64, layers: 3 }),
+  };
   return built;
 }
 
 let built: Readonly<Record<ReferenceName, Graph>> | null = null;
+
+/**
+ * One network of each kind that a target's repeatability is learnt from. A reference cannot serve: measured beside itself
+ * it agrees more closely than any other network does. They must never change either.
+ */
+export function probeNetworks(): Readonly<Record<ReferenceName, Graph>> {
+  probes ??= {
+    convolution: convolutionNetwork({
+      name: 'convolution-probe',
+      size: 80,
+      width: 32,
+      inner: 128,
+      blocks: 4,
+    }),
+    transformer: transformerNetwork({ name: 'transformer-probe', tokens: 65, width: 96, layers: 4 }),
+  };
+  return probes;
+}
+
+let probes: Readonly<Record<ReferenceName, Graph>> | null = null;
 
 /** The reference whose operators are like the network's: what slows the one then slows the other. */
 export function referenceFor(network: Graph): ReferenceName {
@@ -39,9 +68,17 @@ function weightsInto(builder: GraphBuilder): (...dims: number[]) => string {
     );
 }
 
-/** Three inverted residual blocks (Sandler et al., 2018, figure 4) of 24 channels at 28 x 28 and a classifier. */
-function convolutionReference(): Graph {
-  const builder = new GraphBuilder({ name: 'convolution-reference' });
+interface ConvolutionShape {
+  readonly name: string;
+  readonly size: number;
+  readonly width: number;
+  readonly inner: number;
+  readonly blocks: number;
+}
+
+/** Inverted residual blocks (Sandler et al., 2018, figure 4) at half the input's size, and a classifier. */
+function convolutionNetwork({ name, size, width, inner, blocks }: ConvolutionShape): Graph {
+  const builder = new GraphBuilder({ name });
   const weights = weightsInto(builder);
   const conv = (
     x: string,
@@ -56,21 +93,28 @@ function convolutionReference(): Graph {
       pad: Math.floor(kernel / 2),
       groups,
     });
-  let x = builder.relu(conv(builder.input('x', 'float32', [1, 3, 56, 56]), 3, 24, 3, 2, 1));
-  for (let block = 0; block < 3; block++) {
-    const expanded = builder.relu(conv(x, 24, 96, 1, 1, 1));
-    const deep = builder.relu(conv(expanded, 96, 96, 3, 1, 96));
-    x = builder.add(x, conv(deep, 96, 24, 1, 1, 1));
+  let x = builder.relu(conv(builder.input('x', 'float32', [1, 3, size, size]), 3, width, 3, 2, 1));
+  for (let block = 0; block < blocks; block++) {
+    const expanded = builder.relu(conv(x, width, inner, 1, 1, 1));
+    const deep = builder.relu(conv(expanded, inner, inner, 3, 1, inner));
+    x = builder.add(x, conv(deep, inner, width, 1, 1, 1));
   }
-  const pooled = builder.reshape(builder.globalAveragePool(x), [1, 24]);
-  builder.output(builder.node('Gemm', [pooled, weights(24, 10), weights(10)]));
+  const pooled = builder.reshape(builder.globalAveragePool(x), [1, width]);
+  builder.output(builder.node('Gemm', [pooled, weights(width, 10), weights(10)]));
   return builder.build();
 }
 
-/** Three pre-norm encoder layers (Dosovitskiy et al., 2021, equations 2 and 3): 50 tokens, width 64, 4 heads. */
-function transformerReference(): Graph {
-  const [tokens, width, heads] = [50, 64, 4];
-  const builder = new GraphBuilder({ name: 'transformer-reference' });
+interface TransformerShape {
+  readonly name: string;
+  readonly tokens: number;
+  readonly width: number;
+  readonly layers: number;
+}
+
+/** Pre-norm encoder layers of 4 heads (Dosovitskiy et al., 2021, equations 2 and 3). */
+function transformerNetwork({ name, tokens, width, layers }: TransformerShape): Graph {
+  const heads = 4;
+  const builder = new GraphBuilder({ name });
   const weights = weightsInto(builder);
   const dense = (x: string, from: number, to: number): string =>
     builder.add(builder.matMul(x, weights(from, to)), weights(to));
@@ -78,7 +122,7 @@ function transformerReference(): Graph {
   const split = (x: string, perm: readonly number[]): string =>
     builder.transpose(builder.reshape(x, [1, tokens, heads, width / heads]), perm);
   let x = builder.input('x', 'float32', [1, tokens, width]);
-  for (let layer = 0; layer < 3; layer++) {
+  for (let layer = 0; layer < layers; layer++) {
     const attended = norm(x);
     const query = split(dense(attended, width, width), [0, 2, 1, 3]);
     const key = split(dense(attended, width, width), [0, 2, 3, 1]);

@@ -1,8 +1,11 @@
-/** `runs` timed inferences in a row of one of the two networks that stand side by side. */
+/** `runs` timed inferences in a row of one of the networks that stand side by side. */
 export interface RoundLeg {
-  readonly network: 'candidate' | 'reference';
+  readonly network: LegNetwork;
   readonly runs: number;
 }
+
+/** `second`: the other reference, where a device holds both; then `reference` is the convolution and it the transformer. */
+export type LegNetwork = 'candidate' | 'reference' | 'second';
 
 export interface TimedRound {
   /** Microseconds, one entry a run, one array a leg. */
@@ -19,5 +22,7 @@ export interface TimedRound {
  * fixed. The one thing to write for a new kind of device; the loop, its statistics and verdicts are shared.
  */
 export interface RoundRunner {
+  /** Whether both references stand beside the candidate. A device with one takes the one that is more like it. */
+  readonly holdsBoth?: boolean;
   time(legs: readonly RoundLeg[], options: { readonly signal: AbortSignal }): Promise<TimedRound>;
 }

@@ -1,5 +1,6 @@
 import type { Summary } from '../core/measurement.js';
 import { type Rng, randomInt } from '../core/rng.js';
+import { normalTwoSided } from './student.js';
 
 /** The middle value, or the mean of the two middle ones. Throws on an empty list, as everything here does. */
 export function median(values: ArrayLike<number>): number {
@@ -56,6 +57,20 @@ export function summarise(values: ArrayLike<number>, rng: Rng, resamples = 1000)
     mad: medianAbsoluteDeviation(sorted),
     ciLow,
     ciHigh,
+  };
+}
+
+/**
+ * The interval of a summary at another level: each side keeps its shape and is stretched by the ratio of the normal
+ * quantiles. `tail` is what the interval leaves out; 0.05 changes nothing.
+ */
+export function atTail(summary: Summary, tail: number): Summary {
+  const stretch = normalTwoSided(tail) / normalTwoSided(0.05);
+  const { ciLow, ciHigh, median: middle } = summary;
+  return {
+    ...summary,
+    ciLow: middle / (1 + stretch * (middle / ciLow - 1)),
+    ciHigh: middle * (1 + stretch * (ciHigh / middle - 1)),
   };
 }
 

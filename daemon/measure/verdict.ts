@@ -1,7 +1,7 @@
 import type { Verdict } from '../core/measurement.js';
-import { type LatencyRun, ratioOf, referenceOf } from './measure-latency.js';
+import type { LatencyRun } from './measure-latency.js';
 import type { Protocol } from './protocol.js';
-import { median, relativeHalfWidth } from './statistics.js';
+import { median } from './statistics.js';
 
 /** The bounds of the verdicts; a change makes measurements before and after it incomparable in validity. */
 export const verdictRules = {
@@ -47,7 +47,7 @@ export function judge(input: VerdictInput): Judgement {
   const { run, protocol } = input;
   return {
     verdict: 'valid',
-    reason: `${run.kept} of ${run.rounds.length} rounds kept, ratio ${figure(run.ratio.median)} within ${percent(relativeHalfWidth(run.ratio))} (allowed ${percent(protocol.ciHalfWidth)}).`,
+    reason: `${run.kept} of ${run.rounds.length} rounds kept, ratio ${figure(run.ratio.median)} within ${percent(run.ratioHalfWidth)} (allowed ${percent(protocol.ciHalfWidth)}).`,
   };
 }
 
@@ -94,8 +94,7 @@ const contended: Rule = ({ run: { kept, rounds, stoppedBy }, protocol }) => {
   return null;
 };
 
-const throttled: Rule = ({ run: { rounds, referenceUs }, calibratedUs }) => {
-  const references = rounds.filter((round) => round.kept).map(referenceOf);
+const throttled: Rule = ({ run: { keptReferencesUs: references, referenceUs }, calibratedUs }) => {
   const third = Math.floor(references.length / 3);
   const slowdown = third >= 2 ? median(references.slice(-third)) / median(references.slice(0, third)) : 1;
   if (slowdown > verdictRules.slowedWithin) {
@@ -114,8 +113,7 @@ const throttled: Rule = ({ run: { rounds, referenceUs }, calibratedUs }) => {
   return null;
 };
 
-const drifted: Rule = ({ run: { rounds, ratio }, protocol }) => {
-  const ratios = rounds.filter((round) => round.kept).map(ratioOf);
+const drifted: Rule = ({ run: { keptRatios: ratios, ratio }, protocol }) => {
   const half = Math.floor(ratios.length / 2);
   if (half < 3) return null;
   const moved = Math.abs(median(ratios.slice(-half)) - median(ratios.slice(0, half))) / ratio.median;
@@ -127,8 +125,7 @@ const drifted: Rule = ({ run: { rounds, ratio }, protocol }) => {
   };
 };
 
-const noisy: Rule = ({ run: { ratio, stoppedBy }, protocol }) => {
-  const width = relativeHalfWidth(ratio);
+const noisy: Rule = ({ run: { ratio, ratioHalfWidth: width, stoppedBy }, protocol }) => {
   if (stoppedBy === 'interval' || width <= protocol.ciHalfWidth) return null;
   return {
     verdict: 'noisy',

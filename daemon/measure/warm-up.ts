@@ -10,13 +10,15 @@ export interface WarmUp {
   /** Medians of the last blocks, microseconds. */
   readonly referenceUs: number;
   readonly candidateUs: number;
+  /** Of the second reference, where the device holds it. */
+  readonly secondUs: number | null;
 }
 
 /** A fresh process runs interpreted code and a cold clock at first, and two early medians agree by chance. */
 const leastMs = 80;
 
 /**
- * Runs both networks until two consecutive medians of `warmupBlock` runs agree within `warmupTolerance`, for each
+ * Runs the networks until two consecutive medians of `warmupBlock` runs agree within `warmupTolerance`, for each
  * network, or `warmupMaxMs` ends. Nothing timed here enters the measurement.
  */
 export async function warmUp(
@@ -32,18 +34,20 @@ export async function warmUp(
       [
         { network: 'reference', runs },
         { network: 'candidate', runs },
+        ...(runner.holdsBoth ? [{ network: 'second', runs } as const] : []),
       ],
       { signal },
     );
     const medians: readonly number[] = samplesUs.map(median);
-    const [referenceUs, candidateUs] = medians as readonly [number, number];
+    const [referenceUs, candidateUs, secondUs = null] = medians as readonly [number, number, number?];
     const before: readonly number[] | null = previous;
     const durationMs = (clock.monotonicUs() - startUs) / 1000;
     const settled =
       durationMs >= Math.min(leastMs, warmupMaxMs) &&
       before !== null &&
       medians.every((now, i) => agree(now, before[i] as number, warmupTolerance));
-    if (settled || durationMs >= warmupMaxMs) return { durationMs, settled, referenceUs, candidateUs };
+    if (settled || durationMs >= warmupMaxMs)
+      return { durationMs, settled, referenceUs, candidateUs, secondUs };
     previous = medians;
   }
 }

@@ -7,6 +7,7 @@ import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
 import { testEquivalence } from '../../daemon/measure/equivalence.js';
+import { loadProtocol } from '../../daemon/measure/protocols.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { codeOf, deviceId, measurement, target } from '../contract/store-contract.js';
@@ -138,7 +139,7 @@ withPool('one job at a time, by priority, then by order', async (t, { pool, driv
         await queued;
       }
       running--;
-      return device.measure(undefined as never, undefined as never, { signal });
+      return device.measure(undefined as never, loadProtocol('quick'), { signal });
     });
   const first = job('first');
   await hasBegun;

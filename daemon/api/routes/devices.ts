@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
 import { defineRoute } from '../route.js';
@@ -10,7 +11,11 @@ const view = async (record: DeviceRecord, { store, clock, pool }: DaemonServices
     leases: await store.leases(),
     nowMs: clock.nowMs(),
     presence: pool.presence(record.id),
+    ...(isTimed(record) && { repeatability: await repeatabilityOf(store, record.id, record.target) }),
   });
+
+/** Emulators count and do not time: they are identical run after run. */
+const isTimed = ({ target: { tier } }: DeviceRecord): boolean => tier !== 'qemu' && tier !== 'rp2040js';
 
 const viewAll = async ({ store, clock, pool }: DaemonServices) => {
   const [leases, nowMs] = [await store.leases(), clock.nowMs()];

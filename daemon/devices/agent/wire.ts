@@ -195,7 +195,12 @@ export const measurementSchema = z.looseObject({
       ratio: summarySchema,
       normalisedUs: number,
       normalisedCiUs: z.tuple([number, number]).readonly(),
+      spread: z
+        .object({ within: number, between: number, freedom: number, sessions: number, repeats: number })
+        .nullable()
+        .optional(),
       reference: z.enum(['convolution', 'transformer', 'none']),
+      convolutionWeight: number.nullable().optional(),
       loadUs: number,
       firstRunUs: number,
     })

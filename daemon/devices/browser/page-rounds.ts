@@ -39,7 +39,9 @@ export class PageRounds implements RoundRunner {
   }
 
   async time(legs: readonly RoundLeg[], { signal }: { readonly signal: AbortSignal }): Promise<TimedRound> {
-    const plan = legs.map(({ network: slot, runs }) => {
+    const plan = legs.map(({ network, runs }) => {
+      // A page holds one reference, so the loop never asks for a second one.
+      const slot: Slot = network === 'candidate' ? 'candidate' : 'reference';
       const inner = this.inner[slot];
       return { slot, runs: Math.max(2, Math.ceil(runs / inner)), inner };
     });

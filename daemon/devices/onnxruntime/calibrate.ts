@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { Calibration } from '../../measure/calibration.js';
+import { legUs } from '../../measure/measure-latency.js';
 import { referenceNetworks } from '../../measure/references.js';
 import { median } from '../../measure/statistics.js';
 import { writeOnnx } from '../../network/write-onnx.js';
@@ -29,9 +30,8 @@ export async function calibrate(
   for (let leg = 0; leg < warmUpLegs + legs; leg++) {
     const { samplesUs } = await process.time(plan, { signal });
     if (leg < warmUpLegs) continue;
-    // As in a round, the first quarter of a leg only fills the caches.
-    convolution.push(median((samplesUs[0] as Float64Array).subarray(runsPerLeg / 4)));
-    transformer.push(median((samplesUs[1] as Float64Array).subarray(runsPerLeg / 4)));
+    convolution.push(legUs(samplesUs[0] as Float64Array));
+    transformer.push(legUs(samplesUs[1] as Float64Array));
   }
   return { convolutionUs: median(convolution), transformerUs: median(transformer), takenAtMs: clock.nowMs() };
 }

@@ -7,6 +7,7 @@ import { assembleMeasurement } from '../../measure/assemble.js';
 import type { Calibration } from '../../measure/calibration.js';
 import { hostManifest, readConditions } from '../../measure/manifest.js';
 import { measureLatency } from '../../measure/measure-latency.js';
+import { priorWeight } from '../../measure/mixture.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import { plannedActivationBytes, plannedSource } from '../../measure/planned-memory.js';
 import type { Protocol } from '../../measure/protocol.js';
@@ -90,11 +91,14 @@ export class OnnxRuntimeDevice implements Device {
       const candidate = await process.load(model, { ...this.#session, feeds }, limits);
       const first = await process.firstRun(candidate.handle, limits);
       const gpuMemory = (await gpu?.memoryRise(process)) ?? null;
-      const beside = await process.load(writeOnnx(referenceNetworks()[reference]), this.#session, limits);
+      const { convolution, transformer } = referenceNetworks();
+      const beside = await process.load(writeOnnx(convolution), this.#session, limits);
+      const second = await process.load(writeOnnx(transformer), this.#session, limits);
       await warmCallPath(process, limits);
       const rounds = new SessionRounds(process, {
         candidate: candidate.handle,
         reference: beside.handle,
+        second: second.handle,
         provider: this.target.provider,
         timeoutMs: timeoutMs + protocol.maxMs,
       });
@@ -104,6 +108,7 @@ export class OnnxRuntimeDevice implements Device {
         signal,
         // The first run of a GPU compiles its shaders, which may take a thousand times longer than a run.
         expectedUs: this.#onGpu ? await settledUs(rounds, signal) : first.firstRunUs,
+        likeFirst: priorWeight(network),
         onRound: (_, total) => onProgress?.({ step: 'rounds', done: total, of: protocol.maxRounds }),
       });
       await process.release(candidate.handle, limits);

@@ -1,8 +1,9 @@
 import type { RoundLeg, RoundRunner, TimedRound } from '../../measure/round-runner.js';
 import type { SessionProcess } from '../../runtime/session-process.js';
 
-/** Times legs in one session process that holds the candidate and the reference. */
+/** Times legs in one session process that holds the candidate and both references. */
 export class SessionRounds implements RoundRunner {
+  readonly holdsBoth = true;
   readonly #process: SessionProcess;
   readonly #handles: Readonly<Record<RoundLeg['network'], number>>;
   /** CPU time says when the process was not running, but only where the CPU does the work. */
@@ -14,12 +15,14 @@ export class SessionRounds implements RoundRunner {
     options: {
       readonly candidate: number;
       readonly reference: number;
+      readonly second: number;
       readonly provider: string;
       readonly timeoutMs: number;
     },
   ) {
     this.#process = process;
-    this.#handles = { candidate: options.candidate, reference: options.reference };
+    const { candidate, reference, second } = options;
+    this.#handles = { candidate, reference, second };
     this.#onCpu = options.provider === 'cpu';
     this.#timeoutMs = options.timeoutMs;
   }

@@ -1,0 +1,166 @@
+import type { Clock } from '../core/clock.js';
+import { asHildaError, type HildaError } from '../core/errors.js';
+import type { Json } from '../core/json.js';
+import type { Measurement } from '../core/measurement.js';
+import type { CallOptions, Device, Limits } from '../devices/contract.js';
+import { networkFacts } from '../measure/network-facts.js';
+import type { Protocol } from '../measure/protocol.js';
+import { loadProtocol } from '../measure/protocols.js';
+import { probeNetworks, referenceNetworks } from '../measure/references.js';
+import { type Between, betweenSessions, learnRepeat } from '../measure/repeatability.js';
+import { joinSessions, planSessions, sessionValue } from '../measure/sessions.js';
+import type { Graph } from '../network/graph.js';
+import { calibratedMs, inUnit, type RepeatabilityLedger, withProbe } from './repeatability-ledger.js';
+
+export interface RepeatingOptions {
+  readonly ledger: RepeatabilityLedger;
+  readonly clock: Clock;
+  /** Hears of a probe that failed: the measurement beside it stands. */
+  readonly onTrouble?: (error: HildaError) => void;
+}
+
+/** The optional abilities, passed on as they are. */
+const abilities = ['calibrate', 'profile', 'classify', 'run', 'deploy', 'runDeployed', 'reset'] as const;
+
+/** Every so many measurements a probe network is measured again. */
+const probeEvery = 32;
+
+/**
+ * A device whose measurements hold from one session to the next: several sessions where the protocol asks for them, and an
+ * interval that holds the target's variance between sessions. Every repeat teaches that variance. Devices that
+ * count and do not time pass through, and so do emulated ones: they are identical run after run.
+ */
+export class RepeatingDevice implements Device {
+  readonly #device: Device;
+  readonly #options: RepeatingOptions;
+  #measured = 0;
+
+  constructor(device: Device, options: RepeatingOptions) {
+    this.#device = device;
+    this.#options = options;
+    for (const name of abilities) {
+      const ability = device[name];
+      if (ability) Object.assign(this, { [name]: ability.bind(device) });
+    }
+  }
+
+  get target(): Device['target'] {
+    return this.#device.target;
+  }
+
+  get limits(): Limits {
+    return this.#device.limits;
+  }
+
+  async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
+    const single = oneSession(protocol);
+    const first = await this.#device.measure(network, single, options);
+    if (!first.latency || first.provenance !== 'measured') return first;
+    const { repeatability } = await this.#options.ledger.read();
+    const between = betweenSessions(repeatability, this.target);
+    const joined = await this.#session(first, between, network, protocol, options);
+    await this.#learn(joined);
+    await this.#probeNowAndThen(options);
+    return joined;
+  }
+
+  close(): Promise<void> {
+    return this.#device.close();
+  }
+
+  /** Takes the sessions that are still missing. Those that are not valid are kept by name, and not used. */
+  async #session(
+    first: Measurement,
+    between: Between,
+    network: Graph,
+    protocol: Protocol,
+    options: CallOptions,
+  ): Promise<Measurement> {
+    const taken = [first];
+    const isValid = ({ verdict }: Measurement): boolean => verdict === 'valid';
+    const planned = planSessions(first, between, protocol);
+    const { sessions: wanted } = planned;
+    const later = { ...oneSession(protocol), maxRounds: planned.rounds };
+    while (taken.filter(isValid).length < wanted && taken.length < 2 * wanted - 1) {
+      options.onProgress?.({ step: 'sessions', done: taken.length, of: wanted });
+      taken.push(await this.#device.measure(network, later, options));
+    }
+    const valid = taken.filter(isValid);
+    const { minSessions = 1 } = protocol;
+    if (valid.length < minSessions) {
+      const last = taken.findLast((measurement) => !isValid(measurement)) ?? first;
+      const reason = `Only ${valid.length} of ${taken.length} sessions are valid, ${minSessions} are needed. ${last.reason}`;
+      return taken.length === 1 ? last : { ...last, reason, manifest: told(last, taken) };
+    }
+    const joined = joinSessions(valid, between, protocol);
+    return taken.length === 1 ? joined : { ...joined, manifest: told(joined, taken) };
+  }
+
+  /** Sessions of one measurement follow each other too closely to teach anything; they count as one. */
+  async #learn(taken: Measurement): Promise<void> {
+    const value = sessionValue(taken);
+    if (!value || isReference(taken)) return;
+    const { ledger, clock } = this.#options;
+    const earlier = await ledger.earlier(taken);
+    if (earlier.length === 0) return;
+    const record = await ledger.read();
+    const repeatability = learnRepeat(record.repeatability, earlier, value, clock.nowMs());
+    await ledger.write({ ...record, repeatability });
+  }
+
+  /** At the second, fourth, eighth measurement and so on, later at every 32nd: the first ones teach most. */
+  async #probeNowAndThen({ signal }: CallOptions): Promise<void> {
+    const n = ++this.#measured;
+    const isDue = n % probeEvery === 0 || (n > 1 && n < probeEvery && (n & (n - 1)) === 0);
+    if (!isDue) return;
+    try {
+      for (const [name, network] of Object.entries(probeNetworks())) {
+        const taken = await this.#device.measure(network, loadProtocol('search'), { signal });
+        const value = sessionValue(taken);
+        if (!value) continue;
+        const { ledger, clock } = this.#options;
+        const record = inUnit(await ledger.read(), calibratedMs(taken));
+        const repeatability = learnRepeat(
+          record.repeatability,
+          record.probes[name] ?? [],
+          value,
+          clock.nowMs(),
+        );
+        await ledger.write(withProbe({ ...record, repeatability }, name, value));
+      }
+    } catch (thrown) {
+      signal.throwIfAborted();
+      this.#options.onTrouble?.(asHildaError(thrown));
+    }
+  }
+}
+
+/** What a device is asked for: it knows of rounds alone. */
+function oneSession({ minSessions: _, maxSessions: __, ...single }: Protocol): Protocol {
+  return single;
+}
+
+/** Beside itself a reference repeats better than any other network. */
+function isReference({ structureHash }: Measurement): boolean {
+  referenceHashes ??= new Set(Object.values(referenceNetworks()).map((g) => networkFacts(g).structureHash));
+  return referenceHashes.has(structureHash);
+}
+
+let referenceHashes: ReadonlySet<string> | undefined;
+
+/** The manifest with a line for each session, the invalid ones included. */
+const told = ({ manifest }: Measurement, taken: readonly Measurement[]): Measurement['manifest'] => ({
+  ...manifest,
+  sessions: taken.map(({ latency, verdict, reason, rounds, takenAtMs }): Json => {
+    const value =
+      latency && Math.log((latency.normalisedCiUs[1] ?? 1) / (latency.normalisedCiUs[0] ?? 1)) / 3.92;
+    return {
+      normalisedUs: latency?.normalisedUs ?? null,
+      within: value,
+      verdict,
+      reason,
+      rounds: rounds.length,
+      takenAtMs,
+    };
+  }),
+});
