@@ -176,6 +176,13 @@ export const costMetrics = [
 ] as const;
 export type CostMetric = (typeof costMetrics)[number];
 
+/** Whether a metric is counted without error, and has no interval: sizes, memory, and what an emulator counts. */
+export function isExact(metric: string, provenance: Provenance): boolean {
+  const [name = metric] = metric.split('@');
+  if (name === 'cycles' || name === 'instructions') return provenance === 'emulated';
+  return ['macs', 'parameters', 'peakBytes', 'peakRamBytes', 'flashBytes'].includes(name);
+}
+
 /** The costs a measurement knows, by the names that objectives and limits use. */
 export function costsOf({ latency, counts, memory }: Measurement): Partial<Record<CostMetric, number>> {
   return {

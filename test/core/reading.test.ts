@@ -1,5 +1,12 @@
 import t from 'tap';
+import {
+  differenceText,
+  evaluatedText,
+  notApartText,
+  sourceLines,
+} from '../../daemon/core/comparison-words.js';
 import { fromHalf, toHalf } from '../../daemon/core/half.js';
+import { differenceInterval, isApart, sumInterval } from '../../daemon/core/intervals.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
 import {
   formatBytes,
@@ -8,6 +15,7 @@ import {
   formatInterval,
   formatLatency,
   formatMetric,
+  formatShareInterval,
 } from '../../daemon/core/quantities.js';
 
 t.test('quantities read in the unit of their size', (t) => {
@@ -33,8 +41,68 @@ t.test('quantities read in the unit of their size', (t) => {
     [formatMetric('latencyUs', 20.5), '20.5 us'],
     [formatMetric('cycles', 12_345), '12.3 k'],
     [formatMetric('energy', 1.23456), '1.235'],
+    // Digits follow the interval: half-widths of 12, 4, 1.2, 0.6, 0.12 and 0.04 %.
+    [formatMetric('accuracy', 0.8937, [0.75, 0.99]), '89 %'],
+    [formatMetric('accuracy', 0.8937, [0.85, 0.93]), '89 %'],
+    [formatMetric('accuracy', 0.8937, [0.882, 0.906]), '89.4 %'],
+    [formatMetric('accuracy', 0.8937, [0.8879, 0.8999]), '89.4 %'],
+    [formatMetric('accuracy', 0.89374, [0.8925, 0.8949]), '89.37 %'],
+    [formatMetric('accuracy', 0.89374, [0.8933, 0.8941]), '89.37 %'],
+    [formatMetric('accuracy', 0.89374, null), '89.37 %'],
+    [formatMetric('accuracy', 0.89374, [0.89374, 0.89374]), '89.37 %'],
+    [formatShareInterval([0.75, 0.992]), '75 to 99'],
+    [formatShareInterval([0.9179, 0.9408]), '91.8 to 94.1'],
   ];
   for (const [shown, expected] of table) t.equal(shown, expected);
+  t.end();
+});
+
+t.test('the interval of a difference is not the overlap of two intervals', (t) => {
+  // Zou and Donner (2008): with equal half-widths h the difference has h times the root of 2.
+  const [a, b] = [
+    { value: 10, ci: [9, 11] },
+    { value: 8.5, ci: [7.5, 9.5] },
+  ] as const;
+  const [low, high] = differenceInterval(a, b);
+  t.ok(Math.abs(low - (1.5 - Math.SQRT2)) < 1e-12 && Math.abs(high - (1.5 + Math.SQRT2)) < 1e-12);
+  t.ok(isApart([low, high]) && a.ci[0] < b.ci[1], 'they overlap, and are apart');
+  t.notOk(isApart(differenceInterval(a, { value: 8.7, ci: [7.7, 9.7] })));
+  t.same(differenceInterval(b, a), [-high, -low]);
+  const skewed = differenceInterval({ value: 5, ci: [4, 9] }, { value: 1, ci: [-2, 1.5] });
+  t.same(skewed, [4 - Math.hypot(1, 0.5), 4 + Math.hypot(4, 3)], 'each side by what pushes it there');
+  t.same(sumInterval({ value: 5, ci: [4, 9] }, { value: 1, ci: [-2, 1.5] }), [
+    6 - Math.hypot(1, 3),
+    6 + Math.hypot(4, 0.5),
+  ]);
+  t.end();
+});
+
+t.test('what cannot be told apart is said in words', (t) => {
+  const evidence = (ci: readonly [number, number] | null) => ({
+    accuracy: { ci, images: 25, compared: null, source: 'fashion-mnist, 25 images' },
+  });
+  const rows = [
+    { values: { accuracy: 0.93, latencyUs: 100 }, provenance: 'measured', evidence: evidence([0.75, 0.99]) },
+    { values: { accuracy: 0.89, latencyUs: 90 }, provenance: 'measured', evidence: evidence(null) },
+  ] as const;
+  const close = (metric: string, trialNumber: number, apart: boolean) =>
+    ({ metric, trialNumber, difference: 0.04, ci: [-0.06, 0.14], basis: 'paired', apart }) as const;
+  t.equal(evaluatedText('accuracy', rows[0].values, rows[0].evidence), '93 % (75 to 99)');
+  t.equal(evaluatedText('accuracy', rows[1].values, rows[1].evidence), '89.00 %');
+  t.equal(evaluatedText('toString', {}, rows[1].evidence), '-');
+  t.equal(
+    notApartText(
+      [close('accuracy', 7, false), close('latencyUs', 7, true), close('accuracy', 5, false)],
+      rows,
+    ),
+    'accuracy: trial 7 and 5',
+  );
+  t.equal(notApartText([close('accuracy', 7, true)], rows), '');
+  t.equal(differenceText(close('accuracy', 7, false)), '+4 % (95 %: -6 to 14), image by image');
+  t.same(sourceLines(rows), [
+    'accuracy: fashion-mnist, 25 images',
+    'accuracy: fashion-mnist, 25 images, without an interval: what it is worth is not known',
+  ]);
   t.end();
 });
 
