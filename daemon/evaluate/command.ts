@@ -3,17 +3,18 @@ import { z } from 'zod';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { Evaluator, Quality } from './contract.js';
+import { givenValueSchema, readGiven } from './given-values.js';
 
 export interface CommandOptions {
   readonly command: readonly string[];
   readonly timeoutMs: number;
 }
 
-const answerSchema = z.record(z.string(), z.number());
+const answerSchema = z.record(z.string(), givenValueSchema);
 
 /**
  * Any program that reads `{"architecture": ...}` on stdin and prints one JSON object of metrics, e.g.
- * `{"accuracy": 0.91}`. It runs without a shell and without the daemon's environment (but for PATH and HOME).
+ * `{"accuracy": 0.91}` or `{"accuracy": {"value": 0.91, "images": 2000}}`. It runs without a shell and without the daemon's environment (but for PATH and HOME).
  */
 export class CommandEvaluator implements Evaluator {
   readonly metrics = ['accuracy'];
@@ -34,7 +35,7 @@ export class CommandEvaluator implements Evaluator {
         'ARCHITECTURE_INVALID',
         `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`,
       );
-    return { values: parsed.data, source: `command ${file}` };
+    return readGiven(parsed.data, { source: `command ${file}`, code: 'ARCHITECTURE_INVALID' });
   }
 
   async close(): Promise<void> {}

@@ -1,4 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
+import type { AnswersOf, EvidenceOf } from '../core/evidence.js';
 import type { DataRecord } from '../data/labelled/data-record.js';
 import type { Examples } from '../devices/contract.js';
 import type { Graph } from '../network/graph.js';
@@ -8,6 +9,10 @@ export interface Quality {
   readonly values: Readonly<Record<string, number>>;
   /** On how many examples, of which data and split: printed beside the value. */
   readonly source: string;
+  /** What values rest on. One that is left out came bare: it has no interval. */
+  readonly evidence?: EvidenceOf;
+  /** Image by image, where the evaluator showed the images itself. */
+  readonly answers?: AnswersOf;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Architecture, architectureId } from '../core/architecture.js';
+import { packBits, unpackBits } from '../core/bits.js';
 import { systemClock } from '../core/clock.js';
 import { Xoshiro128 } from '../core/rng.js';
 import { type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
@@ -17,6 +18,7 @@ import type { TensorFile } from '../train/weights/safetensors.js';
 import { SharedWeights } from '../train/weights/shared-weights.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
+import { countedAccuracy } from './evidence.js';
 import { recalibrate } from './recalibrate.js';
 
 export interface InheritingOptions {
@@ -63,12 +65,15 @@ export class InheritingEvaluator implements Evaluator {
   }
 
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
-    const { validation, source } = this.#options;
+    const { validation } = this.#options;
     const { metadata } = await this.#trained(architecture, options);
-    return {
-      values: { accuracy: Number(metadata.accuracy) },
-      source: `${source}, ${validation.count} images`,
-    };
+    const source = `${this.#options.source}, ${validation.count} images`;
+    const accuracy = Number(metadata.accuracy);
+    const { right, images } = metadata;
+    // Work folders of earlier versions hold the share alone, and nobody knows of which images.
+    if (right === undefined || images !== String(validation.count)) return { values: { accuracy }, source };
+    const float = unpackBits(Buffer.from(right, 'base64'), validation.count);
+    return countedAccuracy({ float }, { set: source, source });
   }
 
   async network(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Graph> {
@@ -129,6 +134,8 @@ export class InheritingEvaluator implements Evaluator {
     const metadata = {
       architecture: JSON.stringify(to),
       accuracy: String(accuracy),
+      images: String(right.length),
+      right: Buffer.from(packBits(right)).toString('base64'),
       parent: parent ? JSON.stringify(parent.architecture) : '',
     };
     await writeTensorFile(path, { tensors, metadata });

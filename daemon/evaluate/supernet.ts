@@ -11,6 +11,7 @@ import type { Space, WeightSource } from '../search/spaces/contract.js';
 import { activationRanges, calibrationBatch } from './activation-ranges.js';
 import { rightAnswers } from './classify.js';
 import type { Evaluator, Quality } from './contract.js';
+import { countedAccuracy } from './evidence.js';
 import { recalibrate } from './recalibrate.js';
 
 export interface SupernetOptions {
@@ -84,12 +85,12 @@ export class SupernetEvaluator implements Evaluator {
   async evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality> {
     const { source } = this.#options;
     const { right } = await this.#score(architecture, options);
-    return { values: { accuracy: mean(right) }, source: `${source}, ${right.length} images` };
+    return countedAccuracy({ float: right }, { set: this.#set, source: `${source}, ${right.length} images` });
   }
 
   /**
-   * Accuracy of the float network on all images, plus what the device's network changes on the first of them: the
-   * difference estimator (Cochran 1977, section 7.2), whose error is that of the few images on which the two differ.
+   * Accuracy of the float network on all images, plus what the device's network changes on the first of them: see
+   * `accuracyOf`. Its error is mostly that of the few images on which the two differ.
    */
   async deployed(
     architecture: Architecture,
@@ -109,11 +110,17 @@ export class SupernetEvaluator implements Evaluator {
       ranges,
       calibration: { values: calibration.pixels, count: calibration.count, batch: calibrationBatch },
     });
-    const changes = Array.from(labels, (label, i) => (classes[i] === label ? 1 : 0) - (right[i] as number));
-    return {
-      values: { accuracy: mean(right) + mean(changes) },
-      source: `${source}, float on ${right.length} images, int8 on ${count} of them`,
-    };
+    const own = Uint8Array.from(labels, (label, i) => (classes[i] === label ? 1 : 0));
+    return countedAccuracy(
+      { float: right, own },
+      { set: this.#set, source: `${source}, float on ${right.length} images, int8 on ${count} of them` },
+    );
+  }
+
+  /** The images and their order: studies of one data set compare image by image. */
+  get #set(): string {
+    const { source, validation } = this.#options;
+    return `${this.data?.identity ?? source} ${validation.count}`;
   }
 
   /** Image by image, so that two sub-networks can be compared on the images where they differ. */
@@ -142,6 +149,3 @@ export class SupernetEvaluator implements Evaluator {
     return this.#runtime.stop();
   }
 }
-
-const mean = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((sum, one) => sum + one, 0) / values.length;

@@ -27,7 +27,8 @@ export class TableEvaluator implements Evaluator {
     const values = this.#rows.get(architectureId(this.#spaceId, architecture));
     if (!values)
       throw new HildaError('ARCHITECTURE_INVALID', `the table of ${this.#source} has no such architecture`);
-    return { values, source: this.#source };
+    const source = `imported: ${this.#source}`;
+    return { values, source };
   }
 
   async close(): Promise<void> {}

@@ -1,4 +1,5 @@
 import type { Architecture } from '../core/architecture.js';
+import type { AnswersOf, EvidenceOf } from '../core/evidence.js';
 import type {
   ArchitectureId,
   BlobId,
@@ -83,6 +84,8 @@ export interface TrialRecord {
   readonly told: boolean;
   /** By metric. Measured and evaluated values only. */
   readonly values: Readonly<Record<string, number>>;
+  /** What evaluated values rest on; trials of earlier versions do not say. */
+  readonly evidence: EvidenceOf;
   /** What was predicted for it before it was measured, by metric. */
   readonly predicted: Readonly<
     Record<string, { readonly mean: number; readonly low: number; readonly high: number }>
@@ -139,6 +142,10 @@ export interface FinishedTrial {
   readonly state: 'complete' | 'infeasible' | 'failed';
   readonly values: Readonly<Record<string, number>>;
   readonly reason: string | null;
+  /** Left out: none, or as it was where the trial is revised. */
+  readonly evidence?: EvidenceOf;
+  /** Image by image. A revised trial keeps those that are not replaced here. */
+  readonly answers?: AnswersOf;
 }
 
 /**
@@ -223,6 +230,8 @@ export interface Store {
     id: StudyId,
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
+  /** Which images the networks of these trials got right, by trial; empty where nobody counted image by image. */
+  answers(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, AnswersOf>>;
 
   /** A running one. */
   addSpecialisation(

@@ -1,6 +1,8 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
+import type { AnswersOf } from '../core/evidence.js';
 import type { ArchitectureId, StudyId } from '../core/ids.js';
+import { packAnswers, unpackAnswers } from './answers.js';
 import type { Store, TrialRecord } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
@@ -16,6 +18,7 @@ interface TrialRow {
   /** SQLite answers 0 or 1, PostgreSQL a boolean. */
   readonly told: number | boolean;
   readonly metric_values: string;
+  readonly evidence: string;
   readonly predicted: string;
   readonly measurements: string;
   readonly reason: string | null;
@@ -23,9 +26,30 @@ interface TrialRow {
   readonly finished_ms: number | null;
 }
 
+/** All but the answers. */
+const columns: readonly (keyof TrialRow)[] = [
+  'study_id',
+  'number',
+  'architecture_id',
+  'architecture',
+  'note',
+  'state',
+  'told',
+  'metric_values',
+  'evidence',
+  'predicted',
+  'measurements',
+  'reason',
+  'asked_ms',
+  'finished_ms',
+];
+
+/** An engine takes so many numbers in one question, at least. */
+const asked = 500;
+
 export function trialStore(
   database: Database,
-): Pick<Store, 'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials'> {
+): Pick<Store, 'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials' | 'answers'> {
   return {
     askTrials: (studyId, trials, { sampler, rng }) =>
       database.write(async ({ db, nowMs, publish }) => {
@@ -44,6 +68,8 @@ export function trialStore(
             state: 'asked',
             told: false,
             metric_values: '{}',
+            evidence: '{}',
+            answers: '{}',
             predicted: toJsonText(predicted),
             measurements: '{}',
             reason: null,
@@ -57,26 +83,41 @@ export function trialStore(
         const numbers = trials.map((_, i) => first + i);
         if (numbers.length > 0) await publish(`study.${studyId}`, { type: 'asked', studyId, numbers });
         const rows: TrialRow[] = await db('trials')
+          .select(...columns)
           .where({ study_id: studyId })
           .andWhere('number', '>=', first)
           .orderBy('number');
         return rows.map(toTrial);
       }),
 
-    finishTrial: ({ studyId, number, state, values, reason }) =>
+    finishTrial: ({ studyId, number, state, values, reason, evidence = {}, answers = {} }) =>
       database.write(async ({ db, nowMs, publish }) => {
         await requireTrialIn('asked', db, studyId, number);
-        const finished = { state, metric_values: toJsonText(values), reason, finished_ms: nowMs };
+        const finished = {
+          state,
+          metric_values: toJsonText(values),
+          evidence: toJsonText(evidence),
+          answers: packAnswers(answers),
+          reason,
+          finished_ms: nowMs,
+        };
         await db('trials').where({ study_id: studyId, number }).update(finished);
         await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
         return toTrial(await requireTrial(db, studyId, number));
       }),
 
-    reviseTrial: ({ studyId, number, state, values, reason }) =>
+    reviseTrial: ({ studyId, number, state, values, reason, evidence, answers = {} }) =>
       database.write(async ({ db, publish }) => {
         const { told } = await requireTrialIn('complete', db, studyId, number);
         if (!told) throw conflict({ study_id: studyId, number }, 'was not told yet');
-        const revised = { state, metric_values: toJsonText(values), reason };
+        const known = (await readAnswers(db, studyId, [number])).get(number);
+        const revised = {
+          state,
+          metric_values: toJsonText(values),
+          ...(evidence && { evidence: toJsonText(evidence) }),
+          answers: packAnswers({ ...known, ...answers }),
+          reason,
+        };
         await db('trials').where({ study_id: studyId, number }).update(revised);
         await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
         return toTrial(await requireTrial(db, studyId, number));
@@ -103,6 +144,7 @@ export function trialStore(
       await database.read((db) => requireStudy(db, studyId));
       const rows = await database.read<TrialRow[]>((db) => {
         const query = db('trials')
+          .select(...columns)
           .where({ study_id: studyId })
           .andWhere('number', '>=', fromNumber)
           .orderBy('number');
@@ -110,7 +152,29 @@ export function trialStore(
       });
       return rows.map(toTrial);
     },
+
+    answers: async (studyId, numbers) => {
+      await database.read((db) => requireStudy(db, studyId));
+      return database.read((db) => readAnswers(db, studyId, numbers));
+    },
   };
+}
+
+async function readAnswers(
+  db: Knex,
+  studyId: StudyId,
+  numbers: readonly number[],
+): Promise<Map<number, AnswersOf>> {
+  const found = new Map<number, AnswersOf>();
+  for (let from = 0; from < numbers.length; from += asked) {
+    const rows: readonly { readonly number: number; readonly answers: string }[] = await db('trials')
+      .select('number', 'answers')
+      .where({ study_id: studyId })
+      .whereIn('number', numbers.slice(from, from + asked));
+    for (const { number, answers } of rows)
+      found.set(number, unpackAnswers(answers, `trial ${number} of ${studyId}`));
+  }
+  return found;
 }
 
 /** Throws NOT_FOUND (STUDY_UNKNOWN without its study), or STATE_CONFLICT when the trial is in another state. */
@@ -126,7 +190,10 @@ export async function requireTrialIn(
 }
 
 async function requireTrial(db: Knex, studyId: StudyId, number: number): Promise<TrialRow> {
-  const row: TrialRow | undefined = await db('trials').where({ study_id: studyId, number }).first();
+  const row: TrialRow | undefined = await db('trials')
+    .select(...columns)
+    .where({ study_id: studyId, number })
+    .first();
   if (row) return row;
   await requireStudy(db, studyId);
   throw new HildaError('NOT_FOUND', `the study ${studyId} has no trial ${number}`, {
@@ -151,6 +218,7 @@ const toTrial = (row: TrialRow): TrialRecord => {
     state: row.state,
     told: Boolean(row.told),
     values: parse(row.metric_values),
+    evidence: parse(row.evidence),
     predicted: parse(row.predicted),
     measurements: parse(row.measurements),
     reason: row.reason,

@@ -4,6 +4,7 @@ import { type CostMetric, costsOf } from '../core/measurement.js';
 import type { FinishedTrial, TrialRecord } from '../store/contract.js';
 import { lackedDevices } from './coverage.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
+import type { Findings } from './findings.js';
 import { deviceFaults, networkFaults } from './measure-trial.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
 import { brokenLimit, type TrialContext, unlessMissing, withoutDevices } from './trial-runner.js';
@@ -49,8 +50,10 @@ export async function catchUp(
         const late = await measureLate(trial, due(trial), { ...context, priority }, both);
         const lacks = lacked({ ...trial, ...late }).map((index) => spec.devices[index] as string);
         const reason = late.reason ?? (lacks.length > 0 ? withoutDevices(lacks) : null);
-        if (late.isNews || reason !== trial.reason)
-          await store.reviseTrial({ studyId, number, state: late.state, values: late.values, reason });
+        if (late.isNews || reason !== trial.reason) {
+          const { state, values, evidence, answers } = late;
+          await store.reviseTrial({ studyId, number, state, values, evidence, answers, reason });
+        }
         return late.isHeld;
       },
     });
@@ -72,7 +75,7 @@ async function anyIsBack({ absences, onStep }: TrialContext, signal: AbortSignal
   }
 }
 
-interface Late extends Pick<FinishedTrial, 'values' | 'reason'> {
+interface Late extends Findings, Pick<FinishedTrial, 'reason'> {
   readonly state: 'complete' | 'infeasible';
   /** Whether a device answered, or refused the network. */
   readonly isNews: boolean;
@@ -91,12 +94,14 @@ async function measureLate(
 ): Promise<Late> {
   const { spec, space, absences, onStep } = context;
   const values: Record<string, number> = { ...trial.values };
+  // Answers that are not given here stay as they are stored.
+  const findings: Findings = { values, evidence: { ...trial.evidence }, answers: {} };
   const missing = new Set<DeviceId>();
   const silent: string[] = [];
   let isNews = false;
   const infeasible = (reason: string): Late => ({
     state: 'infeasible',
-    values,
+    ...findings,
     reason,
     isNews: true,
     isHeld: false,
@@ -119,9 +124,10 @@ async function measureLate(
       isNews = true;
       for (const [metric, value] of Object.entries(costsOf(measurement)))
         values[deviceMetric(metric as CostMetric, spec, index)] = value;
-      const float = values[floatAccuracy] ?? values.accuracy;
+      const float = values[floatAccuracy] === undefined ? 'accuracy' : floatAccuracy;
       const asItIs = new Set(classifies === false ? [index] : []);
-      await addDeployedAccuracy(values, trial, { float, devices: [index], asItIs, missing }, context, signal);
+      const known = { float, devices: [index], asItIs, missing } as const;
+      await addDeployedAccuracy(findings, trial, known, context, signal);
       const broken = brokenLimit(spec.constraints, values);
       if (broken) return infeasible(broken);
     } catch (thrown) {
@@ -133,7 +139,7 @@ async function measureLate(
   }
   return {
     state: 'complete',
-    values,
+    ...findings,
     reason: silent.join('; ') || null,
     isNews,
     isHeld: missing.size > 0 && absences.hold([...missing]),

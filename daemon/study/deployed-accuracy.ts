@@ -1,13 +1,15 @@
 import type { DeviceId } from '../core/ids.js';
-import type { Evaluator } from '../evaluate/contract.js';
+import type { Evaluator, Quality } from '../evaluate/contract.js';
+import { bareEvidence } from '../evaluate/evidence.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { TrialRecord } from '../store/contract.js';
+import { copyValue, dropValue, type Findings } from './findings.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
 import type { TrialContext } from './trial-runner.js';
 
 interface KnownOfDevices {
-  /** Accuracy of the float network; undefined where the evaluator has none. */
-  readonly float: number | undefined;
+  /** By which metric the float network's accuracy is known; the evaluator may have none. */
+  readonly float: 'accuracy' | typeof floatAccuracy;
   /** By index, whom to ask. */
   readonly devices: readonly number[];
   /** By index: they run the float network itself. */
@@ -21,18 +23,19 @@ interface KnownOfDevices {
  * name, and the float network's becomes `floatAccuracy`. What an int8 device that is not there would answer stays unknown.
  */
 export async function addDeployedAccuracy(
-  values: Record<string, number>,
+  findings: Findings,
   trial: TrialRecord,
   { float, devices, asItIs, missing }: KnownOfDevices,
   { spec, pool, store, evaluator, absences, priority = 0, onStep }: TrialContext,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!evaluator.deployed || float === undefined) return;
+  const { values } = findings;
+  if (!evaluator.deployed || values[float] === undefined) return;
   for (const index of devices) {
     const name = spec.devices[index] as string;
     const deviceId = name as DeviceId;
     const metric = deviceMetric('accuracy', spec, index);
-    let own: number | undefined;
+    let own: Quality | undefined;
     if (!asItIs.has(index) && !missing.has(deviceId)) {
       onStep?.(`evaluate as ${name} runs it`);
       try {
@@ -42,12 +45,11 @@ export async function addDeployedAccuracy(
           async (device) => {
             const classify = device.classify?.bind(device);
             if (!classify) return undefined;
-            const quality = await evaluator.deployed?.(
+            return evaluator.deployed?.(
               trial.architecture,
               (network, examples) => classify(network, examples, { signal }),
               { signal },
             );
-            return quality?.values.accuracy;
           },
         );
       } catch (thrown) {
@@ -57,17 +59,20 @@ export async function addDeployedAccuracy(
     }
     if (missing.has(deviceId) && (await store.device(deviceId)).target.dtype === 'int8') {
       if (index > 0 || !(await showsExamples(trial, evaluator, signal))) continue;
-      values[floatAccuracy] = float;
-      delete values[metric];
+      copyValue(findings, float, floatAccuracy);
+      dropValue(findings, metric);
       continue;
     }
-    if (own === undefined) {
+    const { values: { accuracy } = {}, evidence, answers, source = '' } = own ?? {};
+    if (accuracy === undefined) {
       const isAsked = [...spec.objectives, ...spec.constraints].some((asked) => asked.metric === metric);
-      if (index > 0 && isAsked) values[metric] = float;
+      if (index > 0 && isAsked) copyValue(findings, float, metric);
       continue;
     }
-    if (index === 0) values[floatAccuracy] = float;
-    values[metric] = own;
+    if (index === 0) copyValue(findings, float, floatAccuracy);
+    values[metric] = accuracy;
+    findings.evidence[metric] = evidence?.accuracy ?? bareEvidence(source);
+    if (answers?.accuracy) findings.answers[metric] = answers.accuracy;
   }
 }
 

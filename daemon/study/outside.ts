@@ -2,6 +2,7 @@ import { type Architecture, architectureId } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { ArchitectureId } from '../core/ids.js';
 import type { Evaluator, Quality } from '../evaluate/contract.js';
+import { type GivenValue, readGiven } from '../evaluate/given-values.js';
 import type { Proposal } from '../search/samplers/contract.js';
 
 /** The sampler's name in a study whose proposals come over HTTP. */
@@ -9,7 +10,7 @@ export const externalSampler = 'external';
 
 /** One of a trial's results, given from outside. */
 export type OutsideResult =
-  | { readonly values: Readonly<Record<string, number>> }
+  | { readonly values: Readonly<Record<string, GivenValue>> }
   | { readonly state: 'failed' | 'infeasible'; readonly reason: string };
 
 /** Proposals on their way from a caller to the loop. Those not yet asked are lost with the process, and never acknowledged. */
@@ -81,7 +82,7 @@ export class OutsideEvaluator implements Evaluator {
     });
   }
 
-  /** Throws STATE_CONFLICT when nobody waits for this architecture, SPEC_INVALID when a metric is missing. */
+  /** Throws STATE_CONFLICT when nobody waits for this architecture, SPEC_INVALID when a metric is missing or wrong. */
   answer(id: ArchitectureId, result: OutsideResult): void {
     const question = this.#questions.get(id);
     if (!question)
@@ -93,15 +94,16 @@ export class OutsideEvaluator implements Evaluator {
       question.reject(new HildaError(code, `reported from outside: ${result.reason}`));
       return;
     }
-    const missing = this.metrics.filter((metric) => !Number.isFinite(result.values[metric]));
+    const given = new Map(Object.entries(result.values));
+    const missing = this.metrics.filter((metric) => !given.has(metric));
     if (missing.length > 0)
       throw new HildaError('SPEC_INVALID', `the result lacks ${missing.join(', ')}`, {
         details: { missing },
       });
-    const values = Object.fromEntries(
-      this.metrics.map((metric) => [metric, result.values[metric] as number]),
+    const asked = this.metrics.map((metric) => [metric, given.get(metric) as GivenValue]);
+    question.resolve(
+      readGiven(Object.fromEntries(asked), { source: 'reported over HTTP', code: 'SPEC_INVALID' }),
     );
-    question.resolve({ values, source: 'reported over HTTP' });
   }
 
   async close(): Promise<void> {}

@@ -12,6 +12,7 @@ import type { Space } from '../search/spaces/contract.js';
 import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
 import type { Absences } from './absences.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
+import { addQuality, type Findings } from './findings.js';
 import { deviceFaults, measureOrRecall, networkFaults, type Taken } from './measure-trial.js';
 import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
 
@@ -33,7 +34,7 @@ export interface TrialContext {
 /** Every tenth candidate is measured although predicted to break a limit, so that a wrong predictor is found out. */
 const auditShare = 0.1;
 
-type Outcome = Pick<FinishedTrial, 'state' | 'values' | 'reason'>;
+type Outcome = Pick<FinishedTrial, 'state' | 'values' | 'reason' | 'evidence' | 'answers'>;
 
 /**
  * One architecture's way through the loop: free checks, prediction, measurements, accuracy. Whatever goes wrong with
@@ -67,7 +68,8 @@ async function decide(
   const { spec, space, evaluator, absences } = context;
   const stats = space.stats(trial.architecture);
   const values: Record<string, number> = { macs: stats.macs, parameters: stats.parameters };
-  const infeasible = (reason: string): Outcome => ({ state: 'infeasible', values, reason });
+  const findings: Findings = { values, evidence: {}, answers: {} };
+  const infeasible = (reason: string): Outcome => ({ state: 'infeasible', ...findings, reason });
 
   const broken = brokenLimit(spec.constraints, values) ?? (await weightLimit(context, stats.weightBytes));
   if (broken) return infeasible(broken);
@@ -106,10 +108,9 @@ async function decide(
   if (isHeld()) return undefined;
 
   context.onStep?.('evaluate');
-  Object.assign(values, (await evaluator.evaluate(trial.architecture, { signal })).values);
-  const { accuracy: float } = values;
-  const known = { float, devices: [...spec.devices.keys()], asItIs, missing };
-  await addDeployedAccuracy(values, trial, known, context, signal);
+  addQuality(findings, await evaluator.evaluate(trial.architecture, { signal }));
+  const known = { float: 'accuracy', devices: [...spec.devices.keys()], asItIs, missing } as const;
+  await addDeployedAccuracy(findings, trial, known, context, signal);
   if (isHeld()) return undefined;
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
@@ -119,7 +120,7 @@ async function decide(
       hint: `Known: ${Object.keys(values).join(', ')}.`,
     });
   const reason = missing.size > 0 ? withoutDevices([...missing]) : null;
-  return { state: 'complete', values, reason };
+  return { state: 'complete', ...findings, reason };
 }
 
 /** Why a complete trial lacks values. */

@@ -229,6 +229,8 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       number: 1,
       state: 'complete' as const,
       values: { latencyUs: 1.5 },
+      evidence: { accuracy: { ci: [0.1, 0.9] as const, images: 9, compared: null, source: 'a count' } },
+      answers: { accuracy: { set: 'nine', right: Uint8Array.of(1, 0, 0, 1, 1, 1, 0, 0, 1) } },
       reason: null,
     };
     t.equal(await codeOf(store.tellTrials(id, [1], 'early')), 'STATE_CONFLICT');
@@ -236,8 +238,17 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       state: 'complete',
       told: false,
       values: { latencyUs: 1.5 },
+      evidence: result.evidence,
       finishedMs: 1000,
     });
+    t.same(
+      [...(await store.answers(id, [0, 1, 77]))],
+      [
+        [0, {}],
+        [1, result.answers],
+      ],
+    );
+    t.equal(await codeOf(store.answers('study-77' as StudyId, [0])), 'STUDY_UNKNOWN');
     t.equal(await codeOf(store.finishTrial({ ...result, state: 'failed' })), 'STATE_CONFLICT');
     await store.upsertDevice(device());
     const lease = (await store.acquireLease(deviceId, 'a', 1000))!;
@@ -272,8 +283,19 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       values: { latencyUs: 1.5, cycles: 9 },
       reason: 'late',
     };
-    const { studyId: _, ...now } = revised;
-    t.match(await store.reviseTrial(revised), { ...now, told: true, finishedMs: 1000 });
+    const { studyId: _, evidence, answers, ...now } = revised;
+    const onBoard = { set: 'nine', right: Uint8Array.of(1, 1) };
+    t.match(await store.reviseTrial({ studyId: id, ...now, answers: { 'accuracy@pico': onBoard } }), {
+      ...now,
+      evidence,
+      told: true,
+      finishedMs: 1000,
+    });
+    t.same(
+      (await store.answers(id, [1])).get(1),
+      { ...answers, 'accuracy@pico': onBoard },
+      'what is not said again stays',
+    );
     t.match(await store.events(seq), [{ topic: `study.${id}`, data: { type: 'trial', ...now } }]);
     t.equal(await codeOf(store.reviseTrial(result)), 'STATE_CONFLICT', 'an infeasible one is final');
     t.equal(await codeOf(store.addMeasurement(measurement, { deviceId, lease, trial })), 'STATE_CONFLICT');

@@ -158,8 +158,20 @@ t.test(
       );
     const perfect = await ask((i) => validation.labels[i]!);
     t.match(perfect.source, /float on 70 images, int8 on 40/);
+    const { ci, images: all, compared } = perfect.evidence!.accuracy!;
+    t.same([all, compared], [70, 40]);
+    t.ok(ci![0] <= perfect.values.accuracy! && perfect.values.accuracy! <= ci![1]);
+    t.same([...perfect.answers!.accuracy!.right], Array(40).fill(1), 'image by image');
+    const scored = await evaluator.evaluate(architecture, { signal });
+    t.same([...scored.answers!.accuracy!.right], [...float]);
+    t.equal(
+      scored.answers!.accuracy!.set,
+      perfect.answers!.accuracy!.set,
+      'the same images in the same order',
+    );
+    t.ok(ci![1] - ci![0] > scored.evidence!.accuracy!.ci![1] - scored.evidence!.accuracy!.ci![0]);
     const missed = 40 - float.subarray(0, 40).reduce((a, b) => a + b, 0);
-    t.ok(Math.abs(perfect.values.accuracy! - (share(float) + missed / 40)) < 1e-9);
+    t.ok(Math.abs(perfect.values.accuracy! - Math.min(1, share(float) + missed / 40)) < 1e-9);
     const same = await ask((i) => (float[i] ? validation.labels[i]! : -1));
     t.ok(Math.abs(same.values.accuracy! - share(float)) < 1e-9);
 
@@ -191,6 +203,22 @@ t.test('a command scores; its failures have codes', async (t) => {
   const { values } = await run(echo);
   t.equal(values.accuracy, 0.3);
   t.equal(values.secrets, 0, 'the environment is cleared');
+  const said = (accuracy: unknown) =>
+    run(`console.log(JSON.stringify({ accuracy: ${JSON.stringify(accuracy)} }))`);
+  const { evidence: bare } = await said(0.9);
+  t.equal(bare?.accuracy?.ci, null, 'a bare number has no interval');
+  const counted = (await said({ value: 0.8125, images: 16 })).evidence?.accuracy;
+  t.equal(counted?.images, 16);
+  t.ok(Math.abs(counted!.ci![0] - 0.5435) < 1e-4 && Math.abs(counted!.ci![1] - 0.9595) < 1e-4);
+  t.same((await said({ value: 0.9, ci: [0.85, 0.93] })).evidence?.accuracy?.ci, [0.85, 0.93]);
+  for (const wrong of [
+    91.5,
+    -0.1,
+    { value: 91.5, images: 100 },
+    { value: 0.9, ci: [0.91, 0.93] },
+    { value: 0.9 },
+  ])
+    await t.rejects(said(wrong), { code: 'ARCHITECTURE_INVALID' }, JSON.stringify(wrong));
   delete process.env.HILDA_SECRET;
   await t.rejects(run('setInterval(() => {}, 1000)', { timeoutMs: 300 }), { code: 'DEVICE_TIMEOUT' });
   await t.rejects(run('console.log("fine")'), { code: 'ARCHITECTURE_INVALID' });
@@ -205,7 +233,10 @@ t.test('a table answers for what it holds', async (t) => {
   await writeFile(file, JSON.stringify([{ architecture: [0, 1], values: { accuracy: 0.75 } }]));
   const evaluator = await createEvaluator({ kind: 'table', file, source: 'a test' }, { space, profilesDir });
   t.same(evaluator.metrics, ['accuracy']);
-  t.same(await evaluator.evaluate([0, 1], { signal }), { values: { accuracy: 0.75 }, source: 'a test' });
+  t.same(await evaluator.evaluate([0, 1], { signal }), {
+    values: { accuracy: 0.75 },
+    source: 'imported: a test',
+  });
   await t.rejects(evaluator.evaluate([1, 1], { signal }), { code: 'ARCHITECTURE_INVALID' });
   await writeFile(file, '[]');
   await t.rejects(createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir }), {

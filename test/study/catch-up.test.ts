@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { profilesDir } from '../../daemon/cli/installation.js';
+import type { Architecture } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
@@ -335,6 +336,16 @@ class Int8Driver extends LeavingDriver {
   }
 }
 
+/** As if so many images had been counted. */
+const counted = (architecture: Architecture, images: number) => {
+  const right = Uint8Array.from(
+    { length: images },
+    (_, i) => (Number((architecture as number[])[0]) >> i) & 1,
+  );
+  const evidence = { ci: [0, 1], images, compared: null, source: 'a count' } as const;
+  return { evidence: { accuracy: evidence }, answers: { accuracy: { set: 'the images', right } } };
+};
+
 t.test('accuracy as a device runs the network is caught up too, wherever it left', async (t) => {
   const { signal } = new AbortController();
   const run = async (devices: readonly string[], leaves: (driver: Int8Driver) => void) => {
@@ -352,10 +363,11 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
     const evaluator: Evaluator = {
       metrics: table.metrics,
       cost: table.cost,
-      evaluate: (...given) => table.evaluate(...given),
+      evaluate: async (...given) => ({ ...(await table.evaluate(...given)), ...counted(given[0], 8) }),
       deployed: async (architecture, classify) => {
         const classes = await classify(space.network(architecture), {} as Examples);
-        return { values: { accuracy: (classes[0] as number) / 1000 }, source: 'the one class' };
+        const values = { accuracy: (classes[0] as number) / 1000 };
+        return { values, source: 'the one class', ...counted(architecture, 4) };
       },
       close: () => table.close(),
     };
@@ -368,10 +380,16 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
     leaves(driver);
     const sampler = createSampler('random', {});
     await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, clock }, { signal });
-    const values = (await store.trials(study.id)).map((trial) => trial.values);
+    const trials = await store.trials(study.id);
+    const answers = await store.answers(
+      study.id,
+      trials.map(({ number }) => number),
+    );
     await bench.close();
     await rm(dataDir, { recursive: true, force: true });
-    return { values, classified: driver.classified };
+    const values = trials.map((trial) => trial.values);
+    const evidence = trials.map((trial) => trial.evidence);
+    return { values, evidence, answers: [...answers], classified: driver.classified };
   };
   for (const devices of [
     ['fake-0', 'fake-1'],
@@ -380,6 +398,11 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
     const whole = await run(devices, () => {});
     const own = devices[0] === 'fake-1' ? 'accuracy' : 'accuracy@fake-1';
     t.ok(whole.values.every((values) => values[own] !== undefined && values[own] < 0.256));
+    const float = devices[0] === 'fake-1' ? 'floatAccuracy' : 'accuracy';
+    t.ok(whole.evidence.every((one) => one[own]?.images === 4 && one[float]?.images === 8));
+    t.ok(
+      whole.answers.every(([, one]) => one[own]?.right.length === 4 && one.floatAccuracy?.right.length === 8),
+    );
     t.equal(whole.classified, 24);
     const comesBack = (driver: Int8Driver): void => {
       driver.before = (id, count) => {
@@ -391,6 +414,8 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
       driver.leave('fake-1');
     });
     t.same(leftAtOnce.values, whole.values, `${devices}: it was away from the start`);
+    t.same(leftAtOnce.evidence, whole.evidence, 'what the values rest on, too');
+    t.same(leftAtOnce.answers, whole.answers, 'image by image');
     t.equal(leftAtOnce.classified, 24);
     const leftMeasured = await run(devices, (driver) => {
       comesBack(driver);
@@ -399,6 +424,7 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
       };
     });
     t.same(leftMeasured.values, whole.values, `${devices}: it left between its latency and its classes`);
+    t.same([leftMeasured.evidence, leftMeasured.answers], [whole.evidence, whole.answers]);
     t.equal(leftMeasured.classified, 25, 'those that it had told are not asked again');
   }
 });

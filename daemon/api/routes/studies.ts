@@ -1,8 +1,16 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import { givenValueSchema } from '../../evaluate/given-values.js';
 import type { Exchange } from '../../study/outside-exchange.js';
 import { defineRoute } from '../route.js';
-import { exportSchema, frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
+import {
+  besideSchema,
+  exportSchema,
+  frontsSchema,
+  studySchema,
+  studySummarySchema,
+  trialSchema,
+} from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
 import { viewStudy, viewSummary } from '../views.js';
 
@@ -30,6 +38,11 @@ const waitMs = z
   .default(30_000)
   .describe('Answers at the latest after this time, with what there is.');
 const exchangeSchema = z.object({ state: studySchema.shape.state, trials: z.array(trialSchema) });
+const asTrialNumber = (text: string): number => {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new HildaError('REQUEST_INVALID', `${text} is not a trial number`);
+};
 const viewExchange = ({ state, trials }: Exchange) => ({ state, trials: [...trials] });
 
 export const studyRoutes = [
@@ -76,6 +89,15 @@ export const studyRoutes = [
     answer: { status: 200, schema: frontsSchema },
     handle: ({ services, params }) => services.studies.fronts(asStudyId(params.id)),
   }),
+  defineRoute({
+    method: 'get',
+    path: '/studies/{id}/trials/{number}/beside/{other}',
+    summary: 'A trial beside another one of its study, by every metric that has intervals',
+    answer: { status: 200, schema: z.object({ beside: z.array(besideSchema) }) },
+    handle: async ({ services, params: { id, number, other } }) => ({
+      beside: await services.studies.compare(asStudyId(id), [asTrialNumber(number), asTrialNumber(other)]),
+    }),
+  }),
   action('pause', 'Stop asking; what is known stays, and resume goes on from it', (studies, id) =>
     studies.pause(id),
   ),
@@ -118,7 +140,7 @@ export const studyRoutes = [
       results: z
         .array(
           z.union([
-            z.strictObject({ number: trialNumber, values: z.record(z.string(), z.number()) }),
+            z.strictObject({ number: trialNumber, values: z.record(z.string(), givenValueSchema) }),
             z.strictObject({
               number: trialNumber,
               state: z.enum(['failed', 'infeasible']),
@@ -143,9 +165,7 @@ export const studyRoutes = [
     summary: "Cut the trial's sub-network out and keep it as a model, with the manifest of its measurements",
     answer: { status: 200, schema: exportSchema },
     handle: async ({ services, params }) => {
-      const number = Number(params.number);
-      if (!Number.isSafeInteger(number) || number < 0)
-        throw new HildaError('REQUEST_INVALID', `${params.number} is not a trial number`);
+      const number = asTrialNumber(params.number);
       const { onnx, ...rest } = await services.studies.exportTrial(asStudyId(params.id), number);
       return { model: await services.blobs.put(onnx), bytes: onnx.byteLength, ...rest };
     },

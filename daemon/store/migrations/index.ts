@@ -6,6 +6,7 @@ import * as deviceLifecycle from './0004-device-lifecycle.js';
 import * as deviceHost from './0005-device-host.js';
 import * as specialisations from './0006-specialisations.js';
 import * as finals from './0007-finals.js';
+import * as evidence from './0008-evidence.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -21,6 +22,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0005-device-host', up: deviceHost.up },
   { name: '0006-specialisations', up: specialisations.up },
   { name: '0007-finals', up: finals.up },
+  { name: '0008-evidence', up: evidence.up },
 ];
 
 export const migrationsTable = 'schema_migrations';
