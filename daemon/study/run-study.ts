@@ -7,6 +7,7 @@ import type { EarlierStudy, Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
 import { Absences } from './absences.js';
 import { catchUp } from './catch-up.js';
+import { fruitless } from './fruitless.js';
 import type { ProposalInbox } from './outside.js';
 import { toldTrial, toTrial } from './told-trial.js';
 import { runTrial, type TrialContext } from './trial-runner.js';
@@ -25,7 +26,8 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
 
 /**
  * The one loop: ask, check, predict, measure, evaluate, tell; then devices that were away catch up. Returns when the budget
- * is spent or the space exhausted; throws what a trial could not digest, and the signal's reason on abort.
+ * is spent or the space exhausted; throws what a trial could not digest, the signal's reason on abort, and what ended the
+ * trials of a study that came to nothing (see `fruitless`).
  *
  * Reproducible whatever the order in which devices answer: a batch is asked only after every earlier trial was told,
  * tells go in trial order, and the sampler's and generator's states are stored with the trials they belong to. A
@@ -76,6 +78,7 @@ async function search(
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
   let trials = await store.trials(study.id);
+  const since = trials.filter(({ state }) => state !== 'asked').length;
 
   for (;;) {
     signal.throwIfAborted();
@@ -96,11 +99,23 @@ async function search(
       trials = await store.trials(study.id);
     }
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
-    if (left <= 0 || isOver()) return;
+    const isDone = left <= 0 || isOver();
+    requireFruit(trials, { study, spec, since, isOver: isDone });
+    if (isDone) return;
     const asked = await askBatch(left, trials, context, rng, signal);
-    if (asked.length === 0 && !context.inbox) return;
+    if (asked.length === 0 && !context.inbox)
+      return requireFruit(trials, { study, spec, since, isOver: true });
     trials = [...trials, ...asked];
   }
+}
+
+/** Throws where the study is not worth going on with. Finals tell what their trials ended with in the matrix. */
+function requireFruit(
+  trials: readonly TrialRecord[],
+  { study, spec, ...how }: Pick<StudyContext, 'study' | 'spec'> & { since: number; isOver: boolean },
+): void {
+  const fault = study.part?.role === 'finals' ? undefined : fruitless(trials, spec, how);
+  if (fault) throw fault;
 }
 
 /** Refits the predictors on what is known, asks, and stores the proposals with the state that follows them. */
