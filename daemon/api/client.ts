@@ -25,6 +25,7 @@ import {
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
 import {
+  besideSchema,
   exportSchema,
   frontsSchema,
   healthSchema,
@@ -135,6 +136,14 @@ export class DaemonClient {
   front = async (id: string, options: CallOptions) => (await this.fronts(id, options)).front;
   fronts = (id: string, options: CallOptions) =>
     this.#get(`/studies/${encodeURIComponent(id)}/front`, frontsSchema, options);
+  compareTrials = async (id: string, [trial, other]: readonly [number, number], options: CallOptions) =>
+    (
+      await this.#get(
+        `/studies/${encodeURIComponent(id)}/trials/${trial}/beside/${other}`,
+        z.object({ beside: z.array(besideSchema) }),
+        options,
+      )
+    ).beside;
   act = (id: string, action: 'pause' | 'resume' | 'stop', options: CallOptions) =>
     this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
   exportTrial = (id: string, trial: number, options: CallOptions) =>

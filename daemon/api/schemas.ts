@@ -9,6 +9,37 @@ import { measurementSchema } from './measurement-schemas.js';
 
 const json = z.json();
 const metricValues = z.record(z.string(), z.number());
+const interval = z.tuple([z.number(), z.number()]).readonly();
+
+export const evidenceSchema = z
+  .object({
+    ci: interval
+      .nullable()
+      .describe('95 %; null where nothing tells it: imported values, numbers that came bare.'),
+    images: z.number().nullable().describe('Counted on so many; null where nobody said.'),
+    compared: z
+      .number()
+      .nullable()
+      .describe("Images on which a device's network was compared with the float one; null: it saw them all."),
+    source: z.string(),
+  })
+  .meta({ id: 'Evidence', description: 'What an evaluated value rests on.' });
+const evidenceOf = z
+  .record(z.string(), evidenceSchema)
+  .describe('By metric; trials of earlier versions do not say.');
+
+export const besideSchema = z
+  .object({
+    trialNumber: z.number().describe('The other trial.'),
+    metric: z.string(),
+    difference: z.number().describe("This trial's value less the other's, in the metric's unit."),
+    ci: interval.describe('95 %, of the difference.'),
+    basis: z
+      .enum(['paired', 'independent'])
+      .describe('Image by image, or from the two intervals as if they were independent.'),
+    apart: z.boolean().describe('False where the difference may as well be nothing.'),
+  })
+  .meta({ id: 'Beside', description: 'One trial beside another of its study.' });
 
 export const problemSchema = z
   .object({
@@ -75,6 +106,7 @@ export const trialSchema = z
     state: z.enum(['asked', 'complete', 'infeasible', 'failed']),
     told: z.boolean(),
     values: metricValues,
+    evidence: evidenceOf,
     predicted: z.record(z.string(), z.object({ mean: z.number(), low: z.number(), high: z.number() })),
     measurements: z.record(z.string(), z.string()),
     reason: z.string().nullable(),
@@ -88,11 +120,15 @@ export const frontRowSchema = z
     trialNumber: z.number(),
     architectureId: z.string(),
     values: metricValues,
+    evidence: evidenceOf,
     latencyCiUs: z.record(z.string(), z.tuple([z.number(), z.number()])),
     macs: z.number(),
     parameters: z.number(),
     provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']),
     measurementIds: z.array(z.string()),
+    beside: z
+      .array(besideSchema)
+      .describe("Beside its neighbours on this front, by the front's objectives that have intervals."),
   })
   .meta({ id: 'FrontRow', description: 'Provenance speaks of the costs: nothing on a front is predicted.' });
 
@@ -155,6 +191,8 @@ export type StudySummaryView = z.infer<typeof studySummarySchema>;
 export type TrialView = z.infer<typeof trialSchema>;
 
 export type FrontRowView = z.infer<typeof frontRowSchema>;
+
+export type BesideView = z.infer<typeof besideSchema>;
 
 export type FrontsView = z.infer<typeof frontsSchema>;
 

@@ -20,8 +20,9 @@ import type {
   StudyRecord,
   TrialRecord,
 } from '../store/contract.js';
+import type { Beside } from '../study/beside.js';
 import type { ExportedTrial } from '../study/export.js';
-import type { Fronts } from '../study/front.js';
+import type { Fronts } from '../study/front-rows.js';
 import type { OutsideResult } from '../study/outside.js';
 import type { Exchange } from '../study/outside-exchange.js';
 import type { StudySummary } from '../study/service.js';
@@ -66,6 +67,7 @@ export interface StudyPort {
     filter?: { readonly fromNumber?: number; readonly limit?: number },
   ): Promise<TrialRecord[]>;
   fronts(id: StudyId): Promise<Fronts>;
+  compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]>;
   pause(id: StudyId): Promise<StudyRecord>;
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */

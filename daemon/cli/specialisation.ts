@@ -1,5 +1,5 @@
 import { metricTitle } from '../core/metric-title.js';
-import { formatLatency, formatMetric } from '../core/quantities.js';
+import { formatLatency, formatMetric, formatShareInterval } from '../core/quantities.js';
 import type { MatrixCell, Specialisation } from '../study/specialisation/shapes.js';
 import type { CliContext } from './context.js';
 import { progressLine } from './follow-study.js';
@@ -74,9 +74,10 @@ function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
 
 function formatCell(cell: MatrixCell | undefined, speed: string): string {
   if (!cell || cell.value === null) return cell?.reason?.split(':')[0] ?? 'not measured yet';
-  const { value, ci, accuracy, reason } = cell;
+  const { value, ci, accuracy, accuracyCi, reason } = cell;
   const shown = speed === 'latencyUs' ? formatLatency(value) : `${(value / 1e6).toPrecision(4)} M`;
   const spread = ci ? ` ±${((50 * (ci[1] - ci[0])) / value).toFixed(1)} %` : '';
-  const quality = accuracy === null ? '' : `, ${formatMetric('accuracy', accuracy)}`;
+  const within = accuracyCi ? ` (${formatShareInterval(accuracyCi)})` : '';
+  const quality = accuracy === null ? '' : `, ${formatMetric('accuracy', accuracy, accuracyCi)}${within}`;
   return `${shown}${spread}${quality}${reason === null ? '' : ' (beyond a limit)'}`;
 }

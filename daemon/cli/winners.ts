@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import type { FrontRowView } from '../api/schemas.js';
+import { differenceText, evaluatedText } from '../core/comparison-words.js';
 import { HildaError } from '../core/errors.js';
-import { formatMetric } from '../core/quantities.js';
-import { type Limit, winner } from '../study/winner.js';
+import { isExact } from '../core/measurement.js';
+import { type Goal, type Lead, type Limit, leadOf, winner } from '../study/winner.js';
+import type { CliContext } from './context.js';
 
 /** Throws USAGE_INVALID. */
 export function parseLimit(text: string): Limit {
@@ -36,24 +38,103 @@ export function winnerGoal({ goal }: Pick<WinnerOptions, 'goal'>): 'max' | 'min'
   throw new HildaError('USAGE_INVALID', `--goal: ${goal} is neither max nor min`);
 }
 
-/** Throws SPACE_INFEASIBLE where no row is within the limits. */
-export function bestWithin<Row extends Pick<FrontRowView, 'values'> & { readonly study: string }>(
-  rows: readonly Row[],
-  { limit, best }: WinnerOptions,
-  goal: 'max' | 'min',
-): Row {
-  const chosen = winner(rows, limit, { metric: best, goal });
-  if (chosen) return chosen;
-  const studies = [...new Set(rows.map(({ study }) => study))].join(', ');
-  throw new HildaError('SPACE_INFEASIBLE', `no front member of ${studies} is within the limits`);
+export type StudyRow = FrontRowView & { readonly study: string };
+
+export interface Won<Row> {
+  readonly winner: Row;
+  /** The next best within the limits, and how far behind it is; null where no other row is within them. */
+  readonly runnerUp: (Pick<StudyRow, 'study' | 'trialNumber'> & Lead) | null;
 }
 
-export const describeWinner = ({
-  trialNumber,
-  study,
-  values,
-}: Pick<FrontRowView, 'values' | 'trialNumber'> & { readonly study: string }): string =>
-  [
+/** Throws SPACE_INFEASIBLE where no row is within the limits. */
+export async function bestWithin<Row extends StudyRow>(
+  rows: readonly Row[],
+  { limit, best, ...asked }: WinnerOptions,
+  context: CliContext,
+): Promise<Won<Row>> {
+  const goal: Goal = { metric: best, goal: winnerGoal(asked) };
+  const chosen = winner(rows, limit, goal);
+  if (!chosen) {
+    const studies = [...new Set(rows.map(({ study }) => study))].join(', ');
+    throw new HildaError('SPACE_INFEASIBLE', `no front member of ${studies} is within the limits`);
+  }
+  const others = rows.filter(({ architectureId }) => architectureId !== chosen.architectureId);
+  const next = winner(others, limit, goal);
+  if (!next) return { winner: chosen, runnerUp: null };
+  const { study, trialNumber } = next;
+  return {
+    winner: chosen,
+    runnerUp: { study, trialNumber, ...(await leadBetween(chosen, next, best, context)) },
+  };
+}
+
+/** Image by image within a study, by their intervals across studies. */
+async function leadBetween(
+  best: StudyRow,
+  other: StudyRow,
+  metric: string,
+  context: CliContext,
+): Promise<Lead> {
+  if (best.study === other.study) {
+    const pair = [best.trialNumber, other.trialNumber] as const;
+    const found = (await context.client.compareTrials(best.study, pair, context)).find(
+      (one) => one.metric === metric,
+    );
+    if (found)
+      return {
+        standing: found.apart ? 'apart' : 'not apart',
+        difference: { value: found.difference, ci: found.ci },
+        basis: found.basis,
+      };
+  }
+  const known = (row: StudyRow) => ({ value: row.values[metric] as number, ci: intervalOf(row, metric) });
+  return leadOf(known(best), known(other));
+}
+
+/** Undefined where the metric is exact, null where nobody knows. */
+function intervalOf(
+  { evidence, latencyCiUs, provenance }: StudyRow,
+  metric: string,
+): readonly [number, number] | null | undefined {
+  if (isExact(metric, provenance)) return undefined;
+  const [, at] = metric.split('@');
+  const timed = /^latencyUs(@|$)/.test(metric)
+    ? (new Map(Object.entries(latencyCiUs)).get(at ?? '') ?? Object.values(latencyCiUs)[0])
+    : undefined;
+  return timed ?? (Object.hasOwn(evidence, metric) ? evidence[metric]?.ci : null) ?? null;
+}
+
+export function describeWinner(
+  { winner: { trialNumber, study, values, evidence }, runnerUp }: Won<StudyRow>,
+  { best }: Pick<WinnerOptions, 'best'>,
+): string {
+  return [
     `trial ${trialNumber} of ${study}`,
-    ...Object.entries(values).map(([metric, value]) => `  ${metric} ${formatMetric(metric, value)}`),
+    ...Object.keys(values).map((metric) => `  ${metric} ${evaluatedText(metric, values, evidence)}`),
+    ...(runnerUp ? [describeLead(runnerUp, best)] : []),
   ].join('\n');
+}
+
+function describeLead(
+  { study, trialNumber, standing, difference, basis }: NonNullable<Won<StudyRow>['runnerUp']>,
+  metric: string,
+): string {
+  const who = `the runner-up, trial ${trialNumber} of ${study}`;
+  if (!difference || basis === null)
+    return `Nobody can tell it from ${who}, in ${metric}: one of the two has no interval.`;
+  if (basis === 'exact')
+    return standing === 'apart'
+      ? `${who} is behind in ${metric}, which is counted exactly.`
+      : `${who} has the same ${metric}.`;
+  const by = differenceText({
+    trialNumber,
+    metric,
+    difference: difference.value,
+    ci: difference.ci,
+    basis,
+    apart: standing === 'apart',
+  });
+  return standing === 'apart'
+    ? `Apart from ${who}, in ${metric}: ${by}.`
+    : `It cannot be told from ${who}, in ${metric}: ${by}.`;
+}

@@ -63,6 +63,7 @@ export async function exportTrial(
         // How inputs are read and normalised, and what the classes are called.
         data: (evaluator.data ?? null) as Json,
         values: trial.values,
+        evidence: trial.evidence as unknown as Json,
         measurements: measurements.map(summarised),
       },
     };

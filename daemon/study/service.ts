@@ -8,10 +8,12 @@ import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { Store, StudyPart, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
+import type { Beside } from './beside.js';
 import { coverage, type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import { deviceFronts, type Fronts, frontRows, hypervolumeShare, jointFront } from './front.js';
+import { hypervolumeShare, jointFront } from './front.js';
+import { compareTrials, deviceFronts, type Fronts, frontRows } from './front-rows.js';
 import { externalSampler, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
 import {
@@ -178,12 +180,23 @@ export class StudyService {
     const { store } = this.#options;
     const spec = storedSpec(await store.study(id));
     const trials = await store.trials(id);
-    const space = loadSpace(spec.space);
-    const [front, devices] = await Promise.all([
-      frontRows(trials, spec, space, store),
-      deviceFronts(trials, spec, space, store),
-    ]);
+    const sources = { spec, space: loadSpace(spec.space), store };
+    const [front, devices] = await Promise.all([frontRows(trials, sources), deviceFronts(trials, sources)]);
     return { front, devices };
+  }
+
+  /** A trial of the study beside another one. Throws NOT_FOUND. */
+  async compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]> {
+    const { store } = this.#options;
+    const spec = storedSpec(await store.study(id));
+    const [a, b] = await Promise.all(
+      numbers.map(async (number) => {
+        const [trial] = await store.trials(id, { fromNumber: number, limit: 1 });
+        if (trial?.number === number) return trial;
+        throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`);
+      }),
+    );
+    return compareTrials([a as TrialRecord, b as TrialRecord], { spec, store });
   }
 
   pause(id: StudyId): Promise<StudyRecord> {

@@ -1,5 +1,6 @@
+import { evaluatedText, notApartText, sourceLines } from '../../daemon/core/comparison-words.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
-import { formatCount, formatInterval, formatMetric } from '../../daemon/core/quantities.js';
+import { formatCount, formatInterval } from '../../daemon/core/quantities.js';
 import type { FrontRow } from './wire.js';
 
 const counted = new Set(['macs', 'parameters']);
@@ -36,6 +37,7 @@ export function FrontTable({
               </th>
             ))}
             {isTimed && <th class="number">Latency 95 %</th>}
+            <th>Not apart from</th>
             <th class="number">MACs</th>
             <th class="number">Parameters</th>
             <th>Provenance</th>
@@ -50,12 +52,13 @@ export function FrontTable({
               </td>
               {metrics.map((metric) => (
                 <td key={metric} class="number">
-                  {formatMetric(metric, row.values[metric])}
+                  {evaluatedText(metric, row.values, row.evidence)}
                 </td>
               ))}
               {isTimed && (
                 <td class="number">{Object.values(row.latencyCiUs).map(formatInterval).join('; ')}</td>
               )}
+              <td>{notApartText(row.beside, rows, device) || '–'}</td>
               <td class="number">{formatCount(row.macs)}</td>
               <td class="number">{formatCount(row.parameters)}</td>
               <td>{row.provenance}</td>
@@ -63,6 +66,15 @@ export function FrontTable({
           ))}
         </tbody>
       </table>
+      <ul class="faint notes" data-testid="front-notes">
+        {sourceLines(rows, device).map((line) => (
+          <li key={line}>{line}</li>
+        ))}
+        <li>
+          Intervals are 95 %. Not apart: the interval of the difference from that neighbour holds 0 in this
+          metric.
+        </li>
+      </ul>
     </div>
   );
 }

@@ -1,6 +1,5 @@
-import { formatMetric } from '../../daemon/core/quantities.js';
 import { MatrixEntry } from './matrix-entry.js';
-import { unitOf } from './matrix-words.js';
+import { formatAccuracy, unitOf } from './matrix-words.js';
 import type { MatrixColumn, MatrixRow, Specialisation } from './wire.js';
 
 /** The matrix column by column, for a phone: within a column numbers compare, across columns they do not. */
@@ -28,7 +27,7 @@ function Winner(entry: {
   readonly column: MatrixColumn;
   readonly of: Specialisation;
 }) {
-  const { deviceId, foundFor, study, trialNumber, accuracy } = entry.row;
+  const { deviceId, foundFor, study, trialNumber, accuracy, accuracyCi } = entry.row;
   const search = `#/studies/${encodeURIComponent(study)}`;
   if (deviceId !== entry.column.deviceId)
     return (
@@ -45,7 +44,7 @@ function Winner(entry: {
         <a href={search}>
           {study}, trial {trialNumber}
         </a>
-        {foundFor !== deviceId && `, found for ${foundFor}`}, accuracy {formatMetric('accuracy', accuracy)}{' '}
+        {foundFor !== deviceId && `, found for ${foundFor}`}, accuracy {formatAccuracy(accuracy, accuracyCi)}{' '}
         when searched
       </p>
     </li>

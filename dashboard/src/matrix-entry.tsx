@@ -1,5 +1,5 @@
-import { formatInterval, formatMetric } from '../../daemon/core/quantities.js';
-import { comparison, formatSpeed, standingText } from './matrix-words.js';
+import { formatInterval } from '../../daemon/core/quantities.js';
+import { comparison, formatAccuracy, formatSpeed, standingText } from './matrix-words.js';
 import type { MatrixColumn, MatrixRow, Specialisation } from './wire.js';
 
 /** What one winner costs on one device, with where the number is from; on its own device, how it stands. */
@@ -39,7 +39,7 @@ export function MatrixEntry({
       {cell.reason !== null && <p class="failure">Does not count: {cell.reason}</p>}
       <p class="faint phrases">
         {cell.ci && <span>95 %: {formatInterval(cell.ci)}, </span>}
-        {cell.accuracy !== null && <span>accuracy {formatMetric('accuracy', cell.accuracy)}, </span>}
+        {cell.accuracy !== null && <span>accuracy {formatAccuracy(cell.accuracy, cell.accuracyCi)}, </span>}
         <span>{cell.provenance}</span>
       </p>
     </>

@@ -1,6 +1,5 @@
-import { formatMetric } from '../../daemon/core/quantities.js';
 import { MatrixEntry } from './matrix-entry.js';
-import { unitOf } from './matrix-words.js';
+import { formatAccuracy, unitOf } from './matrix-words.js';
 import type { Specialisation } from './wire.js';
 
 /** Winners by devices, where there is room for both. */
@@ -31,7 +30,7 @@ export function MatrixTable({ of }: { readonly of: Specialisation }) {
             <tr key={row.deviceId}>
               <th scope="row">
                 {row.deviceId}
-                <p>accuracy {formatMetric('accuracy', row.accuracy)}</p>
+                <p>accuracy {formatAccuracy(row.accuracy, row.accuracyCi)}</p>
                 <p>
                   <a href={`#/studies/${encodeURIComponent(row.study)}`}>
                     {row.study}, trial {row.trialNumber}

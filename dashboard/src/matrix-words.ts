@@ -1,5 +1,11 @@
+import { differenceInterval, isApart } from '../../daemon/core/intervals.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
-import { formatCount, formatLatency } from '../../daemon/core/quantities.js';
+import {
+  formatCount,
+  formatLatency,
+  formatMetric,
+  formatShareInterval,
+} from '../../daemon/core/quantities.js';
 import type { MatrixCell, MatrixColumn, Specialisation } from './wire.js';
 
 /** What a column holds. A count never reads as a time: nothing here turns cycles into seconds. */
@@ -15,8 +21,8 @@ export const formatSpeed = (speed: MatrixColumn['speed'], value: number): string
   speed === 'latencyUs' ? formatLatency(value) : formatCount(value);
 
 /**
- * A cell beside the one of the winner for this device: how much more it costs, or that the 95 % intervals
- * of the two overlap. Undefined where either does not count.
+ * A cell beside the one of the winner for this device: how much more it costs, or that the 95 % interval of their
+ * difference holds 0. Undefined where either does not count.
  */
 export function comparison(
   speed: MatrixColumn['speed'],
@@ -25,13 +31,22 @@ export function comparison(
 ): string | undefined {
   if (!own || cell.value === null || own.value === null || cell.reason !== null || own.reason !== null)
     return undefined;
-  const overlap = cell.ci && own.ci && cell.ci[0] <= own.ci[1] && own.ci[0] <= cell.ci[1];
-  if (overlap) return 'not apart';
+  if (cell.ci && own.ci) {
+    const [a, b] = [
+      { value: cell.value, ci: cell.ci },
+      { value: own.value, ci: own.ci },
+    ];
+    if (!isApart(differenceInterval(a, b))) return 'not apart';
+  }
   const share = cell.value / own.value - 1;
   if (share === 0) return 'the same';
   const [more, less] = speed === 'latencyUs' ? ['slower', 'faster'] : ['more', 'fewer'];
   return `${(100 * Math.abs(share)).toFixed(1)} % ${share > 0 ? more : less}`;
 }
+
+/** An accuracy with as many digits as its interval allows. */
+export const formatAccuracy = (accuracy: number, ci: MatrixCell['accuracyCi']): string =>
+  formatMetric('accuracy', accuracy, ci) + (ci ? ` (${formatShareInterval(ci)})` : '');
 
 export const standingText = {
   fastest: 'fastest',

@@ -1,5 +1,6 @@
+import { evaluatedText } from '../../daemon/core/comparison-words.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
-import { formatDuration, formatMetric } from '../../daemon/core/quantities.js';
+import { formatDuration } from '../../daemon/core/quantities.js';
 import { FrontChart } from './front-chart.js';
 import { FrontTable } from './front-table.js';
 import { axesOf, objectivesOf } from './objectives.js';
@@ -121,14 +122,14 @@ export function StudyView() {
               {trials.value
                 .slice(-shownTrials)
                 .reverse()
-                .map(({ number, state, values, note, reason }) => (
+                .map(({ number, state, values, evidence, note, reason }) => (
                   <tr key={number}>
                     <td class="number">{number}</td>
                     <td>{state}</td>
                     {axes && (
                       <>
-                        <td class="number">{formatMetric(axes.x, values[axes.x])}</td>
-                        <td class="number">{formatMetric(axes.y, values[axes.y])}</td>
+                        <td class="number">{evaluatedText(axes.x, values, evidence)}</td>
+                        <td class="number">{evaluatedText(axes.y, values, evidence)}</td>
                       </>
                     )}
                     <td>{reason ?? note}</td>

@@ -51,6 +51,25 @@ export interface StudySummary {
   readonly etaMs: number | null;
 }
 
+/** What an evaluated value rests on. */
+export interface Evidence {
+  /** 95 %; null where nothing tells it. */
+  readonly ci: readonly [low: number, high: number] | null;
+  readonly images: number | null;
+  readonly compared: number | null;
+  readonly source: string;
+}
+
+/** A front member beside one of its neighbours, in one metric. */
+export interface Beside {
+  readonly trialNumber: number;
+  readonly metric: string;
+  readonly difference: number;
+  readonly ci: readonly [low: number, high: number];
+  readonly basis: 'paired' | 'independent';
+  readonly apart: boolean;
+}
+
 export interface Trial {
   readonly number: number;
   readonly state: 'asked' | 'complete' | 'infeasible' | 'failed';
@@ -58,12 +77,15 @@ export interface Trial {
   readonly note: string;
   readonly reason: string | null;
   readonly values: Readonly<Record<string, number>>;
+  readonly evidence: Readonly<Record<string, Evidence>>;
 }
 
 export interface FrontRow {
   readonly trialNumber: number;
   readonly architectureId: string;
   readonly values: Readonly<Record<string, number>>;
+  readonly evidence: Readonly<Record<string, Evidence>>;
+  readonly beside: readonly Beside[];
   readonly latencyCiUs: Readonly<Record<string, readonly [low: number, high: number]>>;
   readonly macs: number;
   readonly parameters: number;
@@ -111,6 +133,7 @@ export interface MatrixCell {
   readonly value: number | null;
   readonly ci: readonly [low: number, high: number] | null;
   readonly accuracy: number | null;
+  readonly accuracyCi: readonly [low: number, high: number] | null;
   readonly provenance: FrontRow['provenance'] | null;
   /** Why it does not count. */
   readonly reason: string | null;
@@ -125,6 +148,7 @@ export interface MatrixRow {
   readonly trialNumber: number;
   readonly architectureId: string;
   readonly accuracy: number;
+  readonly accuracyCi: MatrixCell['accuracyCi'];
   readonly cells: Readonly<Record<string, MatrixCell>>;
   readonly standing: 'fastest' | 'not apart' | 'provisional' | 'unknown';
 }

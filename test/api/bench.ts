@@ -23,7 +23,7 @@ import type { Store, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceCoverage } from '../../daemon/study/coverage.js';
-import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front.js';
+import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front-rows.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import type { Specialisation } from '../../daemon/study/specialisation/shapes.js';
 
@@ -110,7 +110,12 @@ async function measureInto(store: Store, protocol: string, trial?: { studyId: St
 }
 
 const study = 'study-1' as StudyId;
-const cell = { provenance: 'measured', measurementId: null, accuracy: 0.9 } as const;
+const cell = {
+  provenance: 'measured',
+  measurementId: null,
+  accuracy: 0.9,
+  accuracyCi: [0.88, 0.92],
+} as const;
 /** One row: measured here, beyond a limit on a board. */
 const specialisation: Specialisation = {
   id: 'specialisation-1' as SpecialisationId,
@@ -135,6 +140,7 @@ const specialisation: Specialisation = {
       trialNumber: 3,
       architectureId: architectureId('test', [3]),
       accuracy: 0.9,
+      accuracyCi: [0.88, 0.92],
       cells: {
         [deviceId]: { ...cell, value: 100, ci: [98, 102], reason: null },
         ['pico' as DeviceId]: { ...cell, value: null, ci: null, reason: 'not measured yet' },
@@ -161,6 +167,8 @@ export class SteppedStudies implements StudyPort {
   stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
   ask = async () => ({ state: 'running' as const, trials: [] });
   tell = async () => ({ state: 'running' as const, trials: [] });
+  compare = async (_: StudyId, [a, b]: readonly [number, number]) =>
+    besideBefore(Math.max(a, b)).map((one) => ({ ...one, trialNumber: b }));
   exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true }, ranges: null });
 
   async show(id: StudyId) {
@@ -184,10 +192,12 @@ export class SteppedStudies implements StudyPort {
 
   async #front(id: StudyId): Promise<FrontRow[]> {
     const complete = (await this.store.trials(id)).filter(({ state }) => state === 'complete');
-    return complete.map(({ number, architectureId, values, measurements }) => ({
+    return complete.map(({ number, architectureId, values, evidence, measurements }) => ({
       trialNumber: number,
       architectureId,
       values,
+      evidence,
+      beside: besideBefore(number),
       latencyCiUs: (values.latencyUs === undefined
         ? {}
         : { [deviceId]: [98, 102] }) as FrontRow['latencyCiUs'],
@@ -246,7 +256,16 @@ export class SteppedStudies implements StudyPort {
     );
     await measureInto(this.store, 'search', { studyId, number });
     const values = { accuracy: 0.5 + number / 100, latencyUs: 100 + 10 * number, ...board };
-    await this.store.finishTrial({ studyId, number, state: 'complete', values, reason });
+    const { accuracy } = values;
+    const evidence = {
+      accuracy: {
+        ci: [accuracy - 0.03, accuracy + 0.03],
+        images: 1000,
+        compared: null,
+        source: 'noise, 1000 images',
+      },
+    } as const;
+    await this.store.finishTrial({ studyId, number, state: 'complete', values, evidence, reason });
     await this.store.tellTrials(studyId, [number], null);
     return number;
   }
@@ -414,6 +433,21 @@ export async function storePredictor(store: Store): Promise<{ id: PredictorId; a
   const { id } = await store.addPredictor(record);
   return { id, architecture: samples[0]?.architecture as Json };
 }
+
+/** Of trial 1 it is not known whether it is more accurate than trial 0; the others are apart. */
+const besideBefore = (number: number): FrontRow['beside'] =>
+  number === 0
+    ? []
+    : [
+        {
+          trialNumber: number - 1,
+          metric: 'accuracy',
+          difference: 0.01,
+          ci: [number === 1 ? -0.005 : 0.005, 0.025],
+          basis: 'paired',
+          apart: number > 1,
+        },
+      ];
 
 /** Of the fake device, and of the board `pico` where trials were counted there. */
 function coverageOf(trials: readonly TrialRecord[]): DeviceCoverage[] {

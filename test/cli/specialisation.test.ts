@@ -6,6 +6,7 @@ const cell = (value: number | null, more: Partial<MatrixCell> = {}) => ({
   value,
   ci: null,
   accuracy: 0.9,
+  accuracyCi: [0.88, 0.92] as const,
   provenance: 'emulated',
   measurementId: 'measurement-1',
   reason: null,
@@ -38,6 +39,7 @@ const matrix = specialisationSchema.parse({
       trialNumber: 4,
       architectureId: 'a'.repeat(64),
       accuracy: 0.9,
+      accuracyCi: null,
       cells: {
         cpu: cell(100, timed),
         pico: cell(2_500_000, { reason: 'flashBytes 9 > 5', accuracy: null }),
@@ -61,7 +63,7 @@ t.test('a matrix tells the unit of each column, and why a cell does not count', 
   );
   t.match(
     row,
-    /^cpu +m7 +study-1\/4 +100 us ±2\.0 %, 90\.00 % +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
+    /^cpu +m7 +study-1\/4 +100 us ±2\.0 %, 90\.0 % \(88\.0 to 92\.0\) +2\.500 M \(beyond a limit\) +NETWORK_TOO_LARGE +fastest/,
   );
   t.end();
 });

@@ -23,6 +23,7 @@ const counted = (value: number | null, more: Partial<MatrixCell> = {}) => ({
   value,
   ci: null,
   accuracy: 0.88,
+  accuracyCi: [0.86, 0.9] as const,
   provenance: 'emulated',
   measurementId: 'measurement-1',
   reason: null,
@@ -55,6 +56,7 @@ const matrix = specialisationSchema.parse({
       trialNumber: 4,
       architectureId: 'a',
       accuracy: 0.9,
+      accuracyCi: [0.8, 0.97],
       cells: {
         cpu: timed(1000, [990, 1010]),
         pico: counted(3_000_000),
@@ -69,6 +71,7 @@ const matrix = specialisationSchema.parse({
       trialNumber: 7,
       architectureId: 'b',
       accuracy: 0.89,
+      accuracyCi: null,
       cells: { cpu: timed(1005, [995, 1015]), pico: counted(2_500_000), m7: counted(6e6) },
       standing: 'not apart',
     },
@@ -79,6 +82,7 @@ const matrix = specialisationSchema.parse({
       trialNumber: 9,
       architectureId: 'c',
       accuracy: 0.91,
+      accuracyCi: null,
       cells: {
         cpu: timed(1500, [1490, 1510]),
         pico: counted(2_000_000, { reason: 'flashBytes 9 > 5' }),
@@ -154,9 +158,9 @@ t.test('a matrix by keyboard, on a desktop and on a phone', async (t) => {
   );
   t.match(rows, [
     [
-      /^cpu.*90\.00 %.*study-1, trial 4/,
-      /^1\.000 ms fastest95 %: 990 us to 1\.010 ms, accuracy 88\.00 %, measured$/,
-      /^3\.00 M 20\.0 % moreaccuracy 88\.00 %, emulated$/,
+      /^cpu.*accuracy 90 % \(80 to 97\).*study-1, trial 4/,
+      /^1\.000 ms fastest95 %: 990 us to 1\.010 ms, accuracy 88\.0 % \(86\.0 to 90\.0\), measured$/,
+      /^3\.00 M 20\.0 % moreaccuracy 88\.0 % \(86\.0 to 90\.0\), emulated$/,
       /^not measured yet$/,
     ],
     [

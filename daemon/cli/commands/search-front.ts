@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import type { FrontRowView } from '../../api/schemas.js';
+import { evaluatedText, notApartText, sourceLines } from '../../core/comparison-words.js';
 import { metricTitle } from '../../core/metric-title.js';
-import { formatCount, formatInterval, formatMetric } from '../../core/quantities.js';
+import { formatCount, formatInterval } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
 import { type Column, formatTable } from '../table.js';
 
@@ -14,16 +15,27 @@ export const searchFrontCommand = (terminal: Terminal): Command =>
         const { front, devices } = await context.client.fronts(study, context);
         context.answer('front', { study, front, devices }, () => {
           if (front.length === 0) return 'No trial is complete yet.';
-          if (devices.length === 0) return formatTable(columns(front), front);
+          if (devices.length === 0) return describeFront(front);
           return devices
             .map(({ deviceId, objectives, front: rows }) => {
               const title = `${deviceId}: ${objectives.map(({ metric, goal }) => `${goal} ${metric}`).join(', ')}`;
-              return `${title}\n${formatTable(columns(rows, deviceId), rows)}`;
+              return `${title}\n${describeFront(rows, deviceId)}`;
             })
             .join('\n\n');
         });
       }),
     );
+
+function describeFront(rows: readonly FrontRowView[], device?: string): string {
+  const marked = rows.some(({ beside }) => beside.some(({ apart }) => !apart));
+  return [
+    formatTable(columns(rows, device), rows),
+    ...sourceLines(rows, device),
+    ...(marked
+      ? ['NOT APART: the 95 % interval of the difference from that neighbour holds 0 in this metric.']
+      : []),
+  ].join('\n');
+}
 
 /** Counted costs have columns of their own. */
 const counted = new Set(['macs', 'parameters']);
@@ -40,7 +52,7 @@ function columns(front: readonly FrontRowView[], device?: string): Column<FrontR
       (metric): Column<FrontRowView> => ({
         title: metricTitle(metric, front, device).toUpperCase(),
         align: 'right',
-        value: ({ values }) => formatMetric(metric, values[metric]),
+        value: ({ values, evidence }) => evaluatedText(metric, values, evidence),
       }),
     ),
     ...devices.map(
@@ -50,6 +62,10 @@ function columns(front: readonly FrontRowView[], device?: string): Column<FrontR
         value: ({ latencyCiUs: { [device]: interval } }) => (interval ? formatInterval(interval) : '-'),
       }),
     ),
+    {
+      title: 'NOT APART FROM',
+      value: ({ beside }) => notApartText(beside, front, device),
+    },
     { title: 'MACS', align: 'right', value: (row) => formatCount(row.macs) },
     { title: 'PARAMETERS', align: 'right', value: (row) => formatCount(row.parameters) },
     { title: 'PROVENANCE', value: (row) => row.provenance },

@@ -34,13 +34,17 @@ export const searchSplitCommand = (terminal: Terminal): Command =>
       const rows = searched.flatMap(({ label, study, front }) =>
         front.map((row) => ({ space: label, study, ...row })),
       );
-      const winner = bestWithin(rows, options, goal);
+      const won = await bestWithin(rows, options, context);
       const studies = searched.map(({ label, study, front }) => ({
         space: label,
         study,
         front: front.length,
       }));
-      context.answer('split', { studies, winner }, () => `${winner.space}: ${describeWinner(winner)}`);
+      context.answer(
+        'split',
+        { studies, ...won },
+        () => `${won.winner.space}: ${describeWinner(won, options)}`,
+      );
     }),
   );
 

@@ -11,13 +11,13 @@ export const searchWinnerCommand = (terminal: Terminal): Command =>
       .argument('<studies...>', 'their ids'),
   ).action(
     act(terminal, async (context, studies: string[], options: WinnerOptions) => {
-      const goal = winnerGoal(options);
+      winnerGoal(options);
       const fronts = await Promise.all(
         studies.map(async (study) =>
           (await context.client.front(study, context)).map((row) => ({ study, ...row })),
         ),
       );
-      const winner = bestWithin(fronts.flat(), options, goal);
-      context.answer('winner', { winner }, () => describeWinner(winner));
+      const won = await bestWithin(fronts.flat(), options, context);
+      context.answer('winner', { ...won }, () => describeWinner(won, options));
     }),
   );

@@ -1,6 +1,6 @@
 import { HildaError } from '../../core/errors.js';
 import type { ArchitectureId, DeviceId, StudyId } from '../../core/ids.js';
-import type { FrontRow } from '../front.js';
+import type { FrontRow } from '../front-rows.js';
 import { keeps } from '../winner.js';
 import type { SpeedMetric } from './shapes.js';
 

@@ -1,4 +1,5 @@
 import type { DeviceId } from '../../core/ids.js';
+import { differenceInterval, isApart } from '../../core/intervals.js';
 import type { MeasurementRecord, TrialRecord } from '../../store/contract.js';
 import { type Finalist, type Finalists, findFor } from './finalists.js';
 import type { MatrixCell, MatrixRow, SpeedMetric, Standing } from './shapes.js';
@@ -28,6 +29,7 @@ export function matrixRows({ level, finalists, ownBest }: Finalists, finals: rea
       trialNumber: row.trialNumber,
       architectureId: row.architectureId,
       accuracy: row.values.accuracy as number,
+      accuracyCi: row.evidence.accuracy?.ci ?? null,
       cells: Object.fromEntries(
         finals.map((one) => [one.deviceId, one.cells[place] as MatrixCell]),
       ) as MatrixRow['cells'],
@@ -47,13 +49,13 @@ export function winnerAmong(
 ): { readonly index: number; readonly standing: Extract<Standing, 'fastest' | 'not apart'> } | undefined {
   const counting = cells.flatMap(({ value, ci, accuracy, reason }, index) =>
     value !== null && accuracy !== null && reason === null && accuracy >= level
-      ? [{ index, value, accuracy, low: ci?.[0] ?? value, high: ci?.[1] ?? value }]
+      ? [{ index, value, accuracy, ci: ci ?? ([value, value] as const) }]
       : [],
   );
   const [first, ...others] = counting.sort((a, b) => a.value - b.value || b.accuracy - a.accuracy);
   if (!first) return undefined;
-  const isApart = others.every(({ low }) => low > first.high);
-  return { index: first.index, standing: isApart ? 'fastest' : 'not apart' };
+  const isFastest = others.every((other) => isApart(differenceInterval(other, first)));
+  return { index: first.index, standing: isFastest ? 'fastest' : 'not apart' };
 }
 
 /** A trial of the finals on one device, as a cell. */
@@ -67,6 +69,7 @@ export function cellOf(
     value: (isValid && trial?.values[speed]) || null,
     ci: isValid && speed === 'latencyUs' && measurement.latency ? measurement.latency.normalisedCiUs : null,
     accuracy: trial?.values.accuracy ?? null,
+    accuracyCi: trial?.evidence.accuracy?.ci ?? null,
     provenance: measurement?.provenance ?? null,
     measurementId: measurement?.id ?? null,
     reason: !trial || trial.state === 'asked' ? 'not measured yet' : trial.reason,

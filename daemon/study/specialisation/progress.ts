@@ -1,6 +1,6 @@
 import type { DeviceId, StudyId } from '../../core/ids.js';
 import type { SpecialisationRecord, Store, StudyPart, StudyState } from '../../store/contract.js';
-import type { Fronts } from '../front.js';
+import type { Fronts } from '../front-rows.js';
 import { chooseFinalists, type Finalist, type Finalists } from './finalists.js';
 import { cellOf, type Finals, matrixRows } from './matrix.js';
 import {

@@ -8,6 +8,11 @@ const idOf = <Id extends string>(): z.ZodType<Id, string> => z.string() as unkno
 const deviceId = idOf<DeviceId>();
 const studyId = idOf<StudyId>();
 const share = z.number().min(0).lt(1);
+const accuracyCi = z
+  .tuple([z.number(), z.number()])
+  .readonly()
+  .nullable()
+  .describe('95 %, of the accuracy; null where nothing tells it.');
 
 const asked = {
   slack: share.describe('Accuracy given up for speed, as a share of 1.'),
@@ -50,6 +55,7 @@ export const cellSchema = z.object({
     .describe("In the unit of the column's metric; null where there is no valid measurement."),
   ci: z.tuple([z.number(), z.number()]).readonly().nullable().describe('95 %, of a latency.'),
   accuracy: z.number().nullable().describe("As the column's device runs the network, a share of 1."),
+  accuracyCi,
   provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']).nullable(),
   measurementId: idOf<MeasurementId>().nullable(),
   reason: z
@@ -65,6 +71,7 @@ export const rowSchema = z.object({
   trialNumber: z.number(),
   architectureId: idOf<ArchitectureId>(),
   accuracy: z.number().describe('In that search.'),
+  accuracyCi,
   cells: z.record(deviceId, cellSchema),
   standing: z
     .enum(['fastest', 'not apart', 'provisional', 'unknown'])
@@ -106,9 +113,9 @@ export const speedMetrics: readonly string[] = columnPlan.shape.speed.options;
 export type MatrixCell = Readonly<z.infer<typeof cellSchema>>;
 export type MatrixRow = Readonly<z.infer<typeof rowSchema>>;
 /**
- * How a winner stands on its own device among the finalists that are as accurate there as was asked for. `fastest`: its
- * 95 % interval, or its count, is below all others'. `not apart`: its median is the least, and another's interval overlaps its
- * own. `provisional`: the finals there have not ended; it is the fastest that its own search sent. `unknown`: they have, and no
+ * How a winner stands on its own device among the finalists that are as accurate there as was asked for. `fastest`: the 95 %
+ * interval of its difference from each other one, or its count, is below 0. `not apart`: its median is the least, and one of
+ * these intervals holds 0. `provisional`: the finals there have not ended; it is the fastest that its own search sent. `unknown`: they have, and no
  * finalist counts there. Being chosen by what was measured on its device, it cannot be beaten there.
  */
 export type Standing = MatrixRow['standing'];

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { ArchitectureId, DeviceId, StudyId } from '../../../daemon/core/ids.js';
-import type { FrontRow } from '../../../daemon/study/front.js';
+import type { FrontRow } from '../../../daemon/study/front-rows.js';
 import {
   chooseFinalists,
   findFor,
@@ -17,6 +17,8 @@ const row = (
   trialNumber,
   architectureId: `${id}` as ArchitectureId,
   values: { accuracy, ...speed },
+  evidence: {},
+  beside: [],
   latencyCiUs: {},
   macs: 1,
   parameters: 1,

@@ -9,6 +9,7 @@ const cell = (value: number | null, accuracy: number | null, more: Partial<Matri
   value,
   ci: null,
   accuracy,
+  accuracyCi: null,
   provenance: 'measured',
   measurementId: null,
   reason: null,
@@ -30,6 +31,12 @@ t.test('the winner is the fastest by what was measured there, among those that c
   t.equal(won(cell(9, 0.91), cell(9, 0.93)), '1, not apart', 'as fast: the more accurate');
   t.equal(won(timed(10, 0.91, [9, 11]), timed(9.5, 0.9, [8, 10])), '1, not apart', 'the least median');
   t.equal(won(timed(10, 0.91, [9.9, 11]), timed(9, 0.9, [8.9, 9.8])), '1, fastest');
+  t.equal(
+    won(timed(10, 0.91, [9.4, 11]), timed(9, 0.9, [8.9, 9.6])),
+    '1, fastest',
+    'apart though they overlap',
+  );
+  t.equal(won(timed(10, 0.91, [9.2, 11]), timed(9, 0.9, [8.9, 9.8])), '1, not apart', 'root of 0.64 + 0.64');
   const wide = [timed(9, 0.9, [8.9, 9.2]), timed(9.5, 0.9, [9.4, 9.6]), timed(9.6, 0.9, [9.1, 10])];
   t.equal(won(...wide), '0, not apart', 'of the next but one');
   t.equal(won(cell(9, 0.89), cell(null, 0.95)), 'none');
@@ -64,8 +71,9 @@ t.test('any finals: nobody that counts beats the winner, and it is apart where i
         const [v, a] = [one.value as number, one.accuracy as number];
         return v <= value && a >= accuracy && (v < value || a > accuracy);
       });
+      const half = ({ ci }: MatrixCell): number => (ci ? (ci[1] - ci[0]) / 2 : 0);
       const touched = able.some(
-        (one) => one !== own && (one.ci?.[0] ?? (one.value as number)) <= (own.ci?.[1] ?? value),
+        (one) => one !== own && (one.value as number) - value <= Math.sqrt(half(one) ** 2 + half(own) ** 2),
       );
       const isLeast = able.every((one) => (one.value as number) >= value);
       return able.includes(own) && isLeast && !beaten && touched === (winner.standing === 'not apart');
@@ -84,6 +92,8 @@ t.test('a row for each device says whose search found its winner, and what holds
         trialNumber: i,
         architectureId: id as ArchitectureId,
         values: { accuracy: 0.92 },
+        evidence: {},
+        beside: [],
         latencyCiUs: {},
         macs: 1,
         parameters: 1,

@@ -1,0 +1,197 @@
+import type { EvidenceOf } from '../core/evidence.js';
+import type { ArchitectureId, DeviceId, MeasurementId } from '../core/ids.js';
+import type { Interval } from '../core/intervals.js';
+import type { Provenance } from '../core/measurement.js';
+import type { Objective } from '../search/samplers/contract.js';
+import type { Space } from '../search/spaces/contract.js';
+import type { MeasurementRecord, Store, TrialRecord } from '../store/contract.js';
+import { type Beside, beside, besideNeighbours, type Comparable } from './beside.js';
+import { frontTrials, jointFront } from './front.js';
+import { deviceMetric, deviceOf, floatAccuracy, type StudySpec } from './spec.js';
+
+/** One member of a study's Pareto front. Every value in it was measured, evaluated or counted; none is predicted. */
+export interface FrontRow {
+  readonly trialNumber: number;
+  readonly architectureId: ArchitectureId;
+  readonly values: Readonly<Record<string, number>>;
+  /** What evaluated values rest on, with their 95 % intervals. */
+  readonly evidence: EvidenceOf;
+  /** 95 % interval of the reference-normalised median latency, by device. */
+  readonly latencyCiUs: Readonly<Record<DeviceId, readonly [low: number, high: number]>>;
+  readonly macs: number;
+  readonly parameters: number;
+  readonly provenance: Provenance;
+  readonly measurementIds: readonly MeasurementId[];
+  /** How it compares with its neighbours on this front, by the front's objectives: see `besideNeighbours`. */
+  readonly beside: readonly Beside[];
+}
+
+/** The front of a study as one of its devices sees it: no other device's cost is among its objectives. */
+export interface DeviceFront {
+  readonly deviceId: DeviceId;
+  readonly objectives: readonly Objective[];
+  readonly front: readonly FrontRow[];
+}
+
+/** The front of a study, and one for each of its devices where it has several. */
+export interface Fronts {
+  readonly front: readonly FrontRow[];
+  readonly devices: readonly DeviceFront[];
+}
+
+/** What fronts are made from. */
+interface Sources {
+  readonly spec: StudySpec;
+  readonly space: Space;
+  readonly store: Store;
+}
+
+export const frontRows = (trials: readonly TrialRecord[], sources: Sources): Promise<FrontRow[]> =>
+  rowsOf(
+    jointFront(trials, sources.spec).map((trial) => ({ trial, measurements: trial.measurements })),
+    sources.spec.objectives,
+    sources,
+  );
+
+/**
+ * One front a device: over the network's own objectives, accuracy as the device runs the network, and what was measured
+ * there. None for a study of one device, whose front is the study's.
+ */
+export async function deviceFronts(trials: readonly TrialRecord[], sources: Sources): Promise<DeviceFront[]> {
+  const { spec } = sources;
+  if (spec.devices.length < 2) return [];
+  const complete = trials.filter(({ state }) => state === 'complete');
+  return Promise.all(
+    spec.devices.map(async (id, index) => {
+      const own = accuracyMetric(complete, spec, index);
+      // Where the first device runs an int8 network, `accuracy` is that network's.
+      const isSeen = (metric: string): boolean =>
+        [index, undefined].includes(deviceOf(metric, spec)) &&
+        !(metric === 'accuracy' && own === floatAccuracy);
+      const objectives = spec.objectives
+        .map((objective) => (objective.metric === 'accuracy' ? { ...objective, metric: own } : objective))
+        .filter(({ metric }) => isSeen(metric));
+      const members = frontTrials(complete, objectives).map((trial) => ({
+        trial,
+        measurements: measuredOn(trial, id as DeviceId),
+      }));
+      const seen = <T>(by: Readonly<Record<string, T>>): Record<string, T> =>
+        Object.fromEntries(Object.entries(by).filter(([metric]) => isSeen(metric)));
+      const front = (await rowsOf(members, objectives, sources)).map((row) => ({
+        ...row,
+        values: seen(row.values),
+        evidence: seen(row.evidence),
+      }));
+      return { deviceId: id as DeviceId, objectives, front };
+    }),
+  );
+}
+
+/** One complete trial beside another of its study, by every metric that both have an interval of. */
+export async function compareTrials(
+  trials: readonly [TrialRecord, TrialRecord],
+  sources: Omit<Sources, 'space'>,
+): Promise<Beside[]> {
+  const members = trials.map((trial) => ({ trial, measurements: trial.measurements }));
+  const [a, b] = (await measuredMembers(members, sources)) as [Measured, Measured];
+  return Object.keys(a.values).flatMap((metric) => beside(a, b, metric) ?? []);
+}
+
+/** By what name the trials know accuracy as a device runs the network: int8 where it does, float else. */
+function accuracyMetric(trials: readonly TrialRecord[], spec: StudySpec, index: number): string {
+  const known = (metric: string): boolean => trials.some(({ values }) => values[metric] !== undefined);
+  const own = deviceMetric('accuracy', spec, index);
+  return known(own) ? own : known(floatAccuracy) ? floatAccuracy : 'accuracy';
+}
+
+/** A device's own measurement, or that of the equivalent one that stood in for it. */
+function measuredOn({ measurements }: TrialRecord, id: DeviceId): TrialRecord['measurements'] {
+  const own = measurements[id];
+  return own ? { [id]: own } : measurements;
+}
+
+/** A trial with those of its measurements that count here. */
+interface Member {
+  readonly trial: TrialRecord;
+  readonly measurements: TrialRecord['measurements'];
+}
+
+interface Measured extends Comparable {
+  readonly trial: TrialRecord;
+  readonly taken: readonly MeasurementRecord[];
+}
+
+async function rowsOf(
+  members: readonly Member[],
+  objectives: readonly Objective[],
+  sources: Sources,
+): Promise<FrontRow[]> {
+  const measured = await measuredMembers(members, sources);
+  const neighbours = besideNeighbours(
+    measured,
+    objectives.map(({ metric }) => metric),
+  );
+  return measured.map((one, i) => ({ ...frontRow(one, sources.space), beside: neighbours[i] ?? [] }));
+}
+
+async function measuredMembers(
+  members: readonly Member[],
+  { spec, store }: Omit<Sources, 'space'>,
+): Promise<Measured[]> {
+  const [first] = members;
+  if (!first) return [];
+  const { studyId } = first.trial;
+  const answers = await store.answers(
+    studyId,
+    members.map(({ trial }) => trial.number),
+  );
+  return Promise.all(
+    members.map(async ({ trial, measurements }) => {
+      const taken = await Promise.all(Object.values(measurements).map((id) => store.measurement(id)));
+      return {
+        trial,
+        taken,
+        trialNumber: trial.number,
+        values: trial.values,
+        intervals: intervalsOf(trial, taken, spec),
+        answers: answers.get(trial.number) ?? {},
+      };
+    }),
+  );
+}
+
+/** Of evaluated values, and of latencies: those of the device itself, or of the equivalent one that stood in for it. */
+function intervalsOf(
+  { evidence, values }: TrialRecord,
+  taken: readonly MeasurementRecord[],
+  spec: StudySpec,
+): Record<string, Interval> {
+  const timed = spec.devices.flatMap((id, index) => {
+    const metric = deviceMetric('latencyUs', spec, index);
+    const measured =
+      taken.find(({ deviceId, latency }) => deviceId === id && latency) ??
+      taken.find(({ latency }) => latency?.normalisedUs === values[metric]);
+    return measured?.latency ? [[metric, measured.latency.normalisedCiUs] as const] : [];
+  });
+  const evaluated = Object.entries(evidence).flatMap(([metric, { ci }]) =>
+    ci ? [[metric, ci] as const] : [],
+  );
+  return Object.fromEntries([...evaluated, ...timed]);
+}
+
+function frontRow({ trial, taken }: Measured, space: Space): Omit<FrontRow, 'beside'> {
+  const { macs, parameters } = space.stats(trial.architecture);
+  return {
+    trialNumber: trial.number,
+    architectureId: trial.architectureId,
+    values: trial.values,
+    evidence: trial.evidence,
+    latencyCiUs: Object.fromEntries(
+      taken.flatMap((m) => (m.latency ? [[m.deviceId, m.latency.normalisedCiUs]] : [])),
+    ) as FrontRow['latencyCiUs'],
+    macs,
+    parameters,
+    provenance: taken.some((m) => m.provenance === 'emulated') ? 'emulated' : 'measured',
+    measurementIds: taken.map((m) => m.id),
+  };
+}
