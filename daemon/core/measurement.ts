@@ -1,3 +1,4 @@
+import type { Interval } from './intervals.js';
 import type { Json } from './json.js';
 import type { Target } from './target.js';
 
@@ -193,6 +194,14 @@ export function costsOf({ latency, counts, memory }: Measurement): Partial<Recor
       peakRamBytes: counts.peakRamBytes,
       flashBytes: counts.flashBytes,
     }),
+  };
+}
+
+/** 95 % intervals of the costs that have one, by metric: latencies, and what a real board counts. */
+export function costIntervals({ latency, counts }: Measurement): Partial<Record<CostMetric, Interval>> {
+  return {
+    ...(latency && { latencyUs: latency.normalisedCiUs }),
+    ...(counts?.totalCi && { [counts.unit]: counts.totalCi }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { EvidenceOf } from '../core/evidence.js';
 import type { ArchitectureId, DeviceId, MeasurementId } from '../core/ids.js';
 import type { Interval } from '../core/intervals.js';
-import type { Provenance } from '../core/measurement.js';
+import { costIntervals, costMetrics, costsOf, type Provenance } from '../core/measurement.js';
 import type { Objective } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store, TrialRecord } from '../store/contract.js';
@@ -160,23 +160,26 @@ async function measuredMembers(
   );
 }
 
-/** Of evaluated values, and of latencies: those of the device itself, or of the equivalent one that stood in for it. */
+/** Of evaluated values, and of costs: those of the device itself, or of the equivalent one that stood in for it. */
 function intervalsOf(
   { evidence, values }: TrialRecord,
   taken: readonly MeasurementRecord[],
   spec: StudySpec,
 ): Record<string, Interval> {
-  const timed = spec.devices.flatMap((id, index) => {
-    const metric = deviceMetric('latencyUs', spec, index);
-    const measured =
-      taken.find(({ deviceId, latency }) => deviceId === id && latency) ??
-      taken.find(({ latency }) => latency?.normalisedUs === values[metric]);
-    return measured?.latency ? [[metric, measured.latency.normalisedCiUs] as const] : [];
-  });
+  const measured = spec.devices.flatMap((id, index) =>
+    costMetrics.flatMap((cost) => {
+      const metric = deviceMetric(cost, spec, index);
+      const own =
+        taken.find(({ deviceId }) => deviceId === id) ??
+        taken.find((one) => costsOf(one)[cost] === values[metric]);
+      const ci = own && costIntervals(own)[cost];
+      return ci ? [[metric, ci] as const] : [];
+    }),
+  );
   const evaluated = Object.entries(evidence).flatMap(([metric, { ci }]) =>
     ci ? [[metric, ci] as const] : [],
   );
-  return Object.fromEntries([...evaluated, ...timed]);
+  return Object.fromEntries([...evaluated, ...measured]);
 }
 
 function frontRow({ trial, taken }: Measured, space: Space): Omit<FrontRow, 'beside'> {

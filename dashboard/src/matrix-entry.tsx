@@ -1,4 +1,3 @@
-import { formatInterval } from '../../daemon/core/quantities.js';
 import { comparison, formatAccuracy, formatSpeed, standingText } from './matrix-words.js';
 import type { MatrixColumn, MatrixRow, Specialisation } from './wire.js';
 
@@ -38,7 +37,7 @@ export function MatrixEntry({
       </div>
       {cell.reason !== null && <p class="failure">Does not count: {cell.reason}</p>}
       <p class="faint phrases">
-        {cell.ci && <span>95 %: {formatInterval(cell.ci)}, </span>}
+        {cell.ci && <span>95 %: {cell.ci.map((end) => formatSpeed(speed, end)).join(' to ')}, </span>}
         {cell.accuracy !== null && <span>accuracy {formatAccuracy(cell.accuracy, cell.accuracyCi)}, </span>}
         <span>{cell.provenance}</span>
       </p>

@@ -112,6 +112,7 @@ t.test('every operation answers in the shape that openapi.json promises', async 
     const owner = Object.keys(ids).find((prefix) => route.path.startsWith(prefix));
     const path = (owner ? route.path.replace('{id}', ids[owner] as string) : route.path)
       .replace('{number}', '0')
+      .replace('{other}', '1')
       .replace('{sha256}', model);
     const [target, init] = calls[key] ?? [path, { method: route.method.toUpperCase() }];
     if (!(route.answer.schema instanceof z.ZodType)) {

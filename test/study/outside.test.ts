@@ -199,11 +199,16 @@ t.test('results may come from outside: the study proposes and measures, somebody
         results: [{ number, values: { speed: 1 } }],
       });
       t.equal(wrong.code, 'SPEC_INVALID', 'the metric is missing');
+      for (const accuracy of [91.5, -1, { value: 91.5, images: 10 }, { value: 0.9, ci: [0.91, 0.95] }]) {
+        const results = [{ number, values: { accuracy } }];
+        const { code } = await request(url, `/studies/${id}/tell`, { results });
+        t.equal(code, 'SPEC_INVALID', `no share of 1, or outside its interval: ${JSON.stringify(accuracy)}`);
+      }
     }
     const results = asked.trials.map(({ number }: { number: number }) =>
       number === 1
         ? { number, state: 'failed', reason: 'the loss was NaN' }
-        : { number, values: { accuracy: 0.5 + number / 100 } },
+        : { number, values: { accuracy: { value: 0.5 + number / 100, images: 100 } } },
     );
     state = (await request(url, `/studies/${id}/tell`, { results })).state;
   }
@@ -212,6 +217,17 @@ t.test('results may come from outside: the study proposes and measures, somebody
   t.equal(trials[1].state, 'failed');
   t.match(trials[1].reason, /the loss was NaN/);
   t.equal(trials[5].values.accuracy, 0.55);
+  const { ci, images, source } = trials[5].evidence.accuracy;
+  t.same([images, source], [100, 'reported over HTTP']);
+  // Clopper and Pearson's interval of 55 in 100.
+  t.ok(Math.abs(ci[0] - 0.4473) < 1e-4 && Math.abs(ci[1] - 0.6497) < 1e-4, `${ci}`);
+  const { out } = await runCommand(url, 'search', 'winner', id);
+  t.match(out, /^trial 5 of study-1\n[\s\S]*accuracy 55 % \(45 to 65\)/);
+  const { front } = await request(url, `/studies/${id}/front`);
+  const numbers: number[] = front.map((row: { trialNumber: number }) => row.trialNumber);
+  const next = Math.max(...numbers.filter((number) => number !== 5));
+  const rival = `the runner-up, trial ${next} of ${id}, in accuracy: \\+${5 - next} % \\(95 %: -.*by their`;
+  t.match(out, new RegExp(`cannot be told from ${rival}`));
 });
 
 t.test('split: a study for each sub-space of the shipped example, winner by limit', async (t) => {
@@ -227,7 +243,7 @@ t.test('split: a study for each sub-space of the shipped example, winner by limi
   const limit = 30_000;
   const { code, out, err: notes } = await split(specFile, '--limit', `parameters<=${limit}`);
   t.equal(code, 0, notes);
-  const { schema, studies, winner } = JSON.parse(out);
+  const { schema, studies, winner, runnerUp } = JSON.parse(out);
   t.equal(schema, 'hilda.split.v1');
   t.same(
     studies.map(({ space }: { space: string }) => space),
@@ -239,6 +255,9 @@ t.test('split: a study for each sub-space of the shipped example, winner by limi
     for (const { values } of front) if (values.parameters <= limit) best = Math.max(best, values.accuracy);
   }
   t.equal(winner.values.accuracy, best, 'the best of all fronts within the limit');
+  const paired = runnerUp && runnerUp.study === winner.study;
+  t.ok(!runnerUp || runnerUp.basis === (paired ? 'paired' : 'independent'), JSON.stringify(runnerUp));
+  t.equal(winner.evidence.accuracy.images, 2000);
   t.ok(best > 0.5, `${best}: the weights of vit-fmnist serve its parts`);
   await writeFile(specFile, JSON.stringify({ ...spec, spaces: ['vit-fmnist-tiny'] }));
   t.match((await split(specFile)).err, /SPEC_INVALID/);

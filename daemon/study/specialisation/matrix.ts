@@ -1,5 +1,6 @@
 import type { DeviceId } from '../../core/ids.js';
 import { differenceInterval, isApart } from '../../core/intervals.js';
+import { costIntervals } from '../../core/measurement.js';
 import type { MeasurementRecord, TrialRecord } from '../../store/contract.js';
 import { type Finalist, type Finalists, findFor } from './finalists.js';
 import type { MatrixCell, MatrixRow, SpeedMetric, Standing } from './shapes.js';
@@ -67,7 +68,7 @@ export function cellOf(
   const isValid = measurement?.verdict === 'valid';
   return {
     value: (isValid && trial?.values[speed]) || null,
-    ci: isValid && speed === 'latencyUs' && measurement.latency ? measurement.latency.normalisedCiUs : null,
+    ci: (isValid && costIntervals(measurement)[speed]) || null,
     accuracy: trial?.values.accuracy ?? null,
     accuracyCi: trial?.evidence.accuracy?.ci ?? null,
     provenance: measurement?.provenance ?? null,

@@ -53,7 +53,11 @@ export const cellSchema = z.object({
     .number()
     .nullable()
     .describe("In the unit of the column's metric; null where there is no valid measurement."),
-  ci: z.tuple([z.number(), z.number()]).readonly().nullable().describe('95 %, of a latency.'),
+  ci: z
+    .tuple([z.number(), z.number()])
+    .readonly()
+    .nullable()
+    .describe('95 %, of a latency, and of what a real board counts.'),
   accuracy: z.number().nullable().describe("As the column's device runs the network, a share of 1."),
   accuracyCi,
   provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']).nullable(),

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { ArchitectureId, DeviceId, StudyId } from '../../../daemon/core/ids.js';
+import type { MeasurementRecord, TrialRecord } from '../../../daemon/store/contract.js';
 import type { Finalist } from '../../../daemon/study/specialisation/finalists.js';
-import { matrixRows, winnerAmong } from '../../../daemon/study/specialisation/matrix.js';
+import { cellOf, matrixRows, winnerAmong } from '../../../daemon/study/specialisation/matrix.js';
 import type { MatrixCell } from '../../../daemon/study/specialisation/shapes.js';
 
 const cell = (value: number | null, accuracy: number | null, more: Partial<MatrixCell> = {}): MatrixCell => ({
@@ -37,9 +38,29 @@ t.test('the winner is the fastest by what was measured there, among those that c
     'apart though they overlap',
   );
   t.equal(won(timed(10, 0.91, [9.2, 11]), timed(9, 0.9, [8.9, 9.8])), '1, not apart', 'root of 0.64 + 0.64');
-  const wide = [timed(9, 0.9, [8.9, 9.2]), timed(9.5, 0.9, [9.4, 9.6]), timed(9.6, 0.9, [9.1, 10])];
+  const wide = [timed(9, 0.9, [8.9, 9.2]), timed(9.5, 0.9, [9.4, 9.6]), timed(9.6, 0.9, [9, 10])];
   t.equal(won(...wide), '0, not apart', 'of the next but one');
   t.equal(won(cell(9, 0.89), cell(null, 0.95)), 'none');
+  t.end();
+});
+
+t.test('a cell holds the interval of what its device gives, and of the accuracy there', (t) => {
+  const trial = {
+    state: 'complete',
+    values: { cycles: 1000, latencyUs: 7, accuracy: 0.9 },
+    evidence: { accuracy: { ci: [0.8, 0.95], images: 9, compared: null, source: 'a count' } },
+    reason: null,
+  } as unknown as TrialRecord;
+  const measured = (more: object) =>
+    ({ verdict: 'valid', latency: null, counts: null, provenance: 'measured', ...more }) as MeasurementRecord;
+  const counts = { unit: 'cycles', total: 1000 };
+  const board = cellOf(trial, measured({ counts: { ...counts, totalCi: [990, 1010] } }), 'cycles');
+  t.match(board, { value: 1000, ci: [990, 1010], accuracyCi: [0.8, 0.95] });
+  t.equal(cellOf(trial, measured({ counts }), 'cycles').ci, null, 'an emulator counts exactly');
+  const latency = { normalisedCiUs: [6, 8] };
+  t.same(cellOf(trial, measured({ latency, counts }), 'latencyUs').ci, [6, 8]);
+  const noisy = cellOf(trial, measured({ latency, verdict: 'noisy' }), 'latencyUs');
+  t.match(noisy, { value: null, ci: null });
   t.end();
 });
 
