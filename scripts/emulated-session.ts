@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { findFirmware, loadBoardProfiles } from '../daemon/devices/mcu/board-profile.js';
 import type { CompilerBoard } from '../firmware-bridge/compiler/index.js';
-import { startPico } from '../firmware-bridge/emulator/pico-board.js';
-import { findQemu, startQemu } from '../firmware-bridge/emulator/qemu-board.js';
+import { findQemu } from '../firmware-bridge/emulator/qemu-board.js';
+import { startEmulated } from '../firmware-bridge/emulator/start-emulated.js';
 import { BoardSession, type RunReport } from '../firmware-bridge/link/index.js';
 
 /** A session with an emulated board, for benchmarks that send programs themselves; null where it cannot run here. */
@@ -11,10 +10,7 @@ export async function openEmulated(name: string, signal: AbortSignal): Promise<B
   const firmware = findFirmware(name);
   if (!profile?.emulator || !firmware || (profile.emulator.kind === 'qemu' && findQemu() === null))
     return null;
-  const transport =
-    profile.emulator.kind === 'qemu'
-      ? await startQemu({ machine: profile.emulator.machine, imagePath: firmware.path, signal })
-      : startPico(readFileSync(firmware.path));
+  const transport = await startEmulated(profile.emulator, firmware, signal);
   let nonce = 1;
   const session = new BoardSession({ transport, nonce: () => nonce++, patience: 20 });
   await session.hello({ signal });

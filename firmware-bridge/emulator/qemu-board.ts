@@ -9,6 +9,8 @@ import type { EmulatedBoard } from './pico-board.js';
 export interface QemuOptions {
   readonly machine: string;
   readonly imagePath: string;
+  /** Where the image lies in the machine's memory; 0 by default. */
+  readonly loadAddress?: number;
   readonly signal: AbortSignal;
 }
 
@@ -104,7 +106,7 @@ async function stop({ child, line }: { child: ChildProcess; line: Transport }): 
 /** Starts QEMU and answers with its process and the path of the board's serial port. The caller kills it. */
 export function spawnBoard(
   program: string,
-  { machine, imagePath, signal }: QemuOptions,
+  { machine, imagePath, loadAddress = 0, signal }: QemuOptions,
 ): Promise<{ child: ChildProcess; path: string }> {
   const icount = `shift=${Math.log2(qemuInstructionNs)},sleep=off`;
   const child = spawn(
@@ -112,8 +114,10 @@ export function spawnBoard(
     [
       '-M',
       machine,
-      '-kernel',
-      imagePath,
+      // A raw image given as kernel goes to address 0, whatever is there.
+      ...(loadAddress === 0
+        ? ['-kernel', imagePath]
+        : ['-device', `loader,file=${imagePath},addr=${loadAddress},force-raw=on`]),
       '-display',
       'none',
       '-monitor',

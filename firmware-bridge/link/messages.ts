@@ -78,6 +78,8 @@ export interface Hello {
   readonly chipId: string;
   readonly buildHash: string;
   readonly board: string;
+  /** How far the core's clock may be from `coreHz`, in millionths; null where the firmware does not say. */
+  readonly clockPpm: number | null;
 }
 
 const helloBytes = 105;
@@ -112,6 +114,7 @@ export function parseHello(payload: Uint8Array): Hello {
     chipId: bytesToHex(payload.subarray(56, 72)),
     buildHash: bytesToHex(payload.subarray(72, 104)),
     board: new TextDecoder().decode(name),
+    clockPpm: payload.length >= helloBytes + nameBytes + 4 ? word(helloBytes + nameBytes) : null,
   };
 }
 

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
-import { type FlashTools, flashBoard } from '../../daemon/devices/mcu/flash-board.js';
+import { flashBoard } from '../../daemon/devices/mcu/flash-board.js';
+import { type FlashTools, systemTools } from '../../daemon/devices/mcu/flash-tools.js';
 import { toUf2 } from '../../daemon/devices/mcu/uf2.js';
 
 t.setTimeout(900_000);
@@ -52,12 +53,20 @@ t.test('every board has a profile and an image, and each image its size', async 
 t.test('flashing: by copy, by tool, or by saying how', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-volume-'));
   const calls: string[] = [];
-  const tools = (installed: readonly string[], volumes: readonly string[]): FlashTools => ({
+  const tools = (
+    installed: readonly string[],
+    volumes: readonly string[],
+    others: Partial<FlashTools> = {},
+  ): FlashTools => ({
+    ...systemTools,
     which: (program) => (installed.includes(program) ? `/usr/bin/${program}` : null),
     volume: (label) => (volumes.includes(label) ? folder : null),
     run: async (program, args) => {
       calls.push([program, ...args].join(' '));
     },
+    touch: async () => false,
+    wait: async () => {},
+    ...others,
   });
   const of = (board: string) => {
     const profile = loadBoardProfiles().get(board);
@@ -69,7 +78,7 @@ t.test('flashing: by copy, by tool, or by saying how', async (t) => {
   const [, image] = of('rp2040-pico');
   const bytes = await readFile(image.path);
   const uf2 = await readFile(join(folder, 'hilda.uf2'));
-  t.same(uf2, Buffer.from(toUf2(bytes, 0x10000000)));
+  t.same(uf2, Buffer.from(toUf2(bytes, 0x10000000, 0xe48bff56)));
   t.equal(uf2.length, Math.ceil(bytes.length / 256) * 512);
   t.equal(uf2.readUInt32LE(512 + 12), 0x10000100, 'the second block lies behind the first');
   await t.rejects(flashBoard(...of('rp2040-pico'), tools([], [])), {
@@ -79,9 +88,65 @@ t.test('flashing: by copy, by tool, or by saying how', async (t) => {
   await flashBoard(...of('stm32f746g-disco'), tools(['st-flash'], []));
   t.match(calls[0], /^st-flash --reset write .*stm32f746g-disco\.bin 0x8000000$/);
   await flashBoard(...of('nrf52840-dk'), tools(['openocd', 'probe-rs'], []));
-  t.match(calls[1], /^openocd -f .*verify reset exit$/);
+  t.match(
+    calls[1],
+    /^openocd -f interface\/jlink\.cfg -c transport select swd -f target\/nrf52\.cfg .*verify reset exit$/,
+    'the adapter would choose JTAG, which the chip does not have',
+  );
+  await flashBoard(...of('nrf52840-dk'), tools(['probe-rs'], []));
+  t.match(calls.slice(2), [
+    /^probe-rs download --chip nRF52840_xxAA /,
+    'probe-rs reset --chip nRF52840_xxAA',
+  ]);
   const error = await flashBoard(...of('nucleo-l4r5zi'), tools([], [])).catch((thrown) => thrown);
   t.equal(error.code, 'FLASH_TOOL_MISSING');
-  t.match(error.hint, /openocd .*st-flash .*probe-rs .*NOD_L4R5ZI/);
+  t.match(error.hint, /openocd .*st-flash .*probe-rs download .* && probe-rs reset .*NOD_L4R5ZI/);
   await t.rejects(flashBoard(...of('mps2-an386'), tools([], [])), { code: 'STATE_CONFLICT' });
+
+  const fails = (code: string, syscall: string) => async (): Promise<void> => {
+    throw Object.assign(new Error(`${code}: ${syscall}`), { code, syscall });
+  };
+  let mounted = true;
+  const leaves = tools([], [], {
+    volume: () => (mounted ? folder : null),
+    write: () => {
+      mounted = false;
+      return fails('EIO', 'fsync')();
+    },
+  });
+  t.ok(await flashBoard(...of('rp2040-pico'), leaves), 'the board restarted with the last block');
+  for (const [code, syscall] of [
+    ['EIO', 'fsync'],
+    ['ENOSPC', 'write'],
+  ] as const)
+    await t.rejects(
+      flashBoard(...of('rp2040-pico'), tools([], ['RPI-RP2'], { write: fails(code, syscall) })),
+      { code: 'DEVICE_FAILED' },
+      `${code} of ${syscall} while the volume stays`,
+    );
+});
+
+t.test('a running firmware is asked to enter its boot loader', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-volume-'));
+  const shipped = loadBoardProfiles().get('rp2040-pico');
+  const image = findFirmware('rp2040-pico');
+  if (shipped?.flash?.method !== 'uf2' || !image) throw new Error('no UF2 board');
+  const touch = { vendorId: '2e8a', productId: '000a', baud: 1200 };
+  const profile = { ...shipped, flash: { ...shipped.flash, touch } };
+  let waits = 0;
+  let touched: unknown;
+  const tools = (appearsAfter: number): FlashTools => ({
+    ...systemTools,
+    volume: () => (touched && waits >= appearsAfter ? folder : null),
+    touch: async (port) => {
+      touched = port;
+      return true;
+    },
+    wait: async () => void waits++,
+  });
+  t.equal((await flashBoard(profile, image, tools(3))).by, `copied to ${folder}`);
+  t.same(touched, touch);
+  t.equal(waits, 3);
+  await t.rejects(flashBoard(profile, image, tools(1e6)), { code: 'FLASH_TOOL_MISSING' });
+  t.ok(waits > 10 && waits < 1000, `gives up after ${waits} looks`);
 });

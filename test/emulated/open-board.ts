@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import {
@@ -10,8 +9,7 @@ import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { type CompiledNetwork, runReference, type Tricks } from '../../firmware-bridge/compiler/index.js';
-import { startPico } from '../../firmware-bridge/emulator/pico-board.js';
-import { startQemu } from '../../firmware-bridge/emulator/qemu-board.js';
+import { startEmulated } from '../../firmware-bridge/emulator/start-emulated.js';
 import { BoardSession } from '../../firmware-bridge/link/index.js';
 
 const { signal } = new AbortController();
@@ -22,10 +20,7 @@ export async function openBoard(name: string): Promise<BoardSession> {
   const profile = loadBoardProfiles().get(name);
   const firmware = findFirmware(name);
   if (!profile?.emulator || !firmware) throw new Error(`no emulated ${name}`);
-  const transport =
-    profile.emulator.kind === 'qemu'
-      ? await startQemu({ machine: profile.emulator.machine, imagePath: firmware.path, signal })
-      : startPico(readFileSync(firmware.path));
+  const transport = await startEmulated(profile.emulator, firmware, signal);
   const session = new BoardSession({ transport, nonce: () => nonces++, patience: 20 });
   await session.hello({ signal });
   return session;

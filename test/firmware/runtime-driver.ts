@@ -24,12 +24,20 @@ export interface Core {
   readonly layout: WeightLayout;
   readonly flags: readonly string[];
   readonly machine: string;
+  /** Where the machine has memory for code and for data; 0 and 0x20000000 by default. */
+  readonly memory?: readonly [code: number, data: number];
 }
 
 /** M0+ code is run by the M3 machine: it is a subset, and QEMU has no M0 machine with memory to speak of. */
 export const cores: Readonly<Record<string, Core>> = {
   m0plus: { layout: 'scalar', flags: ['-mcpu=cortex-m0plus'], machine: 'mps2-an385' },
   m4: { layout: 'dsp', flags: ['-mcpu=cortex-m4'], machine: 'mps2-an386' },
+  m33: {
+    layout: 'dsp',
+    flags: ['-mcpu=cortex-m33+nofp'],
+    machine: 'mps2-an505',
+    memory: [0x10000000, 0x38000000],
+  },
   m55: { layout: 'mve', flags: ['-mcpu=cortex-m55', '-mfloat-abi=hard'], machine: 'mps3-an547' },
 };
 
@@ -72,7 +80,9 @@ export function buildForCore(name: string, core: Core): string {
   const out = join(folder, `${name}.elf`);
   const semihosting = join(driver, 'semihosting');
   const flags = ['-mthumb', ...core.flags, '-O2', ...warnings, '-nostartfiles', '--specs=rdimon.specs'];
-  const linking = [`-T${semihosting}/link.ld`, '-Wl,--no-warn-rwx-segments', '-Wl,--gc-sections'];
+  const [code, data] = core.memory ?? [0, 0x20000000];
+  const placing = [`-Wl,--defsym=code_at=${code}`, `-Wl,--defsym=data_at=${data}`];
+  const linking = [...placing, `-T${semihosting}/link.ld`, '-Wl,--no-warn-rwx-segments', '-Wl,--gc-sections'];
   execFileSync('arm-none-eabi-gcc', [...flags, ...common, ...sourcesIn(semihosting), ...linking, '-o', out], {
     stdio: 'inherit',
   });

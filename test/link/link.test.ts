@@ -27,6 +27,7 @@ async function openBoard(
   const session = new BoardSession({ transport: options.through?.(line) ?? line, nonce, patience: 3 });
   t.teardown(() => session.close());
   await session.hello({ signal });
+  t.equal(session.board.clockPpm, 100, 'how far its clock may be off');
   return { session, line };
 }
 

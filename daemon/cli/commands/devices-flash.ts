@@ -3,8 +3,7 @@ import { Command } from 'commander';
 import { HildaError } from '../../core/errors.js';
 import { formatBytes } from '../../core/quantities.js';
 import { findFirmware, loadBoardProfiles } from '../../devices/mcu/board-profile.js';
-import { flashBoard } from '../../devices/mcu/flash-board.js';
-import { toUf2 } from '../../devices/mcu/uf2.js';
+import { flashBoard, uf2Of } from '../../devices/mcu/flash-board.js';
 import { act, type Terminal } from '../context.js';
 
 export const devicesFlashCommand = (terminal: Terminal): Command =>
@@ -24,7 +23,7 @@ export const devicesFlashCommand = (terminal: Terminal): Command =>
         }
         if (out) {
           const bytes = await readFile(image.path);
-          await writeFile(out, out.endsWith('.uf2') ? toUf2(bytes, image.loadAddress) : bytes);
+          await writeFile(out, out.endsWith('.uf2') ? uf2Of(profile, image, bytes) : bytes);
           context.answer('flash', { board, file: out }, () => `wrote ${out}`);
           return;
         }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 
 const hex4 = z.string().regex(/^[0-9a-f]{4}$/, 'four lower-case hexadecimal digits');
+const hex8 = z.string().regex(/^[0-9a-f]{8}$/, 'eight lower-case hexadecimal digits');
 
 const usbSchema = z.strictObject({
   vendorId: hex4,
@@ -18,7 +19,8 @@ export const boardProfileSchema = z.strictObject({
   /** The firmware's name of the board: the same as its folder and image. */
   board: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
   label: z.string(),
-  core: z.enum(['cortex-m0plus', 'cortex-m3', 'cortex-m4', 'cortex-m7', 'cortex-m55']),
+  /** As the compiler's -mcpu names it. */
+  core: z.string().regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/),
   weightLayout: z.enum(['rows', 'scalar', 'dsp', 'mve']),
   /** Where kernels find the weights: MCUFormer's memory formula counts a tile in SRAM unless flash is read in place. */
   weightsAt: z.enum(['flash', 'sram', 'external']),
@@ -47,10 +49,26 @@ export const boardProfileSchema = z.strictObject({
   /** How an image gets into the board's flash. */
   flash: z
     .discriminatedUnion('method', [
-      z.strictObject({ method: z.literal('uf2'), volume: z.string(), enter: z.string() }),
+      z.strictObject({
+        method: z.literal('uf2'),
+        volume: z.string(),
+        enter: z.string(),
+        /** The chip's number in the UF2 specification's list: the boot ROM ignores blocks of other families. */
+        family: hex8,
+        /** USB port whose opening and closing at this rate makes a running firmware enter its boot loader. */
+        touch: z
+          .strictObject({
+            vendorId: hex4,
+            productId: hex4,
+            baud: z.number().int().positive().default(1200),
+          })
+          .optional(),
+      }),
       z.strictObject({
         method: z.literal('probe'),
         openocd: z.array(z.string()).min(1),
+        /** Where the adapter offers several and openocd would take another one. */
+        openocdTransport: z.string().optional(),
         probeRsChip: z.string(),
         stFlash: z.boolean().default(false),
         copyTo: z.string().optional(),

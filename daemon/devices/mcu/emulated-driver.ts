@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { type EmulatedBoard, startPico } from '../../../firmware-bridge/emulator/pico-board.js';
-import { findQemu, qemuProgram, startQemu } from '../../../firmware-bridge/emulator/qemu-board.js';
+import type { EmulatedBoard } from '../../../firmware-bridge/emulator/pico-board.js';
+import { findQemu, qemuProgram } from '../../../firmware-bridge/emulator/qemu-board.js';
+import { startEmulated } from '../../../firmware-bridge/emulator/start-emulated.js';
 import { BoardSession } from '../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
@@ -97,15 +97,12 @@ export class EmulatedDriver implements Driver {
   }
 
   async #start(
-    { emulator, board }: BoardProfile,
+    { emulator = { kind: 'rp2040js' }, board }: BoardProfile,
     firmware: FirmwareImage,
     signal: AbortSignal,
   ): Promise<BoardSession> {
     const { clock = systemClock, onStart, patience = defaultPatience } = this.#options;
-    const transport =
-      emulator?.kind === 'qemu'
-        ? await startQemu({ machine: emulator.machine, imagePath: firmware.path, signal })
-        : startPico(readFileSync(firmware.path));
+    const transport = await startEmulated(emulator, firmware, signal);
     onStart?.(transport);
     const session = new BoardSession({ transport, clock, nonce, patience });
     try {

@@ -1,24 +1,32 @@
-import { execFile } from 'node:child_process';
-import { accessSync, constants, readdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { HildaError } from '../../core/errors.js';
 import type { BoardProfile, FirmwareImage } from './board-profile.js';
+import { type FlashTools, systemTools } from './flash-tools.js';
 import { toUf2 } from './uf2.js';
-
-/** What flashing needs of the machine; tests bring their own. */
-export interface FlashTools {
-  /** The path of a program, or null when it is not installed. */
-  which(program: string): string | null;
-  /** The folder of a mounted volume with this label, or null. */
-  volume(label: string): string | null;
-  run(program: string, args: readonly string[]): Promise<void>;
-}
 
 export interface Flashed {
   readonly by: string;
   readonly bytes: number;
+}
+
+type Uf2 = Extract<NonNullable<BoardProfile['flash']>, { method: 'uf2' }>;
+type Probe = Extract<NonNullable<BoardProfile['flash']>, { method: 'probe' }>;
+
+/** How long a boot loader takes to appear as a volume. */
+const volumeWaitMs = 10_000;
+const volumeLookMs = 250;
+
+/** Throws REQUEST_INVALID for a board whose boot loader takes no UF2 files. */
+export function uf2Of(
+  { label, flash }: BoardProfile,
+  { loadAddress }: FirmwareImage,
+  bytes: Uint8Array,
+): Uint8Array {
+  if (flash?.method === 'uf2') return toUf2(bytes, loadAddress, Number.parseInt(flash.family, 16));
+  throw new HildaError('REQUEST_INVALID', `${label} takes no UF2 file`, {
+    hint: 'Name a file that ends in .bin.',
+  });
 }
 
 /**
@@ -26,68 +34,110 @@ export interface Flashed {
  * DEVICE_FAILED with the tool's own words when it fails.
  */
 export async function flashBoard(
-  { label, flash, board }: BoardProfile,
+  profile: BoardProfile,
   image: FirmwareImage,
   tools: FlashTools = systemTools,
 ): Promise<Flashed> {
+  const { label, flash, board } = profile;
   if (!flash)
     throw new HildaError('STATE_CONFLICT', `${label} is emulated: there is nothing to flash`, {
       hint: `Its device is emulated-${board}.`,
     });
   const bytes = await readFile(image.path);
-  if (flash.method === 'uf2') {
-    const folder = tools.volume(flash.volume);
-    if (!folder) {
-      throw new HildaError('FLASH_TOOL_MISSING', `no volume ${flash.volume} is mounted`, {
-        hint: `${flash.enter} A volume ${flash.volume} appears; mount it and run this again. By hand: \`hilda devices flash ${board} --out FILE.uf2\`, then copy the file there.`,
-      });
-    }
-    await writeFile(join(folder, 'hilda.uf2'), toUf2(bytes, image.loadAddress));
-    return { by: `copied to ${folder}`, bytes: bytes.length };
+  if (flash.method === 'probe') return flashByProbe(label, flash, image, bytes, tools);
+  const folder = await bootVolume(flash, tools);
+  if (!folder) {
+    throw new HildaError('FLASH_TOOL_MISSING', `no volume ${flash.volume} is mounted`, {
+      hint: `${flash.enter} A volume ${flash.volume} appears; mount it and run this again. By hand: \`hilda devices flash ${board} --out FILE.uf2\`, then copy the file there.`,
+    });
   }
-  const address = `0x${image.loadAddress.toString(16)}`;
-  const openocdArgs = [
-    ...flash.openocd.flatMap((file) => ['-f', file]),
-    '-c',
-    `program {${image.path}} ${address} verify reset exit`,
-  ];
-  const ways: readonly (readonly [program: string, args: readonly string[]])[] = [
-    ['openocd', openocdArgs],
-    ...(flash.stFlash ? [['st-flash', ['--reset', 'write', image.path, address]] as const] : []),
-    [
-      'probe-rs',
-      [
-        'download',
-        '--chip',
-        flash.probeRsChip,
-        '--binary-format',
-        'bin',
-        '--base-address',
-        address,
-        image.path,
-      ],
-    ],
-  ];
-  for (const [program, args] of ways) {
+  await copyTo(label, join(folder, 'hilda.uf2'), uf2Of(profile, image, bytes), flash.volume, tools);
+  return { by: `copied to ${folder}`, bytes: bytes.length };
+}
+
+/** The boot loader's volume; a running firmware that can be asked to is made to enter it. */
+async function bootVolume({ volume, touch }: Uf2, tools: FlashTools): Promise<string | null> {
+  const mounted = tools.volume(volume);
+  if (mounted || !touch || !(await tools.touch(touch))) return mounted;
+  for (let waited = 0; waited < volumeWaitMs; waited += volumeLookMs) {
+    await tools.wait(volumeLookMs);
+    const appeared = tools.volume(volume);
+    if (appeared) return appeared;
+  }
+  return null;
+}
+
+/** A board restarts as soon as it has the last block: its volume may be gone before the system could confirm the write. */
+async function copyTo(
+  label: string,
+  path: string,
+  bytes: Uint8Array,
+  volume: string,
+  tools: FlashTools,
+): Promise<void> {
+  try {
+    await tools.write(path, bytes);
+  } catch (cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    const taken = syscall === 'fsync' && ['EIO', 'ENODEV', 'ENXIO', 'ENOENT'].includes(code ?? '');
+    if (taken && tools.volume(volume) === null) return;
+    throw new HildaError('DEVICE_FAILED', `${label} did not take the file: ${said(cause)}`, {
+      cause,
+      hint: 'Unplug the board, enter its boot loader again and repeat.',
+    });
+  }
+}
+
+async function flashByProbe(
+  label: string,
+  flash: Probe,
+  image: FirmwareImage,
+  bytes: Uint8Array,
+  tools: FlashTools,
+): Promise<Flashed> {
+  const ways = waysOf(flash, image);
+  for (const [program, calls] of ways) {
     if (!tools.which(program)) continue;
     try {
-      await tools.run(program, args);
+      for (const args of calls) await tools.run(program, args);
     } catch (cause) {
       throw new HildaError('DEVICE_FAILED', `${program} could not write ${label}: ${said(cause)}`, { cause });
     }
     return { by: program, bytes: bytes.length };
   }
   const folder = flash.copyTo ? tools.volume(flash.copyTo) : null;
-  if (folder) {
-    await writeFile(join(folder, 'hilda.bin'), bytes);
+  if (folder && flash.copyTo) {
+    await copyTo(label, join(folder, 'hilda.bin'), bytes, flash.copyTo, tools);
     return { by: `copied to ${folder}`, bytes: bytes.length };
   }
   const names = ways.map(([program]) => program).join(', ');
-  const commands = ways.map(([program, args]) => `${program} ${args.map(quoted).join(' ')}`);
+  const commands = ways.map(([program, calls]) =>
+    calls.map((args) => `${program} ${args.map(quoted).join(' ')}`).join(' && '),
+  );
   throw new HildaError('FLASH_TOOL_MISSING', `none of ${names} is installed to write ${label}`, {
     hint: `Install one and run this again, or write it by hand: ${commands.join('  |  ')}${flash.copyTo ? `  |  copy ${image.path} to the volume ${flash.copyTo}` : ''}`,
     details: { commands },
   });
+}
+
+type Way = readonly [program: string, calls: readonly (readonly string[])[]];
+
+/** Programs that can write the board, in the order of preference, each with its calls. */
+function waysOf(flash: Probe, { path, loadAddress }: FirmwareImage): readonly Way[] {
+  const { openocd, openocdTransport, stFlash, probeRsChip } = flash;
+  const address = `0x${loadAddress.toString(16)}`;
+  // The transport is chosen between the adapter's file, which comes first, and the target's.
+  const [adapter = '', ...targets] = openocd;
+  const transport = openocdTransport ? ['-c', `transport select ${openocdTransport}`] : [];
+  const files = ['-f', adapter, ...transport, ...targets.flatMap((file) => ['-f', file])];
+  const chip = ['--chip', probeRsChip];
+  const download = ['download', ...chip, '--binary-format', 'bin', '--base-address', address, path];
+  return [
+    ['openocd', [[...files, '-c', `program {${path}} ${address} verify reset exit`]]],
+    ...(stFlash ? [['st-flash', [['--reset', 'write', path, address]]] as const] : []),
+    // Downloading leaves the core halted or in the former firmware.
+    ['probe-rs', [download, ['reset', ...chip]]],
+  ];
 }
 
 const quoted = (text: string): string => (/[ {}]/.test(text) ? `"${text}"` : text);
@@ -95,35 +145,4 @@ const quoted = (text: string): string => (/[ {}]/.test(text) ? `"${text}"` : tex
 const said = (cause: unknown): string => {
   const { stderr, message } = cause as { stderr?: string; message: string };
   return (stderr || message).trim().split('\n').slice(-3).join(' ');
-};
-
-const runFile = promisify(execFile);
-
-export const systemTools: FlashTools = {
-  which: (program) => {
-    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-      const path = join(folder, program);
-      try {
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {}
-    }
-    return null;
-  },
-  volume: (label) => {
-    const list = (folder: string): string[] => {
-      try {
-        return readdirSync(folder).map((name) => join(folder, name));
-      } catch {
-        return [];
-      }
-    };
-    // Desktops mount under the user's name; macOS under /Volumes.
-    const roots = ['/media', '/run/media', '/mnt', '/Volumes'];
-    const mounted = roots.flatMap((root) => [...list(root), ...list(root).flatMap(list)]);
-    return mounted.find((path) => path.endsWith(`/${label}`)) ?? null;
-  },
-  run: async (program, args) => {
-    await runFile(program, [...args], { timeout: 120_000 });
-  },
 };

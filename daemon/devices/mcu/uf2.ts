@@ -1,10 +1,7 @@
 const blockBytes = 512;
 const payloadBytes = 256;
-/** Family of the RP2040 in the UF2 specification's list. */
-const rp2040Family = 0xe48bff56;
-
-/** An image in Microsoft's UF2 format, which the Pico's boot ROM takes as a copied file. */
-export function toUf2(image: Uint8Array, loadAddress: number): Uint8Array {
+/** An image in Microsoft's UF2 format, which boot ROMs take as a copied file; `family` is the chip's number there. */
+export function toUf2(image: Uint8Array, loadAddress: number, family: number): Uint8Array {
   const blocks = Math.ceil(image.length / payloadBytes);
   const out = new Uint8Array(blocks * blockBytes);
   const view = new DataView(out.buffer);
@@ -18,7 +15,7 @@ export function toUf2(image: Uint8Array, loadAddress: number): Uint8Array {
       payloadBytes,
       block,
       blocks,
-      rp2040Family,
+      family,
     ];
     for (const [i, word] of words.entries()) view.setUint32(at + 4 * i, word, true);
     out.set(image.subarray(block * payloadBytes, (block + 1) * payloadBytes), at + 32);

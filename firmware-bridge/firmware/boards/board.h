@@ -34,6 +34,8 @@ void board_start(void);
 uint8_t board_reset_reason(void);
 void board_chip_id(uint8_t id[16]);
 uint32_t board_cpuid(void);
+/* How far the core's clock may be from `core_hz`, in millionths; 0 where time is counted in instructions. */
+uint32_t board_clock_ppm(void);
 
 /* The next byte of the line, or -1. */
 int board_receive(void);

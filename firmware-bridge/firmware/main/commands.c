@@ -51,7 +51,8 @@ static void hello(const request *asked)
     const uint32_t name = (uint32_t)strlen(board.name);
     at = wire_put8(at, name);
     memcpy(at, board.name, name);
-    reply(asked, (uint32_t)(at + name - reply_payload()));
+    at = wire_put32(at + name, board_clock_ppm());
+    reply(asked, (uint32_t)(at - reply_payload()));
 }
 
 static void answer_word(const request *asked, uint32_t word)

@@ -65,6 +65,8 @@ uint32_t board_ticks(void)
 void board_ticks_start(void) { systick_start(); }
 void board_ticks_stop(void) { systick_stop(); }
 
+uint32_t board_clock_ppm(void) { return 0; }
+
 /* An emulator is restarted from outside. */
 void board_watchdog_start(void) {}
 void board_watchdog_kick(void) {}

@@ -7,6 +7,8 @@
 #include "dwt-board.h"
 #include "receive-ring.h"
 
+enum { RECEIVED = 1 << 5, TRANSMIT_COMPLETE = 1 << 6, TRANSMIT_EMPTY = 1 << 7 };
+
 static const uint32_t iwdg = 0x40003000;
 
 uint8_t board_reset_reason(void)
@@ -20,21 +22,25 @@ uint8_t board_reset_reason(void)
 void board_chip_id(uint8_t id[16])
 {
     memset(id, 0, 16);
-    memcpy(id, (const void *)(uintptr_t)stm32.chip_id, 12);
+    if (stm32.chip_id) memcpy(id, (const void *)(uintptr_t)stm32.chip_id, 12);
 }
 
-int board_receive(void) { return receive_from_ring(RECEIVE_RING_BYTES - REGISTER(stm32.ring_left)); }
+int board_receive(void)
+{
+    if (stm32.ring_left) return receive_from_ring(RECEIVE_RING_BYTES - (REGISTER(stm32.ring_left) & 0xffff));
+    return REGISTER(stm32.status) & RECEIVED ? (int)(REGISTER(stm32.received) & 0xff) : -1;
+}
 
 void board_send(uint8_t byte)
 {
-    while (!(REGISTER(stm32.uart + 0x1c) & 1u << 7)) {
+    while (!(REGISTER(stm32.status) & TRANSMIT_EMPTY)) {
     }
-    REGISTER(stm32.uart + 0x28) = byte;
+    REGISTER(stm32.sent) = byte;
 }
 
 void board_flush(void)
 {
-    while (!(REGISTER(stm32.uart + 0x1c) & 1u << 6)) {
+    while (!(REGISTER(stm32.status) & TRANSMIT_COMPLETE)) {
     }
 }
 

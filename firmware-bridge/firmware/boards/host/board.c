@@ -94,6 +94,8 @@ uint8_t board_reset_reason(void) { return RESET_POWER; }
 void board_chip_id(uint8_t id[16]) { memset(id, 0x5a, 16); }
 uint32_t board_cpuid(void) { return 0; }
 
+uint32_t board_clock_ppm(void) { return 100; }
+
 static uint8_t input[4096];
 static ssize_t filled, taken;
 

@@ -8,14 +8,17 @@
 #include "../common/receive-ring.h"
 #include "../common/stm32.h"
 
-enum { CLOCK_HZ = 120000000, BAUD = 115200, KB = 1024 };
+/* MSI locked to the 32,768 Hz crystal is 122 times as fast (data sheet DS12023, MSI characteristics in PLL mode: 3.998 MHz). */
+enum { MSI_HZ = 122 * 32768, CLOCK_HZ = MSI_HZ / 2 * 60, BAUD = 115200, KB = 1024 };
+/* AN4736: locked it is within 0.25 %. Data sheet: alone within 1 % at 30 degrees, and 3.5 % more over 0 to 85. */
+enum { LOCKED_PPM = 2500, FREE_PPM = 45000 };
 
 static const uint32_t rcc = 0x40021000, pwr = 0x40007000, flash = 0x40022000, gpio_g = 0x48001800, lpuart = 0x40008000,
                       dma1 = 0x40020000, dmamux = 0x40020800;
 
 /* 58.1: the chip's id. */
 const stm32_map stm32 = {
-    .uart = lpuart,
+    STM32_UART_NEW(lpuart),
     .ring_left = dma1 + 0x0c,
     .chip_id = 0x1fff7590,
     .reset_flags = rcc + 0x94,
@@ -42,11 +45,34 @@ const board_facts board = {
     .firmware_bytes = 128 * KB,
 };
 
+static uint32_t clock_ppm = FREE_PPM;
+
+uint32_t board_clock_ppm(void) { return clock_ppm; }
+
+/* 6.2.3, 6.2.4: locks MSI to the low-speed crystal, which takes up to 2 s to start. Without it the clock runs free, and says
+   so. Still at 4 MHz here: a look takes about 10 cycles. */
+static void lock_clock_to_crystal(void)
+{
+    REGISTER(pwr) |= 1u << 8; /* 5.4.1: access to the backup domain */
+    while (!(REGISTER(pwr) & 1u << 8)) {
+    }
+    REGISTER(rcc + 0x90) |= 1;
+    for (uint32_t looks = 0; !(REGISTER(rcc + 0x90) & 2); looks++) {
+        if (looks == 2000000) return;
+    }
+    REGISTER(rcc) |= 1u << 2;
+    /* Data sheet: within 1 % of the final frequency after 2.5 ms; ten times that. */
+    for (volatile uint32_t i = 0; i < 10000; i++) {
+    }
+    clock_ppm = LOCKED_PPM;
+}
+
 static void start_clocks(void)
 {
     /* 5.1.8: range 1 boost for 120 MHz; 6.2.5: MSI 4 MHz x 60 / 2; 3.3.3: 5 wait states. */
     REGISTER(rcc + 0x58) |= 1u << 28;
     (void)REGISTER(rcc + 0x58);
+    lock_clock_to_crystal();
     REGISTER(pwr + 0x80) &= ~(1u << 8);
     REGISTER(flash) = 5 | 1u << 8 | 1u << 9 | 1u << 10;
     while ((REGISTER(flash) & 15) != 5) {

@@ -15,7 +15,7 @@ static const uint32_t rcc = 0x40023800, pwr = 0x40007000, flash = 0x40023c00, gp
 
 /* 41.1: the chip's id. */
 const stm32_map stm32 = {
-    .uart = usart,
+    STM32_UART_NEW(usart),
     .ring_left = dma2 + 0x10 + 0x18 * 2 + 4,
     .chip_id = 0x1ff0f420,
     .reset_flags = rcc + 0x74,
@@ -111,6 +111,9 @@ void board_start(void)
     REGISTER(usart) = 1u << 3 | 1u << 2 | 1;
     cycle_counter_start();
 }
+
+/* Its 25 MHz crystal, with ageing and temperature. */
+uint32_t board_clock_ppm(void) { return 100; }
 
 /* 3.3.6: code is fetched from the same flash, so the core waits by itself until it is done. */
 static int flash_done(void)
