@@ -5,7 +5,7 @@ import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { ProgramCase } from '../firmware/program-case.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
-import { agreement, drawn } from './agreement.js';
+import { type Agreement, agreement, drawn } from './agreement.js';
 
 t.setTimeout(0);
 const runtime = new SessionProcess();
@@ -35,7 +35,7 @@ function graphOf({ op, inputs, constants = {}, order, attributes, opset = 20 }: 
   return b.build();
 }
 
-const agree = (t: Test, c: Case): Promise<void> => agreeOn(t, c.name, graphOf(c), c.steps, c.draw);
+const agree = (t: Test, c: Case): Promise<Agreement> => agreeOn(t, c.name, graphOf(c), c.steps, c.draw);
 
 async function agreeOn(
   t: Test,
@@ -43,12 +43,13 @@ async function agreeOn(
   graph: Graph,
   steps: number,
   draw: (rng: Rng) => number = (rng) => 2 * gaussian(rng),
-): Promise<void> {
+): Promise<Agreement> {
   const rng = Xoshiro128.fromSeed(7);
   const inputs = Array.from({ length: 4 }, () => drawn(graph, rng, draw));
   const found = await agreement(name, graph, inputs, runtime);
   t.ok(found.steps <= steps + 1e-3, `${name}: ${found.steps.toFixed(3)} steps`);
   cases.push(...found.cases);
+  return found;
 }
 
 const between =
@@ -121,6 +122,43 @@ t.test('constant scalars make tables', async (t) => {
       steps: 0.5,
     });
 });
+
+t.test(
+  'functions behind one another are one table; what they read has steps where they change',
+  async (t) => {
+    const chain = (inner: boolean): Graph => {
+      const b = new GraphBuilder({ name: `chain${inner}`, opset: 14 });
+      const one = (value: number): string => b.constant(`c${value}`, floatTensor([], [value]));
+      const bent = b.node('HardSwish', [b.input('x', 'float32', [2, 9])]);
+      const scaled = b.node('Mul', [bent, one(0.7)]);
+      b.output(b.node('Exp', [b.node('Sub', [one(0.3), scaled])]), 'y');
+      if (inner) b.output(scaled, 'scaled');
+      return b.build();
+    };
+    for (const [inner, steps, tables] of [
+      [false, 0.5, 1],
+      [true, 1.5, 2],
+    ] as const) {
+      const found = await agreeOn(t, `a chain, inner ${inner}`, chain(inner), steps);
+      t.equal(found.compiled.records.filter(({ kind }) => kind === 'lookup').length, tables);
+    }
+    // From -60 on, of which a hard swish tells what lies above -3 apart: 23 in 256 steps, not 80.
+    const b = new GraphBuilder({ name: 'narrow', opset: 14 });
+    const weights = [
+      b.constant('w', floatTensor([1, 1, 1, 1], [1])),
+      b.constant('b', floatTensor([1], [-20])),
+    ];
+    const layer = b.node('Conv', [b.input('x', 'float32', [1, 1, 9, 9]), ...weights]);
+    b.output(b.node('HardSwish', [layer]), 'y');
+    await agreeOn(t, 'a hard swish of a wide range', b.build(), 1.4, between(-40, 40));
+    // An answer without end is that of the range seen, whatever stands behind it.
+    const ends = new GraphBuilder({ name: 'ends', opset: 14 });
+    const high = ends.constant('high', floatTensor([], [-0.5]));
+    const inverse = ends.node('Reciprocal', [ends.input('x', 'float32', [2, 9])]);
+    ends.output(ends.node('Mul', [inverse, high]), 'y');
+    await agreeOn(t, 'a reciprocal times a number', ends.build(), 0.5, between(0.5, 4));
+  },
+);
 
 t.test('Max, Min, Sum and Mean of any number of operands, which broadcast', async (t) => {
   const shapes: readonly Pick<Case, 'inputs' | 'constants'>[] = [

@@ -33,10 +33,7 @@ const rules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('ConvTranspose', transposedConvolution),
   ...each('MatMul', matMul),
   ...each('Add Sub Mul Div Pow', binary),
-  ...each(
-    'Relu Clip LeakyRelu Elu Sigmoid Tanh Erf Gelu HardSwish HardSigmoid Exp Abs Neg Sqrt Softplus',
-    unary,
-  ),
+  ...each('Relu Clip Sigmoid Tanh Erf Gelu HardSwish Exp Abs Neg Sqrt Softplus', unary),
   ...each('Softmax', softmax),
   ...each('LayerNormalization', layerNorm),
   ...each('MaxPool AveragePool', pooling),

@@ -3,11 +3,13 @@ import { type DType, elementCount, floatsOf, type Graph, type Node } from '../..
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
+import { narrowed } from '../quantise/narrowed.js';
 import { coarsened, type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { wholeForm } from './element-forms.js';
 import { FixedGrids } from './fixed-grids.js';
 import { moveAxes } from './move-axes.js';
 import type { Operator, Storage, View } from './operators.js';
+import { type Real, type TableFunction, tableFunction } from './table-function.js';
 import { nodeName, unsupported } from './unsupported.js';
 import {
   channelsLast,
@@ -22,6 +24,14 @@ import {
 
 export { nodeName, unsupported };
 
+/** A table that has not been emitted: a function of a value, which a function behind it may take in. */
+export interface Waiting {
+  readonly x: Value;
+  readonly f: Real;
+  /** Emits the table, and defines the value. */
+  readonly emit: () => void;
+}
+
 /** What a lowering rule sees and fills: the network's values as they lie in storages, and the operators so far. */
 export class Lowering {
   readonly storages: Storage[] = [];
@@ -32,6 +42,7 @@ export class Lowering {
   readonly #prepared: Prepared;
   readonly #ranges: ReadonlyMap<string, Range> | undefined;
   readonly #values = new Map<string, Value>();
+  readonly #waiting = new Map<string, Waiting>();
   readonly #readers = new Map<string, Node[]>();
 
   /** Without ranges every activation takes one from -4 to 4: right for latency, meaningless for accuracy. */
@@ -72,6 +83,7 @@ export class Lowering {
   /** The value of an activation; a constant where an activation is needed has none. */
   value(node: Node, i: number): Value {
     const name = node.inputs[i] ?? '';
+    this.takeWaiting(name)?.emit();
     const value = this.#values.get(name);
     if (value) return value;
     if (!name) throw unsupported(node, `its input ${i} is left out`);
@@ -79,7 +91,35 @@ export class Lowering {
   }
 
   isActivation(name: string | undefined): boolean {
-    return name !== undefined && this.#values.has(name);
+    return name !== undefined && (this.#values.has(name) || this.#waiting.has(name));
+  }
+
+  isConstant(name: string | undefined): boolean {
+    return name !== undefined && this.graph.initializers.has(name);
+  }
+
+  /** The function that a node computes of one value; undefined where it computes none. */
+  table(node: Node): TableFunction | undefined {
+    return tableFunction(node, this);
+  }
+
+  /** Whether a value goes nowhere but into a table, which reads it in steps that nothing fixes. */
+  goesIntoTable(name: string): boolean {
+    const next = this.onlyReader(name);
+    const input = next && !this.fixed.of(name) ? this.table(next)?.input : undefined;
+    return input !== undefined && next?.inputs[input] === name;
+  }
+
+  /** Keeps a table that is not emitted unless its result is asked for as a value. */
+  wait(name: string, table: Waiting): void {
+    this.#waiting.set(name, table);
+  }
+
+  /** The table that a value waits for; it is the caller's from then on. */
+  takeWaiting(name: string | undefined): Waiting | undefined {
+    const found = name === undefined ? undefined : this.#waiting.get(name);
+    if (found) this.#waiting.delete(name as string);
+    return found;
   }
 
   define(name: string, value: Value): Value {
@@ -152,7 +192,18 @@ export class Lowering {
           details: { value: name, range },
         },
       );
-    return quantisationOf(range);
+    const behind = this.graph.inputs.some((input) => input.name === name) ? undefined : this.#behind(name);
+    return quantisationOf(behind ? narrowed(range, behind.f, behind.y) : range);
+  }
+
+  /** What the tables that alone read a value make of it, in the steps of the last. */
+  #behind(name: string): { readonly f: Real; readonly y: Quantisation } | undefined {
+    if (!this.goesIntoTable(name)) return undefined;
+    const next = this.onlyReader(name) as Node;
+    const { f } = this.table(next) as TableFunction;
+    const output = next.outputs[0] as string;
+    const further = this.#behind(output);
+    return further ? { f: (x) => further.f(f(x)), y: further.y } : { f, y: this.quantisation(output) };
   }
 
   /** The same for what is computed in steps of `step`, which may be coarser than the calibrated range asks for. */

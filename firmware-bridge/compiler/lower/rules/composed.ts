@@ -2,7 +2,7 @@ import type { LoweringRule } from '../lowering.js';
 import { argMax } from './arg-max.js';
 import { depthToSpace, spaceToDepth } from './blocks.js';
 import { extreme } from './extremes.js';
-import { functionNames, unaryFunction } from './functions.js';
+import { functions } from './functions.js';
 import { gru, rnn } from './gru.js';
 import { logSoftmax } from './log-softmax.js';
 import { lstm } from './lstm.js';
@@ -10,6 +10,7 @@ import { norm } from './norms.js';
 import { prelu } from './prelu.js';
 import { globalMax, reduceExtreme } from './reductions.js';
 import { variadicSum } from './sums.js';
+import { unary } from './unary.js';
 import { where } from './where.js';
 
 const each = (names: readonly string[], rule: LoweringRule): [string, LoweringRule][] =>
@@ -17,7 +18,7 @@ const each = (names: readonly string[], rule: LoweringRule): [string, LoweringRu
 
 /** Rules that compose several steps or need none of the layers: functions, joins, reductions, blocks of pixels. */
 export const composedRules: readonly (readonly [string, LoweringRule])[] = [
-  ...each(functionNames, unaryFunction),
+  ...each([...functions.keys()], unary),
   ...each(['Max', 'Min'], extreme),
   ...each(['Sum', 'Mean'], variadicSum),
   ...each(['PRelu'], prelu),

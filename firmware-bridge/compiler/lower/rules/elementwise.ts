@@ -8,17 +8,6 @@ import { clampAttributes } from './clamp-attributes.js';
 import { constantOperand, repeated, secondRead } from './operands.js';
 import { elements, lookup, sameOrExpanded } from './unary.js';
 
-type Combine = (a: number, b: number) => number;
-const combine: ReadonlyMap<string, Combine> = new Map(
-  Object.entries({
-    Add: (a: number, b: number) => a + b,
-    Sub: (a: number, b: number) => a - b,
-    Mul: (a: number, b: number) => a * b,
-    Div: (a: number, b: number) => a / b,
-    Pow: (a: number, b: number) => a ** b,
-  }),
-);
-
 /**
  * Add, Sub, Mul and Div of two activations or of one and a constant; with a constant scalar, any of the five as a table. A
  * quotient is a product by the reciprocal.
@@ -28,13 +17,8 @@ export const binary: LoweringRule = (node, lowering) => {
   const at = lowering.isActivation(node.inputs[0]) ? 0 : 1;
   const other = node.inputs[1 - at];
   const constant = lowering.isActivation(other) ? undefined : lowering.floats(other);
-  const f = combine.get(op) as Combine;
-  if (constant?.length === 1) {
-    const c = constant[0] as number;
-    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = clampAttributes(node);
-    const clamped = (x: number): number => Math.min(max, Math.max(min, at === 0 ? f(x, c) : f(c, x)));
-    return lookup(node, lowering, at, clamped);
-  }
+  const table = lowering.table(node);
+  if (table) return lookup(node, lowering, table);
   if (!lowering.isActivation(other) && !constant) throw unsupported(node, 'its constant is no float');
   if (op === 'Pow' || ((op === 'Div' || op === 'Sub') && at === 1 && constant))
     throw unsupported(node, 'only a constant scalar can stand there');

@@ -1,7 +1,3 @@
-import type { LoweringRule } from '../lowering.js';
-import { unsupported } from '../lowering.js';
-import { lookup } from './unary.js';
-
 type Real = (x: number) => number;
 /** A float attribute of the node, or the default that the ONNX operator specification gives it. */
 type Parameter = (name: string, fallback: number) => number;
@@ -16,11 +12,32 @@ const roundHalfToEven: Real = (x) => {
 /** log(1 + exp x) where exp x itself would not fit. */
 const softplus: Real = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-/** Functions of one value by operator (ONNX operator specification, opset 7 on). */
-const functions: ReadonlyMap<string, (parameter: Parameter) => Real> = new Map<
+/** Functions of one value with their parameters, by operator (ONNX operator specification, opset 7 on). */
+export const functions: ReadonlyMap<string, (parameter: Parameter) => Real> = new Map<
   string,
   (parameter: Parameter) => Real
 >([
+  [
+    'LeakyRelu',
+    (parameter) => {
+      const alpha = parameter('alpha', 0.01);
+      return (x) => (x < 0 ? alpha * x : x);
+    },
+  ],
+  [
+    'Elu',
+    (parameter) => {
+      const alpha = parameter('alpha', 1);
+      return (x) => (x < 0 ? alpha * Math.expm1(x) : x);
+    },
+  ],
+  [
+    'HardSigmoid',
+    (parameter) => {
+      const [alpha, beta] = [parameter('alpha', 0.2), parameter('beta', 0.5)];
+      return (x) => Math.min(1, Math.max(0, alpha * x + beta));
+    },
+  ],
   ['Log', () => Math.log],
   ['Reciprocal', () => (x) => 1 / x],
   ['Floor', () => Math.floor],
@@ -70,20 +87,3 @@ const functions: ReadonlyMap<string, (parameter: Parameter) => Real> = new Map<
     },
   ],
 ]);
-
-/** The operators that `unaryFunction` lowers. */
-export const functionNames: readonly string[] = [...functions.keys()];
-
-/**
- * A function of one value as a table of 256 answers. Where the function is infinite, the answer is the end of the calibrated
- * range; where it has no value, that of the nearest input that has one.
- */
-export const unaryFunction: LoweringRule = (node, lowering) => {
-  const make = functions.get(node.op);
-  if (!make) throw unsupported(node, 'its function is not known');
-  const f = make((name, fallback) => {
-    const value = Object.hasOwn(node.attributes, name) ? node.attributes[name] : undefined;
-    return typeof value === 'number' ? value : fallback;
-  });
-  lookup(node, lowering, 0, f);
-};

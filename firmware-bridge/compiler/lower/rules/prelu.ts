@@ -1,5 +1,5 @@
 import { type LoweringRule, unsupported } from '../lowering.js';
-import { applied, combined, isConstant, operandOf, wholeShape } from './steps.js';
+import { applied, combined, operandOf, wholeShape } from './steps.js';
 import { lookup } from './unary.js';
 
 /**
@@ -7,12 +7,10 @@ import { lookup } from './unary.js';
  * times its slope; one of the two is always zero, so that the sum is exact.
  */
 export const prelu: LoweringRule = (node, lowering) => {
+  const table = lowering.table(node);
+  if (table) return lookup(node, lowering, table);
   const slope = operandOf(node, lowering, 1);
   if (!slope) throw unsupported(node, 'its slope is no float constant');
-  if (isConstant(slope) && slope.constant.every((value) => value === slope.constant[0])) {
-    const one = slope.constant[0] as number;
-    return lookup(node, lowering, 0, (x) => (x < 0 ? one * x : x));
-  }
   const name = node.outputs[0] as string;
   const dims = lowering.dims(name);
   const quantisation = lowering.quantisation(name);

@@ -1,54 +1,53 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
-import { clampOf } from '../../passes/fuse-clamps.js';
-import { activations, lookupTable } from '../../quantise/lookup-table.js';
+import { lookupTable } from '../../quantise/lookup-table.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View } from '../operators.js';
+import type { TableFunction } from '../table-function.js';
 import { physicalOrder, rowsAlong, type Value } from '../value.js';
 
-/** A function of one value: 256 answers in a table. */
+/**
+ * A function of one value as a table of 256 answers. Where the function is infinite, the answer is the end of the calibrated
+ * range; where it has no value, that of the nearest input that has one.
+ */
 export const unary: LoweringRule = (node, lowering) => {
-  const { attributes, op } = node;
-  const number = (name: string, fallback: number): number => {
-    const value = attributes[name];
-    return typeof value === 'number' ? value : fallback;
-  };
-  const alpha = number('alpha', op === 'HardSigmoid' ? 0.2 : op === 'LeakyRelu' ? 0.01 : 1);
-  const parametric = new Map<string, (x: number) => number>([
-    ['LeakyRelu', (x) => (x < 0 ? alpha * x : x)],
-    ['Elu', (x) => (x < 0 ? alpha * Math.expm1(x) : x)],
-    ['HardSigmoid', (x) => Math.min(1, Math.max(0, alpha * x + number('beta', 0.5)))],
-  ]);
-  if (op === 'Clip') {
-    const scalar = (name: string | undefined): number | undefined => {
-      const values = lowering.numbers(name);
-      return values?.length === 1 ? values[0] : undefined;
-    };
-    const limits = clampOf({ scalar }, node);
-    if (!limits) throw unsupported(node, 'it needs constant limits');
-    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = limits;
-    return lookup(node, lowering, 0, (x) => Math.min(max, Math.max(min, x)));
-  }
-  const approximate = attributes.approximate ?? 'none';
-  if (op === 'Gelu' && approximate !== 'none' && approximate !== 'tanh')
-    throw unsupported(node, `its attribute approximate is ${approximate}`);
-  const f = parametric.get(op) ?? activations.get(op === 'Gelu' && approximate === 'tanh' ? 'GeluTanh' : op);
-  if (!f) throw unsupported(node, 'its function is not known');
-  lookup(node, lowering, 0, f);
+  const table = lowering.table(node);
+  if (!table) throw unsupported(node, 'its function is not known');
+  lookup(node, lowering, table);
 };
 
-/** Applies f to every element of input i. */
-export function lookup(node: Node, lowering: Lowering, i: number, f: (x: number) => number): void {
+/**
+ * Applies a function to every element of one input. Functions behind one another become one table, which rounds once:
+ * where the only reader of the result is another table, the result waits for it.
+ */
+export function lookup(node: Node, lowering: Lowering, { input, f }: TableFunction): void {
   const name = node.outputs[0] as string;
-  const x = lowering.dense(node, lowering.value(node, i));
-  const order = physicalOrder(x);
-  const y = lowering.allocate(name, x.dims, lowering.quantisation(name), order);
-  lowering.emit({
-    name: nodeName(node),
-    body: { kind: 'lookup', table: lookupTable(f, x.quantisation, y.quantisation) },
-    reads: [{ view: elements(x, order), access: 'rows' }],
-    write: elements(y, order),
-  });
-  lowering.define(name, { ...y, dims: lowering.dims(name), strides: sameOrExpanded(y, lowering.dims(name)) });
+  const before = lowering.takeWaiting(node.inputs[input]);
+  const x = before?.x ?? lowering.dense(node, lowering.value(node, input));
+  const whole = before ? (value: number): number => f(before.f(value)) : f;
+  const emit = (): void => {
+    const order = physicalOrder(x);
+    const y = lowering.allocate(name, x.dims, lowering.quantisation(name), order);
+    lowering.emit({
+      name: nodeName(node),
+      body: { kind: 'lookup', table: lookupTable(whole, x.quantisation, y.quantisation) },
+      reads: [{ view: elements(x, order), access: 'rows' }],
+      write: elements(y, order),
+    });
+    const dims = lowering.dims(name);
+    lowering.define(name, { ...y, dims, strides: sameOrExpanded(y, dims) });
+  };
+  if (lowering.goesIntoTable(name)) lowering.wait(name, { x, f: finite(whole, lowering, name), emit });
+  else emit();
+}
+
+/** A function whose infinities are the ends of the calibrated range. */
+function finite(f: (x: number) => number, lowering: Lowering, name: string): (x: number) => number {
+  const range = lowering.range(name);
+  if (!range) return f;
+  return (x) => {
+    const y = f(x);
+    return y === Number.POSITIVE_INFINITY ? range.max : y === Number.NEGATIVE_INFINITY ? range.min : y;
+  };
 }
 
 /** A result of more axes of one element than its input has (a scalar constant of higher rank beside it). */
