@@ -145,7 +145,7 @@ t.test(
     const outcomes = await runFaults({
       makeLine: async (seed) => scriptedLine(seed, new SimulatedClock()),
       faults: faultList,
-      seeds: 3,
+      seeds: 2,
       protocol,
       signal,
     });

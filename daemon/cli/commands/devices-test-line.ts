@@ -75,7 +75,9 @@ async function testLine(context: CliContext, board: string, options: Options): P
     ].join('\n'),
   );
   if (figures.wrongValid + figures.hangs > 0 || figures.recovered < figures.faults)
-    throw new HildaError('DEVICE_FAILED', `${board} does not hold with every fault`);
+    throw new HildaError('DEVICE_FAILED', `${board} does not hold with every fault`, {
+      hint: 'The table says with which. Measurements on this line are checked by repeating them.',
+    });
 }
 
 const meaning: Readonly<Record<Fault['kind'], string>> = {

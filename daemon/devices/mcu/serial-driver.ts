@@ -30,6 +30,8 @@ export interface SerialDriverOptions {
   readonly profiles?: ReadonlyMap<string, BoardProfile>;
   /** How often boards in use are looked after; 2 s by default. */
   readonly pingMs?: number;
+  /** A multiple of the boards' time-outs, for emulators behind ports; 1 by default. */
+  readonly patience?: number;
   /** How often the system's ports are listed for boards that came or left; 2 s by default. */
   readonly portsMs?: number;
   /** Shared with whoever else asks the same ports. */
@@ -206,8 +208,8 @@ export class SerialDriver implements Driver {
     signal: AbortSignal,
     patient: boolean,
   ): Promise<BoardSession> {
-    const { clock = systemClock } = this.#options;
-    const session = new BoardSession({ transport, clock, nonce, baud });
+    const { clock = systemClock, patience = 1 } = this.#options;
+    const session = new BoardSession({ transport, clock, nonce, baud, patience });
     const untilMs = clock.nowMs() + (patient ? bootMs : 0);
     try {
       for (;;) {

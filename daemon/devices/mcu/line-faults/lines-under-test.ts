@@ -186,7 +186,8 @@ function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): Li
       ? new Map([[profile.board, { ...profile, usb: [{ vendorId: usb.vendorId }] }]])
       : profiles,
     turns: new PortTurns(),
-    pingMs: 1000,
+    // An emulator shares the processor with whoever waits for it.
+    patience: profile ? 2 : 1,
   });
   return {
     link: 'hilda',

@@ -61,6 +61,7 @@ export async function soundMeasurement(
       throw new HildaError(
         'DEVICE_FAILED',
         `over the sound line: ${measurement.verdict}: ${measurement.reason}`,
+        { hint: 'Faults are tried on a board that is measured right without them.' },
       );
     return { us, spanMs: line.clock.nowMs() - startMs };
   } finally {
