@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
-import { speedOf } from '../core/measurement.js';
+import { type Measurement, speedOf } from '../core/measurement.js';
 import { targetDifference, targetKey } from '../core/target.js';
-import { testEquivalence } from '../measure/equivalence.js';
+import { type KnownVariance, testEquivalence } from '../measure/equivalence.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { referenceNetworks } from '../measure/references.js';
 import type { Store } from '../store/contract.js';
@@ -71,6 +71,7 @@ export async function compareDevices(
     [a]: { convolution: [], transformer: [] },
     [b]: { convolution: [], transformer: [] },
   } as Record<string, Record<'convolution' | 'transformer', number[]>>;
+  let known: KnownVariance | undefined;
   for (let visit = 0; visit < visits; visit++) {
     // The order alternates: neither is always the first to meet a change.
     for (const id of visit % 2 === 0 ? [a, b] : [b, a]) {
@@ -82,6 +83,8 @@ export async function compareDevices(
           }),
         );
         if (measured.verdict !== 'valid') continue;
+        const told = knownVariance(measured);
+        if (told && !(known && known.variance >= told.variance)) known = told;
         samples[id]?.[reference].push(measured.latency?.rawUs.median ?? speedOf(measured).value);
       }
     }
@@ -93,7 +96,7 @@ export async function compareDevices(
         'MEASUREMENT_INVALID',
         `only ${x.length} and ${y.length} of ${visits} measurements of the ${reference} reference are valid`,
       );
-    return testEquivalence(x, y, margin);
+    return testEquivalence(x, y, margin, known);
   };
   const byReference = { convolution: compared('convolution'), transformer: compared('transformer') };
   const verdict: EquivalenceVerdict = {
@@ -107,6 +110,17 @@ export async function compareDevices(
   };
   await store.setValue(keyOf(a, b), verdict as never);
   return verdict;
+}
+
+/**
+ * What a measurement tells of the variance of a visit like it. Its spread is that of the normalised latency, which is steadier than
+ * the raw one compared here: a lower bound. Undefined for what is counted.
+ */
+function knownVariance({ latency }: Measurement): KnownVariance | undefined {
+  const spread = latency?.spread;
+  if (!spread) return undefined;
+  const { within, between, freedom, sessions } = spread;
+  return { variance: (within ** 2 + between ** 2) / sessions, freedom };
 }
 
 /** The device itself and every adopted one that passed the test against it under the target that both have now. */

@@ -11,17 +11,30 @@ export interface EquivalenceTest {
   readonly interval: readonly [low: number, high: number];
 }
 
-/** Latencies in one unit, two or more a device, each from a visit of its own. Throws RangeError on fewer. */
-export function testEquivalence(a: readonly number[], b: readonly number[], margin: number): EquivalenceTest {
-  const [la, lb] = [moments(a.map(Math.log)), moments(b.map(Math.log))];
+/** What is known of the variance of one visit's logarithm before the test, with its degrees of freedom. */
+export interface KnownVariance {
+  readonly variance: number;
+  readonly freedom: number;
+}
+
+/**
+ * Latencies in one unit, two or more a device, each from a visit of its own. `known`: what the target's repeats have told of
+ * its variance, within and between sessions; a few visits that happen to agree do not make it smaller, and visits that
+ * scatter more than is known count as they are. Throws RangeError on fewer.
+ */
+export function testEquivalence(
+  a: readonly number[],
+  b: readonly number[],
+  margin: number,
+  known?: KnownVariance,
+): EquivalenceTest {
+  const [la, lb] = [moments(a.map(Math.log), known), moments(b.map(Math.log), known)];
   const difference = lb.mean - la.mean;
   const [va, vb] = [la.variance / a.length, lb.variance / b.length];
   const error = Math.sqrt(va + vb);
   // Welch and Satterthwaite; deterministic devices have no variance at all, and any quantile of it is zero.
   const freedom =
-    error === 0
-      ? Number.POSITIVE_INFINITY
-      : (va + vb) ** 2 / (va ** 2 / (a.length - 1) + vb ** 2 / (b.length - 1));
+    error === 0 ? Number.POSITIVE_INFINITY : (va + vb) ** 2 / (va ** 2 / la.freedom + vb ** 2 / lb.freedom);
   const half = error * studentQuantile95(freedom);
   const bound = Math.log1p(margin);
   return {
@@ -31,11 +44,16 @@ export function testEquivalence(a: readonly number[], b: readonly number[], marg
   };
 }
 
-function moments(values: readonly number[]): { readonly mean: number; readonly variance: number } {
+/** With the larger of the variance that is seen and the one that is known, and its degrees of freedom. */
+function moments(
+  values: readonly number[],
+  known: KnownVariance | undefined,
+): KnownVariance & { readonly mean: number } {
   if (values.length < 2) throw new RangeError('equivalence needs two or more samples a device');
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, variance: squares / (values.length - 1) };
+  const seen = { variance: squares / (values.length - 1), freedom: values.length - 1 };
+  return { mean, ...(known && known.variance > seen.variance ? known : seen) };
 }
 
 /** Student's t, one-sided 95 %, for 1 to 12 degrees of freedom (any statistical table). */

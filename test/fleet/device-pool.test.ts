@@ -377,5 +377,19 @@ t.test('the equivalence test asks for evidence of sameness', async (t) => {
   t.notOk(testEquivalence(around(100, 0.1), around(100, 0.1), 0.05).equivalent, 'noise is no evidence');
   t.ok(testEquivalence([100, 100], [100, 100], 0.01).equivalent, 'boards that repeat exactly');
   t.notOk(testEquivalence([100, 100], [102, 102], 0.01).equivalent);
+  const known = { variance: 0.03 ** 2, freedom: 20 };
+  t.notOk(testEquivalence([100, 100], [100, 100], 0.02, known).equivalent, 'two visits that agree by chance');
+  const [low, high] = testEquivalence([100, 100], [100, 100], 0.02, known).interval.map(Math.log);
+  // Welch: 40 degrees of freedom, one-sided 95 % quantile 1.684.
+  t.ok(Math.abs(high! - 1.684 * 0.03) < 1e-4 && Math.abs(low! + 1.684 * 0.03) < 1e-4);
+  t.ok(
+    testEquivalence(Array(40).fill(100), Array(40).fill(100), 0.02, known).equivalent,
+    'many visits show it',
+  );
+  t.same(
+    testEquivalence(around(100, 0.1), around(100, 0.1), 0.05, known),
+    testEquivalence(around(100, 0.1), around(100, 0.1), 0.05),
+    'visits that scatter more count as they are',
+  );
   t.throws(() => testEquivalence([100], [100, 100], 0.1), RangeError);
 });

@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { evaluatedText } from '../../core/comparison-words.js';
 import { HildaError } from '../../core/errors.js';
-import { formatMetric } from '../../core/quantities.js';
+import type { EvidenceOf } from '../../core/evidence.js';
 import { isLabelled } from '../../data/labelled/spec.js';
 import { openSupernet } from '../../evaluate/open-supernet.js';
 import { writeOnnx } from '../../network/write-onnx.js';
@@ -28,6 +29,8 @@ interface Options {
 
 interface Row extends GradientWinner {
   readonly choices: readonly (number | string)[];
+  /** What the accuracy rests on. */
+  readonly evidence: EvidenceOf;
 }
 
 /** Runs by itself, like training: it needs tables, not devices. */
@@ -76,12 +79,16 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
         });
         const rows: Row[] = [];
         let level: number | null;
+        const scored = new Map<string, EvidenceOf>();
         try {
           const derived = await deriveWinners(found, {
             ...spec,
             // Of the super-network's sub-network, on the validation images.
-            accuracyOf: async (architecture) =>
-              (await evaluator.evaluate(architecture, context)).values.accuracy as number,
+            accuracyOf: async (architecture) => {
+              const { values, evidence = {} } = await evaluator.evaluate(architecture, context);
+              scored.set(JSON.stringify(architecture), evidence);
+              return values.accuracy as number;
+            },
             onScored: (count) => {
               if (count % 10 === 0) terminal.note(`scored ${count} networks`);
             },
@@ -89,7 +96,8 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
           level = derived.level;
           for (const winner of derived.winners) {
             const choices = winner.architecture.map((i, l) => space.dims?.[l]?.choices[i] ?? i);
-            rows.push({ ...winner, choices });
+            const evidence = scored.get(JSON.stringify(winner.architecture)) ?? {};
+            rows.push({ ...winner, choices, evidence });
             if (!options.out) continue;
             await mkdir(options.out, { recursive: true });
             const network = await evaluator.network(winner.architecture, context);
@@ -110,7 +118,11 @@ export const searchGradientCommand = (terminal: Terminal): Command =>
 
 const columns = (units: ReadonlyMap<string, string>): Column<Row>[] => [
   { title: 'SEARCHED FOR', value: ({ target }) => target },
-  { title: 'ACCURACY', align: 'right', value: ({ accuracy }) => formatMetric('accuracy', accuracy) },
+  {
+    title: 'ACCURACY',
+    align: 'right',
+    value: ({ accuracy, evidence }) => evaluatedText('accuracy', { accuracy }, evidence),
+  },
   ...[...units].map(
     ([on, unit]): Column<Row> => ({
       title: `BY ${on}'S TABLE`,

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import type { FrontRowView } from '../../api/schemas.js';
+import { evaluatedText } from '../../core/comparison-words.js';
 import { HildaError } from '../../core/errors.js';
-import { formatMetric } from '../../core/quantities.js';
+import { winner } from '../../study/winner.js';
 import { act, type Terminal } from '../context.js';
 import { readSpecWithData } from '../data-paths.js';
 import { runStudies } from '../run-studies.js';
@@ -48,12 +50,7 @@ export const searchSplitCommand = (terminal: Terminal): Command =>
     }),
   );
 
-function formatBest(
-  front: readonly { readonly values: Readonly<Record<string, number>> }[],
-  metric: string,
-  goal: 'min' | 'max',
-): string {
-  const values = front.flatMap((row) => row.values[metric] ?? []);
-  if (values.length === 0) return 'unknown';
-  return formatMetric(metric, goal === 'max' ? Math.max(...values) : Math.min(...values));
+function formatBest(front: readonly FrontRowView[], metric: string, goal: 'min' | 'max'): string {
+  const best = winner(front, [], { metric, goal });
+  return best ? evaluatedText(metric, best.values, best.evidence) : 'unknown';
 }
