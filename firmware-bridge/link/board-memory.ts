@@ -1,10 +1,14 @@
-import { type Hello, kinds, pack, spaces } from './messages.js';
+import type { ChunkSize } from './chunk-size.js';
+import { type Hello, kinds, pack, spaces, viewOf } from './messages.js';
 import type { PatientLine } from './patient-line.js';
-import { NoReplyError, RefusedError } from './request-line.js';
+import { gotLost, NoReplyError, RefusedError } from './request-line.js';
 
 type Sizes = Pick<Hello, 'maxPayloadBytes'>;
 
-/** `bytes` bytes of the arena from `offset` on, in as many requests as the board's payloads ask for. */
+/** Requests in a row without an answer before the board counts as silent; the last ones are short. */
+const mostFailures = 8;
+
+/** `bytes` bytes of the arena from `offset` on, in as many requests as the board's payloads and the line ask for. */
 export async function readArena(
   requests: PatientLine,
   { maxPayloadBytes }: Sizes,
@@ -15,11 +19,11 @@ export async function readArena(
   }: { readonly offset: number; readonly bytes: number; readonly signal: AbortSignal },
 ): Promise<Uint8Array> {
   const out = new Uint8Array(bytes);
-  for (let at = 0; at < bytes; at += maxPayloadBytes) {
-    const count = Math.min(maxPayloadBytes, bytes - at);
+  await inChunks(requests, requests.down, { of: bytes, most: maxPayloadBytes }, async (at, count) => {
     const payload = pack([spaces.arena, 8], [offset + at, 32], [count, 16]);
-    out.set(await requests.ask(kinds.read, payload, { signal, timeoutMs: requests.timeout(300, count) }), at);
-  }
+    const timeoutMs = requests.timeout(300, count);
+    out.set(await requests.line.request(kinds.read, payload, { signal, timeoutMs }), at);
+  });
   return out;
 }
 
@@ -32,11 +36,56 @@ export async function writeArena(
     signal,
   }: { readonly offset: number; readonly bytes: Uint8Array; readonly signal: AbortSignal },
 ): Promise<void> {
-  const chunk = maxPayloadBytes - 5;
-  for (let at = 0; at < bytes.length; at += chunk) {
-    const part = bytes.subarray(at, at + chunk);
-    const payload = pack([spaces.arena, 8], [offset + at, 32], part);
-    await requests.ask(kinds.write, payload, { signal, timeoutMs: requests.timeout(300, part.length) });
+  const sizes = { of: bytes.length, most: maxPayloadBytes - 5 };
+  await inChunks(requests, requests.up, sizes, async (at, count) => {
+    const payload = pack([spaces.arena, 8], [offset + at, 32], bytes.subarray(at, at + count));
+    await requests.line.request(kinds.write, payload, { signal, timeoutMs: requests.timeout(300, count) });
+  });
+}
+
+/** Ticks of each operator record of the last run. */
+export async function readTicks(
+  requests: PatientLine,
+  { maxPayloadBytes }: Sizes,
+  { operators, signal }: { readonly operators: number; readonly signal: AbortSignal },
+): Promise<number[]> {
+  const all = new Array<number>(operators).fill(0);
+  const sizes = { of: operators, most: Math.floor(maxPayloadBytes / 4), unit: 4 };
+  await inChunks(requests, requests.down, sizes, async (at, count) => {
+    const timeoutMs = requests.timeout(300, 4 * count);
+    const payload = pack([at, 16], [count, 16]);
+    const answer = viewOf(await requests.line.request(kinds.ticks, payload, { signal, timeoutMs }));
+    for (let i = 0; i < count; i++) all[at + i] = answer.getUint32(4 * i, true);
+  });
+  return all;
+}
+
+/** Goes through `of` units in chunks that become shorter where they get lost, each asked for until it came. */
+async function inChunks(
+  requests: PatientLine,
+  size: ChunkSize,
+  { of, most, unit = 1 }: { readonly of: number; readonly most: number; readonly unit?: number },
+  ask: (at: number, count: number) => Promise<void>,
+): Promise<void> {
+  let failures = 0;
+  const startUs = requests.clock.monotonicUs();
+  for (let at = 0; at < of; ) {
+    const count = Math.min(Math.max(1, Math.floor(size.within(most * unit) / unit)), of - at);
+    try {
+      await ask(at, count);
+      size.came();
+      at += count;
+      failures = 0;
+    } catch (thrown) {
+      if (requests.isBusy(thrown, startUs)) {
+        await requests.clock.sleep(100);
+        continue;
+      }
+      if (!gotLost(thrown)) throw requests.explain(thrown);
+      size.lost(count * unit);
+      // A board that answers nothing at all is no noisy line.
+      if (++failures === mostFailures) throw requests.explain(thrown);
+    }
   }
 }
 
@@ -50,15 +99,18 @@ export async function sendInput(
     wanted,
   }: { readonly offset: number; readonly slice: Uint8Array; readonly wanted: () => boolean },
 ): Promise<void> {
-  const chunk = maxPayloadBytes - 5;
   for (let at = 0; at < slice.length && wanted(); ) {
-    const part = slice.subarray(at, at + chunk);
+    const part = slice.subarray(at, at + requests.up.within(maxPayloadBytes - 5));
     const payload = pack([spaces.input, 8], [offset + at, 32], part);
     try {
       await requests.line.request(kinds.write, payload, { timeoutMs: requests.timeout(300, part.length) });
+      requests.up.came();
       at += part.length;
     } catch (thrown) {
-      if (thrown instanceof NoReplyError) continue;
+      if (thrown instanceof NoReplyError) {
+        requests.up.lost(part.length);
+        continue;
+      }
       const next = expectedOffset(thrown) - offset;
       if (!(next > at && next < slice.length)) throw thrown;
       at = next;

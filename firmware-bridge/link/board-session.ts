@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
-import { readArena, writeArena } from './board-memory.js';
+import { readArena, readTicks, writeArena } from './board-memory.js';
 import {
   type Hello,
   kinds,
@@ -17,13 +17,17 @@ import {
 } from './messages.js';
 import { attempts, PatientLine, type PatientLineOptions } from './patient-line.js';
 import { readHello } from './read-hello.js';
-import { NoReplyError, RefusedError, type RequestOptions } from './request-line.js';
+import { gotLost, RefusedError, type RequestOptions } from './request-line.js';
 import { type Feed, type RunOptions, runProgram } from './run-program.js';
+import { sameBoard } from './same-board.js';
+import { stopOnAbort } from './stop-request.js';
 import { upload } from './upload.js';
 
 export interface BoardSessionOptions extends PatientLineOptions {
   /** 32 random bits, never 0: tells this session from every other. */
   readonly nonce: () => number;
+  /** The board that is to answer; any, the first time, unless said. */
+  readonly expected?: Pick<Hello, 'board' | 'chipId'> | undefined;
 }
 
 export interface Call {
@@ -33,17 +37,27 @@ export interface Call {
 /** The pool's seed, fixed by ABI.md. */
 export const poolSeed = 0x9e3779b9;
 const helloAttempts = 5;
+/** A fill of the pool that shows no sign of life for so long has ended; firmware before link version 2 shows none. */
+const fillMs = { withSigns: 10_000, without: 30_000 };
 
 /**
- * A conversation with one board. Calls may not overlap, but for `ping` and `cancel`. Errors: DEVICE_FAILED (no answer,
- * line gone, board restarted by itself: `details.restarted`), FIRMWARE_MISMATCH, NETWORK_REJECTED,
+ * A conversation with one board. Calls may not overlap, but for `ping`. Errors: DEVICE_FAILED (no answer, line gone, board
+ * restarted by itself: `details.restarted`), DEVICE_GONE (another board answers), FIRMWARE_MISMATCH, NETWORK_REJECTED,
  * DEVICE_OUT_OF_MEMORY, DEVICE_TIMEOUT, INTERRUPTED.
+ *
+ * A board that starts anew has lost its RAM: the call under way fails, or else the next one, unless `ready` was called in
+ * between. Calls after that one say hello first.
  */
 export class BoardSession {
   readonly #options: BoardSessionOptions;
   readonly #clock: Clock;
   readonly #requests: PatientLine;
   #hello: Hello | undefined;
+  #helloDue = true;
+  /** That the board started anew, until a call was told. */
+  #restarted: HildaError | undefined;
+  /** A fill under way that firmware of link version 1 answers no ping beside. */
+  #deaf = false;
   #boot: ((reason: ResetReason) => void) | undefined;
   #feed: Feed | undefined;
   /** Hears what the board logs. */
@@ -73,19 +87,52 @@ export class BoardSession {
     return this.#requests.line.lost;
   }
 
-  /** Opens a session, whatever state the board is in. */
+  /** Sound frames that came; whoever sees it grow knows that the board lives. */
+  get heard(): number {
+    return this.#requests.line.heard;
+  }
+
+  /** Whether the line has means to restart the board. */
+  get restartable(): boolean {
+    return this.#options.transport.restart !== undefined;
+  }
+
+  /** Whether the board is at something during which it cannot answer. */
+  get deaf(): boolean {
+    return this.#deaf;
+  }
+
+  /** Before a piece of work that relies on nothing the board holds: says hello where that is due. */
+  async ready({ signal }: Call): Promise<void> {
+    if (!this.#helloDue) return;
+    this.#restarted = undefined;
+    await this.hello({ signal });
+  }
+
+  /** Opens a session, whatever state the board is in; what it still does for an earlier one ends. */
   async hello({ signal }: Call): Promise<Hello> {
-    for (let attempt = 1; ; attempt++) {
-      this.#requests.line.startSession(this.#options.nonce());
+    const { line } = this.#requests;
+    const startUs = this.#clock.monotonicUs();
+    for (let attempt = 1; ; ) {
+      line.startSession(this.#options.nonce());
       try {
-        const payload = await this.#requests.line.request(kinds.hello, pack(), {
+        const payload = await line.request(kinds.hello, pack(), {
           signal,
           timeoutMs: this.#requests.timeout(300),
         });
-        this.#hello = readHello(payload);
+        const { transport, expected } = this.#options;
+        this.#hello = sameBoard(readHello(payload), this.#hello ?? expected, transport.name);
+        this.#helloDue = false;
+        this.#restarted = undefined;
         return this.#hello;
       } catch (thrown) {
-        if (!isTransient(thrown) || attempt === helloAttempts) throw this.#requests.explain(thrown);
+        if (this.#requests.isBusy(thrown, startUs)) {
+          // Firmware of link version 1 ends a run by a cancel alone; the session it takes over already.
+          await line.request(kinds.cancel, pack(), { signal, timeoutMs: 300 }).catch(() => {});
+          await this.#clock.sleep(100, { signal });
+          continue;
+        }
+        if (!isTransient(thrown) || attempt++ === helloAttempts) throw this.#requests.explain(thrown);
       }
     }
   }
@@ -97,45 +144,64 @@ export class BoardSession {
   }: RequestOptions = {}): Promise<{ running: number | null }> {
     try {
       const answer = viewOf(await this.#requests.line.request(kinds.ping, pack(), { signal, timeoutMs }));
+      if (answer.getUint8(0) !== 0) this.#requests.line.atWork();
       return { running: answer.getUint8(0) === 1 ? answer.getUint16(2, true) : null };
     } catch (thrown) {
-      throw this.#requests.explain(thrown);
+      const error = this.#requests.explain(thrown);
+      if (isRestart(error) && !this.#helloDue) this.#startedAnew(error);
+      throw error;
     }
   }
 
   async echo(bytes: Uint8Array, { signal }: Call): Promise<Uint8Array> {
-    return this.#requests.ask(kinds.echo, bytes, { signal });
+    return this.#call(signal, () => this.#requests.ask(kinds.echo, bytes, { signal }));
   }
 
-  /** Fills the pool unless it is filled already. Takes seconds where it lies in flash. */
+  /** Fills the pool unless it is filled already. Takes seconds where it lies in flash; an abort ends it. */
   async preparePool({ signal }: Call): Promise<void> {
-    const { poolBytes, poolSeed: seed } = this.board;
-    if (seed === poolSeed || poolBytes === 0) return;
-    await this.#requests.ask(kinds.fill, pack([spaces.pool, 8], [0, 32], [poolBytes, 32], [poolSeed, 32]), {
-      signal,
-      timeoutMs: this.#requests.timeout(30_000),
+    await this.#call(signal, async () => {
+      const { poolBytes, poolSeed: seed, linkVersion } = this.board;
+      if (seed === poolSeed || poolBytes === 0) return;
+      const timeoutMs = this.#requests.timeout(linkVersion >= 2 ? fillMs.withSigns : fillMs.without);
+      this.#deaf = linkVersion < 2;
+      try {
+        const payload = pack([spaces.pool, 8], [0, 32], [poolBytes, 32], [poolSeed, 32]);
+        const fill = this.#requests.ask(kinds.fill, payload, { timeoutMs, lasting: true });
+        await stopOnAbort(this.#requests, { signal, onLeft: () => this.#left() }, fill);
+      } finally {
+        this.#deaf = false;
+      }
+      this.#hello = { ...this.board, poolSeed };
     });
-    this.#hello = { ...this.board, poolSeed };
   }
 
   /** Fills part of the arena with the bytes of a seed; answers with their CRC-32. */
   async fill(offset: number, bytes: number, seed: number, { signal }: Call): Promise<number> {
     const payload = pack([spaces.arena, 8], [offset, 32], [bytes, 32], [seed, 32]);
-    return viewOf(
-      await this.#requests.ask(kinds.fill, payload, { signal, timeoutMs: this.#requests.timeout(5000) }),
-    ).getUint32(0, true);
+    const timeoutMs = this.#requests.timeout(5000);
+    return this.#call(signal, async () =>
+      viewOf(await this.#requests.ask(kinds.fill, payload, { signal, timeoutMs })).getUint32(0, true),
+    );
   }
 
   read(offset: number, bytes: number, { signal }: Call): Promise<Uint8Array> {
-    return readArena(this.#requests, this.board, { offset, bytes, signal });
+    return this.#call(signal, () => readArena(this.#requests, this.board, { offset, bytes, signal }));
   }
 
   async write(offset: number, bytes: Uint8Array, { signal }: Call): Promise<void> {
-    await writeArena(this.#requests, this.board, { offset, bytes, signal });
+    await this.#call(signal, () => writeArena(this.#requests, this.board, { offset, bytes, signal }));
   }
 
   /** Sends a program and has it checked. */
-  async upload(
+  upload(
+    slot: Slot,
+    program: Uint8Array,
+    options: Call & { readonly onProgress?: (sentBytes: number) => void },
+  ): Promise<ProgramFacts> {
+    return this.#call(options.signal, () => this.#upload(slot, program, options));
+  }
+
+  async #upload(
     slot: Slot,
     program: Uint8Array,
     { signal, onProgress }: Call & { readonly onProgress?: (sentBytes: number) => void },
@@ -144,47 +210,42 @@ export class BoardSession {
       try {
         const timeoutMs = this.#requests.timeout(slot === 'ram' ? 500 : 4000, this.board.windowBytes);
         const chunkBytes = Math.min(1024, this.board.maxPayloadBytes - 4);
-        await upload(this.#requests.line, slot, program, { signal, chunkBytes, timeoutMs, onProgress });
+        await upload(this.#requests, slot, program, { signal, chunkBytes, timeoutMs, onProgress });
+        const finished = this.#requests.timeout(3000);
         return parseProgramFacts(
-          await this.#requests.line.request(kinds.finish, pack(), {
-            signal,
-            timeoutMs: this.#requests.timeout(3000),
-          }),
+          await this.#requests.line.request(kinds.finish, pack(), { signal, timeoutMs: finished }),
         );
       } catch (thrown) {
-        const damaged = thrown instanceof RefusedError && thrown.details.refusal === 'checksum';
-        if (!(damaged || thrown instanceof NoReplyError) || attempt === attempts)
-          throw this.#requests.explain(thrown);
+        // Where the reply of a refused finish got lost, the program is gone when it is asked for again.
+        const refusal = thrown instanceof RefusedError ? thrown.details.refusal : 'none';
+        const again = ['checksum', 'noProgram'].includes(refusal) || gotLost(thrown);
+        if (!again || attempt === attempts) throw this.#requests.explain(thrown);
       }
     }
   }
 
-  /** Runs a program that was uploaded. An abort cancels it on the board. */
-  async run(options: RunOptions): Promise<RunReport> {
-    try {
-      return await runProgram(this.#requests, this.board, options, (feed) => {
-        this.#feed = feed;
-      });
-    } finally {
-      this.#feed = undefined;
-    }
+  /** Runs a program that was uploaded. An abort cancels it on the board and acts within a second. */
+  run(options: RunOptions): Promise<RunReport> {
+    return this.#call(options.signal, async () => {
+      try {
+        return await runProgram(this.#requests, this.board, options, {
+          onFeed: (feed) => {
+            this.#feed = feed;
+          },
+          onLeft: () => this.#left(),
+        });
+      } finally {
+        this.#feed = undefined;
+      }
+    });
   }
 
-  /** Ticks of each operator record of the last run, by index; 0 for members of a group, which counts as one. */
-  async ticks(operators: number, { signal }: Call): Promise<number[]> {
-    const all: number[] = [];
-    const chunk = Math.floor(this.board.maxPayloadBytes / 4);
-    while (all.length < operators) {
-      const count = Math.min(chunk, operators - all.length);
-      const answer = viewOf(
-        await this.#requests.ask(kinds.ticks, pack([all.length, 16], [count, 16]), {
-          signal,
-          timeoutMs: this.#requests.timeout(300, 4 * count),
-        }),
-      );
-      for (let i = 0; i < count; i++) all.push(answer.getUint32(4 * i, true));
-    }
-    return all;
+  /**
+   * Ticks of each operator record of the last run, by index; 0 for members of a group, which counts as one, 2^32 - 1 where
+   * there were as many or more.
+   */
+  ticks(operators: number, { signal }: Call): Promise<number[]> {
+    return this.#call(signal, () => readTicks(this.#requests, this.board, { operators, signal }));
   }
 
   /** Puts a program into the board's flash, where it survives power, and answers with its facts. */
@@ -192,23 +253,28 @@ export class BoardSession {
     program: Uint8Array,
     options: Call & { readonly onProgress?: (sentBytes: number) => void },
   ): Promise<ProgramFacts> {
+    const { signal } = options;
     const facts = await this.upload('deployed', program, options);
-    await this.#requests.ask(kinds.commit, pack(), {
-      signal: options.signal,
-      timeoutMs: this.#requests.timeout(3000),
-    });
+    const timeoutMs = this.#requests.timeout(3000);
+    await this.#call(signal, () =>
+      this.#requests.ask(kinds.commit, pack(), { signal, timeoutMs, lasting: true }),
+    );
     this.#hello = { ...this.board, deployedBytes: program.length, deployedCrc: crc32(program) };
     return facts;
   }
 
   /** Removes the deployment. */
   async erase({ signal }: Call): Promise<void> {
-    await this.#requests.ask(kinds.erase, pack(), { signal, timeoutMs: this.#requests.timeout(10_000) });
+    const timeoutMs = this.#requests.timeout(10_000);
+    await this.#call(signal, () =>
+      this.#requests.ask(kinds.erase, pack(), { signal, timeoutMs, lasting: true }),
+    );
     this.#hello = { ...this.board, deployedBytes: 0, deployedCrc: 0 };
   }
 
   /** Restarts the board and opens a new session with it. */
   async reset({ signal }: Call): Promise<Hello> {
+    await this.ready({ signal });
     const booted = new Promise<void>((resolve) => {
       this.#boot = () => resolve();
     });
@@ -250,6 +316,33 @@ export class BoardSession {
     await this.#options.transport.close();
   }
 
+  /** A call that relies on what the board holds. */
+  async #call<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const restarted = this.#restarted;
+    this.#restarted = undefined;
+    if (restarted) throw restarted;
+    await this.ready({ signal });
+    try {
+      return await work();
+    } catch (thrown) {
+      if (isRestart(thrown)) {
+        this.#helloDue = true;
+        this.#restarted = undefined;
+      }
+      throw thrown;
+    }
+  }
+
+  #startedAnew(error: HildaError): void {
+    this.#helloDue = true;
+    this.#restarted = error;
+  }
+
+  /** The board may still be at work for a call that was aborted: the next hello ends that. */
+  #left(): void {
+    this.#helloDue = true;
+  }
+
   #announced(kind: number, payload: Uint8Array): void {
     if (kind === kinds.log) this.onLog(new TextDecoder().decode(payload));
     if (kind === kinds.boot) {
@@ -257,7 +350,11 @@ export class BoardSession {
       this.onBoot(reason);
       // What was under way will never be answered; the reset that was asked for is no news.
       if (this.#boot) this.#boot(reason);
-      else this.#requests.line.startSession(0, restarted(this.#options.transport.name, reason));
+      else {
+        const error = restarted(this.#options.transport.name, reason);
+        this.#startedAnew(error);
+        this.#requests.line.startSession(0, error);
+      }
     }
     if (kind === kinds.want && payload.length >= 8) {
       const view = viewOf(payload);
@@ -271,6 +368,8 @@ const restarted = (board: string, reason: ResetReason): HildaError =>
     details: { restarted: true, reason },
   });
 
+const isRestart = (thrown: unknown): thrown is HildaError =>
+  thrown instanceof HildaError && thrown.details.restarted === true;
+
 /** No answer, or the board came up meanwhile: hello is worth another try. */
-const isTransient = (thrown: unknown): boolean =>
-  thrown instanceof NoReplyError || (thrown instanceof HildaError && thrown.details.restarted === true);
+const isTransient = (thrown: unknown): boolean => gotLost(thrown) || isRestart(thrown);

@@ -8,7 +8,8 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-export const linkVersion = 1;
+/** Of the frame's layout; what the requests mean has a version of its own. */
+export const frameVersion = 1;
 const headerBytes = 8;
 const crcBytes = 4;
 export const maxPayloadBytes = 1032;
@@ -19,7 +20,7 @@ export function encodeFrame({ kind, request, session, payload }: Frame): Uint8Ar
   const body = new Uint8Array(headerBytes + payload.length + crcBytes);
   const view = new DataView(body.buffer);
   view.setUint8(0, kind);
-  view.setUint8(1, linkVersion);
+  view.setUint8(1, frameVersion);
   view.setUint16(2, request, true);
   view.setUint32(4, session, true);
   body.set(payload, headerBytes);
@@ -91,7 +92,7 @@ function parse(body: Uint8Array): Frame | undefined {
   if (body.length < headerBytes + crcBytes) return undefined;
   const view = new DataView(body.buffer);
   const end = body.length - crcBytes;
-  if (crc32(body.subarray(0, end)) !== view.getUint32(end, true) || view.getUint8(1) !== linkVersion)
+  if (crc32(body.subarray(0, end)) !== view.getUint32(end, true) || view.getUint8(1) !== frameVersion)
     return undefined;
   return {
     kind: view.getUint8(0),

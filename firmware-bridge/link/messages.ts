@@ -1,5 +1,8 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 
+/** Versions of LINK.md that are understood. 2 brought progress, report, and a hello that ends what is under way. */
+export const linkVersions = { oldest: 1, newest: 2 } as const;
+
 /** Kinds, codes and payloads of LINK.md. */
 export const kinds = {
   hello: 0x01,
@@ -17,9 +20,11 @@ export const kinds = {
   cancel: 0x0d,
   reset: 0x0e,
   erase: 0x0f,
+  report: 0x10,
   log: 0x70,
   boot: 0x71,
   want: 0x72,
+  progress: 0x73,
   reply: 0x80,
   error: 0xff,
 } as const;
@@ -177,6 +182,27 @@ export function parseRunReport(payload: Uint8Array): RunReport {
     stackPeakBytes: word(16),
     outputCrc: word(20),
     tickOverhead: word(24),
+  };
+}
+
+/** What became of the run that ended last. */
+export interface LastRun {
+  readonly request: number;
+  /** Null where it ended with a report. */
+  readonly refused: RefusalDetails | null;
+  readonly report: RunReport;
+}
+
+export function parseLastRun(payload: Uint8Array): LastRun {
+  const view = viewOf(payload);
+  const refusal = refusals[view.getUint8(2)] ?? 'unknown';
+  return {
+    request: view.getUint16(0, true),
+    refused:
+      refusal === 'none'
+        ? null
+        : { refusal, operatorIndex: view.getUint16(4, true), detail: view.getUint32(8, true) },
+    report: parseRunReport(payload.subarray(12)),
   };
 }
 

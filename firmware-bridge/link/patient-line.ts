@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
+import { ChunkSize } from './chunk-size.js';
 import { explainRefusal } from './explain-refusal.js';
-import { NoReplyError, RefusedError, RequestLine, type RequestOptions } from './request-line.js';
+import { gotLost, NoReplyError, RefusedError, RequestLine, type RequestOptions } from './request-line.js';
 import type { Transport } from './transports/transport.js';
 
 export interface PatientLineOptions {
@@ -14,30 +15,54 @@ export interface PatientLineOptions {
 }
 
 /** How often a request is sent before its board counts as silent. */
-export const attempts = 3;
+export const attempts = 5;
+/** For how long it is sent again, and a board may be busy with what an earlier owner asked for. */
+const againMs = 10_000;
+const busyPauseMs = 100;
 
 /** Requests that are repeated when no reply came, with time-outs that fit the line, and errors that say what to do. */
 export class PatientLine {
   readonly line: RequestLine;
+  readonly clock: Clock;
+  /** Bytes in a frame to the board, and from it. */
+  readonly up = new ChunkSize();
+  readonly down = new ChunkSize();
   readonly #options: PatientLineOptions;
 
   constructor(options: PatientLineOptions) {
     this.#options = options;
-    this.line = new RequestLine(options.transport, options.clock ?? systemClock);
+    this.clock = options.clock ?? systemClock;
+    this.line = new RequestLine(options.transport, this.clock);
   }
 
-  /** Asks again when no reply came: every request may be repeated without harm. */
+  /** Asks again when no reply came, or the board was busy: every request may be repeated without harm. */
   async ask(kind: number, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
-    for (let attempt = 1; ; attempt++) {
+    const startUs = this.clock.monotonicUs();
+    for (let attempt = 1; ; ) {
       try {
         return await this.line.request(kind, payload, {
           ...options,
           timeoutMs: options.timeoutMs ?? this.timeout(300, payload.length),
         });
       } catch (thrown) {
-        if (!(thrown instanceof NoReplyError) || attempt === attempts) throw this.explain(thrown);
+        if (this.isBusy(thrown, startUs)) {
+          await this.clock.sleep(busyPauseMs, { signal: options.signal });
+          continue;
+        }
+        const late = (this.clock.monotonicUs() - startUs) / 1000 >= againMs * this.patience;
+        if (!gotLost(thrown) || late || attempt++ === attempts) throw this.explain(thrown);
       }
     }
+  }
+
+  /** Whether the board refused since it still ends something else, and is worth asking again. */
+  isBusy(thrown: unknown, sinceUs: number): boolean {
+    const waitedMs = (this.clock.monotonicUs() - sinceUs) / 1000;
+    return (
+      thrown instanceof RefusedError &&
+      thrown.details.refusal === 'busy' &&
+      waitedMs < againMs * this.patience
+    );
   }
 
   /** The factor on every time-out. */

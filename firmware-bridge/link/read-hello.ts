@@ -1,18 +1,18 @@
 import { HildaError } from '../../daemon/core/errors.js';
 import { abi } from '../compiler/encode/format.js';
-import { linkVersion } from './frames.js';
-import { type Hello, parseHello } from './messages.js';
+import { type Hello, linkVersions, parseHello } from './messages.js';
 
 /** What a board says of itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */
 export function readHello(payload: Uint8Array): Hello {
   try {
     const hello = parseHello(payload);
     const versions = { link: hello.linkVersion, abi: hello.abi };
-    if (versions.link === linkVersion && versions.abi === abi) return hello;
-    const older = versions.link < linkVersion || versions.abi < abi;
+    const { oldest, newest } = linkVersions;
+    if (oldest <= versions.link && versions.link <= newest && versions.abi === abi) return hello;
+    const older = versions.link < oldest || versions.abi < abi;
     throw new HildaError(
       'FIRMWARE_MISMATCH',
-      `the firmware of ${hello.board || 'the board'} speaks version ${versions.link} of the link and takes programs of ABI ${versions.abi}; this daemon has ${linkVersion} and ${abi}`,
+      `the firmware of ${hello.board || 'the board'} speaks version ${versions.link} of the link and takes programs of ABI ${versions.abi}; this daemon has ${newest} and ${abi}`,
       {
         hint: older
           ? 'Flash the board again: `hilda devices flash` has the firmware of this version.'

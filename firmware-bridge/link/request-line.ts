@@ -17,15 +17,26 @@ export class RefusedError extends Error {
 /** No reply came in time; the caller decides whether to ask again. */
 export class NoReplyError extends Error {}
 
+/** Whether a request is as good as never sent: no reply came, or a later one overtook it on the line. */
+export const gotLost = (thrown: unknown): boolean =>
+  thrown instanceof NoReplyError || (thrown instanceof RefusedError && thrown.details.refusal === 'replayed');
+
 interface Waiting {
   readonly kind: number;
   readonly settle: (outcome: Uint8Array | Error) => void;
+  /** Whether signs of life count for it, and how many came. */
+  readonly lasting: boolean;
+  signs: number;
 }
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long the reply may take; 1 s by default. */
   readonly timeoutMs?: number;
+  /** The board may be long about it: the time-out begins anew with each sign that it is at work. */
+  readonly lasting?: boolean;
+  /** Hears under which id the request goes. */
+  readonly onSent?: (request: number) => void;
 }
 
 /**
@@ -41,6 +52,7 @@ export class RequestLine {
   #session = 0;
   #request = 0;
   #lost: HildaError | undefined;
+  #heard = 0;
   /** Hears boot, log and want frames, and nothing else. */
   onAnnouncement: (kind: number, payload: Uint8Array) => void = () => {};
 
@@ -62,6 +74,16 @@ export class RequestLine {
     return this.#decoder.dropped;
   }
 
+  /** Sound frames that came; whoever sees it grow knows that the board lives. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** The board said that it is at work: what it is waited for takes its time. */
+  atWork(): void {
+    for (const waiting of this.#waiting.values()) if (waiting.lasting) waiting.signs++;
+  }
+
   /** Ids start anew; what the board still answers to the old session is ignored, and its requests end with `reason`. */
   startSession(nonce: number, reason: Error = new NoReplyError('the session was opened anew')): void {
     this.#session = nonce >>> 0;
@@ -76,15 +98,16 @@ export class RequestLine {
   }
 
   async request(kind: number, payload: Uint8Array, options: RequestOptions = {}): Promise<Uint8Array> {
-    const { signal, timeoutMs = 1000 } = options;
+    const { signal, timeoutMs = 1000, lasting = false } = options;
     if (this.#lost) throw this.#lost;
     signal?.throwIfAborted();
     this.#request = (this.#request + 1) & 0xffff;
     const request = this.#request;
     const timer = new AbortController();
     const outcome = new Promise<Uint8Array | Error>((resolve) => {
-      this.#waiting.set(request, { kind, settle: resolve });
+      this.#waiting.set(request, { kind, settle: resolve, lasting, signs: 0 });
     });
+    options.onSent?.(request);
     const settle = (error: Error): void => this.#waiting.get(request)?.settle(error);
     const onAbort = (): void => settle(signal?.reason instanceof Error ? signal.reason : interrupted());
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -92,7 +115,7 @@ export class RequestLine {
       const wire = encodeFrame({ kind, request, session: this.#session, payload });
       // A zero first ends whatever half frame noise or a former owner left on the line.
       await this.#transport.write(kind === kinds.hello ? pack([0, 8], wire) : wire);
-      this.#clock.sleep(timeoutMs, { signal: timer.signal }).then(
+      this.#silence(request, timeoutMs, timer.signal).then(
         () => settle(new NoReplyError(`no reply to request 0x${kind.toString(16)} within ${timeoutMs} ms`)),
         () => {},
       );
@@ -106,13 +129,23 @@ export class RequestLine {
     }
   }
 
+  /** Resolves when the request's time has passed without a sign of life. */
+  async #silence(request: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    for (let seen = -1; seen !== this.#waiting.get(request)?.signs; ) {
+      seen = this.#waiting.get(request)?.signs ?? 0;
+      await this.#clock.sleep(timeoutMs, { signal });
+    }
+  }
+
   #take({ kind, request, session, payload }: Frame): void {
+    this.#heard++;
     if (kind === kinds.boot || kind === kinds.log || kind === kinds.want) {
       this.onAnnouncement(kind, payload);
       return;
     }
     const waiting = this.#waiting.get(request);
     if (!waiting || session !== this.#session) return;
+    if (kind === kinds.progress) waiting.signs++;
     if (kind === kinds.error && payload.length >= 8 && payload[0] === waiting.kind)
       waiting.settle(new RefusedError(waiting.kind, parseRefusal(payload)));
     else if (kind === (waiting.kind | kinds.reply)) waiting.settle(payload);

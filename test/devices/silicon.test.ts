@@ -8,7 +8,7 @@ import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { trendOf } from '../../daemon/devices/mcu/silicon-trend.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
-import { ScriptedBoard, type ScriptedBoardOptions } from './scripted-board.js';
+import { ScriptedBoard, type ScriptedBoardOptions } from '../link/scripted-board.js';
 
 t.setTimeout(300_000);
 const { signal } = new AbortController();

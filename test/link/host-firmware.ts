@@ -36,16 +36,25 @@ export interface HostBoardOptions {
   readonly flashPath?: string;
   /** The write of flash in whose middle the power fails. */
   readonly cutAt?: number;
+  /** How long an erase of a unit lasts. */
+  readonly eraseMs?: number;
+  /** How many times as fast the counter of ticks runs. */
+  readonly tickScale?: number;
 }
 
 /** A process's standard streams as a line to a board. `ended` resolves with its exit code. */
 export function startHostBoard(
   program: string,
-  { flashPath, cutAt }: HostBoardOptions = {},
+  { flashPath, cutAt, eraseMs, tickScale }: HostBoardOptions = {},
 ): Transport & { readonly ended: Promise<number | null>; errors(): string } {
   const child = spawn(program, flashPath ? [flashPath] : [], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...(cutAt === undefined ? {} : { HILDA_CUT: String(cutAt) }) },
+    env: {
+      ...process.env,
+      ...(cutAt !== undefined && { HILDA_CUT: String(cutAt) }),
+      ...(eraseMs !== undefined && { HILDA_ERASE_MS: String(eraseMs) }),
+      ...(tickScale !== undefined && { HILDA_TICK_SCALE: String(tickScale) }),
+    },
   });
   let closed = false;
   let errors = '';

@@ -199,6 +199,89 @@ t.test('cancel and time limit end a run that would last for hours', async (t) =>
   t.same(await session.ping(), { running: null });
 });
 
+/** A line that loses frames from the board by their kind. */
+const losing =
+  (loses: (kind: number) => boolean) =>
+  (line: Transport): Transport => {
+    const decoder = new FrameDecoder();
+    return {
+      ...line,
+      onBytes: (listener) =>
+        line.onBytes((bytes) => {
+          for (const frame of decoder.push(bytes)) if (!loses(frame.kind)) listener(encodeFrame(frame));
+        }),
+    };
+  };
+
+t.test('the firmware keeps the report of a run whose reply got lost', async (t) => {
+  let replies = 0;
+  const { session } = await openBoard(t, {
+    through: losing((kind) => kind === (kinds.run | kinds.reply) && replies++ === 0),
+  });
+  await session.upload('ram', fillProgram(4, 100), { signal });
+  const run = { slot: 'ram', paint: 0xa5, limitMs: 1000, timeoutMs: 60_000, signal } as const;
+  const asked = await session.run(run);
+  t.equal(replies, 1, 'it ran once');
+  const { operators, arenaPeakBytes, outputCrc } = asked;
+  t.match(await session.run(run), { operators, arenaPeakBytes, outputCrc }, 'as it is reported by itself');
+  t.ok(asked.ticks > 0);
+  let errors = 0;
+  const { session: other } = await openBoard(t, {
+    through: losing((kind) => kind === kinds.error && errors++ === 0),
+  });
+  await other.upload('ram', fillProgram(1, 100_000, 1 << 20), { signal });
+  await t.rejects(other.run({ ...run, limitMs: 50 }), { code: 'DEVICE_TIMEOUT' }, 'a refusal as well');
+});
+
+t.test('an abort that the board does not hear: the next hello ends the run', async (t) => {
+  const { session } = await openBoard(t, {
+    through: (line) => ({
+      ...line,
+      write: async (bytes) => {
+        const [frame] = new FrameDecoder().push(bytes);
+        if (frame?.kind !== kinds.cancel) await line.write(bytes);
+      },
+    }),
+  });
+  await session.upload('ram', fillProgram(1, 100_000, 1 << 20), { signal });
+  const aborting = new AbortController();
+  const endless = session.run({ slot: 'ram', limitMs: 0, timeoutMs: 600_000, signal: aborting.signal });
+  setTimeout(() => aborting.abort(new Error('enough')), 200);
+  await t.rejects(endless, { message: 'enough' });
+  await session.upload('ram', fillProgram(2), { signal });
+  t.match(await session.run({ slot: 'ram', limitMs: 1000, timeoutMs: 2000, signal }), { operators: 1 });
+});
+
+t.test('a pool that takes long is filled with progress, pings are answered, an abort ends it', async (t) => {
+  let progress = 0;
+  const { session } = await openBoard(t, {
+    eraseMs: 60,
+    through: losing((kind) => kind === kinds.progress && progress++ < 0),
+  });
+  const aborting = new AbortController();
+  setTimeout(() => aborting.abort(new Error('enough')), 150);
+  await t.rejects(session.preparePool({ signal: aborting.signal }), { message: 'enough' });
+  t.equal(session.board.poolSeed, 0);
+  progress = 0;
+  const filling = session.preparePool({ signal });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const heard = session.heard;
+  t.same(await session.ping(), { running: null });
+  t.ok(session.heard > heard);
+  await filling;
+  t.equal(progress, 32, 'for each 4 KB that is erased, and each that is written');
+  progress = 0;
+  t.equal((await session.hello({ signal })).poolSeed, 0x9e3779b9);
+});
+
+t.test('a counter that wraps within an operator: the total is right, its entry is full', async (t) => {
+  const { session } = await openBoard(t, { tickScale: 400 });
+  await session.upload('ram', fillProgram(1, 100_000, 1 << 18), { signal });
+  const run = await session.run({ slot: 'ram', limitMs: 0, timeoutMs: 60_000, signal });
+  t.ok(run.ticks > 2 ** 33, `${run.ticks} ticks`);
+  t.same((await session.ticks(2, { signal }))[0], 2 ** 32 - 1);
+});
+
 t.test('replayed, foreign and reordered frames have no effect', async (t) => {
   const line = startHostBoard(board);
   t.teardown(() => line.close());

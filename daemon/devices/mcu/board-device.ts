@@ -282,7 +282,9 @@ export class BoardDevice implements Device {
     const { keeper } = this.#options;
     const { signal } = options;
     try {
-      return await job(await keeper.attach(signal));
+      const session = await keeper.attach(signal);
+      await session.ready({ signal });
+      return await job(session);
     } catch (thrown) {
       const error = asHildaError(thrown);
       // A board that does not answer is restarted, not waited for; one that cannot be is taken up afresh.

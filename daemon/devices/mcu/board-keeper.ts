@@ -25,6 +25,7 @@ export class BoardKeeper {
   #session: BoardSession | undefined;
   #opening: Promise<BoardSession> | undefined;
   #watching: Promise<void> | undefined;
+  #heard = 0;
 
   constructor(options: BoardKeeperOptions) {
     this.#options = options;
@@ -78,6 +79,7 @@ export class BoardKeeper {
   async #open(): Promise<BoardSession> {
     await this.drop();
     this.#session = await this.#options.open(this.#life.signal);
+    this.#heard = this.#session.heard;
     this.#watching ??= this.#watch(this.#options.pingMs);
     return this.#session;
   }
@@ -90,6 +92,7 @@ export class BoardKeeper {
       try {
         const session = await this.attach(signal);
         await session.ping({ signal });
+        this.#heard = session.heard;
         missed = 0;
       } catch (thrown) {
         if (signal.aborted) return;
@@ -102,13 +105,24 @@ export class BoardKeeper {
   async #look(error: HildaError, missed: number): Promise<boolean> {
     const session = this.#session;
     if (!session || session.lost || error.details.unanswered !== true) return false;
+    // Whatever else it sent meanwhile is as good as an answer; progress of its flash, above all.
+    const lives = session.heard !== this.#heard || session.deaf;
+    this.#heard = session.heard;
+    if (lives) return false;
     if (missed + 1 < mostMissed) return true;
-    const hung = new HildaError('DEVICE_FAILED', 'the board hung: it was restarted', {
-      cause: error,
-      details: { hung: true },
-    });
+    const hung = hangs(
+      session.restartable
+        ? 'the board hung: it is restarted'
+        : 'the board hung, and it cannot be restarted from here: press its reset button or plug it in again',
+      error,
+    );
     this.#options.onTrouble?.(hung);
-    await this.restart(hung).catch((cause) => this.#options.onTrouble?.(asHildaError(cause)));
+    await this.restart(hung).catch((cause) => {
+      if (session.restartable) this.#options.onTrouble?.(asHildaError(cause));
+    });
     return false;
   }
 }
+
+const hangs = (message: string, cause: unknown): HildaError =>
+  new HildaError('DEVICE_FAILED', message, { cause, details: { hung: true } });

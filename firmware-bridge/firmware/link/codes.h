@@ -2,7 +2,7 @@
 #ifndef HILDA_CODES_H
 #define HILDA_CODES_H
 
-enum { LINK_VERSION = 1 };
+enum { LINK_VERSION = 2 };
 
 enum {
     KIND_HELLO = 0x01,
@@ -20,9 +20,11 @@ enum {
     KIND_CANCEL = 0x0d,
     KIND_RESET = 0x0e,
     KIND_ERASE = 0x0f,
+    KIND_REPORT = 0x10,
     KIND_LOG = 0x70,
     KIND_BOOT = 0x71,
     KIND_WANT = 0x72,
+    KIND_PROGRESS = 0x73,
     KIND_REPLY = 0x80,
     KIND_ERROR = 0xff,
 };

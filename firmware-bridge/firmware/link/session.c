@@ -14,7 +14,7 @@ uint8_t *reply_payload(void) { return body + FRAME_HEADER_BYTES; }
 
 void reply(const request *to, uint32_t bytes)
 {
-    frame_send(body, to->kind | KIND_REPLY, to->request, session, bytes, board_send);
+    frame_send(body, to->kind | KIND_REPLY, to->request, to->session, bytes, board_send);
 }
 
 static void refuse(uint8_t kind, uint16_t number, uint32_t in_session, uint8_t code, uint32_t operator_index,
@@ -27,7 +27,7 @@ static void refuse(uint8_t kind, uint16_t number, uint32_t in_session, uint8_t c
 
 void reply_error(const request *to, uint8_t code, uint32_t operator_index, uint32_t detail)
 {
-    refuse(to->kind, to->request, session, code, operator_index, detail);
+    refuse(to->kind, to->request, to->session, code, operator_index, detail);
 }
 
 void announce(uint8_t kind, const void *payload, uint32_t bytes)
@@ -35,6 +35,24 @@ void announce(uint8_t kind, const void *payload, uint32_t bytes)
     if (bytes > FRAME_MAX_PAYLOAD) bytes = FRAME_MAX_PAYLOAD;
     memcpy(reply_payload(), payload, bytes);
     frame_send(body, kind, 0, 0, bytes, board_send);
+}
+
+void report_progress(const request *of_request, uint32_t done, uint32_t of)
+{
+    wire_put32(wire_put32(reply_payload(), done), of);
+    frame_send(body, KIND_PROGRESS, of_request->request, of_request->session, 8, board_send);
+}
+
+static request deferred;
+
+void session_defer(const request *asked) { deferred = *asked; }
+
+int session_deferred(request *out)
+{
+    if (deferred.kind == 0) return 0;
+    *out = deferred;
+    deferred.kind = 0;
+    return 1;
 }
 
 uint32_t session_dropped(void) { return decoder.dropped; }
@@ -59,7 +77,7 @@ int session_poll(request *out)
             continue;
         }
         last_request = got.request;
-        *out = (request){got.kind, got.request, got.payload, got.bytes};
+        *out = (request){got.kind, got.request, session, got.payload, got.bytes};
         return 1;
     }
     return 0;

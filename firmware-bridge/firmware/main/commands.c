@@ -9,6 +9,7 @@
 #include "execute.h"
 #include "ping.h"
 #include "storage.h"
+#include "working.h"
 #include "work.h"
 
 enum { SPACE_ARENA = 0, SPACE_POOL = 1 };
@@ -66,6 +67,7 @@ static void fill(const request *asked)
     const uint32_t offset = wire_get32(asked->payload + 1), bytes = wire_get32(asked->payload + 5);
     uint32_t word = wire_get32(asked->payload + 9), crc = 0;
     if (asked->payload[0] == SPACE_POOL) {
+        working_on(asked, 1);
         const uint8_t code = storage_fill_pool(offset, bytes, word, &crc);
         if (code != LINK_OK) return reply_error(asked, code, 0, board.pool_bytes - STORAGE_PAGE_BYTES);
         return answer_word(asked, crc);
@@ -112,6 +114,7 @@ static void begin(const request *asked)
 {
     uint32_t received = 0, detail = 0;
     const uint8_t slot = asked->payload[0];
+    working_on(asked, 0);
     const uint8_t code =
         storage_begin(slot, wire_get32(asked->payload + 4), wire_get32(asked->payload + 8), &received, &detail);
     if (code != LINK_OK) return reply_error(asked, code, 0, detail);
@@ -123,6 +126,7 @@ static void begin(const request *asked)
 static void data(const request *asked)
 {
     uint32_t received = 0;
+    working_on(asked, 0);
     const uint8_t code = storage_data(wire_get32(asked->payload), asked->payload + 4, asked->bytes - 4, &received);
     if (code != LINK_OK) return reply_error(asked, code, 0, received);
     answer_word(asked, received);
@@ -153,21 +157,47 @@ static void finish(const request *asked)
     reply(asked, (uint32_t)(at - reply_payload()));
 }
 
+static uint8_t *put_result(uint8_t *at, const run_result *result)
+{
+    at = wire_put32(wire_put32(at, (uint32_t)result->ticks), (uint32_t)(result->ticks >> 32));
+    at = wire_put32(wire_put32(at, result->operators), result->arena_peak);
+    at = wire_put32(wire_put32(at, result->stack_peak), result->output_crc);
+    return wire_put32(at, result->tick_overhead);
+}
+
+/* The run that ended last, kept for a host that lost its reply. */
+static struct last_run {
+    uint32_t session, operator_index, error;
+    uint16_t request;
+    uint8_t code;
+    run_result result;
+} last_run;
+
 static void run(const request *asked)
 {
     const uint8_t *from = asked->payload;
     const run_order order = {from[0], from[1], from[2], wire_get32(from + 4)};
     /* Serving pings overwrites the decoder's buffer, and with it this request's payload. */
-    const request kept = {asked->kind, asked->request, 0, 0};
+    const request kept = {asked->kind, asked->request, asked->session, 0, 0};
     run_result result;
     hilda_report report;
+    last_run = (struct last_run){.session = kept.session, .request = kept.request};
     const uint8_t code = execute_run(&order, &kept, &result, &report);
+    last_run.code = code;
+    last_run.operator_index = report.operator_index;
+    last_run.error = (uint32_t)report.error;
     if (code != LINK_OK) return refused(&kept, code, &report);
-    uint8_t *at = wire_put32(reply_payload(), (uint32_t)result.ticks);
-    at = wire_put32(wire_put32(at, (uint32_t)(result.ticks >> 32)), result.operators);
-    at = wire_put32(wire_put32(at, result.arena_peak), result.stack_peak);
-    at = wire_put32(wire_put32(at, result.output_crc), result.tick_overhead);
-    reply(&kept, (uint32_t)(at - reply_payload()));
+    last_run.result = result;
+    reply(&kept, (uint32_t)(put_result(reply_payload(), &result) - reply_payload()));
+}
+
+/* The host lost the reply of its run: what became of it. */
+static void report_run(const request *asked)
+{
+    if (last_run.session != asked->session) return reply_error(asked, LINK_NO_PROGRAM, 0, 0);
+    uint8_t *at = wire_put8(wire_put8(wire_put16(reply_payload(), last_run.request), last_run.code), 0);
+    at = wire_put32(wire_put16(wire_put16(at, last_run.operator_index), 0), last_run.error);
+    reply(asked, (uint32_t)(put_result(at, &last_run.result) - reply_payload()));
 }
 
 static void ticks(const request *asked)
@@ -184,6 +214,7 @@ static void ticks(const request *asked)
 
 static void commit(const request *asked)
 {
+    working_on(asked, 0);
     const uint8_t code = storage_commit();
     if (code != LINK_OK) return reply_error(asked, code, 0, 0);
     answer_word(asked, storage_sequence());
@@ -191,6 +222,7 @@ static void commit(const request *asked)
 
 static void erase(const request *asked)
 {
+    working_on(asked, 0);
     const uint8_t code = storage_erase();
     if (code != LINK_OK) return reply_error(asked, code, 0, 0);
     reply(asked, 0);
@@ -202,7 +234,7 @@ static void echo(const request *asked)
     reply(asked, asked->bytes);
 }
 
-static void ping(const request *asked) { answer_ping(asked, 0, 0); }
+static void ping(const request *asked) { answer_ping(asked, STATE_IDLE, 0); }
 
 static void cancel(const request *asked) { reply(asked, 0); }
 
@@ -224,6 +256,7 @@ static const struct {
     {KIND_BEGIN, 12, 0, begin},  {KIND_DATA, 4, 1, data},         {KIND_FINISH, 0, 0, finish},
     {KIND_COMMIT, 0, 0, commit}, {KIND_RUN, 8, 0, run},           {KIND_TICKS, 4, 0, ticks},
     {KIND_CANCEL, 0, 0, cancel}, {KIND_RESET, 0, 0, reset},       {KIND_ERASE, 0, 0, erase},
+    {KIND_REPORT, 0, 0, report_run},
 };
 
 void serve_request(const request *asked)

@@ -27,6 +27,8 @@ static struct {
     const uint8_t *pool_input;
     uint8_t *wanted_to;
     uint32_t wanted_offset, wanted_bytes;
+    /* The network's own ticks beyond the counter's 32 bits, and where the last operator ended. */
+    uint64_t wide, operator_end;
 } now;
 
 static uint32_t *table;
@@ -62,15 +64,22 @@ uint8_t execute_check(uint8_t slot, hilda_report *report, const hilda_header **h
 
 static uint32_t network_ticks(void) { return board_ticks() - now.stolen; }
 
+/* Called far more often than the counter wraps. */
+static void widen(uint32_t network) { now.wide += (uint32_t)(network - (uint32_t)now.wide); }
+
 static void serve(void)
 {
     request asked;
     while (session_poll(&asked)) {
         if (asked.kind == KIND_PING) {
-            answer_ping(&asked, 1, now.operator_index);
+            answer_ping(&asked, STATE_RUNNING, now.operator_index);
         } else if (asked.kind == KIND_CANCEL) {
             now.cancelled = 1;
             reply(&asked, 0);
+        } else if (asked.kind == KIND_HELLO) {
+            /* Whoever asked for the run is gone. */
+            now.cancelled = 1;
+            session_defer(&asked);
         } else if (asked.kind == KIND_WRITE && now.wanted_bytes > 0 && asked.bytes >= 5 && asked.payload[0] == 2) {
             const uint8_t code = execute_input(wire_get32(asked.payload + 1), asked.payload + 5, asked.bytes - 5);
             if (code == LINK_OK) reply(&asked, 0);
@@ -81,6 +90,13 @@ static void serve(void)
     }
 }
 
+/* Apart, so that what this takes outside the two looks at the counter stays as little as it can be. */
+__attribute__((noinline)) static void serve_and_widen(void)
+{
+    widen(now.seen - now.stolen);
+    serve();
+}
+
 /* 0 ends the run. */
 static int look_around(void)
 {
@@ -88,7 +104,7 @@ static int look_around(void)
     now.elapsed += at - now.seen;
     now.seen = at;
     board_watchdog_kick();
-    serve();
+    serve_and_widen();
     if (now.limit != 0 && now.elapsed > now.limit) now.late = 1;
     now.stolen += board_ticks() - at;
     return !now.cancelled && !now.late;
@@ -96,9 +112,14 @@ static int look_around(void)
 
 static void operator_done(uint32_t index, uint32_t ticks)
 {
-    if (index < now.operators) now.ticks[index] = ticks;
+    widen(network_ticks());
+    /* Between two operators there is next to nothing: what is missing are whole rounds of the counter. */
+    const uint64_t missing = now.wide - now.operator_end - ticks;
+    const uint64_t all = ticks + ((missing + 0x80000000u) & ~(uint64_t)0xffffffff);
+    now.operator_end = now.wide;
+    if (index < now.operators) now.ticks[index] = all > 0xffffffff ? 0xffffffff : (uint32_t)all;
     now.operator_index = index;
-    now.total += ticks;
+    now.total += all;
 }
 
 uint8_t execute_input(uint32_t offset, const uint8_t *bytes, uint32_t count)

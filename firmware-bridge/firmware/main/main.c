@@ -15,7 +15,7 @@ int main(void)
     announce(KIND_BOOT, &reason, 1);
     for (;;) {
         request asked;
-        if (session_poll(&asked)) serve_request(&asked);
+        if (session_deferred(&asked) || session_poll(&asked)) serve_request(&asked);
         else board_wait();
     }
 }

@@ -7,12 +7,15 @@
 #include "../link/crc32.h"
 #include "../link/wire.h"
 #include "work.h"
+#include "working.h"
 
 /* First page of a place: magic, sequence, bytes, crc of the program, crc of this header. Written last, in one page:
    whatever happens before leaves a place that is not valid. */
 enum { DEPLOYED_MAGIC = 0x50454448, HEADER_BYTES = 20 };
 /* Last page of the pool: magic, seed, crc. */
 enum { POOL_MAGIC = 0x4c4f4f50, POOL_NOTE_BYTES = 12 };
+/* So much of the pool is written between two looks at the line: at most a tenth of a second on any board. */
+enum { PROGRESS_BYTES = 4096 };
 
 typedef struct {
     stored_program program;
@@ -97,9 +100,12 @@ uint8_t storage_begin(uint8_t slot, uint32_t bytes, uint32_t crc, uint32_t *rece
         else staged = (stored_program){0, 0, 0};
         current = (upload){slot, 1, 0, (uint8_t)(deployed.program.program ? !deployed_place : 0), bytes, crc, 0};
         /* Nothing may be taken for a deployment while the place is written. */
-        if (slot != SLOT_RAM && board_erase(place()) != 0) {
-            current.active = 0;
-            return LINK_STORAGE;
+        if (slot != SLOT_RAM) {
+            working(0, 1);
+            if (board_erase(place()) != 0) {
+                current.active = 0;
+                return LINK_STORAGE;
+            }
         }
     }
     *received = current.received;
@@ -116,7 +122,10 @@ static int to_flash(const uint8_t *bytes, uint32_t count)
         if (!full && at + 1 != current.bytes) continue;
         uint8_t *target = base() + at / STORAGE_PAGE_BYTES * STORAGE_PAGE_BYTES;
         if (!full) memset(page + at % STORAGE_PAGE_BYTES + 1, 0xff, STORAGE_PAGE_BYTES - 1 - at % STORAGE_PAGE_BYTES);
-        if ((uint32_t)(target - place()) % board.erase_bytes == 0 && board_erase(target) != 0) return -1;
+        if ((uint32_t)(target - place()) % board.erase_bytes == 0) {
+            working(at, current.bytes);
+            if (board_erase(target) != 0) return -1;
+        }
         if (board_program(target, page) != 0) return -1;
     }
     return 0;
@@ -172,6 +181,7 @@ uint8_t storage_commit(void)
     uint8_t *at = wire_put32(wire_put32(page, DEPLOYED_MAGIC), sequence);
     at = wire_put32(wire_put32(at, current.bytes), current.crc);
     wire_put32(at, crc32(0, page, HEADER_BYTES - 4));
+    working(0, 1);
     if (board_program(place(), page) != 0) return LINK_STORAGE;
     const deployment now = look(place());
     if (!now.program.program) return LINK_STORAGE;
@@ -186,7 +196,8 @@ uint8_t storage_erase(void)
     staged = (stored_program){0, 0, 0};
     /* The older place first: power that fails in between must not bring it back. */
     uint8_t *order[2] = {board.slot[!deployed_place], board.slot[deployed_place]};
-    for (int i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < 2; i++) {
+        working(i, 2);
         if (board_erase(order[i]) != 0) return LINK_STORAGE;
     }
     deployed = (deployment){{0, 0, 0}, 0};
@@ -202,26 +213,31 @@ static uint32_t next_word(uint32_t word)
     return word ^ word << 5;
 }
 
-/* Only as a whole: the note at its end vouches for every byte. */
+/* Only as a whole: the note at its end vouches for every byte. Asked again, since the reply was lost, it is there. */
 uint8_t storage_fill_pool(uint32_t offset, uint32_t bytes, uint32_t seed, uint32_t *crc)
 {
     const uint32_t usable = board.pool_bytes - STORAGE_PAGE_BYTES;
     if (offset != 0 || bytes != usable || seed == 0) return LINK_RANGE;
+    if (seed == pool_seed) {
+        *crc = crc32(0, board.pool, usable);
+        return LINK_OK;
+    }
+    const uint32_t parts = 2 * board.pool_bytes / PROGRESS_BYTES;
     uint32_t word = seed;
     pool_seed = 0;
     *crc = 0;
     for (uint8_t *unit = board.pool + board.pool_bytes; unit > board.pool;) {
+        if (!working((uint32_t)(board.pool + board.pool_bytes - unit) / PROGRESS_BYTES, parts)) return LINK_CANCELLED;
         unit -= board.erase_bytes;
         if (board_erase(unit) != 0) return LINK_STORAGE;
-        board_watchdog_kick();
     }
     for (uint32_t at = 0; at < usable; at += STORAGE_PAGE_BYTES) {
+        if (at % PROGRESS_BYTES == 0 && !working(parts / 2 + at / PROGRESS_BYTES, parts)) return LINK_CANCELLED;
         for (uint32_t i = 0; i < STORAGE_PAGE_BYTES; i += 4) {
             word = next_word(word);
             wire_put32(page + i, word);
         }
         if (board_program(board.pool + at, page) != 0) return LINK_STORAGE;
-        board_watchdog_kick();
     }
     *crc = crc32(0, board.pool, usable);
     memset(page, 0xff, sizeof page);

@@ -1,5 +1,7 @@
 /* The firmware as a process of this machine, its line on standard input and output: for tests under sanitizers. The flash
-   is the file named by the first argument, or memory. HILDA_CUT=n ends the process in the middle of the n-th write of flash. */
+   is the file named by the first argument, or memory. HILDA_CUT=n ends the process in the middle of the n-th write of flash,
+   HILDA_ERASE_MS=n makes each erase last so long, HILDA_TICK_SCALE=n lets the counter run n times as
+   fast, by the process's own time: a wrap is not missed while another process has the core. */
 #include "../../main/work.h"
 #include "../board.h"
 
@@ -15,7 +17,7 @@ enum { KB = 1024, SLOT = 256 * KB, POOL = 64 * KB, ERASE = 4096 };
 static uint8_t flash[2 * SLOT + POOL] __attribute__((aligned(16)));
 uint8_t work_memory[HILDA_WORK_BYTES] __attribute__((aligned(16)));
 static FILE *backing;
-static long cut_at, operations;
+static long cut_at, operations, erase_ms, tick_scale;
 
 /* The restart of a board is a new process image; what asked for it comes as an argument. */
 static char **arguments;
@@ -48,6 +50,9 @@ void board_start(void)
     memset(flash, 0xff, sizeof flash);
     const char *cut = getenv("HILDA_CUT");
     cut_at = cut ? atol(cut) : -1;
+    const char *erase = getenv("HILDA_ERASE_MS"), *scale = getenv("HILDA_TICK_SCALE");
+    erase_ms = erase ? atol(erase) : 0;
+    tick_scale = scale ? atol(scale) : 1;
     if (arguments[1]) {
         backing = fopen(arguments[1], "r+b");
         if (backing) {
@@ -75,6 +80,8 @@ static uint32_t done_bytes(uint32_t bytes) { return operations++ == cut_at ? byt
 int board_erase(uint8_t *unit)
 {
     const uint32_t bytes = done_bytes(ERASE);
+    const struct timespec lasts = {erase_ms / 1000, erase_ms % 1000 * 1000000};
+    if (erase_ms > 0) nanosleep(&lasts, 0);
     memset(unit, 0xff, bytes);
     save(unit, bytes);
     if (bytes != ERASE) exit(3);
@@ -149,8 +156,8 @@ void board_ticks_stop(void) {}
 uint32_t board_ticks(void)
 {
     struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint32_t)((uint64_t)at.tv_sec * board.ticks_hz + (uint64_t)at.tv_nsec / 10u);
+    clock_gettime(tick_scale > 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &at);
+    return (uint32_t)(((uint64_t)at.tv_sec * board.ticks_hz + (uint64_t)at.tv_nsec / 10u) * (uint64_t)tick_scale);
 }
 
 void board_watchdog_start(void) {}

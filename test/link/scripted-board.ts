@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { abi } from '../../firmware-bridge/compiler/encode/format.js';
 import { encodeFrame, type Frame, FrameDecoder } from '../../firmware-bridge/link/frames.js';
 import type { Transport } from '../../firmware-bridge/link/index.js';
@@ -17,6 +18,14 @@ export interface ScriptedBoardOptions {
   readonly name?: string;
   /** 32 hexadecimal digits. */
   readonly chipId?: string;
+  /** 1: firmware that knows no progress, no report, and refuses a hello while it is at work. */
+  readonly linkVersion?: 1 | 2;
+  readonly clock?: Clock;
+  /** How long a run lasts; at once unless said. */
+  readonly runMs?: number;
+  /** How long the pool takes; silent throughout with link version 1, or where the script says so. */
+  readonly fillMs?: number;
+  readonly silentFill?: boolean;
   readonly ticks?: (of: ScriptedTicks) => number;
   /** What the run's report says of its total, where that is not the sum. */
   readonly total?: (sum: number, run: number) => number;
@@ -28,6 +37,16 @@ export interface ScriptedBoardOptions {
   /** Refuses a run by this error of hilda_run; 0 lets it be. */
   readonly refuseRun?: (run: number, operators: number) => number;
 }
+
+/** A request that lasts. */
+interface Work {
+  readonly kind: number;
+  readonly request: number;
+  readonly session: number;
+  readonly over: AbortController;
+}
+
+type Refusal = readonly [refusal: (typeof refusals)[number], detail: number];
 
 const operatorCodes = { loop: 16, window: 17 };
 const workBytes = 512 * 1024;
@@ -48,6 +67,8 @@ export class ScriptedBoard {
   #programs = new Map<number, Uint8Array>();
   #seed = 0;
   #ticks: number[] = [];
+  #work: Work | undefined;
+  #lastRun: { readonly work: Work; readonly code: number; readonly report: Uint8Array } | undefined;
 
   constructor(options: ScriptedBoardOptions = {}) {
     this.options = options;
@@ -77,6 +98,8 @@ export class ScriptedBoard {
 
   /** Starts anew, as after a fault or a loss of power; RAM is empty, the flash as it was. */
   reset(reason = 2): void {
+    this.#work?.over.abort();
+    this.#work = this.#lastRun = undefined;
     this.#session = this.#last = 0;
     this.#programs.clear();
     this.#ticks = [];
@@ -106,17 +129,80 @@ export class ScriptedBoard {
       if (foreign || replayed) return;
     }
     this.#last = request;
-    const answer = this.#serve(kind, viewOf(payload), payload);
-    if (answer instanceof Uint8Array)
-      this.say({ kind: kind | kinds.reply, request, session, payload: answer });
-    else refuse(answer[0], answer[1]);
+    const work = this.#work;
+    if (work) {
+      const state = pack([work.kind === kinds.run ? 1 : 2, 8], [0, 8], [0, 16], [0, 32]);
+      if (this.#deaf(work)) return;
+      if (kind === kinds.ping) this.#answer(frame, state);
+      if (kind === kinds.cancel) this.#answer(frame, pack());
+      const ends = kind === kinds.cancel || (kind === kinds.hello && this.#version === 2);
+      if (!ends && kind !== kinds.ping) refuse('busy');
+      if (ends) this.#end(work, ['cancelled', 0]);
+      if (!ends || kind === kinds.cancel) return;
+    }
+    const lasts = kind === kinds.run ? this.options.runMs : kind === kinds.fill ? this.#fillMs(payload) : 0;
+    if (lasts) this.#start(frame, lasts);
+    else this.#answer(frame, this.#serve(frame));
   }
 
-  #serve(
-    kind: number,
-    view: DataView,
-    payload: Uint8Array,
-  ): Uint8Array | [refusal: (typeof refusals)[number], detail: number] {
+  get #version(): 1 | 2 {
+    return this.options.linkVersion ?? 2;
+  }
+
+  #fillMs(payload: Uint8Array): number {
+    return payload[0] === 1 && this.#seed === 0 ? (this.options.fillMs ?? 0) : 0;
+  }
+
+  #deaf({ kind }: Work): boolean {
+    return kind === kinds.fill && (this.#version === 1 || this.options.silentFill === true);
+  }
+
+  #answer(
+    { kind, request, session }: Pick<Frame, 'kind' | 'request' | 'session'>,
+    answer: Uint8Array | Refusal,
+  ): void {
+    if (answer instanceof Uint8Array)
+      this.say({ kind: kind | kinds.reply, request, session, payload: answer });
+    else
+      this.say({
+        kind: kinds.error,
+        request,
+        session,
+        payload: pack([kind, 8], [refusals.indexOf(answer[0]), 8], [0, 16], [answer[1], 32]),
+      });
+  }
+
+  /** Works at a request, with progress now and then, and answers it in the end. */
+  #start(frame: Frame, lastsMs: number): void {
+    const { kind, request, session } = frame;
+    const work = { kind, request, session, over: new AbortController() };
+    const clock = this.options.clock ?? systemClock;
+    this.#work = work;
+    const { signal } = work.over;
+    const steps = kind === kinds.fill && !this.#deaf(work) ? 10 : 1;
+    const run = async (): Promise<void> => {
+      for (let step = 0; step < steps; step++) {
+        if (steps > 1)
+          this.say({ kind: kinds.progress, request, session, payload: pack([step, 32], [steps, 32]) });
+        await clock.sleep(lastsMs / steps, { signal });
+      }
+      this.#end(work, this.#serve(frame));
+    };
+    run().catch(() => {});
+  }
+
+  #end(work: Work, answer: Uint8Array | Refusal): void {
+    this.#work = undefined;
+    work.over.abort();
+    this.#answer(work, answer);
+    if (work.kind !== kinds.run) return;
+    const code = answer instanceof Uint8Array ? 0 : refusals.indexOf(answer[0]);
+    this.#lastRun = { work, code, report: answer instanceof Uint8Array ? answer : new Uint8Array(28) };
+  }
+
+  #serve(frame: Frame): Uint8Array | Refusal {
+    const { kind, payload } = frame;
+    const view = viewOf(payload);
     switch (kind) {
       case kinds.hello:
         return this.#hello();
@@ -143,8 +229,19 @@ export class ScriptedBoard {
       }
       case kinds.finish:
         return this.#finish();
-      case kinds.run:
-        return this.#run(view);
+      case kinds.run: {
+        const answer = this.#run(view);
+        const code = answer instanceof Uint8Array ? 0 : refusals.indexOf(answer[0]);
+        const report = answer instanceof Uint8Array ? answer : new Uint8Array(28);
+        this.#lastRun = { work: { ...frame, over: new AbortController() }, code, report };
+        return answer;
+      }
+      case kinds.report: {
+        const last = this.#lastRun;
+        if (this.#version === 1) return ['unknown', 0];
+        if (last?.work.session !== this.#session) return ['noProgram', 0];
+        return pack([last.work.request, 16], [last.code, 8], [0, 8], [0, 16], [0, 16], [0, 32], last.report);
+      }
       case kinds.ticks: {
         const [first, count] = [view.getUint16(0, true), view.getUint16(2, true)];
         if (first + count > this.#ticks.length) return ['range', this.#ticks.length];
@@ -160,7 +257,7 @@ export class ScriptedBoard {
     const text = new TextEncoder().encode(name);
     const words = [120e6, 120e6, workBytes, poolBytes, this.#seed, 768 * 1024, 0, 0, 128 * 1024, 0x410fc241];
     return pack(
-      [1, 16],
+      [this.#version, 16],
       [abi, 16],
       ...words.map((word) => [word, 32] as const),
       [1032, 16],
@@ -184,7 +281,7 @@ export class ScriptedBoard {
     return pack([this.#upload.received, 32], [4096, 32]);
   }
 
-  #finish(): Uint8Array | ['checksum', number] {
+  #finish(): Uint8Array | Refusal {
     const { slot, bytes, crc } = this.#upload;
     if (crc32(bytes) !== crc) return ['checksum', 0];
     this.#programs.set(slot, bytes);
@@ -194,7 +291,7 @@ export class ScriptedBoard {
     return pack([0, 32], [0, 32], word(24), word(12), word(32), word(36), word(40), word(44));
   }
 
-  #run(view: DataView): Uint8Array | ['noProgram' | 'refused', number] {
+  #run(view: DataView): Uint8Array | Refusal {
     const program = this.#programs.get(view.getUint8(0));
     if (!program) return ['noProgram', 0];
     const header = viewOf(program);
