@@ -1,6 +1,8 @@
 /**
- * `npm run bench -- overhead [--pairs N]`: the daemon's median latency of a network against a bare onnxruntime-node
- * loop of the same network on one thread, in turn. Figure: median over the pairs of ours / bare (bar: 0.97 to 1.03).
+ * `npm run bench -- overhead [--pairs N] [--renew N]`: the daemon's raw latency of a network against a bare onnxruntime-node
+ * loop of the same network on one thread, in turn. Figures by network: the median over the pairs of ours / bare, once with
+ * a bare loop that keeps its outputs as the daemon does (`ratios`; bar: 0.97 to 1.03), once with one that takes fresh ones
+ * (`ratiosFresh`). Every few pairs the bare processes start anew: memory layout and heap state belong to a process.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,16 +18,18 @@ import type { Graph } from '../daemon/network/graph.js';
 import { writeOnnx } from '../daemon/network/write-onnx.js';
 import { mobileNetwork, visionTransformer } from './sample-networks.js';
 
-const { values: flags } = parseArgs({ options: { pairs: { type: 'string', default: '15' } } });
+const { values: flags } = parseArgs({
+  options: { pairs: { type: 'string', default: '15' }, renew: { type: 'string', default: '3' } },
+});
 const pairs = Number(flags.pairs);
 const { signal } = new AbortController();
 const rng = Xoshiro128.fromSeed(1);
 const networks = [
-  mobileNetwork(rng, { name: 'mobile-small', size: 48, width: 24, blocks: 5 }),
+  mobileNetwork(rng, { name: 'mobile-small', size: 32, width: 24, blocks: 4 }),
   visionTransformer(rng, { name: 'transformer-small', tokens: 50, width: 64, layers: 4 }),
   mobileNetwork(rng, { name: 'mobile-middle', size: 64, width: 24, blocks: 5 }),
   visionTransformer(rng, { name: 'transformer-middle', tokens: 65, width: 128, layers: 6 }),
-  mobileNetwork(rng, { name: 'mobile-large', size: 176, width: 32, blocks: 5 }),
+  mobileNetwork(rng, { name: 'mobile-large', size: 224, width: 48, blocks: 5 }),
 ];
 
 const device = await openCpu();
@@ -39,6 +43,8 @@ try {
 }
 const figures = {
   ratios: results.map((r) => r.ratio),
+  ratiosFresh: results.map((r) => r.ratioFresh),
+  worst: Math.max(...results.map((r) => Math.max(r.ratio, 1 / r.ratio))),
   bareUs: results.map((r) => r.bareUs),
   oursUs: results.map((r) => r.oursUs),
   pairs,
@@ -47,28 +53,52 @@ const figures = {
 };
 console.log(JSON.stringify({ bench: 'overhead', figures }));
 
-async function compare(network: Graph): Promise<{ ratio: number; bareUs: number; oursUs: number }> {
-  const bare = await startBare(network);
-  const rows: { readonly bareUs: number; readonly oursUs: number }[] = [];
+interface Compared {
+  readonly ratio: number;
+  readonly ratioFresh: number;
+  readonly bareUs: number;
+  readonly oursUs: number;
+}
+
+async function compare(network: Graph): Promise<Compared> {
+  const rows: { readonly bareUs: number; readonly freshUs: number; readonly oursUs: number }[] = [];
+  const loops = (): Promise<ChildProcess[]> =>
+    Promise.all([startBare(network, true), startBare(network, false)]);
+  const both = async (children: readonly ChildProcess[]): Promise<readonly [number, number]> => {
+    const us: number[] = [];
+    for (const child of children) us.push(await ask(child, { ms: 120 }));
+    return us as [number, number];
+  };
+  let children = await loops();
   try {
-    let before = await ask(bare, { ms: 120 });
+    let before = await both(children);
     for (let pair = 0; pair < pairs; pair++) {
       const { latency } = await device.measure(network, protocol, { signal });
-      const after = await ask(bare, { ms: 120 });
+      const after = await both(children);
       // Bare on both sides of ours cancels a slow change of the machine's speed.
-      rows.push({ bareUs: (before + after) / 2, oursUs: latency?.rawUs.median ?? Number.NaN });
+      rows.push({
+        bareUs: (before[0] + after[0]) / 2,
+        freshUs: (before[1] + after[1]) / 2,
+        oursUs: latency?.rawUs.median ?? Number.NaN,
+      });
       before = after;
+      if ((pair + 1) % Number(flags.renew) === 0) {
+        for (const child of children) child.disconnect();
+        children = await loops();
+        before = await both(children);
+      }
     }
   } finally {
-    bare.disconnect();
+    for (const child of children) child.disconnect();
   }
   const row = {
     ratio: median(rows.map(({ oursUs, bareUs }) => oursUs / bareUs)),
+    ratioFresh: median(rows.map(({ oursUs, freshUs }) => oursUs / freshUs)),
     bareUs: median(rows.map((r) => r.bareUs)),
     oursUs: median(rows.map((r) => r.oursUs)),
   };
   console.log(
-    `${network.name}: ours ${row.oursUs.toFixed(0)} us, bare ${row.bareUs.toFixed(0)} us, ratio ${row.ratio.toFixed(3)}`,
+    `${network.name}: ours ${row.oursUs.toFixed(0)} us, bare ${row.bareUs.toFixed(0)} us, ratio ${row.ratio.toFixed(3)}, to fresh outputs ${row.ratioFresh.toFixed(3)}`,
   );
   return row;
 }
@@ -79,11 +109,11 @@ async function openCpu(): Promise<Device> {
   throw new Error('no CPU was found');
 }
 
-async function startBare(network: Graph): Promise<ChildProcess> {
+async function startBare(network: Graph, keepOutputs: boolean): Promise<ChildProcess> {
   const child = fork(fileURLToPath(new URL('./bare-loop-child.js', import.meta.url)), {
     serialization: 'advanced',
   });
-  await ask(child, { model: writeOnnx(network), threads: 1, dims: network.inputs[0]?.dims });
+  await ask(child, { model: writeOnnx(network), threads: 1, dims: network.inputs[0]?.dims, keepOutputs });
   return child;
 }
 
