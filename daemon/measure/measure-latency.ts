@@ -15,7 +15,7 @@ export interface LatencyRun {
   readonly rounds: readonly Round[];
   readonly kept: number;
   readonly warmUp: WarmUp;
-  /** Weight of the first reference in the level that candidates are compared with; null where the device holds one. */
+  /** Of the first reference in the level that the candidate is compared with; null where the device holds one. */
   readonly weight: number | null;
   /** Over the kept rounds; over all of them when too few were kept to speak of, and the verdict says so. */
   readonly rawUs: Summary;

@@ -7,7 +7,7 @@ import type { Graph } from '../network/graph.js';
  * of a round is `convolution ^ weight x transformer ^ (1 - weight)`: the weight that moves as the network does.
  */
 
-/** Multiply-accumulates of the two kinds decide where nothing else is known: 1 is all convolution. */
+/** The weight where nothing else is known: the share of convolutions among the operators of the two kinds. */
 export function priorWeight(network: Graph): number {
   let [convolutions, products] = [0, 0];
   for (const { op } of network.nodes) {
@@ -31,13 +31,16 @@ const matrix: ReadonlySet<string> = new Set([
   'RNN',
 ]);
 
-/** Regimes must spread by more than this (standard deviation of the logarithm) before they outweigh the prior. */
-const priorSpread = 0.02;
+/**
+ * How far the rounds of one session may move the weight from the prior, as a standard deviation. Small: what changes within a
+ * second is of another kind than what differs between sessions (a larger one made sessions agree less, not more).
+ */
+const priorDeviation = 0.05;
 
 /**
  * The weight in [0, 1] by which the candidate follows the references from round to round. An instrumental-variable
- * estimate: each round's noise is its own, so products with the round before hold the regimes alone. Shrunk to the prior
- * where the references hardly moved.
+ * estimate: each round's noise is its own, so products with the round before hold the regimes alone. Weighed against the prior by
+ * the precision of both, so that it stays with the prior where the references hardly moved or the rounds are noisy.
  */
 export function estimateWeight(rounds: readonly Round[], prior: number): number {
   if (rounds.length < 4) return prior;
@@ -50,8 +53,12 @@ export function estimateWeight(rounds: readonly Round[], prior: number): number 
     followed += before * (network[i] as number);
   }
   if (moved <= 0) return prior;
-  const trust = rounds.length * priorSpread ** 2;
-  return Math.min(1, Math.max(0, (followed + trust * prior) / (moved + trust)));
+  const off = followed / moved;
+  const noise = network.reduce((sum, y, i) => sum + (y - off * (apart[i] as number)) ** 2, 0) / rounds.length;
+  const precision = moved / Math.max(noise, 1e-8);
+  const priorPrecision = 1 / priorDeviation ** 2;
+  const weight = (off * precision + prior * priorPrecision) / (precision + priorPrecision);
+  return Math.min(1, Math.max(0, weight));
 }
 
 function centred(values: readonly number[]): number[] {

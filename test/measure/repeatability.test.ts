@@ -255,7 +255,7 @@ t.test('repeats: laws', async (t) => {
 
 t.test('the mixture moves as the network does', async (t) => {
   const { convolution, transformer } = referenceNetworks();
-  t.equal(priorWeight(convolution) > 0.9, true);
+  t.ok(priorWeight(convolution) > 0.8);
   t.equal(priorWeight(transformer), 0);
   t.equal(mixed(4, 9, 0.5), 6);
   const rng = Xoshiro128.fromSeed(9);
@@ -274,9 +274,9 @@ t.test('the mixture moves as the network does', async (t) => {
     });
   };
   for (const weight of [0, 0.4, 1]) {
-    const found = estimateWeight(rounds(weight, 0.2), 0.5);
+    const found = estimateWeight(rounds(weight, 0.5), 0.5);
     t.ok(Math.abs(found - weight) < 0.15, `${found} for ${weight}`);
-    t.ok(Math.abs(estimateWeight(rounds(weight, 0), 0.9) - 0.9) < 0.2, 'without regimes the prior holds');
+    t.ok(Math.abs(estimateWeight(rounds(weight, 0), 0.9) - 0.9) < 0.1, 'without regimes the prior holds');
   }
   t.equal(estimateWeight([], 0.3), 0.3);
 });
