@@ -20,7 +20,13 @@ function points(x: string, y: string, rows: readonly FrontRow[]): Series {
   return [complete.map(({ values }) => values[x] as number), pick(false), pick(true)];
 }
 
-function options(x: string, y: string, width: number, label: (metric: string) => string): uPlot.Options {
+function options(
+  x: string,
+  y: string,
+  width: number,
+  label: (metric: string) => string,
+  read: (metric: string, value: number | null) => string,
+): uPlot.Options {
   const { text, line, faint, accent } = chartColours();
   const axis = (metric: string, size: number): uPlot.Axis => ({
     label: label(metric),
@@ -37,13 +43,13 @@ function options(x: string, y: string, width: number, label: (metric: string) =>
     legend: { show: true },
     axes: [axis(x, 50), axis(y, 70)],
     series: [
-      { label: label(x), value: (_, value) => formatMetric(x, value ?? undefined) },
+      { label: label(x), value: (_, value) => read(x, value) },
       {
         label: 'dominated',
         stroke: faint,
         paths: () => null,
         points: { show: true, size: 6, stroke: faint },
-        value: (_, value) => formatMetric(y, value ?? undefined),
+        value: (_, value) => read(y, value),
       },
       {
         label: 'front',
@@ -51,7 +57,7 @@ function options(x: string, y: string, width: number, label: (metric: string) =>
         width: 2,
         spanGaps: true,
         points: { show: true, size: 9, fill: accent },
-        value: (_, value) => formatMetric(y, value ?? undefined),
+        value: (_, value) => read(y, value),
       },
     ],
   };
@@ -75,7 +81,14 @@ export function FrontChart({
   useEffect(() => {
     const element = host.current as HTMLDivElement;
     const data = () => points(x, y, rows());
-    const plot = new uPlot(options(x, y, element.clientWidth, label), data(), element);
+    // With as many digits as the members' intervals allow.
+    const read = (metric: string, value: number | null): string =>
+      formatMetric(
+        metric,
+        value ?? undefined,
+        rows().find(({ evidence }) => evidence[metric]?.ci)?.evidence[metric]?.ci,
+      );
+    const plot = new uPlot(options(x, y, element.clientWidth, label, read), data(), element);
     const stopFollowing = effect(() => plot.setData(data()));
     const resizing = new ResizeObserver(() =>
       plot.setSize({ width: element.clientWidth, height: plot.height }),
