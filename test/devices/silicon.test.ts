@@ -3,7 +3,8 @@ import { systemClock } from '../../daemon/core/clock.js';
 import type { HildaError } from '../../daemon/core/errors.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import type { Device } from '../../daemon/devices/contract.js';
+import type { Device, Sighting } from '../../daemon/devices/contract.js';
+import { systemTools } from '../../daemon/devices/mcu/flash-tools.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { trendOf } from '../../daemon/devices/mcu/silicon-trend.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
@@ -23,10 +24,15 @@ async function openScripted(
     openPort: async () => board.line(),
     pingMs: 600_000,
   });
-  for await (const sighting of driver.discover({ signal })) {
-    return { device: await driver.open(sighting, { signal }), board };
-  }
-  throw new Error('no board was seen');
+  const [sighting] = await sightings(driver);
+  if (!sighting) throw new Error('no board was seen');
+  return { device: await driver.open(sighting, { signal }), board };
+}
+
+async function sightings(driver: SerialDriver): Promise<Sighting[]> {
+  const list: Sighting[] = [];
+  for await (const sighting of driver.discover({ signal })) list.push(sighting);
+  return list;
 }
 
 const known = { convolutionUs: 1000, transformerUs: 2000, takenAtMs: 1 };
@@ -205,4 +211,65 @@ t.test('a profile and a calibration are medians of several runs', async (t) => {
   const again = await still.calibrate!({ signal });
   t.ok(Math.abs(taken.convolutionUs / again.convolutionUs - 1) < 1e-5);
   t.ok(systemClock.nowMs() >= taken.takenAtMs);
+});
+
+t.test('a board that hangs is reset by its probe, and goes on', async (t) => {
+  const calls: string[] = [];
+  let hangs = false;
+  const board = new ScriptedBoard({ toHost: () => !hangs });
+  const troubles: string[] = [];
+  const driver = new SerialDriver({
+    listPorts: async () => [port],
+    openPort: async () => board.line(),
+    pingMs: 50,
+    onTrouble: ({ message }) => troubles.push(message),
+    tools: {
+      ...systemTools,
+      which: (program) => (program === 'openocd' ? '/usr/bin/openocd' : null),
+      run: async (program, args) => {
+        calls.push([program, ...args].join(' '));
+        hangs = false;
+        board.reset(1);
+      },
+    },
+  });
+  const [seen] = await sightings(driver);
+  const device = await driver.open(seen!, { signal });
+  t.teardown(() => device.close());
+  await device.calibrate?.({ signal, known });
+  hangs = true;
+  const hung = await device.measure(doublingNetwork(), contractProtocol, { signal }).catch((e) => e);
+  t.equal(hung.code, 'DEVICE_FAILED', 'what was under way fails');
+  const after = await device.measure(doublingNetwork(), contractProtocol, { signal });
+  t.equal(after.verdict, 'valid', after.reason);
+  t.match(calls, [
+    /^openocd -f interface\/stlink.cfg -c adapter serial 066CFF .*-f target\/stm32l4x.cfg -c init -c reset run -c shutdown$/,
+  ]);
+  t.match(troubles[0] ?? 'the job noticed it first', /restarted|first/);
+});
+
+t.test('another board behind the same adapter is refused by name, and is a device of its own', async (t) => {
+  let board = new ScriptedBoard({});
+  const driver = new SerialDriver({
+    listPorts: async () => [port],
+    openPort: async () => board.line(),
+    pingMs: 600_000,
+  });
+  const [seen] = await sightings(driver);
+  const device = await driver.open(seen!, { signal });
+  t.teardown(() => device.close());
+  await device.calibrate?.({ signal, known });
+  const before = board;
+  board = new ScriptedBoard({ chipId: 'ab'.repeat(16) });
+  before.unplug();
+  await t.rejects(device.measure(doublingNetwork(), contractProtocol, { signal }), {
+    code: 'DEVICE_GONE',
+    message: /another board answers at .*chip id (ab)+, where there was nucleo-l4r5zi of chip id 0123/,
+  });
+  const [other] = await sightings(driver);
+  t.not(other?.id, seen?.id);
+  const second = await driver.open(other!, { signal });
+  t.teardown(() => second.close());
+  await second.calibrate?.({ signal, known });
+  t.equal((await second.measure(doublingNetwork(), contractProtocol, { signal })).verdict, 'valid');
 });

@@ -40,6 +40,8 @@ export const boardProfileSchema = z.strictObject({
       resetMs: z.number().int().min(1).max(5000).optional(),
     })
     .optional(),
+  /** What restarts a board that hangs, where no control line does: the debug probe on its own USB plug. */
+  resetBy: z.literal('probe').optional(),
   emulator: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('rp2040js') }),

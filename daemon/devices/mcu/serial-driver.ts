@@ -18,9 +18,11 @@ import { BoardKeeper } from './board-keeper.js';
 import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
 import { nonce } from './emulated-driver.js';
+import type { FlashTools } from './flash-tools.js';
 import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
 import { PortTurns } from './port-turns.js';
 import { defaultPortsMs, watchPorts } from './port-watch.js';
+import { resetByProbe } from './reset-board.js';
 
 export interface SerialDriverOptions {
   readonly clock?: Clock;
@@ -37,6 +39,8 @@ export interface SerialDriverOptions {
   /** Shared with whoever else asks the same ports. */
   readonly turns?: PortTurns;
   readonly onTrouble?: (error: HildaError) => void;
+  /** The machine's programs that reset boards by their probe. */
+  readonly tools?: FlashTools;
 }
 
 interface Found {
@@ -80,7 +84,8 @@ export class SerialDriver implements Driver {
       try {
         const found = await this.#look(port, candidates, signal);
         if (!found) continue;
-        yield sightingOf(found.identity, found.profile, targetOf(found.hello, found.profile), null);
+        const { identity, hello, profile } = found;
+        yield sightingOf(nameOf(identity, hello), profile, targetOf(hello, profile), null);
       } catch (thrown) {
         signal.throwIfAborted();
         const error = asHildaError(thrown);
@@ -94,7 +99,7 @@ export class SerialDriver implements Driver {
   async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
     const { clock = systemClock, pingMs = defaultPingMs, onTrouble } = this.#options;
     const found = [...this.#known.values()].find(
-      (entry) => idOf(entry.identity, entry.profile) === sighting.id,
+      (entry) => idOf(nameOf(entry.identity, entry.hello), entry.profile) === sighting.id,
     );
     if (!found) throw new HildaError('DEVICE_GONE', `the board ${sighting.id} is not there now`);
     const keeper = new BoardKeeper({
@@ -207,9 +212,10 @@ export class SerialDriver implements Driver {
     { baud }: BoardProfile,
     signal: AbortSignal,
     patient: boolean,
+    expected?: Hello,
   ): Promise<BoardSession> {
     const { clock = systemClock, patience = 1 } = this.#options;
-    const session = new BoardSession({ transport, clock, nonce, baud, patience });
+    const session = new BoardSession({ transport, clock, nonce, baud, patience, expected });
     const untilMs = clock.nowMs() + (patient ? bootMs : 0);
     try {
       for (;;) {
@@ -227,7 +233,7 @@ export class SerialDriver implements Driver {
   }
 
   /** Wherever the board's port is now. */
-  async #attach({ identity, profile }: Found, signal: AbortSignal): Promise<BoardSession> {
+  async #attach({ identity, profile, hello }: Found, signal: AbortSignal): Promise<BoardSession> {
     const port = (await this.#ports()).find((candidate) => portIdentity(candidate) === identity);
     if (!port) {
       throw new HildaError('DEVICE_GONE', `${profile.label} is not plugged in`, {
@@ -236,12 +242,21 @@ export class SerialDriver implements Driver {
       });
     }
     const transport = await this.#turns.hold(port.path, this.kind, () => this.#open(port.path, profile));
-    const session = await this.#session(transport, profile, signal, true);
-    if (session.board.board === profile.board) return session;
-    await session.close();
-    throw new HildaError('FIRMWARE_MISMATCH', `the board on ${port.path} is ${session.board.board} now`);
+    const restart = transport.restart ?? resetByProbe(profile, port, this.#options.tools);
+    try {
+      const line = { ...transport, ...(restart && { restart }) };
+      return await this.#session(line, profile, signal, true, hello);
+    } catch (thrown) {
+      // Another board: the next look finds it as a device of its own.
+      if (asHildaError(thrown).details.another !== undefined) this.#known.delete(identity);
+      throw thrown;
+    }
   }
 }
+
+/** The port's name, and the chip's where it has one: boards change places behind one adapter. */
+const nameOf = (identity: string, { chipId }: Hello): string =>
+  /[^0]/.test(chipId) ? `${identity}:${chipId}` : identity;
 
 const idOf = (identity: string, { board }: BoardProfile): DeviceId =>
   `${board}-${sha256Hex(identity).slice(0, 6)}` as DeviceId;
