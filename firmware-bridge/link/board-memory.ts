@@ -6,7 +6,7 @@ import { gotLost, NoReplyError, RefusedError } from './request-line.js';
 type Sizes = Pick<Hello, 'maxPayloadBytes'>;
 
 /** Requests in a row without an answer before the board counts as silent; the last ones are short. */
-const mostFailures = 8;
+const mostFailures = 12;
 
 /** `bytes` bytes of the arena from `offset` on, in as many requests as the board's payloads and the line ask for. */
 export async function readArena(

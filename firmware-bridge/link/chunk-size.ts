@@ -1,11 +1,16 @@
 const leastBytes = 32;
-/** Chunks in a row that arrive before longer ones are tried again. */
-const growAfter = 16;
+/** What a lost frame weighs against one that arrived: a size is kept where about one frame in four gets lost. */
+const lossWeight = 3;
+const shrinkAt = 2 * lossWeight;
+const growAt = -12;
 
-/** How many bytes go into one frame: half as many after a loss, twice as many after a row of frames that arrived. */
+/**
+ * How many bytes go into one frame: half as many where over a quarter of the frames get lost, twice as many where fewer do.
+ * Noise hits long frames more often; losses that do not depend on the length would only be multiplied by short ones.
+ */
 export class ChunkSize {
   #bytes = Number.POSITIVE_INFINITY;
-  #row = 0;
+  #score = 0;
 
   /** At most `most`, what the receiver takes. */
   within(most: number): number {
@@ -13,13 +18,15 @@ export class ChunkSize {
   }
 
   lost(bytes: number): void {
-    this.#row = 0;
+    this.#score = Math.max(0, this.#score) + lossWeight;
+    if (this.#score < shrinkAt) return;
+    this.#score = 0;
     this.#bytes = Math.max(leastBytes, Math.floor(Math.min(this.#bytes, bytes) / 2));
   }
 
   came(): void {
-    if (++this.#row < growAfter) return;
-    this.#row = 0;
+    if (--this.#score > growAt) return;
+    this.#score = 0;
     this.#bytes *= 2;
   }
 }
