@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { namedRecord } from './named-record.js';
 
 /** How a request fixes a model's open dimensions, and what it says of the inputs. */
 
@@ -27,13 +28,11 @@ const inputSchema = z
 
 /** Fields that every request with a model takes. */
 export const bindingFields = {
-  dims: z
-    .record(z.string(), size)
+  dims: namedRecord(size)
     .optional()
     .describe('Sizes of open dimensions by their names. An open batch that nothing fixes is 1.'),
-  shapes: z.record(z.string(), z.array(size).max(16)).optional().describe('Shapes of inputs, by name.'),
-  inputs: z
-    .record(z.string(), inputSchema)
+  shapes: namedRecord(z.array(size).max(16)).optional().describe('Shapes of inputs, by name.'),
+  inputs: namedRecord(inputSchema)
     .optional()
     .describe('What inputs hold, by name; others hold floats drawn from -1 to 1, zeros, empty text.'),
 };

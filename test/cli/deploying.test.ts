@@ -223,6 +223,19 @@ t.test('calibration and inputs reach the board, whatever files they come in', as
     calibratedOn: '1 inputs',
   });
   t.match(await post('/deployments', { ...request, calibration: [[1]] }), { code: 'REQUEST_INVALID' });
+  const odd = new GraphBuilder({ name: 'odd' });
+  odd.output(odd.relu(odd.input('__proto__', 'float32', [1, 2])), 'y');
+  const closed = odd.build();
+  const open = closed.inputs.map((input) => ({ ...input, dims: ['__proto__', 2] }));
+  const outputs = closed.outputs.map((output) => ({ ...output, dims: ['__proto__', 2] }));
+  const oddly = await fetch(`${url}/v1/models`, {
+    method: 'POST',
+    body: Buffer.from(writeOnnx({ ...closed, inputs: open, outputs })),
+  });
+  const own = { model: ((await oddly.json()) as { sha256: string }).sha256, device: 'fake-0' };
+  for (const fixed of [{ dims: { ['__proto__']: 3 } }, { shapes: { ['__proto__']: [3, 2] } }])
+    t.match(await post('/deployments', { ...own, ...fixed }), { input: { dims: [3, 2] } }, 'any name is one');
+  t.match(await post('/deployments', { ...own, dims: { ['__proto__']: 'x' } }), { code: 'REQUEST_INVALID' });
   const absent = { blobs: ['f'.repeat(64)] };
   t.match(await post('/deployments', { ...request, calibration: absent }), { code: 'NOT_FOUND' });
 });
