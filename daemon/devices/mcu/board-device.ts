@@ -23,6 +23,7 @@ import { type CountOptions, takeCosts } from './board-costs.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { type BoardProgram, compileForBoard } from './board-program.js';
+import { tellSigns } from './board-signs.js';
 import { calibrateOn, scalesFrom } from './calibrate.js';
 import { classifyInThreads } from './classify.js';
 import { allFromBoard, allToBoard } from './int8-tensors.js';
@@ -279,10 +280,12 @@ export class BoardDevice implements Device {
 
   /** The board, attached; afterwards it is idle again whatever happened, or dropped and taken up afresh. */
   async #use<T>(options: CallOptions, job: (session: BoardSession) => Promise<T>): Promise<T> {
-    const { keeper } = this.#options;
+    const { keeper, clock } = this.#options;
     const { signal } = options;
+    const over = new AbortController();
     try {
       const session = await keeper.attach(signal);
+      if (options.onProgress) void tellSigns(session, clock, options.onProgress, over.signal);
       await session.ready({ signal });
       return await job(session);
     } catch (thrown) {
@@ -292,6 +295,8 @@ export class BoardDevice implements Device {
       if (signal.aborted && error.code !== 'INTERRUPTED')
         throw new HildaError('INTERRUPTED', 'the call was aborted', { cause: thrown });
       throw error;
+    } finally {
+      over.abort();
     }
   }
 }

@@ -52,7 +52,7 @@ interface Found {
 
 const defaultPingMs = 2000;
 /** How long a board may boot before it answers: opening the port resets many. */
-const bootMs = 9000;
+const bootMs = 8500;
 
 /** Boards with hilda's firmware on serial ports. Ports of adapters that no profile names are left alone. */
 export class SerialDriver implements Driver {

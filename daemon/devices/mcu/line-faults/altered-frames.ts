@@ -1,6 +1,6 @@
 import { encodeFrame, type Frame, FrameDecoder } from '../../../../firmware-bridge/link/frames.js';
 import type { Transport } from '../../../../firmware-bridge/link/index.js';
-import { kinds } from '../../../../firmware-bridge/link/messages.js';
+import { kinds, linkVersions, pack, spaces } from '../../../../firmware-bridge/link/messages.js';
 import type { Clock } from '../../../core/clock.js';
 import { type Rng, randomInt } from '../../../core/rng.js';
 import type { BoardBehind } from './faulty-port.js';
@@ -13,8 +13,10 @@ export interface FrameFaults {
   readonly driftPerRun?: number;
   /** So many replies to runs are lost. */
   readonly loseRunReplies?: number;
-  /** From the start of a fill on it says nothing for so long. */
-  readonly busyAtFillMs?: number;
+  /** A fill takes so long; meanwhile it answers pings and tells how far it is. */
+  readonly slowFillMs?: number;
+  /** It has firmware of before progress: it says nothing during a fill. */
+  readonly oldFirmware?: boolean;
   /** What it calls itself. */
   readonly board?: string;
 }
@@ -29,6 +31,7 @@ export interface AlteredBoardOptions {
 
 const helloTickUnit = 50;
 const helloName = 104;
+const progressMs = 500;
 
 /** A board of hilda's whose frames are read and changed on the way; all others pass as they are. */
 export class AlteredBoard implements BoardBehind {
@@ -36,7 +39,8 @@ export class AlteredBoard implements BoardBehind {
   readonly #options: AlteredBoardOptions;
   #lostReplies = 0;
   #runs = 0;
-  #busy: Promise<void> | undefined;
+  /** While a slow fill lasts. */
+  #filling: Promise<void> | undefined;
 
   readonly reset?: () => Promise<void>;
 
@@ -56,31 +60,46 @@ export class AlteredBoard implements BoardBehind {
     const inner = await this.#options.board.open();
     const out = new FrameDecoder();
     const back = new FrameDecoder();
+    let listener: (bytes: Uint8Array) => void = () => {};
     let order = Promise.resolve();
+    const deliver = (wire: Uint8Array): void => listener(wire);
     return {
       ...inner,
       write: async (bytes) => {
-        for (const frame of out.push(bytes)) this.#sent(frame);
+        for (const frame of out.push(bytes)) this.#sent(frame, deliver);
         await inner.write(bytes);
       },
-      onBytes: (listener) =>
+      onBytes: (heard) => {
+        listener = heard;
         inner.onBytes((bytes) => {
           for (const frame of back.push(bytes)) {
             const wire = this.#alter(frame);
-            const busy = this.#busy;
-            order = order.then(() => busy).then(() => wire && listener(wire));
+            if (!wire) continue;
+            const held = frame.kind === (kinds.fill | kinds.reply);
+            if (!held || !this.#filling) order = order.then(() => deliver(wire));
+            else if (this.faults.oldFirmware)
+              order = order.then(() => this.#filling).then(() => deliver(wire));
+            else void this.#filling.then(() => deliver(wire));
           }
-        }),
+        });
+      },
     };
   }
 
-  #sent({ kind }: Frame): void {
-    const { busyAtFillMs } = this.faults;
+  #sent({ kind, request, session, payload: asked }: Frame, deliver: (wire: Uint8Array) => void): void {
+    const { slowFillMs, oldFirmware } = this.faults;
     if (kind === kinds.run) this.#runs++;
-    if (kind !== kinds.fill || !busyAtFillMs || this.#busy) return;
-    this.#busy = this.#options.clock.sleep(busyAtFillMs).then(() => {
-      this.#busy = undefined;
-    });
+    if (kind !== kinds.fill || asked[0] !== spaces.pool || !slowFillMs || this.#filling) return;
+    const { clock } = this.#options;
+    const work = async (): Promise<void> => {
+      for (let done = 0; done < slowFillMs; done += progressMs) {
+        await clock.sleep(progressMs);
+        const payload = pack([done, 32], [slowFillMs, 32]);
+        if (!oldFirmware) deliver(encodeFrame({ kind: kinds.progress, request, session, payload }));
+      }
+      this.#filling = undefined;
+    };
+    this.#filling = work();
   }
 
   /** The bytes that arrive for a frame; undefined where it is lost. */
@@ -98,6 +117,7 @@ export class AlteredBoard implements BoardBehind {
     if (frame.kind === (kinds.ticks | kinds.reply)) this.#alterTicks(view);
     if (frame.kind !== (kinds.hello | kinds.reply)) return encodeFrame({ ...frame, payload });
     if (this.#options.asSilicon && payload.length > helloTickUnit) view.setUint8(helloTickUnit, 0);
+    if (this.faults.oldFirmware) view.setUint16(0, linkVersions.oldest, true);
     return encodeFrame({ ...frame, payload: board ? renamed(payload, board) : payload });
   }
 
@@ -123,9 +143,6 @@ export class AlteredBoard implements BoardBehind {
 
 function renamed(payload: Uint8Array, board: string): Uint8Array {
   const name = new TextEncoder().encode(board);
-  const out = new Uint8Array(helloName + 1 + name.length);
-  out.set(payload.subarray(0, helloName));
-  out[helloName] = name.length;
-  out.set(name, helloName + 1);
-  return out;
+  const after = payload.subarray(helloName + 1 + (payload[helloName] ?? 0));
+  return Buffer.concat([payload.subarray(0, helloName), Uint8Array.of(name.length), name, after]);
 }

@@ -201,9 +201,15 @@ export const faultList: readonly Fault[] = [
   },
   {
     name: 'slow-flash',
-    what: 'filling its flash takes 9 s, in which it answers nothing',
-    kind: 'ends',
-    frames: () => ({ busyAtFillMs: 9000 }),
+    what: 'filling its flash takes 12 s, of which it tells',
+    kind: 'stays',
+    frames: () => ({ slowFillMs: 12_000 }),
+  },
+  {
+    name: 'old-slow-flash',
+    what: 'firmware of before: filling its flash takes 9 s without a word',
+    kind: 'stays',
+    frames: () => ({ slowFillMs: 9000, oldFirmware: true }),
   },
   {
     name: 'another-board',

@@ -188,6 +188,7 @@ function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): Li
     turns: new PortTurns(),
     // An emulator shares the processor with whoever waits for it.
     patience: profile ? 2 : 1,
+    pingMs: 1000,
   });
   return {
     link: 'hilda',

@@ -60,7 +60,9 @@ export class MlperfTinyDevice implements Device {
       });
       const { rawUs, loadUs, firstRunUs, rounds } = taken;
       const facts = networkFacts(network);
-      const ratios = rounds.filter(({ kept }) => kept).map(({ latencyUs }) => latencyUs / (rawUs.median || 1));
+      const ratios = rounds
+        .filter(({ kept }) => kept)
+        .map(({ latencyUs }) => latencyUs / (rawUs.median || 1));
       return {
         target: this.target,
         provenance: 'measured',
