@@ -28,7 +28,9 @@ shared=(main/*.c link/*.c runtime/*.c operators/*.c boards/common/start.c)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-for board in "${boards[@]}"; do
+# Runs in a shell of its own: what board.sh defines stays there.
+build_board() (
+  board=$1
   flags=() core=() sources=() load_address=
   . "boards/$board/board.sh"
   flags+=("${core[@]}" "${common[@]}")
@@ -48,10 +50,18 @@ for board in "${boards[@]}"; do
     -Wl,--fatal-warnings -Wl,--no-warn-rwx-segments -L"$OLDPWD/boards/common" -T "$OLDPWD/boards/$board/link.ld" \
     "${objects[@]#"$scratch/$board/"}" -lc -lgcc -o "$elf")
   arm-none-eabi-objcopy -O binary "$elf" "$out/$board.bin"
-  if declare -F finish_image >/dev/null; then finish_image "$out/$board.bin"; unset -f finish_image; fi
+  if declare -F finish_image >/dev/null; then finish_image "$out/$board.bin"; fi
   [ -z "$keep_elf" ] || cp "$elf" "$out/$board.elf"
   printf '{\n  "board": "%s",\n  "loadAddress": %d,\n  "bytes": %d,\n  "sha256": "%s",\n  "buildHash": "%s",\n  "compiler": "%s"\n}\n' \
     "$board" "$load_address" "$(stat -c %s "$out/$board.bin")" "$(sha256sum <"$out/$board.bin" | cut -d' ' -f1)" "$hash" "$compiler" \
     >"$out/$board.json"
   echo "$board: $(arm-none-eabi-size "$elf" | awk 'NR == 2 { print $1 + $2 " bytes of flash, " $2 + $3 " of RAM" }')" >&2
+)
+
+running=0
+for board in "${boards[@]}"; do
+  if [ "$running" -ge "$(nproc)" ]; then wait -n; running=$((running - 1)); fi
+  build_board "$board" &
+  running=$((running + 1))
 done
+while [ "$running" -gt 0 ]; do wait -n; running=$((running - 1)); done

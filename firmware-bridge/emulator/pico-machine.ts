@@ -1,11 +1,14 @@
 import { ConsoleLogger, LogLevel, RP2040 } from 'rp2040js';
 import { HildaError } from '../../daemon/core/errors.js';
+import { PicoFlashChip, readInPlace } from './pico-flash-chip.js';
 import { installRom, type RomCall, romCallOf } from './pico-rom.js';
 import { correctSysTick } from './pico-systick.js';
 
 /** 2 MB, as on a Pico. */
 export const picoFlashBytes = 2 * 1024 * 1024;
-const entry = 0x10000100;
+/** Where the boot ROM puts the second stage, below which its stack lies (RP2040 data sheet 2.8.1.3). */
+const secondStage = 0x20041f00;
+const secondStageBytes = 256;
 const nanosecondsPerCycle = 8;
 const watchdogPage = 0x40058;
 
@@ -16,6 +19,7 @@ export interface PicoOptions {
   readonly onByte: (byte: number) => void;
   /** Asked before the n-th erase or write of a page (from 0); false cuts the power in its middle. For tests. */
   readonly keepsPower?: (operation: number) => boolean;
+  readonly flashChip?: PicoFlashChip;
 }
 
 /** What rp2040js has and does not export. */
@@ -35,6 +39,7 @@ interface Watchdog {
 export class PicoMachine {
   readonly #options: PicoOptions;
   readonly #flash = new Uint8Array(picoFlashBytes).fill(0xff);
+  readonly #flashChip: PicoFlashChip;
   #chip: RP2040;
   #resetReason = 0;
   #restart = false;
@@ -44,8 +49,14 @@ export class PicoMachine {
 
   constructor(options: PicoOptions) {
     this.#options = options;
+    this.#flashChip = options.flashChip ?? new PicoFlashChip();
     this.#flash.set(options.image);
     this.#chip = this.#boot();
+  }
+
+  /** How the flash is read in place now. */
+  get flashReads(): ReturnType<typeof readInPlace> {
+    return readInPlace(this.#chip);
   }
 
   /** Nothing happens until a byte comes. */
@@ -110,14 +121,17 @@ export class PicoMachine {
         this.#restart = true;
       }
     };
-    chip.core.VTOR = entry;
-    chip.core.SP = chip.readUint32(entry);
-    chip.core.PC = chip.readUint32(entry + 4) & ~1;
+    this.#flashChip.attach(chip);
+    chip.sram.set(this.#flash.subarray(0, secondStageBytes), secondStage - 0x20000000);
+    chip.core.SP = secondStage;
+    chip.core.LR = 0;
+    chip.core.PC = secondStage;
     return chip;
   }
 
   /** The boot ROM's flash routines; registers hold the arguments. */
   #serve(call: RomCall): void {
+    if (call === 'exitXip') this.#flashChip.leaveContinuous(this.#chip);
     if (call !== 'erase' && call !== 'program') return;
     const { registers } = this.#chip.core;
     const [offset = 0, second = 0, count = 0] = registers;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,9 +9,15 @@ import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-
 import { flashBoard } from '../../daemon/devices/mcu/flash-board.js';
 import { type FlashTools, systemTools } from '../../daemon/devices/mcu/flash-tools.js';
 import { toUf2 } from '../../daemon/devices/mcu/uf2.js';
+import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';
+import { startEmulated } from '../../firmware-bridge/emulator/start-emulated.js';
+import { BoardSession } from '../../firmware-bridge/link/index.js';
+import { mixedConvolutions } from '../compiler/networks.js';
+import { answersAsReference } from './open-board.js';
 
 t.setTimeout(900_000);
 const run = promisify(execFile);
+const { signal } = new AbortController();
 const root = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
 const compiler = await run('arm-none-eabi-gcc', ['--version']).then(
   ({ stdout }) => stdout.split('\n')[0] ?? '',
@@ -37,6 +43,38 @@ t.test('the shipped images are what the sources give', { skip }, async (t) => {
     const ours = await readFile(findFirmware(board)?.path ?? '');
     t.ok(ours.equals(await readFile(join(out, `${board}.bin`))), board);
   }
+});
+
+t.test('a new board is one folder and one profile: built and run, no TypeScript', { skip }, async (t) => {
+  const tree = await mkdtemp(join(tmpdir(), 'hilda-new-board-'));
+  for (const part of ['firmware-bridge/firmware', 'scripts/build-firmware.sh'])
+    await cp(join(root, part), join(tree, part), { recursive: true });
+  // A board that is nobody's, with a core that no file of the daemon names.
+  const [like, board] = ['mps2-an505', 'acme-m35p'];
+  const boards = join(tree, 'firmware-bridge/firmware/boards');
+  await mkdir(join(boards, board));
+  for (const name of await readdir(join(boards, like))) {
+    const text = await readFile(join(boards, like, name), 'utf8');
+    const ours = text.replaceAll(like, board).replaceAll('cortex-m33', 'cortex-m35p');
+    await writeFile(join(boards, board, name), ours);
+  }
+  const profiles = join(tree, 'profiles/boards');
+  await mkdir(profiles, { recursive: true });
+  const shipped = JSON.parse(await readFile(join(root, `profiles/boards/${like}.json`), 'utf8'));
+  const written = { ...shipped, board, label: 'Acme', core: 'cortex-m35p' };
+  await writeFile(join(profiles, `${board}.json`), JSON.stringify(written));
+  await run('bash', [join(tree, 'scripts/build-firmware.sh'), board], { timeout: 600_000 });
+
+  const profile = loadBoardProfiles(profiles).get(board);
+  const image = findFirmware(board, join(tree, 'profiles/firmware'));
+  if (!profile?.emulator || !image) throw new Error('the board was not built');
+  if (findQemu() === null && !process.env.CI) return;
+  const transport = await startEmulated(profile.emulator, image, signal);
+  const session = new BoardSession({ transport, nonce: () => 1, patience: 20 });
+  t.teardown(() => session.close());
+  const hello = await session.hello({ signal });
+  t.match(hello, { board, buildHash: image.buildHash });
+  await answersAsReference(t, session, profile, { name: board, network: mixedConvolutions(1) });
 });
 
 t.test('every board has a profile and an image, and each image its size', async (t) => {

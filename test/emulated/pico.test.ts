@@ -11,6 +11,7 @@ import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { PicoFlashChip } from '../../firmware-bridge/emulator/pico-flash-chip.js';
 import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';
 import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
 import { severalPorts } from '../compiler/networks.js';
@@ -152,7 +153,10 @@ t.test('several inputs and outputs, each by its name and in its own scale', asyn
 });
 
 /** A Pico in this thread, so that a test can cut its power within a write of its flash. */
-function picoHere(keepsPower: (operation: number) => boolean): Transport & { cutPower(): void } {
+function picoHere(
+  keepsPower: (operation: number) => boolean,
+  flashChip?: PicoFlashChip,
+): Transport & { cutPower(): void; machine: PicoMachine } {
   let listener: (bytes: Uint8Array) => void = () => {};
   let sent: number[] = [];
   const waiting: number[] = [];
@@ -161,6 +165,7 @@ function picoHere(keepsPower: (operation: number) => boolean): Transport & { cut
     image: readFileSync(findFirmware('rp2040-pico')?.path ?? ''),
     onByte: (byte) => sent.push(byte),
     keepsPower,
+    ...(flashChip && { flashChip }),
   });
   const step = (): void => {
     if (!alive) return;
@@ -178,6 +183,7 @@ function picoHere(keepsPower: (operation: number) => boolean): Transport & { cut
       listener = heard;
     },
     onClose: () => {},
+    machine,
     cutPower: () => machine.cutPower(),
     close: async () => {
       alive = false;
@@ -219,3 +225,29 @@ t.test('power lost within any write of its flash: the former deployment runs, or
   await session.hello({ signal });
   t.equal(await output(), 99);
 });
+
+t.test(
+  'the second boot stage: four data lines at half the clock, which the flash is set to once',
+  async (t) => {
+    const id = Uint8Array.from([0xe6, 0x61, 0x4c, 0x31, 0x1b, 0x4c, 0x8f, 0x2d]);
+    const flash = new PicoFlashChip({ id, status2: 0x40 });
+    const line = picoHere(() => true, flash);
+    let nonces = 1;
+    const session = new BoardSession({ transport: line, nonce: () => nonces++, patience: 5 });
+    t.teardown(() => session.close());
+    const settled = { divider: 2, control: 0xa0002022 };
+    const { chipId } = await session.hello({ signal });
+    t.equal(chipId, `e6614c311b4c8f2d${'0'.repeat(16)}`, "the flash chip's number, read in between");
+    t.same([flash.status2, flash.statusWrites, flash.continuous], [0x42, 1, true], 'other bits are kept');
+    t.same(line.machine.flashReads, settled);
+    await session.deploy(fillProgram(7), { signal });
+    t.same(
+      [line.machine.flashReads, flash.continuous],
+      [settled, true],
+      'as before once the flash was written',
+    );
+    line.cutPower();
+    await session.hello({ signal });
+    t.same([flash.statusWrites, flash.continuous, line.machine.flashReads], [1, true, settled]);
+  },
+);

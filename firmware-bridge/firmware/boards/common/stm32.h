@@ -25,6 +25,10 @@ typedef struct {
 extern const stm32_map stm32;
 
 void stm32_flash_unlock(void);
+/* Of stm32-sectors.c (F2, F4, F7), answered by the board: the sector that begins at an address, and how its caches forget what
+   the flash held before. */
+uint32_t stm32_sector(const uint8_t *unit);
+void stm32_forget_flash(void);
 /* Waits for the flash, clears its status, locks it; 0 when all went well. */
 int stm32_flash_done(void);
 

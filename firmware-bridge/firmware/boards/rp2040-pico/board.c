@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../common/cortex.h"
+#include "../common/pl011.h"
 #include "../common/systick.h"
 
 /* Writes through these aliases set or clear bits without reading (2.1.2). */
@@ -71,13 +72,7 @@ void board_start(void)
     start_clocks();
     REGISTER(io_bank0 + 0x04) = 2;
     REGISTER(io_bank0 + 0x0c) = 2;
-    /* 4.2.7.1: the divider in 64ths, rounded. */
-    const uint32_t divider = (8 * CLOCK_HZ / BAUD + 1) / 2;
-    REGISTER(uart + 0x24) = divider / 64;
-    REGISTER(uart + 0x28) = divider % 64;
-    REGISTER(uart + 0x2c) = 3u << 5 | 1u << 4; /* 8 bits, FIFOs */
-    REGISTER(uart + 0x30) = 1u << 9 | 1u << 8 | 1;
-    REGISTER(uart + 0x38) = 1u << 4 | 1u << 6; /* received, receive time-out */
+    pl011_start(uart, CLOCK_HZ, BAUD);
     NVIC_ISER(0) = 1u << UART0_IRQ;
 }
 
@@ -91,28 +86,13 @@ uint8_t board_reset_reason(void)
     return reason & 2 ? RESET_ASKED : RESET_POWER;
 }
 
-int board_receive(void)
-{
-    if (REGISTER(uart + 0x18) & 1u << 4) return -1;
-    return (int)(REGISTER(uart) & 0xff);
-}
-
-void board_send(uint8_t byte)
-{
-    while (REGISTER(uart + 0x18) & 1u << 5) {
-    }
-    REGISTER(uart) = byte;
-}
-
-void board_flush(void)
-{
-    while (REGISTER(uart + 0x18) & 1u << 3) {
-    }
-}
+int board_receive(void) { return pl011_receive(uart); }
+void board_send(uint8_t byte) { pl011_send(uart, byte); }
+void board_flush(void) { pl011_flush(uart); }
 
 void board_wait(void)
 {
-    if (REGISTER(uart + 0x18) & 1u << 4) sleep_until_pending();
+    if (pl011_is_empty(uart)) sleep_until_pending();
     NVIC_ICPR(0) = 1u << UART0_IRQ;
 }
 
@@ -201,6 +181,35 @@ int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
     return memcmp(page, bytes, STORAGE_PAGE_BYTES) == 0 ? 0 : -1;
 }
 
-/* The RP2040 has no serial number of its own; the flash chip's is read by command 0x4b, which needs the same detour. Until
-   a board can be tried that reads it, the id is zero and the USB adapter's serial number tells boards apart. */
-void board_chip_id(uint8_t id[16]) { memset(id, 0, 16); }
+/* The RP2040 has no serial number of its own: the flash chip's is read by command 0x4b, four bytes that mean nothing and eight
+   of the number. Chip select is held by hand, since the SSI would end the command whenever its FIFO runs empty. */
+__attribute__((section(".in_ram"), noinline)) static void read_flash_id(uint8_t *id)
+{
+    enum { READ_ID = 0x4b, LENGTH = 13, RECEIVED = 1 << 3, SELECT_LOW = 2 << 8, SELECT_HIGH = 3 << 8, OVERRIDE = 3 << 8 };
+    const uint32_t ssi = 0x18000000, select = 0x4001800c; /* 2.19.6.2: GPIO_QSPI_SS_CTRL */
+    rom.connect();
+    rom.exit_xip();
+    REGISTER(select) = (REGISTER(select) & ~(uint32_t)OVERRIDE) | SELECT_LOW;
+    for (uint32_t i = 0; i < LENGTH; i++) {
+        REGISTER(ssi + 0x60) = i == 0 ? READ_ID : 0;
+        while (!(REGISTER(ssi + 0x28) & RECEIVED)) {
+        }
+        const uint8_t byte = (uint8_t)REGISTER(ssi + 0x60);
+        if (i >= 5) id[i - 5] = byte;
+    }
+    REGISTER(select) = (REGISTER(select) & ~(uint32_t)OVERRIDE) | SELECT_HIGH;
+    rom.flush_cache();
+    rom.enter_xip();
+}
+
+void board_chip_id(uint8_t id[16])
+{
+    static uint8_t known[8], asked;
+    memset(id, 0, 16);
+    if (!asked) {
+        find_routines();
+        read_flash_id(known);
+        asked = 1;
+    }
+    memcpy(id, known, sizeof known);
+}

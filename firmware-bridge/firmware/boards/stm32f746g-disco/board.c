@@ -2,8 +2,6 @@
    port. Compiled, never yet run on the board. */
 #include "../board.h"
 
-#include <string.h>
-
 #include "../common/cortex.h"
 #include "../common/receive-ring.h"
 #include "../common/stm32.h"
@@ -115,36 +113,6 @@ void board_start(void)
 /* Its 25 MHz crystal, with ageing and temperature. */
 uint32_t board_clock_ppm(void) { return 100; }
 
-/* 3.3.6: code is fetched from the same flash, so the core waits by itself until it is done. */
-static int flash_done(void)
-{
-    const int failed = stm32_flash_done();
-    flush_data_cache();
-    return failed;
-}
+uint32_t stm32_sector(const uint8_t *unit) { return 5 + ((uint32_t)(uintptr_t)unit - 0x08040000) / (256 * KB); }
 
-int board_erase(uint8_t *unit)
-{
-    const uint32_t sector = 5 + ((uint32_t)(uintptr_t)unit - 0x08040000) / (256 * KB);
-    board_watchdog_kick();
-    stm32_flash_unlock();
-    REGISTER(flash + 0x10) = 2u << 8 | sector << 3 | 1u << 1;
-    REGISTER(flash + 0x10) |= 1u << 16;
-    return flash_done();
-}
-
-int board_program(uint8_t *page, const uint8_t bytes[STORAGE_PAGE_BYTES])
-{
-    stm32_flash_unlock();
-    REGISTER(flash + 0x10) = 2u << 8 | 1;
-    for (uint32_t i = 0; i < STORAGE_PAGE_BYTES; i += 4) {
-        uint32_t word;
-        memcpy(&word, bytes + i, 4);
-        REGISTER((uintptr_t)page + i) = word;
-        __asm volatile("dsb");
-        while (REGISTER(flash + 0x0c) & 1u << 16) {
-        }
-    }
-    if (flash_done() != 0) return -1;
-    return memcmp(page, bytes, STORAGE_PAGE_BYTES) == 0 ? 0 : -1;
-}
+void stm32_forget_flash(void) { flush_data_cache(); }

@@ -1,0 +1,4 @@
+# Raspberry Pi Pico 2 (RP2350): Cortex-M33.
+core=(-mcpu=cortex-m33 -mthumb -mfloat-abi=hard -mfpu=fpv5-sp-d16)
+sources=(boards/rp2350-pico2/board.c boards/rp2350-pico2/flash.c)
+load_address=0x10000000
