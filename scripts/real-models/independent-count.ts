@@ -1,6 +1,7 @@
 import onnxProto from 'onnx-proto';
 import { withEveryValue } from '../../test/agreement/disturbed-model.js';
 import { type Given, runOnce } from '../../test/agreement/onnxruntime.js';
+import { allGraphs, withChosenBranches } from './chosen-branches.js';
 
 const { onnx } = onnxProto;
 
@@ -23,23 +24,32 @@ const bytesOf = new Map([
   [11, 8],
 ]);
 
+/** Initialisers and Constant nodes of one graph, by name. */
+function constantsOf({
+  initializer,
+  node,
+}: onnxProto.onnx.IGraphProto): [string, onnxProto.onnx.ITensorProto][] {
+  const stated = (node ?? []).flatMap(({ opType, attribute, output }) => {
+    const value = attribute?.find(({ name }) => name === 'value')?.t;
+    return opType === 'Constant' && value ? [[output?.[0] ?? '', value] as const] : [];
+  });
+  const given = (initializer ?? []).map((tensor) => [tensor.name ?? '', tensor] as const);
+  return [...given, ...stated].map(([name, tensor]) => [name, tensor]);
+}
+
 /**
  * Multiply-accumulates by the shapes that onnxruntime reports in a run, parameters and bytes by the file's own constants, each
- * once. Written apart from daemon/network/cost.ts. Operators inside subgraphs are not counted.
+ * once, in all branches. Operators count in the branches that onnxruntime takes. Written apart from daemon/network/cost.ts.
  */
 export async function independentCount(
   model: Uint8Array,
   feeds: Readonly<Record<string, Given>>,
 ): Promise<Count> {
-  const proto = onnx.ModelProto.decode(model);
-  const graph = proto.graph as onnxProto.onnx.GraphProto;
-  const values = { ...feeds, ...(await runOnce(withEveryValue(model), feeds)) };
-  const constants = new Map<string, onnxProto.onnx.ITensorProto>();
-  for (const tensor of graph.initializer) constants.set(tensor.name ?? '', tensor);
-  for (const { opType, attribute, output } of graph.node) {
-    const value = attribute?.find(({ name }) => name === 'value')?.t;
-    if (opType === 'Constant' && value) constants.set(output?.[0] ?? '', value);
-  }
+  const whole = onnx.ModelProto.decode(model).graph as onnxProto.onnx.GraphProto;
+  const taken = await withChosenBranches(model, feeds);
+  const graph = onnx.ModelProto.decode(taken).graph as onnxProto.onnx.GraphProto;
+  const values = { ...feeds, ...(await runOnce(withEveryValue(taken), feeds)) };
+  const constants = new Map(constantsOf(graph));
   const dims = (name: string | undefined): number[] => {
     const constant = constants.get(name ?? '');
     return constant ? (constant.dims ?? []).map(Number) : [...(values[name ?? '']?.dims ?? [])];
@@ -53,15 +63,21 @@ export async function independentCount(
     if (opType === 'Conv') macs += y * product(w.slice(1));
     if (opType === 'ConvTranspose') macs += product(x) * product(w.slice(1));
     if (opType === 'MatMul') macs += y * (x.at(-1) ?? 1);
+    // Gates over inputs and state: input and recurrent weights, [directions, gates, inputs or hidden], once a step.
+    if (opType === 'LSTM' || opType === 'GRU')
+      macs += (x[0] ?? 1) * (x[1] ?? 1) * (product(w) + product(dims(input?.[2])));
     if (opType === 'Gemm') macs += y * (x[flag('transA') ? 0 : 1] ?? 1);
   }
   // Scales of a Resize or Upsample, and its region of interest, are structure: no training changes them.
+  const graphs = allGraphs(whole);
   const structure = new Set(
-    graph.node.flatMap(({ opType, input }) =>
-      opType === 'Resize' || opType === 'Upsample' ? (input?.slice(1) ?? []) : [],
-    ),
+    graphs
+      .flatMap(({ node }) => node ?? [])
+      .flatMap(({ opType, input }) =>
+        opType === 'Resize' || opType === 'Upsample' ? (input?.slice(1) ?? []) : [],
+      ),
   );
-  const sizes = [...constants].map(([name, tensor]) => ({
+  const sizes = graphs.flatMap(constantsOf).map(([name, tensor]) => ({
     isWeight: tensor.dataType !== 7 && tensor.dataType !== 9 && !structure.has(name),
     type: tensor.dataType ?? 1,
     size: product((tensor.dims ?? []).map(Number)),
