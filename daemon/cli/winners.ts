@@ -121,7 +121,7 @@ function describeLead(
 ): string {
   const who = `the runner-up, trial ${trialNumber} of ${study}`;
   if (!difference || basis === null)
-    return `Nobody can tell it from ${who}, in ${metric}: one of the two has no interval.`;
+    return `It cannot be compared with ${who}, in ${metric}: one of the two has no interval.`;
   if (basis === 'exact')
     return standing === 'apart'
       ? `${who} is behind in ${metric}, which is counted exactly.`

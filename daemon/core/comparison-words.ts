@@ -54,7 +54,7 @@ export function sourceLines(rows: readonly Shown[], device?: string): string[] {
   const lines = rows.flatMap(({ evidence }) =>
     Object.entries(evidence).map(([metric, { ci, source }]) => {
       const title = metricTitle(metric, rows, device);
-      return `${title}: ${source}${ci ? '' : ', without an interval: what it is worth is not known'}`;
+      return `${title}: ${source}${ci ? '' : '; no interval is known'}`;
     }),
   );
   return [...new Set(lines)];

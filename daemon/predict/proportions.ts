@@ -1,4 +1,4 @@
-import { type Interval, sumInterval } from '../core/intervals.js';
+import { type Estimate, type Interval, sumInterval } from '../core/intervals.js';
 
 /** Of the standard normal distribution, two-sided 95 %. */
 const z = 1.959963984540054;
@@ -52,17 +52,12 @@ export interface ScoredAnswers {
   readonly own?: ArrayLike<number> | undefined;
 }
 
-export interface ShareEstimate {
-  readonly value: number;
-  readonly ci: Interval;
-}
-
 /**
  * Accuracy with its 95 % interval. Where a device runs a network of its own: the float network's on all images, plus what
  * the other one changes on the first of them (difference estimator: Cochran, 1977, section 7.2). The two errors are taken
  * as independent; their covariance is negative, since only what was right can be lost, so the interval is a little wide.
  */
-export function accuracyOf({ float, own }: ScoredAnswers): ShareEstimate {
+export function accuracyOf({ float, own }: ScoredAnswers): Estimate {
   const counted = !own || own.length === float.length ? (own ?? float) : undefined;
   if (counted) return { value: meanOf(counted), ci: proportionInterval(sumOf(counted), counted.length) };
   const base = { value: meanOf(float), ci: proportionInterval(sumOf(float), float.length) };
@@ -77,7 +72,7 @@ export function accuracyOf({ float, own }: ScoredAnswers): ShareEstimate {
  * Accuracy of `a` less that of `b` on the same images, with its 95 % interval: image by image, so that what is hard for both
  * does not count as noise. `own` parts must be of equally many images. Throws RangeError where the images cannot be the same.
  */
-export function accuracyDifference(a: ScoredAnswers, b: ScoredAnswers): ShareEstimate {
+export function accuracyDifference(a: ScoredAnswers, b: ScoredAnswers): Estimate {
   const own = a.own?.length ?? b.own?.length ?? 0;
   const all = a.float.length;
   if (

@@ -101,7 +101,7 @@ t.test('what cannot be told apart is said in words', (t) => {
   t.equal(differenceText(close('accuracy', 7, false)), '+4 % (95 %: -6 to 14), image by image');
   t.same(sourceLines(rows), [
     'accuracy: fashion-mnist, 25 images',
-    'accuracy: fashion-mnist, 25 images, without an interval: what it is worth is not known',
+    'accuracy: fashion-mnist, 25 images; no interval is known',
   ]);
   t.end();
 });
