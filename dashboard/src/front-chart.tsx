@@ -5,6 +5,7 @@ import { metricTitle } from '../../daemon/core/metric-title.js';
 import { formatMetric } from '../../daemon/core/quantities.js';
 import { chartColours } from './chart-colours.js';
 import { trials } from './state.js';
+import { drawWhiskers, rangeWith } from './whiskers.js';
 import type { FrontRow } from './wire.js';
 
 type Series = [number[], (number | null)[], (number | null)[]];
@@ -25,8 +26,15 @@ function options(
   y: string,
   width: number,
   label: (metric: string) => string,
-  read: (metric: string, value: number | null) => string,
+  rows: () => readonly FrontRow[],
 ): uPlot.Options {
+  // With as many digits as the members' intervals allow.
+  const read = (metric: string, value: number | null): string =>
+    formatMetric(
+      metric,
+      value ?? undefined,
+      rows().find(({ evidence }) => evidence[metric]?.ci)?.evidence[metric]?.ci,
+    );
   const { text, line, faint, accent } = chartColours();
   const axis = (metric: string, size: number): uPlot.Axis => ({
     label: label(metric),
@@ -39,7 +47,11 @@ function options(
   return {
     width,
     height: Math.max(240, Math.min(420, width * 0.6)),
-    scales: { x: { time: false } },
+    scales: {
+      x: { time: false },
+      y: { range: (_, low, high) => rangeWith(x, y, rows(), [low, high]) },
+    },
+    hooks: { draw: [(plot) => drawWhiskers(plot, { x, y, rows: rows(), colour: accent })] },
     legend: { show: true },
     axes: [axis(x, 50), axis(y, 70)],
     series: [
@@ -81,14 +93,7 @@ export function FrontChart({
   useEffect(() => {
     const element = host.current as HTMLDivElement;
     const data = () => points(x, y, rows());
-    // With as many digits as the members' intervals allow.
-    const read = (metric: string, value: number | null): string =>
-      formatMetric(
-        metric,
-        value ?? undefined,
-        rows().find(({ evidence }) => evidence[metric]?.ci)?.evidence[metric]?.ci,
-      );
-    const plot = new uPlot(options(x, y, element.clientWidth, label, read), data(), element);
+    const plot = new uPlot(options(x, y, element.clientWidth, label, rows), data(), element);
     const stopFollowing = effect(() => plot.setData(data()));
     const resizing = new ResizeObserver(() =>
       plot.setSize({ width: element.clientWidth, height: plot.height }),
@@ -105,7 +110,7 @@ export function FrontChart({
       ref={host}
       class="chart"
       role="img"
-      aria-label={`${label(y)} over ${xLabel}; the table below holds the same points`}
+      aria-label={`${label(y)} over ${xLabel}, with 95 % intervals where they are known; the table below holds the same points`}
     />
   );
 }

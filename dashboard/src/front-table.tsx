@@ -31,13 +31,13 @@ export function FrontTable({
           <tr>
             <th class="number">Trial</th>
             <th>Architecture</th>
+            <th>Not apart from</th>
             {metrics.map((metric) => (
               <th key={metric} class="number">
                 {metricTitle(metric, rows, device)}
               </th>
             ))}
             {isTimed && <th class="number">Latency 95 %</th>}
-            <th>Not apart from</th>
             <th class="number">MACs</th>
             <th class="number">Parameters</th>
             <th>Provenance</th>
@@ -50,6 +50,7 @@ export function FrontTable({
               <td>
                 <code>{row.architectureId.slice(0, 10)}</code>
               </td>
+              <td>{notApartText(row.beside, rows, device) || '–'}</td>
               {metrics.map((metric) => (
                 <td key={metric} class="number">
                   {evaluatedText(metric, row.values, row.evidence)}
@@ -58,7 +59,6 @@ export function FrontTable({
               {isTimed && (
                 <td class="number">{Object.values(row.latencyCiUs).map(formatInterval).join('; ')}</td>
               )}
-              <td>{notApartText(row.beside, rows, device) || '–'}</td>
               <td class="number">{formatCount(row.macs)}</td>
               <td class="number">{formatCount(row.parameters)}</td>
               <td>{row.provenance}</td>

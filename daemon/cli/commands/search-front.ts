@@ -48,6 +48,7 @@ function columns(front: readonly FrontRowView[], device?: string): Column<FrontR
   return [
     { title: 'TRIAL', align: 'right', value: (row) => String(row.trialNumber) },
     { title: 'ARCHITECTURE', value: (row) => row.architectureId.slice(0, 12) },
+    { title: 'NOT APART FROM', value: ({ beside }) => notApartText(beside, front, device) || '-' },
     ...metrics.map(
       (metric): Column<FrontRowView> => ({
         title: metricTitle(metric, front, device).toUpperCase(),
@@ -62,10 +63,6 @@ function columns(front: readonly FrontRowView[], device?: string): Column<FrontR
         value: ({ latencyCiUs: { [device]: interval } }) => (interval ? formatInterval(interval) : '-'),
       }),
     ),
-    {
-      title: 'NOT APART FROM',
-      value: ({ beside }) => notApartText(beside, front, device),
-    },
     { title: 'MACS', align: 'right', value: (row) => formatCount(row.macs) },
     { title: 'PARAMETERS', align: 'right', value: (row) => formatCount(row.parameters) },
     { title: 'PROVENANCE', value: (row) => row.provenance },
