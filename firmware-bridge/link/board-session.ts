@@ -2,12 +2,12 @@ import { crc32 } from 'node:zlib';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import { readArena, readTicks, writeArena } from './board-memory.js';
+import { fillPool, poolSeed } from './fill-pool.js';
 import {
   type Hello,
   kinds,
   type ProgramFacts,
   pack,
-  parseProgramFacts,
   type ResetReason,
   type RunReport,
   resetReasons,
@@ -15,13 +15,12 @@ import {
   spaces,
   viewOf,
 } from './messages.js';
-import { attempts, PatientLine, type PatientLineOptions } from './patient-line.js';
-import { readHello } from './read-hello.js';
-import { gotLost, RefusedError, type RequestOptions } from './request-line.js';
+import { isRestart, openSession } from './open-session.js';
+import { PatientLine, type PatientLineOptions } from './patient-line.js';
+import type { RequestOptions } from './request-line.js';
 import { type Feed, type RunOptions, runProgram } from './run-program.js';
 import { sameBoard } from './same-board.js';
-import { stopOnAbort } from './stop-request.js';
-import { upload } from './upload.js';
+import { uploadChecked } from './upload-checked.js';
 
 export interface BoardSessionOptions extends PatientLineOptions {
   /** 32 random bits, never 0: tells this session from every other. */
@@ -33,12 +32,6 @@ export interface BoardSessionOptions extends PatientLineOptions {
 export interface Call {
   readonly signal: AbortSignal;
 }
-
-/** The pool's seed, fixed by ABI.md. */
-export const poolSeed = 0x9e3779b9;
-const helloAttempts = 5;
-/** A fill of the pool that shows no sign of life for so long has ended; firmware before link version 2 shows none. */
-const fillMs = { withSigns: 10_000, without: 30_000 };
 
 /**
  * A conversation with one board. Calls may not overlap, but for `ping`. Errors: DEVICE_FAILED (no answer, line gone, board
@@ -111,30 +104,12 @@ export class BoardSession {
 
   /** Opens a session, whatever state the board is in; what it still does for an earlier one ends. */
   async hello({ signal }: Call): Promise<Hello> {
-    const { line } = this.#requests;
-    const startUs = this.#clock.monotonicUs();
-    for (let attempt = 1; ; ) {
-      line.startSession(this.#options.nonce());
-      try {
-        const payload = await line.request(kinds.hello, pack(), {
-          signal,
-          timeoutMs: this.#requests.timeout(300),
-        });
-        const { transport, expected } = this.#options;
-        this.#hello = sameBoard(readHello(payload), this.#hello ?? expected, transport.name);
-        this.#helloDue = false;
-        this.#restarted = undefined;
-        return this.#hello;
-      } catch (thrown) {
-        if (this.#requests.isBusy(thrown, startUs)) {
-          // Firmware of link version 1 ends a run by a cancel alone; the session it takes over already.
-          await line.request(kinds.cancel, pack(), { signal, timeoutMs: 300 }).catch(() => {});
-          await this.#clock.sleep(100, { signal });
-          continue;
-        }
-        if (!isTransient(thrown) || attempt++ === helloAttempts) throw this.#requests.explain(thrown);
-      }
-    }
+    const { transport, expected, nonce } = this.#options;
+    const hello = await openSession(this.#requests, { nonce, signal });
+    this.#hello = sameBoard(hello, this.#hello ?? expected, transport.name);
+    this.#helloDue = false;
+    this.#restarted = undefined;
+    return this.#hello;
   }
 
   /** `running`: the operator that a run has reached; null while idle. */
@@ -160,14 +135,11 @@ export class BoardSession {
   /** Fills the pool unless it is filled already. Takes seconds where it lies in flash; an abort ends it. */
   async preparePool({ signal }: Call): Promise<void> {
     await this.#call(signal, async () => {
-      const { poolBytes, poolSeed: seed, linkVersion } = this.board;
-      if (seed === poolSeed || poolBytes === 0) return;
-      const timeoutMs = this.#requests.timeout(linkVersion >= 2 ? fillMs.withSigns : fillMs.without);
-      this.#deaf = linkVersion < 2;
+      if (this.board.poolSeed === poolSeed || this.board.poolBytes === 0) return;
+      // Former firmware answers no ping beside it.
+      this.#deaf = this.board.linkVersion < 2;
       try {
-        const payload = pack([spaces.pool, 8], [0, 32], [poolBytes, 32], [poolSeed, 32]);
-        const fill = this.#requests.ask(kinds.fill, payload, { timeoutMs, lasting: true });
-        await stopOnAbort(this.#requests, { signal, onLeft: () => this.#left() }, fill);
+        await fillPool(this.#requests, this.board, { signal, onLeft: () => this.#left() });
       } finally {
         this.#deaf = false;
       }
@@ -198,30 +170,9 @@ export class BoardSession {
     program: Uint8Array,
     options: Call & { readonly onProgress?: (sentBytes: number) => void },
   ): Promise<ProgramFacts> {
-    return this.#call(options.signal, () => this.#upload(slot, program, options));
-  }
-
-  async #upload(
-    slot: Slot,
-    program: Uint8Array,
-    { signal, onProgress }: Call & { readonly onProgress?: (sentBytes: number) => void },
-  ): Promise<ProgramFacts> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const timeoutMs = this.#requests.timeout(slot === 'ram' ? 500 : 4000, this.board.windowBytes);
-        const chunkBytes = Math.min(1024, this.board.maxPayloadBytes - 4);
-        await upload(this.#requests, slot, program, { signal, chunkBytes, timeoutMs, onProgress });
-        const finished = this.#requests.timeout(3000);
-        return parseProgramFacts(
-          await this.#requests.line.request(kinds.finish, pack(), { signal, timeoutMs: finished }),
-        );
-      } catch (thrown) {
-        // Where the reply of a refused finish got lost, the program is gone when it is asked for again.
-        const refusal = thrown instanceof RefusedError ? thrown.details.refusal : 'none';
-        const again = ['checksum', 'noProgram'].includes(refusal) || gotLost(thrown);
-        if (!again || attempt === attempts) throw this.#requests.explain(thrown);
-      }
-    }
+    return this.#call(options.signal, () =>
+      uploadChecked(this.#requests, this.board, slot, program, options),
+    );
   }
 
   /** Runs a program that was uploaded. An abort cancels it on the board and acts within a second. */
@@ -367,9 +318,3 @@ const restarted = (board: string, reason: ResetReason): HildaError =>
   new HildaError('DEVICE_FAILED', `the board at ${board} restarted by itself: ${reason}`, {
     details: { restarted: true, reason },
   });
-
-const isRestart = (thrown: unknown): thrown is HildaError =>
-  thrown instanceof HildaError && thrown.details.restarted === true;
-
-/** No answer, or the board came up meanwhile: hello is worth another try. */
-const isTransient = (thrown: unknown): boolean => gotLost(thrown) || isRestart(thrown);

@@ -154,6 +154,7 @@ t.test('figures that cannot be are suspect, and kept', async (t) => {
     ['no time', { ticks: ({ base, operator }) => (operator === 0 ? 0 : base) }, /operator 0 took 0 ticks/],
     ['too fast', { ticks: () => 3 }, /faster than its core can be/],
     ['counter full', { ticks: () => 2 ** 32 - 1 }, /more ticks than its counter/],
+    ['counter jumped in one run', { total: (sum, run) => sum + (run === 15 ? 1e9 : 0) }, /add up to/],
     ['wrapped', { total: (sum) => sum + 2 ** 32 }, /add up to/],
   ];
   for (const [name, options, reason] of cases) {
