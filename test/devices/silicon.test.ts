@@ -117,6 +117,28 @@ t.test('the interval of a noisy board holds the true value as often as it says',
   t.ok(held / times >= 0.87, `${held} of ${times}`);
 });
 
+t.test('the interval holds what the clock of the board may be off by', async (t) => {
+  const span = ({ latency }: Measurement): [number, number] => {
+    const { normalisedUs = 1, normalisedCiUs: [low, high] = [0, 0] } = latency ?? {};
+    return [1 - low / normalisedUs, high / normalisedUs - 1].map((share) => Math.round(share * 1e6)) as [
+      number,
+      number,
+    ];
+  };
+  // Each run takes the same cycles: nothing but the clock is uncertain.
+  for (const [clockPpm, off] of [
+    [0, 0],
+    [2500, 2500],
+    [null, 10_000],
+  ] as const) {
+    const taken = await measured({ clockPpm });
+    t.equal(taken.verdict, 'valid', taken.reason);
+    t.same(span(taken), [off, off], `${clockPpm}`);
+  }
+  const free = await measured({ clockPpm: 45_000 });
+  t.match(free, { verdict: 'noisy', reason: /clock may be off by 4\.5/, manifest: { clockPpm: 45_000 } });
+});
+
 t.test('a board that gets slower while it is measured is throttled, faster: drifted', async (t) => {
   for (const protocol of ['quick', 'search', 'careful']) {
     const { minRounds } = loadProtocol(protocol);

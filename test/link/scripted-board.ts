@@ -18,6 +18,8 @@ export interface ScriptedBoardOptions {
   readonly name?: string;
   /** 32 hexadecimal digits. */
   readonly chipId?: string;
+  /** How far its clock may be off, in millionths; null: firmware that does not say. */
+  readonly clockPpm?: number | null;
   /** 1: firmware that knows no progress, no report, and refuses a hello while it is at work. */
   readonly linkVersion?: 1 | 2;
   readonly clock?: Clock;
@@ -253,7 +255,11 @@ export class ScriptedBoard {
   }
 
   #hello(): Uint8Array {
-    const { name = 'nucleo-l4r5zi', chipId = '0123456789abcdef0123456789abcdef' } = this.options;
+    const {
+      name = 'nucleo-l4r5zi',
+      chipId = '0123456789abcdef0123456789abcdef',
+      clockPpm = 100,
+    } = this.options;
     const text = new TextEncoder().encode(name);
     const words = [120e6, 120e6, workBytes, poolBytes, this.#seed, 768 * 1024, 0, 0, 128 * 1024, 0x410fc241];
     return pack(
@@ -271,6 +277,7 @@ export class ScriptedBoard {
       new Uint8Array(32).fill(7),
       [text.length, 8],
       text,
+      ...(clockPpm === null ? [] : [[clockPpm, 32] as const]),
     );
   }
 

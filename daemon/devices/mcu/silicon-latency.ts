@@ -6,17 +6,23 @@ import { ticksSummary } from './silicon-verdict.js';
 
 export interface TimesOptions {
   readonly ticksHz: number;
+  /** How far the clock may be off, in millionths; null where the firmware does not say. */
+  readonly clockPpm: number | null;
   readonly calibration: Calibration;
   readonly reference: ReferenceName;
 }
 
+/** Firmware of earlier versions does not say, and ran one board on an oscillator without a crystal. */
+const untoldPpm = 10_000;
+
 /**
  * Latency from the cycle counter of a real board: cycles over its clock, and relative to the reference network that ran
- * before and after. Never called for an emulated board.
+ * before and after. The interval holds what the clock may be off by: no repetition shows that. Never called for an emulated
+ * board.
  */
 export function timesOf(
   { blocks, legs, loadUs, firstRunTicks }: SiliconRounds,
-  { ticksHz, calibration, reference }: TimesOptions,
+  { ticksHz, clockPpm, calibration, reference }: TimesOptions,
 ): { latency: Latency; rounds: Round[] } {
   const usOf = (ticks: number): number => (ticks * 1e6) / ticksHz;
   const legUs = legs.map(({ ticks }) => usOf(median(ticks)));
@@ -33,12 +39,13 @@ export function timesOf(
   const referenceTicks = ticksSummary(legs.flatMap((leg) => leg.ticks));
   const ratio = over(ticks, referenceTicks);
   const unitUs = calibratedUs(calibration, reference);
+  const off = (clockPpm ?? untoldPpm) / 1e6;
   return {
     latency: {
       rawUs,
       ratio,
       normalisedUs: ratio.median * unitUs,
-      normalisedCiUs: [ratio.ciLow * unitUs, ratio.ciHigh * unitUs],
+      normalisedCiUs: [ratio.ciLow * unitUs * (1 - off), ratio.ciHigh * unitUs * (1 + off)],
       reference,
       loadUs,
       firstRunUs: usOf(firstRunTicks),

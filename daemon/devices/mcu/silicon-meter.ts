@@ -82,7 +82,8 @@ export class SiliconMeter {
     });
     const leg = rounds.legs.at(-1);
     if (leg && rounds.referenceFault === null) this.#lastLeg = { reference, hello: session.board, leg };
-    const times = timesOf(rounds, { ticksHz: session.board.ticksHz, calibration, reference });
+    const { ticksHz, clockPpm } = session.board;
+    const times = timesOf(rounds, { ticksHz, clockPpm, calibration, reference });
     const { total, operator } = centreOf(rounds);
     const { normalisedUs, normalisedCiUs } = times.latency;
     const halfWidth = (normalisedCiUs[1] - normalisedCiUs[0]) / 2 / normalisedUs;
@@ -94,8 +95,16 @@ export class SiliconMeter {
         ...total,
         operators: namedOperators(program, operator),
       }),
-      ...judgeSilicon({ rounds, protocol, program, weightLayout: profile.weightLayout, halfWidth }),
+      ...judgeSilicon({
+        rounds,
+        protocol,
+        program,
+        weightLayout: profile.weightLayout,
+        halfWidth,
+        clockPpm,
+      }),
       manifest: {
+        clockPpm,
         tickOverhead: rounds.painted[0]?.report.tickOverhead ?? 0,
         calibration: { ...calibration },
         referenceTicks: rounds.legs.map(({ ticks }) => [...ticks]),

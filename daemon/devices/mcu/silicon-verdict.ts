@@ -38,6 +38,8 @@ export interface SiliconCase {
   readonly weightLayout: BoardProfile['weightLayout'];
   /** Half-width of the normalised latency's interval, over the latency. */
   readonly halfWidth: number;
+  /** How far the board's clock may be off, in millionths; null where it does not say. */
+  readonly clockPpm: number | null;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface SiliconCase {
  * towards the end, by the rounds or by the reference around them), `noisy` (too wide an interval), otherwise `valid`.
  */
 export function judgeSilicon(of: SiliconCase): Judgement {
-  const { rounds, protocol, halfWidth } = of;
+  const { rounds, protocol, halfWidth, clockPpm } = of;
   const runs = rounds.blocks.flat();
   const wrong = impossible(of);
   if (wrong) return { verdict: 'suspect', reason: `The board contradicts itself: ${wrong}.` };
@@ -59,6 +61,12 @@ export function judgeSilicon(of: SiliconCase): Judgement {
   if (runs.length < protocol.minRounds)
     return { verdict: 'noisy', reason: `${runs.length} rounds, at least ${protocol.minRounds} are needed.` };
   const told = `${runs.length} rounds, within ${percent(halfWidth)} (allowed ${percent(protocol.ciHalfWidth)})`;
+  const clockOff = (clockPpm ?? 0) / 1e6;
+  if (clockOff > protocol.ciHalfWidth)
+    return {
+      verdict: 'noisy',
+      reason: `The board's clock may be off by ${percent(clockOff)} (allowed ${percent(protocol.ciHalfWidth)}): its crystal did not start.`,
+    };
   if (halfWidth > protocol.ciHalfWidth)
     return { verdict: 'noisy', reason: `${told}; more were not allowed by the protocol.` };
   return { verdict: 'valid', reason: `${told}, the arena was used as planned.` };
