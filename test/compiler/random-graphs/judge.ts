@@ -56,12 +56,13 @@ export async function judgeModel(model: RandomModel, runtime: SessionProcess): P
 }
 
 /**
- * Node by node every drawn model runs. Loaded as a whole, onnxruntime refuses those whose sizes it infers wrongly: a pool with
- * ceil_mode gets a window that starts behind the image, which ONNX (MaxPool) ignores, as onnxruntime's own kernel does.
+ * Node by node every drawn model runs. Loaded as a whole, onnxruntime refuses those whose sizes it infers in another way than its
+ * kernels compute them: a pool with ceil_mode gets a window that starts behind the image, which ONNX (MaxPool) and the
+ * kernel ignore; a dilated pool with auto_pad SAME gets the size that ONNX says, its kernel makes less.
  */
 async function contradicted(model: RandomModel): Promise<Verdict | undefined> {
-  if (!model.nodes.some(({ op, attributes }) => op.endsWith('Pool') && 'ceil_mode' in attributes))
-    return undefined;
+  const odd = (attributes: object): boolean => 'ceil_mode' in attributes || 'dilations' in attributes;
+  if (!model.nodes.some(({ op, attributes }) => op.endsWith('Pool') && odd(attributes))) return undefined;
   return runOnce(model.bytes, feedsOf(model)).then(
     () => undefined,
     ({ message }: Error) =>
