@@ -51,6 +51,7 @@ export class FaultyPort {
   #line: FaultyLine | undefined;
   #hanging = false;
   #unplugged = false;
+  #resetting: Promise<void> = Promise.resolve();
 
   constructor(options: FaultyPortOptions) {
     this.name = options.name;
@@ -108,8 +109,18 @@ export class FaultyPort {
     return line.transport(board.reset && (() => this.#reset()));
   }
 
-  /** The board behind starts anew; a line that is open stays open. */
-  async #reset(): Promise<void> {
+  /** Until no reset is under way. */
+  settled(): Promise<void> {
+    return this.#resetting;
+  }
+
+  /** The board behind starts anew; a line that is open stays open. One after the other. */
+  #reset(): Promise<void> {
+    this.#resetting = this.#resetting.then(() => this.#resetNow()).catch(() => {});
+    return this.#resetting;
+  }
+
+  async #resetNow(): Promise<void> {
     const { board } = this.#options;
     if (!board.reset) return;
     await this.#line?.detach();

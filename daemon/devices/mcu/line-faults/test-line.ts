@@ -86,6 +86,7 @@ export async function testFault(
     if (!line.strike(fault, chance)) return null;
     const during = await user.attempt(truth.us);
     line.heal();
+    await line.port.settled();
     const after = fault.kind === 'ends' ? await user.attempt(truth.us) : null;
     const judged = after ?? during;
     return {
