@@ -3,6 +3,8 @@ import { gaussian, type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
 import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { narrowed } from '../../firmware-bridge/compiler/quantise/narrowed.js';
+import { quantisationOf } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import type { ProgramCase } from '../firmware/program-case.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
 import { type Agreement, agreement, drawn } from './agreement.js';
@@ -151,6 +153,10 @@ t.test(
     const layer = b.node('Conv', [b.input('x', 'float32', [1, 1, 9, 9]), ...weights]);
     b.output(b.node('HardSwish', [layer]), 'y');
     await agreeOn(t, 'a hard swish of a wide range', b.build(), 1.4, between(-40, 40));
+    const steps = quantisationOf({ min: -1, max: 2 });
+    const floored = narrowed({ min: -1, max: 2.5 }, Math.floor, steps);
+    const { scale, zeroPoint } = quantisationOf(floored);
+    t.equal(Math.floor(scale * (-128 - zeroPoint)), -1, 'what is cut off lies on the same side of a jump');
     // An answer without end is that of the range seen, whatever stands behind it.
     const ends = new GraphBuilder({ name: 'ends', opset: 14 });
     const high = ends.constant('high', floatTensor([], [-0.5]));
