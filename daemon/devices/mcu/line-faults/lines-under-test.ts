@@ -208,6 +208,8 @@ function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): Li
     },
     close: async () => {
       port.heal();
+      // A reset under way would start an emulator that nobody stops.
+      await port.settled();
       await close?.();
     },
   };
