@@ -155,8 +155,7 @@ t.test(
     await agreeOn(t, 'a hard swish of a wide range', b.build(), 1.4, between(-40, 40));
     const steps = quantisationOf({ min: -1, max: 2 });
     const floored = narrowed({ min: -1, max: 2.5 }, Math.floor, steps);
-    const { scale, zeroPoint } = quantisationOf(floored);
-    t.equal(Math.floor(scale * (-128 - zeroPoint)), -1, 'what is cut off lies on the same side of a jump');
+    t.equal(floored.min, -1, 'no cut where 8 bits hold nothing but what lies beyond a jump');
     // An answer without end is that of the range seen, whatever stands behind it.
     const ends = new GraphBuilder({ name: 'ends', opset: 14 });
     const high = ends.constant('high', floatTensor([], [-0.5]));
