@@ -76,7 +76,7 @@ async function part(suffix: string): Promise<Record<string, number>> {
     for (const [i, a] of first.entries()) {
       const b = second[i] as Measurement;
       console.log(
-        `n${i}${suffix && ` ${suffix}`}: ${valueUs(a).toFixed(0)} us ${a.verdict}, ${valueUs(b).toFixed(0)} us ${b.verdict}, ${((valueUs(b) / valueUs(a) - 1) * 100).toFixed(1)} %, said ${(said(a, b) * 100).toFixed(1)} %, weights ${a.latency?.convolutionWeight?.toFixed(2)} ${b.latency?.convolutionWeight?.toFixed(2)}`,
+        `n${i}${suffix && ` ${suffix}`}: ${valueUs(a).toFixed(0)} us ${a.verdict}, ${valueUs(b).toFixed(0)} us ${b.verdict}, ${((valueUs(b) / valueUs(a) - 1) * 100).toFixed(1)} %, said ${(said(a, b) * 100).toFixed(1)} %, regimes ${regimes(a, b)}`,
       );
     }
     const pairs = first.map((a, i) => ({ a, b: second[i] as Measurement }));
@@ -107,6 +107,10 @@ async function part(suffix: string): Promise<Record<string, number>> {
   } finally {
     await device.close();
   }
+}
+
+function regimes(...all: readonly Measurement[]): string {
+  return all.map(({ latency }) => `${((latency?.spread?.regime ?? 0) * 100).toFixed(1)} %`).join(' ');
 }
 
 function valueUs({ latency }: Measurement): number {
@@ -145,7 +149,12 @@ async function measure(
 
 /** As the store keeps it, without a store. */
 function memoryLedger(): RepeatabilityLedger {
-  let record: RepeatabilityRecord = { repeatability: null, probes: {}, calibratedMs: null };
+  let record: RepeatabilityRecord = {
+    repeatability: null,
+    probes: {},
+    calibratedMs: null,
+    undisturbed: null,
+  };
   const taken: Measurement[] = [];
   return {
     read: async () => record,

@@ -42,6 +42,7 @@ export const measurementSchema = z
           .object({
             within: z.number(),
             between: z.number(),
+            regime: z.number(),
             freedom: z.number(),
             sessions: z.number(),
             repeats: z.number(),
@@ -49,7 +50,7 @@ export const measurementSchema = z
           .nullable()
           .optional()
           .describe(
-            'Standard deviations of the logarithm of the latency, within a session and between sessions.',
+            'Standard deviations of the logarithm of the latency, within a session, between sessions, and by the state of the machine.',
           ),
         reference: z.enum(['convolution', 'transformer', 'none']),
         convolutionWeight: z.number().nullable().optional(),

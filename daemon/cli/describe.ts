@@ -129,10 +129,10 @@ function describeLatency(latency: NonNullable<MeasurementView['latency']>, prove
 }
 
 /** Both parts of the interval, and what the second one rests on. */
-function describeSpread({ within, between, sessions, repeats }: Spread): string {
+function describeSpread({ within, between, regime, sessions, repeats }: Spread): string {
   const source = repeats === 0 ? 'assumed' : `from ${repeats} repeats`;
   const number = sessions === 1 ? 'one session' : `${sessions} sessions`;
-  return `${formatShare(within)} within a session, ${formatShare(between)} between sessions (${source}); ${number}`;
+  return `${formatShare(within)} within a session, ${formatShare(between)} between sessions (${source})${regime > 0.005 ? `, ${formatShare(regime)} by the machine's state` : ''}; ${number}`;
 }
 
 /** Cycles of an emulated core are a model's: said each time. */

@@ -60,6 +60,8 @@ export interface Spread {
   readonly within: number;
   /** From one session to another (process, memory layout, moment, neighbours), as known of the target. */
   readonly between: number;
+  /** What the machine's regime adds: as far as the references ran slower or faster than they do undisturbed. */
+  readonly regime: number;
   /** Degrees of freedom of `between`. */
   readonly freedom: number;
   /** Sessions that the measurement is made of; their mean has the variance of a session over their number. */

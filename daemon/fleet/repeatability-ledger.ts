@@ -19,10 +19,15 @@ const recordSchema = z.strictObject({
   probes: z.record(z.string(), z.array(sessionValueSchema)),
   /** The unit of the probes' values: a new calibration begins them anew. */
   calibratedMs: z.number().nullable(),
+  /** Levels of the references where nothing disturbs the machine; null before the first session. */
+  undisturbed: z
+    .strictObject({ convolutionUs: z.number().positive(), transformerUs: z.number().positive() })
+    .nullable()
+    .default(null),
 });
 export type RepeatabilityRecord = z.infer<typeof recordSchema>;
 
-const empty: RepeatabilityRecord = { repeatability: null, probes: {}, calibratedMs: null };
+const empty: RepeatabilityRecord = { repeatability: null, probes: {}, calibratedMs: null, undisturbed: null };
 
 /** Where a device's repeatability is kept, and where earlier measurements of a network are found. */
 export interface RepeatabilityLedger {

@@ -7,7 +7,8 @@ import { networkFacts } from '../measure/network-facts.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { probeNetworks, referenceNetworks } from '../measure/references.js';
-import { type Between, betweenSessions, learnRepeat } from '../measure/repeatability.js';
+import { learnUndisturbed } from '../measure/regime.js';
+import { betweenSessions, learnRepeat } from '../measure/repeatability.js';
 import { joinSessions, planSessions, sessionValue } from '../measure/sessions.js';
 import type { Graph } from '../network/graph.js';
 import { calibratedMs, inUnit, type RepeatabilityLedger, withProbe } from './repeatability-ledger.js';
@@ -56,9 +57,7 @@ export class RepeatingDevice implements Device {
     const single = oneSession(protocol);
     const first = await this.#device.measure(network, single, options);
     if (!first.latency || first.provenance !== 'measured') return first;
-    const { repeatability } = await this.#options.ledger.read();
-    const between = betweenSessions(repeatability, this.target);
-    const joined = await this.#session(first, between, network, protocol, options);
+    const joined = await this.#session(first, network, protocol, options);
     await this.#learn(joined);
     await this.#probeNowAndThen(options);
     return joined;
@@ -71,11 +70,13 @@ export class RepeatingDevice implements Device {
   /** Takes the sessions that are still missing. Those that are not valid are kept by name, and not used. */
   async #session(
     first: Measurement,
-    between: Between,
     network: Graph,
     protocol: Protocol,
     options: CallOptions,
   ): Promise<Measurement> {
+    const { ledger } = this.#options;
+    const record = await ledger.read();
+    const between = betweenSessions(record.repeatability, this.target);
     const taken = [first];
     const isValid = ({ verdict }: Measurement): boolean => verdict === 'valid';
     const planned = planSessions(first, between, protocol);
@@ -85,6 +86,8 @@ export class RepeatingDevice implements Device {
       options.onProgress?.({ step: 'sessions', done: taken.length, of: wanted });
       taken.push(await this.#device.measure(network, later, options));
     }
+    const undisturbed = taken.reduce(learnUndisturbed, record.undisturbed);
+    await ledger.write({ ...record, undisturbed });
     const valid = taken.filter(isValid);
     const { minSessions = 1 } = protocol;
     if (valid.length < minSessions) {
@@ -92,7 +95,7 @@ export class RepeatingDevice implements Device {
       const reason = `Only ${valid.length} of ${taken.length} sessions are valid, ${minSessions} are needed. ${last.reason}`;
       return taken.length === 1 ? last : { ...last, reason, manifest: told(last, taken) };
     }
-    const joined = joinSessions(valid, between, protocol);
+    const joined = joinSessions(valid, between, protocol, undisturbed);
     return taken.length === 1 ? joined : { ...joined, manifest: told(joined, taken) };
   }
 
@@ -114,12 +117,15 @@ export class RepeatingDevice implements Device {
     const isDue = n % probeEvery === 0 || (n > 1 && n < probeEvery && (n & (n - 1)) === 0);
     if (!isDue) return;
     try {
+      const search = loadProtocol('search');
       for (const [name, network] of Object.entries(probeNetworks())) {
-        const taken = await this.#device.measure(network, loadProtocol('search'), { signal });
-        const value = sessionValue(taken);
-        if (!value) continue;
+        const taken = await this.#device.measure(network, search, { signal });
         const { ledger, clock } = this.#options;
         const record = inUnit(await ledger.read(), calibratedMs(taken));
+        const value = sessionValue(
+          joinSessions([taken], betweenSessions(null, this.target), search, record.undisturbed),
+        );
+        if (!value) continue;
         const repeatability = learnRepeat(
           record.repeatability,
           record.probes[name] ?? [],

@@ -1,6 +1,7 @@
 import type { Latency, Measurement, Summary } from '../core/measurement.js';
 import { leastLegUs } from './measure-latency.js';
 import type { Protocol } from './protocol.js';
+import { regimeDeviation, type Undisturbed } from './regime.js';
 import { type Between, halfInterval, type SessionValue } from './repeatability.js';
 
 /** Measurements of one network in several sessions, made into one with an interval of both parts. */
@@ -11,8 +12,10 @@ export function sessionValue({
   verdict,
 }: Pick<Measurement, 'latency' | 'verdict'>): SessionValue | null {
   if (!latency || verdict !== 'valid') return null;
-  const [low, high] = latency.spread ? [] : latency.normalisedCiUs;
-  const within = latency.spread?.within ?? Math.log((high as number) / (low as number)) / 2 / 1.96;
+  const { spread, normalisedCiUs } = latency;
+  const within = spread
+    ? Math.hypot(spread.within, spread.regime * Math.sqrt(spread.sessions))
+    : Math.log(normalisedCiUs[1] / normalisedCiUs[0]) / 2 / 1.96;
   const value = { logUs: Math.log(latency.normalisedUs), within, sessions: latency.spread?.sessions ?? 1 };
   return Number.isFinite(value.logUs) && Number.isFinite(within) ? value : null;
 }
@@ -56,6 +59,7 @@ export function joinSessions(
   sessions: readonly Measurement[],
   known: Between,
   protocol: Pick<Protocol, 'ciHalfWidth'>,
+  undisturbed: Undisturbed | null = null,
 ): Measurement {
   const [first] = sessions;
   if (!first) throw new RangeError('no sessions');
@@ -65,7 +69,9 @@ export function joinSessions(
   const logUs = mean(sure.map((value) => value.logUs));
   const withinVariance = mean(sure.map((value) => value.within ** 2));
   const between = withOwn(known, sure, withinVariance);
-  const half = halfInterval(between, withinVariance, sessions.length);
+  // Sessions of one measurement are mostly in one regime: their number does not narrow its part.
+  const regime = mean(sessions.map((session) => regimeDeviation(session, undisturbed)));
+  const half = Math.hypot(halfInterval(between, withinVariance, sessions.length), 1.96 * regime);
   const latencies = sessions.map(({ latency }) => latency as Latency);
   const latency: Latency = {
     ...first.latency,
@@ -76,6 +82,7 @@ export function joinSessions(
     spread: {
       within: Math.sqrt(withinVariance),
       between: Math.sqrt(between.variance),
+      regime,
       freedom: between.freedom,
       sessions: sessions.length,
       repeats: known.repeats,
@@ -85,7 +92,7 @@ export function joinSessions(
   return {
     ...first,
     latency,
-    reason: `${first.reason.replace(/\.$/, '')}; ${limitOf(half, withinVariance, between, sessions.length, protocol)}.`,
+    reason: `${first.reason.replace(/\.$/, '')}; ${limitOf({ half, withinVariance, between, regime }, sessions.length, protocol)}.`,
     rounds: sessions.flatMap(({ rounds }) => rounds),
     durationMs: last.takenAtMs + last.durationMs - first.takenAtMs,
   };
@@ -106,19 +113,26 @@ function withOwn(known: Between, values: readonly SessionValue[], withinVariance
   };
 }
 
+interface Limits {
+  readonly half: number;
+  readonly withinVariance: number;
+  readonly between: Between;
+  readonly regime: number;
+}
+
 /** Which part keeps the interval from being narrower. */
 function limitOf(
-  half: number,
-  withinVariance: number,
-  between: Between,
+  { half, withinVariance, between, regime }: Limits,
   sessions: number,
   { ciHalfWidth }: Pick<Protocol, 'ciHalfWidth'>,
 ): string {
   const share = between.variance / (between.variance + withinVariance || 1);
   const part =
-    share > 0.5
-      ? `the spread between sessions limits it (${percent(Math.sqrt(between.variance))}${between.repeats === 0 ? ', assumed' : ''})`
-      : `the spread within a session limits it (${percent(Math.sqrt(withinVariance))})`;
+    1.96 * regime > 0.7 * half
+      ? `the machine is not in its undisturbed state (${percent(regime)})`
+      : share > 0.5
+        ? `the spread between sessions limits it (${percent(Math.sqrt(between.variance))}${between.repeats === 0 ? ', assumed' : ''})`
+        : `the spread within a session limits it (${percent(Math.sqrt(withinVariance))})`;
   const wish = half > ciHalfWidth && sessions > 1 ? `, ${percent(ciHalfWidth)} was asked for` : '';
   return `known to ${percent(half)} over ${sessions === 1 ? 'one session' : `${sessions} sessions`}${wish}: ${part}`;
 }

@@ -9,6 +9,7 @@ import { estimateWeight, mixed, priorWeight } from '../../daemon/measure/mixture
 import { networkFacts } from '../../daemon/measure/network-facts.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { probeNetworks, referenceNetworks } from '../../daemon/measure/references.js';
+import { learnUndisturbed, regimeDeviation } from '../../daemon/measure/regime.js';
 import {
   betweenSessions,
   halfInterval,
@@ -279,4 +280,47 @@ t.test('the mixture moves as the network does', async (t) => {
     t.ok(Math.abs(estimateWeight(rounds(weight, 0), 0.9) - 0.9) < 0.1, 'without regimes the prior holds');
   }
   t.equal(estimateWeight([], 0.3), 0.3);
+});
+
+t.test('a machine that is not in its undisturbed state widens the interval', async (t) => {
+  const rng = Xoshiro128.fromSeed(13);
+  const quiet = await session({ between: 0, within: 0.005 }, rng);
+  const slowed = (by: number): Measurement => ({
+    ...quiet,
+    rounds: quiet.rounds.map((round) => ({
+      ...round,
+      referenceBeforeUs: round.referenceBeforeUs * by,
+      candidateUs: round.candidateUs * by,
+      referenceAfterUs: round.referenceAfterUs * by,
+    })),
+  });
+  const undisturbed = learnUndisturbed(null, quiet);
+  t.ok(Math.abs((undisturbed?.convolutionUs ?? 0) / 500 - 1) < 0.01);
+  t.equal(regimeDeviation(quiet, null), 0);
+  t.ok(regimeDeviation(quiet, undisturbed) < 0.001);
+  const busy = regimeDeviation(slowed(1.3), undisturbed);
+  t.ok(Math.abs(busy - 0.22 * Math.log(1.3)) < 0.001, `${busy}`);
+  const between = { variance: 0.01 ** 2, freedom: 60, repeats: 56 };
+  const protocol = loadProtocol('search');
+  const width = ({ latency }: Measurement): number =>
+    Math.log((latency?.normalisedCiUs[1] ?? 0) / (latency?.normalisedCiUs[0] ?? 1)) / 2;
+  const [narrow, wide] = [quiet, slowed(1.3)].map((taken) =>
+    joinSessions([taken], between, protocol, undisturbed),
+  ) as [Measurement, Measurement];
+  t.ok(width(wide) > 1.96 * busy && width(wide) > 3 * width(narrow));
+  t.match(wide.reason, /not in its undisturbed state/);
+  t.ok((sessionValue(wide)?.within ?? 0) > busy, 'what the regime explains teaches nothing of the target');
+  // Faster is believed at once, slower by 1 % a session.
+  t.ok((learnUndisturbed(undisturbed, slowed(0.8))?.convolutionUs ?? 0) < 405);
+  let level = undisturbed;
+  level = learnUndisturbed(level, slowed(1.3));
+  t.ok((level?.convolutionUs ?? 0) < 510);
+  for (let i = 0; i < 40; i++) level = learnUndisturbed(level, slowed(1.3));
+  t.ok(
+    Math.abs((level?.convolutionUs ?? 0) / 650 - 1) < 0.01,
+    'a machine that stays slow is undisturbed again',
+  );
+  const one = { ...quiet, latency: quiet.latency && { ...quiet.latency, convolutionWeight: null } };
+  t.equal(learnUndisturbed(undisturbed, one), undisturbed);
+  t.equal(regimeDeviation(one, undisturbed), 0);
 });

@@ -196,7 +196,14 @@ export const measurementSchema = z.looseObject({
       normalisedUs: number,
       normalisedCiUs: z.tuple([number, number]).readonly(),
       spread: z
-        .object({ within: number, between: number, freedom: number, sessions: number, repeats: number })
+        .object({
+          within: number,
+          between: number,
+          regime: number,
+          freedom: number,
+          sessions: number,
+          repeats: number,
+        })
         .nullable()
         .optional(),
       reference: z.enum(['convolution', 'transformer', 'none']),
