@@ -7,7 +7,7 @@ import { networkFacts } from '../measure/network-facts.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { probeNetworks, referenceNetworks } from '../measure/references.js';
-import { learnUndisturbed } from '../measure/regime.js';
+import { learnUndisturbed, regimeDeviation, type Undisturbed } from '../measure/regime.js';
 import { betweenSessions, learnRepeat } from '../measure/repeatability.js';
 import { joinSessions, planSessions, sessionValue } from '../measure/sessions.js';
 import type { Graph } from '../network/graph.js';
@@ -26,6 +26,11 @@ const abilities = ['calibrate', 'profile', 'classify', 'run', 'deploy', 'runDepl
 /** Every so many measurements a probe network is measured again. */
 const probeEvery = 32;
 
+/** A session beyond this is taken again: its references were 5 % slower than undisturbed. */
+const calmDeviation = 0.01;
+/** A machine that was disturbed so many times in a row is measured as it is. */
+const mostDisturbed = 3;
+
 /**
  * A device whose measurements hold from one session to the next: several sessions where the protocol asks for them, and an
  * interval that holds the target's variance between sessions. Every repeat teaches that variance. Devices that
@@ -35,6 +40,8 @@ export class RepeatingDevice implements Device {
   readonly #device: Device;
   readonly #options: RepeatingOptions;
   #measured = 0;
+  /** Measurements in a row that found the machine disturbed, whatever was tried. */
+  #disturbed = 0;
 
   constructor(device: Device, options: RepeatingOptions) {
     this.#device = device;
@@ -82,13 +89,21 @@ export class RepeatingDevice implements Device {
     const planned = planSessions(first, between, protocol);
     const { sessions: wanted } = planned;
     const later = { ...oneSession(protocol), maxRounds: planned.rounds };
-    while (taken.filter(isValid).length < wanted && taken.length < 2 * wanted - 1) {
+    const levels = (): Undisturbed | null => taken.reduce(learnUndisturbed, record.undisturbed);
+    const isCalm = (session: Measurement): boolean => regimeDeviation(session, levels()) <= calmDeviation;
+    // A disturbed session is taken again, unless the machine stays like that. An invalid one is for the caller to repeat.
+    const mayWait = this.#disturbed < mostDisturbed && (wanted > 1 || isValid(first));
+    const most = wanted === 1 ? (mayWait ? 3 : 1) : 2 * wanted - 1;
+    const enough = (): boolean =>
+      taken.filter((session) => isValid(session) && (!mayWait || isCalm(session))).length >= wanted;
+    while (!enough() && taken.length < most) {
       options.onProgress?.({ step: 'sessions', done: taken.length, of: wanted });
       taken.push(await this.#device.measure(network, later, options));
     }
-    const undisturbed = taken.reduce(learnUndisturbed, record.undisturbed);
+    const undisturbed = levels();
     await ledger.write({ ...record, undisturbed });
-    const valid = taken.filter(isValid);
+    const valid = leastDisturbed(taken.filter(isValid), wanted, undisturbed);
+    this.#disturbed = valid.every(isCalm) ? 0 : this.#disturbed + 1;
     const { minSessions = 1 } = protocol;
     if (valid.length < minSessions) {
       const last = taken.findLast((measurement) => !isValid(measurement)) ?? first;
@@ -139,6 +154,17 @@ export class RepeatingDevice implements Device {
       this.#options.onTrouble?.(asHildaError(thrown));
     }
   }
+}
+
+/** Those that count, in the order they were taken: chosen by the references' level alone, never by the network's. */
+function leastDisturbed(
+  valid: readonly Measurement[],
+  wanted: number,
+  undisturbed: Undisturbed | null,
+): readonly Measurement[] {
+  const deviation = (session: Measurement): number => regimeDeviation(session, undisturbed);
+  const chosen = new Set([...valid].sort((a, b) => deviation(a) - deviation(b)).slice(0, wanted));
+  return valid.filter((session) => chosen.has(session));
 }
 
 /** What a device is asked for: it knows of rounds alone. */
