@@ -15,7 +15,7 @@ export const givenValueSchema = z.union([
     value: z.number(),
     ci: z
       .tuple([z.number(), z.number()])
-      .describe('Its 95 % interval, as whoever evaluated it worked it out.'),
+      .describe('Its 95 % interval, as the evaluator worked it out.'),
   }),
 ]);
 

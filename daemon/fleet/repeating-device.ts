@@ -40,7 +40,7 @@ export class RepeatingDevice implements Device {
   readonly #device: Device;
   readonly #options: RepeatingOptions;
   #measured = 0;
-  /** Measurements in a row that found the machine disturbed, whatever was tried. */
+  /** Measurements in a row that found the machine disturbed in each of their sessions. */
   #disturbed = 0;
 
   constructor(device: Device, options: RepeatingOptions) {

@@ -5,7 +5,7 @@ const z = 1.959963984540054;
 
 /**
  * Exact 95 % interval of a proportion (Clopper and Pearson, 1934, Biometrika 26:404): its coverage is never below 95 %,
- * whatever the proportion and however few trials. `right` need not be whole, since programs print rounded shares.
+ * for every proportion and any number of trials. `right` need not be whole, since programs print rounded shares.
  * Throws RangeError unless 0 <= right <= n and n > 0.
  */
 export function proportionInterval(right: number, n: number): Interval {

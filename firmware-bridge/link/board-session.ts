@@ -55,7 +55,7 @@ export class BoardSession {
   #feed: Feed | undefined;
   /** Hears what the board logs. */
   onLog: (text: string) => void = () => {};
-  /** Hears that the board started anew, whoever caused it. */
+  /** Hears that the board started anew, for any cause. */
   onBoot: (reason: ResetReason) => void = () => {};
 
   constructor(options: BoardSessionOptions) {
@@ -80,7 +80,7 @@ export class BoardSession {
     return this.#requests.line.lost;
   }
 
-  /** Sound frames that came; whoever sees it grow knows that the board lives. */
+  /** Sound frames that came; a number that grows shows that the board lives. */
   get heard(): number {
     return this.#requests.line.heard;
   }
@@ -102,7 +102,7 @@ export class BoardSession {
     await this.hello({ signal });
   }
 
-  /** Opens a session, whatever state the board is in; what it still does for an earlier one ends. */
+  /** Opens a session in any state of the board; what it still does for an earlier one ends. */
   async hello({ signal }: Call): Promise<Hello> {
     const { transport, expected, nonce } = this.#options;
     const hello = await openSession(this.#requests, { nonce, signal });

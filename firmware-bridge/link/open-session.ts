@@ -8,7 +8,7 @@ const helloAttempts = 5;
 const busyPauseMs = 100;
 
 /**
- * Says hello, in whatever state the board is; what it still does for an earlier session ends. Throws FIRMWARE_MISMATCH, and
+ * Says hello in any state of the board; what it still does for an earlier session ends. Throws FIRMWARE_MISMATCH, and
  * DEVICE_FAILED where nothing answers.
  */
 export async function openSession(

@@ -74,7 +74,7 @@ export class RequestLine {
     return this.#decoder.dropped;
   }
 
-  /** Sound frames that came; whoever sees it grow knows that the board lives. */
+  /** Sound frames that came; a number that grows shows that the board lives. */
   get heard(): number {
     return this.#heard;
   }

@@ -77,7 +77,7 @@ export async function runProgram(
   }
 }
 
-/** Asks for the run until the board has answered it, whatever gets lost on the way. */
+/** Asks for the run until the board has answered it, although frames get lost. */
 async function runToItsEnd(
   requests: PatientLine,
   payload: Uint8Array,

@@ -43,7 +43,7 @@ export class BoardKeeper {
   }
 
   /**
-   * Restarts the board: what it was doing ends with `reason`, and whoever attaches meanwhile waits. A board that cannot be
+   * Restarts the board: what it was doing ends with `reason`, and a caller that attaches meanwhile waits. A board that cannot be
    * restarted is dropped, and opened afresh by the next attach.
    */
   async restart(reason: HildaError): Promise<void> {
@@ -105,7 +105,7 @@ export class BoardKeeper {
   async #look(error: HildaError, missed: number): Promise<boolean> {
     const session = this.#session;
     if (!session || session.lost || error.details.unanswered !== true) return false;
-    // Whatever else it sent meanwhile is as good as an answer; progress of its flash, above all.
+    // Anything else that it sent meanwhile is as good as an answer; progress of its flash, above all.
     const lives = session.heard !== this.#heard || session.deaf;
     this.#heard = session.heard;
     if (lives) return false;

@@ -36,7 +36,7 @@ export interface SerialDriverOptions {
   readonly patience?: number;
   /** How often the system's ports are listed for boards that came or left; 2 s by default. */
   readonly portsMs?: number;
-  /** Shared with whoever else asks the same ports. */
+  /** Shared with the other drivers that ask the same ports. */
   readonly turns?: PortTurns;
   readonly onTrouble?: (error: HildaError) => void;
   /** The machine's programs that reset boards by their probe. */

@@ -49,7 +49,7 @@ const planMargin = 1.1;
  * Takes the protocol's least number of rounds with the reference before and after. Where their interval is too wide, their
  * spread tells how many rounds it takes in all (Stein, 1945), as far as the protocol allows: those are taken as a second
  * block. The interval is thus looked at once, when all rounds are there. Rounds below the least number are never left out,
- * whatever the budget says.
+ * even past the time budget.
  */
 export async function takeRounds(
   session: BoardSession,

@@ -174,7 +174,7 @@ interface HildaLineOptions {
 }
 
 function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): LineUnderTest {
-  // Whatever adapter the port belongs to, hello tells which board it is.
+  // Hello tells which board it is, behind any adapter.
   const profiles = new Map(
     [...loadBoardProfiles()].map(([name, other]) => [name, { ...other, usb: [{ vendorId: usb.vendorId }] }]),
   );
@@ -186,7 +186,7 @@ function hildaLine({ port, board, clock, profile, close }: HildaLineOptions): Li
       ? new Map([[profile.board, { ...profile, usb: [{ vendorId: usb.vendorId }] }]])
       : profiles,
     turns: new PortTurns(),
-    // An emulator shares the processor with whoever waits for it.
+    // An emulator shares the processor with those who wait for it.
     patience: profile ? 2 : 1,
     pingMs: 1000,
   });

@@ -22,7 +22,7 @@ export interface MlperfTinyDriverOptions {
   readonly openPort?: (path: string) => Promise<Transport>;
   /** How often the system's ports are listed for boards that came or left; 2 s by default. */
   readonly portsMs?: number;
-  /** Shared with whoever else asks the same ports. */
+  /** Shared with the other drivers that ask the same ports. */
   readonly turns?: PortTurns;
 }
 

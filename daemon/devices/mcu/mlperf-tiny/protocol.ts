@@ -123,7 +123,7 @@ export class MlperfTinyLine {
   }
 
   /**
-   * Puts host and board in step, whatever was asked before: waits until the board is silent, then until it answers to its
+   * Puts host and board in step after any earlier command: waits until the board is silent, then until it answers to its
    * name. Throws DEVICE_FAILED with `details.unanswered` where it does not within `patienceMs`, DEVICE_GONE where another
    * board answers.
    */
@@ -186,7 +186,7 @@ export class MlperfTinyLine {
     return free;
   }
 
-  /** Times `runs` inferences, `unusedRuns` of them. Always without warm-up: runs of whatever kind are timed by the caller. */
+  /** Times `runs` inferences, `unusedRuns` of them. Always without warm-up: the caller times runs of every kind. */
   async infer(runs: number, waiting: Waiting, timeoutMs: number): Promise<Inference> {
     const sentUs = this.#clock.monotonicUs();
     this.#unanswered.add(runs);

@@ -50,7 +50,7 @@ export interface RoundOptions extends Waiting {
 
 /**
  * Times the compiled-in model: rounds of about 0.2 s until the interval is narrow enough, never fewer than the protocol
- * asks for, whatever they take. A round without a usable answer is taken again; after a restart the input is put on the
+ * asks for, even past its time budget. A round without a usable answer is taken again; after a restart the input is put on the
  * board again. Throws DEVICE_FAILED where six commands in a row give nothing that can be used.
  */
 export async function takeRounds(
