@@ -7,7 +7,7 @@ import t from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { type CompilerBoard, compile, exportC } from '../../firmware-bridge/compiler/index.js';
-import { type Core, cores, missingForCores, runSemihosted } from '../firmware/runtime-driver.js';
+import { type Core, cores, linkingFor, missingForCores, runSemihosted } from '../firmware/runtime-driver.js';
 import { answer, randomInput } from './compiled-case.js';
 import { mixedConvolutions, projected, severalPorts, tokens } from './networks.js';
 
@@ -113,9 +113,7 @@ t.test(
           ...made.map(({ name }) => join(here, `${name}.c`)),
           join(here, 'main.c'),
           ...extra,
-          `-T${semihosting}/link.ld`,
-          '-Wl,--no-warn-rwx-segments',
-          '-Wl,--gc-sections',
+          ...linkingFor(core),
           '-o',
           elf,
         ],

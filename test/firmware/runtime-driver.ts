@@ -80,13 +80,18 @@ export function buildForCore(name: string, core: Core): string {
   const out = join(folder, `${name}.elf`);
   const semihosting = join(driver, 'semihosting');
   const flags = ['-mthumb', ...core.flags, '-O2', ...warnings, '-nostartfiles', '--specs=rdimon.specs'];
-  const [code, data] = core.memory ?? [0, 0x20000000];
-  const placing = [`-Wl,--defsym=code_at=${code}`, `-Wl,--defsym=data_at=${data}`];
-  const linking = [...placing, `-T${semihosting}/link.ld`, '-Wl,--no-warn-rwx-segments', '-Wl,--gc-sections'];
-  execFileSync('arm-none-eabi-gcc', [...flags, ...common, ...sourcesIn(semihosting), ...linking, '-o', out], {
+  const sources = [...common, ...sourcesIn(semihosting)];
+  execFileSync('arm-none-eabi-gcc', [...flags, ...sources, ...linkingFor(core), '-o', out], {
     stdio: 'inherit',
   });
   return out;
+}
+
+/** Places a semihosted program where the core's machine has memory. */
+export function linkingFor({ memory: [code, data] = [0, 0x20000000] }: Core): string[] {
+  const placing = [`-Wl,--defsym=code_at=${code}`, `-Wl,--defsym=data_at=${data}`];
+  const script = join(driver, 'semihosting', 'link.ld');
+  return [...placing, `-T${script}`, '-Wl,--no-warn-rwx-segments', '-Wl,--gc-sections'];
 }
 
 export function writeCases(cases: readonly ProgramCase[], name: string): string {
