@@ -9,7 +9,7 @@ import { loadProtocol } from '../measure/protocols.js';
 import { probeNetworks, referenceNetworks } from '../measure/references.js';
 import { learnUndisturbed, regimeDeviation, type Undisturbed } from '../measure/regime.js';
 import { betweenSessions, learnRepeat } from '../measure/repeatability.js';
-import { joinSessions, planSessions, sessionValue } from '../measure/sessions.js';
+import { joinSessions, planSessions, sessionValue, withinOf } from '../measure/sessions.js';
 import type { Graph } from '../network/graph.js';
 import { calibratedMs, inUnit, type RepeatabilityLedger, withProbe } from './repeatability-ledger.js';
 
@@ -183,16 +183,14 @@ let referenceHashes: ReadonlySet<string> | undefined;
 /** The manifest with a line for each session, the invalid ones included. */
 const told = ({ manifest }: Measurement, taken: readonly Measurement[]): Measurement['manifest'] => ({
   ...manifest,
-  sessions: taken.map(({ latency, verdict, reason, rounds, takenAtMs }): Json => {
-    const value =
-      latency && Math.log((latency.normalisedCiUs[1] ?? 1) / (latency.normalisedCiUs[0] ?? 1)) / 3.92;
-    return {
+  sessions: taken.map(
+    ({ latency, verdict, reason, rounds, takenAtMs }): Json => ({
       normalisedUs: latency?.normalisedUs ?? null,
-      within: value,
+      within: latency && withinOf(latency.normalisedCiUs),
       verdict,
       reason,
       rounds: rounds.length,
       takenAtMs,
-    };
-  }),
+    }),
+  ),
 });

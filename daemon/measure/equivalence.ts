@@ -1,3 +1,5 @@
+import { studentTwoSided } from './student.js';
+
 /**
  * Two one-sided tests (Schuirmann, 1987) on the logarithms of latencies of two devices, by Welch's t: equivalent where
  * the 90 % interval of the ratio of geometric means lies within [1 / (1 + margin), 1 + margin]. That few or noisy
@@ -35,7 +37,8 @@ export function testEquivalence(
   // Welch and Satterthwaite; deterministic devices have no variance at all, and any quantile of it is zero.
   const freedom =
     error === 0 ? Number.POSITIVE_INFINITY : (va + vb) ** 2 / (va ** 2 / la.freedom + vb ** 2 / lb.freedom);
-  const half = error * studentQuantile95(freedom);
+  // One-sided 5 % on either side. Whole degrees of freedom, rounded down: never narrower than it should be.
+  const half = error * studentTwoSided(0.1, Math.max(1, Math.floor(freedom)));
   const bound = Math.log1p(margin);
   return {
     equivalent: difference - half >= -bound && difference + half <= bound,
@@ -54,16 +57,4 @@ function moments(
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const seen = { variance: squares / (values.length - 1), freedom: values.length - 1 };
   return { mean, ...(known && known.variance > seen.variance ? known : seen) };
-}
-
-/** Student's t, one-sided 95 %, for 1 to 12 degrees of freedom (any statistical table). */
-const tTable = [6.314, 2.92, 2.353, 2.132, 2.015, 1.943, 1.895, 1.86, 1.833, 1.812, 1.796, 1.782];
-
-/** Beyond the table Cornish and Fisher's expansion of the normal quantile, right to 0.001 from 12 on. */
-function studentQuantile95(freedom: number): number {
-  const whole = Math.max(1, Math.floor(freedom));
-  const tabled = tTable[whole - 1];
-  if (tabled !== undefined) return tabled;
-  const z = 1.6449;
-  return z + (z ** 3 + z) / (4 * whole) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * whole ** 2);
 }

@@ -15,10 +15,13 @@ export function sessionValue({
   const { spread, normalisedCiUs } = latency;
   const within = spread
     ? Math.hypot(spread.within, spread.regime * Math.sqrt(spread.sessions))
-    : Math.log(normalisedCiUs[1] / normalisedCiUs[0]) / 2 / 1.96;
+    : withinOf(normalisedCiUs);
   const value = { logUs: Math.log(latency.normalisedUs), within, sessions: latency.spread?.sessions ?? 1 };
   return Number.isFinite(value.logUs) && Number.isFinite(within) ? value : null;
 }
+
+/** The standard error, of the logarithm, that the 95 % interval of one session stands for. */
+export const withinOf = ([low, high]: Latency['normalisedCiUs']): number => Math.log(high / low) / 2 / 1.96;
 
 /**
  * How many sessions reach the protocol's half-width, from the two variances; and how many rounds each of them is worth,
@@ -98,7 +101,7 @@ export function joinSessions(
   };
 }
 
-/** The sessions' own scatter counts by its degrees of freedom, the target's by at most as many again as it needs to lead. */
+/** Pools the sessions' own scatter with the target's variance by degrees of freedom, the target's being at most 20. */
 function withOwn(known: Between, values: readonly SessionValue[], withinVariance: number): Between {
   const own = values.length - 1;
   if (own === 0) return known;
