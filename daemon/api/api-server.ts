@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type Express, type Handler } from 'express';
+import express, { type Express } from 'express';
 import { HildaError } from '../core/errors.js';
 import { AttemptLimit } from './attempt-limit.js';
 import { EventChannel } from './event-channel.js';
@@ -9,13 +9,15 @@ import { Jobs } from './jobs.js';
 import { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { listen } from './listen.js';
-import { openApiDocument } from './openapi.js';
+import { mountRoutes, onlyMethods } from './mount-routes.js';
 import { securityHeaders, servePage } from './page.js';
+import { answerParseErrors } from './parse-errors.js';
 import { answerProblems } from './problem.js';
-import { mountRoutes } from './route.js';
 import { routes } from './routes/index.js';
 import type { DaemonServices } from './services.js';
-import { routeUpgrades } from './upgrades.js';
+import { refusePlain, routeUpgrades } from './upgrades.js';
+
+const channelPaths = ['/v1/ws', '/v1/join', '/v1/agents/join'];
 
 export interface ApiServerOptions {
   /** 0 lets the system choose. */
@@ -60,7 +62,9 @@ export class ApiServer {
   async start(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
     const { port, hostname = '127.0.0.1' } = this.#options;
-    const http = createServer(this.#app());
+    // A request without a host name is refused by the guard, as one with a foreign name is.
+    const http = createServer({ requireHostHeader: false }, this.#app());
+    answerParseErrors(http);
     this.#http = http;
     await listen(http, port, hostname);
     const life = AbortSignal.any([signal, this.#stopping.signal]);
@@ -89,16 +93,19 @@ export class ApiServer {
   }
 
   #app(): Express {
-    const { version } = this.#services;
     const app = express();
     app.disable('x-powered-by');
     app.set('query parser', 'simple');
+    app.set('etag', false);
     app.use(guarded(checkHostAndOrigin), securityHeaders);
-    app.get('/v1/openapi.json', (_request, response) => void response.json(openApiDocument(routes, version)));
-    app.use('/v1', noStore, mountRoutes(routes, this.#services, this.#jobs, this.#stopping.signal));
+    app.use('/v1', mountRoutes(routes, this.#services, this.#jobs, this.#stopping.signal));
+    for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));
-    app.use((request) => {
+    const readOnly = onlyMethods(['get']);
+    app.use((request, response, next) => {
+      const isRead = request.method === 'GET' || request.method === 'HEAD';
+      if (!isRead && !request.path.startsWith('/v1/')) return readOnly(request, response, next);
       throw new HildaError('NOT_FOUND', `nothing answers ${request.method} ${request.path}`, {
         hint: 'Look at /v1/openapi.json.',
       });
@@ -107,8 +114,3 @@ export class ApiServer {
     return app;
   }
 }
-
-const noStore: Handler = (_request, response, next) => {
-  response.set('Cache-Control', 'no-store');
-  next();
-};

@@ -8,11 +8,13 @@ import { z } from 'zod';
  */
 export const clientMessageSchema = z.strictObject({
   op: z.literal('sub'),
-  /** Exact names, or prefixes ending in `.*`. A new subscription replaces the last one. */
+  /** See `checkTopics`: exact names, or prefixes ending in `.*`. A new subscription replaces the last one. */
   topics: z.array(z.string().min(1).max(200)).min(1).max(100),
   /** Push what came after this number; left out: from now on. */
   since: z.number().int().min(0).optional(),
 });
+
+export type ClientMessage = z.infer<typeof clientMessageSchema>;
 
 export type ServerMessage =
   | { readonly op: 'subscribed'; readonly seq: number }

@@ -9,9 +9,9 @@ export const targetSchema = z
     runtime: z.string(),
     runtimeVersion: z.string(),
     provider: z.string(),
-    threads: z.number(),
+    threads: z.int(),
     dtype: z.string(),
-    batch: z.number().optional(),
+    batch: z.int().optional(),
     network: z.string().optional(),
     tier: z.string(),
   })
@@ -28,22 +28,22 @@ export const deviceSchema = z
       .nullable()
       .describe('The machine whose processors it shares: `local`, an agent; null where it has its own.'),
     state: z.enum(['sighted', 'adopted', 'ignored', 'quarantined']),
-    firstSeenMs: z.number(),
-    lastSeenMs: z.number(),
+    firstSeenMs: z.int(),
+    lastSeenMs: z.int(),
     reason: z.string().nullable().describe('Why it is in its state.'),
     tags: z.array(z.string()),
     present: z.boolean().describe('There when last looked for.'),
     obstacle: z.string().nullable().describe('What stands in the way of using it, and what to do.'),
     lease: z
-      .object({ holder: z.string(), expiresMs: z.number() })
+      .object({ holder: z.string(), expiresMs: z.int() })
       .nullable()
       .describe('Who uses the device now.'),
     repeatability: z
       .object({
         between: z.number().describe('Standard deviation of the logarithm of a latency, session to session.'),
-        repeats: z.number().describe('Repeats that it is learnt from; 0 where it is assumed.'),
-        sinceMs: z.number().nullable(),
-        updatedMs: z.number().nullable(),
+        repeats: z.int().describe('Repeats that it is learnt from; 0 where it is assumed.'),
+        sinceMs: z.int().nullable(),
+        updatedMs: z.int().nullable(),
       })
       .optional()
       .describe('How well latencies repeat under its present target. One device alone shows it.'),
@@ -55,7 +55,7 @@ export const invitationSchema = z
     kind: z.enum(['page', 'agent']),
     token: z.string(),
     pairing: z.string().describe('Found again in the joiner that comes by this invitation.'),
-    expiresMs: z.number(),
+    expiresMs: z.int(),
     addresses: z.array(
       z.object({
         url: z.string(),
@@ -72,7 +72,7 @@ export const joinerSchema = z
     kind: z.enum(['page', 'agent']),
     label: z.string(),
     state: z.enum(['active', 'revoked']),
-    createdMs: z.number(),
+    createdMs: z.int(),
     pairing: z.string(),
   })
   .meta({ id: 'Joiner', description: 'A page or agent that exchanged a token for a key of its own.' });
@@ -88,11 +88,11 @@ export const equivalenceSchema = z
     devices: z.tuple([z.string(), z.string()]).readonly(),
     target: z.string(),
     margin: z.number(),
-    visits: z.number(),
+    visits: z.int(),
     equivalent: z.boolean(),
     convolution: comparisonSchema,
     transformer: comparisonSchema,
-    takenAtMs: z.number(),
+    takenAtMs: z.int(),
   })
   .meta({ id: 'Equivalence', description: 'Second device over the first, by reference network.' });
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.js';
 import type { Store } from '../store/contract.js';
 import { Subscriber } from './subscriber.js';
-import { refuseUpgrade } from './upgrades.js';
+import { channelServer, refuseFull } from './upgrades.js';
 
 export interface EventChannelOptions {
   readonly store: Store;
@@ -19,7 +19,7 @@ export interface EventChannelOptions {
 /** Pushes the store's events to ws clients at /v1/ws, on the port of the HTTP server. */
 export class EventChannel {
   readonly #options: Required<EventChannelOptions>;
-  readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 1024 });
+  readonly #server = channelServer({ maxPayload: 64 * 1024 });
   readonly #subscribers = new Set<Subscriber>();
   #unlisten: (() => void) | undefined;
 
@@ -44,8 +44,9 @@ export class EventChannel {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const full = this.#server.clients.size >= this.#options.maxClients;
-    if (full) refuseUpgrade(socket, 503);
+    const { maxClients } = this.#options;
+    const full = this.#server.clients.size >= maxClients;
+    if (full) refuseFull(socket, maxClients);
     else this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client));
   }
 

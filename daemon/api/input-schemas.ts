@@ -3,11 +3,11 @@ import { namedRecord } from './named-record.js';
 
 /** How a request fixes a model's open dimensions, and what it says of the inputs. */
 
-const size = z.number().int().min(1);
+const size = z.int().min(1);
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hexadecimal');
 
 export const blobSchema = z
-  .object({ sha256: z.string(), bytes: z.number() })
+  .object({ sha256: z.string(), bytes: z.int() })
   .meta({ id: 'Blob', description: 'Uploaded bytes, by their SHA-256.' });
 
 const inputSchema = z

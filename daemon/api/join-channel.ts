@@ -6,7 +6,7 @@ import { asHildaError, type HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
 import type { Admit, JoinKeys } from '../devices/join-keys.js';
 import type { AttemptLimit } from './attempt-limit.js';
-import { refuseUpgrade } from './upgrades.js';
+import { refuseFull, refuseUpgrade } from './upgrades.js';
 import { wsConnection } from './ws-connection.js';
 
 export interface JoinChannelOptions {
@@ -54,7 +54,7 @@ export class JoinChannel {
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     if (this.#server.clients.size >= this.#options.maxClients) {
-      refuseUpgrade(socket, 503);
+      refuseFull(socket, this.#options.maxClients);
       return;
     }
     const peer = request.socket.remoteAddress ?? 'unknown';

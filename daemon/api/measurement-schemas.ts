@@ -8,7 +8,7 @@ import { bindingFields, sha256 } from './input-schemas.js';
 const intervalSchema = z.tuple([z.number(), z.number()]).readonly();
 const summarySchema = z
   .object({
-    n: z.number(),
+    n: z.int(),
     min: z.number(),
     median: z.number(),
     p90: z.number(),
@@ -26,7 +26,7 @@ export const measurementSchema = z
     id: z.string(),
     deviceId: z.string(),
     studyId: z.string().nullable(),
-    trialNumber: z.number().nullable(),
+    trialNumber: z.int().nullable(),
     target: targetSchema,
     provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']),
     protocol: z.string(),
@@ -44,8 +44,8 @@ export const measurementSchema = z
             between: z.number(),
             regime: z.number(),
             freedom: z.number(),
-            sessions: z.number(),
-            repeats: z.number(),
+            sessions: z.int(),
+            repeats: z.int(),
           })
           .nullable()
           .optional()
@@ -72,26 +72,26 @@ export const measurementSchema = z
             countCi: intervalSchema.optional(),
           }),
         ),
-        arenaPeakBytes: z.number(),
-        arenaPlannedBytes: z.number(),
-        stackPeakBytes: z.number(),
-        peakRamBytes: z.number(),
-        flashBytes: z.number(),
+        arenaPeakBytes: z.int(),
+        arenaPlannedBytes: z.int(),
+        stackPeakBytes: z.int(),
+        peakRamBytes: z.int(),
+        flashBytes: z.int(),
         weights: z.enum(['real', 'pool']),
         firmwareBuild: z.string(),
       })
       .nullable()
       .describe('What a board reports of one inference; from an emulated board never a time.'),
     memory: z.object({
-      weightBytes: z.number(),
-      activationPeakBytes: z.number().nullable().describe('Null where neither runtime nor graph tells.'),
-      peakBytes: z.number().nullable(),
+      weightBytes: z.int(),
+      activationPeakBytes: z.int().nullable().describe('Null where neither runtime nor graph tells.'),
+      peakBytes: z.int().nullable(),
       runPeakRssBytes: z.number().nullable(),
     }),
     verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),
     reason: z.string(),
     manifest: z.record(z.string(), z.json()),
-    takenAtMs: z.number(),
+    takenAtMs: z.int(),
     durationMs: z.number(),
   })
   .meta({ id: 'Measurement', description: 'Rounds are left out; ask for its samples.' });
@@ -108,15 +108,15 @@ export const roundSchema = z
 export const networkSchema = z
   .object({
     sha256: z.string(),
-    bytes: z.number(),
+    bytes: z.int(),
     name: z.string(),
-    opset: z.number(),
-    nodes: z.number(),
+    opset: z.int(),
+    nodes: z.int(),
     inputs: z.array(
       z.object({
         name: z.string(),
         dtype: z.string(),
-        dims: z.array(z.union([z.number(), z.string(), z.null()])),
+        dims: z.array(z.union([z.int(), z.string(), z.null()])),
       }),
     ),
   })
@@ -166,7 +166,7 @@ export const inferenceRequestSchema = z
 
 export const tensorsSchema = z.record(
   z.string(),
-  z.object({ dims: z.array(z.number()), data: z.array(z.number()) }),
+  z.object({ dims: z.array(z.int()), data: z.array(z.number()) }),
 );
 
 export type DeploymentRequest = z.input<typeof deploymentRequestSchema>;

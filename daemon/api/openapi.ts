@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { octets, type Route } from './route.js';
+import { isJsonBody, octets, type Route, type Success } from './route.js';
 import { problemSchema } from './schemas.js';
 
 type JsonObject = Record<string, unknown>;
@@ -28,23 +28,24 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 }
 
 function operation(route: Route, components: Components): JsonObject {
-  const { answer, body } = route;
+  const { answer, also = [], body, described } = route;
   return {
     operationId: operationId(route),
     summary: route.summary,
+    tags: [route.path.split('/')[1]],
     parameters: [...pathParameters(route), ...queryParameters(route, components)],
     ...(body && {
       requestBody: {
         required: true,
-        content: body instanceof z.ZodType ? jsonContent(body, 'input', components) : { [octets]: {} },
+        content: isJsonBody(body)
+          ? jsonContent(described ?? body, 'input', components)
+          : { [octets]: {}, 'application/zip': {} },
       },
     }),
     responses: {
-      [answer.status]: {
-        description: route.summary,
-        content:
-          answer.schema === octets ? { [octets]: {} } : jsonContent(answer.schema, 'output', components),
-      },
+      ...Object.fromEntries(
+        [answer, ...also].map((one) => [one.status, success(one, route.summary, components)]),
+      ),
       default: {
         description: 'A problem document (RFC 9457)',
         content: { 'application/problem+json': { schema: jsonSchema(problemSchema, 'output', components) } },
@@ -52,6 +53,18 @@ function operation(route: Route, components: Components): JsonObject {
     },
   };
 }
+
+const success = (
+  { schema, when, location }: Success,
+  summary: string,
+  components: Components,
+): JsonObject => ({
+  description: when ?? summary,
+  ...(location && {
+    headers: { Location: { description: 'Where it is found from now on.', schema: { type: 'string' } } },
+  }),
+  content: schema === octets ? { [octets]: {} } : jsonContent(schema, 'output', components),
+});
 
 /** `POST /studies/{id}/pause` -> `postStudiesIdPause`. */
 const operationId = ({ method, path }: Route): string =>
@@ -69,12 +82,19 @@ const pathParameters = ({ path }: Route): JsonObject[] =>
     schema: { type: 'string' },
   }));
 
+/** As the operation reads them: numbers as such, with what is taken where one is left out. */
 function queryParameters({ query }: Route, components: Components): JsonObject[] {
   if (!query) return [];
-  const { properties = {} } = jsonSchema(query, 'input', components) as {
+  const { properties = {} } = jsonSchema(query, 'output', components) as {
     properties?: Record<string, JsonObject>;
   };
-  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }));
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: false,
+    ...(description !== undefined && { description }),
+    schema,
+  }));
 }
 
 const jsonContent = (schema: z.ZodType, io: 'input' | 'output', components: Components): JsonObject => ({
@@ -89,24 +109,36 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output', components: Compo
     ...root
   } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as JsonObject;
   const name = root.id;
-  for (const [id, shape] of Object.entries($defs as JsonObject)) components[id] ??= relink(shape);
-  if (typeof name !== 'string') return relink(root) as JsonObject;
-  components[name] ??= relink(root);
+  for (const [id, shape] of Object.entries($defs as JsonObject)) components[nameOf(id)] ??= relink(shape);
+  // A schema that refers to itself from its root.
+  const linked = relink(root, typeof name === 'string' ? name : anyJson) as JsonObject;
+  if (typeof name !== 'string') return linked;
+  components[name] ??= linked;
   return { $ref: `#/components/schemas/${name}` };
 }
 
-/** `z.toJSONSchema` speaks of definitions beside each schema; OpenAPI keeps them in one place. `id` is not OpenAPI's word. */
-function relink(shape: unknown): unknown {
-  if (Array.isArray(shape)) return shape.map(relink);
+/** Any JSON, the one shape without an id that refers to itself; zod numbers it anew in each schema. */
+const anyJson = 'Json';
+const nameOf = (id: string): string => (/^__schema\d+$/.test(id) ? anyJson : id);
+const address = (reference: string, root: string): string =>
+  `#/components/schemas/${reference === '#' ? root : nameOf(reference.replace('#/$defs/', ''))}`;
+
+/**
+ * `z.toJSONSchema` speaks of definitions beside each schema; OpenAPI keeps them in one place. `id` is not OpenAPI's word, and
+ * the bounds of JavaScript's integers tell a reader nothing.
+ */
+function relink(shape: unknown, root = anyJson): unknown {
+  if (Array.isArray(shape)) return shape.map((one) => relink(one, root));
   if (shape === null || typeof shape !== 'object') return shape;
   const entries = Object.entries(shape).filter(
-    ([key, value]) => !(key === 'id' && typeof value === 'string'),
+    ([key, value]) =>
+      !(key === 'id' && typeof value === 'string') &&
+      !(key === 'minimum' && value === Number.MIN_SAFE_INTEGER) &&
+      !(key === 'maximum' && value === Number.MAX_SAFE_INTEGER),
   );
   return Object.fromEntries(
     entries.map(([key, value]) =>
-      key === '$ref'
-        ? [key, String(value).replace('#/$defs/', '#/components/schemas/')]
-        : [key, relink(value)],
+      key === '$ref' && typeof value === 'string' ? [key, address(value, root)] : [key, relink(value, root)],
     ),
   );
 }

@@ -7,7 +7,7 @@ import { problemSchema } from './schemas.js';
 
 const scoreSchema = z
   .object({
-    n: z.number(),
+    n: z.int(),
     spearman: z.number(),
     kendall: z.number(),
     mape: z.number().describe('Percent.'),
@@ -18,8 +18,8 @@ const scoreSchema = z
 
 export const driftSchema = z
   .object({
-    n: z.number(),
-    outside: z.number(),
+    n: z.int(),
+    outside: z.int(),
     shift: z.number(),
     pValue: z.number(),
     state: z.enum(['too-few', 'steady', 'drifted']),
@@ -35,9 +35,9 @@ export const predictorSchema = z
     spaceId: z.string(),
     metric: z.string(),
     provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']).describe('Of its samples.'),
-    samples: z.number(),
-    createdMs: z.number(),
-    updatedMs: z.number(),
+    samples: z.int(),
+    createdMs: z.int(),
+    updatedMs: z.int(),
   })
   .meta({ id: 'Predictor' });
 
@@ -71,18 +71,18 @@ export const predictionsSchema = z
 
 export const figuresSchema = z
   .object({
-    pairs: z.array(z.object({ measured: z.number(), predicted: z.number(), macs: z.number() })),
-    residualsByType: z.array(z.object({ type: z.string(), n: z.number(), median: z.number() })),
+    pairs: z.array(z.object({ measured: z.number(), predicted: z.number(), macs: z.int() })),
+    residualsByType: z.array(z.object({ type: z.string(), n: z.int(), median: z.number() })),
     reliability: z.array(z.object({ nominal: z.number(), actual: z.number() })),
-    learningCurve: z.array(z.object({ n: z.number(), mape: z.number(), spearman: z.number() })),
+    learningCurve: z.array(z.object({ n: z.int(), mape: z.number(), spearman: z.number() })),
   })
   .meta({ id: 'PredictorFigures' });
 
 export const campaignRequestSchema = z.object({
   device: z.string(),
   space: z.union([z.string(), z.looseObject({ kind: z.string() })]),
-  samples: z.number().int().min(5).max(5000).default(50),
-  seed: z.number().int().min(0).default(1),
+  samples: z.int().min(5).max(5000).default(50),
+  seed: z.int().min(0).default(1),
   protocol: z.string().default('search'),
   choice: z
     .enum(choices)
@@ -97,8 +97,8 @@ export const campaignSchema = z
   .object({
     id: z.string(),
     state: z.enum(['running', 'done', 'failed']),
-    done: z.number(),
-    of: z.number(),
+    done: z.int(),
+    of: z.int(),
     predictorId: z.string().nullable(),
     failures: z.array(z.string()),
     reasons: z
@@ -111,8 +111,8 @@ export const campaignSchema = z
   .meta({ id: 'Campaign', description: 'Networks being measured for a predictor.' });
 
 export const probeRequestSchema = z.object({
-  count: z.number().int().min(1).max(200).default(10),
-  seed: z.number().int().min(0).default(1),
+  count: z.int().min(1).max(200).default(10),
+  seed: z.int().min(0).default(1),
 });
 
 export const scheduleSchema = z
@@ -143,10 +143,10 @@ export const tableSchema = z
   .object({
     format: z.enum(tableFormats),
     text: z.string(),
-    entries: z.number(),
+    entries: z.int(),
     additivity: z
       .object({
-        n: z.number(),
+        n: z.int(),
         biasPercent: z.number(),
         mapePercent: z.number(),
         scaledMapePercent: z.number(),

@@ -33,7 +33,13 @@ export function fromProblem(body: unknown, status: number): HildaError {
   });
 }
 
-/** Express's own errors (body too large, not JSON, bad percent-encoding) carry a status and a type; ours carry a code. */
+/** Express's own errors carry a status and a type; ours carry a code. */
+const codeOfStatus = new Map<number, ErrorCode>([
+  [413, 'REQUEST_TOO_LARGE'],
+  [415, 'MEDIA_TYPE_UNSUPPORTED'],
+]);
+
+/** Bodies that are too large, no JSON or in an unknown encoding, and addresses with bad percent-encoding. */
 export function toRequestError(thrown: unknown): HildaError {
   const { status, type, limit } = (thrown ?? {}) as { status?: unknown; type?: unknown; limit?: unknown };
   if (thrown instanceof HildaError || typeof status !== 'number' || status >= 500)
@@ -41,7 +47,7 @@ export function toRequestError(thrown: unknown): HildaError {
   if (type === 'request.aborted')
     return new HildaError('INTERRUPTED', 'the client went away', { cause: thrown });
   const message = thrown instanceof Error ? thrown.message : 'the request is malformed';
-  return new HildaError('REQUEST_INVALID', message, {
+  return new HildaError(codeOfStatus.get(status) ?? 'REQUEST_INVALID', message, {
     cause: thrown,
     details: limit === undefined ? {} : { limitBytes: limit },
   });
@@ -54,8 +60,11 @@ export const answerProblems =
     const error = toRequestError(thrown);
     if (error.httpStatus >= 500) onError?.(error, `${request.method} ${request.path}`);
     if (response.headersSent) return next(error);
+    const allow = error.code === 'METHOD_NOT_ALLOWED' ? error.details.allow : undefined;
+    if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
     response
       .status(error.httpStatus)
+      .set('Cache-Control', 'no-store')
       .type('application/problem+json')
       .send(JSON.stringify(toProblem(error)));
   };

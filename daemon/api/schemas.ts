@@ -16,9 +16,9 @@ export const evidenceSchema = z
     ci: interval
       .nullable()
       .describe('95 %; null where nothing tells it: imported values, numbers that came bare.'),
-    images: z.number().nullable().describe('Counted on so many; null where nobody said.'),
+    images: z.int().nullable().describe('Counted on so many; null where nobody said.'),
     compared: z
-      .number()
+      .int()
       .nullable()
       .describe("Images on which a device's network was compared with the float one; null: it saw them all."),
     source: z.string(),
@@ -30,7 +30,7 @@ const evidenceOf = z
 
 export const besideSchema = z
   .object({
-    trialNumber: z.number().describe('The other trial.'),
+    trialNumber: z.int().describe('The other trial.'),
     metric: z.string(),
     difference: z.number().describe("This trial's value less the other's, in the metric's unit."),
     ci: interval.describe('95 %, of the difference.'),
@@ -45,7 +45,7 @@ export const problemSchema = z
   .object({
     type: z.string(),
     title: z.string(),
-    status: z.number(),
+    status: z.int(),
     detail: z.string(),
     code: z.string(),
     hint: z.string(),
@@ -73,24 +73,24 @@ export const studySchema = z
     spec: json,
     state: z.enum(['running', 'paused', 'completed', 'stopped', 'failed']),
     reason: z.string().nullable(),
-    createdMs: z.number(),
-    updatedMs: z.number(),
+    createdMs: z.int(),
+    updatedMs: z.int(),
   })
   .meta({ id: 'Study' });
 
 export const studySummarySchema = z
   .object({
     record: studySchema,
-    budgetTrials: z.number(),
-    told: z.number(),
-    asked: z.number(),
-    complete: z.number(),
-    infeasible: z.number(),
-    failed: z.number(),
-    frontSize: z.number(),
+    budgetTrials: z.int(),
+    told: z.int(),
+    asked: z.int(),
+    complete: z.int(),
+    infeasible: z.int(),
+    failed: z.int(),
+    frontSize: z.int(),
     hypervolume: z.number(),
     devices: z
-      .array(z.object({ deviceId: z.string(), measured: z.number(), missing: z.number() }))
+      .array(z.object({ deviceId: z.string(), measured: z.int(), missing: z.int() }))
       .describe('Trials measured on each device, and complete ones that lack it since it was away.'),
     etaMs: z.number().nullable(),
   })
@@ -99,7 +99,7 @@ export const studySummarySchema = z
 export const trialSchema = z
   .object({
     studyId: z.string(),
-    number: z.number(),
+    number: z.int(),
     architectureId: z.string(),
     architecture: json,
     note: z.string(),
@@ -110,20 +110,20 @@ export const trialSchema = z
     predicted: z.record(z.string(), z.object({ mean: z.number(), low: z.number(), high: z.number() })),
     measurements: z.record(z.string(), z.string()),
     reason: z.string().nullable(),
-    askedMs: z.number(),
-    finishedMs: z.number().nullable(),
+    askedMs: z.int(),
+    finishedMs: z.int().nullable(),
   })
   .meta({ id: 'Trial' });
 
 export const frontRowSchema = z
   .object({
-    trialNumber: z.number(),
+    trialNumber: z.int(),
     architectureId: z.string(),
     values: metricValues,
     evidence: evidenceOf,
     latencyCiUs: z.record(z.string(), z.tuple([z.number(), z.number()])),
-    macs: z.number(),
-    parameters: z.number(),
+    macs: z.int(),
+    parameters: z.int(),
     provenance: z.enum(['measured', 'emulated', 'predicted', 'imported']),
     measurementIds: z.array(z.string()),
     beside: z
@@ -152,7 +152,7 @@ export const frontsSchema = z
 export const exportSchema = z
   .object({
     model: z.string(),
-    bytes: z.number(),
+    bytes: z.int(),
     manifest: json,
     ranges: networkRangesSchema
       .nullable()
@@ -163,8 +163,8 @@ export const exportSchema = z
 export const eventSchema = z
   .object({
     topic: z.string(),
-    seq: z.number(),
-    t: z.number().describe('Milliseconds since 1970.'),
+    seq: z.int(),
+    t: z.int().describe('Milliseconds since 1970.'),
     data: json,
   })
   .meta({ id: 'Event' });
@@ -173,10 +173,10 @@ export const healthSchema = z
   .object({
     status: z.literal('ok'),
     version: z.string(),
-    nowMs: z.number(),
-    lastSeq: z.number(),
-    devices: z.number(),
-    studiesRunning: z.number(),
+    nowMs: z.int(),
+    lastSeq: z.int(),
+    devices: z.int(),
+    studiesRunning: z.int(),
   })
   .meta({ id: 'Health' });
 

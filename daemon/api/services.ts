@@ -18,6 +18,8 @@ import type {
   MeasurementRecord,
   Store,
   StudyRecord,
+  TrialFilter,
+  TrialPage,
   TrialRecord,
 } from '../store/contract.js';
 import type { Beside } from '../study/beside.js';
@@ -62,10 +64,7 @@ export interface StudyPort {
   create(spec: unknown): Promise<StudyRecord>;
   list(): Promise<StudyRecord[]>;
   show(id: StudyId): Promise<StudySummary>;
-  trials(
-    id: StudyId,
-    filter?: { readonly fromNumber?: number; readonly limit?: number },
-  ): Promise<TrialRecord[]>;
+  trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]>;
   fronts(id: StudyId): Promise<Fronts>;
   compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]>;
   pause(id: StudyId): Promise<StudyRecord>;
@@ -138,6 +137,8 @@ export interface DaemonServices {
   ): Promise<readonly OperatorCost[]>;
   /** Puts a network into a board's flash. */
   deploy(request: DeployRequest, options: { readonly signal: AbortSignal }): Promise<Deployment>;
+  /** What this daemon deployed there last; undefined where it deployed nothing. */
+  deployed(deviceId: DeviceId): Promise<Deployment | undefined>;
   /** Runs what was deployed last. `input`: all values one behind the other, or a .npy or .npz with them. STATE_CONFLICT when nothing was, or the board holds something else. */
   runDeployed(
     request: { readonly deviceId: DeviceId; readonly input: readonly number[] | Uint8Array },

@@ -1,8 +1,24 @@
 import type { RawData, WebSocket } from 'ws';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
-import { clientMessageSchema, type ServerMessage } from './channel-messages.js';
+import { type ClientMessage, clientMessageSchema, type ServerMessage } from './channel-messages.js';
+import { checkTopics } from './topics.js';
 import { viewEvent } from './views.js';
+
+/** Throws REQUEST_INVALID, in one sentence. */
+function parseMessage(data: RawData, isBinary: boolean): ClientMessage {
+  let value: unknown;
+  try {
+    value = isBinary ? undefined : JSON.parse(String(data));
+  } catch {
+    throw new HildaError('REQUEST_INVALID', 'the message is not JSON');
+  }
+  const parsed = clientMessageSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = ['message', ...(issue?.path ?? [])].join('.');
+  throw new HildaError('REQUEST_INVALID', `${place}: ${issue?.message ?? 'not valid'}`.slice(0, 200));
+}
 
 /** Events read and written at a time; the next batch is read only when the socket has taken this one. */
 const batchSize = 200;
@@ -58,7 +74,8 @@ export class Subscriber {
   async #hear(data: RawData, isBinary: boolean): Promise<void> {
     this.#alive = true;
     try {
-      const { topics, since } = clientMessageSchema.parse(isBinary ? undefined : JSON.parse(String(data)));
+      const { topics, since } = parseMessage(data, isBinary);
+      checkTopics(topics);
       const generation = ++this.#generation;
       const lastSeq = await this.#store.lastSeq();
       // Two messages in a row: the later one counts, whichever read ended first.
@@ -68,10 +85,7 @@ export class Subscriber {
       await this.#send({ op: 'subscribed', seq: this.#cursor });
       this.wake();
     } catch (thrown) {
-      const { code, message } =
-        thrown instanceof HildaError
-          ? thrown
-          : new HildaError('REQUEST_INVALID', asHildaError(thrown).message);
+      const { code, message } = asHildaError(thrown);
       await this.#send({ op: 'error', code, detail: message }).catch(() => {});
     }
   }

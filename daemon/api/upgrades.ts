@@ -1,5 +1,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Handler } from 'express';
+import { WebSocketServer } from 'ws';
 import { asHildaError, HildaError } from '../core/errors.js';
 import { toProblem } from './problem.js';
 
@@ -26,17 +28,43 @@ export function routeUpgrades(
   });
 }
 
-/** Answers a handshake with an error's status and problem document, or with a bare status. */
+/** The answer to a plain request at a channel's address. */
+export const refusePlain: Handler = ({ path }, response) => {
+  response.set({ Upgrade: 'websocket', Connection: 'Upgrade' });
+  throw new HildaError('UPGRADE_REQUIRED', `${path} is a websocket`);
+};
+
+/** A channel takes no more than `maxClients`. */
+export const refuseFull = (socket: Duplex, maxClients: number): void =>
+  refuseUpgrade(
+    socket,
+    new HildaError('CHANNEL_FULL', `${maxClients} clients are connected`, { details: { maxClients } }),
+    { 'Retry-After': '5' },
+  );
+
+/** A channel's server: handshakes that are malformed get a problem document as well. */
+export function channelServer(options: { readonly maxPayload: number }): WebSocketServer {
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, ...options });
+  server.on('wsClientError', (error, socket) =>
+    refuseUpgrade(socket, new HildaError('UPGRADE_REQUIRED', error.message), {
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13, 8',
+    }),
+  );
+  return server;
+}
+
+/** Answers a socket that has no response, as a handshake has none, with an error's status and problem document. */
 export function refuseUpgrade(
   socket: Duplex,
-  why: HildaError | number,
+  why: HildaError,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  const [status, body] =
-    typeof why === 'number' ? [why, ''] : [why.httpStatus, JSON.stringify(toProblem(why))];
+  const [status, body] = [why.httpStatus, JSON.stringify(toProblem(why))];
   const lines = Object.entries({
     Connection: 'close',
-    ...(body && { 'Content-Type': 'application/problem+json' }),
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
     'Content-Length': Buffer.byteLength(body),
     ...headers,
   });

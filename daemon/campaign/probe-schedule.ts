@@ -15,7 +15,7 @@ export const probeScheduleSchema = z.object({
 export const probeScheduleStateSchema = probeScheduleSchema.extend({
   last: z
     .strictObject({
-      atMs: z.number(),
+      atMs: z.int(),
       outcome: z.enum(['steady', 'drifted', 'too-few', 'failed']),
       reason: z.string(),
     })

@@ -15,8 +15,16 @@ const key = (id: DeviceId): string => `deployment ${id}`;
 export function deploying(
   store: Store,
   pool: Pick<DevicePool, 'withDevice'>,
-): Pick<DaemonServices, 'deploy' | 'runDeployed'> {
+): Pick<DaemonServices, 'deploy' | 'deployed' | 'runDeployed'> {
+  /** Kept by an earlier version, it has one input and one output. */
+  const deployed = async (id: DeviceId): Promise<Deployment | undefined> => {
+    const kept = (await store.value(key(id))) as Deployment | undefined | null;
+    return kept
+      ? { ...kept, moreInputs: kept.moreInputs ?? [], moreOutputs: kept.moreOutputs ?? [] }
+      : undefined;
+  };
   return {
+    deployed,
     deploy: ({ network, deviceId, ...calibrating }, { signal }) =>
       pool.withDevice(deviceId, { holder: 'deploy', signal }, async (device) => {
         if (!device.deploy) throw cannot(deviceId);
@@ -27,21 +35,15 @@ export function deploying(
     runDeployed: ({ deviceId, input }, { signal }) =>
       pool.withDevice(deviceId, { holder: 'run', signal }, async (device) => {
         if (!device.runDeployed) throw cannot(deviceId);
-        const deployment = (await store.value(key(deviceId))) as Deployment | undefined | null;
+        const deployment = await deployed(deviceId);
         if (!deployment)
           throw new HildaError('STATE_CONFLICT', `nothing was deployed to ${deviceId} by this daemon`, {
             hint: 'Run `hilda deploy` first.',
           });
-        // Kept by an earlier version, it has one of each.
-        const { moreInputs = [], moreOutputs = [] } = deployment as Partial<Deployment>;
-        const ports = [deployment.input, ...moreInputs].map(
+        const ports = [deployment.input, ...deployment.moreInputs].map(
           ({ name, dims }): InputShape => ({ name, dims, dtype: 'float32' }),
         );
-        const outputs = await device.runDeployed(
-          { ...deployment, moreInputs, moreOutputs },
-          await oneExample(ports, input),
-          { signal },
-        );
+        const outputs = await device.runDeployed(deployment, await oneExample(ports, input), { signal });
         return Object.fromEntries(
           Object.entries(outputs).map(([output, tensor]) => [
             output,

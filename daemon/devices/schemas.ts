@@ -16,17 +16,17 @@ export const operatorCostSchema = z
       })
       .nullable()
       .describe('Null where the device times. Cycles of an emulated board are modelled.'),
-    outputBytes: z.number(),
-    parameterBytes: z.number(),
-    liveBytes: z.number(),
+    outputBytes: z.int(),
+    parameterBytes: z.int(),
+    liveBytes: z.int(),
   })
   .meta({ id: 'OperatorCost' });
 
 const portSchema = z.object({
   name: z.string(),
-  dims: z.array(z.number()).readonly(),
+  dims: z.array(z.int()).readonly(),
   layout: z.enum(['row-major', 'channels-last']),
-  quantisation: z.object({ scale: z.number(), zeroPoint: z.number() }),
+  quantisation: z.object({ scale: z.number(), zeroPoint: z.int() }),
   dtype: z.string().optional(),
   elementBytes: z.union([z.literal(1), z.literal(4)]).optional(),
 });
@@ -35,13 +35,13 @@ export const deploymentSchema = z
   .object({
     structureHash: z.string(),
     weightsHash: z.string(),
-    programCrc: z.number(),
-    flashBytes: z.number(),
-    arenaBytes: z.number(),
-    inputOffset: z.number().nullable(),
-    inputBytes: z.number(),
-    outputOffset: z.number(),
-    outputBytes: z.number(),
+    programCrc: z.int(),
+    flashBytes: z.int(),
+    arenaBytes: z.int(),
+    inputOffset: z.int().nullable(),
+    inputBytes: z.int(),
+    outputOffset: z.int(),
+    outputBytes: z.int(),
     input: portSchema,
     output: portSchema,
     moreInputs: z.array(portSchema).readonly().describe('Behind the first, in the order of the network.'),

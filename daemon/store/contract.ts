@@ -148,6 +148,25 @@ export interface FinishedTrial {
   readonly answers?: AnswersOf;
 }
 
+/** Left out, a field excludes nothing. */
+export interface TrialFilter {
+  readonly states?: readonly TrialRecord['state'][];
+  readonly architectureId?: ArchitectureId;
+}
+
+export interface TrialPage {
+  readonly fromNumber?: number;
+  readonly limit?: number;
+}
+
+/** Left out, a field excludes nothing. */
+export interface MeasurementFilter {
+  readonly deviceId?: DeviceId;
+  readonly studyId?: StudyId;
+  readonly structureHash?: string;
+  readonly verdict?: MeasurementRecord['verdict'];
+}
+
 /**
  * What the daemon remembers. One contract, several engines.
  *
@@ -194,12 +213,14 @@ export interface Store {
   ): Promise<MeasurementRecord>;
   measurement(id: MeasurementId): Promise<MeasurementRecord>;
   /** Newest first. Rounds are left out (an empty list): ask for one measurement to see them. */
-  measurements(filter: {
-    readonly deviceId?: DeviceId;
-    readonly studyId?: StudyId;
-    readonly structureHash?: string;
-    readonly limit?: number;
-  }): Promise<MeasurementRecord[]>;
+  measurements(
+    filter: MeasurementFilter & {
+      /** What was stored before this one. Throws NOT_FOUND. */
+      readonly before?: MeasurementId;
+      readonly limit?: number;
+    },
+  ): Promise<MeasurementRecord[]>;
+  measurementCount(filter: MeasurementFilter): Promise<number>;
 
   createStudy(study: {
     readonly name: string;
@@ -226,10 +247,8 @@ export interface Store {
   /** Marks finished trials as told, with the sampler's state after hearing of them. */
   tellTrials(id: StudyId, numbers: readonly number[], sampler: Json): Promise<void>;
   /** By number. */
-  trials(
-    id: StudyId,
-    filter?: { readonly fromNumber?: number; readonly limit?: number },
-  ): Promise<TrialRecord[]>;
+  trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]>;
+  trialCount(id: StudyId, filter?: TrialFilter): Promise<number>;
   /** Which images the networks of these trials got right, by trial; empty where nobody counted image by image. */
   answers(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, AnswersOf>>;
 

@@ -1,7 +1,8 @@
+import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import { costsOf, type Provenance, type Verdict } from '../core/measurement.js';
-import type { MeasurementRecord, Store } from './contract.js';
+import type { MeasurementFilter, MeasurementRecord, Store } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { assertLive } from './leases.js';
@@ -52,7 +53,7 @@ const defaultLimit = 100;
 
 export function measurementStore(
   database: Database,
-): Pick<Store, 'addMeasurement' | 'measurement' | 'measurements'> {
+): Pick<Store, 'addMeasurement' | 'measurement' | 'measurements' | 'measurementCount'> {
   return {
     addMeasurement: (measurement, { deviceId, lease, trial }) =>
       database.write(async (write) => {
@@ -126,22 +127,46 @@ export function measurementStore(
       const row = await database.read<(MeasurementRow & { readonly rounds: Uint8Array }) | undefined>((db) =>
         db('measurements').where({ id }).first(),
       );
-      if (!row)
-        throw new HildaError('NOT_FOUND', `there is no measurement ${id}`, {
-          details: { measurementId: id },
-        });
+      if (!row) throw unknown(id);
       return { ...toSummary(row), rounds: unpackRounds(row.rounds) };
     },
 
-    measurements: async ({ deviceId, studyId, structureHash, limit = defaultLimit }) => {
-      const wanted = { device_id: deviceId, study_id: studyId, structure_hash: structureHash };
-      const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
-      const rows = await database.read<MeasurementRow[]>((db) =>
-        db('measurements').select(summaryColumns).where(given).orderBy('ordinal', 'desc').limit(limit),
-      );
+    measurements: async ({ before, limit = defaultLimit, ...filter }) => {
+      const below = before === undefined ? undefined : await ordinalOf(database, before);
+      const rows = await database.read<MeasurementRow[]>((db) => {
+        const query = matching(db, filter).select(summaryColumns).orderBy('ordinal', 'desc').limit(limit);
+        return below === undefined ? query : query.andWhere('ordinal', '<', below);
+      });
       return rows.map(toSummary);
     },
+
+    measurementCount: async (filter) => {
+      const counted = await database.read<{ readonly count: number | string }[]>((db) =>
+        matching(db, filter).count({ count: '*' }),
+      );
+      return Number(counted[0]?.count ?? 0);
+    },
   };
+}
+
+const unknown = (id: MeasurementId): HildaError =>
+  new HildaError('NOT_FOUND', `there is no measurement ${id}`, { details: { measurementId: id } });
+
+function matching(
+  db: Knex,
+  { deviceId, studyId, structureHash, verdict }: MeasurementFilter,
+): Knex.QueryBuilder {
+  const wanted = { device_id: deviceId, study_id: studyId, structure_hash: structureHash, verdict };
+  const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  return db('measurements').where(given);
+}
+
+async function ordinalOf(database: Database, id: MeasurementId): Promise<number> {
+  const row = await database.read<{ readonly ordinal: number } | undefined>((db) =>
+    db('measurements').select('ordinal').where({ id }).first(),
+  );
+  if (!row) throw unknown(id);
+  return row.ordinal;
 }
 
 const toSummary = (row: MeasurementRow): MeasurementRecord => {

@@ -3,7 +3,7 @@ import { HildaError } from '../core/errors.js';
 import type { AnswersOf } from '../core/evidence.js';
 import type { ArchitectureId, StudyId } from '../core/ids.js';
 import { packAnswers, unpackAnswers } from './answers.js';
-import type { Store, TrialRecord } from './contract.js';
+import type { Store, TrialFilter, TrialRecord } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { requireStudy } from './studies.js';
@@ -49,7 +49,10 @@ const asked = 500;
 
 export function trialStore(
   database: Database,
-): Pick<Store, 'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials' | 'answers'> {
+): Pick<
+  Store,
+  'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials' | 'trialCount' | 'answers'
+> {
   return {
     askTrials: (studyId, trials, { sampler, rng }) =>
       database.write(async ({ db, nowMs, publish }) => {
@@ -140,12 +143,11 @@ export function trialStore(
           await publish(`study.${studyId}`, { type: 'told', studyId, numbers: [...numbers] });
       }),
 
-    trials: async (studyId, { fromNumber = 0, limit } = {}) => {
+    trials: async (studyId, { fromNumber = 0, limit, ...filter } = {}) => {
       await database.read((db) => requireStudy(db, studyId));
       const rows = await database.read<TrialRow[]>((db) => {
-        const query = db('trials')
+        const query = matching(db, studyId, filter)
           .select(...columns)
-          .where({ study_id: studyId })
           .andWhere('number', '>=', fromNumber)
           .orderBy('number');
         return limit === undefined ? query : query.limit(limit);
@@ -153,11 +155,26 @@ export function trialStore(
       return rows.map(toTrial);
     },
 
+    trialCount: async (studyId, filter = {}) => {
+      await database.read((db) => requireStudy(db, studyId));
+      const counted = await database.read<{ readonly count: number | string }[]>((db) =>
+        matching(db, studyId, filter).count({ count: '*' }),
+      );
+      return Number(counted[0]?.count ?? 0);
+    },
+
     answers: async (studyId, numbers) => {
       await database.read((db) => requireStudy(db, studyId));
       return database.read((db) => readAnswers(db, studyId, numbers));
     },
   };
+}
+
+function matching(db: Knex, studyId: StudyId, { states, architectureId }: TrialFilter): Knex.QueryBuilder {
+  const query = db('trials').where({ study_id: studyId });
+  if (architectureId !== undefined) query.andWhere({ architecture_id: architectureId });
+  if (states) query.whereIn('state', [...states]);
+  return query;
 }
 
 async function readAnswers(

@@ -7,7 +7,15 @@ import type { DevicePool } from '../fleet/device-pool.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { loadSpace } from '../search/spaces/registry.js';
-import type { Store, StudyPart, StudyRecord, StudyState, TrialRecord } from '../store/contract.js';
+import type {
+  Store,
+  StudyPart,
+  StudyRecord,
+  StudyState,
+  TrialFilter,
+  TrialPage,
+  TrialRecord,
+} from '../store/contract.js';
 import type { Beside } from './beside.js';
 import { coverage, type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
@@ -168,11 +176,7 @@ export class StudyService {
     };
   }
 
-  async trials(
-    id: StudyId,
-    filter?: { readonly fromNumber?: number; readonly limit?: number },
-  ): Promise<TrialRecord[]> {
-    await this.#options.store.study(id);
+  trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]> {
     return this.#options.store.trials(id, filter);
   }
 

@@ -26,7 +26,11 @@ const get = <T>(path: string): Promise<T> => call<T>(path);
 
 /** A token for one page to join with, in addresses to open. */
 export const invite = (kind: 'page' | 'agent') =>
-  call<Invitation>('/joiners/invite', { method: 'POST', body: JSON.stringify({ kind }) });
+  call<Invitation>('/joiners/invite', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ kind }),
+  });
 
 export const fetchDevices = async () => (await get<{ devices: Device[] }>('/devices')).devices;
 export const fetchPredictors = async () => (await get<{ predictors: Predictor[] }>('/predictors')).predictors;
@@ -40,6 +44,15 @@ export const fetchSpecialisation = (id: string) =>
 export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studies')).studies;
 export const fetchStudy = (id: string) => get<StudySummary>(`/studies/${encodeURIComponent(id)}`);
 export const fetchFronts = (id: string) => get<Fronts>(`/studies/${encodeURIComponent(id)}/front`);
-export const fetchTrials = async (id: string, from: number) =>
-  (await get<{ trials: Trial[] }>(`/studies/${encodeURIComponent(id)}/trials?from=${from}&limit=10000`))
-    .trials;
+
+/** All from `from` on, page by page. */
+export async function fetchTrials(id: string, from: number): Promise<Trial[]> {
+  const found: Trial[] = [];
+  let next: string | null = `/studies/${encodeURIComponent(id)}/trials?from=${from}&limit=10000`;
+  while (next !== null) {
+    const page: { trials: Trial[]; next: string | null } = await get(next);
+    found.push(...page.trials);
+    next = page.next?.replace(/^\/v1/, '') ?? null;
+  }
+  return found;
+}

@@ -1,16 +1,12 @@
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import t from 'tap';
-import { z } from 'zod';
 import { DaemonClient } from '../../daemon/api/client.js';
-import { routes } from '../../daemon/api/routes/index.js';
 import { problemSchema } from '../../daemon/api/schemas.js';
-import { profilesDir } from '../../daemon/cli/installation.js';
 import { sha256Hex } from '../../daemon/core/hash.js';
-import type { StudyId } from '../../daemon/core/ids.js';
-import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import { findSpace } from '../../daemon/study/parts.js';
 import { freePort } from '../android/adb-bench.js';
-import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';
+import { deviceId, modelBytes, openBench } from './bench.js';
 
 const { signal } = new AbortController();
 
@@ -26,7 +22,8 @@ async function call(url: string, path: string, init: RequestInit = {}): Promise<
   return { status: response.status, body: text === '' ? null : JSON.parse(text), headers: response.headers };
 }
 
-const post = (body: unknown): RequestInit => ({ method: 'POST', body: JSON.stringify(body) });
+const json = { 'content-type': 'application/json' };
+const post = (body: unknown): RequestInit => ({ method: 'POST', headers: json, body: JSON.stringify(body) });
 const problem = ({ body }: Reply) => problemSchema.parse(body);
 
 /** With headers that fetch does not let one set. */
@@ -39,107 +36,6 @@ const statusWith = (url: string, headers: Record<string, string>): Promise<numbe
       .on('error', reject)
       .end();
   });
-
-t.test('every operation answers in the shape that openapi.json promises', async (t) => {
-  const { url, studies, keys, store } = await openBench(t);
-  const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
-  const model = sha256Hex(modelBytes);
-  const predictor = await storePredictor(store);
-  const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
-  const calls: Record<string, [path: string, init?: RequestInit]> = {};
-  const uploaded = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
-  t.equal(uploaded.status, 201);
-  t.match(uploaded.body, { sha256: model });
-  const created = await call(url, '/v1/studies', post({ name: 's', objectives: [] }));
-  const id = (created.body as { id: StudyId }).id;
-  await studies.finishTrial(id);
-  const measured = await call(url, '/v1/measurements', post({ model, device: deviceId }));
-  const measurementId = (measured.body as { id: string }).id;
-  t.equal(measured.status, 201);
-  await call(url, '/v1/measurements?wait=false', post({ model, device: deviceId, protocol: 'quick' }));
-
-  calls['post /models'] = ['/models', { method: 'POST', body: modelBytes }];
-  calls['post /measurements'] = ['/measurements', post({ model, device: deviceId })];
-  calls['post /profiles'] = ['/profiles', post({ model, device: deviceId })];
-  for (const how of ['quarantine', 'ignore'])
-    calls[`post /devices/{id}/${how}`] = [`/devices/${deviceId}/${how}`, post({ reason: 'hot' })];
-  calls['post /devices/{id}/tags'] = [`/devices/${deviceId}/tags`, post({ tags: ['shelf=2'] })];
-  calls['post /devices/{id}/compare'] = [`/devices/${deviceId}/compare`, post({ with: 'fake-1' })];
-  calls['post /deployments'] = ['/deployments', post({ model, device: deviceId })];
-  calls['post /deployments/run'] = ['/deployments/run', post({ device: deviceId, input: [1, 2] })];
-  calls['post /studies'] = ['/studies', post({ name: 'another' })];
-  calls['post /specialisations'] = ['/specialisations', post({ spec: {}, devices: ['a', 'b'] })];
-  calls['post /joiners/invite'] = ['/joiners/invite', post({ kind: 'page' })];
-  const campaign = post({ device: deviceId, space: 'mbconv-fmnist', protocol: 'quick' });
-  await call(url, '/v1/campaigns', campaign);
-  calls['post /campaigns'] = ['/campaigns', campaign];
-  calls['post /predictors/{id}/predict'] = [
-    `/predictors/${predictor.id}/predict`,
-    post({ architectures: [predictor.architecture], device: deviceId }),
-  ];
-  const layers = (space.dims ?? []).map(({ choices }) => choices);
-  const names = [...new Set(layers.flat())];
-  const text = [
-    names.join(' '),
-    ...layers.map((own) => names.map((n) => (own.includes(n) ? 5 : '-')).join(' ')),
-  ];
-  calls['post /predictors/import'] = [
-    '/predictors/import',
-    post({
-      files: [{ name: 'layers.txt', text: text.join('\n') }],
-      format: 'fbnet',
-      device: deviceId,
-      space: 'mbconv-fmnist',
-    }),
-  ];
-  calls['post /predictors/{id}/probe'] = [`/predictors/${predictor.id}/probe`, post({ count: 1 })];
-  calls['post /predictors/{id}/schedule'] = [
-    `/predictors/${predictor.id}/schedule`,
-    post({ cron: '0 3 1 1 *', count: 5 }),
-  ];
-  const ids: Record<string, string> = {
-    '/campaigns/{id}': '1',
-    '/predictors/{id}': predictor.id,
-    '/joiners/{id}': joiner.id,
-    '/devices/{id}': deviceId,
-    '/measurements/{id}': measurementId,
-    '/studies/{id}': id,
-    '/specialisations/{id}': 'specialisation-1',
-    '/jobs/{id}': '2',
-  };
-  for (const route of routes) {
-    const key = `${route.method} ${route.path}`;
-    const owner = Object.keys(ids).find((prefix) => route.path.startsWith(prefix));
-    const path = (owner ? route.path.replace('{id}', ids[owner] as string) : route.path)
-      .replace('{number}', '0')
-      .replace('{other}', '1')
-      .replace('{sha256}', model);
-    const [target, init] = calls[key] ?? [path, { method: route.method.toUpperCase() }];
-    if (!(route.answer.schema instanceof z.ZodType)) {
-      const response = await fetch(`${url}/v1${target}`);
-      t.same(new Uint8Array(await response.arrayBuffer()), modelBytes, key);
-      continue;
-    }
-    const reply = await call(url, `/v1${target}`, init);
-    t.equal(reply.status, route.answer.status, `${key}: ${JSON.stringify(reply.body)}`);
-    const parsed = route.answer.schema.safeParse(reply.body);
-    t.ok(parsed.success, `${key} ${parsed.success ? '' : z.prettifyError(parsed.error)}`);
-  }
-
-  const { body } = await call(url, '/v1/openapi.json');
-  const document = body as {
-    openapi: string;
-    paths: Record<string, object>;
-    components: { schemas: Record<string, unknown> };
-  };
-  t.equal(document.openapi, '3.1.0');
-  t.equal(Object.values(document.paths).flatMap((path) => Object.keys(path)).length, routes.length);
-  const refs = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref]) => ref as string);
-  t.ok(refs.length > 10);
-  for (const ref of new Set(refs)) {
-    t.ok(ref.replace('#/components/schemas/', '') in document.components.schemas, `${ref} resolves`);
-  }
-});
 
 t.test('faults come as problem documents with their code and status', async (t) => {
   const { url } = await openBench(t);
@@ -156,11 +52,29 @@ t.test('faults come as problem documents with their code and status', async (t) 
     ['NOT_FOUND', 404, '/v1/measurements/none'],
     ['ONNX_INVALID', 422, '/v1/models', { method: 'POST', body: 'rubbish' }],
     ['ONNX_INVALID', 422, '/v1/models', { method: 'POST' }],
-    ['REQUEST_INVALID', 400, '/v1/measurements', { method: 'POST', body: '{not json' }],
+    ['REQUEST_INVALID', 400, '/v1/measurements', { method: 'POST', headers: json, body: '{not json' }],
     ['REQUEST_INVALID', 400, '/v1/measurements', post({ model: 'short', device: deviceId })],
     ['REQUEST_INVALID', 400, '/v1/measurements', post({ model, device: deviceId, extra: 1 })],
     ['REQUEST_INVALID', 400, '/v1/events?since=-1'],
-    ['REQUEST_INVALID', 400, '/v1/studies', { method: 'POST', body: `"${'x'.repeat(2 * 1024 * 1024)}"` }],
+    ['REQUEST_INVALID', 400, '/v1/events?topics=devices,sudy.*'],
+    ['REQUEST_INVALID', 400, '/v1/studies?limit=1&limit=2'],
+    ['REQUEST_INVALID', 400, '/v1/studies/x/trials?state=complet'],
+    ['REQUEST_INVALID', 400, '/v1/studies/x/trials/1e0'],
+    ['NOT_FOUND', 404, '/v1/measurements?before=m99'],
+    ['STUDY_UNKNOWN', 404, '/v1/studies?after=none'],
+    ['REQUEST_TOO_LARGE', 413, '/v1/studies', post('x'.repeat(2 * 1024 * 1024))],
+    ['NETWORK_TOO_LARGE', 413, '/v1/models', { method: 'POST', body: Buffer.alloc(257 * 2 ** 20) }],
+    ['MEDIA_TYPE_UNSUPPORTED', 415, '/v1/studies', { method: 'POST', body: '{}' }],
+    ['MEDIA_TYPE_UNSUPPORTED', 415, '/v1/models', post({})],
+    [
+      'MEDIA_TYPE_UNSUPPORTED',
+      415,
+      '/v1/studies',
+      { method: 'POST', headers: { ...json, 'content-encoding': 'zstd' }, body: '{}' },
+    ],
+    ['METHOD_NOT_ALLOWED', 405, '/v1/studies', { method: 'PUT' }],
+    ['METHOD_NOT_ALLOWED', 405, '/', { method: 'POST' }],
+    ['UPGRADE_REQUIRED', 426, '/v1/ws'],
     ['DEVICE_UNKNOWN', 404, '/v1/measurements', post({ model: known, device: 'toaster' })],
     ['NOT_FOUND', 404, '/v1/measurements', post({ model, device: deviceId })],
     [
@@ -176,6 +90,150 @@ t.test('faults come as problem documents with their code and status', async (t) 
     t.equal(problem(reply).code, code, path);
     t.equal(reply.status, status, path);
     t.match(reply.headers.get('content-type'), /^application\/problem\+json/);
+  }
+});
+
+t.test('long lists come in pages that lead on to the next, by filter', async (t) => {
+  const { url, studies, store } = await openBench(t);
+  const { id } = await studies.create({ name: 'long' });
+  for (let i = 0; i < 7; i++) await studies.finishTrial(id);
+  const walk = async (path: string, field: string) => {
+    const found: unknown[] = [];
+    let next: string | null = path;
+    let pages = 0;
+    const totals = new Set<number>();
+    while (next !== null) {
+      // biome-ignore lint/suspicious/noExplicitAny: pages of several lists.
+      const { body }: { body: any } = await call(url, next);
+      found.push(...body[field]);
+      next = body.next;
+      totals.add(body.total);
+      pages++;
+    }
+    t.same([...totals], [found.length], path);
+    return { found, pages };
+  };
+  const trials = await walk(`/v1/studies/${id}/trials?limit=3&state=complete,failed`, 'trials');
+  t.same(
+    [trials.pages, trials.found.map((one) => (one as { number: number }).number)],
+    [3, [0, 1, 2, 3, 4, 5, 6]],
+  );
+  t.match((await call(url, `/v1/studies/${id}/trials?state=failed`)).body, {
+    trials: [],
+    total: 0,
+    next: null,
+  });
+  t.match((await call(url, `/v1/studies/${id}/trials/3`)).body, { studyId: id, number: 3 });
+  const measured = await walk('/v1/measurements?limit=3&verdict=valid', 'measurements');
+  t.same([measured.pages, new Set(measured.found.map((one) => (one as { id: string }).id)).size], [3, 7]);
+  for (let i = 0; i < 4; i++) await studies.create({ name: `study ${i}` });
+  await store.setStudyState(id, 'completed');
+  t.equal((await walk('/v1/studies?limit=2', 'studies')).found.length, 5);
+  t.match((await call(url, '/v1/studies?state=completed')).body, { studies: [{ id }], total: 1 });
+  const events = await (async () => {
+    let [next, count]: [string | null, number] = ['/v1/events?limit=10&topics=study.*', 0];
+    while (next !== null) {
+      const { events: page, next: on } = (await call(url, next)).body as {
+        events: unknown[];
+        next: string | null;
+      };
+      [next, count] = [on, count + page.length];
+    }
+    return count;
+  })();
+  t.equal(events, (await store.events(0, { topics: ['study.*'], limit: 1000 })).length);
+});
+
+/** The answer as it travels: fetch unpacks it. */
+const raw = (url: string, path: string, headers: Record<string, string>, method = 'GET', body = '') =>
+  new Promise<{ status: number | undefined; headers: IncomingHttpHeaders; bytes: Buffer }>(
+    (resolve, reject) => {
+      request(`${url}${path}`, { method, headers }, (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.on('end', () =>
+          resolve({ status: response.statusCode, headers: response.headers, bytes: Buffer.concat(parts) }),
+        );
+      })
+        .on('error', reject)
+        .end(body);
+    },
+  );
+
+t.test('answers are kept and packed by their kind', async (t) => {
+  const { url } = await openBench(t);
+  const path = '/v1/openapi.json';
+  const plain = await raw(url, path, {});
+  t.match(plain.headers, { 'cache-control': 'private, no-cache', vary: 'Accept-Encoding', etag: /^W\// });
+  t.notOk(plain.headers['content-encoding']);
+  for (const [encoding, unpack] of [
+    ['gzip', gunzipSync],
+    ['br', brotliDecompressSync],
+  ] as const) {
+    const packed = await raw(url, path, { 'accept-encoding': `${encoding};q=0.9, identity;q=0.1` });
+    t.equal(packed.headers['content-encoding'], encoding);
+    t.equal(packed.headers.etag, plain.headers.etag);
+    t.ok(packed.bytes.length * 4 < plain.bytes.length, `${packed.bytes.length} of ${plain.bytes.length}`);
+    t.same(unpack(packed.bytes), plain.bytes);
+  }
+  for (const refused of ['gzip;q=0, br;q=0', 'zstd', 'identity'])
+    t.notOk((await raw(url, path, { 'accept-encoding': refused })).headers['content-encoding'], refused);
+  const again = await raw(url, path, {
+    'if-none-match': String(plain.headers.etag),
+    'accept-encoding': 'br',
+  });
+  t.match([again.status, again.bytes.length], [304, 0]);
+  const head = await raw(url, path, {}, 'HEAD');
+  t.same(
+    [head.status, head.bytes.length, head.headers['content-length']],
+    [200, 0, String(plain.bytes.length)],
+  );
+
+  const secret = await raw(
+    url,
+    '/v1/joiners/invite',
+    { ...json, 'accept-encoding': 'br, gzip' },
+    'POST',
+    '{"kind":"page"}',
+  );
+  t.equal(secret.headers['cache-control'], 'no-store');
+  t.notOk(secret.headers.etag);
+  t.notOk(secret.headers.vary, 'a token is never packed, however long its answer grows');
+  const { headers } = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
+  const model = await raw(url, String(headers.get('location')), { 'accept-encoding': 'br' });
+  t.match(model.headers, { 'cache-control': /immutable/, etag: /^"/ });
+  t.equal(headers.get('etag'), null);
+  t.equal((await raw(url, '/v1/health', {}, 'OPTIONS')).headers.allow, 'GET, HEAD, OPTIONS');
+});
+
+t.test('what Node refuses by itself comes as a problem, too', async (t) => {
+  const { url } = await openBench(t);
+  const { port } = new URL(url);
+  const answer = (text: string) =>
+    new Promise<string>((resolve, reject) => {
+      let heard = '';
+      const socket = connect(Number(port), '127.0.0.1', () => socket.write(text));
+      socket.on('data', (data) => {
+        heard += data;
+      });
+      socket.on('close', () => resolve(heard)).on('error', reject);
+    });
+  const close = 'Connection: close\r\n';
+  const host = `Host: 127.0.0.1:${port}\r\n`;
+  const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+  const table: [status: number, code: string, text: string][] = [
+    [431, 'HEADERS_TOO_LARGE', `GET /v1/health HTTP/1.1\r\n${host}X: ${'x'.repeat(20_000)}\r\n\r\n`],
+    [400, 'REQUEST_INVALID', 'rubbish\r\n\r\n'],
+    [403, 'ORIGIN_REFUSED', `GET /v1/health HTTP/1.1\r\n${close}\r\n`],
+    [400, 'REQUEST_INVALID', `GET /v1/health HTTP/1.1\r\n${host}${close}Expect: miracles\r\n\r\n`],
+    [426, 'UPGRADE_REQUIRED', `GET /v1/ws HTTP/1.1\r\n${host}${upgrade}\r\n`],
+    [404, 'NOT_FOUND', `GET /v1/nowhere HTTP/1.1\r\n${host}${upgrade}\r\n`],
+  ];
+  for (const [status, code, text] of table) {
+    const [head = '', body = ''] = (await answer(text)).split('\r\n\r\n');
+    t.match(head, new RegExp(`^HTTP/1.1 ${status} `), code);
+    t.match(head, /content-type: application\/problem\+json/i, code);
+    t.equal((JSON.parse(body) as { code: string }).code, code);
   }
 });
 

@@ -15,17 +15,17 @@ import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
-import type { Sighting } from '../../daemon/devices/contract.js';
+import type { Deployment, Sighting } from '../../daemon/devices/contract.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import type { Store, TrialRecord } from '../../daemon/store/contract.js';
+import type { Store, TrialFilter, TrialPage, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceCoverage } from '../../daemon/study/coverage.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front-rows.js';
 import { findSpace } from '../../daemon/study/parts.js';
-import type { Specialisation } from '../../daemon/study/specialisation/shapes.js';
+import { type Specialisation, summarySchema } from '../../daemon/study/specialisation/shapes.js';
 
 const clock = systemClock;
 export const deviceId = 'fake-0' as DeviceId;
@@ -97,6 +97,23 @@ const deployedPort = {
   quantisation: { scale: 1, zeroPoint: 0 },
 } as const;
 
+const deployment: Deployment = {
+  structureHash: 'a'.repeat(64),
+  weightsHash: 'b'.repeat(64),
+  programCrc: 1,
+  flashBytes: 1000,
+  arenaBytes: 500,
+  inputOffset: null,
+  inputBytes: 4,
+  outputOffset: 0,
+  outputBytes: 4,
+  input: deployedPort,
+  output: deployedPort,
+  moreInputs: [],
+  moreOutputs: [],
+  calibratedOn: 'random values',
+};
+
 /** One measurement, stored under a lease, as the daemon does it. */
 async function measureInto(store: Store, protocol: string, trial?: { studyId: StudyId; number: number }) {
   if (protocol === 'unheard-of') throw new HildaError('PROTOCOL_UNKNOWN', 'no such protocol');
@@ -161,12 +178,12 @@ export class SteppedStudies implements StudyPort {
     return this.store.createStudy({ name, spec: spec as Json, sampler: null, rng: [1, 2, 3, 4] });
   };
   list = () => this.store.studies();
-  trials = (id: StudyId, filter?: { fromNumber?: number; limit?: number }) => this.store.trials(id, filter);
+  trials = (id: StudyId, filter?: TrialFilter & TrialPage) => this.store.trials(id, filter);
   pause = (id: StudyId) => this.store.setStudyState(id, 'paused', 'paused by the user');
   resume = (id: StudyId) => this.store.setStudyState(id, 'running');
   stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
-  ask = async () => ({ state: 'running' as const, trials: [] });
-  tell = async () => ({ state: 'running' as const, trials: [] });
+  ask = async (id: StudyId) => ({ state: (await this.store.study(id)).state, trials: [] });
+  tell = async (id: StudyId) => ({ state: (await this.store.study(id)).state, trials: [] });
   compare = async (_: StudyId, [a, b]: readonly [number, number]) =>
     besideBefore(Math.max(a, b)).map((one) => ({ ...one, trialNumber: b }));
   exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true }, ranges: null });
@@ -313,6 +330,10 @@ export async function openBench(
       },
     },
   });
+  const known = (id: SpecialisationId): Specialisation => {
+    if (id === shown.id) return shown;
+    throw new HildaError('NOT_FOUND', `there is no specialisation ${id}`);
+  };
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
@@ -321,9 +342,9 @@ export async function openBench(
     studies,
     specialisations: {
       create: async () => shown,
-      list: async () => [shown],
-      show: async () => shown,
-      resume: async () => shown,
+      list: async () => [summarySchema.parse(shown)],
+      show: async (id) => known(id),
+      resume: async (id) => known(id),
     },
     predictors,
     schedules: new ProbeSchedules({ store, predictors, clock }),
@@ -350,6 +371,7 @@ export async function openBench(
     },
     measure: ({ protocol }) => measureInto(store, protocol),
     compareDevices: async (a, b) => {
+      await store.device(a);
       const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
       const { target } = sighting;
       return {
@@ -363,22 +385,8 @@ export async function openBench(
         takenAtMs: 1,
       };
     },
-    deploy: async () => ({
-      structureHash: 'a'.repeat(64),
-      weightsHash: 'b'.repeat(64),
-      programCrc: 1,
-      flashBytes: 1000,
-      arenaBytes: 500,
-      inputOffset: null,
-      inputBytes: 4,
-      outputOffset: 0,
-      outputBytes: 4,
-      input: deployedPort,
-      output: deployedPort,
-      moreInputs: [],
-      moreOutputs: [],
-      calibratedOn: 'random values',
-    }),
+    deploy: async () => deployment,
+    deployed: async (id) => (id === deviceId ? deployment : undefined),
     runDeployed: async () => ({ y: { dims: [4], data: [1, 2, 3, 4] } }),
     profile: async () => [
       {

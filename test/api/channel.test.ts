@@ -7,6 +7,7 @@ import { openBench } from './bench.js';
 
 interface Message {
   readonly op?: string;
+  readonly detail?: string;
   readonly seq: number;
   readonly topic?: string;
   readonly data?: unknown;
@@ -41,9 +42,9 @@ async function connect(t: Test, url: string, headers: Record<string, string> = {
 t.test('events arrive once, in order, and resume from a number', async (t) => {
   const { url, store } = await openBench(t);
   const first = await connect(t, url);
-  first.sub(['study.*', 'note']);
+  first.sub(['study.*', 'devices']);
   await first.until((heard) => heard.some(({ op }) => op === 'subscribed'));
-  for (let i = 0; i < 10; i++) await store.publish(i % 2 === 0 ? 'note' : 'other', i);
+  for (let i = 0; i < 10; i++) await store.publish(i % 2 === 0 ? 'devices' : 'measurements', i);
   await first.until((heard) => heard.filter(({ topic }) => topic).length === 5);
   first.socket.terminate();
   const lastSeen = first.heard.at(-1)?.seq as number;
@@ -51,7 +52,7 @@ t.test('events arrive once, in order, and resume from a number', async (t) => {
   // More than one batch is missed meanwhile.
   await Promise.all(Array.from({ length: 450 }, (_, i) => store.publish('study.x', i)));
   const second = await connect(t, url);
-  second.sub(['study.*', 'note'], lastSeen);
+  second.sub(['study.*', 'devices'], lastSeen);
   await second.until((heard) => heard.length === 451);
   await store.publish('study.x', 'last');
   await second.until((heard) => heard.length === 452);
@@ -65,7 +66,7 @@ t.test('events arrive once, in order, and resume from a number', async (t) => {
   t.ok(second.heard.every(({ topic, op }) => op === 'subscribed' || topic === 'study.x'));
 
   const ahead = await connect(t, url);
-  ahead.sub(['note'], 1_000_000);
+  ahead.sub(['devices'], 1_000_000);
   await ahead.until((heard) => heard.length === 1);
   t.equal(ahead.heard[0]?.seq, await store.lastSeq(), 'a number from another store is cut to what there is');
 });
@@ -77,10 +78,16 @@ t.test('wrong words get an error, wrong pages get nothing', async (t) => {
   await client.until((heard) => heard.length === 1);
   client.socket.send(JSON.stringify({ op: 'sub', topics: [] }));
   await client.until((heard) => heard.length === 2);
+  client.sub(['devices', 'sudy.*', '*', 'study.', 'x'.repeat(200)]);
+  await client.until((heard) => heard.length === 3);
+  const detail =
+    /^there is no topic "sudy\.\*", "\*", "study\."; topics are devices, .*study\.ID or study\.\*/;
   t.match(client.heard, [
-    { op: 'error', code: 'REQUEST_INVALID' },
-    { op: 'error', code: 'REQUEST_INVALID' },
+    { op: 'error', code: 'REQUEST_INVALID', detail: 'the message is not JSON' },
+    { op: 'error', code: 'REQUEST_INVALID', detail: /^message\.topics: / },
+    { op: 'error', code: 'REQUEST_INVALID', detail },
   ]);
+  t.ok(client.heard.every(({ detail = '' }) => detail.length < 250 && !detail.includes('\n')));
   await t.rejects(connect(t, url, { origin: 'https://evil.example' }), /403/);
   await t.rejects(connect(t, url, { host: 'rebound.example' }), /403/);
 
@@ -89,23 +96,41 @@ t.test('wrong words get an error, wrong pages get nothing', async (t) => {
   t.equal(await closed, 1009, 'a message beyond the limit ends the connection');
 });
 
+t.test('a channel that is full says so', async (t) => {
+  const { url } = await openBench(t);
+  await Promise.all(Array.from({ length: 100 }, () => connect(t, url)));
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`);
+  const [status, retryAfter, body] = await new Promise<[number | undefined, string | undefined, string]>(
+    (resolve) =>
+      socket.once('unexpected-response', (_, response) => {
+        let text = '';
+        response.on('data', (data) => {
+          text += data;
+        });
+        response.on('end', () => resolve([response.statusCode, response.headers['retry-after'], text]));
+      }),
+  );
+  t.same([status, retryAfter], [503, '5']);
+  t.match(JSON.parse(body), { code: 'CHANNEL_FULL', retryable: true });
+});
+
 t.test('a watch goes on after the daemon came back, and gives up on one that does not', async (t) => {
   const bench = await openBench(t, { port: await freePort() });
   const abort = new AbortController();
   t.teardown(() => abort.abort());
   const watch = watchEvents(bench.url, {
-    topics: ['note'],
+    topics: ['devices'],
     clock: systemClock,
     signal: abort.signal,
     // Long enough for the daemon to come back on a loaded machine.
     retryMs: [20, 100, 500, 1000, 2000],
   });
   t.equal((await watch.next()).value, 'subscribed');
-  await bench.store.publish('note', 'before');
+  await bench.store.publish('devices', 'before');
   t.match((await watch.next()).value, { data: 'before' });
 
   const next = watch.next();
-  await bench.store.publish('note', 'while away');
+  await bench.store.publish('devices', 'while away');
   await bench.stop();
   const again = await openBench(t, { dir: bench.dir, port: Number(new URL(bench.url).port) });
   const heard = [(await next).value, (await watch.next()).value];

@@ -213,7 +213,11 @@ t.test('calibration and inputs reach the board, whatever files they come in', as
   t.equal(await run(files.short), 'REQUEST_INVALID');
 
   const post = async (path: string, body: object) => {
-    const answer = await fetch(`${url}/v1${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const answer = await fetch(`${url}/v1${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
     return (await answer.json()) as { code?: string; calibratedOn?: string };
   };
   const uploaded = await fetch(`${url}/v1/models`, { method: 'POST', body: Buffer.from(sum()) });

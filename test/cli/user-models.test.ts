@@ -142,6 +142,7 @@ t.test('open dimensions and inputs, by options and over HTTP', async (t) => {
   const post = async (path: string, body: string | Uint8Array) => {
     const response = await fetch(`${url}/v1${path}`, {
       method: 'POST',
+      ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
       body: typeof body === 'string' ? body : Buffer.from(body),
     });
     // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.

@@ -194,6 +194,20 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       (await store.measurements({ deviceId, limit: 1 })).map((m) => m.id),
       [inTrial.id],
     );
+    t.same(
+      (await store.measurements({ before: inTrial.id })).map((m) => m.id),
+      [alone.id],
+    );
+    t.same(await store.measurements({ before: alone.id }), []);
+    t.equal(await codeOf(store.measurements({ before: 'none' as MeasurementId })), 'NOT_FOUND');
+    t.same(
+      [
+        await store.measurementCount({}),
+        await store.measurementCount({ studyId: study.id, verdict: 'valid' }),
+        await store.measurementCount({ verdict: 'noisy' }),
+      ],
+      [2, 1, 0],
+    );
     t.same((await store.trials(study.id))[0]?.measurements, { [deviceId]: inTrial.id });
     t.equal(await codeOf(store.measurement('none' as MeasurementId)), 'NOT_FOUND');
     const infinite = {
@@ -269,6 +283,26 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       (await store.trials(id, { fromNumber: 1, limit: 1 })).map((r) => [r.number, r.told]),
       [[1, true]],
     );
+    t.same(
+      (await store.trials(id, { states: ['complete', 'failed'] })).map((r) => r.number),
+      [1],
+    );
+    t.same(await store.trials(id, { states: ['complete'], fromNumber: 2 }), []);
+    const { architectureId } = (await store.trials(id))[0]!;
+    t.same(
+      (await store.trials(id, { architectureId })).map((r) => r.number),
+      [0],
+    );
+    t.same(
+      [
+        await store.trialCount(id),
+        await store.trialCount(id, { states: ['asked', 'complete'] }),
+        await store.trialCount(id, { states: ['asked'], architectureId }),
+        await store.trialCount(id, { states: [] }),
+      ],
+      [(await store.trials(id)).length, (await store.trials(id)).length, 1, 0],
+    );
+    t.equal(await codeOf(store.trialCount('none' as StudyId)), 'STUDY_UNKNOWN');
     const trial = { studyId: id, number: 1, late: true };
     const noisy = { ...measurement, verdict: 'noisy' as const };
     const unsteady = await store.addMeasurement(noisy, { deviceId, lease, trial });

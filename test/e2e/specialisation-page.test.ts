@@ -231,7 +231,11 @@ t.test('a specialisation seen live, from its start to what was measured', async 
   const url = await daemon.start(new AbortController().signal);
   t.teardown(() => daemon.stop());
   const post = (path: string, body: object) =>
-    fetch(`${url}/v1${path}`, { method: 'POST', body: JSON.stringify(body) });
+    fetch(`${url}/v1${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
   for (const id of ['fake-0', 'board']) await post(`/devices/${id}/adopt`, {});
 
   const { page, faults } = await openPage(t, url, desktop);

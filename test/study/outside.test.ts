@@ -54,7 +54,10 @@ async function openDaemon(
 async function request(url: string, path: string, body?: unknown): Promise<any> {
   const response = await fetch(`${url}/v1${path}`, {
     method: body === undefined ? 'GET' : 'POST',
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(body !== undefined && {
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    }),
   });
   return response.json();
 }

@@ -1,5 +1,6 @@
+import { bytesOf } from '../bound-network.js';
 import { blobSchema } from '../input-schemas.js';
-import { defineRoute } from '../route.js';
+import { Answer, defineRoute, octets } from '../route.js';
 
 /** Larger sets go in pieces, so that no request fills the memory of a daemon on a small host. */
 export const maxBlobBytes = 64 * 1024 * 1024;
@@ -10,10 +11,18 @@ export const blobRoutes = [
     path: '/blobs',
     summary: 'Upload what inputs hold, or a piece of calibration data; the same bytes get the same id',
     body: { maxBytes: maxBlobBytes },
-    answer: { status: 201, schema: blobSchema },
-    handle: async ({ services, body }) => ({
-      sha256: await services.blobs.put(body),
-      bytes: body.byteLength,
-    }),
+    answer: { status: 201, schema: blobSchema, location: true },
+    handle: async ({ services, body }) => {
+      const sha256 = await services.blobs.put(body);
+      return new Answer({ sha256, bytes: body.byteLength }, { location: `/v1/blobs/${sha256}` });
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/blobs/{sha256}',
+    summary: 'The bytes of an upload',
+    answer: { status: 200, schema: octets, immutable: true },
+    handle: async ({ services, params }) =>
+      new Answer(await bytesOf(params.sha256, 'blob', services), { type: octets }),
   }),
 ];

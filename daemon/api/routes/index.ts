@@ -8,6 +8,7 @@ import { predictorRoutes } from './predictors.js';
 import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
+import { trialRoutes } from './trials.js';
 
 /** Every operation under /v1, in the order in which the documentation lists them. */
 export const routes: readonly Route[] = [
@@ -18,6 +19,7 @@ export const routes: readonly Route[] = [
   ...blobRoutes,
   ...deploymentRoutes,
   ...studyRoutes,
+  ...trialRoutes,
   ...specialisationRoutes,
   ...predictorRoutes,
 ];

@@ -15,7 +15,7 @@ export const joiningRoutes = [
       /** Who joined before and lost its key, e.g. `browser-3f2a91`: it comes back as that. */
       as: z.string().max(100).optional(),
     }),
-    answer: { status: 200, schema: invitationSchema },
+    answer: { status: 200, schema: invitationSchema, secret: true },
     handle: async ({ services: { joining }, body: { kind, as } }) => {
       const { token, pairing, expiresMs } = await (as === undefined
         ? joining.keys.issue(kind)

@@ -8,6 +8,7 @@ import {
   profileRequestSchema,
   roundSchema,
 } from '../measurement-schemas.js';
+import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { Answer, defineRoute, octets } from '../route.js';
 import { jobSchema } from '../schemas.js';
 import { asDeviceId, asMeasurementId, asStudyId } from '../services.js';
@@ -23,17 +24,19 @@ export const measurementRoutes = [
     summary:
       'Upload an ONNX file, or a ZIP archive of one and the files it names; the same bytes get the same id',
     body: { maxBytes: maxModelBytes },
-    answer: { status: 201, schema: networkSchema },
+    answer: { status: 201, schema: networkSchema, location: true },
     handle: async ({ services, body }) => {
       const graph = await services.readNetwork(body);
-      return viewNetwork(await services.blobs.put(body), body.byteLength, graph);
+      const sha256 = await services.blobs.put(body);
+      const location = `/v1/models/${sha256}`;
+      return new Answer(viewNetwork(sha256, body.byteLength, graph), { location });
     },
   }),
   defineRoute({
     method: 'get',
     path: '/models/{sha256}',
     summary: 'The bytes of an uploaded or exported ONNX file',
-    answer: { status: 200, schema: octets },
+    answer: { status: 200, schema: octets, immutable: true },
     handle: async ({ services, params }) =>
       new Answer(await bytesOf(params.sha256, 'model', services), { type: octets }),
   }),
@@ -43,7 +46,8 @@ export const measurementRoutes = [
     summary: 'Measure a model on a device; with wait=false the answer is 202 and a job to look at',
     query: z.object({ wait: z.enum(['true', 'false']).default('true') }),
     body: measurementRequestSchema,
-    answer: { status: 201, schema: measurementSchema },
+    answer: { status: 201, schema: measurementSchema, location: true },
+    also: [{ status: 202, schema: jobSchema, location: true, when: 'With wait=false: it runs on its own.' }],
     handle: async ({ services, jobs, body, query, signal }) => {
       const deviceId = asDeviceId(body.device);
       // Refused before it is a job: an unknown device or model is the request's fault.
@@ -55,7 +59,8 @@ export const measurementRoutes = [
       if (query.wait === 'false')
         return new Answer(job.view, { status: 202, location: `/v1/jobs/${job.view.id}` });
       signal.addEventListener('abort', () => job.cancel(), { once: true });
-      return viewMeasurement(await job.done);
+      const measured = viewMeasurement(await job.done);
+      return new Answer(measured, { location: `/v1/measurements/${measured.id}` });
     },
   }),
   defineRoute({
@@ -73,17 +78,30 @@ export const measurementRoutes = [
       device: z.string().optional(),
       study: z.string().optional(),
       structure: z.string().optional().describe('A structure hash.'),
-      limit: z.coerce.number().int().min(1).max(1000).default(100),
+      verdict: measurementSchema.shape.verdict.optional(),
+      before: z.string().optional().describe('Only what was stored before this measurement.'),
+      limit: pageLimit(100),
     }),
-    answer: { status: 200, schema: z.object({ measurements: z.array(measurementSchema) }) },
-    handle: async ({ services, query: { device, study, structure, limit } }) => {
-      const records = await services.store.measurements({
-        limit,
-        ...(device === undefined ? {} : { deviceId: asDeviceId(device) }),
-        ...(study === undefined ? {} : { studyId: asStudyId(study) }),
-        ...(structure === undefined ? {} : { structureHash: structure }),
-      });
-      return { measurements: records.map(viewMeasurement) };
+    answer: { status: 200, schema: pageSchema({ measurements: z.array(measurementSchema) }) },
+    handle: async ({ services: { store }, query }) => {
+      const { device, study, structure, verdict, before, limit } = query;
+      const filter = {
+        ...(device !== undefined && { deviceId: asDeviceId(device) }),
+        ...(study !== undefined && { studyId: asStudyId(study) }),
+        ...(structure !== undefined && { structureHash: structure }),
+        ...(verdict !== undefined && { verdict }),
+      };
+      const [total, records] = await Promise.all([
+        store.measurementCount(filter),
+        store.measurements({
+          ...filter,
+          limit: limit + 1,
+          ...(before !== undefined && { before: asMeasurementId(before) }),
+        }),
+      ]);
+      const shown = records.slice(0, limit).map(viewMeasurement);
+      const next = records.length > limit ? { ...query, before: shown.at(-1)?.id } : null;
+      return { measurements: shown, total, next: nextPage('/measurements', next) };
     },
   }),
   defineRoute({

@@ -69,7 +69,7 @@ export const predictorRoutes = [
     summary:
       'Measure random networks of a space on a device, for a predictor or a table; look at the campaign for the outcome',
     body: campaignRequestSchema,
-    answer: { status: 202, schema: campaignSchema },
+    answer: { status: 202, schema: campaignSchema, location: true },
     handle: async ({ services, body }) => {
       const campaign = viewCampaign(await services.predictors.train(body));
       return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });
@@ -103,7 +103,7 @@ export const predictorRoutes = [
     path: '/predictors/import',
     summary: 'Keep a published latency table as a predictor of a device, provenance `imported`',
     body: importRequestSchema,
-    answer: { status: 201, schema: predictorDetailSchema },
+    answer: { status: 201, schema: predictorDetailSchema, location: true },
     handle: async ({ services, body }) => {
       const view = viewDetail(await services.predictors.importTable(body));
       return new Answer(view, { location: `/v1/predictors/${view.id}` });
@@ -165,7 +165,7 @@ export const predictorRoutes = [
     path: '/predictors/{id}/probe',
     summary: 'Measure a few networks that the predictor has not seen, to find drift',
     body: probeRequestSchema,
-    answer: { status: 202, schema: campaignSchema },
+    answer: { status: 202, schema: campaignSchema, location: true },
     handle: async ({ services, params, body }) => {
       const campaign = viewCampaign(
         await services.predictors.probe(asPredictorId(params.id), body.count, body.seed),
@@ -178,9 +178,10 @@ export const predictorRoutes = [
     path: '/predictors/{id}/schedule',
     summary: 'When the predictor is probed, and what the latest probe found',
     answer: { status: 200, schema: scheduleSchema },
-    handle: async ({ services, params }) => ({
-      schedule: await services.schedules.of(asPredictorId(params.id)),
-    }),
+    handle: async ({ services, params }) => {
+      const { id } = await services.store.predictor(asPredictorId(params.id));
+      return { schedule: await services.schedules.of(id) };
+    },
   }),
   defineRoute({
     method: 'post',
@@ -198,7 +199,8 @@ export const predictorRoutes = [
     summary: 'Probe no more',
     answer: { status: 200, schema: scheduleSchema },
     handle: async ({ services, params }) => {
-      await services.schedules.clear(asPredictorId(params.id));
+      const { id } = await services.store.predictor(asPredictorId(params.id));
+      await services.schedules.clear(id);
       return { schedule: null };
     },
   }),

@@ -14,7 +14,7 @@ export const specialisationRoutes = [
     summary:
       'One search a device, then the best of all searches measured on every device; look at it for the outcome',
     body: specialisationRequestSchema,
-    answer: { status: 202, schema: specialisationSchema },
+    answer: { status: 202, schema: specialisationSchema, location: true },
     handle: async ({ services, body }) => {
       const made = await services.specialisations.create(body);
       return new Answer(made, { location: `/v1/specialisations/${made.id}` });

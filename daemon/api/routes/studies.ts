@@ -2,15 +2,10 @@ import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import { givenValueSchema } from '../../evaluate/given-values.js';
 import type { Exchange } from '../../study/outside-exchange.js';
-import { defineRoute } from '../route.js';
-import {
-  besideSchema,
-  exportSchema,
-  frontsSchema,
-  studySchema,
-  studySummarySchema,
-  trialSchema,
-} from '../schemas.js';
+import { studySpecSchema } from '../../study/spec.js';
+import { nextPage, pageLimit, pageSchema } from '../paging.js';
+import { Answer, defineRoute } from '../route.js';
+import { frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
 import { viewStudy, viewSummary } from '../views.js';
 
@@ -38,11 +33,6 @@ const waitMs = z
   .default(30_000)
   .describe('Answers at the latest after this time, with what there is.');
 const exchangeSchema = z.object({ state: studySchema.shape.state, trials: z.array(trialSchema) });
-const asTrialNumber = (text: string): number => {
-  const number = Number(text);
-  if (Number.isSafeInteger(number) && number >= 0) return number;
-  throw new HildaError('REQUEST_INVALID', `${text} is not a trial number`);
-};
 const viewExchange = ({ state, trials }: Exchange) => ({ state, trials: [...trials] });
 
 export const studyRoutes = [
@@ -50,17 +40,40 @@ export const studyRoutes = [
     method: 'post',
     path: '/studies',
     summary: 'Start a study; whatever can be refused is refused before the first trial',
-    // The study's own parser reports every wrong field under SPEC_INVALID; a second schema here would only disagree.
-    body: z.json().meta({ description: 'A study specification: see docs/cli.md, `search start`.' }),
-    answer: { status: 201, schema: studySchema },
-    handle: async ({ services, body }) => viewStudy(await services.studies.create(body)),
+    // The study's own parser reports every wrong field under SPEC_INVALID.
+    body: z.json(),
+    described: studySpecSchema.meta({
+      id: 'StudySpec',
+      description: 'A study specification: docs/cli.md, `search start`, tells what each field means.',
+    }),
+    answer: { status: 201, schema: studySchema, location: true },
+    handle: async ({ services, body }) => {
+      const study = viewStudy(await services.studies.create(body));
+      return new Answer(study, { location: `/v1/studies/${study.id}` });
+    },
   }),
   defineRoute({
     method: 'get',
     path: '/studies',
     summary: 'Every study',
-    answer: { status: 200, schema: z.object({ studies: z.array(studySchema) }) },
-    handle: async ({ services }) => ({ studies: (await services.studies.list()).map(viewStudy) }),
+    query: z.object({
+      state: studySchema.shape.state.optional(),
+      after: z.string().optional().describe('Only what was started after this study.'),
+      limit: pageLimit(1000),
+    }),
+    answer: { status: 200, schema: pageSchema({ studies: z.array(studySchema) }) },
+    handle: async ({ services, query }) => {
+      const { state, after, limit } = query;
+      const known = await services.studies.list();
+      const first = after === undefined ? 0 : known.findIndex(({ id }) => id === after) + 1;
+      if (after !== undefined && first === 0)
+        throw new HildaError('STUDY_UNKNOWN', `after: there is no study ${after}`);
+      const fits = (record: { readonly state: string }) => state === undefined || record.state === state;
+      const rest = known.slice(first).filter(fits);
+      const studies = rest.slice(0, limit).map(viewStudy);
+      const next = rest.length > limit ? { ...query, after: studies.at(-1)?.id } : null;
+      return { studies, total: known.filter(fits).length, next: nextPage('/studies', next) };
+    },
   }),
   defineRoute({
     method: 'get',
@@ -71,32 +84,10 @@ export const studyRoutes = [
   }),
   defineRoute({
     method: 'get',
-    path: '/studies/{id}/trials',
-    summary: 'Trials, by number',
-    query: z.object({
-      from: z.coerce.number().int().min(0).default(0).describe('The first number wanted.'),
-      limit: z.coerce.number().int().min(1).max(10_000).default(1000),
-    }),
-    answer: { status: 200, schema: z.object({ trials: z.array(trialSchema) }) },
-    handle: async ({ services, params, query: { from, limit } }) => ({
-      trials: await services.studies.trials(asStudyId(params.id), { fromNumber: from, limit }),
-    }),
-  }),
-  defineRoute({
-    method: 'get',
     path: '/studies/{id}/front',
     summary: 'The Pareto front, and one for each of several devices; every point was measured',
     answer: { status: 200, schema: frontsSchema },
     handle: ({ services, params }) => services.studies.fronts(asStudyId(params.id)),
-  }),
-  defineRoute({
-    method: 'get',
-    path: '/studies/{id}/trials/{number}/beside/{other}',
-    summary: 'A trial beside another one of its study, by every metric that has intervals',
-    answer: { status: 200, schema: z.object({ beside: z.array(besideSchema) }) },
-    handle: async ({ services, params: { id, number, other } }) => ({
-      beside: await services.studies.compare(asStudyId(id), [asTrialNumber(number), asTrialNumber(other)]),
-    }),
   }),
   action('pause', 'Stop asking; what is known stays, and resume goes on from it', (studies, id) =>
     studies.pause(id),
@@ -159,15 +150,4 @@ export const studyRoutes = [
       viewExchange(await services.studies.tell(asStudyId(params.id), body, { signal })),
   }),
   action('stop', 'End a study for good', (studies, id) => studies.stopStudy(id)),
-  defineRoute({
-    method: 'get',
-    path: '/studies/{id}/trials/{number}/export',
-    summary: "Cut the trial's sub-network out and keep it as a model, with the manifest of its measurements",
-    answer: { status: 200, schema: exportSchema },
-    handle: async ({ services, params }) => {
-      const number = asTrialNumber(params.number);
-      const { onnx, ...rest } = await services.studies.exportTrial(asStudyId(params.id), number);
-      return { model: await services.blobs.put(onnx), bytes: onnx.byteLength, ...rest };
-    },
-  }),
 ];

@@ -1,9 +1,19 @@
 import { z } from 'zod';
+import { openApiDocument } from '../openapi.js';
+import { nextPage, nextSchema, pageLimit } from '../paging.js';
 import { defineRoute } from '../route.js';
 import { eventSchema, healthSchema } from '../schemas.js';
+import { checkTopics } from '../topics.js';
 import { viewEvent } from '../views.js';
 
 export const systemRoutes = [
+  defineRoute({
+    method: 'get',
+    path: '/openapi.json',
+    summary: 'This document',
+    answer: { status: 200, schema: z.looseObject({ openapi: z.string() }) },
+    handle: async ({ services: { version }, routes }) => openApiDocument(routes, version),
+  }),
   defineRoute({
     method: 'get',
     path: '/health',
@@ -32,17 +42,26 @@ export const systemRoutes = [
     summary: 'Events after a sequence number, in order; the ws channel /v1/ws pushes the same',
     query: z.object({
       since: z.coerce.number().int().min(0).default(0),
-      limit: z.coerce.number().int().min(1).max(1000).default(500),
+      limit: pageLimit(500),
       topics: z.string().optional().describe('Names separated by commas; a name may end in `.*`.'),
     }),
-    answer: { status: 200, schema: z.object({ events: z.array(eventSchema), lastSeq: z.number() }) },
-    handle: async ({ services: { store }, query: { since, limit, topics } }) => {
+    answer: {
+      status: 200,
+      schema: z.object({ events: z.array(eventSchema), lastSeq: z.int(), next: nextSchema }),
+    },
+    handle: async ({ services: { store }, query }) => {
+      const { since, limit, topics } = query;
+      const wanted = topics?.split(',');
+      if (wanted) checkTopics(wanted);
       const lastSeq = await store.lastSeq();
-      const events = await store.events(since, {
-        limit,
-        ...(topics === undefined ? {} : { topics: topics.split(',') }),
-      });
-      return { events: events.map(viewEvent), lastSeq: Math.max(lastSeq, events.at(-1)?.seq ?? 0) };
+      const events = await store.events(since, { limit, ...(wanted && { topics: wanted }) });
+      const last = events.at(-1)?.seq ?? 0;
+      const next = events.length === limit && last < lastSeq ? { ...query, since: last } : null;
+      return {
+        events: events.map(viewEvent),
+        lastSeq: Math.max(lastSeq, last),
+        next: nextPage('/events', next),
+      };
     },
   }),
 ];

@@ -72,7 +72,7 @@ export const rowSchema = z.object({
   deviceId: deviceId.describe('On which it wins.'),
   foundFor: deviceId.describe("Whose search found it: its own device's, where that one sent it too."),
   study: studyId.describe('That search.'),
-  trialNumber: z.number(),
+  trialNumber: z.int(),
   architectureId: idOf<ArchitectureId>(),
   accuracy: z.number().describe('In that search.'),
   accuracyCi,
@@ -87,7 +87,7 @@ export const summarySchema = z.object({
   name: z.string(),
   state: z.enum(['running', 'paused', 'completed', 'failed']),
   reason: z.string().nullable(),
-  createdMs: z.number(),
+  createdMs: z.int(),
   ...asked,
   columns: z.array(
     columnPlan.omit({ host: true, spec: true }).extend({

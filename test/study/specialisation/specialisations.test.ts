@@ -28,6 +28,8 @@ async function openDaemon(t: Test, dataDir: string, driver: Driver, ids: readonl
   return { daemon, url };
 }
 
+const json = { 'content-type': 'application/json' };
+
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
 const get = async (url: string, path: string): Promise<any> => (await fetch(`${url}/v1${path}`)).json();
 
@@ -112,7 +114,9 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
       devices: ids,
       ...more,
     });
-    return (await (await fetch(`${url}/v1/specialisations`, { method: 'POST', body })).json()) as Problem;
+    return (await (
+      await fetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body })
+    ).json()) as Problem;
   };
   t.equal((await posted({ searches: { any: studies[0] } })).code, 'REQUEST_INVALID', 'a list, not a map');
   t.match(await posted({ searches: [studies[0], studies[0]] }), {
@@ -203,7 +207,7 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
     };
   });
   const body = JSON.stringify({ spec, devices: ids });
-  const created = await fetch(`${url}/v1/specialisations`, { method: 'POST', body });
+  const created = await fetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body });
   t.equal(created.status, 202);
   const { id } = (await created.json()) as { id: string };
   await amid;

@@ -1,0 +1,270 @@
+import t from 'tap';
+import { z } from 'zod';
+import { profilesDir } from '../../daemon/cli/installation.js';
+import { sha256Hex } from '../../daemon/core/hash.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { findSpace } from '../../daemon/study/parts.js';
+import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';
+
+type Shape = Parameters<typeof z.fromJSONSchema>[0];
+interface Media {
+  readonly schema?: Shape;
+}
+interface Success {
+  readonly content: Record<string, Media>;
+  readonly headers?: { readonly Location?: unknown };
+}
+interface Operation {
+  readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly parameters: readonly { readonly name: string; readonly in: string; readonly schema: Shape }[];
+  readonly requestBody?: { readonly content: Record<string, Media> };
+  readonly responses: Record<string, Success>;
+}
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: { readonly schemas: Record<string, Shape> };
+}
+/** Body left out: the document says what is sent. */
+interface Asked {
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+const bytes = 'application/octet-stream';
+
+/** The document's own shapes as checks: read from its JSON, by a reader that knows nothing of our schemas. */
+function checker({ components }: Document): (shape: Shape, value: unknown) => string | undefined {
+  const local = (shape: unknown): unknown =>
+    JSON.parse(JSON.stringify(shape).replaceAll('#/components/schemas/', '#/$defs/'));
+  const $defs = local(components.schemas) as Record<string, Shape>;
+  const known = new Map<Shape, z.ZodType>();
+  return (shape, value) => {
+    const check = known.get(shape) ?? z.fromJSONSchema({ ...(local(shape) as object), $defs } as Shape);
+    known.set(shape, check);
+    const parsed = check.safeParse(value);
+    return parsed.success ? undefined : z.prettifyError(parsed.error);
+  };
+}
+
+function send(url: string, method: string, { path, body }: Asked, headers: Record<string, string> = {}) {
+  const isBytes = body instanceof Uint8Array;
+  return fetch(`${url}${path}`, {
+    method: method.toUpperCase(),
+    headers: {
+      ...(body !== undefined && { 'content-type': isBytes ? bytes : 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: isBytes ? Buffer.from(body) : JSON.stringify(body) }),
+  });
+}
+
+/** A table of every layer's choices, as FBNet's is published. */
+function fbnetTable(): string {
+  const layers = (loadSpace(findSpace('mbconv-fmnist', profilesDir)).dims ?? []).map(
+    ({ choices }) => choices,
+  );
+  const names = [...new Set(layers.flat())];
+  const line = (own: readonly unknown[]) => names.map((n) => (own.includes(n) ? 5 : '-')).join(' ');
+  return [names.join(' '), ...layers.map(line)].join('\n');
+}
+
+/** A daemon that holds one of everything, and a request for each operation that must succeed. */
+async function prepared(t: Parameters<typeof openBench>[0]) {
+  const { url, studies, keys, store } = await openBench(t);
+  const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
+  const model = sha256Hex(modelBytes);
+  const predictor = await storePredictor(store);
+  const { id } = await studies.create({ name: 's', objectives: [] });
+  await studies.finishTrial(id);
+  await studies.finishTrial(id);
+  const devicePath = `/v1/devices/${deviceId}`;
+  const predictorPath = `/v1/predictors/${predictor.id}`;
+  const spec = {
+    name: 'another',
+    space: 'mbconv-fmnist',
+    devices: [deviceId],
+    constraints: [{ metric: 'peakBytes', max: 1e6 }],
+    budget: { trials: 10, maxMinutes: 5 },
+  };
+  const requests: Record<string, Asked> = {
+    'post /v1/models': { path: '/v1/models', body: modelBytes },
+    'post /v1/blobs': { path: '/v1/blobs', body: modelBytes },
+    'post /v1/measurements': {
+      path: '/v1/measurements',
+      body: { model, device: deviceId, inputs: { x: { range: [0, 1] } } },
+    },
+    'post /v1/profiles': { path: '/v1/profiles', body: { model, device: deviceId } },
+    'post /v1/deployments': { path: '/v1/deployments', body: { model, device: deviceId } },
+    'post /v1/deployments/run': { path: '/v1/deployments/run', body: { device: deviceId, input: [1, 2] } },
+    'post /v1/devices/{id}/quarantine': { path: `${devicePath}/quarantine`, body: { reason: 'hot' } },
+    'post /v1/devices/{id}/ignore': { path: `${devicePath}/ignore`, body: {} },
+    'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
+    'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },
+    'post /v1/studies': { path: '/v1/studies', body: spec },
+    'post /v1/studies/{id}/ask': { path: `/v1/studies/${id}/ask`, body: { n: 3, waitMs: 0 } },
+    'post /v1/studies/{id}/tell': {
+      path: `/v1/studies/${id}/tell`,
+      body: { results: [{ number: 0, values: { accuracy: 0.5 } }], waitMs: 0 },
+    },
+    'post /v1/specialisations': {
+      path: '/v1/specialisations',
+      body: { spec: {}, devices: ['a', 'b'] },
+    },
+    'post /v1/joiners/invite': { path: '/v1/joiners/invite', body: { kind: 'page' } },
+    'post /v1/campaigns': {
+      path: '/v1/campaigns',
+      body: { device: deviceId, space: 'mbconv-fmnist', protocol: 'quick' },
+    },
+    'post /v1/predictors/{id}/predict': {
+      path: `${predictorPath}/predict`,
+      body: { architectures: [predictor.architecture], device: deviceId },
+    },
+    'post /v1/predictors/import': {
+      path: '/v1/predictors/import',
+      body: {
+        files: [{ name: 'layers.txt', text: fbnetTable() }],
+        format: 'fbnet',
+        device: deviceId,
+        space: 'mbconv-fmnist',
+      },
+    },
+    'post /v1/predictors/{id}/probe': { path: `${predictorPath}/probe`, body: { count: 1 } },
+    'post /v1/predictors/{id}/schedule': {
+      path: `${predictorPath}/schedule`,
+      body: { cron: '0 3 1 1 *', count: 5 },
+    },
+  };
+  // What the walk looks at exists before it starts.
+  await send(url, 'post', requests['post /v1/models'] as Asked);
+  await send(url, 'post', requests['post /v1/campaigns'] as Asked);
+  const job = await send(url, 'post', {
+    path: '/v1/measurements?wait=false',
+    body: { model, device: deviceId, protocol: 'quick' },
+  });
+  const ids: readonly [prefix: string, id: string][] = [
+    ['/v1/campaigns/', '1'],
+    ['/v1/predictors/', predictor.id],
+    ['/v1/joiners/', joiner.id],
+    ['/v1/devices/', deviceId],
+    ['/v1/measurements/', 'm1'],
+    ['/v1/studies/', id],
+    ['/v1/specialisations/', 'specialisation-1'],
+    ['/v1/jobs/', '1'],
+  ];
+  const pathOf = (path: string): string =>
+    path
+      .replace('{id}', ids.find(([prefix]) => path.startsWith(prefix))?.[1] ?? '')
+      .replace('{number}', '0')
+      .replace('{other}', '1')
+      .replace('{sha256}', model);
+  const asked = (method: string, path: string): Asked =>
+    requests[`${method} ${path}`] ?? { path: pathOf(path) };
+  return { url, asked, job };
+}
+
+t.test('every operation of openapi.json does what it promises', async (t) => {
+  const { url, asked, job } = await prepared(t);
+  const document = (await (await fetch(`${url}/v1/openapi.json`)).json()) as Document;
+  t.equal(document.openapi, '3.1.0');
+  const faultOf = checker(document);
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
+  t.ok(operations.length > 50, `${operations.length} operations`);
+  t.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, operations.length);
+  for (const [, ref = ''] of JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g))
+    t.ok(ref.replace('#/components/schemas/', '') in document.components.schemas, ref);
+  t.notMatch(JSON.stringify(document), /__schema/);
+
+  const isProblem = async (response: Response, { responses }: Operation, told: string): Promise<void> => {
+    const [type, media] = Object.entries(responses.default?.content ?? {})[0] ?? [];
+    t.match(response.headers.get('content-type'), type, told);
+    t.equal(response.headers.get('cache-control'), 'no-store', told);
+    const body = (await response.json()) as { status: number };
+    t.equal(faultOf(media?.schema as Shape, body), undefined, told);
+    t.equal(body.status, response.status, told);
+  };
+
+  t.equal(job.status, 202);
+  const accepted = document.paths['/v1/measurements']?.post?.responses['202'];
+  t.equal(faultOf(accepted?.content['application/json']?.schema as Shape, await job.json()), undefined);
+  t.equal((await fetch(`${url}${job.headers.get('location')}`)).status, 200);
+
+  for (const { path, method, operation } of operations) {
+    const name = `${method} ${path}`;
+    const request = asked(method, path);
+    const documented = operation.requestBody?.content['application/json']?.schema;
+    if (documented)
+      t.equal(faultOf(documented, request.body), undefined, `${name}: the request is documented`);
+
+    const response = await send(url, method, request);
+    const success = operation.responses[response.status];
+    const [type, media] = Object.entries(success?.content ?? {})[0] ?? [];
+    t.ok(success, `${name} answers ${response.status}, which is documented`);
+    t.match(response.headers.get('content-type'), type, name);
+    const answer = Buffer.from(await response.arrayBuffer());
+    if (media?.schema) t.equal(faultOf(media.schema, JSON.parse(answer.toString())), undefined, name);
+    else t.same(new Uint8Array(answer), modelBytes, name);
+    const location = response.headers.get('location');
+    t.equal(location !== null, success?.headers?.Location !== undefined, `${name}: ${location}`);
+    if (location !== null) t.equal((await fetch(`${url}${location}`)).status, 200, `${name}: ${location}`);
+    t.equal(
+      response.status === 201,
+      response.status === 201 && location !== null,
+      `${name}: 201 has a place`,
+    );
+
+    const asks = (suffix: string): Asked => ({ ...request, path: `${request.path}${suffix}` });
+    const unknown = await send(url, method, asks('?nonsense=1'));
+    t.equal(unknown.status, 400, `${name}: an unknown parameter`);
+    await isProblem(unknown, operation, name);
+    const other = await send(url, 'delete', { path: request.path });
+    t.equal(other.status, 405, name);
+    t.match(other.headers.get('allow'), method.toUpperCase(), name);
+    await isProblem(other, operation, name);
+    for (const { name: parameter, schema } of operation.parameters.filter(
+      ({ in: place }) => place === 'query',
+    ))
+      if (faultOf(schema, 'nonsense') !== undefined) {
+        const wrong = await send(url, method, asks(`?${parameter}=nonsense`));
+        t.equal(wrong.status, 400, `${name}: ${parameter}`);
+      }
+    if (/\{id\}|\{sha256\}/.test(path)) {
+      const nobody = path.replace(/\{\w+\}/g, 'nobody-9');
+      const missing = await send(url, method, { ...request, path: nobody });
+      t.ok(missing.status >= 400 && missing.status < 500, `${name}: ${missing.status}`);
+      await isProblem(missing, operation, `${name}: an unknown id`);
+    }
+    if (documented) {
+      t.not(faultOf(documented, 7), undefined, `${name}: a number is no body`);
+      const wrong = await send(url, method, { ...request, body: 7 });
+      t.ok(wrong.status === 400 || wrong.status === 422, `${name}: ${wrong.status}`);
+      await isProblem(wrong, operation, name);
+      const text = await send(url, method, request, { 'content-type': 'text/plain' });
+      t.equal(text.status, 415, name);
+      await isProblem(text, operation, name);
+    }
+  }
+});
+
+t.test('what is counted is an integer, and the study is described', async (t) => {
+  const { url } = await openBench(t);
+  const { paths, components } = (await (await fetch(`${url}/v1/openapi.json`)).json()) as Document;
+  const schemas = components.schemas as Record<string, { properties?: Record<string, { type?: unknown }> }>;
+  t.equal(schemas.Trial?.properties?.number?.type, 'integer');
+  t.equal(schemas.Target?.properties?.threads?.type, 'integer');
+  t.same(
+    paths['/v1/studies/{id}/trials']?.get?.parameters
+      .filter(({ in: place }) => place === 'query')
+      .map(({ name, schema }) => [name, (schema as { type?: string }).type]),
+    [
+      ['from', 'integer'],
+      ['limit', 'integer'],
+      ['state', 'string'],
+      ['architecture', 'string'],
+    ],
+  );
+  t.match(Object.keys(schemas.StudySpec?.properties ?? {}), ['name', 'space', 'sampler']);
+});
