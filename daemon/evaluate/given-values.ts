@@ -13,9 +13,7 @@ export const givenValueSchema = z.union([
   }),
   z.strictObject({
     value: z.number(),
-    ci: z
-      .tuple([z.number(), z.number()])
-      .describe('Its 95 % interval, as the evaluator worked it out.'),
+    ci: z.tuple([z.number(), z.number()]).describe('Its 95 % interval, as the evaluator worked it out.'),
   }),
 ]);
 
