@@ -1,8 +1,8 @@
 /**
  * `npm run bench -- overhead [--pairs N] [--renew N]`: the daemon's raw latency of a network against a bare onnxruntime-node
  * loop of the same network on one thread, in turn. Figures by network: the median over the pairs of ours / bare, once with
- * a bare loop that keeps its outputs as the daemon does (`ratios`; bar: 0.97 to 1.03), once with one that takes fresh ones
- * (`ratiosFresh`). Every few pairs the bare processes start anew: memory layout and heap state belong to a process.
+ * a bare loop that keeps its outputs and has the same heap as the daemon's processes (`ratios`; bar: 0.97 to 1.03), once with
+ * one that takes fresh outputs on the default heap (`ratiosFresh`). Every few pairs the bare processes start anew: memory layout and heap state belong to a process.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,6 +16,7 @@ import { loadProtocol } from '../daemon/measure/protocols.js';
 import { median } from '../daemon/measure/statistics.js';
 import type { Graph } from '../daemon/network/graph.js';
 import { writeOnnx } from '../daemon/network/write-onnx.js';
+import { steadyHeap } from '../daemon/runtime/launch.js';
 import { mobileNetwork, visionTransformer } from './sample-networks.js';
 
 const { values: flags } = parseArgs({
@@ -112,6 +113,7 @@ async function openCpu(): Promise<Device> {
 async function startBare(network: Graph, keepOutputs: boolean): Promise<ChildProcess> {
   const child = fork(fileURLToPath(new URL('./bare-loop-child.js', import.meta.url)), {
     serialization: 'advanced',
+    env: keepOutputs ? { ...process.env, ...steadyHeap } : process.env,
   });
   await ask(child, { model: writeOnnx(network), threads: 1, dims: network.inputs[0]?.dims, keepOutputs });
   return child;

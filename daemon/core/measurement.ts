@@ -77,7 +77,7 @@ export interface Memory {
   readonly activationPeakBytes: number | null;
   /** `weightBytes + activationPeakBytes`: what limits are checked against. Null where the latter is unknown. */
   readonly peakBytes: number | null;
-  /** Rise of the process's resident memory while running, high-water mark cleared before; null where unreadable. */
+  /** Rise of the process's resident memory while running, in steps of 2 MB with huge pages; null where unreadable. */
   readonly runPeakRssBytes: number | null;
 }
 

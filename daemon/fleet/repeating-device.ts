@@ -30,6 +30,10 @@ const probeEvery = 32;
 const calmDeviation = 0.01;
 /** A machine that was disturbed so many times in a row is measured as it is. */
 const mostDisturbed = 3;
+/** A disturbed machine is given this long before it is measured again: neighbours of a shared host stay for seconds. */
+const calmingMs = 2000;
+/** Waiting takes at most this share of the time that was spent measuring, so that a search stays as fast. */
+const waitingShare = 0.1;
 
 /**
  * A device whose measurements hold from one session to the next: several sessions where the protocol asks for them, and an
@@ -42,6 +46,8 @@ export class RepeatingDevice implements Device {
   #measured = 0;
   /** Measurements in a row that found the machine disturbed in each of their sessions. */
   #disturbed = 0;
+  /** What may still be waited; one wait is there from the start. */
+  #waitingMs = calmingMs;
 
   constructor(device: Device, options: RepeatingOptions) {
     this.#device = device;
@@ -62,7 +68,7 @@ export class RepeatingDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const single = oneSession(protocol);
-    const first = await this.#device.measure(network, single, options);
+    const first = await this.#timed(network, single, options);
     if (!first.latency || first.provenance !== 'measured') return first;
     const joined = await this.#session(first, network, protocol, options);
     await this.#learn(joined);
@@ -98,7 +104,8 @@ export class RepeatingDevice implements Device {
       taken.filter((session) => isValid(session) && (!mayWait || isCalm(session))).length >= wanted;
     while (!enough() && taken.length < most) {
       options.onProgress?.({ step: 'sessions', done: taken.length, of: wanted });
-      taken.push(await this.#device.measure(network, later, options));
+      if (!isCalm(taken.at(-1) as Measurement)) await this.#letCalm(options);
+      taken.push(await this.#timed(network, later, options));
     }
     const undisturbed = levels();
     await ledger.write({ ...record, undisturbed });
@@ -112,6 +119,19 @@ export class RepeatingDevice implements Device {
     }
     const joined = joinSessions(valid, between, protocol, undisturbed);
     return taken.length === 1 ? joined : { ...joined, manifest: told(joined, taken) };
+  }
+
+  /** One session, which earns its share of waiting. */
+  async #timed(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
+    const taken = await this.#device.measure(network, protocol, options);
+    this.#waitingMs = Math.min(mostDisturbed * calmingMs, this.#waitingMs + waitingShare * taken.durationMs);
+    return taken;
+  }
+
+  async #letCalm({ signal }: CallOptions): Promise<void> {
+    if (this.#waitingMs < calmingMs) return;
+    this.#waitingMs -= calmingMs;
+    await this.#options.clock.sleep(calmingMs, { signal });
   }
 
   /** Sessions of one measurement follow each other too closely to teach anything; they count as one. */

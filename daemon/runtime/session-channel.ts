@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
-import { launchCommand } from './launch.js';
+import { launchCommand, steadyHeap } from './launch.js';
 import type { Answers, Reply, Request } from './messages.js';
 
 export interface ChannelOptions {
@@ -13,7 +13,7 @@ export interface ChannelOptions {
   readonly memoryLimitBytes: number | null;
   /** Index of the CPU to pin the child to; null lets the scheduler choose. */
   readonly cpu: number | null;
-  /** The child's whole environment. */
+  /** The child's whole environment, but for `steadyHeap`. */
   readonly environment: Readonly<Record<string, string>>;
   readonly clock: Clock;
   /** Hears, once, that the child takes no more calls. */
@@ -75,7 +75,7 @@ export class SessionChannel {
     const [command, ...args] = launchCommand([process.execPath, childPath], limits);
     const spawned = spawn(command, args, {
       cwd: scratch,
-      env: { ...environment },
+      env: { ...steadyHeap, ...environment },
       detached: true,
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

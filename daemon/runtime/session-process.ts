@@ -20,7 +20,7 @@ export interface SessionProcessOptions {
   readonly memoryLimitBytes?: number | null;
   /** Index of the CPU to pin the child to; null (the default) lets the scheduler choose. */
   readonly cpu?: number | null;
-  /** The child's whole environment; empty by default. Graphics drivers need e.g. VK_ICD_FILENAMES. */
+  /** The child's whole environment, but for `steadyHeap`; empty by default. Graphics drivers need e.g. VK_ICD_FILENAMES. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
 }

@@ -72,8 +72,16 @@ function network(name: string): Graph {
   return builder.build();
 }
 
+/** Every sleep ends at once; their sum is kept. */
+class SkippingClock extends ManualClock {
+  sleptMs = 0;
+  override async sleep(ms: number): Promise<void> {
+    this.sleptMs += ms;
+  }
+}
+
 async function bench(t: Test) {
-  const clock = new ManualClock();
+  const clock = new SkippingClock();
   const store = await openStore({ dataDir: ':memory:', clock });
   t.teardown(() => store.close());
   await store.upsertDevice({ id: deviceId, kind: 'fake', label: 'x', target });
@@ -92,7 +100,15 @@ async function bench(t: Test) {
     await store.releaseLease(lease);
     return taken;
   };
-  return { store, inner, device, take, troubles, known: () => repeatabilityOf(store, deviceId, target) };
+  return {
+    clock,
+    store,
+    inner,
+    device,
+    take,
+    troubles,
+    known: () => repeatabilityOf(store, deviceId, target),
+  };
 }
 
 t.test('one session is widened by what the target is known for; repeats teach it', async (t) => {
@@ -136,15 +152,18 @@ t.test('what teaches nothing: another unit, a reference, an emulator, an invalid
 });
 
 t.test('a disturbed session is taken again, unless the machine stays like that', async (t) => {
-  const { inner, take } = await bench(t);
+  const { clock, inner, take } = await bench(t);
   inner.probeFails = true;
   await take(network('a'));
+  t.equal(clock.sleptMs, 0);
   inner.slowdowns = [1.3, 1.3, 1];
   const again = await take(network('b'));
   t.equal(inner.asked.length, 4);
   t.ok((again.latency?.spread?.regime ?? 1) < 0.005, 'the calm one counts');
   t.equal((again.manifest.sessions as unknown[]).length, 3, 'the others are told');
   t.equal(again.latency?.spread?.sessions, 1);
+  t.ok(clock.sleptMs > 0, 'the machine is given time');
+  const measuredMs = () => inner.asked.length * measurement.durationMs;
   inner.slowdowns = Array(100).fill(1.3);
   const wide = await take(network('c'));
   t.equal(wide.verdict, 'valid');
@@ -154,6 +173,7 @@ t.test('a disturbed session is taken again, unless the machine stays like that',
   const before = inner.asked.length;
   await take(network('d'));
   t.equal(inner.asked.length, before + 1, 'a machine that stays disturbed is measured as it is');
+  t.ok(clock.sleptMs <= 2000 + 0.1 * measuredMs(), 'a tenth of the measuring time, beside the first wait');
 });
 
 t.test('careful: several sessions, the invalid ones told and not used', async (t) => {
