@@ -60,7 +60,14 @@ export const invitationSchema = z
       z.object({
         url: z.string(),
         note: z.string().describe('Who can reach it, and in which tier.'),
-        fingerprint: z.string().nullable().describe("SHA-256 of the daemon's own certificate."),
+        pin: z
+          .string()
+          .nullable()
+          .describe("SHA-256 of the daemon's public key, which outlasts its certificates: what agents pin."),
+        fingerprint: z
+          .string()
+          .nullable()
+          .describe('SHA-256 of the certificate shown there, as a browser tells it.'),
       }),
     ),
   })

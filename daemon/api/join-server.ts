@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { HildaError } from '../core/errors.js';
-import type { Certificate } from './certificate.js';
 import { checkHostAndOrigin, checkOwnOrigin, guarded } from './host-guard.js';
+import type { DaemonIdentity } from './identity/daemon-identity.js';
+import { createIdentityServer } from './identity/identity-server.js';
 import type { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { listen } from './listen.js';
@@ -19,7 +19,7 @@ export interface JoinServerOptions {
   /** Where tunnels of phones on cables end: listens on 127.0.0.1 and answers to this machine's loopback names alone. */
   readonly loopback?: boolean;
   /** Null for plain http: pages then run in the basic tier. */
-  readonly certificate: Certificate | null;
+  readonly identity: DaemonIdentity | null;
   readonly joinDir: string;
   readonly pages: JoinChannel;
   /** Left out where no agent may join. */
@@ -42,9 +42,9 @@ export class JoinServer {
   /** Listens; answers with the port. Throws PORT_IN_USE. */
   async start(signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
-    const { certificate, port, loopback = false, joinDir, pages, agents } = this.#options;
+    const { identity, port, loopback = false, joinDir, pages, agents } = this.#options;
     const hostname = loopback ? '127.0.0.1' : (this.#options.hostname ?? '0.0.0.0');
-    const check = loopback ? checkHostAndOrigin : checkOwnOrigin(certificate ? 'https' : 'http');
+    const check = loopback ? checkHostAndOrigin : checkOwnOrigin(identity ? 'https' : 'http');
     const app = express();
     app.disable('x-powered-by');
     app.use(guarded(check), serveJoinPage(joinDir));
@@ -54,7 +54,7 @@ export class JoinServer {
       });
     });
     app.use(answerProblems());
-    const http = certificate ? createSecureServer(certificate, app) : createServer(app);
+    const http = identity ? createIdentityServer(identity, app) : createServer(app);
     // Slow clients must not use the sockets up (Node checks every 30 s unless told otherwise).
     http.headersTimeout = 5000;
     http.maxConnections = 500;

@@ -46,6 +46,9 @@ export interface JoinAddress {
   /** For example `https://192.168.1.20:4381`. */
   readonly base: string;
   readonly note: string;
+  /** SHA-256 of the daemon's public key; null where the address is no https address. */
+  readonly pin: string | null;
+  /** Of the certificate that this address shows. */
   readonly fingerprint: string | null;
 }
 

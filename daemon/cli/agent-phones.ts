@@ -47,7 +47,7 @@ export async function openAgentPhones(
   const server = new JoinServer({
     port: 0,
     loopback: true,
-    certificate: null,
+    identity: null,
     joinDir,
     pages: channel,
   });

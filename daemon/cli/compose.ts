@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiServer } from '../api/api-server.js';
-import { daemonCertificate, lanAddresses } from '../api/certificate.js';
 import { JoinServer } from '../api/join-server.js';
-import type { DaemonServices, JoinAddress } from '../api/services.js';
+import type { DaemonServices } from '../api/services.js';
 import { PredictorService } from '../campaign/predictor-service.js';
 import { ProbeSchedules } from '../campaign/probe-schedules.js';
 import type { Clock } from '../core/clock.js';
@@ -12,6 +11,7 @@ import { AdbServer } from '../devices/adb/adb-server.js';
 import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
+import { thisMachine } from '../devices/own-machine.js';
 import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../fleet/equivalence.js';
@@ -22,6 +22,7 @@ import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
 import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
+import { LanDoor, type LanPorts } from './lan-door.js';
 import { measuring } from './measuring.js';
 
 export interface DaemonOptions {
@@ -34,13 +35,7 @@ export interface DaemonOptions {
   /** Drivers beside the shipped ones, e.g. a fake. */
   readonly drivers?: readonly Driver[];
   /** Ports on which phones and agents of the networks may join; left out, only this machine's may. */
-  readonly lan?: {
-    readonly https?: number;
-    /** Plain: pages run in the basic tier. */
-    readonly http?: number;
-    /** All networks by default. */
-    readonly hostname?: string;
-  };
+  readonly lan?: LanPorts;
   /** Phones through the adb server; left out, none are looked for. */
   readonly adb?: {
     /** Start adb's server where none runs; it outlives the daemon. */
@@ -105,7 +100,8 @@ export class Daemon {
 
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
-    const agents = new AgentHub({ keys, clock });
+    const machine = thisMachine();
+    const agents = new AgentHub({ keys, clock, machine });
     let tunnelPort = 0;
     const phones = adb && {
       adb: new AdbServer({
@@ -121,7 +117,7 @@ export class Daemon {
       ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
     };
     const shipped = createDrivers({
-      browser: { hub: pages, clock },
+      browser: { hub: pages, clock, machine },
       agents,
       ...(phones && { adb: phones }),
     });
@@ -152,7 +148,15 @@ export class Daemon {
     this.#started.push(() => schedules.stop());
     await schedules.start();
 
-    const addresses: JoinAddress[] = [];
+    let url = '';
+    const door = new LanDoor({
+      ...lan,
+      dataDir,
+      clock,
+      joinDir,
+      onChange: (urls) => agents.peers.announce(urls),
+      ...(onError && { onError }),
+    });
     const services: DaemonServices = {
       version: hildaVersion(),
       clock,
@@ -165,7 +169,10 @@ export class Daemon {
       schedules,
       joining: {
         keys,
-        addresses: () => addresses,
+        addresses: () => [
+          ...door.addresses(),
+          { base: url, note: 'this machine (secure)', pin: null, fingerprint: null },
+        ],
         acceptPage: (...whom) => pages.accept(...whom),
         acceptAgent: (...whom) => agents.accept(...whom),
       },
@@ -180,56 +187,18 @@ export class Daemon {
       ...(onError && { onError }),
     });
     this.#started.push(() => server.stop());
-    const url = await server.start(this.#life.signal);
+    url = await server.start(this.#life.signal);
     if (phones) tunnelPort = await this.#openToTunnels(server);
-    addresses.push(...(await this.#openToNetworks(lan, server)));
-    addresses.push({ base: url, note: 'this machine (secure)', fingerprint: null });
+    this.#started.push(() => door.stop());
+    await door.start(server, this.#life.signal);
     await pool.discover({ signal });
     return url;
   }
 
   /** Phones on cables reach a port of their own, with nothing of the API. Answers with it. */
   async #openToTunnels({ pages }: ApiServer): Promise<number> {
-    const server = new JoinServer({ port: 0, loopback: true, certificate: null, joinDir, pages });
+    const server = new JoinServer({ port: 0, loopback: true, identity: null, joinDir, pages });
     this.#started.push(() => server.stop());
     return server.start(this.#life.signal);
-  }
-
-  /** The secure server first: it is the better address. */
-  async #openToNetworks(
-    { https, http, hostname }: NonNullable<DaemonOptions['lan']>,
-    { pages, agents }: ApiServer,
-  ): Promise<JoinAddress[]> {
-    const { dataDir, clock } = this.#options;
-    const opened: JoinAddress[] = [];
-    for (const [scheme, port] of [
-      ['https', https],
-      ['http', http],
-    ] as const) {
-      if (port === undefined) continue;
-      const certificate = scheme === 'https' ? await daemonCertificate(dataDir, clock.nowMs()) : null;
-      const server = new JoinServer({
-        port,
-        certificate,
-        joinDir,
-        pages,
-        agents,
-        ...(hostname !== undefined && { hostname }),
-      });
-      this.#started.push(() => server.stop());
-      const bound = await server.start(this.#life.signal);
-      const note =
-        scheme === 'https'
-          ? 'your networks (secure; the browser warns of a certificate that it does not know: accept it)'
-          : 'your networks (basic: coarse clock, one thread, no WebGPU)';
-      const hosts = hostname === undefined ? lanAddresses() : [hostname];
-      for (const host of hosts.length > 0 ? hosts : ['127.0.0.1'])
-        opened.push({
-          base: `${scheme}://${host}:${bound}`,
-          note,
-          fingerprint: certificate?.fingerprint ?? null,
-        });
-    }
-    return opened;
   }
 }

@@ -1,26 +1,46 @@
 import type { IncomingMessage } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { wsConnection } from '../api/ws-connection.js';
 import { HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
+import { openTrusted, type Trust } from './trust.js';
 
-export interface ConnectOptions {
+export interface ConnectOptions extends Trust {
   readonly signal: AbortSignal;
-  /** SHA-256 of the server's certificate, which is then trusted on that ground alone. */
-  readonly fingerprint?: string;
+  /** Hears the pin of a daemon that was trusted by `pin` or `fingerprint`, once the connection is open. */
+  readonly onMet?: (pin: string) => void;
 }
 
-const bare = (fingerprint: string): string => fingerprint.replace(/[^0-9a-f]/gi, '').toLowerCase();
-
-/** Opens a ws connection. Throws DAEMON_UNREACHABLE, ATTEMPTS_LIMITED; PAIRING_REFUSED where the certificate is not the one that was named. */
-export function connectWs(url: string, { signal, fingerprint }: ConnectOptions): Promise<Connection> {
-  const socket = new WebSocket(url, {
-    perMessageDeflate: false,
-    handshakeTimeout: 10_000,
-    // With a pinned certificate no authority is asked: the pin is checked before anything is said.
-    ...(fingerprint !== undefined && { rejectUnauthorized: false }),
+/**
+ * Opens a ws connection. Throws DAEMON_UNREACHABLE, ATTEMPTS_LIMITED; DAEMON_MISMATCH, before anything is said, where the
+ * daemon is not the one that was named.
+ */
+export async function connectWs(url: string, options: ConnectOptions): Promise<Connection> {
+  const { signal, pin, fingerprint, onMet } = options;
+  const named = pin !== undefined || fingerprint !== undefined;
+  const address = new URL(url);
+  if (named && address.protocol !== 'wss:')
+    throw new HildaError(
+      'DAEMON_MISMATCH',
+      `${address.origin} is no wss address: nothing there proves a key`,
+    );
+  const met = named ? await openTrusted(address, options, signal) : null;
+  const connection = await open(url, {
+    signal,
+    socket: new WebSocket(url, {
+      perMessageDeflate: false,
+      handshakeTimeout: 10_000,
+      ...(met && { createConnection: () => met.socket }),
+    }),
   });
+  if (met) onMet?.(met.pin);
+  return connection;
+}
+
+function open(
+  url: string,
+  { signal, socket }: { readonly signal: AbortSignal; readonly socket: WebSocket },
+): Promise<Connection> {
   const connection = wsConnection(socket, url);
   return new Promise((resolve, reject) => {
     const abort = (): void => {
@@ -29,24 +49,9 @@ export function connectWs(url: string, { signal, fingerprint }: ConnectOptions):
     };
     signal.addEventListener('abort', abort, { once: true });
     const settle = (): void => signal.removeEventListener('abort', abort);
-    let wrong: HildaError | null = null;
-    socket.once('upgrade', (response: IncomingMessage) => {
-      if (fingerprint === undefined) return;
-      const presented = (response.socket as TLSSocket).getPeerCertificate?.()?.fingerprint256 ?? '';
-      if (bare(presented) === bare(fingerprint)) return;
-      wrong = new HildaError(
-        'PAIRING_REFUSED',
-        `${url} shows another certificate than the one that was named`,
-        {
-          hint: 'Somebody may stand in between, or the daemon made a new certificate: ask for a fresh command.',
-        },
-      );
-    });
     socket.once('open', () => {
       settle();
-      if (!wrong) return resolve(connection);
-      socket.terminate();
-      reject(wrong);
+      resolve(connection);
     });
     socket.once('unexpected-response', (request, response: IncomingMessage) => {
       settle();

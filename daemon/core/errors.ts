@@ -208,6 +208,24 @@ export const errorTable = {
     'Measure more networks of the space that holds them: `hilda lut build --samples`.',
   ),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
+  DAEMON_MISMATCH: kind(
+    502,
+    8,
+    false,
+    'Another machine may have this address now, or somebody stands in between. For a new command: `hilda agent token`.',
+  ),
+  IDENTITY_UNUSABLE: kind(
+    500,
+    1,
+    false,
+    'Restore the file from a backup. Without key.pem, certificates.pem and certificate.pem the daemon makes a new key, and every agent and page joins anew.',
+  ),
+  CLOCK_BEHIND: kind(
+    500,
+    1,
+    true,
+    "Set this machine's clock. If it is right, move certificates.pem away: the key stays, browsers accept a new certificate once.",
+  ),
   PORT_IN_USE: kind(
     500,
     1,

@@ -9,6 +9,7 @@ import type { DeviceRecord, Lease, Store } from '../store/contract.js';
 import { isAway } from './away.js';
 import { checkHealth } from './health.js';
 import { type LeaseTimes, withLease } from './held-lease.js';
+import { HostTurns } from './host-turns.js';
 import { JobQueue } from './job-queue.js';
 import { Lookout, type Presence, type SeenDevice } from './lookout.js';
 import { storeLedger } from './repeatability-ledger.js';
@@ -54,6 +55,7 @@ export class DevicePool {
   readonly #owner: string;
   readonly #lookout: Lookout;
   readonly #slots = new Map<DeviceId, Slot>();
+  readonly #turns = new HostTurns();
   #stopping: Promise<void> | undefined;
   #life = new AbortController();
 
@@ -199,23 +201,36 @@ export class DevicePool {
     return slot.queue.run(
       () =>
         withLease(hold, async (lease) => {
-          await this.#assertInUse(id);
-          try {
-            if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, both);
-            slot.device ??= await this.#open(id, both);
-            const result = await job(slot.device, lease);
-            slot.strikes = 0;
-            return result;
-          } catch (thrown) {
-            const { code, details } = asHildaError(thrown);
-            const { unopened } = details;
-            if (unopened === 'failed' || (unopened === undefined && deviceAtFault.has(code))) slot.strikes++;
-            if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
-            throw thrown;
-          }
+          const { host } = await this.#assertInUse(id);
+          return this.#turns.run(host, () => this.#perform(id, slot, both, (device) => job(device, lease)), {
+            priority,
+            signal: both,
+          });
         }),
       { priority, signal: both },
     );
+  }
+
+  /** With the device, its lease and its host's turn held. */
+  async #perform<T>(
+    id: DeviceId,
+    slot: Slot,
+    signal: AbortSignal,
+    job: (device: Device) => Promise<T>,
+  ): Promise<T> {
+    try {
+      if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, signal);
+      slot.device ??= await this.#open(id, signal);
+      const result = await job(slot.device);
+      slot.strikes = 0;
+      return result;
+    } catch (thrown) {
+      const { code, details } = asHildaError(thrown);
+      const { unopened } = details;
+      if (unopened === 'failed' || (unopened === undefined && deviceAtFault.has(code))) slot.strikes++;
+      if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
+      throw thrown;
+    }
   }
 
   async #stop(): Promise<void> {
@@ -269,9 +284,10 @@ export class DevicePool {
     if (!known) await store.setValue(key, calibration);
   }
 
-  async #assertInUse(id: DeviceId): Promise<void> {
-    const { state, reason } = await this.#options.store.device(id);
-    if (state !== 'ignored' && state !== 'quarantined') return;
+  async #assertInUse(id: DeviceId): Promise<DeviceRecord> {
+    const record = await this.#options.store.device(id);
+    const { state, reason } = record;
+    if (state !== 'ignored' && state !== 'quarantined') return record;
     throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
       hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
       details: { setAside: state },

@@ -1,10 +1,11 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { BlobId } from '../core/ids.js';
 import type { BlobStore } from './contract.js';
 import { mapStoreError } from './map-errors.js';
+import { writeWhole } from './write-whole.js';
 
 const idPattern = /^[0-9a-f]{64}$/;
 
@@ -54,22 +55,3 @@ export function fileBlobs(folder: string): BlobStore {
 }
 
 const sha256 = (bytes: Uint8Array): BlobId => createHash('sha256').update(bytes).digest('hex') as BlobId;
-
-/** Beside its place first, on the disk before it gets its name: a crash leaves no half-written blob under an id. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (thrown) {
-    await rm(temporary, { force: true });
-    throw thrown;
-  }
-}

@@ -350,7 +350,7 @@ export async function openBench(
     schedules: new ProbeSchedules({ store, predictors, clock }),
     joining: {
       keys,
-      addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', fingerprint: null }],
+      addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', pin: null, fingerprint: null }],
       acceptPage: async (connection) => {
         connection.close(1008, 'nobody joins here');
         return null;

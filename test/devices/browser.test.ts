@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import { daemonCertificate } from '../../daemon/api/certificate.js';
+import { DaemonIdentity } from '../../daemon/api/identity/daemon-identity.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { BrowserDriver } from '../../daemon/devices/browser/driver.js';
@@ -272,11 +272,8 @@ t.test('plain http under a network name is the basic tier', async (t) => {
 t.test('https with the certificate that the daemon made is the isolated tier', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-cert-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
-  const certificate = await daemonCertificate(folder, Date.now());
-  t.equal((await daemonCertificate(folder, Date.now())).fingerprint, certificate.fingerprint, 'it is kept');
-  const later = await daemonCertificate(folder, Date.now() + 800 * 86_400_000);
-  t.not(later.fingerprint, certificate.fingerprint, 'and made anew before it ends');
-  const bench = await openJoinBench(t, { certificate });
+  const identity = await DaemonIdentity.open({ dataDir: folder, clock: systemClock });
+  const bench = await openJoinBench(t, { identity });
   const flags = ['--disable-gpu', '--host-resolver-rules=MAP phone.test 127.0.0.1'];
   await joined(t, bench, 'phone.test', flags);
   t.match(bench.pages.pages()[0]!.about, { secure: true, isolated: true });

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
-import type { Certificate } from '../../daemon/api/certificate.js';
+import type { DaemonIdentity } from '../../daemon/api/identity/daemon-identity.js';
 import { JoinChannel } from '../../daemon/api/join-channel.js';
 import { JoinServer } from '../../daemon/api/join-server.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
@@ -28,7 +28,9 @@ export interface JoinBench {
 export async function openJoinBench(
   t: Test,
   options: {
-    readonly certificate?: Certificate;
+    readonly identity?: DaemonIdentity;
+    /** Where the server listens; loopback by default. */
+    readonly hostname?: string;
     readonly acceptAgent?: (connection: Connection, admit: Admit) => Promise<HildaError | null>;
     /** Counts the wrong tokens; without end by default, as tests show many. */
     readonly attempts?: AttemptLimit;
@@ -59,11 +61,11 @@ export async function openJoinBench(
     clock,
     attempts,
   });
-  const { certificate = null } = options;
+  const { identity = null } = options;
   const server = new JoinServer({
     port: 0,
-    hostname: '127.0.0.1',
-    certificate,
+    hostname: options.hostname ?? '127.0.0.1',
+    identity,
     joinDir,
     pages: pageChannel,
     agents: agentChannel,
@@ -84,7 +86,7 @@ export async function openJoinBench(
     port,
     invite: async (host = 'localhost') => {
       const { token } = await keys.issue('page');
-      return `${certificate ? 'https' : 'http'}://${host}:${port}/join/#t=${token}`;
+      return `${identity ? 'https' : 'http'}://${host}:${port}/join/#t=${token}`;
     },
   };
 }

@@ -1,17 +1,14 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
-import { daemonCertificate } from '../../daemon/api/certificate.js';
+
 import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { ManualClock } from '../../daemon/core/clock.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { agentProtocol } from '../../daemon/devices/agent/wire.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
-import { openJoinBench } from '../devices/join-bench.js';
 import { LeavingDriver } from '../study/leaving-driver.js';
 import { childPath, GatedDriver, open, openHub, startAgent, until } from './agent-bench.js';
 
@@ -105,19 +102,6 @@ t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how 
   t.doesNotThrow(() => attempts.check('192.0.2.1'), 'another address is another count');
 });
 
-t.test('a certificate is trusted by its fingerprint alone', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'hilda-cert-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  const certificate = await daemonCertificate(folder, Date.now());
-  const { port } = await openJoinBench(t, { certificate, acceptAgent: async () => null });
-  const url = `wss://127.0.0.1:${port}/v1/agents/join`;
-  const pinned = await connectWs(url, { signal, fingerprint: certificate.fingerprint });
-  pinned.close(1000, 'enough');
-  const other = certificate.fingerprint.replace(/^../, (byte) => (byte === '00' ? '01' : '00'));
-  await t.rejects(connectWs(url, { signal, fingerprint: other }), { code: 'PAIRING_REFUSED' });
-  await t.rejects(connectWs(url, { signal }), { code: 'DAEMON_UNREACHABLE' }, 'no authority knows it');
-});
-
 t.test('what an agent may not say', async (t) => {
   const bench = await openHub(t);
   const hello = async (changes: object = {}) =>
@@ -138,6 +122,8 @@ t.test('what an agent may not say', async (t) => {
     await new Promise<void>((resolve) => {
       connection.onMessage((message) => {
         const { op, code, accepted } = JSON.parse(String(message));
+        // Asked of everyone who was let in; nobody must answer.
+        if (op === 'clock') return;
         heard.push(code ?? (accepted === undefined ? op : `${op} ${accepted}`));
         if (op === 'ack') resolve();
       });

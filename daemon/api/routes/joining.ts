@@ -20,9 +20,10 @@ export const joiningRoutes = [
       const { token, pairing, expiresMs } = await (as === undefined
         ? joining.keys.issue(kind)
         : joining.keys.issueAgain(as));
-      const addresses = joining.addresses().map(({ base, note, fingerprint }) => ({
+      const addresses = joining.addresses().map(({ base, note, pin, fingerprint }) => ({
         url: kind === 'page' ? `${base}${kinds.page}${token}` : base.replace(/^http/, 'ws'),
         note,
+        pin,
         fingerprint,
       }));
       return { kind, token, pairing, expiresMs, addresses };

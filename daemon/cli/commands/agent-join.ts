@@ -3,12 +3,17 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { HildaError } from '../../core/errors.js';
-import { connectWs } from '../connect-ws.js';
+import { thisMachine } from '../../devices/own-machine.js';
+import { KnownDaemonFile } from '../../fleet/agent/known-daemon.js';
 import { act, type CliContext, type Terminal } from '../context.js';
+import { DaemonDialer } from '../dial-daemon.js';
 import { stateFolder } from '../state-folder.js';
+import { isHash } from '../trust.js';
 
 interface Options {
+  readonly address: readonly string[];
   readonly token?: string;
+  readonly pin?: string;
   readonly fingerprint?: string;
   readonly data?: string;
   readonly name: string;
@@ -16,27 +21,50 @@ interface Options {
   readonly runner?: string;
 }
 
+const also = (url: string, before: readonly string[]): string[] => [...before, url];
+
 export const agentJoinCommand = (terminal: Terminal): Command =>
   new Command('join')
     .description("put this machine's devices in the service of a daemon elsewhere, until a signal stops it")
-    .argument('<url>', 'for example wss://192.168.1.20:4381; the daemon prints it: `hilda agent token`')
+    .argument(
+      '[url]',
+      'for example wss://192.168.1.20:4381; the daemon prints it: `hilda agent token`. Once it joined, it may be left out',
+    )
+    .option('--address <url>', 'a further address of the same daemon; may be repeated', also, [])
     .option('--token <token>', 'needed the first time only: it is exchanged for a key')
-    .option('--fingerprint <sha256>', "the daemon's certificate, when it made its own")
+    .option('--pin <sha256>', "the daemon's public key, by which its own certificates are trusted")
+    .option('--fingerprint <sha256>', 'one certificate of the daemon, as earlier versions named it')
     .option('--data <folder>', 'key, models and unsent results (default $XDG_STATE_HOME/hilda/agent)')
     .option('--name <name>', 'what people call this machine', hostname())
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
     .option('--runner <path>', 'an onnxruntime_perf_test for the phones, in place of their browser')
     .action(act(terminal, joinAsAgent));
 
-async function joinAsAgent(context: CliContext, url: string, options: Options): Promise<void> {
+async function joinAsAgent(context: CliContext, url: string | undefined, options: Options): Promise<void> {
   const { terminal } = context;
-  const { token, fingerprint, name, adb, runner } = options;
-  if (!/^wss?:$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
-    throw new HildaError('USAGE_INVALID', `${url} is no ws address`, {
-      hint: 'For example: wss://host:4381',
-    });
+  const { token, pin, fingerprint, name, adb, runner } = options;
+  const given = [...(url === undefined ? [] : [url]), ...options.address];
+  for (const one of given) assertAddress(one);
+  assertHash('--pin', pin);
+  assertHash('--fingerprint', fingerprint);
   const dataDir = options.data ?? join(terminal.env.HILDA_DATA ?? stateFolder(terminal.env), 'agent');
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const memory = new KnownDaemonFile(dataDir);
+  if (!(await memory.read()))
+    log.warn(
+      { dataDir },
+      'daemon.json cannot be read: addresses and key of the daemon are as the command says',
+    );
+  const dialer = new DaemonDialer({
+    given,
+    trust: { ...(pin !== undefined && { pin }), ...(fingerprint !== undefined && { fingerprint }) },
+    memory,
+    onEvent: (event, details) => log.warn(details, event),
+  });
+  if (dialer.addresses().length === 0)
+    throw new HildaError('USAGE_INVALID', 'no address of a daemon is known', {
+      hint: 'Name one, with wss:// where a key is pinned: `hilda agent token` on its machine prints the command.',
+    });
   // Loaded here, so that the other commands need not load runtimes.
   const [{ Agent }, { createDrivers }, { openAgentPhones }] = await Promise.all([
     import('../../fleet/agent/agent.js'),
@@ -57,19 +85,21 @@ async function joinAsAgent(context: CliContext, url: string, options: Options): 
     drivers: createDrivers({ adb: phones.adb }),
     clock: terminal.clock,
     ...(token !== undefined && { token }),
-    connect: ({ signal, visit }) =>
-      connectWs(doorAt(url, visit), {
-        signal,
-        ...(fingerprint !== undefined && { fingerprint }),
-      }),
+    boot: thisMachine().boot,
+    connect: (call) => dialer.connect(call),
+    onAddresses: (urls) => void dialer.announced(urls),
     onEvent: (event, details) => log.info(details, event),
   });
   await agent.run(terminal.signal).finally(() => phones.stop());
   context.answer('agent', { stopped: true }, () => 'the agent has stopped');
 }
 
-function doorAt(url: string, visit: string | undefined): string {
-  const door = new URL('/v1/agents/join', url);
-  if (visit !== undefined) door.searchParams.set('visit', visit);
-  return door.href;
+function assertAddress(url: string): void {
+  if (/^wss?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) return;
+  throw new HildaError('USAGE_INVALID', `${url} is no ws address`, { hint: 'For example: wss://host:4381' });
+}
+
+function assertHash(option: string, hash: string | undefined): void {
+  if (hash === undefined || isHash(hash)) return;
+  throw new HildaError('USAGE_INVALID', `${option} takes 64 hexadecimal digits, with or without colons`);
 }

@@ -9,9 +9,9 @@ export const agentTokenCommand = (terminal: Terminal): Command =>
         const invitation = await context.client.invite('agent', context);
         context.answer('invitation', { ...invitation }, () =>
           invitation.addresses
-            .map(({ url, note, fingerprint }) => {
-              const pin = fingerprint === null ? '' : ` --fingerprint ${fingerprint}`;
-              return `hilda agent join ${url} --token ${invitation.token}${pin}\n  ${note}`;
+            .map(({ url, note, pin }) => {
+              const pinned = pin === null ? '' : ` --pin ${pin}`;
+              return `hilda agent join ${url} --token ${invitation.token}${pinned}\n  ${note}`;
             })
             .join('\n'),
         );

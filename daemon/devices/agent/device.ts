@@ -63,8 +63,10 @@ class AgentDevice implements Device {
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { ramBytes = null } = options;
     const work = { kind: 'measure', protocol, calibration: this.#calibration, ramBytes } as const;
+    const askedUs = this.#hub.peers.nowUs();
     const { value } = await this.#perform(work, { ...options, network: sentNetwork(network) });
-    const measurement = asMeasurement(checked(measurementSchema, value));
+    const told = asMeasurement(checked(measurementSchema, value));
+    const measurement = this.#hub.peers.placed(this.#agentId, told, askedUs);
     if (targetKey(measurement.target) !== targetKey(this.target))
       throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} answered for another target`);
     if (measurement.structureHash !== structureHash(network))
@@ -80,7 +82,11 @@ class AgentDevice implements Device {
   readonly #able: Required<Pick<Device, Abilities[number]>> = {
     calibrate: async ({ known, ...options }) => {
       const work = { kind: 'calibrate', known: known ?? this.#calibration } as const;
-      this.#calibration = known ?? checked(calibrationSchema, (await this.#perform(work, options)).value);
+      const taken = async (): Promise<Calibration> => {
+        const told = checked(calibrationSchema, (await this.#perform(work, options)).value);
+        return this.#hub.peers.placedCalibration(this.#agentId, told);
+      };
+      this.#calibration = known ?? (await taken());
       return this.#calibration;
     },
     profile: async (network, options) => {

@@ -17,8 +17,8 @@ export class AgentDriver implements Driver {
     for (const agent of this.hub.agents()) {
       for (const device of agent.devices) {
         const { label, target, obstacle } = device;
-        // What the agent calls local is that machine.
-        const host = device.host === null ? null : agent.id;
+        // What the agent calls local is that machine, which may be this one.
+        const host = device.host === null ? null : this.hub.peers.isHere(agent.id) ? 'local' : agent.id;
         const id = idOf(agent, device);
         yield {
           id,

@@ -6,8 +6,10 @@ import { type Connection, closeCodes } from '../connection.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
+import type { OwnMachine } from '../own-machine.js';
 import { failureOf } from './agent-failures.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
+import { AgentPeers } from './peers.js';
 import type { SentNetwork } from './sent-network.js';
 import {
   agentHelloSchema,
@@ -28,6 +30,8 @@ export interface AgentHubOptions {
   /** How often agents report; 5 s by default. */
   readonly heartbeatMs?: number;
   readonly helloMs?: number;
+  /** By which agents on this machine are recognised. */
+  readonly machine?: OwnMachine;
 }
 
 export interface Agent {
@@ -68,7 +72,9 @@ const mostEpochs = 5;
  * waits for it, and its result, should it come, is refused and counted.
  */
 export class AgentHub {
-  readonly #options: Required<AgentHubOptions>;
+  /** Their clocks, their machines, and what they are told of this one. */
+  readonly peers: AgentPeers;
+  readonly #options: Required<Omit<AgentHubOptions, 'machine'>>;
   readonly #sessions = new Map<string, Session>();
   readonly #listeners = new Set<() => void>();
   readonly #jobs = new JobBook();
@@ -78,6 +84,7 @@ export class AgentHub {
 
   constructor(options: AgentHubOptions) {
     this.#options = { leaseMs: 30_000, heartbeatMs: 5000, helloMs: 5000, ...options };
+    this.peers = new AgentPeers(options);
     options.keys.onRevoked((id) => {
       const session = this.#sessions.get(id);
       if (!session) return;
@@ -186,7 +193,8 @@ export class AgentHub {
         'VERSION_UNSUPPORTED',
         `the agent speaks version ${version}, the daemon ${agentProtocol}`,
       );
-    const { token, key, name, devices, running, finished } = checked(agentHelloSchema, first);
+    const hello = checked(agentHelloSchema, first);
+    const { token, key, name, devices, running, finished } = hello;
     const joined = await admit(() =>
       token === undefined ? keys.recognise('agent', key ?? '') : keys.redeem('agent', token, name, key),
     );
@@ -210,8 +218,10 @@ export class AgentHub {
       key: joined.key,
       heartbeatMs,
       keep: kept,
+      addresses: [...this.peers.addresses],
     };
     connection.send(JSON.stringify(say));
+    this.peers.met(id, hello, connection);
     connection.onMessage((message) => this.#receive(session, message));
     connection.onClose(() => {
       if (session.connection !== connection) return;
@@ -252,7 +262,11 @@ export class AgentHub {
         session.devices = message.devices;
         this.#changed();
         return;
+      case 'clock':
+        this.peers.clockAnswered(session.id, message);
+        return;
       case 'heartbeat':
+        this.peers.askClock(session.id);
         for (const hold of message.running) {
           if (!this.#extend(session.id, hold)) this.#say(session.id, { op: 'cancel', ...hold });
         }

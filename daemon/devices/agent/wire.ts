@@ -9,12 +9,12 @@ import { networkRangesSchema } from '../stored-ranges.js';
 import { bindingSchema } from './sent-network.js';
 
 /**
- * The words between the daemon and an agent, version 5. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 6. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
-export const agentProtocol = 5;
+export const agentProtocol = 6;
 
 /** Members of `Device` that a device of an agent may have. */
 export const abilities = [
@@ -69,6 +69,12 @@ export const sameHold = (a: Hold, b: Hold): boolean => a.job === b.job && a.epoc
 
 const holds = z.array(holdSchema).max(1000);
 
+/** What an agent's clocks say as it speaks: see `ClockReading`. */
+const readingSchema = z.object({ wallMs: z.number(), monotonicMs: z.number() });
+
+/** ws addresses of the daemon, the best first. */
+const addressesSchema = z.array(z.string().max(300)).max(100);
+
 export const agentHelloSchema = z.object({
   op: z.literal('hello'),
   proto: z.number().int(),
@@ -79,6 +85,9 @@ export const agentHelloSchema = z.object({
   running: holds,
   /** Results that wait in its outbox. */
   finished: holds,
+  clock: readingSchema.optional(),
+  /** Hash of its kernel's boot id, where it has one. */
+  boot: sha256.optional(),
 });
 
 const errorSchema = z.object({
@@ -92,6 +101,7 @@ const errorSchema = z.object({
 export const agentMessageSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('devices'), devices: offeredSchema }),
   z.object({ op: z.literal('heartbeat'), running: holds }),
+  z.object({ op: z.literal('clock'), id: count, ...readingSchema.shape }),
   z.object({ op: z.literal('need'), ...holdSchema.shape, sha256, from: count }),
   z.object({ op: z.literal('progress'), ...holdSchema.shape, step: text, done: z.number(), of: z.number() }),
   /** Bytes that a result names; frames follow, then the result. */
@@ -139,7 +149,12 @@ export const hubMessageSchema = z.discriminatedUnion('op', [
     heartbeatMs: z.number(),
     /** The running jobs that still count; all others are to be dropped. */
     keep: holds,
+    addresses: addressesSchema.optional(),
   }),
+  /** It can be reached there from now on. */
+  z.object({ op: z.literal('addresses'), addresses: addressesSchema }),
+  /** What do your clocks say? Asked now and then, so that times of results can be placed. */
+  z.object({ op: z.literal('clock'), id: count }),
   z.object({ op: z.literal('refused'), code: z.string(), detail: z.string(), hint: z.string() }),
   z.object({
     op: z.literal('lease'),

@@ -52,6 +52,11 @@ export class PageSession {
     return this.#state;
   }
 
+  /** Where it comes from. */
+  get peer(): string {
+    return this.#connection.peer;
+  }
+
   get alive(): boolean {
     return this.#ended === null;
   }

@@ -16,14 +16,21 @@ export interface PageVariant {
  */
 export const tierOf = ({ secure, isolated }: About): string => (secure && isolated ? 'isolated' : 'basic');
 
+/**
+ * What costs belong to. A browser that names no product says what many different machines say; such a machine is a target of
+ * its own, by the page's id, so that costs of two are never taken for those of one.
+ */
+const modelOf = (pageId: string, { model, named }: About): string => (named ? model : `${model} (${pageId})`);
+
 /** The devices that one page is: wasm on one thread, on several where it may, and WebGPU where there is an adapter. */
 export function pageVariants(pageId: string, about: About): PageVariant[] {
   const tier = tierOf(about);
+  const model = modelOf(pageId, about);
   const variant = (suffix: string, change: Partial<Target>, what: string, software = false): PageVariant => ({
     id: `${pageId}${suffix}` as DeviceId,
     label: `${about.model}, ${about.browser}${what}`,
     target: {
-      model: about.model,
+      model,
       clockHz: null,
       runtime: 'onnxruntime-web',
       // The engine compiles the wasm code: another browser is another runtime.
@@ -45,7 +52,7 @@ export function pageVariants(pageId: string, about: About): PageVariant[] {
     const { name, software } = about.gpu;
     const change = {
       provider: 'webgpu',
-      model: `${about.model} / ${name}`,
+      model: `${model} / ${name}`,
       ...(software && { tier: 'software' }),
     };
     variants.push(variant('-webgpu', change, `, WebGPU on ${name}`, software));

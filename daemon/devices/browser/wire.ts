@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { systems } from '../../core/browser-words.js';
 
 /**
  * The words between the daemon and a page that runs networks, version 2. The page says `hello`; the daemon answers
@@ -14,6 +15,9 @@ const text = z.string().max(300);
 export const aboutSchema = z.object({
   /** The phone's model where the browser tells it, otherwise what it runs on. */
   model: text.min(1),
+  /** Whether `model` names a product; otherwise different machines may say the same. */
+  named: z.boolean().default(false),
+  system: z.enum(systems).default('other'),
   platform: text,
   /** Name and major version, e.g. `Chrome 156`. */
   browser: text,

@@ -10,7 +10,7 @@ import { AgentBench } from './bench.js';
 import { AgentLink } from './link.js';
 import { ModelCache } from './model-cache.js';
 import { Outbox } from './outbox.js';
-import { AgentWork } from './work.js';
+import { AgentWork, readClock } from './work.js';
 
 export interface AgentOptions {
   /** What people call this machine. */
@@ -26,18 +26,28 @@ export interface AgentOptions {
     readonly signal: AbortSignal;
     readonly visit?: string;
   }) => Promise<Connection>;
+  /** Hash of this machine's boot id, where it has one: see `OwnMachine.boot`. */
+  readonly boot?: string | null;
+  /** Hears where the daemon says that it can be reached. */
+  readonly onAddresses?: (urls: readonly string[]) => void;
   readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
   /** Waits between tries to connect; jittered by half, so that a fleet does not come back in one moment. */
   readonly retryMs?: readonly number[];
 }
 
 /** The daemon's word is final on these: trying again would only knock at a closed door. */
-const final: ReadonlySet<string> = new Set(['PAIRING_REFUSED', 'KEY_REVOKED', 'VERSION_UNSUPPORTED']);
+const final: ReadonlySet<string> = new Set([
+  'PAIRING_REFUSED',
+  'KEY_REVOKED',
+  'VERSION_UNSUPPORTED',
+  'DAEMON_MISMATCH',
+]);
 const defaultRetryMs = [250, 500, 1000, 2000, 5000, 10_000];
 
 /**
  * This machine's devices in the service of a daemon elsewhere. `run` keeps a link up until the signal aborts; it throws
- * PAIRING_REFUSED, KEY_REVOKED or VERSION_UNSUPPORTED as soon as the daemon says so, and nothing else.
+ * PAIRING_REFUSED, KEY_REVOKED or VERSION_UNSUPPORTED as soon as the daemon says so, DAEMON_MISMATCH as `connect` does, and
+ * nothing else.
  */
 export class Agent {
   readonly #options: AgentOptions;
@@ -47,7 +57,15 @@ export class Agent {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { dataDir, drivers, clock, connect, onEvent, retryMs = defaultRetryMs } = this.#options;
+    const {
+      dataDir,
+      drivers,
+      clock,
+      connect,
+      onEvent,
+      onAddresses,
+      retryMs = defaultRetryMs,
+    } = this.#options;
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const outbox = new Outbox(join(dataDir, 'outbox'));
     await outbox.start();
@@ -58,6 +76,7 @@ export class Agent {
       bench,
       outbox,
       models: new ModelCache(join(dataDir, 'models')),
+      ...(onAddresses && { onAddresses }),
       ...(onEvent && { onEvent }),
     });
     const life = new AbortController();
@@ -106,7 +125,7 @@ export class Agent {
     },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { name, token, clock, onEvent } = this.#options;
+    const { name, token, clock, boot, onEvent, onAddresses } = this.#options;
     const key = await this.#key();
     const link = new AgentLink(connection);
     const stop = (): void => connection.close(1001, 'the agent is stopping');
@@ -120,6 +139,8 @@ export class Agent {
         name,
         devices: [...devices],
         ...work.state(),
+        clock: readClock(clock),
+        ...(boot && { boot }),
       });
       const answer = checked(hubMessageSchema, await link.next());
       if (answer.op === 'refused')
@@ -133,6 +154,7 @@ export class Agent {
       if (answer.op !== 'welcome')
         throw new HildaError('MESSAGE_INVALID', `the daemon greeted with ${answer.op}`);
       if (answer.key !== null) await this.#keepKey(answer.key, token);
+      if (answer.addresses) onAddresses?.(answer.addresses);
       onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
       if (bench.offered !== devices) link.say({ op: 'devices', devices: [...bench.offered] });
       await work.serve(link, answer, { clock, signal });

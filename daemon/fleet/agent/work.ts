@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../../core/errors.js';
+import type { ClockReading } from '../../devices/agent/peer-clock.js';
 import { type Binding, receivedNetwork } from '../../devices/agent/sent-network.js';
 import { packTensors, unpackTensors } from '../../devices/agent/tensor-bytes.js';
 import {
@@ -33,6 +34,7 @@ export interface AgentWorkOptions {
   readonly bench: AgentBench;
   readonly outbox: Outbox;
   readonly models: ModelCache;
+  readonly onAddresses?: (urls: readonly string[]) => void;
   readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -92,7 +94,8 @@ export class AgentWork {
         if (heard.op === 'blob') {
           names.set(heard.transfer, heard.sha256);
           blobs.announce(heard, models.partial(heard.sha256));
-        } else await this.#hear(heard, link);
+        } else if (heard.op === 'clock') link.say({ op: 'clock', id: heard.id, ...readClock(clock) });
+        else await this.#hear(heard, link);
       }
     } catch (thrown) {
       const error = asHildaError(thrown);
@@ -120,6 +123,9 @@ export class AgentWork {
         return;
       case 'cancel':
         this.#drop(message);
+        return;
+      case 'addresses':
+        this.#options.onAddresses?.(message.addresses);
         return;
       case 'ack':
         if (!message.accepted) this.#options.onEvent?.('refused', { job: message.job, epoch: message.epoch });
@@ -239,6 +245,11 @@ export class AgentWork {
     }
   }
 }
+
+export const readClock = (clock: Clock): ClockReading => ({
+  wallMs: clock.nowMs(),
+  monotonicMs: clock.monotonicUs() / 1000,
+});
 
 /** A result, after the tensors that it has. */
 function tell(link: AgentLink, { tensors, ...outcome }: Outcome): void {

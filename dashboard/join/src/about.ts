@@ -1,3 +1,4 @@
+import { type BrowserWords, readBrowserWords } from '../../../daemon/core/browser-words.js';
 import type { About } from './wire.js';
 
 declare const runtimeVersion: string;
@@ -5,7 +6,7 @@ declare const runtimeVersion: string;
 interface UserAgentData {
   readonly brands: readonly { readonly brand: string; readonly version: string }[];
   readonly platform: string;
-  getHighEntropyValues(hints: string[]): Promise<{ model?: string; platformVersion?: string }>;
+  getHighEntropyValues(hints: string[]): Promise<BrowserWords['hints']>;
 }
 
 interface Adapter {
@@ -27,20 +28,22 @@ type Extended = Navigator & {
 /** What this browser tells of itself and its machine. */
 export async function readAbout(): Promise<About> {
   const nav = navigator as Extended;
-  const hints = await nav.userAgentData
-    ?.getHighEntropyValues(['model', 'platformVersion'])
+  const data = nav.userAgentData;
+  const hints = await data
+    ?.getHighEntropyValues(['model', 'platformVersion', 'architecture', 'bitness'])
     .catch(() => undefined);
-  const platform =
-    [nav.userAgentData?.platform, hints?.platformVersion].filter(Boolean).join(' ') ||
-    platformOf(nav.userAgent);
+  const cores = nav.hardwareConcurrency ?? 1;
   return {
-    model: hints?.model || androidModel(nav.userAgent) || platform || 'browser',
-    platform,
-    browser: browserOf(nav),
+    ...readBrowserWords({
+      userAgent: nav.userAgent,
+      maxTouchPoints: nav.maxTouchPoints ?? 0,
+      cores,
+      ...(data && { brands: data.brands, hints: { platform: data.platform, ...hints } }),
+    }),
     runtimeVersion: runtimeVersion,
     secure: isSecureContext,
     isolated: globalThis.crossOriginIsolated === true,
-    cores: nav.hardwareConcurrency ?? 1,
+    cores,
     memoryGiB: nav.deviceMemory ?? null,
     gpu: await readGpu(nav),
   };
@@ -57,17 +60,3 @@ async function readGpu({ gpu }: Extended): Promise<About['gpu']> {
     /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${vendor} ${architecture} ${description}`);
   return { name: name.slice(0, 200), software };
 }
-
-/** Brands hold a made-up one ("Not A;Brand") and the engine's besides the browser's own. */
-function browserOf({ userAgentData, userAgent }: Extended): string {
-  const real = userAgentData?.brands.filter(({ brand }) => !/not.?a.?brand/i.test(brand)) ?? [];
-  const brand = real.find(({ brand }) => brand !== 'Chromium') ?? real[0];
-  if (brand) return `${brand.brand} ${brand.version}`;
-  const match = /(Firefox|Edg|Chrome)\/(\d+)/.exec(userAgent) ?? /(Version)\/(\d+).*Safari/.exec(userAgent);
-  return match ? `${match[1] === 'Version' ? 'Safari' : match[1]} ${match[2]}` : 'unknown browser';
-}
-
-const androidModel = (userAgent: string): string | undefined =>
-  /Android [^;)]*; (?!K\))([^;)]+?)(?: Build|\))/.exec(userAgent)?.[1];
-
-const platformOf = (userAgent: string): string => /\(([^;)]+)/.exec(userAgent)?.[1] ?? '';

@@ -1,8 +1,12 @@
+import type { System } from '../../../daemon/core/browser-words.js';
+
 /** The words between this page and the daemon, version 2; the daemon checks every one it hears. */
 export const protocol = 2;
 
 export interface About {
   readonly model: string;
+  readonly named: boolean;
+  readonly system: System;
   readonly platform: string;
   readonly browser: string;
   readonly runtimeVersion: string;
