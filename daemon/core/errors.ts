@@ -43,6 +43,12 @@ export const errorTable = {
   STUDY_UNKNOWN: kind(404, 3, false, 'Run `hilda search list` to see the studies.'),
   SAMPLER_UNKNOWN: kind(422, 2, false, 'Choose one of the samplers named in the message.'),
   STATE_CONFLICT: kind(409, 1, false, 'Look at the present state with `hilda search show` first.'),
+  EVALUATION_FAILED: kind(
+    422,
+    1,
+    false,
+    'The evaluator gave no value. Its last words are in the message; try it by hand with this architecture.',
+  ),
   LEASE_DENIED: kind(409, 4, true, 'Another job holds the device. Wait for it, or choose another device.'),
   LEASE_STALE: kind(
     409,
@@ -131,6 +137,12 @@ export const errorTable = {
     9,
     true,
     'The device or its runtime crashed. The network may be at fault: try another one.',
+  ),
+  FAILURE_UNEXPLAINED: kind(
+    502,
+    9,
+    true,
+    'Measure another network on the device: where that fails too, the device is at fault.',
   ),
   DEVICE_GONE: kind(
     409,

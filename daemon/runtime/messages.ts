@@ -168,4 +168,4 @@ export interface Answers {
 export type Envelope = { readonly id: number; readonly request: Request };
 export type Reply =
   | { readonly id: number; readonly value: Answers[keyof Answers] }
-  | { readonly id: number; readonly error: Pick<ErrorDocument, 'code' | 'message' | 'hint'> };
+  | { readonly id: number; readonly error: Pick<ErrorDocument, 'code' | 'message' | 'hint' | 'details'> };

@@ -1,24 +1,58 @@
-import { type ErrorCode, HildaError } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
+import type { FailureWords } from './failures/contract.js';
+import {
+  type ExitMeaning,
+  exitMeaning,
+  isBeforeItsFirstWord,
+  type ProgramEnd,
+  toldEnd,
+} from './failures/exit-status.js';
+import { failureTables } from './failures/registry.js';
 
-const outOfMemory =
-  /bad_alloc|bad allocation|failed to allocate memory|allocation failed|out of memory|cannot allocate memory/i;
-const fallback = /assigned to the default CPU EP/i;
-const providerDown =
-  /WebGPU adapter|Failed to load (shared )?library|CUDA (failure|error)|cannot open shared object|LoadLibrary failed|Failed to create session.*provider/i;
+/** What an error carries of whom its words accuse: see `suspicionOf` of fleet/. */
+export interface Accusation {
+  readonly suspect?: 'network' | 'device';
+  readonly memory?: true;
+}
 
 /**
- * Gives what onnxruntime threw its stable code. The runtime has no error classes in JavaScript: its words are all
- * there is, and what they do not tell apart is the network's fault (NETWORK_REJECTED).
+ * Gives what a runtime threw its stable code. The runtimes have no error classes: their words are all there is, and they
+ * prove nothing. The error says whom they accuse; words that no table knows are FAILURE_UNEXPLAINED.
  */
 export function runtimeFailure(thrown: unknown): HildaError {
   if (thrown instanceof HildaError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new HildaError(codeOf(message), message, { cause: thrown });
+  return failed(message, readWords(message), thrown);
 }
 
-function codeOf(message: string): ErrorCode {
-  if (outOfMemory.test(message)) return 'DEVICE_OUT_OF_MEMORY';
-  if (fallback.test(message)) return 'PROVIDER_FALLBACK';
-  if (providerDown.test(message)) return 'DEVICE_FAILED';
-  return 'NETWORK_REJECTED';
+/** As `runtimeFailure`, of a program that ended: its last words count, then its status or signal. */
+export function programFailure(program: string, end: ProgramEnd, words: string): HildaError {
+  const text = words.trim();
+  const meaning = exitMeaning(end);
+  const known = isBeforeItsFirstWord(end) ? meaning : (readWords(text) ?? meaning);
+  const last = text.split('\n').at(-1) ?? '';
+  return failed(`${program} ${toldEnd(end)}${last === '' ? '' : `: ${last}`}`, known);
+}
+
+/** The entry that knows these words; undefined where none does. */
+export function readWords(text: string): FailureWords | undefined {
+  const bare = withoutNames(text);
+  return Object.values(failureTables)
+    .flat()
+    .find(({ words }) => words.test(bare));
+}
+
+/** Names of nodes are the network's own, and may be any words. */
+const withoutNames = (text: string): string =>
+  text.replace(/\b([Nn]ame:?\s*|with name\s*)'[^'\n]*'/g, "$1''").replace(/\bNode ?\([^)\n]*\)/g, 'Node ()');
+
+function failed(message: string, known: ExitMeaning | FailureWords | undefined, cause?: unknown): HildaError {
+  const accusation: Accusation = {
+    ...(known?.suspect && { suspect: known.suspect }),
+    ...(known?.memory && { memory: known.memory }),
+  };
+  return new HildaError(known?.code ?? 'FAILURE_UNEXPLAINED', message, {
+    details: { ...accusation },
+    ...(cause !== undefined && { cause }),
+  });
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { launchCommand, steadyHeap } from './launch.js';
 import type { Answers, Reply, Request } from './messages.js';
+import { programFailure } from './runtime-failure.js';
 
 export interface ChannelOptions {
   /** Bound of the child's address space; null for none. */
@@ -145,20 +146,13 @@ export class SessionChannel {
       pending.resolve(reply.value);
       return;
     }
-    const { code, message, hint } = reply.error;
-    pending.reject(new HildaError(code, message, { hint }));
+    const { code, message, hint, details } = reply.error;
+    pending.reject(new HildaError(code, message, { hint, details }));
   }
 }
 
 export const interrupted = (signal: AbortSignal | undefined): HildaError =>
   new HildaError('INTERRUPTED', 'the call to the session process was aborted', { cause: signal?.reason });
 
-function crash(code: number | null, signal: NodeJS.Signals | null, stderr: string): HildaError {
-  const words = stderr.trim().split('\n').at(-1) ?? '';
-  const how = signal === null ? `ended with code ${code}` : `was killed by ${signal}`;
-  const outOfMemory = /out of memory|bad_alloc|heap limit|Cannot allocate/i.test(stderr);
-  return new HildaError(
-    outOfMemory ? 'DEVICE_OUT_OF_MEMORY' : 'DEVICE_FAILED',
-    `the session process ${how}${words === '' ? '' : `: ${words}`}`,
-  );
-}
+const crash = (code: number | null, signal: NodeJS.Signals | null, stderr: string): HildaError =>
+  programFailure('the session process', { code, signal }, stderr);

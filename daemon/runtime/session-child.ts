@@ -16,8 +16,9 @@ const answer = async ({ id, request }: Envelope): Promise<void> => {
   try {
     reply = { id, value: await host.serve(request) };
   } catch (thrown) {
-    const { code, message, hint } = runtimeFailure(thrown);
-    reply = { id, error: { code, message, hint } };
+    const { code, message, hint, details } = runtimeFailure(thrown);
+    // Facts alone cross the process boundary.
+    reply = { id, error: { code, message, hint, details: JSON.parse(JSON.stringify(details)) } };
   }
   process.send?.(reply);
 };

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import t from 'tap';
+import type { ErrorCode } from '../../daemon/core/errors.js';
 import { floatTensor, type Graph, int64Tensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
-import { runtimeFailure } from '../../daemon/runtime/runtime-failure.js';
+import { failureTables } from '../../daemon/runtime/failures/registry.js';
+import { programFailure, runtimeFailure } from '../../daemon/runtime/runtime-failure.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { parseTrace } from '../../daemon/runtime/trace.js';
 
@@ -132,7 +134,7 @@ t.test('load, run, carry, time, profile, release', async (t) => {
 t.test('hostile input gives its code, and the next call works', async (t) => {
   const process = new SessionProcess({ memoryLimitBytes: 4 * 2 ** 30 });
   t.teardown(() => process.stop());
-  await t.rejects(process.load(Uint8Array.of(1, 2, 3)), { code: 'NETWORK_REJECTED' });
+  await t.rejects(process.load(Uint8Array.of(1, 2, 3)), { code: 'FAILURE_UNEXPLAINED' });
   await t.rejects(process.load(addition(), { provider: 'bogus' }), { code: 'PROVIDER_UNKNOWN' });
   const greedy = await process.load(bomb());
   await t.rejects(process.firstRun(greedy.handle), { code: 'DEVICE_OUT_OF_MEMORY' });
@@ -156,7 +158,11 @@ t.test('hostile input gives its code, and the next call works', async (t) => {
   const doomed = await process.load(endless());
   const crashed = process.firstRun(doomed.handle);
   globalThis.process.kill(process.pid as number, 'SIGKILL');
-  await t.rejects(crashed, { code: 'DEVICE_FAILED' });
+  await t.rejects(crashed, {
+    code: 'DEVICE_FAILED',
+    message: /SIGKILL/,
+    details: { memory: true },
+  });
   t.ok(await process.load(addition()));
 });
 
@@ -187,13 +193,51 @@ t.test(
 );
 
 t.test('words of the runtime and of its trace', async (t) => {
-  t.equal(runtimeFailure(new Error('std::bad_alloc')).code, 'DEVICE_OUT_OF_MEMORY');
-  t.equal(
-    runtimeFailure(new Error('graph nodes that are assigned to the default CPU EP')).code,
-    'PROVIDER_FALLBACK',
-  );
-  t.equal(runtimeFailure(new Error('Failed to get a WebGPU adapter')).code, 'DEVICE_FAILED');
-  t.equal(runtimeFailure('anything else').code, 'NETWORK_REJECTED');
+  const said: readonly [string, ErrorCode, object][] = [
+    ['std::bad_alloc', 'DEVICE_OUT_OF_MEMORY', { memory: true }],
+    ['graph nodes that are assigned to the default CPU EP', 'PROVIDER_FALLBACK', { suspect: 'network' }],
+    ['Failed to get a WebGPU adapter', 'DEVICE_FAILED', { suspect: 'device' }],
+    ['TypeError: Load failed', 'DEVICE_FAILED', { suspect: 'device' }],
+    ["running Conv node. Name:'Failed to fetch' Status", 'FAILURE_UNEXPLAINED', {}],
+    ['Auf dem Gerät ist kein Speicherplatz mehr', 'FAILURE_UNEXPLAINED', {}],
+  ];
+  for (const [words, code, details] of said) {
+    const error = runtimeFailure(new Error(words));
+    t.equal(error.code, code, words);
+    t.strictSame(error.details, details, words);
+  }
+  const ends: readonly [number | null, string | null, string, ErrorCode, object, RegExp][] = [
+    [127, null, 'sh: not found', 'DEVICE_FAILED', { suspect: 'device' }, /not there/],
+    [
+      126,
+      null,
+      'Could not find an implementation for Pad(13)',
+      'DEVICE_FAILED',
+      { suspect: 'device' },
+      /ABI/,
+    ],
+    [134, null, 'CANNOT LINK EXECUTABLE "r": library', 'DEVICE_FAILED', { suspect: 'device' }, /aborted/],
+    [137, null, '', 'DEVICE_FAILED', { memory: true }, /out-of-memory killer/],
+    [null, 'SIGSEGV', '', 'DEVICE_FAILED', {}, /segmentation fault/],
+    [132, null, '', 'DEVICE_FAILED', { suspect: 'device' }, /instruction/],
+    [
+      1,
+      null,
+      'Could not find an implementation for Pad(13)',
+      'NETWORK_REJECTED',
+      { suspect: 'network' },
+      /Pad/,
+    ],
+    [1, null, 'Erreur', 'FAILURE_UNEXPLAINED', {}, /^it ended with code 1: Erreur$/],
+    [200, null, '', 'FAILURE_UNEXPLAINED', {}, /^it ended with code 200$/],
+  ];
+  for (const [exit, signal, words, code, details, message] of ends) {
+    const error = programFailure('it', { code: exit, signal }, words);
+    t.match(error, { code, message });
+    t.strictSame(error.details, details, error.message);
+  }
+  for (const [runtime, entries] of Object.entries(failureTables))
+    for (const { words, source } of entries) t.ok(source.length > 5, `${runtime} ${words} has a source`);
   t.throws(() => parseTrace('[{'), { code: 'DEVICE_FAILED' });
   t.same(parseTrace('[{"cat":"Session","name":"model_run"},{"cat":"Node","name":"a_fence_before"}]'), []);
 });

@@ -19,6 +19,7 @@ const speakable: ReadonlySet<string> = new Set([
   'DEVICE_BUSY',
   'DEVICE_OUT_OF_MEMORY',
   'DEVICE_TIMEOUT',
+  'FAILURE_UNEXPLAINED',
   'FIRMWARE_MISMATCH',
   'FLASH_TOOL_MISSING',
   'MESSAGE_INVALID',
