@@ -4,7 +4,9 @@ import type { DeviceId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
 import { Xoshiro128 } from '../core/rng.js';
 import { targetKey } from '../core/target.js';
+import { isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import { faultOf } from '../fleet/suspicion.js';
 import type { Protocol } from '../measure/protocol.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
@@ -49,7 +51,8 @@ const toleratedFailures = 3;
 /**
  * Measures whole networks of a space on one device, profiled by operator where wanted. A network that was validly
  * measured on the same target under the same protocol before is not measured again, so that a campaign that was cut
- * short goes on where it stood. Throws what the device throws for itself; a network's own fault is counted.
+ * short goes on where it stood. Throws what the device throws for itself, also where it was found at fault or left; a network's
+ * own fault, and a measurement that is not valid, are counted.
  */
 export async function collectSamples(options: CollectOptions): Promise<Collected> {
   const { space, count, seed, signal, onProgress, given = [], choice = 'random' } = options;
@@ -73,7 +76,7 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
       profiles.push(profile);
     } catch (thrown) {
       const error = asHildaError(thrown);
-      if (error.code === 'INTERRUPTED' || error.code === 'DEVICE_UNKNOWN') throw error;
+      if (isAway(error) || faultOf(error) === undefined) throw error;
       failures.push(`${error.code}: ${error.message}`);
       if (failures.length > toleratedFailures + count / 5) {
         throw new HildaError(
@@ -100,7 +103,7 @@ async function takeSample(
   const hash = structureHash(network);
   const { record, profile: profiled } = await pool.withDevice(
     deviceId,
-    { holder: 'campaign', signal },
+    { holder: 'campaign', signal, network },
     async (device, lease): Promise<{ readonly record: MeasurementRecord; readonly profile: Profile }> => {
       const known = (await store.measurements({ deviceId, structureHash: hash })).find(
         (m) =>

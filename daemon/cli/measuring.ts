@@ -22,7 +22,7 @@ export function measuring(
     },
     measure: async ({ network, deviceId, protocol: name }, { signal }) => {
       const protocol = loadProtocol(name);
-      return pool.withDevice(deviceId, { holder: 'measure', signal }, async (device, lease) => {
+      return pool.withDevice(deviceId, { holder: 'measure', signal, network }, async (device, lease) => {
         const taken = asConverted(await device.measure(network, protocol, { signal }), network);
         const uncounted = uncountedOperators(network);
         const manifest = {
@@ -34,7 +34,7 @@ export function measuring(
       });
     },
     profile: ({ network, deviceId }, { signal }) =>
-      pool.withDevice(deviceId, { holder: 'profile', signal }, async (device) => {
+      pool.withDevice(deviceId, { holder: 'profile', signal, network }, async (device) => {
         if (!device.profile)
           throw new HildaError('STATE_CONFLICT', `the device ${deviceId} cannot profile`, {
             hint: 'Choose another device.',

@@ -5,15 +5,18 @@ import type { DeviceId } from '../core/ids.js';
 import { targetKey } from '../core/target.js';
 import type { Device, Driver } from '../devices/contract.js';
 import { calibrationSchema } from '../measure/calibration.js';
+import type { Graph } from '../network/graph.js';
 import type { DeviceRecord, Lease, Store } from '../store/contract.js';
-import { isAway } from './away.js';
-import { checkHealth } from './health.js';
+import { isAtFault, isAway } from './away.js';
+import { Departures } from './departures.js';
+import { checkHealth, isNoSmaller, largerOf, type Ran } from './health.js';
 import { type LeaseTimes, withLease } from './held-lease.js';
 import { HostTurns } from './host-turns.js';
 import { JobQueue } from './job-queue.js';
 import { Lookout, type Presence, type SeenDevice } from './lookout.js';
 import { storeLedger } from './repeatability-ledger.js';
 import { RepeatingDevice } from './repeating-device.js';
+import { settled } from './settle-blame.js';
 
 export interface DevicePoolOptions extends Partial<LeaseTimes> {
   readonly store: Store;
@@ -32,6 +35,11 @@ export interface JobOptions {
   readonly priority?: number;
   /** Ends the wait for the device. The job itself must mind it too. */
   readonly signal: AbortSignal;
+  /**
+   * The network that the job measures. Whose fault a failure is, is then settled on this very device (see `settled`): the job may
+   * run several times, so it must record nothing before its last step.
+   */
+  readonly network?: Graph;
 }
 
 interface Slot {
@@ -42,6 +50,10 @@ interface Slot {
   jobs: number;
   /** Failures of the device in a row. */
   strikes: number;
+  /** The largest network that ran. */
+  largest: Ran | undefined;
+  /** How often the device left amid a network. */
+  readonly departures: Departures;
 }
 
 /** After so many failures in a row the device itself is examined before it gets another job. */
@@ -154,11 +166,11 @@ export class DevicePool {
 
   /**
    * Runs a job with the device to itself, and answers with its result. Jobs of one device run one after another. A
-   * device whose job threw DEVICE_FAILED or DEVICE_GONE is closed, and opened afresh for the next job. After three
-   * failures in a row it must first open and run a reference network, or it is quarantined: a network that crashes its
-   * runtime is not the device's fault. Throws DEVICE_UNKNOWN, DEVICE_GONE, DEVICE_FAILED with `details.unopened`
-   * `obstacle`, what opening or calibrating throws with `details.unopened` `failed`, STATE_CONFLICT when it was taken out of
-   * use, what the job throws, and the signal's reason.
+   * device whose job threw DEVICE_FAILED or DEVICE_GONE is closed, and opened afresh for the next job. A failure of a job
+   * that names its network is settled first: `details.atFault` says whose it is. A device that was at fault three times in a
+   * row is quarantined; one that merely failed so often must first open and run a reference network. Throws DEVICE_UNKNOWN,
+   * DEVICE_GONE, DEVICE_FAILED with `details.unopened` `obstacle`, what opening or calibrating throws with `details.unopened`
+   * `failed`, STATE_CONFLICT when it was taken out of use, what the job throws, and the signal's reason.
    */
   async withDevice<T>(
     id: DeviceId,
@@ -179,7 +191,7 @@ export class DevicePool {
   async #queued<T>(
     id: DeviceId,
     slot: Slot,
-    { holder, priority = 0, signal }: JobOptions,
+    { holder, priority = 0, signal, network }: JobOptions,
     job: (device: Device, lease: Lease) => Promise<T>,
   ): Promise<T> {
     const { store, clock } = this.#options;
@@ -202,10 +214,8 @@ export class DevicePool {
       () =>
         withLease(hold, async (lease) => {
           const { host } = await this.#assertInUse(id);
-          return this.#turns.run(host, () => this.#perform(id, slot, both, (device) => job(device, lease)), {
-            priority,
-            signal: both,
-          });
+          const work = (): Promise<T> => this.#perform(id, slot, network, both, (device) => job(device, lease));
+          return this.#turns.run(host, work, { priority, signal: both });
         }),
       { priority, signal: both },
     );
@@ -215,22 +225,67 @@ export class DevicePool {
   async #perform<T>(
     id: DeviceId,
     slot: Slot,
+    network: Graph | undefined,
     signal: AbortSignal,
     job: (device: Device) => Promise<T>,
   ): Promise<T> {
     try {
       if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, signal);
-      slot.device ??= await this.#open(id, signal);
-      const result = await job(slot.device);
+      const attempt = async (): Promise<T> => job(await this.#opened(id, slot, signal));
+      const result = await (network ? this.#settle(id, slot, network, attempt, signal) : attempt());
       slot.strikes = 0;
       return result;
     } catch (thrown) {
-      const { code, details } = asHildaError(thrown);
-      const { unopened } = details;
-      if (unopened === 'failed' || (unopened === undefined && deviceAtFault.has(code))) slot.strikes++;
-      if (deviceAtFault.has(code) || code === 'DEVICE_GONE') await this.#close(id, slot);
+      await this.#blamed(id, slot, asHildaError(thrown), network !== undefined);
       throw thrown;
     }
+  }
+
+  async #opened(id: DeviceId, slot: Slot, signal: AbortSignal): Promise<Device> {
+    slot.device ??= await this.#open(id, signal);
+    return slot.device;
+  }
+
+  /** Does the job, or throws whose fault it is that it fails. */
+  async #settle<T>(
+    id: DeviceId,
+    slot: Slot,
+    network: Graph,
+    attempt: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { clock, store } = this.#options;
+    const run = async (other?: Graph): Promise<void> =>
+      checkHealth(await this.#opened(id, slot, signal), signal, other);
+    const { largest } = slot;
+    const isRemote = (await store.device(id)).kind === 'agent';
+    const result = await slot.departures.watch(network, {
+      device: id,
+      reference: run,
+      work: () =>
+        settled(
+          {
+            attempt,
+            reference: run,
+            larger: isNoSmaller(largest, network) ? () => run(largest.network) : undefined,
+            close: () => this.#close(id, slot),
+          },
+          { device: id, clock, signal, isRemote },
+        ),
+    });
+    slot.largest = largerOf(largest, network);
+    return result;
+  }
+
+  /** What a failure means for the device: a strike, to be opened afresh, to be taken out of use. */
+  async #blamed(id: DeviceId, slot: Slot, error: HildaError, isSettled: boolean): Promise<void> {
+    const { code, message, details } = error;
+    if (details.unopened === 'failed') slot.strikes++;
+    else if (details.unopened === undefined && !isSettled && deviceAtFault.has(code)) slot.strikes++;
+    else if (isAtFault(error) && details.moment !== true) slot.strikes++;
+    else if (details.atFault === 'network') slot.strikes = 0;
+    if (deviceAtFault.has(code) || isAtFault(error) || code === 'DEVICE_GONE') await this.#close(id, slot);
+    if (isAtFault(error) && slot.strikes >= strikesBeforeCheck) await this.#quarantine(id, slot, message);
   }
 
   async #stop(): Promise<void> {
@@ -245,7 +300,14 @@ export class DevicePool {
   }
 
   #slot(id: DeviceId): Slot {
-    const slot = this.#slots.get(id) ?? { queue: new JobQueue(), device: undefined, jobs: 0, strikes: 0 };
+    const slot = this.#slots.get(id) ?? {
+      queue: new JobQueue(),
+      device: undefined,
+      jobs: 0,
+      strikes: 0,
+      largest: undefined,
+      departures: new Departures(),
+    };
     this.#slots.set(id, slot);
     return slot;
   }
@@ -297,18 +359,23 @@ export class DevicePool {
   /** Throws STATE_CONFLICT after it quarantined a device that does not open or cannot run a reference network either. */
   async #examine(id: DeviceId, slot: Slot, signal: AbortSignal): Promise<void> {
     try {
-      slot.device ??= await this.#open(id, signal);
-      await checkHealth(slot.device, signal);
+      await checkHealth(await this.#opened(id, slot, signal), signal);
       slot.strikes = 0;
     } catch (thrown) {
       signal.throwIfAborted();
       const error = asHildaError(thrown);
       if (isAway(error) && error.details.unopened !== 'failed') throw error;
-      const reason = `failed ${slot.strikes} times in a row, then a reference network: ${error.message}`;
-      await this.#options.store.setDeviceState(id, 'quarantined', reason);
-      await this.#close(id, slot);
-      await this.#assertInUse(id);
+      await this.#quarantine(id, slot, error.message);
     }
+  }
+
+  /** Throws STATE_CONFLICT, as every later job will. */
+  async #quarantine(id: DeviceId, slot: Slot, why: string): Promise<never> {
+    const reason = `failed ${slot.strikes} times in a row, then a reference network: ${why}`;
+    await this.#options.store.setDeviceState(id, 'quarantined', reason);
+    await this.#close(id, slot);
+    await this.#assertInUse(id);
+    throw new HildaError('STATE_CONFLICT', `the device ${id} is quarantined: ${reason}`);
   }
 
   /** After the jobs that wait for it: they find out by themselves that it is gone. */

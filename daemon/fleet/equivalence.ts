@@ -76,11 +76,10 @@ export async function compareDevices(
     // The order alternates: neither is always the first to meet a change.
     for (const id of visit % 2 === 0 ? [a, b] : [b, a]) {
       for (const reference of ['convolution', 'transformer'] as const) {
-        const measured = await pool.withDevice(id, { holder: 'equivalence', signal }, async (device, lease) =>
-          store.addMeasurement(await device.measure(references[reference], protocol, { signal }), {
-            deviceId: id,
-            lease,
-          }),
+        const network = references[reference];
+        const job = { holder: 'equivalence', signal, network };
+        const measured = await pool.withDevice(id, job, async (device, lease) =>
+          store.addMeasurement(await device.measure(network, protocol, { signal }), { deviceId: id, lease }),
         );
         if (measured.verdict !== 'valid') continue;
         const told = knownVariance(measured);

@@ -1,8 +1,56 @@
 import type { Device } from '../devices/contract.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { referenceNetworks } from '../measure/references.js';
+import { countKnownCost } from '../network/cost.js';
+import type { Graph } from '../network/graph.js';
+import { weightBytesOf } from '../network/weights.js';
 
 /** Resolves where the device measures a reference network, whatever the verdict; throws what it throws. */
-export async function checkHealth(device: Device, signal: AbortSignal): Promise<void> {
-  await device.measure(referenceNetworks().convolution, loadProtocol('quick'), { signal });
+export async function checkHealth(
+  device: Device,
+  signal: AbortSignal,
+  network: Graph = referenceNetworks().convolution,
+): Promise<void> {
+  await device.measure(network, loadProtocol('quick'), { signal });
+}
+
+/** A network that ran, with what it needs at least. */
+export interface Ran {
+  readonly network: Graph;
+  readonly weightBytes: number;
+  readonly activationBytes: number;
+}
+
+/** Larger ones are not kept for a second run: they would hold too much of the daemon's memory. */
+const keptWeightBytes = 64 * 2 ** 20;
+
+/** Undefined where the cost is not known. */
+function sizeOf(network: Graph): Ran | undefined {
+  try {
+    const activationBytes = countKnownCost(network).peakActivationBytes;
+    return activationBytes === null
+      ? undefined
+      : { network, weightBytes: weightBytesOf(network), activationBytes };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The larger of what ran before and a network that ran now. */
+export function largerOf(before: Ran | undefined, network: Graph): Ran | undefined {
+  const now = sizeOf(network);
+  if (!now || now.weightBytes > keptWeightBytes) return before;
+  const bytes = ({ weightBytes, activationBytes }: Ran): number => weightBytes + activationBytes;
+  return before && bytes(before) >= bytes(now) ? before : now;
+}
+
+/** Whether what ran needed no less of anything. */
+export function isNoSmaller(ran: Ran | undefined, network: Graph): ran is Ran {
+  const size = sizeOf(network);
+  return (
+    ran !== undefined &&
+    size !== undefined &&
+    ran.weightBytes >= size.weightBytes &&
+    ran.activationBytes >= size.activationBytes
+  );
 }
