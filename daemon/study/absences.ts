@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import { HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
-import { isAway } from '../fleet/away.js';
+import { isAtFault, isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import type { Store } from '../store/contract.js';
@@ -17,6 +17,8 @@ export interface AbsencesOptions {
 
 /** Between two tries on a device that is there again, or says so. */
 const pauseMs = 500;
+/** The same for a device that was found at fault: what is wrong with it may pass. Grows fourfold, to no more than this. */
+const restMs = { first: 1000, most: 16_000 };
 /** Drivers that tell of no changes are looked at this often while trials wait. */
 const lookMs = 5000;
 
@@ -28,6 +30,10 @@ export class Absences {
   readonly #options: AbsencesOptions;
   /** When each was first missed. */
   readonly #sinceMs = new Map<DeviceId, number>();
+  /** What was last heard of each that is missed. */
+  readonly #why = new Map<DeviceId, HildaError>();
+  /** Those that were at fault: how often in a row, and until when nobody tries them. */
+  readonly #rests = new Map<DeviceId, { readonly faults: number; readonly untilMs: number }>();
 
   constructor(options: AbsencesOptions) {
     this.#options = options;
@@ -35,14 +41,28 @@ export class Absences {
 
   /** Notes the device as missing where the error says that it is not to be had, and answers whether it does. */
   explains(id: DeviceId, thrown: unknown): boolean {
-    const left = isAway(thrown);
-    if (left && !this.#sinceMs.has(id)) this.#sinceMs.set(id, this.#options.clock.nowMs());
-    return left;
+    if (!isAway(thrown)) return false;
+    const nowMs = this.#options.clock.nowMs();
+    if (!this.#sinceMs.has(id)) this.#sinceMs.set(id, nowMs);
+    this.#why.set(id, asHildaError(thrown));
+    if (isAtFault(thrown)) {
+      const faults = (this.#rests.get(id)?.faults ?? 0) + 1;
+      const pauseMs = Math.min(restMs.first * 4 ** (faults - 1), restMs.most);
+      this.#rests.set(id, { faults, untilMs: nowMs + pauseMs });
+    }
+    return true;
+  }
+
+  /** Whether it was found at fault so lately that another try would only repeat that. */
+  rests(id: DeviceId): boolean {
+    return (this.#rests.get(id)?.untilMs ?? 0) > this.#options.clock.nowMs();
   }
 
   /** It answered: it has its share again. */
   returned(id: DeviceId): void {
     this.#sinceMs.delete(id);
+    this.#why.delete(id);
+    this.#rests.delete(id);
   }
 
   /** Whether a trial that lacks these devices is held: one may yet come back, or no other device is left to go on with. */
@@ -72,16 +92,26 @@ export class Absences {
     const awaited = this.missing.filter((id) => this.#isAwaited(id));
     for (let lookedMs = clock.nowMs(); ; ) {
       await clock.sleep(pauseMs, { signal });
-      for (const id of this.missing) if (await this.isThere(id)) return;
+      for (const id of this.missing) if (!this.rests(id) && (await this.isThere(id))) return;
       if (devices.every((id) => this.#sinceMs.has(id) && !this.#isAwaited(id)))
-        throw new HildaError('DEVICE_GONE', `no device of the study is there: ${devices.join(', ')}`, {
-          hint: 'Bring one back and resume the study: its trials wait.',
-        });
+        throw new HildaError(
+          'DEVICE_GONE',
+          `no device of the study is there: ${devices.map((id) => this.#told(id)).join(', ')}`,
+          {
+            hint: 'Bring one back and resume the study: its trials wait.',
+          },
+        );
       if (awaited.some((id) => !this.#isAwaited(id))) return;
       if (clock.nowMs() - lookedMs < lookMs) continue;
       await pool.discover({ signal });
       lookedMs = clock.nowMs();
     }
+  }
+
+  /** A device that merely left needs no reason. */
+  #told(id: DeviceId): string {
+    const why = this.#why.get(id);
+    return why && why.code !== 'DEVICE_GONE' ? `${id} (${why.code}: ${why.message})` : id;
   }
 
   #isAwaited(id: DeviceId): boolean {

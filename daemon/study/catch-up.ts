@@ -1,11 +1,11 @@
 import { asHildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import { type CostMetric, costsOf } from '../core/measurement.js';
+import { faultOf } from '../fleet/suspicion.js';
 import type { FinishedTrial, TrialRecord } from '../store/contract.js';
 import { lackedDevices } from './coverage.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import type { Findings } from './findings.js';
-import { deviceFaults, networkFaults } from './measure-trial.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
 import { brokenLimit, type TrialContext, unlessMissing, withoutDevices } from './trial-runner.js';
 import { refreshed, workThrough } from './work-through.js';
@@ -131,9 +131,11 @@ async function measureLate(
       const broken = brokenLimit(spec.constraints, values);
       if (broken) return infeasible(broken);
     } catch (thrown) {
-      const { code, message } = asHildaError(thrown);
-      if (networkFaults.has(code)) return infeasible(`${code}: ${message}`);
-      if (!deviceFaults.has(code)) throw thrown;
+      const error = asHildaError(thrown);
+      const { code, message } = error;
+      const fault = faultOf(error);
+      if (!fault) throw thrown;
+      if (fault === 'network') return infeasible(`${code}: ${message}`);
       silent.push(`not measured on ${deviceId}: ${code}: ${message}`);
     }
   }

@@ -17,17 +17,21 @@ export function fruitless(
 ): HildaError | undefined {
   const ended = trials.filter(({ state }) => state !== 'asked');
   const failed = ended.filter(({ state }) => state === 'failed');
-  const isMeasured = ended.some(({ values }) => spec.devices.some((_, i) => hasCosts(values, spec, i)));
+  // What was measured of a trial whose evaluator failed says nothing either.
+  const isMeasured = ended.some(
+    ({ state, values }) => state !== 'failed' && spec.devices.some((_, i) => hasCosts(values, spec, i)),
+  );
   const enough = isOver ? 1 : patience;
   if (!isMeasured && failed.filter(({ number }) => number >= since).length >= enough)
-    return told(failed, 'MEASUREMENT_INVALID', `no measurement of ${failed.length} trials is valid`);
+    return told(failed, failed.every(isUnevaluated) ? 'EVALUATION_FAILED' : 'MEASUREMENT_INVALID');
   if (!isOver || ended.length === 0 || !ended.every(isFault)) return undefined;
-  const [first] = ended as [TrialRecord];
-  return told(ended, codeOf(first) ?? 'INTERNAL', `none of ${ended.length} trials came to its end`);
+  return told(ended, undefined);
 }
 
 /** Whether an error ended it, and no limit. */
 const isFault = (trial: TrialRecord): boolean => trial.state !== 'complete' && codeOf(trial) !== undefined;
+
+const isUnevaluated = (trial: TrialRecord): boolean => codeOf(trial) === 'EVALUATION_FAILED';
 
 function codeOf({ reason }: TrialRecord): ErrorCode | undefined {
   const [word = ''] = (reason ?? '').split(':');
@@ -40,12 +44,22 @@ function kindOf({ reason }: TrialRecord): string {
   return verdict ?? (reason ?? '').split(':')[0] ?? '';
 }
 
-function told(trials: readonly TrialRecord[], code: ErrorCode, what: string): HildaError {
-  const kinds = new Map<string, number>();
-  for (const trial of trials) kinds.set(kindOf(trial), (kinds.get(kindOf(trial)) ?? 0) + 1);
-  const counts = [...kinds].sort((a, b) => b[1] - a[1]).map(([kind, count]) => `${count} ${kind}`);
-  const last = trials.at(-1)?.reason ?? '';
-  return new HildaError(code, `${what}: ${counts.join(', ')}; the last: ${last}`, {
-    hint: 'Remove the cause, for example other work on the machine, then resume the study.',
-  });
+/** The trials' common end, by how often each kind came, with the words of the most frequent. Its code where none is given. */
+function told(trials: readonly TrialRecord[], code: ErrorCode | undefined): HildaError {
+  const kinds = new Map<string, TrialRecord[]>();
+  for (const trial of trials) kinds.set(kindOf(trial), [...(kinds.get(kindOf(trial)) ?? []), trial]);
+  const sorted = [...kinds].sort(([, a], [, b]) => b.length - a.length);
+  const counts = sorted.map(([kind, { length }]) => `${length} ${kind}`);
+  const typical = sorted[0]?.[1].at(-1) as TrialRecord;
+  const what =
+    code === 'MEASUREMENT_INVALID'
+      ? `no measurement of ${trials.length} trials is valid`
+      : code === 'EVALUATION_FAILED'
+        ? `the evaluator gave no value for any of ${trials.length} trials`
+        : `none of ${trials.length} trials came to its end`;
+  return new HildaError(
+    code ?? codeOf(typical) ?? 'INTERNAL',
+    `${what}: ${counts.join(', ')}; most often: ${typical.reason ?? ''}`,
+    { hint: 'Remove the cause, for example other work on the machine, then resume the study.' },
+  );
 }

@@ -1,32 +1,13 @@
-import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
 import { isAway } from '../fleet/away.js';
 import { pooledWith } from '../fleet/equivalence.js';
+import { faultOf } from '../fleet/suspicion.js';
 import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
 import { deviceMetric } from './spec.js';
 import type { TrialContext } from './trial-runner.js';
-
-/** The network itself is at fault: it will never run there, so no other attempt is made. */
-export const networkFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ARCHITECTURE_INVALID',
-  'NETWORK_TOO_LARGE',
-  'NETWORK_REJECTED',
-  'DEVICE_OUT_OF_MEMORY',
-  'OPERATOR_UNSUPPORTED',
-  'SHAPE_UNKNOWN',
-  'PROVIDER_FALLBACK',
-]);
-/** The device or the moment is at fault: another attempt may succeed. */
-export const deviceFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'DEVICE_FAILED',
-  'DEVICE_TIMEOUT',
-  'ADB_FAILED',
-  'MESSAGE_INVALID',
-  'LEASE_STALE',
-  'MEASUREMENT_INVALID',
-]);
 
 export interface Taken {
   readonly measurement: Measurement;
@@ -56,7 +37,7 @@ export async function measureOrRecall(
   } catch (thrown) {
     const error = asHildaError(thrown);
     // Where there are several devices, a person must know on which one the network does not run.
-    if (!networkFaults.has(error.code) || spec.devices.length === 1) throw error;
+    if (faultOf(error) !== 'network' || spec.devices.length === 1) throw error;
     throw new HildaError(error.code, `on ${deviceId}, ${error.message}`, {
       cause: error,
       details: error.details,
@@ -83,7 +64,7 @@ async function measure(
       // Boards that passed the equivalence test stand in for each other.
       last = await pool.withAny(
         await pooledWith(deviceId, store),
-        { holder: `study:${studyId}`, priority, signal },
+        { holder: `study:${studyId}`, priority, signal, network },
         async (device, lease) => {
           const taken = await device.measure(network, protocol, {
             signal,
@@ -99,7 +80,9 @@ async function measure(
       );
     } catch (thrown) {
       fault = asHildaError(thrown);
-      if (isAway(fault) || !deviceFaults.has(fault.code)) throw fault;
+      // What a settled failure says is final.
+      const isSettled = fault.details.atFault !== undefined || isAway(fault);
+      if (isSettled || faultOf(fault) !== 'other') throw fault;
     }
   }
   if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);

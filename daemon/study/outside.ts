@@ -91,7 +91,11 @@ export class OutsideEvaluator implements Evaluator {
       });
     if (!('values' in result)) {
       const code = result.state === 'failed' ? 'MEASUREMENT_INVALID' : 'NETWORK_REJECTED';
-      question.reject(new HildaError(code, `reported from outside: ${result.reason}`));
+      question.reject(
+        new HildaError(code, `reported from outside: ${result.reason}`, {
+          ...(result.state === 'infeasible' && { details: { atFault: 'network' } }),
+        }),
+      );
       return;
     }
     const given = new Map(Object.entries(result.values));

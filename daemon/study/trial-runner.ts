@@ -2,8 +2,9 @@ import { asHildaError, HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
 import { type CostMetric, costsOf } from '../core/measurement.js';
-import type { Evaluator } from '../evaluate/contract.js';
+import type { Evaluator, Quality } from '../evaluate/contract.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import { faultOf } from '../fleet/suspicion.js';
 import type { Protocol } from '../measure/protocol.js';
 import { bytesPerElement, type Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
@@ -13,7 +14,7 @@ import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
 import type { Absences } from './absences.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import { addQuality, type Findings } from './findings.js';
-import { deviceFaults, measureOrRecall, networkFaults, type Taken } from './measure-trial.js';
+import { measureOrRecall, type Taken } from './measure-trial.js';
 import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
 
 export interface TrialContext {
@@ -52,11 +53,10 @@ export async function runTrial(
     return outcome && { studyId, number, ...outcome };
   } catch (thrown) {
     const error = asHildaError(thrown);
-    if (networkFaults.has(error.code))
-      return { studyId, number, state: 'infeasible', values: {}, reason: `${error.code}: ${error.message}` };
-    if (deviceFaults.has(error.code))
-      return { studyId, number, state: 'failed', values: {}, reason: `${error.code}: ${error.message}` };
-    throw error;
+    const fault = faultOf(error);
+    if (!fault) throw error;
+    const state = fault === 'network' ? 'infeasible' : 'failed';
+    return { studyId, number, state, values: {}, reason: `${error.code}: ${error.message}` };
   }
 }
 
@@ -108,19 +108,43 @@ async function decide(
   if (isHeld()) return undefined;
 
   context.onStep?.('evaluate');
-  addQuality(findings, await evaluator.evaluate(trial.architecture, { signal }));
+  const quality = await qualityOrFault(evaluator, trial, signal);
+  if (quality instanceof HildaError)
+    return { state: 'failed', values, reason: `${quality.code}: ${quality.message}` };
+  addQuality(findings, quality);
   const known = { float: 'accuracy', devices: [...spec.devices.keys()], asItIs, missing } as const;
   await addDeployedAccuracy(findings, trial, known, context, signal);
   if (isHeld()) return undefined;
   const limit = brokenLimit(spec.constraints, values);
   if (limit) return infeasible(limit);
-  const unknown = spec.objectives.find(({ metric }) => values[metric] === undefined);
+  const asked = [...spec.objectives, ...spec.constraints];
+  const unknown = asked.find(({ metric }) => values[metric] === undefined);
   if (unknown && missing.size === 0)
     throw new HildaError('SPEC_INVALID', `nothing yields the metric ${unknown.metric}`, {
       hint: `Known: ${Object.keys(values).join(', ')}.`,
     });
   const reason = missing.size > 0 ? withoutDevices([...missing]) : null;
   return { state: 'complete', ...findings, reason };
+}
+
+/** What the evaluator says, or that it gave no value: what was measured stands then, and the network is not at fault. */
+async function qualityOrFault(
+  evaluator: Evaluator,
+  { architecture }: TrialRecord,
+  signal: AbortSignal,
+): Promise<Quality | HildaError> {
+  try {
+    return await evaluator.evaluate(architecture, { signal });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const error = asHildaError(thrown);
+    const { code, message, details } = error;
+    // Somebody outside may know that the network is at fault; a runtime of the evaluator's own proves nothing.
+    if (details.atFault === 'network' || faultOf(error) === undefined) throw error;
+    if (code === 'EVALUATION_FAILED' || code === 'MEASUREMENT_INVALID') return error;
+    const why = code === 'ARCHITECTURE_INVALID' ? message : `${code}: ${message}`;
+    return new HildaError('EVALUATION_FAILED', why, { cause: error });
+  }
 }
 
 /** Why a complete trial lacks values. */
@@ -136,6 +160,7 @@ export async function unlessMissing(
   signal: AbortSignal,
 ): Promise<Taken | undefined> {
   const { absences } = context;
+  if (absences.rests(deviceId)) return undefined;
   try {
     const taken = await measureOrRecall(trial, deviceId, network, context, signal);
     if (taken.classifies !== undefined) absences.returned(deviceId);

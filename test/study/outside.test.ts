@@ -146,7 +146,7 @@ const optunaStudies = [
 ];
 for (const { sampler, options, objectives } of optunaStudies) {
   t.test(`Optuna's ${sampler} searches`, { skip: noOptuna }, async (t) => {
-    const { url, dir } = await openDaemon(t, { faults: [null, null, null, null, null, 'crash'] });
+    const { url, dir } = await openDaemon(t, { faults: [null, null, null, null, null, 'contended'] });
     const spec = await smallSpec(dir, {
       sampler: { name: 'external' },
       objectives,

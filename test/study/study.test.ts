@@ -5,14 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse as parseYaml } from 'yaml';
-import type { HildaError } from '../../daemon/core/errors.js';
+import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/fleet/equivalence.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import type { TrialRecord } from '../../daemon/store/contract.js';
 import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { workersOf } from '../../daemon/study/work-through.js';
-import { openBench, testSpec } from './bench.js';
+import { FailingDriver } from '../blame/failing-driver.js';
+import { openBench, profilesDir, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {
   const dir = await mkdtemp(join(tmpdir(), 'hilda-study-'));
@@ -211,20 +215,35 @@ t.test(
   },
 );
 
-t.test('device faults end trials, not the study', async (t) => {
-  const bench = await openBench(await dataDir(t), {
-    faults: [null, 'hang', 'reject', 'contended', 'outOfMemory', 'crash'],
-    timeoutMs: 50,
-  });
+t.test('faults end trials, not the study: the network is blamed where it alone fails', async (t) => {
+  const driver = new FailingDriver();
+  const bench = await openBench(await dataDir(t), {}, () => [driver]);
   t.teardown(() => bench.close());
+  // By the structure's first digit, each time that the network comes.
+  const fates: readonly (readonly [string, ErrorCode, TrialRecord['state']])[] = [
+    ['012', 'NETWORK_REJECTED', 'infeasible'],
+    ['3', 'DEVICE_OUT_OF_MEMORY', 'infeasible'],
+    ['45', 'DEVICE_TIMEOUT', 'infeasible'],
+    ['67', 'DEVICE_FAILED', 'infeasible'],
+    ['89a', 'MEASUREMENT_INVALID', 'failed'],
+  ];
+  const fateOf = (hash: string) => fates.find(([digits]) => digits.includes(hash.charAt(0)));
+  driver.before = ({ hash, isReference }) => {
+    const fate = isReference ? undefined : fateOf(hash);
+    if (fate) throw new HildaError(fate[1], 'as it was told');
+  };
   const { id } = await bench.studies.create(testSpec({ attempts: 1 }));
   await bench.studies.settled(id);
-  const summary = await bench.studies.show(id);
-  t.equal(summary.record.state, 'completed', summary.record.reason ?? '');
-  // A crashed device is opened afresh, and the fake begins its list of faults anew: four rounds of six.
-  t.equal(summary.failed, 12, 'hang, contended, crash');
-  t.equal(summary.infeasible, 8, 'rejected and out of memory');
-  t.equal(summary.complete, 4);
+  t.equal((await bench.store.study(id)).state, 'completed');
+  t.equal((await bench.store.device('fake-0' as DeviceId)).state, 'adopted');
+  const space = loadSpace(JSON.parse(readFileSync(join(profilesDir, 'spaces/mbconv-fmnist.json'), 'utf8')));
+  const states = new Set<string>();
+  for (const { architecture, state, reason } of await bench.store.trials(id)) {
+    const [, code, expected = 'complete'] = fateOf(structureHash(space.network(architecture))) ?? [];
+    t.equal(state, expected, `${code}: ${reason}`);
+    states.add(state);
+  }
+  t.equal(states.size, 3);
 });
 
 t.test('the quick start searches for the host and a Pico within what the Pico has', async (t) => {
