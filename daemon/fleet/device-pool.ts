@@ -214,7 +214,8 @@ export class DevicePool {
       () =>
         withLease(hold, async (lease) => {
           const { host } = await this.#assertInUse(id);
-          const work = (): Promise<T> => this.#perform(id, slot, network, both, (device) => job(device, lease));
+          const work = (): Promise<T> =>
+            this.#perform(id, slot, network, both, (device) => job(device, lease));
           return this.#turns.run(host, work, { priority, signal: both });
         }),
       { priority, signal: both },

@@ -40,7 +40,8 @@ async function settle(
   return { ended, steps };
 }
 
-const error = (code: ErrorCode, details: object = {}) => new HildaError(code, 'the words', { details });
+const error = (code: ErrorCode, details: Record<string, unknown> = {}) =>
+  new HildaError(code, 'the words', { details });
 
 t.test('who is at fault is decided by a reference network, not by words', async (t) => {
   const unknown = error('FAILURE_UNEXPLAINED');
