@@ -54,8 +54,8 @@ export const measurementSchema = z
           ),
         reference: z.enum(['convolution', 'transformer', 'none']),
         convolutionWeight: z.number().nullable().optional(),
-        loadUs: z.number(),
-        firstRunUs: z.number(),
+        loadUs: z.number().nullable(),
+        firstRunUs: z.number().nullable(),
       })
       .nullable()
       .describe('Null where the device counts and does not time: an emulated board.'),

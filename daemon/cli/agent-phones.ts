@@ -13,8 +13,9 @@ export interface AgentPhonesOptions {
   readonly clock: Clock;
   /** Start adb's server where none runs; it outlives the agent. */
   readonly start?: boolean;
-  /** As `AdbDriverOptions.runnerPath`. */
-  readonly runnerPath?: string;
+  /** As `RunnerOptions`. */
+  readonly runners?: readonly string[];
+  readonly cores?: readonly string[];
   /** Another port than adb's own. */
   readonly port?: number;
   readonly phonePort?: number;
@@ -26,7 +27,7 @@ export interface AgentPhonesOptions {
  * die with the agent. Throws PORT_IN_USE.
  */
 export async function openAgentPhones(
-  { clock, start, runnerPath, port, phonePort }: AgentPhonesOptions,
+  { clock, start, runners, cores, port, phonePort }: AgentPhonesOptions,
   signal: AbortSignal,
 ): Promise<{ readonly adb: AdbDriverOptions; stop(): Promise<void> }> {
   const values = new Map<string, Json>();
@@ -65,7 +66,8 @@ export async function openAgentPhones(
       pages,
       keys,
       joinPort: () => joinPort,
-      ...(runnerPath !== undefined && { runnerPath }),
+      ...(runners && { runners }),
+      ...(cores && { cores }),
       ...(phonePort !== undefined && { phonePort }),
     },
     async stop() {

@@ -40,8 +40,9 @@ export interface DaemonOptions {
   readonly adb?: {
     /** Start adb's server where none runs; it outlives the daemon. */
     readonly start?: boolean;
-    /** An onnxruntime_perf_test built for the phones. */
-    readonly runnerPath?: string;
+    /** As `RunnerOptions`. */
+    readonly runners?: readonly string[];
+    readonly cores?: readonly string[];
     /** Another port than adb's own. */
     readonly port?: number;
     /** Another port than 28080, under which phones reach the daemon. */
@@ -113,7 +114,8 @@ export class Daemon {
       pages,
       keys,
       joinPort: () => tunnelPort,
-      ...(adb.runnerPath !== undefined && { runnerPath: adb.runnerPath }),
+      ...(adb.runners && { runners: adb.runners }),
+      ...(adb.cores && { cores: adb.cores }),
       ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
     };
     const shipped = createDrivers({

@@ -59,6 +59,9 @@ function describeRepeatability({
   return `${spread}, learnt from ${repeats} repeats since ${formatTime(sinceMs)} UTC, last ${formatTime(updatedMs)}`;
 }
 
+/** A runner of a phone may not tell. */
+const formatKnown = (us: number | null): string => (us === null ? 'not told' : formatLatency(us));
+
 const formatShare = (share: number): string => `${(share * 100).toPrecision(2)} %`;
 
 export function describeMeasurement({
@@ -124,7 +127,7 @@ function describeLatency(latency: NonNullable<MeasurementView['latency']>, prove
       'raw',
       `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,
     ],
-    ['load', `${formatLatency(loadUs)}, first run ${formatLatency(firstRunUs)}`],
+    ['load', `${formatKnown(loadUs)}, first run ${formatKnown(firstRunUs)}`],
   ];
 }
 

@@ -201,6 +201,18 @@ export const errorTable = {
     true,
     'Check `adb devices`. Install adb (Debian: apt-get install adb) where it is missing.',
   ),
+  RUNNER_OUTPUT_INVALID: kind(
+    502,
+    9,
+    false,
+    'Run the runner by hand on the phone: `details.output` holds its last lines. Its release may print otherwise.',
+  ),
+  RUNNER_MISMATCH: kind(
+    422,
+    2,
+    false,
+    'Give the runner a file of its own format, or choose a device with another runner: docs/devices.md.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   SCHEDULE_INVALID: kind(
     422,

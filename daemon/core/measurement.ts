@@ -45,10 +45,10 @@ export interface Latency {
    * `referenceBeforeUs` is then the convolution's and `referenceAfterUs` the transformer's.
    */
   readonly convolutionWeight?: number | null;
-  /** From the network's bytes to a session that is ready. */
-  readonly loadUs: number;
-  /** The first inference after loading, before any warm-up. */
-  readonly firstRunUs: number;
+  /** From the network's bytes to a session that is ready; null where the device's runner does not tell. */
+  readonly loadUs: number | null;
+  /** The first inference after loading, before any warm-up; null where the runner does not tell, or only that it was short. */
+  readonly firstRunUs: number | null;
 }
 
 /**

@@ -16,8 +16,9 @@ export interface Taken {
   readonly run: LatencyRun;
   readonly reference: ReferenceName;
   readonly calibration: Calibration;
-  readonly loadUs: number;
-  readonly firstRunUs: number;
+  /** Both null where nothing tells. */
+  readonly loadUs: number | null;
+  readonly firstRunUs: number | null;
   /** Null where neither the runtime nor the graph tells. */
   readonly activationPeakBytes: number | null;
   readonly runPeakRssBytes: number | null;

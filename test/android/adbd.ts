@@ -15,6 +15,10 @@ export interface AdbdOptions {
   readonly shell: (
     command: string,
   ) => Promise<{ stdout?: string; stderr?: string; code?: number } | undefined>;
+  /** Takes what is pushed, where the phone has a file system. */
+  readonly onFile?: (path: string, bytes: Buffer, mode: number) => Promise<void>;
+  /** Cuts the shell's answers into packets of so many bytes, as slow programs do. */
+  readonly pieces?: number;
 }
 
 const A = {
@@ -61,6 +65,13 @@ export class Adbd {
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(this.#options.port, '127.0.0.1', resolve));
     return (server.address() as { port: number }).port;
+  }
+
+  /** As if the person at the screen had revoked all permissions: known keys are forgotten and no new one is trusted. */
+  distrust(): void {
+    this.#known.clear();
+    this.#options.trust = false;
+    this.unplug();
   }
 
   /** As if the cable were pulled. */
@@ -243,11 +254,19 @@ class Host {
       header.writeUInt32LE(data.length, 1);
       return Buffer.concat([header, data]);
     };
+    const { pieces = Number.POSITIVE_INFINITY } = this.#options;
+    const packets = (kind: number, text = ''): Buffer[] => {
+      const bytes = Buffer.from(text);
+      const size = Math.min(pieces, Math.max(1, bytes.length));
+      return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+        packet(kind, bytes.subarray(i * size, (i + 1) * size)),
+      );
+    };
     this.#write(
       stream,
       Buffer.concat([
-        ...(answer.stdout ? [packet(1, Buffer.from(answer.stdout))] : []),
-        ...(answer.stderr ? [packet(2, Buffer.from(answer.stderr))] : []),
+        ...packets(1, answer.stdout),
+        ...packets(2, answer.stderr),
         packet(3, Buffer.from([answer.code ?? 0])),
       ]),
     );
@@ -257,7 +276,7 @@ class Host {
   /** SEND alone: what the daemon uses. */
   #sync(stream: Stream): void {
     let pending = Buffer.alloc(0);
-    let file: { path: string; parts: Buffer[] } | null = null;
+    let file: { path: string; mode: number; parts: Buffer[] } | null = null;
     stream.onData = (data) => {
       pending = Buffer.concat([pending, data]);
       while (pending.length >= 8) {
@@ -266,16 +285,22 @@ class Host {
         if (pending.length < 8 + body) return;
         const content = Buffer.from(pending.subarray(8, 8 + body));
         pending = pending.subarray(8 + body);
-        if (id === 'SEND') file = { path: content.toString('utf8').split(',')[0] as string, parts: [] };
-        else if (id === 'DATA') file?.parts.push(content);
+        if (id === 'SEND') {
+          const [path = '', mode] = content.toString('utf8').split(',');
+          file = { path, mode: Number(mode) & 0o777, parts: [] };
+        }
+        if (id === 'DATA') file?.parts.push(content);
         else if (id === 'DONE' && file) {
-          const denied = file.path.startsWith('/system');
-          if (!denied) this.#device.files.set(file.path, Buffer.concat(file.parts));
+          const { path, mode, parts } = file;
+          const bytes = Buffer.concat(parts);
+          const denied = path.startsWith('/system');
+          if (!denied) this.#device.files.set(path, bytes);
           const words = Buffer.from(denied ? 'read-only file system' : '');
           const answer = Buffer.alloc(8);
           answer.write(denied ? 'FAIL' : 'OKAY', 'latin1');
           answer.writeUInt32LE(words.length, 4);
-          this.#write(stream, Buffer.concat([answer, words]));
+          const stored = denied ? undefined : this.#options.onFile?.(path, bytes, mode);
+          void Promise.resolve(stored).then(() => this.#write(stream, Buffer.concat([answer, words])));
         } else if (id === 'QUIT') this.#end(stream);
       }
     };

@@ -4,16 +4,15 @@ import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { AdbDriver } from '../../daemon/devices/adb/driver.js';
-import { judgePhone, parsePhoneState } from '../../daemon/devices/adb/phone-state.js';
-import { parseBenchmarkModel, parseOnnxRuntimePerfTest } from '../../daemon/devices/adb/runner-output.js';
 import type { Sighting } from '../../daemon/devices/contract.js';
 import { freePort, openAdb } from '../android/adb-bench.js';
 import { Adbd } from '../android/adbd.js';
-import { openPhone, perfTest, properties } from '../android/phone.js';
+import { openPhone, properties } from '../android/phone.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from './chromium.js';
 import { openJoinBench } from './join-bench.js';
 
+t.setTimeout(280_000);
 const signal = AbortSignal.timeout(280_000);
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -203,7 +202,7 @@ t.test('a native runner is pushed, run and read', async (t) => {
     pages: bench.pages,
     keys: bench.keys,
     joinPort: () => bench.port,
-    runnerPath,
+    runners: [runnerPath],
   });
   await adb('connect', serial);
   await until(
@@ -215,44 +214,8 @@ t.test('a native runner is pushed, run and read', async (t) => {
   const { latency, memory, target } = await device.measure(doublingNetwork(), contractProtocol, { signal });
   t.match(target, { runtime: 'onnxruntime', provider: 'cpu', tier: 'native' });
   t.ok(Math.abs(latency!.rawUs.median - 2000) < 1, `${latency!.rawUs.median} us, as the runner printed`);
-  t.ok(Math.abs(latency!.ratio.median - 2) < 1e-6);
+  t.ok(Math.abs(latency!.ratio.median - 2) < 1e-3);
   t.equal(memory.runPeakRssBytes, 34567168);
-  t.ok(adbd.files.get('/data/local/tmp/hilda/runner')?.length);
+  t.ok(adbd.files.get('/data/local/tmp/hilda/onnxruntime_perf_test')?.length);
   t.ok(phone.ran.every((command) => command.includes("'-e' 'cpu'")));
-});
-
-t.test('what phones and runners print', async (t) => {
-  t.match(parsePhoneState(''), { thermalStatus: null, batteryPercent: null, powered: null, coreKhz: [] });
-  const state = (thermalStatus: number | null) => ({ ...parsePhoneState(''), thermalStatus });
-  t.equal(judgePhone(state(0), state(0)), null);
-  t.equal(judgePhone(state(null), state(3)), null, 'a phone that does not say is not accused');
-  t.match(judgePhone(state(0), state(1)), { verdict: 'throttled' });
-  t.match(judgePhone(state(2), state(2)), { verdict: 'throttled' });
-  t.match(parseOnnxRuntimePerfTest(perfTest(2)), {
-    runs: 50,
-    loadUs: 21300,
-    firstRunUs: 12000,
-    medianUs: 2000,
-    peakBytes: 34567168,
-  });
-  t.throws(() => parseOnnxRuntimePerfTest('Segmentation fault'), {
-    code: 'DEVICE_FAILED',
-    message: /Segmentation/,
-  });
-  const tflite = [
-    'INFO: count=1 curr=18535',
-    'INFO: count=50 first=14321 curr=14478 min=14020 max=16213 avg=14575.2 std=301',
-    'INFO: Inference timings in us: Init: 5685, First inference: 18535, Warmup (avg): 14462.3, Inference (avg): 14575.2',
-    'INFO: Memory footprint delta from the start of the tool (MB): init=1.25 overall=5.5',
-  ].join('\n');
-  t.match(parseBenchmarkModel(tflite), {
-    runs: 50,
-    loadUs: 5685,
-    firstRunUs: 18535,
-    minUs: 14020,
-    medianUs: null,
-    meanUs: 14575.2,
-    peakBytes: 5.5 * 2 ** 20,
-  });
-  t.throws(() => parseBenchmarkModel('ERROR: no model'), { code: 'DEVICE_FAILED' });
 });

@@ -71,7 +71,7 @@ t.test('a study goes on with its good device whatever the others are or do', asy
     new OnnxRuntimeDriver({ provider: 'bogus' }),
     new BrowserDriver({ hub: pages }),
     new AgentDriver(agents),
-    new AdbDriver({ adb: server, clock, pages, keys, joinPort: () => port, runnerPath }),
+    new AdbDriver({ adb: server, clock, pages, keys, joinPort: () => port, runners: [runnerPath] }),
   ]);
   const { store, pool, studies } = bench;
   t.teardown(async () => {

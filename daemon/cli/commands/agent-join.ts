@@ -7,6 +7,7 @@ import { thisMachine } from '../../devices/own-machine.js';
 import { KnownDaemonFile } from '../../fleet/agent/known-daemon.js';
 import { act, type CliContext, type Terminal } from '../context.js';
 import { DaemonDialer } from '../dial-daemon.js';
+import { coresOption, runnerOption } from '../phone-options.js';
 import { stateFolder } from '../state-folder.js';
 import { isHash } from '../trust.js';
 
@@ -18,7 +19,8 @@ interface Options {
   readonly data?: string;
   readonly name: string;
   readonly adb?: boolean;
-  readonly runner?: string;
+  readonly runner?: readonly string[];
+  readonly cores?: readonly string[];
 }
 
 const also = (url: string, before: readonly string[]): string[] => [...before, url];
@@ -37,12 +39,13 @@ export const agentJoinCommand = (terminal: Terminal): Command =>
     .option('--data <folder>', 'key, models and unsent results (default $XDG_STATE_HOME/hilda/agent)')
     .option('--name <name>', 'what people call this machine', hostname())
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
-    .option('--runner <path>', 'an onnxruntime_perf_test for the phones, in place of their browser')
+    .addOption(runnerOption())
+    .addOption(coresOption())
     .action(act(terminal, joinAsAgent));
 
 async function joinAsAgent(context: CliContext, url: string | undefined, options: Options): Promise<void> {
   const { terminal } = context;
-  const { token, pin, fingerprint, name, adb, runner } = options;
+  const { token, pin, fingerprint, name, adb, runner, cores } = options;
   const given = [...(url === undefined ? [] : [url]), ...options.address];
   for (const one of given) assertAddress(one);
   assertHash('--pin', pin);
@@ -75,7 +78,8 @@ async function joinAsAgent(context: CliContext, url: string | undefined, options
     {
       clock: terminal.clock,
       ...(adb !== undefined && { start: adb }),
-      ...(runner !== undefined && { runnerPath: runner }),
+      ...(runner && { runners: runner }),
+      ...(cores && { cores }),
     },
     terminal.signal,
   );

@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { AdbServer } from '../../devices/adb/adb-server.js';
+import { examinePhones } from '../../devices/adb/preflight.js';
 import { loadBoardProfiles } from '../../devices/mcu/board-profile.js';
 import { examine } from '../../devices/mcu/doctor.js';
 import { udevRules } from '../../devices/mcu/udev-rules.js';
@@ -6,7 +8,9 @@ import { act, type Terminal } from '../context.js';
 
 export const doctorCommand = (terminal: Terminal): Command =>
   new Command('doctor')
-    .description('why a board is not seen: groups, udev rules, ModemManager, baud rate, emulators')
+    .description(
+      'why a board is not seen: groups, udev rules, ModemManager, baud rate, emulators; what each phone allows',
+    )
     .option('--udev', 'print the udev rules instead')
     .action(
       act(terminal, async (context, { udev }: { readonly udev?: boolean }) => {
@@ -15,7 +19,9 @@ export const doctorCommand = (terminal: Terminal): Command =>
           terminal.out(udevRules(profiles));
           return;
         }
-        const findings = await examine(profiles, context);
+        const port = terminal.env.ANDROID_ADB_SERVER_PORT;
+        const adb = new AdbServer({ clock: terminal.clock, ...(port && { port: Number(port) }) });
+        const findings = [...(await examine(profiles, context)), ...(await examinePhones(adb, context))];
         context.answer('doctor', { findings }, () =>
           findings
             .map(

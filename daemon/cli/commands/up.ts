@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
+import { coresOption, runnerOption } from '../phone-options.js';
 import { stateFolder } from '../state-folder.js';
 
 interface Options {
@@ -10,7 +11,8 @@ interface Options {
   readonly lan?: number | true;
   readonly lanHttp?: number | true;
   readonly adb?: boolean;
-  readonly runner?: string;
+  readonly runner?: readonly string[];
+  readonly cores?: readonly string[];
 }
 
 const defaultLanPort = defaultPort + 1;
@@ -34,13 +36,14 @@ export const upCommand = (terminal: Terminal): Command =>
     )
     .option('--lan-http [port]', 'the same by plain http: the basic tier', portNumber)
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
-    .option(
-      '--runner <file>',
-      'an onnxruntime_perf_test built for the phones, to use in place of their browser',
-    )
+    .addOption(runnerOption())
+    .addOption(coresOption())
     .action(act(terminal, up));
 
-async function up(context: CliContext, { port, data, lan, lanHttp, adb, runner }: Options): Promise<void> {
+async function up(
+  context: CliContext,
+  { port, data, lan, lanHttp, adb, runner, cores }: Options,
+): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
@@ -51,7 +54,7 @@ async function up(context: CliContext, { port, data, lan, lanHttp, adb, runner }
     dataDir,
     port,
     clock: terminal.clock,
-    adb: { ...(adb && { start: true }), ...(runner !== undefined && { runnerPath: runner }) },
+    adb: { ...(adb && { start: true }), ...(runner && { runners: runner }), ...(cores && { cores }) },
     lan: {
       ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),
       ...(lanHttp !== undefined && { http: lanHttp === true ? defaultLanPort + 1 : lanHttp }),

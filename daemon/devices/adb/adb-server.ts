@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
+import { obstacleOf } from './obstacles.js';
 import { SocketReader } from './socket-reader.js';
 import { syncPush } from './sync.js';
 
@@ -135,10 +136,31 @@ export class AdbServer {
         request(socket, service);
         await readStatus(reader);
         return await use(reader, socket);
+      } catch (thrown) {
+        throw await this.#explained(serial, thrown, options);
       } finally {
         socket.destroy();
       }
     });
+  }
+
+  /** A connection that broke says little; whether the phone is still there and trusts this computer, the server's list says. */
+  async #explained(serial: string, thrown: unknown, options: CallOptions): Promise<unknown> {
+    if (!(thrown instanceof HildaError) || thrown.code !== 'ADB_FAILED' || options.signal.aborted)
+      return thrown;
+    const known = await this.devices({ ...options, timeoutMs: 5000 }).catch(() => null);
+    if (known === null) return thrown;
+    const state = known.find((device) => device.serial === serial)?.state ?? null;
+    if (state === 'device') return thrown;
+    return new HildaError(
+      'DEVICE_GONE',
+      `the phone ${serial} ${state === null ? 'left' : `is ${state} now`}`,
+      {
+        cause: thrown,
+        ...(state !== null && { hint: obstacleOf(state) }),
+        details: { state },
+      },
+    );
   }
 
   #ask(service: string, options: CallOptions): Promise<string> {
@@ -217,10 +239,11 @@ async function readStatus(reader: SocketReader): Promise<void> {
   if (status === 'OKAY') return;
   if (status !== 'FAIL') throw new HildaError('ADB_FAILED', `the adb server answered "${status}"`);
   const words = (await readText(reader)).toString('utf8');
-  throw new HildaError(
-    /not found|offline|no devices/.test(words) ? 'DEVICE_GONE' : 'ADB_FAILED',
-    `adb: ${words}`,
-  );
+  if (/not found|offline|no devices|unauthorized|authorizing/.test(words))
+    throw new HildaError('DEVICE_GONE', `adb: ${words.trim()}`, {
+      ...(/authoriz/.test(words) && { hint: obstacleOf('unauthorized') }),
+    });
+  throw new HildaError('ADB_FAILED', `adb: ${words.trim()}`);
 }
 
 async function readText(reader: SocketReader): Promise<Buffer> {

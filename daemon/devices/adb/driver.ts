@@ -1,39 +1,32 @@
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import { sha256Hex } from '../../core/hash.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Target } from '../../core/target.js';
-import { BrowserDevice } from '../browser/device.js';
 import type { PageHub } from '../browser/hub.js';
-import { pageVariants } from '../browser/targets.js';
 import type { Device, Driver, Sighting } from '../contract.js';
 import type { JoinKeys } from '../join-keys.js';
-import { type AdbDevice, type AdbServer, quoted } from './adb-server.js';
+import type { AdbDevice, AdbServer } from './adb-server.js';
+import { readTopology, type Topology, topologyCommand } from './cores.js';
 import { NativeDevice } from './native-device.js';
-import { judgePhone, type PhoneState, parsePhoneState, phoneStateCommand } from './phone-state.js';
+import { type NativeVariant, nativeVariants } from './native-variants.js';
+import { obstacleOf } from './obstacles.js';
+import { openBrowser } from './open-browser.js';
+import type { Phone } from './phone.js';
+import { openRunners, type RunnerOptions } from './runners/open-runner.js';
+import type { Runner } from './runners/runner.js';
 
-export interface AdbDriverOptions {
+export interface AdbDriverOptions extends RunnerOptions {
   readonly adb: AdbServer;
   readonly clock: Clock;
   readonly pages: PageHub;
   readonly keys: JoinKeys;
   /** The port on loopback that serves /join/ and its channel and nothing else, where tunnels end; known once it listens. */
   readonly joinPort: () => number;
-  /** An onnxruntime_perf_test built for the phones: they then run it instead of their browser. */
-  readonly runnerPath?: string;
   /** The port under which phones reach the daemon; 28080 by default. */
   readonly phonePort?: number;
   /** How long the browser may take to open the page; 30 s by default. */
   readonly openMs?: number;
-}
-
-interface Phone {
-  readonly serial: string;
-  readonly id: DeviceId;
-  readonly label: string;
-  readonly model: string;
-  readonly abi: string;
 }
 
 const properties = [
@@ -43,14 +36,6 @@ const properties = [
   'ro.product.cpu.abi',
 ] as const;
 
-const obstacles: Readonly<Record<string, string>> = {
-  unauthorized:
-    'The phone does not trust this computer yet. Unlock it and accept the question on its screen.',
-  authorizing: 'The phone is being asked whether it trusts this computer. Accept the question on its screen.',
-  offline: 'The phone is offline. Unplug it and plug it in again.',
-  'no permissions': 'This user may not use the phone. Install the udev rules of adb and plug it in again.',
-};
-
 /**
  * Phones that the adb server sees, by cable or network. Known by the serial number that the phone itself tells, which
  * stays the same on whatever way it comes. They run networks in their browser, which is opened on a page of the daemon
@@ -59,9 +44,10 @@ const obstacles: Readonly<Record<string, string>> = {
 export class AdbDriver implements Driver {
   readonly kind = 'adb';
   readonly #options: AdbDriverOptions;
-  readonly #phones = new Map<DeviceId, Phone>();
+  readonly #phones = new Map<DeviceId, { readonly phone: Phone; readonly variant: NativeVariant | null }>();
   /** By adb's own serial: who came that way last, while the daemon runs. */
   readonly #ways = new Map<string, Phone>();
+  #runners: readonly Runner[] | null = null;
 
   constructor(options: AdbDriverOptions) {
     this.#options = options;
@@ -72,23 +58,34 @@ export class AdbDriver implements Driver {
     if (!(await adb.available({ signal }))) return;
     for (const device of await adb.devices({ signal })) {
       try {
-        yield device.state === 'device' ? await this.#sight(device, signal) : this.#blocked(device);
+        if (device.state === 'device') yield* await this.#sight(device, signal);
+        else yield* this.#blocked(device, obstacleOf(device.state));
       } catch (thrown) {
         signal.throwIfAborted();
         const { code, message } = asHildaError(thrown);
         // It left between the list and the question; or it hangs, which must not hide the other phones.
-        if (code !== 'DEVICE_GONE') yield { ...this.#blocked(device), obstacle: message };
+        if (code !== 'DEVICE_GONE') yield* this.#blocked(device, message);
       }
     }
   }
 
   async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
-    const phone = this.#phones.get(sighting.id);
-    if (!phone) throw new HildaError('DEVICE_GONE', `the phone ${sighting.id} is not there now`);
+    const known = this.#phones.get(sighting.id);
+    if (!known) throw new HildaError('DEVICE_GONE', `the phone ${sighting.id} is not there now`);
+    const { phone, variant } = known;
+    const { adb, clock } = this.#options;
+    if (variant?.obstacle) throw new HildaError('DEVICE_FAILED', `${variant.id}: ${variant.obstacle}`);
+    if (variant)
+      return new NativeDevice({
+        adb,
+        clock,
+        serial: phone.serial,
+        target: variant.target,
+        runner: variant.runner,
+        cores: variant.cores,
+      });
     try {
-      return await (this.#options.runnerPath === undefined
-        ? this.#openBrowser(phone, signal)
-        : this.#openRunner(phone, sighting, this.#options.runnerPath));
+      return await openBrowser(phone, this.#options, signal);
     } catch (thrown) {
       const error = asHildaError(thrown);
       if (error.code !== 'ADB_FAILED') throw error;
@@ -106,7 +103,7 @@ export class AdbDriver implements Driver {
     }
   }
 
-  async #sight({ serial }: AdbDevice, signal: AbortSignal): Promise<Sighting> {
+  async #sight({ serial }: AdbDevice, signal: AbortSignal): Promise<Sighting[]> {
     const command = properties.map((name) => `getprop ${name}`).join('; ');
     const { stdout } = await this.#options.adb.shell(serial, command, { signal });
     const [own = '', maker = '', model = '', abi = ''] = stdout.split('\n').map((line) => line.trim());
@@ -117,11 +114,36 @@ export class AdbDriver implements Driver {
       model: model || 'unnamed phone',
       abi,
     };
-    this.#phones.set(phone.id, phone);
     // One way a phone: who comes by a former one later need not be it.
     for (const [way, { id }] of this.#ways) if (id === phone.id) this.#ways.delete(way);
     this.#ways.set(serial, phone);
-    return this.#sighting(phone, null);
+    const { runners: paths = [], cores = [] } = this.#options;
+    if (paths.length === 0) {
+      this.#phones.set(phone.id, { phone, variant: null });
+      return [this.#sighting(phone, null)];
+    }
+    this.#runners ??= await openRunners(paths);
+    const topology = cores.length > 0 ? await this.#topology(serial, signal) : null;
+    const variants = nativeVariants(phone, this.#runners, cores, topology);
+    for (const variant of variants) this.#phones.set(variant.id, { phone, variant });
+    return this.#native(phone, variants);
+  }
+
+  /** Variants of one phone share its processors. */
+  #native(phone: Phone, variants: readonly NativeVariant[]): Sighting[] {
+    const host = variants.length > 1 ? phone.id : null;
+    return variants.map(({ id, label, target, obstacle }) => ({
+      id,
+      kind: this.kind,
+      label,
+      target,
+      host,
+      obstacle,
+    }));
+  }
+
+  async #topology(serial: string, signal: AbortSignal): Promise<Topology> {
+    return readTopology((await this.#options.adb.shell(serial, topologyCommand, { signal })).stdout);
   }
 
   /**
@@ -129,7 +151,7 @@ export class AdbDriver implements Driver {
    * this computer it can only be taken for who came by that address before, or for a stranger with a record of its own. Nothing
    * is measured on it in either case, so that no costs are mixed up.
    */
-  #blocked({ serial, state }: AdbDevice): Sighting {
+  #blocked({ serial }: AdbDevice, obstacle: string): Sighting[] {
     const label = isAddress(serial) ? `phone at ${serial}, unnamed until it trusts this computer` : serial;
     const phone: Phone = this.#ways.get(serial) ?? {
       serial,
@@ -138,79 +160,29 @@ export class AdbDriver implements Driver {
       model: 'unknown phone',
       abi: '',
     };
-    const obstacle = obstacles[state] ?? `adb calls the phone "${state}". See \`adb devices\`.`;
-    return this.#sighting(phone, obstacle);
+    const variants = [...this.#phones.values()].flatMap((known) =>
+      known.phone.id === phone.id && known.variant ? [{ ...known.variant, obstacle }] : [],
+    );
+    return variants.length > 0 ? this.#native(phone, variants) : [this.#sighting(phone, obstacle)];
   }
 
   #sighting(phone: Phone, obstacle: string | null): Sighting {
     const { id, label } = phone;
-    return { id, kind: this.kind, label, target: this.#target(phone), host: null, obstacle };
-  }
-
-  /** What is known before the browser tells more. */
-  #target({ model, abi }: Phone): Target {
-    const native = this.#options.runnerPath !== undefined;
-    return {
-      model,
-      clockHz: null,
-      runtime: native ? 'onnxruntime' : 'onnxruntime-web',
-      runtimeVersion: native ? `perf_test ${abi}`.trim() : 'of the page',
-      provider: native ? 'cpu' : 'wasm',
-      threads: 1,
-      dtype: 'float32',
-      tier: native ? 'native' : 'isolated',
-    };
-  }
-
-  async #openBrowser(phone: Phone, signal: AbortSignal): Promise<Device> {
-    const { adb, clock, pages, keys, joinPort, phonePort = 28_080, openMs = 30_000 } = this.#options;
-    const { serial, id } = phone;
-    await adb.reverse(serial, phonePort, joinPort(), { signal });
-    const { token, pairing } = await keys.issue('page', id);
-    pages.page(id)?.close('the phone opens the page afresh');
-    // The query makes the address new: a browser would only scroll on a page that it shows already.
-    const url = `http://localhost:${phonePort}/join/?visit=${pairing}#t=${token}`;
-    const intent = ['am', 'start', '-a', 'android.intent.action.VIEW', '-d', url].map(quoted).join(' ');
-    const { stdout, stderr, exitCode } = await adb.shell(serial, intent, { signal });
-    if (exitCode !== 0 || /^Error/m.test(stdout + stderr))
-      throw new HildaError(
-        'DEVICE_FAILED',
-        `the phone opens no page: ${(stderr || stdout).trim().slice(0, 300)}`,
-        {
-          hint: 'It needs a browser that opens web addresses.',
-        },
-      );
-    const page = await pages.waitFor(id, { signal, timeoutMs: openMs }).catch((thrown: unknown) => {
-      const error = asHildaError(thrown);
-      if (error.code !== 'DEVICE_TIMEOUT') throw error;
-      throw new HildaError('DEVICE_FAILED', `the browser of ${phone.label} did not open the page`, {
-        hint: 'Unlock the phone, and choose a browser if it asks for one.',
-        cause: error,
-      });
-    });
-    const [variant] = pageVariants(id, page.about);
-    if (!variant) throw new HildaError('INTERNAL', 'a page without a way to run networks');
-    return new BrowserDevice({
-      page,
-      target: { ...variant.target, model: phone.model },
-      software: variant.software,
-      clock,
-      surroundings: {
-        read: async (options) =>
-          parsePhoneState((await adb.shell(serial, phoneStateCommand, options)).stdout),
-        judge: (before, after) => judgePhone(before as PhoneState, after as PhoneState),
-      },
-    });
-  }
-
-  async #openRunner(phone: Phone, { target }: Sighting, path: string): Promise<Device> {
-    const { adb, clock } = this.#options;
-    const runner = await readFile(path).catch((cause: unknown) => {
-      throw new HildaError('NOT_FOUND', `the runner ${path} cannot be read`, { cause });
-    });
-    return new NativeDevice({ adb, serial: phone.serial, target, runner, clock });
+    return { id, kind: this.kind, label, target: pageTarget(phone), host: null, obstacle };
   }
 }
+
+/** What is known before the browser tells more. */
+const pageTarget = ({ model }: Phone): Target => ({
+  model,
+  clockHz: null,
+  runtime: 'onnxruntime-web',
+  runtimeVersion: 'of the page',
+  provider: 'wasm',
+  threads: 1,
+  dtype: 'float32',
+  tier: 'isolated',
+});
 
 const isAddress = (serial: string): boolean => /:\d+$/.test(serial);
 

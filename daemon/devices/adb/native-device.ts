@@ -9,43 +9,53 @@ import { measureLatency } from '../../measure/measure-latency.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import { plannedActivationBytes, plannedSource } from '../../measure/planned-memory.js';
 import type { Protocol } from '../../measure/protocol.js';
-import { referenceFor, referenceNetworks } from '../../measure/references.js';
+import { referenceFor } from '../../measure/references.js';
 import type { RoundLeg, TimedRound } from '../../measure/round-runner.js';
 import { median } from '../../measure/statistics.js';
 import type { Graph } from '../../network/graph.js';
-import { writeOnnx } from '../../network/write-onnx.js';
-import { runtimeFailure } from '../../runtime/runtime-failure.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
-import { type AdbServer, quoted } from './adb-server.js';
+import type { AdbServer } from './adb-server.js';
+import type { CoreChoice } from './cores.js';
+import { LegClocks } from './leg-clocks.js';
+import { modelFor, referenceModels } from './model-for.js';
+import { PhoneRunner } from './phone-runner.js';
 import { judgePhone, parsePhoneState, phoneStateCommand } from './phone-state.js';
-import { parseOnnxRuntimePerfTest, type RunnerReport } from './runner-output.js';
+import { legSamples, type RunnerReport, type Statistic, statisticOf, unreadable } from './runners/report.js';
+import type { Runner } from './runners/runner.js';
 
 export interface NativeDeviceOptions {
   readonly adb: AdbServer;
   readonly serial: string;
   readonly target: Target;
-  /** The runner's bytes, an onnxruntime_perf_test built for the phone. */
-  readonly runner: Uint8Array;
+  readonly runner: Runner;
+  /** Null leaves the choice to the phone. */
+  readonly cores: CoreChoice | null;
   readonly clock: Clock;
   readonly timeoutMs?: number;
   readonly seed?: number;
 }
 
-const folder = '/data/local/tmp/hilda';
 const calibrationVisits = 7;
+const calibrationRuns = 20;
 
-/** onnxruntime_perf_test on a phone. Each leg of a round is one run of the program, of which it prints the median. */
+/**
+ * A native program on a phone, e.g. onnxruntime_perf_test or benchmark_model. Each leg of a round is one run of it, which
+ * counts with the time of each inference where the program tells it, else with its median or mean.
+ */
 export class NativeDevice implements Device {
   readonly target: Target;
   readonly limits: Limits = { memoryBytes: null, weightBytes: null };
   readonly #options: NativeDeviceOptions;
+  readonly #phone: PhoneRunner;
   #calibration: Calibration | null = null;
-  #ready = false;
+  /** What the first output gave; one that gives less later is no like measure. */
+  #statistic: Statistic | null = null;
   #closed = false;
 
   constructor(options: NativeDeviceOptions) {
     this.#options = options;
     this.target = options.target;
+    this.#phone = new PhoneRunner(options);
   }
 
   async calibrate({ signal, known }: CallOptions & { readonly known?: Calibration }): Promise<Calibration> {
@@ -55,28 +65,31 @@ export class NativeDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const { signal, onProgress } = options;
-    const { clock, seed = 1 } = this.#options;
+    const { clock, runner, cores, seed = 1 } = this.#options;
     if (this.#closed) throw new HildaError('DEVICE_FAILED', 'the device was closed');
     if (signal.aborted)
       throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
+    // Before anything is sent: a runner of another format takes no time from the phone.
+    const model = modelFor(network, runner);
     const calibration = await this.calibrate(options);
     const reference = referenceFor(network);
     const takenAtMs = clock.nowMs();
     const startUs = clock.monotonicUs();
     onProgress?.({ step: 'load', done: 0, of: 1 });
-    await this.#putModel('candidate', network, signal);
-    await this.#putModel('reference', referenceNetworks()[reference], signal);
+    await this.#phone.putModel('candidate', model, signal);
+    await this.#phone.putModel('reference', referenceModels(runner.takes)[reference], signal);
     const before = await this.#state(signal);
-    const first = await this.#runOnce('candidate', 1, signal);
+    const clocks = new LegClocks(before.cores);
+    const first = await this.#run('candidate', 1, signal, clocks);
     const run = await measureLatency(
-      { time: (legs) => this.#time(legs, signal) },
+      { time: (legs) => this.#time(legs, signal, clocks) },
       // A leg costs a process: the warm-up of blocks would only start more of them, and each run warms itself up.
       { ...protocol, warmupMaxMs: 1 },
       {
         clock,
         rng: Xoshiro128.fromSeed(seed),
         signal,
-        expectedUs: first.meanUs,
+        expectedUs: this.#typicalUs(first),
         onRound: (_, total) => onProgress?.({ step: 'rounds', done: total, of: protocol.maxRounds }),
       },
     );
@@ -90,20 +103,29 @@ export class NativeDevice implements Device {
       run,
       reference,
       calibration,
-      loadUs: first.loadUs ?? first.meanUs,
-      firstRunUs: first.firstRunUs ?? first.meanUs,
+      loadUs: first.loadUs,
+      firstRunUs: first.firstRunUs,
       // The runner prints the process's peak, runtime included, which no limit of a network can be held against.
       activationPeakBytes: planned,
       runPeakRssBytes: first.peakBytes,
       manifest: {
-        runner: 'onnxruntime_perf_test',
+        runner: runner.name,
+        runnerProvenance: {
+          ...runner.provenance,
+          output: first.form,
+          ...(first.version !== null && { told: first.version }),
+        },
+        statistic: statisticWords[this.#statistic ?? 'mean'],
+        ranFileAsGiven: runner.takes === 'tflite',
+        cores: cores && { asked: cores.asked, cores: [...cores.cores], mask: cores.mask },
         memorySource: plannedSource(planned),
         copiesIncluded: true,
         seed,
         before,
+        during: clocks.summary(),
         after,
       },
-      voided: judgePhone(before, after),
+      voided: judgePhone(before, after) ?? clocks.judgement(),
       takenAtMs,
       durationMs: (clock.monotonicUs() - startUs) / 1000,
     });
@@ -114,13 +136,13 @@ export class NativeDevice implements Device {
   }
 
   async #takeCalibration(signal: AbortSignal): Promise<Calibration> {
-    const networks = referenceNetworks();
-    await this.#putModel('candidate', networks.convolution, signal);
-    await this.#putModel('reference', networks.transformer, signal);
+    const { convolution: first, transformer: second } = referenceModels(this.#options.runner.takes);
+    await this.#phone.putModel('candidate', first, signal);
+    await this.#phone.putModel('reference', second, signal);
     const [convolution, transformer]: [number[], number[]] = [[], []];
     for (let visit = 0; visit < calibrationVisits; visit++) {
-      convolution.push(typicalUs(await this.#runOnce('candidate', 20, signal)));
-      transformer.push(typicalUs(await this.#runOnce('reference', 20, signal)));
+      convolution.push(this.#typicalUs(await this.#run('candidate', calibrationRuns, signal)));
+      transformer.push(this.#typicalUs(await this.#run('reference', calibrationRuns, signal)));
     }
     return {
       convolutionUs: median(convolution),
@@ -129,45 +151,34 @@ export class NativeDevice implements Device {
     };
   }
 
-  async #time(legs: readonly RoundLeg[], signal: AbortSignal): Promise<TimedRound> {
+  async #time(legs: readonly RoundLeg[], signal: AbortSignal, clocks: LegClocks): Promise<TimedRound> {
     const samplesUs: Float64Array[] = [];
     for (const { network, runs } of legs)
-      samplesUs.push(Float64Array.of(typicalUs(await this.#runOnce(network, runs, signal))));
+      samplesUs.push(this.#samples(await this.#run(network, runs, signal, clocks)));
     return { samplesUs, lostShare: null };
   }
 
-  async #runOnce(network: RoundLeg['network'], runs: number, signal: AbortSignal): Promise<RunnerReport> {
-    const { adb, serial, timeoutMs = 60_000 } = this.#options;
-    const { provider, threads } = this.target;
-    const args = [
-      `${folder}/runner`,
-      '-I',
-      '-m',
-      'times',
-      '-r',
-      String(runs),
-      '-e',
-      provider,
-      '-x',
-      String(threads),
-    ];
-    const command = [...args, `${folder}/${network}.onnx`].map(quoted).join(' ');
-    const { stdout, stderr, exitCode } = await adb.shell(serial, command, { signal, timeoutMs });
-    if (exitCode !== 0) throw runtimeFailure(new Error(stderr.trim() || `the runner ended with ${exitCode}`));
-    return parseOnnxRuntimePerfTest(stdout);
+  async #run(
+    network: RoundLeg['network'],
+    runs: number,
+    signal: AbortSignal,
+    clocks?: LegClocks,
+  ): Promise<RunnerReport> {
+    const { report, clocks: text } = await this.#phone.run(network, runs, signal);
+    clocks?.add(text);
+    this.#statistic ??= statisticOf(report);
+    return report;
   }
 
-  async #putModel(name: RoundLeg['network'], network: Graph, signal: AbortSignal): Promise<void> {
-    const { adb, serial, runner } = this.#options;
-    if (!this.#ready) {
-      await adb.shell(serial, `mkdir -p ${folder}`, { signal });
-      await adb.push(serial, `${folder}/runner`, runner, 0o755, { signal, timeoutMs: 120_000 });
-      this.#ready = true;
-    }
-    await adb.push(serial, `${folder}/${name}.onnx`, writeOnnx(network), 0o644, {
-      signal,
-      timeoutMs: 120_000,
-    });
+  #typicalUs(report: RunnerReport): number {
+    return median([...this.#samples(report)]);
+  }
+
+  #samples(report: RunnerReport): Float64Array {
+    const { name } = this.#options.runner;
+    const samples = legSamples(report, this.#statistic ?? 'mean');
+    if (samples) return samples;
+    throw unreadable(name, `it gave ${this.#statistic} before and now gives no such figure`, report.form);
   }
 
   async #state(signal: AbortSignal) {
@@ -176,4 +187,9 @@ export class NativeDevice implements Device {
   }
 }
 
-const typicalUs = ({ medianUs, meanUs }: RunnerReport): number => medianUs ?? meanUs;
+/** What a leg's figure is, for people. */
+const statisticWords: Readonly<Record<Statistic, string>> = {
+  runs: 'the time of each run',
+  median: 'the median that the runner gives of a leg; the spread of its runs is unknown',
+  mean: 'the mean that the runner gives of a leg; the spread of its runs is unknown',
+};

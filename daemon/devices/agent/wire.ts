@@ -223,8 +223,8 @@ export const measurementSchema = z.looseObject({
         .optional(),
       reference: z.enum(['convolution', 'transformer', 'none']),
       convolutionWeight: number.nullable().optional(),
-      loadUs: number,
-      firstRunUs: number,
+      loadUs: number.nullable(),
+      firstRunUs: number.nullable(),
     })
     .nullable(),
   counts: countsSchema.nullable(),

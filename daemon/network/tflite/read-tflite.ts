@@ -1,5 +1,6 @@
 import { HildaError } from '../../core/errors.js';
 import type { Graph } from '../graph.js';
+import { keepTflite } from '../model-source.js';
 import { Conversion } from './conversion.js';
 import { invalid } from './invalid.js';
 import { readTables, type TfliteModel } from './model.js';
@@ -19,7 +20,7 @@ export function readTflite(bytes: Uint8Array): Graph {
   try {
     const { graph, shapes } = convert(readTables(bytes));
     const settled = settleLayout(graph, shapes, { maxCopiedBytes: 16 * bytes.length + 2 ** 20 });
-    return { ...settled, convertedFrom: 'TensorFlow Lite' };
+    return keepTflite({ ...settled, convertedFrom: 'TensorFlow Lite' }, bytes);
   } catch (error) {
     if (error instanceof HildaError) throw error;
     throw invalid('its contents contradict themselves', error);

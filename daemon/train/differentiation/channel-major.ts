@@ -2,7 +2,10 @@ import { floatTensor, type Graph, int64Tensor, type Node } from '../../network/g
 import { GraphBuilder } from '../../network/graph-builder.js';
 import { toeplitzMap, type Window, windowOf, windowRows } from './windows.js';
 
-/** Depthwise convolutions become products with matrices of (output pixels x input pixels) up to this many elements. */
+/**
+ * Depthwise convolutions become products with matrices of (output pixels x input pixels) up to this many elements. Larger
+ * maps stay convolutions, whose gradient is one too: the matrices grow with the square of the pixels.
+ */
 const maxToeplitzElements = 200 * 200;
 
 /** A feature map [n, c, h, w] held as the matrix [c, h * w * n]: batch innermost. */

@@ -1,6 +1,7 @@
 import { HildaError } from '../../core/errors.js';
 import type { Node } from '../../network/graph.js';
 import type { GraphBuilder } from '../../network/graph-builder.js';
+import { convolutionRules } from './gradients/convolution.js';
 import { elementwiseRules } from './gradients/elementwise.js';
 import { layoutRules } from './gradients/layout.js';
 import { normalisationRules } from './gradients/normalisation.js';
@@ -12,6 +13,7 @@ const rules: Readonly<Record<string, TrainingRule>> = {
   ...elementwiseRules,
   ...layoutRules,
   ...productRules,
+  ...convolutionRules,
   ...normalisationRules,
   ...poolingRules,
 };

@@ -1,4 +1,5 @@
 import type { Node } from '../../network/graph.js';
+import { convolutionOf } from './convolution-geometry.js';
 
 /** The geometry of one 2-D convolution. */
 export interface Window {
@@ -17,30 +18,25 @@ export interface Window {
   readonly dilations: readonly [number, number];
 }
 
-/** From a Conv node, its input's shape [n, c, h, w] and its kernel's [out, in / groups, h, w]; explicit padding only. */
+/** From a Conv node, its input's shape [n, c, h, w] and its kernel's [out, in / groups, h, w]. */
 export function windowOf(node: Node, input: readonly number[], kernel: readonly number[]): Window {
-  const ints = (name: string, fallback: readonly number[]): readonly number[] =>
-    (node.attributes[name] as readonly number[] | undefined) ?? fallback;
   const [, inChannels, inHeight, inWidth] = input as [number, number, number, number];
   const [outChannels, , kernelHeight, kernelWidth] = kernel as [number, number, number, number];
-  const strides = ints('strides', [1, 1]) as [number, number];
-  const dilations = ints('dilations', [1, 1]) as [number, number];
-  const [top, left, bottom, right] = ints('pads', [0, 0, 0, 0]) as [number, number, number, number];
-  const out = (size: number, padding: number, taps: number, axis: 0 | 1): number =>
-    Math.floor((size + padding - (taps - 1) * dilations[axis] - 1) / strides[axis]) + 1;
+  const { groups, strides, dilations, pads, outSizes } = convolutionOf(node, input, kernel);
+  const [outHeight, outWidth] = outSizes as [number, number];
   return {
-    groups: (node.attributes.group as number | undefined) ?? 1,
+    groups,
     inChannels,
     outChannels,
     inHeight,
     inWidth,
-    outHeight: out(inHeight, top + bottom, kernelHeight, 0),
-    outWidth: out(inWidth, left + right, kernelWidth, 1),
+    outHeight,
+    outWidth,
     kernelHeight,
     kernelWidth,
-    strides,
-    pads: [top, left],
-    dilations,
+    strides: strides as [number, number],
+    pads: pads.slice(0, 2) as [number, number],
+    dilations: dilations as [number, number],
   };
 }
 
