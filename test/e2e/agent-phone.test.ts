@@ -172,7 +172,10 @@ t.test('`hilda agent join --adb --runner`, as a user types it', async (t) => {
     Math.abs(measurement!.latency!.rawUs.median - 2000) < 1,
     `${measurement?.latency?.rawUs.median} us, as the runner printed on the phone`,
   );
-  t.equal(String(adbd.files.get('/data/local/tmp/hilda/runner')), 'stands in for a program of the phone');
+  t.equal(
+    String(adbd.files.get('/data/local/tmp/hilda/onnxruntime_perf_test')),
+    'stands in for a program of the phone',
+  );
   t.ok(phone.ran.length > 0 && phone.opened.length === 0, 'no browser was opened');
   child.kill('SIGTERM');
   t.equal(await ended, 0, said);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
-import { elementCount, floatsOf, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { elementCount, floatsOf, floatTensor, type Graph, int64Tensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { withBatch } from '../../daemon/network/with-batch.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
@@ -76,6 +76,16 @@ const awayFrom =
 const positive = (value: number): number => 0.5 + Math.abs(value);
 const vectors = (b: GraphBuilder, name: string, data: readonly number[]): string =>
   b.constant(name, floatTensor([data.length], data));
+
+const conv = (
+  x: readonly number[],
+  weight: readonly number[],
+  attributes: Readonly<Record<string, number | string | readonly number[]>>,
+  bias?: readonly number[],
+): Case => ({
+  inputs: [x, weight, ...(bias ? [bias] : [])],
+  apply: (_, inputs) => node('Conv', inputs, attributes),
+});
 
 const cases: Readonly<Record<string, readonly Case[]>> = {
   Identity: [unary('Identity')],
@@ -202,6 +212,18 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
       apply: (_, [x]) => node('ReduceMean', [x as string], { axes: [-1, 0], keepdims: 1 }),
     },
   ],
+  Conv: [
+    // Depthwise; grouped; full with a bias; stride and padding that leave a row over; SAME padding of both kinds; one and three axes.
+    conv([2, 3, 6, 5], [3, 1, 3, 3], { group: 3, pads: [1, 1, 1, 1] }),
+    conv([2, 4, 5, 5], [6, 2, 3, 3], { group: 2, pads: [0, 1, 1, 0] }),
+    conv([2, 3, 6, 6], [4, 3, 3, 2], {}, [4]),
+    conv([2, 2, 8, 7], [2, 1, 3, 3], { group: 2, strides: [3, 2], pads: [1, 0, 0, 1] }),
+    conv([1, 2, 9, 8], [3, 2, 2, 3], { strides: [2, 3], dilations: [2, 1] }),
+    conv([2, 3, 7, 6], [3, 1, 3, 3], { group: 3, strides: [2, 2], auto_pad: 'SAME_UPPER' }),
+    conv([1, 2, 6, 7], [2, 2, 4, 4], { strides: [2, 1], auto_pad: 'SAME_LOWER' }),
+    conv([2, 3, 9], [4, 3, 3], { strides: [2], pads: [1, 1] }),
+    conv([1, 2, 4, 4, 3], [2, 1, 2, 2, 2], { group: 2 }),
+  ],
   GlobalAveragePool: [
     { inputs: [[2, 3, 2, 2]], apply: (_, [x]) => node('GlobalAveragePool', [x as string]) },
   ],
@@ -256,6 +278,174 @@ t.test('every operator: the gradient is the slope', async (t) => {
       const error = Math.abs(slope - difference) / Math.max(0.05, Math.abs(difference));
       t.ok(error < 2e-3, `${op} ${i}: slope ${slope}, difference ${difference}`);
     }
+  }
+});
+
+/** A depthwise convolution and its gradients by their definition, in double precision: no operator of a runtime. */
+function directDepthwise(
+  [n, c, h, w]: readonly [number, number, number, number],
+  k: number,
+  stride: number,
+  { x, weight, dy }: { readonly x: Float32Array; readonly weight: Float32Array; readonly dy: Float32Array },
+) {
+  const pad = Math.floor(k / 2);
+  const [oh, ow] = [h, w].map((size) => Math.floor((size + 2 * pad - k) / stride) + 1) as [number, number];
+  const y = new Float64Array(n * c * oh * ow);
+  const dx = new Float64Array(x.length);
+  const dw = new Float64Array(weight.length);
+  for (let image = 0; image < n * c; image++)
+    for (let out = 0; out < oh * ow; out++)
+      for (let tap = 0; tap < k * k; tap++) {
+        const row = Math.floor(out / ow) * stride - pad + Math.floor(tap / k);
+        const column = (out % ow) * stride - pad + (tap % k);
+        if (row < 0 || row >= h || column < 0 || column >= w) continue;
+        const from = image * h * w + row * w + column;
+        const by = (image % c) * k * k + tap;
+        const to = image * oh * ow + out;
+        y[to] = (y[to] as number) + (x[from] as number) * (weight[by] as number);
+        dx[from] = (dx[from] as number) + (dy[to] as number) * (weight[by] as number);
+        dw[by] = (dw[by] as number) + (dy[to] as number) * (x[from] as number);
+      }
+  return { y, dx, dw, oh, ow };
+}
+
+t.test(
+  'depthwise layers of 28 x 28 to 96 x 96 train, and the gradient is that of the definition',
+  async (t) => {
+    for (const [size, kernel, stride] of [
+      [28, 3, 1],
+      [28, 7, 2],
+      [33, 5, 2],
+      [56, 3, 1],
+      [96, 3, 2],
+      [96, 5, 1],
+    ] as const) {
+      const dims = [2, 4, size, size] as const;
+      const x = normal(elementCount(dims));
+      const weight = normal(4 * kernel * kernel);
+      const { oh, ow } = directDepthwise(dims, kernel, stride, {
+        x,
+        weight,
+        dy: new Float32Array(elementCount(dims)),
+      });
+      const dy = normal(2 * 4 * oh * ow);
+      const b = new GraphBuilder({ name: 'depthwise' });
+      const tape = new Tape(b);
+      const [input, filter] = [
+        b.input('x', 'float32', dims),
+        b.input('w', 'float32', [4, 1, kernel, kernel]),
+      ];
+      tape.watch(input);
+      tape.watch(filter);
+      const pad = Math.floor(kernel / 2);
+      const [y] = tape.apply(
+        node('Conv', [input, filter], { group: 4, strides: [stride, stride], pads: [pad, pad, pad, pad] }),
+      );
+      const upstream = b.input('dy', 'float32', b.dimsOf(y as string));
+      const gradients = tape.backward(y as string, upstream);
+      b.output(y as string, 'y');
+      b.output(gradients.get(input) as string, 'dx');
+      b.output(gradients.get(filter) as string, 'dw');
+      const got = await run(b.build(), {
+        x: [dims, x],
+        w: [[4, 1, kernel, kernel], weight],
+        dy: [b.dimsOf(upstream), dy],
+      });
+      const wanted = directDepthwise(dims, kernel, stride, { x, weight, dy });
+      for (const name of ['y', 'dx', 'dw'] as const) {
+        const scale = Math.max(...wanted[name].map(Math.abs));
+        const worst = wanted[name].reduce(
+          (most, value, i) => Math.max(most, Math.abs(value - (got(name)[i] as number))),
+          0,
+        );
+        t.ok(
+          worst < 1e-5 * scale,
+          `${name} of ${size}, kernel ${kernel}, stride ${stride}: ${worst} of ${scale}`,
+        );
+      }
+    }
+  },
+);
+
+t.test('a classifier with depthwise layers at 96 x 96 has the slope that its gradient says', async (t) => {
+  const b = new GraphBuilder({ name: 'large' });
+  const parameters = new Map<string, readonly number[]>([
+    ['stem', [8, 3, 3, 3]],
+    ['deep', [8, 1, 3, 3]],
+    ['point', [12, 8, 1, 1]],
+    ['full', [6, 12, 3, 3]],
+    ['head', [6, 5]],
+  ]);
+  const tensor = (name: string): string => {
+    const dims = parameters.get(name) as readonly number[];
+    return b.constant(
+      name,
+      floatTensor(
+        dims,
+        normal(elementCount(dims)).map((value) => value / 4),
+      ),
+    );
+  };
+  const image = b.input('images', 'float32', [1, 3, 96, 96]);
+  const stem = b.node('Tanh', [b.conv(image, tensor('stem'), undefined, { stride: 1, pad: 1 })]);
+  const deep = b.node('Tanh', [b.conv(stem, tensor('deep'), undefined, { stride: 1, pad: 1, groups: 8 })]);
+  const point = b.node('Tanh', [b.conv(deep, tensor('point'))]);
+  const full = b.conv(point, tensor('full'), undefined, { stride: 2, pad: 1 });
+  b.output(b.matMul(b.node('Flatten', [b.globalAveragePool(full)], { axis: 1 }), tensor('head')));
+  const network = b.build();
+  const {
+    graph,
+    parameters: laid,
+    parameterCount,
+  } = trainingGraph(network, {
+    batch: 2,
+    trainable: parameters.keys(),
+  });
+  t.equal(laid.length, 5);
+  const at = new Float32Array(parameterCount);
+  for (const { name, offset } of laid) at.set(floatsOf(network.initializers.get(name)!), offset);
+  const images = normal(2 * 3 * 96 * 96);
+  const evaluate = (weights: Float32Array) =>
+    run(graph, {
+      images: [[2, 3, 96, 96], images],
+      targets: [[2, 5], oneHot(Uint8Array.of(1, 3), 5, 0)],
+      weights: [[parameterCount], weights],
+    });
+  const gradient = (await evaluate(at))('gradient');
+  for (const { name, offset, dims } of laid) {
+    const own = gradient.map((value, i) => (i >= offset && i < offset + elementCount(dims) ? value : 0));
+    const norm = Math.sqrt(own.reduce((sum, value) => sum + value * value, 0));
+    const step = 0.02;
+    const lossAt = async (shift: number) =>
+      (await evaluate(at.map((value, i) => value + (shift * own[i]!) / norm)))('loss')[0]!;
+    const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+    t.ok(Math.abs(slope - norm) < 0.02 * norm, `${name}: slope ${slope}, gradient ${norm}`);
+  }
+});
+
+t.test('what an operator cannot do in training is told with its numbers', async (t) => {
+  const limits = [
+    [
+      node('Slice', ['x', 'from', 'to', 'axis', 'step']),
+      /Slice is trained with step 1 only; this one has step 2/,
+    ],
+    [
+      node('LayerNormalization', ['x', 'scale'], { axis: 1 }),
+      /over the last axis \(2\) only; this one is over 2 axes/,
+    ],
+    [node('MatMul', ['x', 'vector']), /MatMul is trained with 2 or more axes only; this one has 1/],
+  ] as const;
+  for (const [one, message] of limits) {
+    const b = new GraphBuilder({ name: 'limits' });
+    const tape = new Tape(b);
+    tape.watch(b.input('x', 'float32', [2, 3, 4]));
+    b.constant('from', int64Tensor([0]));
+    b.constant('to', int64Tensor([4]));
+    b.constant('axis', int64Tensor([2]));
+    b.constant('step', int64Tensor([2]));
+    b.constant('scale', floatTensor([3, 4], new Float32Array(12)));
+    b.constant('vector', floatTensor([4], [1, 2, 3, 4]));
+    t.throws(() => tape.apply(one), { code: 'OPERATOR_UNSUPPORTED', message });
   }
 });
 

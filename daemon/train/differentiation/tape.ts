@@ -57,6 +57,7 @@ export class Tape {
         details: { operator: node.op, node: node.name },
       });
     }
+    if (live) rule?.check?.({ b, node });
     const { outputs, saved = {} } = rule?.forward?.({ b, node }) ?? {
       outputs: b.nodeMulti(node.op, node.inputs, node.attributes, {
         outputs: node.outputs.length,

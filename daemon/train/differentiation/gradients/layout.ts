@@ -1,4 +1,4 @@
-import { type GradientInput, gradientOf, inputOf, type TrainingRule } from './rule.js';
+import { type GradientInput, gradientOf, inputOf, type TrainingRule, trainingLimit } from './rule.js';
 
 /** Puts the gradient back into the input's shape. */
 const reshaped: TrainingRule = {
@@ -53,6 +53,11 @@ const zeros = ({ b }: GradientInput, dims: readonly number[]): string =>
 
 /** Contiguous slices with step 1: pads the gradient with zeros. */
 const slice: TrainingRule = {
+  check: ({ b, node }) => {
+    const steps = node.inputs[4] ? (b.constantOf(node.inputs[4]) ?? [Number.NaN]) : [];
+    const other = steps.find((step) => step !== 1);
+    if (other !== undefined) throw trainingLimit(node, 'with step 1', `has step ${other}`);
+  },
   gradient: (input) => {
     const { b, node } = input;
     const from = b.dimsOf(inputOf(input, 0));

@@ -1,6 +1,14 @@
 import { floatTensor } from '../../../network/graph.js';
 import type { GraphBuilder } from '../../../network/graph-builder.js';
-import { type Forward, gradientOf, inputOf, reduceSum, sumTo, type TrainingRule } from './rule.js';
+import {
+  type Forward,
+  gradientOf,
+  inputOf,
+  reduceSum,
+  sumTo,
+  type TrainingRule,
+  trainingLimit,
+} from './rule.js';
 
 /**
  * Rows of x [rows, length] to mean 0 and variance 1, by onnxruntime's LayerNormalization kernel without its affine
@@ -77,6 +85,13 @@ const batchNormalization: TrainingRule = {
 
 /** Over the last axis. With g = dy scale: dx = (g - mean(g) - xh mean(g xh)) / deviation. */
 const layerNormalization: TrainingRule = {
+  check: ({ b, node }) => {
+    const rank = b.dimsOf(node.inputs[0] as string).length;
+    const axis = (node.attributes.axis as number | undefined) ?? -1;
+    const first = axis < 0 ? axis + rank : axis;
+    if (first !== rank - 1)
+      throw trainingLimit(node, `over the last axis (${rank - 1})`, `is over ${rank - first} axes`);
+  },
   forward: ({ b, node }): Forward => {
     const [x, scale, bias] = node.inputs as [string, string, string | undefined];
     const { normal, reciprocal } = normaliseRows(b, x, epsilonOf(node));

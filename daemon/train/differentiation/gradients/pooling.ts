@@ -1,5 +1,12 @@
 import type { GraphBuilder } from '../../../network/graph-builder.js';
-import { type GradientInput, gradientOf, inputOf, type TrainingRule } from './rule.js';
+import {
+  type ForwardInput,
+  type GradientInput,
+  gradientOf,
+  inputOf,
+  type TrainingRule,
+  trainingLimit,
+} from './rule.js';
 
 /** Spreads a gradient [.., 1, ..] evenly over `dims`, divided by how many elements were averaged. */
 function spread(b: GraphBuilder, gradient: string, kept: readonly number[], dims: readonly number[]): string {
@@ -8,11 +15,20 @@ function spread(b: GraphBuilder, gradient: string, kept: readonly number[], dims
   return b.node('Expand', [share, b.ints(dims)]);
 }
 
+/** Opset 18 made the axes an input. */
+const axesOf = ({ b, node }: ForwardInput): readonly number[] | undefined =>
+  (node.attributes.axes as readonly number[] | undefined) ??
+  (node.inputs[1] ? b.constantOf(node.inputs[1]) : undefined);
+
 const reduceMean: TrainingRule = {
+  check: (input) => {
+    if (input.node.inputs[1] && axesOf(input) === undefined)
+      throw trainingLimit(input.node, 'over axes that are constants', 'computes its axes');
+  },
   gradient: (input: GradientInput) => {
-    const { b, node } = input;
+    const { b } = input;
     const dims = b.dimsOf(inputOf(input, 0));
-    const axes = (node.attributes.axes as readonly number[] | undefined) ?? dims.map((_, i) => i);
+    const axes = axesOf(input) ?? dims.map((_, i) => i);
     const reduced = new Set(axes.map((axis) => (axis + dims.length) % dims.length));
     return [
       spread(

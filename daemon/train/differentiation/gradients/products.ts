@@ -1,8 +1,20 @@
 import type { GraphBuilder } from '../../../network/graph-builder.js';
-import { gradientOf, inputOf, reduceSum, sumTo, type TrainingRule, transposed } from './rule.js';
+import {
+  gradientOf,
+  inputOf,
+  reduceSum,
+  sumTo,
+  type TrainingRule,
+  trainingLimit,
+  transposed,
+} from './rule.js';
 
 /** Y = A B over the last two axes, the others broadcast: dA = dY B^T, dB = A^T dY. Vectors are not supported. */
 const matMul: TrainingRule = {
+  check: ({ b, node }) => {
+    const least = Math.min(...node.inputs.map((name) => b.dimsOf(name).length));
+    if (least < 2) throw trainingLimit(node, 'with 2 or more axes', `has ${least}`);
+  },
   gradient: (input) => {
     const { b } = input;
     const [left, right] = [inputOf(input, 0), inputOf(input, 1)];

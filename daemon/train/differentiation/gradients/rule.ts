@@ -1,3 +1,4 @@
+import { HildaError } from '../../../core/errors.js';
 import type { Node } from '../../../network/graph.js';
 import type { GraphBuilder } from '../../../network/graph-builder.js';
 
@@ -27,6 +28,8 @@ export interface GradientInput extends ForwardInput {
 
 /** How one operator trains: its form in training, where it differs from inference, and its vector-Jacobian product. */
 export interface TrainingRule {
+  /** Throws OPERATOR_UNSUPPORTED with the numbers, for a form of the operator that has no gradient here. */
+  readonly check?: (input: ForwardInput) => void;
   /** Default: the node as it is. */
   readonly forward?: (input: ForwardInput) => Forward;
   /** One entry an input; undefined for inputs without a gradient (shapes, indices, those nobody wants). */
@@ -61,3 +64,11 @@ export function transposed(b: GraphBuilder, x: string): string {
     Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : i === rank - 2 ? rank - 1 : rank - 2)),
   );
 }
+
+/** A limit of training, by its number: what is supported and what this node has. */
+export const trainingLimit = (node: Node, supported: string, has: string): HildaError =>
+  new HildaError(
+    'OPERATOR_UNSUPPORTED',
+    `node ${node.name}: ${node.op} is trained ${supported} only; this one ${has}`,
+    { details: { operator: node.op, node: node.name } },
+  );
