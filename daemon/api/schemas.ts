@@ -109,11 +109,59 @@ export const trialSchema = z
     evidence: evidenceOf,
     predicted: z.record(z.string(), z.object({ mean: z.number(), low: z.number(), high: z.number() })),
     measurements: z.record(z.string(), z.string()),
+    result: json.nullable().describe('What was told of it from outside, as it was told.'),
+    constraints: z
+      .array(z.number().nullable())
+      .describe(
+        'One number a limit of the study, its value less the limit, then those told from outside; at most 0 keeps a limit, null is not known.',
+      ),
+    intermediateValues: z
+      .array(z.object({ step: z.number(), value: z.number() }))
+      .describe('Told on the way to its result, by step.'),
     reason: z.string().nullable(),
     askedMs: z.int(),
     finishedMs: z.int().nullable(),
   })
   .meta({ id: 'Trial' });
+
+const decisionBase = {
+  name: z.string(),
+  choices: z.array(z.union([z.number(), z.string()])).describe('An architecture holds the index of one.'),
+};
+const number = z.number();
+const orderedSchemas = [
+  z.object({ ...decisionBase, kind: z.literal('categorical') }),
+  z.object({
+    ...decisionBase,
+    kind: z.literal('ordinal'),
+    low: number,
+    high: number,
+    log: z.boolean().describe('Each is the same multiple of the one before.'),
+  }),
+  z.object({
+    ...decisionBase,
+    kind: z.literal('integer'),
+    low: z.int(),
+    high: z.int(),
+    step: z.int(),
+    log: z.boolean(),
+  }),
+] as const;
+
+const factorsSchema = z.object({
+  decisions: z.array(z.discriminatedUnion('kind', [...orderedSchemas])),
+  choiceAt: z
+    .array(z.int())
+    .describe('The choice of the whole by the choices of its factors, the last factor running fastest.'),
+});
+
+export const decisionSchema = z
+  .union(orderedSchemas.map((one) => one.extend({ factors: factorsSchema.optional() })))
+  .meta({
+    id: 'Decision',
+    description:
+      '`factors`: where the choice decides several things at once, such as a kernel and a width, each by itself.',
+  });
 
 export const frontRowSchema = z
   .object({

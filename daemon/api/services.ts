@@ -11,7 +11,6 @@ import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { StoredJoinKeys } from '../fleet/join-keys.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
-import type { Proposal } from '../search/samplers/contract.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -25,9 +24,8 @@ import type {
 import type { Beside } from '../study/beside.js';
 import type { ExportedTrial } from '../study/export.js';
 import type { Fronts } from '../study/front-rows.js';
-import type { OutsideResult } from '../study/outside.js';
-import type { Exchange } from '../study/outside-exchange.js';
-import type { StudySummary } from '../study/service.js';
+import type { AskRequest, Exchange, TellRequest } from '../study/outside-exchange.js';
+import type { StudyDecisions, StudySummary } from '../study/service.js';
 import type { Specialisations } from '../study/specialisation/specialisations.js';
 
 /** What the API needs of the fleet. */
@@ -69,27 +67,16 @@ export interface StudyPort {
   show(id: StudyId): Promise<StudySummary>;
   trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]>;
   fronts(id: StudyId): Promise<Fronts>;
+  decisions(id: StudyId): Promise<StudyDecisions>;
   compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]>;
   pause(id: StudyId): Promise<StudyRecord>;
   resume(id: StudyId): Promise<StudyRecord>;
   /** For good. */
   stopStudy(id: StudyId): Promise<StudyRecord>;
   /** See `OutsideExchange.ask`. */
-  ask(
-    id: StudyId,
-    request: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
-    options: { readonly signal: AbortSignal },
-  ): Promise<Exchange>;
+  ask(id: StudyId, request: AskRequest, options: { readonly signal: AbortSignal }): Promise<Exchange>;
   /** See `OutsideExchange.tell`. */
-  tell(
-    id: StudyId,
-    request: {
-      readonly results: readonly ({ readonly number: number } & OutsideResult)[];
-      readonly numbers: readonly number[];
-      readonly waitMs: number;
-    },
-    options: { readonly signal: AbortSignal },
-  ): Promise<Exchange>;
+  tell(id: StudyId, request: TellRequest, options: { readonly signal: AbortSignal }): Promise<Exchange>;
   exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial>;
 }
 

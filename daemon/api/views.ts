@@ -1,13 +1,24 @@
+import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Target } from '../core/target.js';
 import type { Presence } from '../fleet/lookout.js';
 import { betweenSessions, type Repeatability } from '../measure/repeatability.js';
 import type { Graph } from '../network/graph.js';
-import type { DeviceRecord, Lease, MeasurementRecord, StoredEvent, StudyRecord } from '../store/contract.js';
+import type {
+  DeviceRecord,
+  Lease,
+  MeasurementRecord,
+  Store,
+  StoredEvent,
+  StudyRecord,
+  TrialRecord,
+} from '../store/contract.js';
+import { toldConstraints } from '../study/outside.js';
 import type { StudySummary } from '../study/service.js';
+import type { StudySpec } from '../study/spec.js';
 import type { DeviceView } from './device-schemas.js';
 import type { MeasurementView, NetworkView } from './measurement-schemas.js';
-import type { EventView, StudySummaryView, StudyView } from './schemas.js';
+import type { EventView, StudySummaryView, StudyView, TrialView } from './schemas.js';
 
 /** What each record shows to the outside. */
 
@@ -55,6 +66,34 @@ export function viewMeasurement({ rounds: _, ...rest }: MeasurementRecord): Meas
 /** Without the sampler's and generator's states, which mean nothing outside the daemon. */
 export function viewStudy({ id, name, spec, state, reason, createdMs, updatedMs }: StudyRecord): StudyView {
   return { id, name, spec: spec as StudyView['spec'], state, reason, createdMs, updatedMs };
+}
+
+/** Trials of one study, with how they stand to its limits and what was told on the way to their results. */
+export async function viewTrials(
+  trials: readonly TrialRecord[],
+  id: StudyId,
+  store: Pick<Store, 'study' | 'steps'>,
+): Promise<TrialView[]> {
+  if (trials.length === 0) return [];
+  const { constraints = [] } = (await store.study(id)).spec as Partial<Pick<StudySpec, 'constraints'>>;
+  const steps = await store.steps(
+    id,
+    trials.map(({ number }) => number),
+  );
+  return trials.map((trial) => ({
+    ...trial,
+    architecture: trial.architecture as TrialView['architecture'],
+    evidence: trial.evidence as TrialView['evidence'],
+    result: trial.result as TrialView['result'],
+    constraints: [
+      ...constraints.map(({ metric, max }) => {
+        const value = Object.hasOwn(trial.values, metric) ? trial.values[metric] : undefined;
+        return value === undefined ? null : value - max;
+      }),
+      ...toldConstraints(trial.result),
+    ],
+    intermediateValues: [...(steps.get(trial.number) ?? [])],
+  }));
 }
 
 export function viewSummary({ record, devices, ...counts }: StudySummary): StudySummaryView {

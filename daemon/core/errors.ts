@@ -43,6 +43,12 @@ export const errorTable = {
   STUDY_UNKNOWN: kind(404, 3, false, 'Run `hilda search list` to see the studies.'),
   SAMPLER_UNKNOWN: kind(422, 2, false, 'Choose one of the samplers named in the message.'),
   STATE_CONFLICT: kind(409, 1, false, 'Look at the present state with `hilda search show` first.'),
+  RESULT_CONFLICT: kind(
+    409,
+    1,
+    false,
+    'The trial keeps its first result: compare `details.stored` with `details.offered`.',
+  ),
   EVALUATION_FAILED: kind(
     422,
     1,

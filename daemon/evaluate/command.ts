@@ -25,17 +25,17 @@ export class CommandEvaluator implements Evaluator {
     this.#options = options;
   }
 
-  /** Throws DEVICE_TIMEOUT, and ARCHITECTURE_INVALID with the program's last words when it fails. */
+  /** Throws EVALUATION_FAILED with the program's last words when it fails, says nothing in time, or gives no such values. */
   async evaluate(architecture: Architecture, { signal }: { readonly signal: AbortSignal }): Promise<Quality> {
     const [file, ...args] = this.#options.command as [string, ...string[]];
     const output = await this.#run(file, args, JSON.stringify({ architecture }), signal);
     const parsed = answerSchema.safeParse(tryJson(output));
     if (!parsed.success)
       throw new HildaError(
-        'ARCHITECTURE_INVALID',
+        'EVALUATION_FAILED',
         `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`,
       );
-    return readGiven(parsed.data, { source: `command ${file}`, code: 'ARCHITECTURE_INVALID' });
+    return readGiven(parsed.data, { source: `command ${file}`, code: 'EVALUATION_FAILED' });
   }
 
   async close(): Promise<void> {}
@@ -53,12 +53,10 @@ export class CommandEvaluator implements Evaluator {
             return reject(
               new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason }),
             );
-          const code = error.killed ? 'DEVICE_TIMEOUT' : 'ARCHITECTURE_INVALID';
-          reject(
-            new HildaError(code, `${file} failed: ${stderr.trim().slice(-300) || error.message}`, {
-              cause: error,
-            }),
-          );
+          const why = error.killed
+            ? `gave no answer within ${this.#options.timeoutMs} ms`
+            : `failed: ${stderr.trim().slice(-300) || error.message}`;
+          reject(new HildaError('EVALUATION_FAILED', `${file} ${why}`, { cause: error }));
         },
       );
       // A program that does not read its input closes the pipe; its exit says the rest.

@@ -13,15 +13,19 @@ export interface Quality {
   readonly evidence?: EvidenceOf;
   /** Image by image, where the evaluator showed the images itself. */
   readonly answers?: AnswersOf;
+  /** Which limit of the evaluator's own the network breaks, whatever its values are. */
+  readonly broken?: string;
 }
 
 /**
  * Gives an architecture's task quality. Deterministic: the same architecture gets the same answer.
- * Throws ARCHITECTURE_INVALID, SUPERNET_INVALID or DEVICE_TIMEOUT.
+ * Throws ARCHITECTURE_INVALID, SUPERNET_INVALID, and EVALUATION_FAILED where it gives no value through no fault of the network.
  */
 export interface Evaluator {
   readonly metrics: readonly string[];
   readonly cost: 'free' | 'cheap' | 'train';
+  /** Nothing of its work is done on this host. */
+  readonly isOutside?: boolean;
   /** What its images are and how they were normalised; absent where it has none, or the shipped ones. */
   readonly data?: DataRecord | null;
   evaluate(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<Quality>;

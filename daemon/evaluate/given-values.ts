@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ErrorCode, HildaError } from '../core/errors.js';
 import type { Evidence } from '../core/evidence.js';
+import { costMetrics } from '../core/measurement.js';
 import type { Quality } from './contract.js';
 import { bareEvidence, givenEvidence, sharedEvidence } from './evidence.js';
 
@@ -19,12 +20,28 @@ export const givenValueSchema = z.union([
 
 export type GivenValue = z.infer<typeof givenValueSchema>;
 
+/** What hilda finds out itself; a value from outside would stand in its place unseen. */
+const isOurs = (metric: string): boolean => {
+  const [name = metric] = metric.split('@');
+  return [...costMetrics, 'macs', 'parameters', 'floatAccuracy'].includes(name);
+};
+
+/** Throws SPEC_INVALID where an evaluator claims a metric that devices measure or that is counted. */
+export function checkEvaluated(metrics: readonly string[], field: string): void {
+  const ours = metrics.filter(isOurs);
+  if (ours.length > 0)
+    throw new HildaError('SPEC_INVALID', `${field}: ${ours.join(', ')}: measured or counted, not evaluated`, {
+      hint: 'Give the qualities of the network alone, such as accuracy.',
+      details: { fields: [field] },
+    });
+}
+
 /** Accuracies are shares of 1. */
 const isShare = (metric: string): boolean => /accuracy/i.test(metric);
 
 /**
- * Values with what they rest on. Throws under `code` where an accuracy, or what was counted, is no share of 1, and where
- * an interval does not hold its value.
+ * Values with what they rest on. Throws under `code` where an accuracy, or what was counted, is no share of 1, where an
+ * interval does not hold its value, and where the metric is measured or counted by hilda itself.
  */
 export function readGiven(
   given: Readonly<Record<string, GivenValue>>,
@@ -40,6 +57,7 @@ export function readGiven(
         details: { fields: [metric] },
       });
     const isCounted = typeof one === 'object' && 'images' in one;
+    if (isOurs(metric)) throw wrong('measured or counted here, not evaluated');
     if (!Number.isFinite(value)) throw wrong('not a number');
     if ((isCounted || isShare(metric)) && (value < 0 || value > 1)) throw wrong('not a share of 1');
     if (typeof one === 'object' && 'ci' in one && !(one.ci[0] <= value && value <= one.ci[1]))

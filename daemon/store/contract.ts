@@ -92,6 +92,8 @@ export interface TrialRecord {
   >;
   /** By device; written as each measurement ends, before the trial is finished. */
   readonly measurements: Readonly<Record<DeviceId, MeasurementId>>;
+  /** What a program outside said of it: `OutsideResult` of daemon/study/outside.ts. Null where none did. */
+  readonly result: Json | null;
   /** Which limit was broken, or which error code and message; null when complete. */
   readonly reason: string | null;
   readonly askedMs: number;
@@ -134,6 +136,12 @@ export interface Lease {
   readonly holder: string;
   readonly token: number;
   readonly expiresMs: number;
+}
+
+/** A value on the way to a trial's result, such as the accuracy after an epoch. */
+export interface TrialStep {
+  readonly step: number;
+  readonly value: number;
 }
 
 export interface FinishedTrial {
@@ -249,6 +257,20 @@ export interface Store {
   /** By number. */
   trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]>;
   trialCount(id: StudyId, filter?: TrialFilter): Promise<number>;
+  /**
+   * Keeps what a program outside says of trials, all of it or nothing. What is known and equal changes nothing; RESULT_CONFLICT
+   * where another value is known. A trial that ended takes no first result, and one with a result no other step:
+   * STATE_CONFLICT. Steps beside a trial's first result belong to it.
+   */
+  tellOutside(
+    id: StudyId,
+    told: {
+      readonly results: readonly { readonly number: number; readonly result: Json }[];
+      readonly steps: readonly (TrialStep & { readonly number: number })[];
+    },
+  ): Promise<void>;
+  /** Values on the way to the results of these trials, by trial and step; trials without any are left out. */
+  steps(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, readonly TrialStep[]>>;
   /** Which images the networks of these trials got right, by trial; empty where nobody counted image by image. */
   answers(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, AnswersOf>>;
 

@@ -9,6 +9,7 @@ import { predictorStore } from './predictors.js';
 import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
+import { toldResultStore } from './told-results.js';
 import { trialStore } from './trials.js';
 import { valueStore } from './values.js';
 
@@ -29,6 +30,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...measurementStore(database),
     ...studyStore(database),
     ...trialStore(database),
+    ...toldResultStore(database),
     ...specialisationStore(database),
     ...predictorStore(database),
     ...eventStore(database),

@@ -21,6 +21,7 @@ interface TrialRow {
   readonly evidence: string;
   readonly predicted: string;
   readonly measurements: string;
+  readonly told_result: string | null;
   readonly reason: string | null;
   readonly asked_ms: number;
   readonly finished_ms: number | null;
@@ -39,6 +40,7 @@ const columns: readonly (keyof TrialRow)[] = [
   'evidence',
   'predicted',
   'measurements',
+  'told_result',
   'reason',
   'asked_ms',
   'finished_ms',
@@ -238,6 +240,7 @@ const toTrial = (row: TrialRow): TrialRecord => {
     evidence: parse(row.evidence),
     predicted: parse(row.predicted),
     measurements: parse(row.measurements),
+    result: row.told_result === null ? null : parse(row.told_result),
     reason: row.reason,
     askedMs: row.asked_ms,
     finishedMs: row.finished_ms,

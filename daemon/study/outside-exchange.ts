@@ -1,17 +1,44 @@
 import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
-import type { StudyId } from '../core/ids.js';
+import type { ArchitectureId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { Proposal } from '../search/samplers/contract.js';
-import type { Store, StudyState, TrialRecord } from '../store/contract.js';
-import { OutsideEvaluator, type OutsideResult, type ProposalInbox } from './outside.js';
-import type { StudyParts } from './parts.js';
+import type { Store, StudyState, TrialRecord, TrialStep } from '../store/contract.js';
+import { checkResult, OutsideEvaluator, type OutsideResult, type ProposalInbox } from './outside.js';
+import { outsideMetrics, type StudyParts } from './parts.js';
+import { parseStudySpec } from './spec.js';
 
 /** What `ask` and `tell` answer. */
 export interface Exchange {
   readonly state: StudyState;
   readonly trials: readonly TrialRecord[];
 }
+
+export interface AskRequest {
+  /** At most so many waiting trials. */
+  readonly n: number;
+  /** Waits for so many of them, default n. */
+  readonly minimum?: number;
+  /** Numbers of trials that the caller has already. */
+  readonly except?: readonly number[];
+  /** Who takes the trials: nobody else is given them for `holdMs`. */
+  readonly holder?: string;
+  readonly holdMs?: number;
+  readonly proposals?: readonly Proposal[];
+  readonly waitMs: number;
+}
+
+export interface TellRequest {
+  readonly results: readonly { readonly number: number; readonly result: OutsideResult }[];
+  /** Values on the way to results. */
+  readonly steps: readonly (TrialStep & { readonly number: number })[];
+  readonly numbers: readonly number[];
+  readonly waitMs: number;
+}
+
+/** How long a holder keeps a trial without a word of it. */
+const defaultHoldMs = 3_600_000;
 
 /** Between two looks at a study that somebody outside waits for. */
 const pollMs = 50;
@@ -40,77 +67,104 @@ export class OutsideExchange {
   /**
    * For searches and evaluations outside the daemon, the sampler's contract over HTTP. With `proposals` (sampler
    * `external`): hands them to the loop and answers with their trials, known ones included, once they are stored.
-   * Without: answers with up to n trials that wait for a result from outside (evaluator `external`), as soon as there is
-   * one, or with none after `waitMs`. A study that no longer runs answers with its state and no trials.
+   * Without: answers with up to n measured trials that wait for a result from outside (evaluator `external`), once
+   * `minimum` of them do, once no other is being measured, or after `waitMs`. Left out are those of `except`, and those
+   * that another holder was given less than `holdMs` ago. A study that no longer runs answers with its state and no trials.
    * Throws STATE_CONFLICT, ARCHITECTURE_INVALID.
    */
   async ask(
     id: StudyId,
-    {
-      n,
-      proposals,
-      waitMs,
-    }: { readonly n: number; readonly proposals?: readonly Proposal[]; readonly waitMs: number },
+    { proposals, ...request }: AskRequest,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Exchange> {
     // A study may end between two calls: its state is the answer, not an error.
     const running = this.#options.running(id);
     const { state } = await this.#options.store.study(id);
     if (!running || state !== 'running') return { state, trials: [] };
-    const { space, evaluator } = running.parts;
-    if (proposals) {
-      if (!running.inbox)
-        throw new HildaError('STATE_CONFLICT', `the study ${id} has a sampler of its own`, {
-          hint: 'Proposals are for studies with `sampler: {name: external}`.',
-        });
-      const normal = proposals.map((p) => ({ ...p, architecture: space.normalise(p.architecture) }));
-      const ids = new Set(normal.map((p) => architectureId(space.id, p.architecture)));
-      const known = new Set((await this.#options.store.trials(id)).map((trial) => trial.architectureId));
-      running.inbox.offer(normal.filter((p) => !known.has(architectureId(space.id, p.architecture))));
-      return this.#until(id, waitMs, signal, (trials) => {
-        const found = trials.filter((trial) => ids.has(trial.architectureId));
-        return { trials: found, enough: found.length === ids.size };
+    return proposals
+      ? this.#propose(id, running, { ...request, proposals }, signal)
+      : this.#waiting(id, running, request, signal);
+  }
+
+  async #propose(
+    id: StudyId,
+    { inbox, parts: { space } }: RunningStudy,
+    { proposals, waitMs }: { readonly proposals: readonly Proposal[]; readonly waitMs: number },
+    signal: AbortSignal,
+  ): Promise<Exchange> {
+    if (!inbox)
+      throw new HildaError('STATE_CONFLICT', `the study ${id} has a sampler of its own`, {
+        hint: 'Proposals are for studies with `sampler: {name: external}`.',
       });
-    }
-    if (!(evaluator instanceof OutsideEvaluator))
-      throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`, {
-        hint: 'Trials wait for outside results in studies with `evaluator: {kind: external}`.',
-      });
+    const normal = proposals.map((p) => ({ ...p, architecture: space.normalise(p.architecture) }));
+    const ids = new Set(normal.map((p) => architectureId(space.id, p.architecture)));
+    const known = new Set((await this.#options.store.trials(id)).map((trial) => trial.architectureId));
+    inbox.offer(normal.filter((p) => !known.has(architectureId(space.id, p.architecture))));
     return this.#until(id, waitMs, signal, (trials) => {
-      const found = trials
-        .filter((t) => t.state === 'asked' && evaluator.waiting.has(t.architectureId))
-        .slice(0, n);
-      return { trials: found, enough: found.length > 0 };
+      const found = trials.filter((trial) => ids.has(trial.architectureId));
+      return { trials: found, enough: found.length === ids.size };
     });
   }
 
+  async #waiting(
+    id: StudyId,
+    { parts: { evaluator } }: RunningStudy,
+    { n, minimum = n, except = [], holder, holdMs = defaultHoldMs, waitMs }: Omit<AskRequest, 'proposals'>,
+    signal: AbortSignal,
+  ): Promise<Exchange> {
+    if (!(evaluator instanceof OutsideEvaluator)) throw notOutside(id);
+    const { clock } = this.#options;
+    const known = new Set(except);
+    const answer = await this.#until(id, waitMs, signal, (trials) => {
+      const open = trials.filter(({ state, result }) => state === 'asked' && result === null);
+      const waiting = open.filter((t) => evaluator.waiting.has(t.architectureId));
+      const found = waiting
+        .filter((t) => !known.has(t.number) && evaluator.isFree(t.architectureId, holder, clock.nowMs()))
+        .slice(0, n);
+      const isLast = found.length > 0 && waiting.length === open.length;
+      return { trials: found, enough: isLast || found.length >= Math.min(n, minimum) };
+    });
+    if (holder !== undefined)
+      for (const { architectureId: one } of answer.trials)
+        evaluator.claim(one, { holder, holdMs, nowMs: clock.nowMs() });
+    return answer;
+  }
+
   /**
-   * With `results` (evaluator `external`): gives waiting trials their values. Then waits until the trials of `numbers`
-   * (default: those of `results`) are finished, and answers with them; with those that are after `waitMs`.
-   * Throws STATE_CONFLICT, NOT_FOUND, SPEC_INVALID.
+   * With `results` and `steps` (evaluator `external`): gives trials their values, all or nothing; what is known and equal
+   * may be told again, at any time. Then waits until the trials of `numbers` (default: those of `results`) are finished,
+   * and answers with them; with those that are after `waitMs`.
+   * Throws RESULT_CONFLICT, STATE_CONFLICT, NOT_FOUND, SPEC_INVALID.
    */
   async tell(
     id: StudyId,
-    o: {
-      readonly results: readonly ({ readonly number: number } & OutsideResult)[];
-      readonly numbers: readonly number[];
-      readonly waitMs: number;
-    },
+    { results, steps, numbers, waitMs }: TellRequest,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Exchange> {
-    const trials = await this.#options.store.trials(id);
-    if (o.results.length > 0) {
-      const { evaluator } = (await this.#requireRunning(id)).parts;
-      if (!(evaluator instanceof OutsideEvaluator))
-        throw new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`);
-      for (const { number, ...result } of o.results) {
-        const trial = trials[number];
-        if (!trial) throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`);
-        evaluator.answer(trial.architectureId, result);
-      }
+    const { store, clock, running } = this.#options;
+    if (results.length > 0 || steps.length > 0) {
+      const metrics = outsideMetrics(parseStudySpec((await store.study(id)).spec));
+      if (!metrics) throw notOutside(id);
+      for (const { result } of results) checkResult(result, metrics);
+      await store.tellOutside(id, {
+        results: results.map(({ number, result }) => ({ number, result: result as unknown as Json })),
+        steps,
+      });
     }
-    const wanted = new Set(o.numbers.length > 0 ? o.numbers : o.results.map(({ number }) => number));
-    return this.#until(id, o.waitMs, signal, (all) => {
+    const trials = await store.trials(id);
+    const evaluator = running(id)?.parts.evaluator;
+    if (evaluator instanceof OutsideEvaluator) {
+      const idOf = (number: number): ArchitectureId => (trials[number] as TrialRecord).architectureId;
+      for (const { number } of steps) evaluator.renew(idOf(number), clock.nowMs());
+      for (const { number, result } of results) evaluator.answer(idOf(number), result);
+    }
+    const wanted = new Set(numbers.length > 0 ? numbers : results.map(({ number }) => number));
+    for (const number of wanted)
+      if (!trials[number])
+        throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`, {
+          details: { studyId: id, number },
+        });
+    return this.#until(id, waitMs, signal, (all) => {
       const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
       return { trials: found, enough: found.length === wanted.size };
     });
@@ -135,11 +189,9 @@ export class OutsideExchange {
       await clock.sleep(pollMs, { signal });
     }
   }
-
-  async #requireRunning(id: StudyId): Promise<RunningStudy> {
-    const running = this.#options.running(id);
-    if (running) return running;
-    const { state } = await this.#options.store.study(id);
-    throw new HildaError('STATE_CONFLICT', `the study ${id} is ${state}, not running`);
-  }
 }
+
+const notOutside = (id: StudyId): HildaError =>
+  new HildaError('STATE_CONFLICT', `the study ${id} evaluates by itself`, {
+    hint: 'Trials wait for outside results in studies with `evaluator: {kind: external}`.',
+  });

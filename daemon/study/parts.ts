@@ -5,6 +5,7 @@ import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
 import type { Evaluator } from '../evaluate/contract.js';
+import { checkEvaluated } from '../evaluate/given-values.js';
 import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
@@ -95,10 +96,10 @@ export async function openStudyParts(
   const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const priors = await priorsOf(spec, space, stored);
-  const evaluator =
-    spec.evaluator.kind === 'external'
-      ? outsideEvaluator(space, spec)
-      : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir });
+  const outside = outsideMetrics(spec);
+  const evaluator = outside
+    ? new OutsideEvaluator(space.id, outside)
+    : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
@@ -108,18 +109,20 @@ export async function openStudyParts(
   return { space, evaluator, protocol, bank };
 }
 
-/** Waits for results over HTTP: `POST /v1/studies/{id}/tell`. */
-function outsideEvaluator(space: Space, spec: StudySpec): OutsideEvaluator {
-  const parsed = externalSchema.safeParse(spec.evaluator);
-  if (!parsed.success)
-    throw new HildaError('SPEC_INVALID', `the evaluator is not valid: ${z.prettifyError(parsed.error)}`);
-  return new OutsideEvaluator(space.id, parsed.data.metrics);
-}
-
 const externalSchema = z.strictObject({
   kind: z.literal('external'),
   metrics: z.array(z.string()).min(1).default(['accuracy']),
 });
+
+/** What results from outside must hold; undefined where the study evaluates by itself. Throws SPEC_INVALID. */
+export function outsideMetrics(spec: Pick<StudySpec, 'evaluator'>): readonly string[] | undefined {
+  if (spec.evaluator.kind !== 'external') return undefined;
+  const parsed = externalSchema.safeParse(spec.evaluator);
+  if (!parsed.success)
+    throw new HildaError('SPEC_INVALID', `the evaluator is not valid: ${z.prettifyError(parsed.error)}`);
+  checkEvaluated(parsed.data.metrics, 'evaluator.metrics');
+  return parsed.data.metrics;
+}
 
 async function priorsOf(
   spec: StudySpec,

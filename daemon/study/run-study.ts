@@ -9,8 +9,10 @@ import { Absences } from './absences.js';
 import { catchUp } from './catch-up.js';
 import { fruitless } from './fruitless.js';
 import type { ProposalInbox } from './outside.js';
+import { searchOutside } from './search-outside.js';
 import { toldTrial, toTrial } from './told-trial.js';
-import { runTrial, type TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-runner.js';
+import { trialWork } from './trial-work.js';
 import { refreshed, workThrough } from './work-through.js';
 
 export interface StudyContext extends Omit<TrialContext, 'absences'> {
@@ -79,6 +81,13 @@ async function search(
   sampler.restore(study.sampler);
   let trials = await store.trials(study.id);
   const since = trials.filter(({ state }) => state !== 'asked').length;
+  if (context.inbox)
+    return searchOutside(context, {
+      isOver,
+      signal,
+      ask: (n, known, both) => askBatch(n, known, context, rng, both),
+      check: (known, isDone) => requireFruit(known, { study, spec, since, isOver: isDone }),
+    });
 
   for (;;) {
     signal.throwIfAborted();
@@ -103,8 +112,7 @@ async function search(
     requireFruit(trials, { study, spec, since, isOver: isDone });
     if (isDone) return;
     const asked = await askBatch(left, trials, context, rng, signal);
-    if (asked.length === 0 && !context.inbox)
-      return requireFruit(trials, { study, spec, since, isOver: true });
+    if (asked.length === 0) return requireFruit(trials, { study, spec, since, isOver: true });
     trials = [...trials, ...asked];
   }
 }
@@ -171,11 +179,7 @@ async function finishBatch(
   signal: AbortSignal,
 ): Promise<void> {
   const { store, absences, onStep } = context;
-  const work = async (trial: TrialRecord, both: AbortSignal): Promise<boolean> => {
-    const finished = await runTrial(trial, context, { signal: both });
-    if (finished) await store.finishTrial(finished);
-    return finished === undefined;
-  };
+  const work = await trialWork(context);
   for (let held = await workThrough(batch, { ...context, signal, work }); held.length > 0; ) {
     onStep?.(`wait for ${absences.missing.join(', ')}`);
     await absences.wait({ signal });

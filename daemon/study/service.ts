@@ -6,6 +6,7 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
+import { type Decision, decisionsOf } from '../search/spaces/decisions.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type {
   Store,
@@ -22,7 +23,7 @@ import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.j
 import { type ExportedTrial, exportTrial } from './export.js';
 import { hypervolumeShare, jointFront } from './front.js';
 import { compareTrials, deviceFronts, type Fronts, frontRows } from './front-rows.js';
-import { externalSampler, ProposalInbox } from './outside.js';
+import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
 import {
   openStudyParts,
@@ -49,6 +50,12 @@ export interface StudySummary {
   readonly devices: readonly DeviceCoverage[];
   /** Time left at the pace so far; null before the first trial, after the last, and when not running. */
   readonly etaMs: number | null;
+}
+
+export interface StudyDecisions {
+  readonly spaceId: string;
+  /** Null where the space has no fixed list of them. */
+  readonly decisions: readonly Decision[] | null;
 }
 
 export interface StudyServiceOptions {
@@ -189,6 +196,11 @@ export class StudyService {
     return { front, devices };
   }
 
+  async decisions(id: StudyId): Promise<StudyDecisions> {
+    const space = loadSpace(storedSpec(await this.#options.store.study(id)).space);
+    return { spaceId: space.id, decisions: decisionsOf(space) ?? null };
+  }
+
   /** A trial of the study beside another one. Throws NOT_FOUND. */
   async compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]> {
     const { store } = this.#options;
@@ -277,6 +289,11 @@ export class StudyService {
     const sampler = samplerOf(spec);
     const inbox = spec.sampler.name === externalSampler && !isSearched ? new ProposalInbox() : undefined;
     const earlier = await earlierStudies(spec, store);
+    if (parts.evaluator instanceof OutsideEvaluator)
+      parts.evaluator.recallBy(async (architecture) => {
+        const trial = (await store.trials(study.id)).find((one) => one.architectureId === architecture);
+        return (trial?.result ?? null) as OutsideResult | null;
+      });
     const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});

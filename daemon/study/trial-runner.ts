@@ -112,6 +112,7 @@ async function decide(
   if (quality instanceof HildaError)
     return { state: 'failed', values, reason: `${quality.code}: ${quality.message}` };
   addQuality(findings, quality);
+  if (quality.broken) return infeasible(quality.broken);
   const known = { float: 'accuracy', devices: [...spec.devices.keys()], asItIs, missing } as const;
   await addDeployedAccuracy(findings, trial, known, context, signal);
   if (isHeld()) return undefined;
@@ -138,9 +139,9 @@ async function qualityOrFault(
   } catch (thrown) {
     signal.throwIfAborted();
     const error = asHildaError(thrown);
-    const { code, message, details } = error;
-    // Somebody outside may know that the network is at fault; a runtime of the evaluator's own proves nothing.
-    if (details.atFault === 'network' || faultOf(error) === undefined) throw error;
+    const { code, message } = error;
+    // A runtime of the evaluator's own proves nothing of the network.
+    if (faultOf(error) === undefined) throw error;
     if (code === 'EVALUATION_FAILED' || code === 'MEASUREMENT_INVALID') return error;
     const why = code === 'ARCHITECTURE_INVALID' ? message : `${code}: ${message}`;
     return new HildaError('EVALUATION_FAILED', why, { cause: error });

@@ -1,13 +1,11 @@
 import type { DeviceId } from '../core/ids.js';
-import type { Store, TrialRecord } from '../store/contract.js';
+import type { DeviceRecord, Store, TrialRecord } from '../store/contract.js';
+import { Crew, type CrewOptions, Lanes } from './crew.js';
 import type { StudySpec } from './spec.js';
 
-export interface WorkThroughOptions {
+export interface WorkThroughOptions extends Pick<CrewOptions, 'signal' | 'work'> {
   readonly spec: StudySpec;
   readonly store: Store;
-  readonly signal: AbortSignal;
-  /** Answers whether the trial is held. Its signal aborts as soon as another trial throws. */
-  readonly work: (trial: TrialRecord, signal: AbortSignal) => Promise<boolean>;
 }
 
 /**
@@ -18,27 +16,18 @@ export async function workThrough(
   trials: readonly TrialRecord[],
   { spec, store, signal, work }: WorkThroughOptions,
 ): Promise<TrialRecord[]> {
-  const queue = [...trials];
-  const held: TrialRecord[] = [];
-  const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
-  const worker = async (): Promise<void> => {
-    for (let trial = queue.shift(); trial; trial = queue.shift()) {
-      both.throwIfAborted();
-      if (await work(trial, both)) held.push(trial);
-    }
-  };
-  const records = await Promise.all(spec.devices.map((id) => store.device(id as DeviceId)));
-  const workers = Array.from({ length: workersOf(records.map(({ host }) => host)) }, () => worker());
-  try {
-    await Promise.all(workers);
-  } catch (error) {
-    stop.abort(error);
-    await Promise.allSettled(workers);
-    throw error;
-  }
-  return held.sort((a, b) => a.number - b.number);
+  const crew = new Crew({ lanes: await lanesOf(spec, store), signal, work });
+  for (const trial of trials) crew.start(trial);
+  await crew.ended();
+  return crew.takeHeld();
 }
+
+/** As many places as there are devices of the study to keep busy. */
+export const lanesOf = async (spec: StudySpec, store: Store): Promise<Lanes> =>
+  new Lanes(workersOf((await devicesOf(spec, store)).map(({ host }) => host)));
+
+export const devicesOf = (spec: StudySpec, store: Store): Promise<DeviceRecord[]> =>
+  Promise.all(spec.devices.map((id) => store.device(id as DeviceId)));
 
 /**
  * How many trials run at a time: as many as there are devices to keep busy. Those of one host count as one: a board that

@@ -184,6 +184,10 @@ export class SteppedStudies implements StudyPort {
   stopStudy = (id: StudyId) => this.store.setStudyState(id, 'stopped');
   ask = async (id: StudyId) => ({ state: (await this.store.study(id)).state, trials: [] });
   tell = async (id: StudyId) => ({ state: (await this.store.study(id)).state, trials: [] });
+  decisions = async (id: StudyId) => {
+    await this.store.study(id);
+    return { spaceId: 'test', decisions: null };
+  };
   compare = async (_: StudyId, [a, b]: readonly [number, number]) =>
     besideBefore(Math.max(a, b)).map((one) => ({ ...one, trialNumber: b }));
   exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true }, ranges: null });

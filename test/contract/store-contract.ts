@@ -10,6 +10,7 @@ import type {
   SpecialisationId,
   StudyId,
 } from '../../daemon/core/ids.js';
+import type { Json } from '../../daemon/core/json.js';
 import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Lease, Store } from '../../daemon/store/contract.js';
@@ -218,6 +219,81 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       await codeOf(store.addMeasurement(infinite, { deviceId, lease })),
       'INTERNAL',
       'no number turns into null',
+    );
+  });
+
+  withStore('what is told from outside is kept once, all of a call or nothing', async (t, store) => {
+    const { id } = await store.createStudy(newStudy);
+    const after = { sampler: null, rng: [9, 9, 9, 9] } as const;
+    await store.askTrials(id, [asked('x'), asked('y'), asked('z')], after);
+    const tell = (
+      results: { number: number; result: Json }[],
+      steps: { number: number; step: number; value: number }[] = [],
+    ) => store.tellOutside(id, { results, steps });
+    const first = { number: 0, result: { values: { accuracy: 0.5, f1: 0.25 } } };
+    const seq = await store.lastSeq();
+    await tell([first], [{ number: 0, step: 1, value: 0.25 }]);
+    t.same(
+      (await store.events(seq)).map(({ data }) => data),
+      [
+        { type: 'steps', studyId: id, numbers: [0] },
+        { type: 'result', studyId: id, numbers: [0] },
+      ],
+    );
+    t.same((await store.trials(id))[0]?.result, first.result);
+    const again = { number: 0, result: { values: { f1: 0.25, accuracy: 0.5 } } };
+    await tell([again], [{ number: 0, step: 1, value: 0.25 }]);
+    t.equal(await store.lastSeq(), seq + 2, 'what is equal is no news, whatever the order of its fields');
+
+    const offered = { values: { accuracy: 0.75, f1: 0.25 } };
+    await t.rejects(
+      tell([
+        { number: 1, result: offered },
+        { number: 0, result: offered },
+      ]),
+      {
+        code: 'RESULT_CONFLICT',
+        message: /trial 0 .*0\.5.*, not .*0\.75/,
+        details: { number: 0, stored: first.result, offered },
+      },
+    );
+    t.equal((await store.trials(id))[1]?.result, null, 'nothing of a refused call is kept');
+    const twice = [
+      { number: 1, result: 1 },
+      { number: 1, result: 2 },
+    ];
+    await t.rejects(tell(twice), { code: 'RESULT_CONFLICT', details: { stored: 1, offered: 2 } });
+    await t.rejects(tell([{ number: 7, result: offered }]), { code: 'NOT_FOUND', details: { number: 7 } });
+
+    await tell(
+      [],
+      [
+        { number: 1, step: 3, value: 0.5 },
+        { number: 1, step: 1, value: 0.125 },
+      ],
+    );
+    await t.rejects(tell([{ number: 1, result: offered }], [{ number: 1, step: 3, value: 0.75 }]), {
+      code: 'RESULT_CONFLICT',
+      details: { number: 1, step: 3, stored: 0.5, offered: 0.75 },
+    });
+    const late = [{ number: 0, step: 2, value: 0.5 }];
+    t.equal(await codeOf(tell([], late)), 'STATE_CONFLICT', 'a trial with a result takes no other step');
+    const one = { step: 1, value: 0.125 };
+    t.same(
+      [...(await store.steps(id, [0, 1, 2, 77]))],
+      [
+        [0, [{ step: 1, value: 0.25 }]],
+        [1, [one, { step: 3, value: 0.5 }]],
+      ],
+    );
+    await store.finishTrial({ studyId: id, number: 2, state: 'infeasible', values: {}, reason: 'too slow' });
+    t.equal(await codeOf(tell([{ number: 2, result: offered }])), 'STATE_CONFLICT', 'it ended without one');
+    await tell([{ number: 1, result: offered }]);
+    await store.finishTrial({ studyId: id, number: 1, state: 'complete', values: {}, reason: null });
+    await tell([{ number: 1, result: offered }, first], [{ number: 1, ...one }]);
+    t.equal(
+      await codeOf(store.tellOutside('study-77' as StudyId, { results: [], steps: [] })),
+      'STUDY_UNKNOWN',
     );
   });
 

@@ -4,6 +4,7 @@ import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
+import { outsideRoutes } from './outside.js';
 import { predictorRoutes } from './predictors.js';
 import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...deploymentRoutes,
   ...studyRoutes,
   ...trialRoutes,
+  ...outsideRoutes,
   ...specialisationRoutes,
   ...predictorRoutes,
 ];

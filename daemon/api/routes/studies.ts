@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import { givenValueSchema } from '../../evaluate/given-values.js';
-import type { Exchange } from '../../study/outside-exchange.js';
 import { studySpecSchema } from '../../study/spec.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
-import { frontsSchema, studySchema, studySummarySchema, trialSchema } from '../schemas.js';
+import { frontsSchema, studySchema, studySummarySchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
 import { viewStudy, viewSummary } from '../views.js';
 
@@ -22,18 +20,6 @@ const action = <Name extends 'pause' | 'resume' | 'stop'>(
     handle: async ({ services, params }) =>
       viewStudy(await act(services.studies, asStudyId((params as { id: string }).id))),
   });
-
-const architectureSchema = z.union([z.array(z.number().int()), z.record(z.string(), z.json())]);
-const trialNumber = z.number().int().min(0);
-const waitMs = z
-  .number()
-  .int()
-  .min(0)
-  .max(60_000)
-  .default(30_000)
-  .describe('Answers at the latest after this time, with what there is.');
-const exchangeSchema = z.object({ state: studySchema.shape.state, trials: z.array(trialSchema) });
-const viewExchange = ({ state, trials }: Exchange) => ({ state, trials: [...trials] });
 
 export const studyRoutes = [
   defineRoute({
@@ -97,57 +83,5 @@ export const studyRoutes = [
     'Go on with a paused or failed study, or measure what devices of a completed one missed',
     (studies, id) => studies.resume(id),
   ),
-  defineRoute({
-    method: 'post',
-    path: '/studies/{id}/ask',
-    summary: 'For programs that search or evaluate: hand in proposals, or ask which trials wait for a result',
-    body: z.strictObject({
-      n: z.number().int().min(1).max(1000).default(10).describe('At most so many waiting trials.'),
-      proposals: z
-        .array(
-          z.strictObject({ architecture: architectureSchema, note: z.string().max(200).default('outside') }),
-        )
-        .min(1)
-        .max(1000)
-        .optional()
-        .describe('For a study with `sampler: {name: external}`.'),
-      waitMs,
-    }),
-    answer: { status: 200, schema: exchangeSchema },
-    handle: async ({ services, params, body: { proposals, ...rest }, signal }) =>
-      viewExchange(
-        await services.studies.ask(
-          asStudyId(params.id),
-          { ...rest, ...(proposals && { proposals }) },
-          { signal },
-        ),
-      ),
-  }),
-  defineRoute({
-    method: 'post',
-    path: '/studies/{id}/tell',
-    summary: 'Give trials results from outside, and hear of trials once they are finished',
-    body: z.strictObject({
-      results: z
-        .array(
-          z.union([
-            z.strictObject({ number: trialNumber, values: z.record(z.string(), givenValueSchema) }),
-            z.strictObject({
-              number: trialNumber,
-              state: z.enum(['failed', 'infeasible']),
-              reason: z.string(),
-            }),
-          ]),
-        )
-        .max(1000)
-        .default([])
-        .describe('For a study with `evaluator: {kind: external}`.'),
-      numbers: z.array(trialNumber).max(1000).default([]).describe('Trials to wait for.'),
-      waitMs,
-    }),
-    answer: { status: 200, schema: exchangeSchema },
-    handle: async ({ services, params, body, signal }) =>
-      viewExchange(await services.studies.tell(asStudyId(params.id), body, { signal })),
-  }),
   action('stop', 'End a study for good', (studies, id) => studies.stopStudy(id)),
 ];

@@ -5,6 +5,7 @@ import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';
 import { besideSchema, exportSchema, trialSchema } from '../schemas.js';
 import { asStudyId } from '../services.js';
+import { viewTrials } from '../views.js';
 
 const { state: stateSchema } = trialSchema.shape;
 
@@ -42,7 +43,7 @@ export const trialRoutes = [
       const total = await store.trialCount(id, filter);
       const next = trials.length > limit ? { ...query, from: trials[limit]?.number } : null;
       return {
-        trials: trials.slice(0, limit),
+        trials: await viewTrials(trials.slice(0, limit), id, store),
         total,
         next: nextPage(`/studies/${encodeURIComponent(id)}/trials`, next),
       };
@@ -53,9 +54,10 @@ export const trialRoutes = [
     path: '/studies/{id}/trials/{number}',
     summary: 'One trial',
     answer: { status: 200, schema: trialSchema },
-    handle: async ({ services: { studies }, params: { id, number: text } }) => {
+    handle: async ({ services: { studies, store }, params: { id, number: text } }) => {
       const number = asTrialNumber(text);
-      const [trial] = await studies.trials(asStudyId(id), { fromNumber: number, limit: 1 });
+      const trials = await studies.trials(asStudyId(id), { fromNumber: number, limit: 1 });
+      const [trial] = await viewTrials(trials, asStudyId(id), store);
       if (trial?.number === number) return trial;
       throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`, {
         details: { studyId: id, number },

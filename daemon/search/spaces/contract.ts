@@ -8,6 +8,11 @@ export interface Dim {
   readonly name: string;
   /** What the variable may be; an architecture holds the index. Shown to people and one-hot encoded for predictors. */
   readonly choices: readonly (number | string)[];
+  /**
+   * Where a choice decides several things at once, these, and the choice by their indices, the last one's running fastest.
+   * Samplers outside learn more from a kernel and a width than from a name of both.
+   */
+  readonly factors?: { readonly dims: readonly Dim[]; readonly choiceAt: readonly number[] };
 }
 
 /** One block of a network: the unit of ProxylessNAS's and FBNet's tables. */

@@ -12,7 +12,11 @@ import { randomWeights } from './random-weights.js';
 
 export function mbconvSpace(file: MbconvFile): Space {
   const layers = listLayers(file);
-  const dims: Dim[] = layers.map(({ name, choices }) => ({ name, choices: choices.map(choiceName) }));
+  const dims: Dim[] = layers.map(({ name, choices }) => ({
+    name,
+    choices: choices.map(choiceName),
+    factors: factorsOf(name, choices),
+  }));
   const moves = indexMoves(file.id, dims, (indices) => indices);
   const chosen = (indices: readonly number[]): (Choice | 'skip')[] =>
     layers.map((layer, i) => layer.choices[indices[i] as number] as Choice | 'skip');
@@ -90,6 +94,27 @@ export function mbconvSpace(file: MbconvFile): Space {
 
 const choiceName = (choice: Choice | 'skip'): string =>
   choice === 'skip' ? 'skip' : `k${choice.kernel}e${choice.expansion}`;
+
+/** Kernel and expansion apart; an expansion of 0 leaves the layer out, whatever its kernel. */
+function factorsOf(name: string, choices: Layer['choices']): NonNullable<Dim['factors']> {
+  const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
+  const operators = choices.filter((choice) => choice !== 'skip');
+  const kernels = ascending(operators.map(({ kernel }) => kernel));
+  const expansions = ascending(choices.map((choice) => (choice === 'skip' ? 0 : choice.expansion)));
+  return {
+    dims: [
+      { name: `${name}.kernel`, choices: kernels },
+      { name: `${name}.expansion`, choices: expansions },
+    ],
+    choiceAt: kernels.flatMap((kernel) =>
+      expansions.map((expansion) =>
+        choices.findIndex((choice) =>
+          choice === 'skip' ? expansion === 0 : choice.kernel === kernel && choice.expansion === expansion,
+        ),
+      ),
+    ),
+  };
+}
 
 function extreme(choices: readonly (Choice | 'skip')[], sign: 1 | -1): number {
   const weight = (choice: Choice | 'skip'): number =>

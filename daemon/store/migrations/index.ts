@@ -7,6 +7,7 @@ import * as deviceHost from './0005-device-host.js';
 import * as specialisations from './0006-specialisations.js';
 import * as finals from './0007-finals.js';
 import * as evidence from './0008-evidence.js';
+import * as toldResults from './0009-told-results.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -23,6 +24,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0006-specialisations', up: specialisations.up },
   { name: '0007-finals', up: finals.up },
   { name: '0008-evidence', up: evidence.up },
+  { name: '0009-told-results', up: toldResults.up },
 ];
 
 export const migrationsTable = 'schema_migrations';
