@@ -291,7 +291,7 @@ export class StudyService {
     const earlier = await earlierStudies(spec, store);
     if (parts.evaluator instanceof OutsideEvaluator)
       parts.evaluator.recallBy(async (architecture) => {
-        const trial = (await store.trials(study.id)).find((one) => one.architectureId === architecture);
+        const [trial] = await store.trials(study.id, { architectureId: architecture, limit: 1 });
         return (trial?.result ?? null) as OutsideResult | null;
       });
     const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
