@@ -20,6 +20,8 @@ export interface ChosenNetwork {
 export interface MeasuredNetwork {
   readonly architecture: unknown;
   readonly value: number;
+  /** Standard error of the value's logarithm; 0 where it is left out. */
+  readonly deviation?: number | undefined;
 }
 
 /** A predictor of fewer samples than these knows too little to choose by. */
@@ -131,6 +133,7 @@ function chooseBatch(
   predictor.fit(
     known.map((a) => costViews(space, a)),
     measured.map(({ value }) => value),
+    measured.map(({ deviation = 0 }) => deviation),
   );
   const views = pool.map((a) => costViews(space, a));
   const { mean, low, high } = predictor.predict(views);

@@ -8,6 +8,7 @@ import { isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { faultOf } from '../fleet/suspicion.js';
 import type { Protocol } from '../measure/protocol.js';
+import { withinOf } from '../measure/sessions.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store } from '../store/contract.js';
@@ -136,6 +137,7 @@ async function takeSample(
       structureHash: hash,
       measurementId: record.id,
       value: speedOf(record).value,
+      deviation: record.latency ? withinOf(record.latency.normalisedCiUs) : 0,
       parts: [],
       blocks: [],
     },

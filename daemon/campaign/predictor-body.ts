@@ -27,6 +27,8 @@ export const predictorBodySchema = z.strictObject({
       structureHash: z.string(),
       measurementId: z.string(),
       value: positive,
+      /** Standard error of the value's logarithm, from the measurement's interval; 0 for counts. */
+      deviation: z.number().nonnegative().optional(),
       /** By operator, where the device can profile; empty elsewhere. */
       parts: z.array(part),
       /** By block, where the space names blocks. */

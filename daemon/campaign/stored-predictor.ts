@@ -39,6 +39,7 @@ export class StoredPredictor {
     model.fit(
       this.#describe(samples.map(({ architecture }) => architecture as Architecture)),
       samples.map(({ value }) => value),
+      samples.map(({ deviation = 0 }) => deviation),
     );
   }
 

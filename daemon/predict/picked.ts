@@ -2,6 +2,7 @@ import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Features, Predictions, Predictor, PredictorScore, Views } from './contract.js';
 import type { Matrix } from './design.js';
+import { evidenceWeights } from './evidence-weights.js';
 import type { FittedCandidate, Places } from './picker/candidate.js';
 import { mostInformative, type Rows } from './picker/informative.js';
 import { Leverage } from './picker/leverage.js';
@@ -13,12 +14,15 @@ import { conformalQuantile } from './statistics.js';
 
 /** Below so many samples a 90 % interval rests on one or two residuals: it is wide, and says so. */
 export const calibratedSamples = 20;
+/** Weights closer to 1 than this change nothing that could be told from chance. */
+const evenWeight = 0.8;
 /** An interval from samples that all agree exactly would claim certainty. */
 const leastHalfWidth = 0.05;
 
 interface FittedPick {
   readonly samples: readonly Views[];
   readonly y: readonly number[];
+  readonly deviations: readonly number[];
   readonly views: readonly ViewData[];
   readonly pick: Pick;
   readonly fitted: readonly FittedCandidate[];
@@ -49,7 +53,8 @@ export class PickedPredictor implements Predictor<Views> {
   readonly minimumSamples = 5;
   #fitted: FittedPick | undefined;
 
-  fit(samples: readonly Views[], values: readonly number[]): void {
+  /** With weights where some samples were measured less exactly than most: see `evidenceWeights`. */
+  fit(samples: readonly Views[], values: readonly number[], deviations: readonly number[] = []): void {
     this.#fitted = undefined;
     rejectBadSamples(values);
     if (samples.length < this.minimumSamples) {
@@ -65,18 +70,33 @@ export class PickedPredictor implements Predictor<Views> {
         samples.map((sample) => sample[name] ?? none),
       ),
     );
-    const chosen = pick(views, y);
+    const logY = y.map(Math.log);
+    const even = new Float64Array(y.length).fill(1);
+    const first = pick(views, { y, logY, weights: even });
+    const weights =
+      deviations.length === 0
+        ? even
+        : evidenceWeights(
+            deviations,
+            logY.map((value, i) => value - (first.held[i] as number)),
+          );
+    const isEven = weights.every((weight) => weight > evenWeight);
+    const chosen = isEven ? first : pick(views, { y, logY, weights });
     const near = views.find(({ name }) => name === chosen.members[0]?.views[0]) as ViewData;
     const leverage = new Leverage(near.x, y);
-    const scales = leverage.heldOut(near.x, y).map((h) => Math.sqrt(1 + h));
+    // A sample of less weight lies further off by its own error, which the interval of a prediction does not hold.
+    const scales = leverage
+      .heldOut(near.x, y)
+      .map((h, i) => Math.sqrt((1 + h) / (isEven ? 1 : (weights[i] as number))));
     const ratios = y.map(
-      (value, i) => Math.abs(Math.log(value) - (chosen.held[i] as number)) / (scales[i] as number),
+      (_, i) => Math.abs((logY[i] as number) - (chosen.held[i] as number)) / (scales[i] as number),
     );
     const exact = conformalQuantile(ratios, 0.9);
     const quantile = Number.isFinite(exact) ? exact : 3 * Math.max(...ratios);
     this.#fitted = {
       samples,
       y: values,
+      deviations,
       views,
       pick: chosen,
       fitted: chosen.members.map((member) => member.build()),
@@ -151,6 +171,7 @@ export class PickedPredictor implements Predictor<Views> {
         Object.fromEntries(Object.entries(views).map(([name, features]) => [name, [...features]])),
       ),
       y: this.#fitted.y,
+      ...(this.#fitted.deviations.length > 0 && { deviations: this.#fitted.deviations }),
     } as unknown as Json;
   }
 
@@ -158,8 +179,8 @@ export class PickedPredictor implements Predictor<Views> {
   restore(state: Json): void {
     this.#fitted = undefined;
     if (state === null) return;
-    const { samples, values } = readState(state);
-    this.fit(samples, values);
+    const { samples, values, deviations } = readState(state);
+    this.fit(samples, values, deviations);
   }
 
   #need(): FittedPick {
@@ -179,9 +200,19 @@ const relativeRows = (x: Matrix, costs: ArrayLike<number>): Float64Array[] =>
     ),
   );
 
-function readState(state: Json): { readonly samples: Views[]; readonly values: number[] } {
+interface StoredSamples {
+  readonly x: Record<string, [string, number][]>[];
+  readonly y: number[];
+  readonly deviations?: number[];
+}
+
+function readState(state: Json): {
+  readonly samples: Views[];
+  readonly values: number[];
+  readonly deviations: number[];
+} {
   try {
-    const { x, y } = state as unknown as { x: Record<string, [string, number][]>[]; y: number[] };
+    const { x, y, deviations = [] } = state as unknown as StoredSamples;
     const samples = x.map((views) =>
       Object.fromEntries(Object.entries(views).map(([name, entries]) => [name, new Map(entries)])),
     );
@@ -190,8 +221,10 @@ function readState(state: Json): { readonly samples: Views[]; readonly values: n
         [...features].every(([name, value]) => typeof name === 'string' && Number.isFinite(value)),
       ),
     );
-    if (!sound || !Array.isArray(y) || y.length !== samples.length) throw new TypeError('wrong shape');
-    return { samples, values: y };
+    const fits = (list: readonly number[]): boolean => Array.isArray(list) && list.length === samples.length;
+    if (!sound || !fits(y) || !(deviations.length === 0 || fits(deviations)))
+      throw new TypeError('wrong shape');
+    return { samples, values: y, deviations };
   } catch (cause) {
     throw new HildaError('PREDICTOR_CORRUPT', 'the stored predictor cannot be read', {
       cause,

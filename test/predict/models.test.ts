@@ -76,7 +76,7 @@ t.test('a Gaussian process interpolates, and its leave-one-out residuals are tho
     const without = GaussianProcess.fit(
       matrix(kept.map((i) => rows[i] as number[])),
       Float64Array.from(kept, (i) => z[i] as number),
-      process.covariance,
+      { covariance: process.covariance },
     ) as GaussianProcess;
     const residual = (z[out] as number) - (without.predict(matrix([rows[out] as number[]]))[0] as number);
     t.ok(

@@ -4,6 +4,7 @@ import { chooseNext, frontProbabilities } from '../../daemon/predict/active.js';
 import type { Features, Views } from '../../daemon/predict/contract.js';
 import { CrossSpacePredictor } from '../../daemon/predict/cross-space.js';
 import { binomialTail, detectDrift, type LiveResidual } from '../../daemon/predict/drift.js';
+import { evidenceWeights } from '../../daemon/predict/evidence-weights.js';
 import { PickedPredictor } from '../../daemon/predict/picked.js';
 import { kendall } from '../../daemon/predict/statistics.js';
 import { withTransfer } from '../../daemon/predict/transfer.js';
@@ -42,6 +43,47 @@ const strange = (views: Views): Views => ({
 t.test('keeps the contract', async (t) => {
   const { views, y } = samples(45, 1);
   predictorContract(t, () => new PickedPredictor(), views, y, strange);
+});
+
+t.test('samples that were measured less exactly than most weigh less', async (t) => {
+  t.same(
+    [...evidenceWeights([0.01, 0.01, 0.01], [0.1, -0.2, 0.3])],
+    [1, 1, 1],
+    'equal exactness: equal weights',
+  );
+  const weights = evidenceWeights(
+    [0.01, 0.01, 0.01, 0.2, Number.POSITIVE_INFINITY],
+    [0.05, -0.05, 0.05, 0, 1],
+  );
+  t.same([...weights.slice(0, 3)], [1, 1, 1], "what most samples have is the model's");
+  // (0.2^2 - 0.01^2) over (1.4826 x 0.05)^2.
+  t.ok(Math.abs((weights[3] as number) - 1 / (1 + 0.0399 / 0.0741 ** 2)) < 1e-3, `${weights[3]}`);
+  t.ok((weights[4] as number) > 0 && (weights[4] as number) < 1e-3);
+
+  const truth = samples(300, 77, 0);
+  const errors = { with: 0, without: 0 };
+  const coverage = { with: 0, without: 0 };
+  for (const seed of [21, 22, 23, 24, 25, 26]) {
+    const { views, y } = samples(60, seed);
+    const rng = Xoshiro128.fromSeed(seed + 100);
+    // Two in five were taken while the machine was busy: 25 % off, and their intervals say so.
+    const deviations = y.map((_, i) => (i % 5 < 2 ? 0.25 : 0.01));
+    const taken = y.map((value, i) => value * Math.exp((deviations[i] as number) * gaussian(rng)));
+    for (const how of ['with', 'without'] as const) {
+      const predictor = new PickedPredictor();
+      predictor.fit(views, taken, how === 'with' ? deviations : []);
+      const { mean, low, high } = predictor.predict(truth.views);
+      truth.y.forEach((value, i) => {
+        errors[how] += Math.abs(Math.log((mean[i] as number) / value)) / 1800;
+        if (value >= (low[i] as number) && value <= (high[i] as number)) coverage[how] += 1 / 1800;
+      });
+      const again = new PickedPredictor();
+      again.restore(predictor.state());
+      t.same(again.predict(truth.views).mean, mean, 'the weights are part of the state');
+    }
+  }
+  t.ok(errors.with < 0.7 * errors.without, `${errors.with} with weights, ${errors.without} without`);
+  t.ok(coverage.with > 0.8, `${coverage.with} covered`);
 });
 
 t.test('finds the view that the costs follow, from 30 samples', async (t) => {

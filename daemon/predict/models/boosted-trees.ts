@@ -35,7 +35,13 @@ export class BoostedTrees {
     this.#rate = rate;
   }
 
-  static fit(x: Matrix, z: Float64Array, options: BoostingOptions = defaultBoosting): BoostedTrees {
+  /** `weights`: of the samples, in (0, 1]; 1 where left out. */
+  static fit(
+    x: Matrix,
+    z: Float64Array,
+    weights: Float64Array = new Float64Array(z.length).fill(1),
+    options: BoostingOptions = defaultBoosting,
+  ): BoostedTrees {
     const borders = Array.from({ length: x.columns }, (_, j) => bordersOf(x, j));
     const bins = Uint8Array.from(x.data, (value, at) =>
       binOf(borders[at % x.columns] as Float64Array, value),
@@ -43,7 +49,7 @@ export class BoostedTrees {
     const left = Float64Array.from(z);
     const trees: Tree[] = [];
     for (let round = 0; round < options.rounds; round++)
-      trees.push(grow(bins, x.columns, borders, left, options));
+      trees.push(grow(bins, x.columns, borders, left, weights, options));
     return new BoostedTrees(trees, options.rate);
   }
 
@@ -69,6 +75,7 @@ function grow(
   columns: number,
   borders: readonly Float64Array[],
   left: Float64Array,
+  weights: Float64Array,
   { depth, rate, leaf, shrinkage }: BoostingOptions,
 ): Tree {
   const nodes = 2 ** (depth + 1) - 1;
@@ -80,11 +87,15 @@ function grow(
   const members: (readonly number[])[] = [Array.from(left, (_, i) => i)];
   const sums = new Float64Array(maxBins);
   const counts = new Int32Array(maxBins);
+  const masses = new Float64Array(maxBins);
+  const weightOf = (inside: readonly number[]): number =>
+    inside.reduce((sum, i) => sum + (weights[i] as number), 0);
   for (let node = 0; node < nodes; node++) {
     const inside = members[node];
     if (!inside) continue;
-    const total = inside.reduce((sum, i) => sum + (left[i] as number), 0);
-    const value = total / (inside.length + shrinkage);
+    const total = inside.reduce((sum, i) => sum + (weights[i] as number) * (left[i] as number), 0);
+    const mass = weightOf(inside);
+    const value = total / (mass + shrinkage);
     let best: { feature: number; bin: number; gain: number } | undefined;
     if (2 * node + 2 < nodes && inside.length >= 2 * leaf) {
       for (let j = 0; j < columns; j++) {
@@ -92,22 +103,26 @@ function grow(
         if (last === 0) continue;
         sums.fill(0, 0, last + 1);
         counts.fill(0, 0, last + 1);
+        masses.fill(0, 0, last + 1);
         for (const i of inside) {
           const bin = bins[i * columns + j] as number;
-          sums[bin] = (sums[bin] as number) + (left[i] as number);
+          sums[bin] = (sums[bin] as number) + (weights[i] as number) * (left[i] as number);
+          masses[bin] = (masses[bin] as number) + (weights[i] as number);
           counts[bin] = (counts[bin] as number) + 1;
         }
         let sum = 0;
         let count = 0;
+        let under = 0;
         for (let bin = 0; bin < last; bin++) {
           sum += sums[bin] as number;
           count += counts[bin] as number;
+          under += masses[bin] as number;
           const rest = inside.length - count;
           if (count < leaf || rest < leaf) continue;
           const gain =
-            sum ** 2 / (count + shrinkage) +
-            (total - sum) ** 2 / (rest + shrinkage) -
-            total ** 2 / (inside.length + shrinkage);
+            sum ** 2 / (under + shrinkage) +
+            (total - sum) ** 2 / (mass - under + shrinkage) -
+            total ** 2 / (mass + shrinkage);
           if (gain > (best?.gain ?? 1e-12)) best = { feature: j, bin, gain };
         }
       }

@@ -31,6 +31,13 @@ const noises = [0.003, 0.03, 0.2, 1];
 const selectionSamples = 64;
 const maxSamples = 250;
 
+export interface GaussianOptions {
+  /** Left out, it is chosen. */
+  readonly covariance?: Covariance | undefined;
+  /** Of the samples, in (0, 1]; 1 where left out. */
+  readonly weights?: Float64Array;
+}
+
 /**
  * Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1). Covariance and noise are chosen by the mean
  * absolute leave-one-out residual in closed form, r_i = (K^-1 z)_i / (K^-1)_ii (equation 5.12).
@@ -69,12 +76,17 @@ export class GaussianProcess {
   }
 
   /** Learns from at most 250 samples, evenly drawn; what it says of the others is held out as it stands. */
-  static fit(raw: Matrix, z: Float64Array, covariance?: Covariance): GaussianProcess | undefined {
-    if (raw.rows <= maxSamples) return GaussianProcess.#fitAll(raw, z, covariance);
+  static fit(
+    raw: Matrix,
+    z: Float64Array,
+    { covariance, weights = new Float64Array(z.length).fill(1) }: GaussianOptions = {},
+  ): GaussianProcess | undefined {
+    if (raw.rows <= maxSamples) return GaussianProcess.#fitAll(raw, z, weights, covariance);
     const chosen = evenly(raw.rows, maxSamples);
     const process = GaussianProcess.#fitAll(
       rowsOf(raw, chosen),
       Float64Array.from(chosen, (row) => z[row] as number),
+      Float64Array.from(chosen, (row) => weights[row] as number),
       covariance,
     );
     if (!process) return undefined;
@@ -87,12 +99,17 @@ export class GaussianProcess {
   }
 
   /** Undefined when no covariance is positive definite in the arithmetic at hand. */
-  static #fitAll(raw: Matrix, z: Float64Array, known?: Covariance): GaussianProcess | undefined {
+  static #fitAll(
+    raw: Matrix,
+    z: Float64Array,
+    weights: Float64Array,
+    known?: Covariance,
+  ): GaussianProcess | undefined {
     const { mean, scale } = standardisation(raw);
     const x = standardise(raw, mean, scale);
-    const covariance = known ?? choose(x, z);
+    const covariance = known ?? choose(x, z, weights);
     if (!covariance) return undefined;
-    const inverse = invertDefinite(gramOf(x, covariance), x.rows);
+    const inverse = invertDefinite(withNoise(gramOf(x, covariance), covariance.noise, weights), x.rows);
     return inverse && new GaussianProcess(x, mean, scale, covariance, z, inverse);
   }
 
@@ -133,22 +150,21 @@ export class GaussianProcess {
   }
 }
 
-function choose(x: Matrix, z: Float64Array): Covariance | undefined {
+function choose(x: Matrix, z: Float64Array, weights: Float64Array): Covariance | undefined {
   const rows = evenly(x.rows, selectionSamples);
   const n = rows.length;
   const part = rowsOf(x, rows);
   const target = Float64Array.from(rows, (row) => z[row] as number);
+  const trust = Float64Array.from(rows, (row) => weights[row] as number);
   const centre = medianOf(target);
   let best: { covariance: Covariance; loss: number } | undefined;
   for (const shape of covariances) {
-    const signal = gramOf(part, { ...shape, noise: 0 });
+    const signal = gramOf(part, shape);
     for (const noise of noises) {
-      const gram = signal.slice();
-      for (let i = 0; i < n; i++) gram[i * n + i] = (gram[i * n + i] as number) + noise;
-      const inverse = invertDefinite(gram, n);
+      const inverse = invertDefinite(withNoise(signal.slice(), noise, trust), n);
       if (!inverse) continue;
       const { residuals } = solve(inverse, target, centre);
-      const loss = residuals.reduce((sum, r) => sum + Math.abs(r), 0);
+      const loss = residuals.reduce((sum, r, i) => sum + (trust[i] as number) * Math.abs(r), 0);
       if (!best || loss < best.loss) best = { covariance: { ...shape, noise }, loss };
     }
   }
@@ -172,7 +188,7 @@ function solve(
   return { alpha, residuals };
 }
 
-function gramOf(x: Matrix, { linear, length, noise }: Covariance): Float64Array {
+function gramOf(x: Matrix, { linear, length }: Omit<Covariance, 'noise'>): Float64Array {
   const { rows: n, columns: p, data } = x;
   const norms = squaredNorms(x);
   const rate = length > 0 ? -1 / (2 * length * length) : 0;
@@ -187,9 +203,15 @@ function gramOf(x: Matrix, { linear, length, noise }: Covariance): Float64Array 
       out[i * n + j] = value;
       out[j * n + i] = value;
     }
-    out[i * n + i] = (out[i * n + i] as number) + noise;
   }
   return out;
+}
+
+/** A sample of half the weight has twice the noise. Changes `gram`. */
+function withNoise(gram: Float64Array, noise: number, weights: Float64Array): Float64Array {
+  const n = weights.length;
+  for (let i = 0; i < n; i++) gram[i * n + i] = (gram[i * n + i] as number) + noise / (weights[i] as number);
+  return gram;
 }
 
 function squaredNorms({ rows, columns, data }: Matrix): Float64Array {

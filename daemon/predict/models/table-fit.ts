@@ -18,6 +18,8 @@ export interface TableOptions {
    * 1977), by reweighting: devices change regime now and then, and a table should read the usual one.
    */
   readonly loss: 'squares' | 'robust';
+  /** Of every sample of the fit, in (0, 1]; 1 where left out. */
+  readonly weights?: Float64Array;
   /** Of the coordinate descent; 300 where left out. */
   readonly maxSweeps?: number;
 }
@@ -44,7 +46,8 @@ export function fitTable(x: Matrix, y: Float64Array, rows: readonly number[], op
   for (let i = 0; i < rows.length; i++)
     for (let j = 0; j < p; j++) scaled[i * p + j] = (scaled[i * p + j] as number) / (scale[j] as number);
 
-  const weights = new Float64Array(rows.length).fill(1);
+  const evidence = Float64Array.from(rows, (row) => options.weights?.[row] ?? 1);
+  const weights = evidence.slice();
   let solution = solve(scaled, weights, p, options);
   if (options.loss === 'robust') {
     const errors = new Float64Array(rows.length);
@@ -52,7 +55,7 @@ export function fitTable(x: Matrix, y: Float64Array, rows: readonly number[], op
       for (let i = 0; i < rows.length; i++) errors[i] = relativeError(scaled, solution, i, p);
       const width = welschWidth * Math.max(1.4826 * medianOf(errors.map(Math.abs)), 1e-4);
       for (let i = 0; i < rows.length; i++)
-        weights[i] = Math.exp(-(((errors[i] as number) / width) ** 2) / 2);
+        weights[i] = (evidence[i] as number) * Math.exp(-(((errors[i] as number) / width) ** 2) / 2);
       solution = solve(scaled, weights, p, options, solution);
     }
   }

@@ -1,8 +1,11 @@
 import {
+  at,
   beats,
   type Candidate,
   type FittedCandidate,
   foldsOf,
+  type Known,
+  knownAt,
   leastGain,
   lossOf,
   othersOf,
@@ -37,40 +40,39 @@ export interface Pick {
  * trees on what the table leaves over pay; whether a Gaussian process alone does better; and whether an average of
  * several does (Breiman 1996, stacking with equal weights, which small samples carry).
  */
-export function pick(views: readonly ViewData[], y: Float64Array): Pick {
-  const logY = y.map(Math.log);
-  const n = y.length;
-  const tables = views.flatMap((view) => tableCandidates(view, y, logY));
+export function pick(views: readonly ViewData[], known: Known): Pick {
+  const n = known.y.length;
+  const tables = views.flatMap((view) => tableCandidates(view, known));
   const likeliest = views.find(({ name }) => name !== transferView);
-  const table = likeliestTable(tables, likeliest, logY, all(n));
+  const table = likeliestTable(tables, likeliest, known, all(n));
   // Curves are tried on the table's own view and on the richest: a fit is to take a blink.
   const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
   const others =
     n < curveSamples
       ? []
       : [...new Set([table.view, richest])].flatMap((view) => [
-          ...gaussianOn(table, view, logY),
-          ...gaussianCandidate(view, logY),
-          ...(view === richest ? treesOn(table, view, logY) : []),
+          ...gaussianOn(table, view, known),
+          ...gaussianCandidate(view, known),
+          ...(view === richest ? treesOn(table, view, known) : []),
         ]);
   const select = (rows: readonly number[]): Candidate[] => {
-    const logs = at(logY, rows);
-    const first = likeliestTable(tables, likeliest, logY, rows);
-    const loss = ({ held }: Candidate): number => lossOf(at(held, rows), logs);
+    const some = knownAt(known, rows);
+    const first = likeliestTable(tables, likeliest, known, rows);
+    const loss = ({ held }: Candidate): number => lossOf(at(held, rows), some);
     let single: Candidate = first;
     for (const candidate of [...others].sort((a, b) => loss(b) - loss(a)))
       if (
-        beats(at(candidate.held, rows), at(first.held, rows), logs, curveDeviations) &&
+        beats(at(candidate.held, rows), at(first.held, rows), some, curveDeviations) &&
         (single === first || loss(candidate) < loss(single))
       )
         single = candidate;
-    return ensemble(single, [...tables, ...others], logY, rows);
+    return ensemble(single, [...tables, ...others], known, rows);
   };
   const members = select(all(n));
   return {
     label: members.map(({ label }) => label).join(' + '),
     members,
-    losses: new Map([...tables, ...others].map((c) => [c.label, lossOf(c.held, logY)])),
+    losses: new Map([...tables, ...others].map((c) => [c.label, lossOf(c.held, known)])),
     held: heldOutOfChoice(n, select),
   };
 }
@@ -91,24 +93,21 @@ function heldOutOfChoice(n: number, select: (rows: readonly number[]) => readonl
 function likeliestTable(
   tables: readonly TableCandidate[],
   likeliest: ViewData | undefined,
-  logY: Float64Array,
+  known: Known,
   rows: readonly number[],
 ): TableCandidate {
   const n = rows.length;
-  const logs = at(logY, rows);
+  const some = knownAt(known, rows);
   return tables
     .map((candidate) => ({
       candidate,
       odds:
-        evidence(lossOf(at(candidate.held, rows), logs), n) -
-        (candidate.options.loss === 'squares' && logY.length >= robustSamples ? Math.log(viewOdds) : 0) -
+        evidence(lossOf(at(candidate.held, rows), some), n) -
+        (candidate.options.loss === 'squares' && known.y.length >= robustSamples ? Math.log(viewOdds) : 0) -
         (candidate.view === likeliest || candidate.view.name === transferView ? 0 : Math.log(viewOdds)),
     }))
     .reduce((a, b) => (b.odds > a.odds ? b : a)).candidate;
 }
-
-const at = (values: Float64Array, rows: readonly number[]): Float64Array =>
-  Float64Array.from(rows, (row) => values[row] as number);
 
 /** Logarithm of the likelihood under Laplace errors of the held-out size. */
 const evidence = (loss: number, n: number): number => -n * Math.log(Math.max(loss, leastGain));
@@ -117,10 +116,10 @@ const evidence = (loss: number, n: number): number => -n * Math.log(Math.max(los
 function ensemble(
   first: Candidate,
   others: readonly Candidate[],
-  logY: Float64Array,
+  known: Known,
   rows: readonly number[],
 ): Candidate[] {
-  const logs = at(logY, rows);
+  const some = knownAt(known, rows);
   const members = [first];
   while (members.length < ensembleSize) {
     const held = members.map((m) => at(m.held, rows));
@@ -128,9 +127,9 @@ function ensemble(
     const next = others
       .filter((c) => !members.includes(c))
       .map((c) => ({ c, held: average([...held, at(c.held, rows)]) }))
-      .filter((option) => beats(option.held, now, logs, ensembleDeviations))
+      .filter((option) => beats(option.held, now, some, ensembleDeviations))
       .reduce<{ c: Candidate; held: Float64Array } | undefined>(
-        (a, b) => (a && lossOf(a.held, logs) <= lossOf(b.held, logs) ? a : b),
+        (a, b) => (a && lossOf(a.held, some) <= lossOf(b.held, some) ? a : b),
         undefined,
       );
     if (!next) return members;

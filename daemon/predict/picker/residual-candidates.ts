@@ -2,7 +2,7 @@ import { type Matrix, rowsOf } from '../design.js';
 import { BoostedTrees } from '../models/boosted-trees.js';
 import { GaussianProcess } from '../models/gaussian-process.js';
 import { medianOf } from '../statistics.js';
-import { type Candidate, foldsOf, othersOf } from './candidate.js';
+import { at, type Candidate, foldsOf, type Known, othersOf } from './candidate.js';
 import { all, type TableCandidate } from './table-candidates.js';
 import type { ViewData } from './view-data.js';
 
@@ -13,8 +13,8 @@ const treeSamples = 80;
 const closedFormSamples = 150;
 
 /** The logarithms themselves, without a table beneath. */
-export function gaussianCandidate(view: ViewData, logY: Float64Array): Candidate[] {
-  const process = view.x.columns === 0 ? undefined : GaussianProcess.fit(view.x, logY);
+export function gaussianCandidate(view: ViewData, { logY, weights }: Known): Candidate[] {
+  const process = view.x.columns === 0 ? undefined : GaussianProcess.fit(view.x, logY, { weights });
   if (!process) return [];
   return [
     {
@@ -27,32 +27,35 @@ export function gaussianCandidate(view: ViewData, logY: Float64Array): Candidate
 }
 
 /** A Gaussian process on what a table leaves over, on a view of its own. */
-export function gaussianOn(base: TableCandidate, view: ViewData, logY: Float64Array): Candidate[] {
+export function gaussianOn(base: TableCandidate, view: ViewData, { logY, weights }: Known): Candidate[] {
   if (view.x.columns === 0) return [];
   const n = logY.length;
   const z = remainder(logY, base.fitTo(all(n)), all(n));
-  const process = GaussianProcess.fit(view.x, z);
+  const process = GaussianProcess.fit(view.x, z, { weights });
   if (!process) return [];
   const held =
     n >= closedFormSamples
       ? z.map((value, i) => value - (process.residuals[i] as number) + (base.held[i] as number))
       : heldOut(base, logY, (z, rows, fold) =>
-          GaussianProcess.fit(rowsOf(view.x, rows), z, process.covariance)?.predict(rowsOf(view.x, fold)),
+          GaussianProcess.fit(rowsOf(view.x, rows), z, {
+            covariance: process.covariance,
+            weights: at(weights, rows),
+          })?.predict(rowsOf(view.x, fold)),
         );
   return [stacked(base, view, `gaussian(${view.name})`, held, (x) => process.predict(x))];
 }
 
 /** Boosted trees on what a table leaves over. */
-export function treesOn(base: TableCandidate, view: ViewData, logY: Float64Array): Candidate[] {
+export function treesOn(base: TableCandidate, view: ViewData, { logY, weights }: Known): Candidate[] {
   const n = logY.length;
   if (n < treeSamples || view.x.columns === 0) return [];
   const held = heldOut(base, logY, (z, rows, fold) =>
-    BoostedTrees.fit(rowsOf(view.x, rows), z).predict(rowsOf(view.x, fold)),
+    BoostedTrees.fit(rowsOf(view.x, rows), z, at(weights, rows)).predict(rowsOf(view.x, fold)),
   );
   let trees: BoostedTrees | undefined;
   return [
     stacked(base, view, `trees(${view.name})`, held, (x) => {
-      trees ??= BoostedTrees.fit(view.x, remainder(logY, base.fitTo(all(n)), all(n)));
+      trees ??= BoostedTrees.fit(view.x, remainder(logY, base.fitTo(all(n)), all(n)), weights);
       return trees.predict(x);
     }),
   ];

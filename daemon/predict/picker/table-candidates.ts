@@ -1,6 +1,6 @@
 import { type Matrix, rowsOf } from '../design.js';
 import { fitTable, type Table, type TableOptions, tablePredictions } from '../models/table-fit.js';
-import { type Candidate, foldsOf, lossOf, othersOf } from './candidate.js';
+import { type Candidate, foldsOf, type Known, lossOf, othersOf } from './candidate.js';
 import type { ViewData } from './view-data.js';
 
 const penalties = [1e-3, 1e-2, 1e-1];
@@ -15,25 +15,29 @@ export interface TableCandidate extends Candidate {
 }
 
 /** Tables on one view: the best penalty under squares, and the same under the robust loss. */
-export function tableCandidates(view: ViewData, y: Float64Array, logY: Float64Array): TableCandidate[] {
+export function tableCandidates(view: ViewData, known: Known): TableCandidate[] {
+  const { y, weights } = known;
   const floor = 0.01 * Math.min(...y);
   const wide = view.x.columns > wideColumns;
-  const make = (options: TableOptions): TableCandidate => ({
-    label: `table(${view.name}, ${options.loss})`,
-    views: [view.name],
-    held: heldOut(view, y, options, floor, wide ? 5 : undefined),
-    options,
-    view,
-    fitTo: (rows) => logs(fitTable(view.x, y, rows, options), view.x, floor),
-    build: () => {
-      const table = fitTable(view.x, y, all(y.length), options);
-      return { predictLog: (places) => logs(table, places.get(view.name) as Matrix, floor) };
-    },
-  });
+  const make = (rest: Omit<TableOptions, 'weights'>): TableCandidate => {
+    const options = { ...rest, weights };
+    return {
+      label: `table(${view.name}, ${options.loss})`,
+      views: [view.name],
+      held: heldOut(view, y, options, floor, wide ? 5 : undefined),
+      options,
+      view,
+      fitTo: (rows) => logs(fitTable(view.x, y, rows, options), view.x, floor),
+      build: () => {
+        const table = fitTable(view.x, y, all(y.length), options);
+        return { predictLog: (places) => logs(table, places.get(view.name) as Matrix, floor) };
+      },
+    };
+  };
   if (wide) return [make({ penalty: 1e-2, shares: view.shares, loss: 'squares', maxSweeps: 60 })];
   const squares = penalties
     .map((penalty) => make({ penalty, shares: view.shares, loss: 'squares' }))
-    .reduce((a, b) => (lossOf(b.held, logY) < lossOf(a.held, logY) ? b : a));
+    .reduce((a, b) => (lossOf(b.held, known) < lossOf(a.held, known) ? b : a));
   return [squares, make({ ...squares.options, loss: 'robust' })];
 }
 
