@@ -76,6 +76,8 @@ export async function measureLatency(
   let kept = 0;
   let look = 0;
   let stoppedBy: LatencyRun['stoppedBy'] = 'rounds';
+  /** What the loop stopped at; the final summary draws anew and may come out a little wider. */
+  let seenHalfWidth: number | null = null;
   let nextLook = protocol.minRounds;
   while (rounds.length < protocol.maxRounds) {
     if (signal.aborted)
@@ -86,7 +88,9 @@ export async function measureLatency(
     onRound?.(kept, rounds.length);
     if (round.kept && kept >= nextLook) {
       const ratios = ratiosOf(rounds, weightNow());
-      if (relativeHalfWidth(summarise(ratios, rng, 200)) <= protocol.ciHalfWidth) {
+      const halfWidth = relativeHalfWidth(summarise(ratios, rng, 200));
+      if (halfWidth <= protocol.ciHalfWidth) {
+        seenHalfWidth = halfWidth;
         stoppedBy = 'interval';
         break;
       }
@@ -115,7 +119,7 @@ export async function measureLatency(
       rng,
     ),
     ratio: atTail(ratio, tailAt(look)),
-    ratioHalfWidth: relativeHalfWidth(ratio),
+    ratioHalfWidth: seenHalfWidth ?? relativeHalfWidth(ratio),
     referenceUs: summarise(
       told.map((round) => referenceOf(round, weight)),
       rng,

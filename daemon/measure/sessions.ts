@@ -1,3 +1,4 @@
+import { besideLimit } from '../core/beside-limit.js';
 import type { Latency, Measurement, Summary } from '../core/measurement.js';
 import { leastLegUs } from './measure-latency.js';
 import type { Protocol } from './protocol.js';
@@ -91,13 +92,13 @@ export function joinSessions(
       repeats: known.repeats,
     },
   };
-  const last = sessions.at(-1) as Measurement;
   return {
     ...first,
     latency,
     reason: `${first.reason.replace(/\.$/, '')}; ${limitOf({ half, withinVariance, between, regime }, sessions.length, protocol)}.`,
     rounds: sessions.flatMap(({ rounds }) => rounds),
-    durationMs: last.takenAtMs + last.durationMs - first.takenAtMs,
+    // Not from the first moment to the last: the clock may be set meanwhile.
+    durationMs: sessions.reduce((sum, session) => sum + session.durationMs, 0),
   };
 }
 
@@ -136,8 +137,12 @@ function limitOf(
       : share > 0.5
         ? `the spread between sessions limits it (${percent(Math.sqrt(between.variance))}${between.repeats === 0 ? ', assumed' : ''})`
         : `the spread within a session limits it (${percent(Math.sqrt(withinVariance))})`;
-  const wish = half > ciHalfWidth && sessions > 1 ? `, ${percent(ciHalfWidth)} was asked for` : '';
-  return `known to ${percent(half)} over ${sessions === 1 ? 'one session' : `${sessions} sessions`}${wish}: ${part}`;
+  const known = besideLimit(half, ciHalfWidth, {
+    decimals: 2,
+    write: (value, digits) => `${(value * 100).toPrecision(digits)} %`,
+  });
+  const wish = half > ciHalfWidth && sessions > 1 ? `, ${known.limit} was asked for` : '';
+  return `known to ${wish === '' ? percent(half) : known.figure} over ${sessions === 1 ? 'one session' : `${sessions} sessions`}${wish}: ${part}`;
 }
 
 /** The middle of each figure; `min` and `n` over all. Its interval is that of the single sessions, narrowed by their number. */

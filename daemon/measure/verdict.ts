@@ -1,3 +1,4 @@
+import { besideLimit, shareBesideLimit } from '../core/beside-limit.js';
 import type { Verdict } from '../core/measurement.js';
 import type { LatencyRun } from './measure-latency.js';
 import type { Protocol } from './protocol.js';
@@ -45,9 +46,10 @@ export function judge(input: VerdictInput): Judgement {
     if (found !== null) return found;
   }
   const { run, protocol } = input;
+  const within = shareBesideLimit(run.ratioHalfWidth, protocol.ciHalfWidth);
   return {
     verdict: 'valid',
-    reason: `${run.kept} of ${run.rounds.length} rounds kept, ratio ${figure(run.ratio.median)} within ${percent(run.ratioHalfWidth)} (allowed ${percent(protocol.ciHalfWidth)}).`,
+    reason: `${run.kept} of ${run.rounds.length} rounds kept, ratio ${figure(run.ratio.median)} within ${within.figure} (allowed ${within.limit}).`,
   };
 }
 
@@ -98,16 +100,19 @@ const throttled: Rule = ({ run: { keptReferencesUs: references, referenceUs }, c
   const third = Math.floor(references.length / 3);
   const slowdown = third >= 2 ? median(references.slice(-third)) / median(references.slice(0, third)) : 1;
   if (slowdown > verdictRules.slowedWithin) {
+    const by = shareBesideLimit(slowdown - 1, verdictRules.slowedWithin - 1);
     return {
       verdict: 'throttled',
-      reason: `The reference slowed by ${percent(slowdown - 1)} during the measurement (allowed ${percent(verdictRules.slowedWithin - 1)}).`,
+      reason: `The reference slowed by ${by.figure} during the measurement (allowed ${by.limit}).`,
     };
   }
   const against = referenceUs.median / calibratedUs;
   if (against > verdictRules.slowedOverall) {
+    const write = (value: number, decimals: number): string => value.toFixed(decimals);
+    const times = besideLimit(against, verdictRules.slowedOverall, { decimals: 2, write });
     return {
       verdict: 'throttled',
-      reason: `The reference takes ${figure(against)} times its calibrated ${figure(calibratedUs)} us (allowed ${verdictRules.slowedOverall} times).`,
+      reason: `The reference takes ${times.figure} times its calibrated ${figure(calibratedUs)} us (allowed ${times.limit} times).`,
     };
   }
   return null;
@@ -119,17 +124,19 @@ const drifted: Rule = ({ run: { keptRatios: ratios, ratio }, protocol }) => {
   const moved = Math.abs(median(ratios.slice(-half)) - median(ratios.slice(0, half))) / ratio.median;
   const allowed = verdictRules.driftHalfWidths * protocol.ciHalfWidth;
   if (moved <= allowed) return null;
+  const by = shareBesideLimit(moved, allowed);
   return {
     verdict: 'drifted',
-    reason: `The ratio to the reference moved by ${percent(moved)} between the first and second half of the rounds (allowed ${percent(allowed)}).`,
+    reason: `The ratio to the reference moved by ${by.figure} between the first and second half of the rounds (allowed ${by.limit}).`,
   };
 };
 
 const noisy: Rule = ({ run: { ratio, ratioHalfWidth: width, stoppedBy }, protocol }) => {
   if (stoppedBy === 'interval' || width <= protocol.ciHalfWidth) return null;
+  const known = shareBesideLimit(width, protocol.ciHalfWidth);
   return {
     verdict: 'noisy',
-    reason: `After ${ratio.n} rounds the ratio is known to ${percent(width)} only (allowed ${percent(protocol.ciHalfWidth)}).`,
+    reason: `After ${ratio.n} rounds the ratio is known to ${known.figure} only (allowed ${known.limit}).`,
   };
 };
 

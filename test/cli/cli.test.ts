@@ -409,12 +409,22 @@ t.test('docs/errors.md explains every code as the table has it', async (t) => {
 
 t.test('a page that came without its key is set beside the one that it may have been', async (t) => {
   const page = (id: string, firstSeenMs: number, present: boolean, label = 'Linux, Chrome 156') =>
-    ({ id: id as DeviceId, kind: 'browser', label, present, firstSeenMs }) as const;
+    ({ id: id as DeviceId, kind: 'browser', label, present, firstSeenMs, state: 'adopted' }) as const;
   const older = page('browser-0a', 1, false);
   const came = page('browser-0b', 2, true);
-  t.same(lookAlikes([older, came, page('browser-0b-webgpu', 2, true)]), [['browser-0b', 'browser-0a']]);
-  t.same(lookAlikes([{ ...older, present: true }, came]), [], 'two that are here are two');
-  t.same(lookAlikes([older, { ...came, label: 'Android, Chrome 156' }]), []);
-  t.same(lookAlikes([{ ...older, firstSeenMs: 3 }, came]), [], 'it was there first');
-  t.same(lookAlikes([{ ...older, kind: 'agent' }, came]), []);
+  const joiners = [
+    { id: 'browser-0a', state: 'active' },
+    { id: 'browser-0b', state: 'active' },
+  ] as const;
+  const pairs = (...devices: Parameters<typeof lookAlikes>[0]) => lookAlikes(devices, joiners);
+  t.same(pairs(older, came, page('browser-0b-webgpu', 2, true)), [['browser-0b', 'browser-0a']]);
+  t.same(pairs({ ...older, present: true }, came), [], 'two that are here are two');
+  t.same(pairs(older, { ...came, label: 'Android, Chrome 156' }), []);
+  t.same(pairs({ ...older, firstSeenMs: 3 }, came), [], 'it was there first');
+  t.same(pairs({ ...older, kind: 'agent' }, came), []);
+  t.same(pairs({ ...older, state: 'ignored' }, came), [], 'set aside by people');
+  t.same(pairs(older, { ...came, state: 'ignored' }), [], 'the stray was set aside');
+  const revoked = [{ id: 'browser-0a', state: 'revoked' }] as const;
+  t.same(lookAlikes([older, came], revoked), [], 'nobody can have a revoked key back');
+  t.same(lookAlikes([older, came], []), [], 'nor one that nobody remembers');
 });

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { besideLimit, shareBesideLimit } from '../../daemon/core/beside-limit.js';
 import {
   differenceText,
   evaluatedText,
@@ -150,5 +151,34 @@ t.test('half precision: every number comes back, others go to the nearest', (t) 
     [-0, 0x8000],
   ];
   for (const [value, half] of table) t.equal(toHalf(value), half, String(value));
+  t.end();
+});
+
+t.test('a figure beside its limit reads as it was decided', (t) => {
+  const table: [share: number, limit: number, figure: string, allowed: string][] = [
+    [0.0196, 0.02, '1.96 %', '2.00 %'],
+    [0.0204, 0.02, '2.04 %', '2.00 %'],
+    [0.02, 0.02, '2.0 %', '2.0 %'],
+    [0.01999999, 0.02, '1.999999 %', '2.000000 %'],
+    [0.031, 0.02, '3.1 %', '2.0 %'],
+    [1.1000001, 1.1, '110.00001 %', '110.00000 %'],
+    [0, 0.02, '0.0 %', '2.0 %'],
+    [Number.POSITIVE_INFINITY, 0.02, 'Infinity %', '2.0 %'],
+  ];
+  for (const [share, limit, figure, allowed] of table)
+    t.same(shareBesideLimit(share, limit), { figure, limit: allowed }, `${share} beside ${limit}`);
+  t.match(shareBesideLimit(Number.NaN, 0.02), { figure: 'NaN %' }, 'and ends');
+  t.match(
+    shareBesideLimit(0.1 + 0.2, 0.3),
+    { limit: '30.000000000000 %' },
+    'what floating point makes of equal ones',
+  );
+  const times = { decimals: 1, write: (value: number, digits: number) => `${value.toFixed(digits)} times` };
+  t.same(besideLimit(2.52, 2.5, times), { figure: '2.52 times', limit: '2.50 times' });
+  for (let i = 0; i < 500; i++) {
+    const share = 0.02 + Math.sin(i) * 10 ** -(2 + (i % 8));
+    const { figure, limit } = shareBesideLimit(share, 0.02);
+    t.equal(Math.sign(Number.parseFloat(figure) - Number.parseFloat(limit)), Math.sign(share - 0.02));
+  }
   t.end();
 });

@@ -14,7 +14,8 @@ export const devicesListCommand = (terminal: Terminal): Command =>
           : { devices: await context.client.devices(context), obstacles: {} };
         const { devices, obstacles } = found;
         for (const [id, obstacle] of Object.entries(obstacles)) terminal.note(`${id}: ${obstacle}`);
-        for (const [came, left] of lookAlikes(devices))
+        const joiners = await context.client.joiners(context);
+        for (const [came, left] of lookAlikes(devices, joiners))
           terminal.note(
             `${came} looks like ${left}, which is away. If it is the same phone and lost its key, give it its name back: \`hilda devices pair --as ${left}\`.`,
           );
@@ -39,20 +40,29 @@ export const devicesListCommand = (terminal: Terminal): Command =>
 
 type Listed = Pick<
   Awaited<ReturnType<DaemonClient['devices']>>[number],
-  'id' | 'kind' | 'label' | 'present' | 'firstSeenMs'
+  'id' | 'kind' | 'label' | 'present' | 'firstSeenMs' | 'state'
 >;
+type Joiner = Pick<Awaited<ReturnType<DaemonClient['joiners']>>[number], 'id' | 'state'>;
 
 /**
  * Pages that are here under an id of their own while an older one that calls itself the same is away: maybe one phone that
- * could not keep its key. Only a person can tell.
+ * could not keep its key. Only a person can tell. A key that was revoked can be given to nobody, and whom people set aside they
+ * have judged already.
  */
-export function lookAlikes(devices: readonly Listed[]): [came: string, left: string][] {
-  const pages = devices.filter(({ id, kind }) => kind === 'browser' && /^browser-[0-9a-f]+$/.test(id));
+export function lookAlikes(
+  devices: readonly Listed[],
+  joiners: readonly Joiner[],
+): [came: string, left: string][] {
+  const active = new Set(joiners.filter(({ state }) => state === 'active').map(({ id }) => id));
+  const pages = devices.filter(
+    ({ id, kind, state }) =>
+      kind === 'browser' && /^browser-[0-9a-f]+$/.test(id) && state !== 'ignored' && state !== 'quarantined',
+  );
   return pages
     .filter(({ present }) => present)
     .flatMap(({ id, label, firstSeenMs }) => {
       const older = pages.filter(
-        (one) => !one.present && one.label === label && one.firstSeenMs < firstSeenMs,
+        (one) => !one.present && one.label === label && one.firstSeenMs < firstSeenMs && active.has(one.id),
       );
       return older.map((one): [string, string] => [id, one.id]);
     });

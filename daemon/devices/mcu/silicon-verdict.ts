@@ -1,3 +1,4 @@
+import { shareBesideLimit } from '../../core/beside-limit.js';
 import { Xoshiro128 } from '../../core/rng.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { median, summarise } from '../../measure/statistics.js';
@@ -60,13 +61,16 @@ export function judgeSilicon(of: SiliconCase): Judgement {
   if (moving) return moving;
   if (runs.length < protocol.minRounds)
     return { verdict: 'noisy', reason: `${runs.length} rounds, at least ${protocol.minRounds} are needed.` };
-  const told = `${runs.length} rounds, within ${percent(halfWidth)} (allowed ${percent(protocol.ciHalfWidth)})`;
+  const within = shareBesideLimit(halfWidth, protocol.ciHalfWidth, 2);
+  const told = `${runs.length} rounds, within ${within.figure} (allowed ${within.limit})`;
   const clockOff = (clockPpm ?? 0) / 1e6;
-  if (clockOff > protocol.ciHalfWidth)
+  if (clockOff > protocol.ciHalfWidth) {
+    const off = shareBesideLimit(clockOff, protocol.ciHalfWidth, 2);
     return {
       verdict: 'noisy',
-      reason: `The board's clock may be off by ${percent(clockOff)} (allowed ${percent(protocol.ciHalfWidth)}): its crystal did not start.`,
+      reason: `The board's clock may be off by ${off.figure} (allowed ${off.limit}): its crystal did not start.`,
     };
+  }
   if (halfWidth > protocol.ciHalfWidth)
     return { verdict: 'noisy', reason: `${told}; more were not allowed by the protocol.` };
   return { verdict: 'valid', reason: `${told}, the arena was used as planned.` };
@@ -116,10 +120,13 @@ function movement({ rounds, protocol }: SiliconCase): Judgement | null {
   return null;
 }
 
-const moved = (change: number, allowed: number, what: string, than: string): Judgement => ({
-  verdict: change > 0 ? 'throttled' : 'drifted',
-  reason: `${what} ${percent(Math.abs(change))} ${change > 0 ? 'longer' : 'less'} than ${than} (allowed ${percent(allowed)}).`,
-});
+function moved(change: number, allowed: number, what: string, than: string): Judgement {
+  const by = shareBesideLimit(Math.abs(change), allowed, 2);
+  return {
+    verdict: change > 0 ? 'throttled' : 'drifted',
+    reason: `${what} ${by.figure} ${change > 0 ? 'longer' : 'less'} than ${than} (allowed ${by.limit}).`,
+  };
+}
 
 /** Summary of one series of ticks; its interval holds what a slow movement within the rounds did. */
 export function ticksSummary(values: readonly number[], seed = 1) {
@@ -134,5 +141,3 @@ export function ticksSummary(values: readonly number[], seed = 1) {
     ciHigh: Math.max(summary.ciHigh + step, ...moving),
   };
 }
-
-const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;

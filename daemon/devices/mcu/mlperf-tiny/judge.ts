@@ -1,3 +1,4 @@
+import { shareBesideLimit } from '../../../core/beside-limit.js';
 import type { Measurement } from '../../../core/measurement.js';
 import type { Protocol } from '../../../measure/protocol.js';
 import { relativeHalfWidth } from '../../../measure/statistics.js';
@@ -22,20 +23,30 @@ export function judge(
     return { verdict: 'suspect', reason: 'The firmware reports a time that is not positive.' };
   const moved = movement(kept);
   const allowed = Math.min(siliconRules.moved, protocol.ciHalfWidth);
-  if (Math.abs(moved) > allowed)
+  if (Math.abs(moved) > allowed) {
+    const by = shareBesideLimit(Math.abs(moved), allowed, 2);
     return {
       verdict: moved > 0 ? 'throttled' : 'drifted',
-      reason: `The board got ${percent(Math.abs(moved))} ${moved > 0 ? 'slower' : 'faster'} from the first third of the rounds to the last (allowed ${percent(allowed)}).`,
+      reason: `The board got ${by.figure} ${moved > 0 ? 'slower' : 'faster'} from the first third of the rounds to the last (allowed ${by.limit}).`,
     };
-  const known = percent(relativeHalfWidth(rawUs));
+  }
+  const known = shareBesideLimit(relativeHalfWidth(rawUs), protocol.ciHalfWidth, 2);
   const beside =
     unusable > 0 ? ` ${unusable} answers were lost, damaged or did not fit, and were not used.` : '';
-  if (rawUs.n < protocol.minRounds || relativeHalfWidth(rawUs) > protocol.ciHalfWidth)
+  if (rawUs.n < protocol.minRounds)
     return {
       verdict: 'noisy',
-      reason: `After ${rawUs.n} rounds the median is known to ${known} only.${beside}`,
+      reason: `${rawUs.n} rounds, at least ${protocol.minRounds} are needed.${beside}`,
     };
-  return { verdict: 'valid', reason: `${rawUs.n} rounds, median within ${known}.${beside}` };
+  if (relativeHalfWidth(rawUs) > protocol.ciHalfWidth)
+    return {
+      verdict: 'noisy',
+      reason: `After ${rawUs.n} rounds the median is known to ${known.figure} only (allowed ${known.limit}).${beside}`,
+    };
+  return {
+    verdict: 'valid',
+    reason: `${rawUs.n} rounds, median within ${known.figure} (allowed ${known.limit}).${beside}`,
+  };
 }
 
 /** By what share the last third of the values is above the first; 0 where chance explains it. */
@@ -47,5 +58,3 @@ export function movement(values: readonly number[]): number {
   const apart = Math.min(...last) > Math.max(...first) || Math.max(...last) < Math.min(...first);
   return Math.abs(z) > siliconRules.trendZ || (apart && Math.abs(moved) > leastStep) ? moved : 0;
 }
-
-const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
