@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import { HildaError } from '../core/errors.js';
 import { checkHostAndOrigin, checkOwnOrigin, guarded } from './host-guard.js';
@@ -34,6 +34,8 @@ export interface JoinServerOptions {
 export class JoinServer {
   readonly #options: JoinServerOptions;
   #http: Server | undefined;
+  /** Those of channels too: once upgraded, they are no longer the http server's to close. */
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: JoinServerOptions) {
     this.#options = options;
@@ -58,6 +60,10 @@ export class JoinServer {
     // Slow clients must not use the sockets up (Node checks every 30 s unless told otherwise).
     http.headersTimeout = 5000;
     http.maxConnections = 500;
+    http.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
     this.#http = http;
     routeUpgrades(http, check, {
       '/v1/join': (...args) => pages.upgrade(...args),
@@ -73,7 +79,7 @@ export class JoinServer {
     if (!http) return;
     await new Promise<void>((resolve) => {
       http.close(() => resolve());
-      http.closeAllConnections();
+      for (const socket of this.#sockets) socket.destroy();
     });
   }
 }

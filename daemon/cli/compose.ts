@@ -188,10 +188,11 @@ export class Daemon {
       ...(existsSync(joinDir) && { joinDir }),
       ...(onError && { onError }),
     });
+    // After the API and its channels, which tell those who joined that the daemon stops.
+    this.#started.push(() => door.stop());
     this.#started.push(() => server.stop());
     url = await server.start(this.#life.signal);
     if (phones) tunnelPort = await this.#openToTunnels(server);
-    this.#started.push(() => door.stop());
     await door.start(server, this.#life.signal);
     await pool.discover({ signal });
     return url;

@@ -137,8 +137,8 @@ await page
 const pageAfter = await identity();
 const after = (await client.invite('agent', { signal })).addresses;
 
-ip('address', 'del', '10.77.0.2/24', 'dev', 'lan');
 await daemon.stop();
+ip('address', 'del', '10.77.0.2/24', 'dev', 'lan');
 ({ daemon, client } = await startDaemon());
 await until(() => (joined().length >= 3 ? true : undefined), 'the agent found the daemon at another address');
 await present(client, 'agent');

@@ -5,13 +5,14 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import type { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 import { connectWs } from '../../daemon/cli/connect-ws.js';
-import { systemClock } from '../../daemon/core/clock.js';
+import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { asHildaError } from '../../daemon/core/errors.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Connection } from '../../daemon/devices/connection.js';
 import type { Device, Driver } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import type { OwnMachine } from '../../daemon/devices/own-machine.js';
 import { Agent } from '../../daemon/fleet/agent/agent.js';
 import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -32,7 +33,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 /** A hub behind a real ws server; `links` are the agents' open connections, to be cut. */
 export async function openHub(
   t: Test,
-  times: { leaseMs?: number; heartbeatMs?: number } = {},
+  times: { leaseMs?: number; heartbeatMs?: number; machine?: OwnMachine } = {},
   attempts?: AttemptLimit,
 ) {
   const clock = systemClock;
@@ -58,7 +59,13 @@ export async function openHub(
 export type Hub = Awaited<ReturnType<typeof openHub>>;
 
 /** An agent in this process. Stopped with the test; `cut` breaks its link. */
-export async function startAgent(t: Test, bench: Hub, driver: Driver, name = 'here') {
+export async function startAgent(
+  t: Test,
+  bench: Hub,
+  driver: Driver,
+  name = 'here',
+  { clock = systemClock, boot = null }: { readonly clock?: Clock; readonly boot?: string | null } = {},
+) {
   const abort = new AbortController();
   const events: { event: string; [key: string]: unknown }[] = [];
   const { token } = await bench.keys.issue('agent');
@@ -69,7 +76,8 @@ export async function startAgent(t: Test, bench: Hub, driver: Driver, name = 'he
     dataDir: join(bench.folder, name),
     token,
     drivers: [driver],
-    clock: systemClock,
+    clock,
+    boot,
     retryMs: [20, 40],
     connect: async ({ visit, ...options }) => {
       if (!reachable) throw new Error('the test holds the link down');

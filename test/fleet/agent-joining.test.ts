@@ -4,15 +4,24 @@ import t from 'tap';
 import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
 
 import { connectWs } from '../../daemon/cli/connect-ws.js';
-import { ManualClock } from '../../daemon/core/clock.js';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { agentProtocol } from '../../daemon/devices/agent/wire.js';
+import type { Sighting } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { thisMachine } from '../../daemon/devices/own-machine.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 import { LeavingDriver } from '../study/leaving-driver.js';
 import { childPath, GatedDriver, open, openHub, startAgent, until } from './agent-bench.js';
 
 const { signal } = new AbortController();
+
+/** Its device computes on the agent's own processors. */
+class LocalDriver extends FakeDriver {
+  override async *discover(): AsyncIterable<Sighting> {
+    for await (const sighting of super.discover()) yield { ...sighting, host: 'local' };
+  }
+}
 
 t.test('a revoked key, a wrong token and another version end the agent', async (t) => {
   const bench = await openHub(t);
@@ -178,3 +187,57 @@ t.test(
     await until(() => offered().join() === 'fake-0', 'without the device that left meanwhile');
   },
 );
+
+t.test('an agent whose clock is an hour ahead, and is set back in mid-job', async (t) => {
+  const bench = await openHub(t);
+  let aheadMs = 3_600_000;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
+  const driver = new GatedDriver({ clock });
+  await startAgent(t, bench, driver, 'ahead', { clock });
+  await until(() => bench.hub.agents().length === 1, 'the agent joined');
+  const device = await open(bench.hub);
+  const measured = async (amid: () => void = () => {}) => {
+    const fromMs = systemClock.nowMs();
+    const begun = driver.begun;
+    const measuring = device.measure(doublingNetwork(), contractProtocol, { signal });
+    await until(() => driver.begun > begun, 'it runs');
+    amid();
+    driver.go();
+    const { takenAtMs, durationMs, manifest } = await measuring;
+    t.ok(
+      takenAtMs >= fromMs - 2 && takenAtMs <= systemClock.nowMs(),
+      `${takenAtMs - fromMs} ms after it was asked for`,
+    );
+    t.ok(durationMs <= systemClock.nowMs() - fromMs + 2);
+    return manifest.clock as { basis: string; toldMs: number; offsetMs: number; jumps: number };
+  };
+  const ahead = await measured();
+  t.match(ahead, { basis: 'corrected', jumps: 0 });
+  t.ok(ahead.toldMs > systemClock.nowMs() + 3_000_000, 'what it told is kept beside');
+  t.ok(Math.abs(ahead.offsetMs - 3_600_000) < 1000);
+  await measured(() => {
+    aheadMs = -86_400_000;
+  });
+  // The next heartbeat asks for its clock.
+  await until(async () => (await measured()).jumps === 1, 'the step was seen');
+  t.match(await measured(), { basis: 'corrected', jumps: 1 });
+  const { takenAtMs = 0 } = (await device.calibrate?.({ signal })) ?? {};
+  t.ok(takenAtMs <= systemClock.nowMs(), 'nor is a calibration in the future');
+});
+
+t.test('agents on this machine share its processors', async (t) => {
+  const machine = { ...thisMachine(), boot: 'a'.repeat(64) };
+  const bench = await openHub(t, { machine });
+  const hosts = async (): Promise<Record<string, string | null>> => {
+    const found: Record<string, string | null> = {};
+    for await (const { label, host } of new AgentDriver(bench.hub).discover())
+      found[label.split(' on ').at(-1) ?? ''] = host;
+    return found;
+  };
+  await startAgent(t, bench, new LocalDriver(), 'container', { boot: machine.boot });
+  await startAgent(t, bench, new LocalDriver(), 'tunnelled', { boot: 'b'.repeat(64) });
+  await startAgent(t, bench, new LocalDriver(), 'untold');
+  await until(() => bench.hub.agents().length === 3, 'all joined');
+  const { id } = bench.hub.agents().find(({ name }) => name === 'tunnelled') ?? {};
+  t.same(await hosts(), { container: 'local', tunnelled: id, untold: 'local' });
+});

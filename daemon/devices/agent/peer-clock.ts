@@ -122,13 +122,13 @@ export class PeerClock {
       const placedMs = wallOf(Math.min(Math.max(atMs, askedMs), nowMs));
       const agrees = Math.abs(placedMs - toldMs) <= slackMs;
       return {
-        takenAtMs: agrees ? Math.min(toldMs, this.#clock.nowMs()) : Math.round(placedMs),
+        takenAtMs: agrees ? Math.min(toldMs, this.#clock.nowMs()) : Math.floor(placedMs),
         durationMs: lastedMs,
         mark: { basis: agrees ? 'agrees' : 'corrected', ...rest },
       };
     }
     return {
-      takenAtMs: Math.round(wallOf(Math.max(askedMs, nowMs - lastedMs))),
+      takenAtMs: Math.floor(wallOf(Math.max(askedMs, nowMs - lastedMs))),
       durationMs: lastedMs,
       mark: { basis: 'bounded', ...rest },
     };
@@ -137,7 +137,7 @@ export class PeerClock {
   /** A time that the peer told, by our clock, and never later than now: of what may have been long before we asked. */
   past(toldMs: number): number {
     const offsetMs = this.offset()?.offsetMs ?? 0;
-    return Math.round(Math.max(0, Math.min(toldMs - offsetMs, this.#clock.nowMs())));
+    return Math.floor(Math.max(0, Math.min(toldMs - offsetMs, this.#clock.nowMs())));
   }
 
   #add({ wallMs, monotonicMs }: ClockReading, atMs: number, uncertaintyMs: number): void {
