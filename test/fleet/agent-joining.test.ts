@@ -18,8 +18,8 @@ const { signal } = new AbortController();
 
 /** Its device computes on the agent's own processors. */
 class LocalDriver extends FakeDriver {
-  override async *discover(): AsyncIterable<Sighting> {
-    for await (const sighting of super.discover()) yield { ...sighting, host: 'local' };
+  override async *discover(...options: Parameters<FakeDriver['discover']>): AsyncIterable<Sighting> {
+    for await (const sighting of super.discover(...options)) yield { ...sighting, host: 'local' };
   }
 }
 
