@@ -34,6 +34,8 @@ export interface TellRequest {
   /** Values on the way to results. */
   readonly steps: readonly (TrialStep & { readonly number: number })[];
   readonly numbers: readonly number[];
+  /** Waits until so many of these have ended, default all. */
+  readonly minimum?: number;
   readonly waitMs: number;
 }
 
@@ -138,7 +140,7 @@ export class OutsideExchange {
    */
   async tell(
     id: StudyId,
-    { results, steps, numbers, waitMs }: TellRequest,
+    { results, steps, numbers, minimum, waitMs }: TellRequest,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Exchange> {
     const { store, clock, running } = this.#options;
@@ -166,7 +168,7 @@ export class OutsideExchange {
         });
     return this.#until(id, waitMs, signal, (all) => {
       const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
-      return { trials: found, enough: found.length === wanted.size };
+      return { trials: found, enough: found.length >= Math.min(wanted.size, minimum ?? wanted.size) };
     });
   }
 

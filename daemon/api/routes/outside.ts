@@ -138,16 +138,25 @@ export const outsideRoutes = [
         .default([])
         .describe('Values on the way to results, for pruning; kept under the same rule.'),
       numbers: z.array(trialNumber).max(1000).default([]).describe('Trials to wait for.'),
+      minimum: z
+        .number()
+        .int()
+        .min(0)
+        .max(1000)
+        .optional()
+        .describe('Wait until so many of them have ended; default all.'),
       waitMs,
     }),
     answer: { status: 200, schema: exchangeSchema },
-    handle: async ({ services, params, body: { results, intermediateValues, numbers, waitMs }, signal }) => {
+    handle: async ({ services, params, body, signal }) => {
+      const { results, intermediateValues, numbers, minimum, waitMs } = body;
       const id = asStudyId(params.id);
       const request = {
         results: results.map(({ number, ...result }) => ({ number, result })),
         steps: intermediateValues,
         numbers,
         waitMs,
+        ...(minimum !== undefined && { minimum }),
       };
       return viewExchange(await services.studies.tell(id, request, { signal }), id, services);
     },
