@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Architecture, architectureId } from '../core/architecture.js';
 import { packBits, unpackBits } from '../core/bits.js';
 import { systemClock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
 import { Xoshiro128 } from '../core/rng.js';
 import { type LabelledImages, sliceImages } from '../data/labelled/labelled-images.js';
 import type { Graph } from '../network/graph.js';
@@ -28,6 +29,8 @@ export interface InheritingOptions {
   readonly validation: LabelledImages;
   /** e.g. `Fashion-MNIST validation`. */
   readonly source: string;
+  /** What trains and what scores; kept with the weights, so that a work folder serves one data set. */
+  readonly identity: string;
   /** One file an architecture: weights, accuracy, parent. What stands there is not trained again. */
   readonly work: string;
   /** Passes over the images: of a network that inherits, and of one that starts from nothing. */
@@ -87,10 +90,22 @@ export class InheritingEvaluator implements Evaluator {
   #trained(architecture: Architecture, options: { readonly signal: AbortSignal }): Promise<TensorFile> {
     const next = this.#turn.then(async () => {
       const path = this.#pathOf(architecture);
-      return (await readTensorFile(path)) ?? (await this.#train(architecture, path, options));
+      return (await this.#read(path)) ?? (await this.#train(architecture, path, options));
     });
     this.#turn = next.catch(() => {});
     return next;
+  }
+
+  /** Throws DATASET_MISMATCH where the file was trained on other data, or does not say on which. */
+  async #read(path: string): Promise<TensorFile | undefined> {
+    const file = await readTensorFile(path);
+    const { identity } = this.#options;
+    if (!file || file.metadata.data === identity) return file;
+    const trained = file.metadata.data ? 'was trained on other data' : 'does not say what it was trained on';
+    throw new HildaError('DATASET_MISMATCH', `evaluator.work: ${path} ${trained}`, {
+      hint: 'Name another folder in the line `work:` of the evaluator.',
+      details: { trained: file.metadata.data ?? null, given: identity },
+    });
   }
 
   async #train(
@@ -133,6 +148,7 @@ export class InheritingEvaluator implements Evaluator {
     const accuracy = right.reduce((sum, one) => sum + one, 0) / right.length;
     const metadata = {
       architecture: JSON.stringify(to),
+      data: this.#options.identity,
       accuracy: String(accuracy),
       images: String(right.length),
       right: Buffer.from(packBits(right)).toString('base64'),
@@ -157,7 +173,7 @@ export class InheritingEvaluator implements Evaluator {
     let best: (Trained & { readonly grown: number }) | undefined;
     for (const name of names.filter((name) => name.endsWith('.safetensors')).sort()) {
       const path = join(work, name);
-      const { metadata } = (await readTensorFile(path)) as TensorFile;
+      const { metadata } = (await this.#read(path)) as TensorFile;
       if (!metadata.architecture) continue;
       const architecture = JSON.parse(metadata.architecture) as number[];
       const grown = growth(file, architecture, to);

@@ -78,7 +78,7 @@ function shippedDataset(supernet: Supernet | undefined, profilesDir: string): st
     'SPEC_INVALID',
     `evaluator.dataset: needed, since the weights were trained ${supernet ? trainedOn : 'elsewhere'}`,
     {
-      hint: 'Name the data set as in the training specification: docs/training.md.',
+      hint: 'Add the line `dataset:` to the evaluator, as in the training specification: docs/training.md.',
       details: { fields: ['evaluator.dataset'] },
     },
   );
@@ -114,7 +114,15 @@ function checkSame(trained: DataRecord | null, given: DataRecord, path: string):
   const reason = trained
     ? `${path} was trained on ${trained.name} (${trained.identity.slice(0, 19)}), not on ${given.name} (${given.identity.slice(0, 19)})`
     : `${path} does not say what it was trained on`;
-  throw mismatch(reason, trained, given);
+  const line = 'add the line `otherData: true` to the evaluator to score on these images all the same.';
+  throw mismatch(
+    reason,
+    trained,
+    given,
+    trained
+      ? `Name the data set that the weights were trained on, or ${line}`
+      : `Train the weights again, or ${line}`,
+  );
 }
 
 /**

@@ -8,10 +8,11 @@ import { openLabelled } from '../data/labelled/open-labelled.js';
 import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
 import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv-file.js';
-import type { IdxDataset } from '../train/idx-dataset.js';
+import { type IdxDataset, idxRecord } from '../train/idx-dataset.js';
 import { datasetSchema } from '../train/spec.js';
 import { CommandEvaluator } from './command.js';
 import type { Evaluator } from './contract.js';
+import { readGiven } from './given-values.js';
 import { InheritingEvaluator, type InheritingOptions } from './inheriting.js';
 import { openSupernet } from './open-supernet.js';
 import { TableEvaluator } from './table.js';
@@ -49,11 +50,13 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
     training: datasetSchema,
     /** Of the training images, the first so many; default all. */
     images: z.number().int().min(1).optional(),
-    /** Whose shipped validation images score, and whose calibration images normalise. */
+    /** Whose shipped validation images score; default: those that were held out of the training images. */
     dataset: z
       .string()
       .regex(/^[\w-]+$/)
-      .default('fashion-mnist'),
+      .optional(),
+    /** Score on shipped images that were not held out of the training images. */
+    otherData: z.boolean().default(false),
     epochs: z.number().int().min(1).default(1),
     firstEpochs: z.number().int().min(1).default(3),
     batch: z.number().int().min(1).default(128),
@@ -98,14 +101,14 @@ export async function createEvaluator(
     case 'table':
       return new TableEvaluator(
         space.id,
-        readTable(data.file).map(({ architecture, values }) => [architecture, values] as const),
+        readTable(data.file, data.source).map(({ architecture, values }) => [architecture, values] as const),
         data.source,
       );
   }
 }
 
 async function openInheriting(
-  { training, images: most, dataset, kind, ...options }: InheritSpec,
+  { training, images: most, dataset, otherData, kind, ...options }: InheritSpec,
   spaceFile: unknown,
   profilesDir: string,
 ): Promise<InheritingEvaluator> {
@@ -113,9 +116,9 @@ async function openInheriting(
   if (!parsed.success)
     throw new HildaError('SPEC_INVALID', `evaluator ${kind}: weights grow in spaces of kind mbconv alone`);
   const file = parsed.data;
-  const { images, calibration, validation, source } = isLabelled(training)
+  const { images, calibration, validation, source, identity } = isLabelled(training)
     ? await ownParts(training, file)
-    : await shippedParts(training, dataset, file, profilesDir);
+    : await shippedParts(training, { dataset, otherData }, file, profilesDir);
   if (images.count < options.batch)
     throw new HildaError('SPEC_INVALID', 'evaluator.training: fewer training images than a batch');
   return new InheritingEvaluator({
@@ -125,43 +128,83 @@ async function openInheriting(
     calibration,
     validation,
     source: `${source} validation`,
+    identity,
   });
 }
 
-type InheritedParts = Pick<InheritingOptions, 'images' | 'calibration' | 'validation' | 'source'>;
+type InheritedParts = Pick<
+  InheritingOptions,
+  'images' | 'calibration' | 'validation' | 'source' | 'identity'
+>;
 
 async function ownParts(training: LabelledSpec, file: MbconvFile): Promise<InheritedParts> {
   const { train, record, ...parts } = await openLabelled(training, file);
-  return { ...parts, images: train, source: record.name };
+  return { ...parts, images: train, source: record.name, identity: record.identity };
 }
 
+/**
+ * Throws SPEC_INVALID where nothing says which images score, and DATASET_MISMATCH where those that score were not held out
+ * of the training images, unless `otherData` is set.
+ */
 async function shippedParts(
-  { folder, split, heldOut }: IdxDataset,
-  dataset: string,
-  { input }: MbconvFile,
+  training: IdxDataset,
+  { dataset, otherData }: Pick<InheritSpec, 'dataset' | 'otherData'>,
+  { input, classes }: MbconvFile,
   profilesDir: string,
 ): Promise<InheritedParts> {
+  const { folder, split, heldOut } = training;
   const all = await readIdxImages(folder, split);
   if (imageShape(all) !== input.join('x'))
     throw new HildaError(
       'SPEC_INVALID',
       `evaluator.training: the space takes ${input.join('x')}, the images are ${imageShape(all)}`,
     );
-  const shipped = join(profilesDir, 'datasets', dataset);
+  const { identity } = await idxRecord(all, training, { classes, profilesDir });
+  const [, matching] = /^shipped:(.+)$/.exec(identity) ?? [];
+  const name = dataset ?? matching;
+  const own = `the training images of ${folder} hold no shipped images out`;
+  if (name === undefined)
+    throw new HildaError('SPEC_INVALID', `evaluator.dataset: needed, since ${own}`, {
+      hint: 'Give your own data with `kind` in `training`, or `heldOut`; else add the lines `dataset: NAME` and `otherData: true`.',
+      details: { fields: ['evaluator.dataset'] },
+    });
+  if (name !== matching && !otherData)
+    throw new HildaError('DATASET_MISMATCH', `evaluator.dataset: ${name}: ${own} of that name`, {
+      hint: 'Add `otherData: true` to the evaluator to score on these images all the same.',
+      details: { trained: identity, given: `shipped:${name}` },
+    });
+  const shipped = join(profilesDir, 'datasets', name);
   return {
     images: sliceImages(all, 0, Math.max(0, all.count - heldOut)),
     calibration: await readIdxImages(shipped, 'calibration'),
     validation: await readIdxImages(shipped, 'validation'),
-    source: dataset,
+    source: name,
+    identity: `${identity}, ${heldOut} held out, scored on ${name}`,
   };
 }
 
-function readTable(file: string): z.infer<typeof tableSchema> {
+/** Throws SPEC_INVALID naming the first row that is no architecture, lacks a metric, or holds a value that cannot be. */
+function readTable(file: string, source: string): z.infer<typeof tableSchema> {
+  let rows: z.infer<typeof tableSchema>;
   try {
-    return tableSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    rows = tableSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (cause) {
     throw new HildaError('SPEC_INVALID', `evaluator.file: ${file} is no table of architectures and values`, {
       cause,
     });
   }
+  const metrics = Object.keys(rows[0]?.values ?? {}).sort();
+  for (const [i, { values }] of rows.entries()) {
+    const wrong = (why: string): HildaError =>
+      new HildaError('SPEC_INVALID', `evaluator.file: row ${i + 1} of ${file}: ${why}`, {
+        details: { fields: ['evaluator.file'], row: i + 1 },
+      });
+    if (Object.keys(values).sort().join() !== metrics.join()) throw wrong(`it has not ${metrics.join(', ')}`);
+    try {
+      readGiven(values, { source, code: 'SPEC_INVALID' });
+    } catch (thrown) {
+      throw wrong((thrown as Error).message);
+    }
+  }
+  return rows;
 }

@@ -241,6 +241,21 @@ t.test('a table answers for what it holds', async (t) => {
     source: 'imported: a test',
   });
   await t.rejects(evaluator.evaluate([1, 1], { signal }), { code: 'ARCHITECTURE_INVALID' });
+  for (const [values, message] of [
+    [{ accuracy: 91.5 }, /row 2 .*accuracy 91.5: not a share/],
+    [{ accuracy: 0.5, latencyUs: 3 }, /row 2 .*it has not accuracy$/],
+    [{}, /row 2/],
+  ] as const) {
+    await writeFile(
+      file,
+      JSON.stringify([
+        { architecture: [0, 1], values: { accuracy: 0.75 } },
+        { architecture: [1, 1], values },
+      ]),
+    );
+    const opened = createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir });
+    await t.rejects(opened, { code: 'SPEC_INVALID', message });
+  }
   await writeFile(file, '[]');
   await t.rejects(createEvaluator({ kind: 'table', file, source: 'x' }, { space, profilesDir }), {
     code: 'SPEC_INVALID',

@@ -60,6 +60,7 @@ const openIn = (t: Test, work: string, more: object = {}): InheritingEvaluator =
     calibration: images(120, 2),
     validation: images(300, 3),
     source: 'made up',
+    identity: 'made up',
     work,
     epochs: 1,
     firstEpochs: 8,
@@ -103,6 +104,12 @@ t.test('a child that grew out of a trained network starts with what that one kno
   const files = await readdir(work);
   t.equal(files.length, 4, `one file an architecture: ${files.join(' ')}`);
   t.equal(await scored(openIn(t, work, { firstEpochs: 1000 }), root), known);
+  const elsewhere = openIn(t, work, { identity: 'other images' });
+  for (const one of [root, [choice(0, 'k5e4'), choice(1, 'k3e1'), choice(2, 'k3e2')]])
+    await t.rejects(elsewhere.evaluate(one, { signal }), {
+      code: 'DATASET_MISMATCH',
+      hint: /another folder in the line `work:`/,
+    });
   t.ok((await evaluator.network(child, { signal })).initializers.has('stage1.layer2.plain.project.weight'));
 });
 
@@ -122,6 +129,7 @@ t.test('a study by the sampler eas grows its networks', async (t) => {
     work,
     // Enough to see weights being handed on, too little to learn.
     training: { folder: join(profilesDir, 'datasets/fashion-mnist'), split: 'calibration' },
+    ...{ dataset: 'fashion-mnist', otherData: true },
     images: 128,
     firstEpochs: 1,
     batch: 64,

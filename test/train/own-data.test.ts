@@ -1,6 +1,8 @@
-import { cp, readFile, rename, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import sharp from 'sharp';
 import t from 'tap';
 import { parse } from 'yaml';
 import { Daemon } from '../../daemon/cli/compose.js';
@@ -91,6 +93,37 @@ async function shareRight(
     right += (await answers(network, dims, inputs)).filter((answer) => answer === label).length;
     count += source.count;
   }
+  return right / count;
+}
+
+/** Share of a folder's pictures that a file names rightly, by sharp and onnxruntime alone. */
+async function directShare(
+  network: string,
+  folder: string,
+  { classNames, normalisation: { mean, deviation } }: DataRecord,
+): Promise<number> {
+  const session = await InferenceSession.create(network);
+  let [right, count] = [0, 0];
+  for (const [label, name] of classNames!.entries())
+    for (const picture of await readdir(join(folder, name))) {
+      const { data, info } = await sharp(join(folder, name, picture))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      const size = info.width * info.height;
+      const pixels = Float32Array.from(
+        { length: 3 * size },
+        (_, i) =>
+          (data[(i % size) * 3 + Math.floor(i / size)]! / 255 - mean[Math.floor(i / size)]!) /
+          deviation[Math.floor(i / size)]!,
+      );
+      const feeds = {
+        [session.inputNames[0]!]: new Tensor('float32', pixels, [1, 3, info.height, info.width]),
+      };
+      const logits = [...((await session.run(feeds))[session.outputNames[0]!]!.data as Float32Array)];
+      right += logits.indexOf(Math.max(...logits)) === label ? 1 : 0;
+      count++;
+    }
+  await session.release();
   return right / count;
 }
 
@@ -200,6 +233,33 @@ t.test('the guide goes from folders to exported networks', async (t) => {
   );
   t.equal(code, 2, err);
 
+  // What a front says, against the exported files, pictures read by sharp and onnxruntime called without hilda.
+  const isHeldOut = (file: string): boolean => /^0(02|04|08|10|14|16|20|22)\.png$/.test(file);
+  for (const name of data.classNames!)
+    for (const picture of await readdir(join('shapes', name)))
+      await cp(
+        join('shapes', name, picture),
+        join('parted', isHeldOut(picture) ? 'val' : 'train', name, picture),
+      );
+  const parted = {
+    ...(parse(await readFile('search.yaml', 'utf8')) as object),
+    name: 'parted',
+    evaluator: {
+      ...{ kind: 'supernet', weights: join(work, 'trained/weights.safetensors'), otherData: true },
+      dataset: { kind: 'images', folder: join(work, 'parted'), resize: true },
+    },
+  };
+  await writeFile('parted.yaml', JSON.stringify(parted));
+  const { study } = await json<{ study: { id: string } }>('search', 'start', 'parted.yaml', '--wait');
+  const { front } = await json<{ front: Point[] }>('search', 'front', study.id);
+  t.ok(front.length > 0);
+  for (const { trialNumber, values } of front) {
+    const out = `trial${trialNumber}.onnx`;
+    await json('search', 'export', study.id, '--trial', String(trialNumber), '--out', out);
+    const direct = await directShare(out, join('parted', 'val'), data);
+    t.equal(direct, values.accuracy, `trial ${trialNumber}: ${direct} by a direct evaluation`);
+  }
+
   // The same data in a search by gradient and in one that trains every network.
   const file = parse(await readFile(join(work, 'space.yaml'), 'utf8')) as { kind: string };
   const space = loadSpace(file);
@@ -277,7 +337,11 @@ t.test('the guide goes from folders to exported networks', async (t) => {
     code: 'SPEC_INVALID',
     message: /takes 3x24x24/,
   });
-  await t.rejects(create({ dataset: undefined }), { code: 'SPEC_INVALID', message: /trained on shapes/ });
+  await t.rejects(create({ dataset: undefined }), {
+    code: 'SPEC_INVALID',
+    message: /trained on shapes/,
+    hint: /line `dataset:`/,
+  });
   await t.rejects(create({ dataset: { ...other, folder: 'shapes' } }), {
     code: 'SPEC_INVALID',
     message: /no absolute path/,
@@ -285,9 +349,29 @@ t.test('the guide goes from folders to exported networks', async (t) => {
   const weights = readSafetensors(await readFile(evaluator.weights));
   const { data: _, ...metadata } = weights.metadata;
   await writeFile(evaluator.weights, writeSafetensors({ ...weights, metadata }));
-  await t.rejects(create({}), { code: 'DATASET_MISMATCH', message: /does not say what it was trained on/ });
+  await t.rejects(create({}), {
+    code: 'DATASET_MISMATCH',
+    message: /does not say what it was trained on/,
+    hint: /add the line `otherData: true`/,
+  });
   await writeFile(evaluator.weights, writeSafetensors({ ...weights, metadata: { data: '{"identity": 1}' } }));
   await t.rejects(create({}), { code: 'SUPERNET_INVALID', message: /record of its training data/ });
+});
+
+t.test('networks trained in a study are not scored on shipped images unsaid', async (t) => {
+  const file = JSON.parse(await readFile(join(profilesDir, 'spaces/mbconv-fmnist.json'), 'utf8')) as {
+    kind: string;
+  };
+  const space = loadSpace(file);
+  const training = { folder: join(profilesDir, 'datasets/fashion-mnist'), split: 'validation' };
+  const open = (more: object) =>
+    createEvaluator({ kind: 'inherit', work: '/nowhere', training, ...more }, { space, file, profilesDir });
+  await t.rejects(open({}), { code: 'SPEC_INVALID', hint: /`otherData: true`/ });
+  await t.rejects(open({ dataset: 'fashion-mnist' }), {
+    code: 'DATASET_MISMATCH',
+    hint: /Add `otherData: true`/,
+  });
+  await (await open({ dataset: 'fashion-mnist', otherData: true })).close();
 });
 
 t.test('shipped weights stay with the shipped images', async (t) => {
