@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -11,6 +12,7 @@ const [source = '/usr/share/datasets/fashion-mnist', target = 'profiles/datasets
   process.argv.slice(2);
 const parts = { validation: { fromEnd: 2000, count: 2000 }, calibration: { fromEnd: 2512, count: 512 } };
 mkdirSync(target, { recursive: true });
+const sums: string[] = [];
 for (const [file, headerBytes] of [
   ['images-idx3-ubyte.gz', 16],
   ['labels-idx1-ubyte.gz', 8],
@@ -23,6 +25,12 @@ for (const [file, headerBytes] of [
     header.writeUInt32BE(count, 4);
     const from = headerBytes + (total - fromEnd) * recordBytes;
     const part = Buffer.concat([header, bytes.subarray(from, from + count * recordBytes)]);
-    writeFileSync(join(target, `${name}-${file}`), gzipSync(part, { level: 9 }));
+    const packed = gzipSync(part, { level: 9 });
+    writeFileSync(join(target, `${name}-${file}`), packed);
+    sums.push(`${createHash('sha256').update(packed).digest('hex')}  ${name}-${file}`);
   }
 }
+writeFileSync(
+  join(target, 'SHA256SUMS'),
+  `${sums.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join('\n')}\n`,
+);

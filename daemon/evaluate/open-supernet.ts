@@ -3,10 +3,10 @@ import { isAbsolute, join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import { canonicalJson } from '../core/json.js';
 import type { DataRecord } from '../data/labelled/data-record.js';
-import { readIdxImages } from '../data/labelled/idx-images.js';
 import { imageShape, type LabelledImages } from '../data/labelled/labelled-images.js';
 import { renormalise } from '../data/labelled/normalise.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
+import { readShipped } from '../data/labelled/shipped-images.js';
 import { type LabelledSpec, labelledPaths } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
 import { shippedRecord } from '../train/idx-dataset.js';
@@ -86,9 +86,7 @@ function shippedDataset(supernet: Supernet | undefined, profilesDir: string): st
 
 /** Throws SPEC_INVALID where the space takes other images or has fewer classes. */
 async function shippedImages(name: string, space: Space, profilesDir: string): Promise<Images> {
-  const folder = join(profilesDir, 'datasets', name);
-  const calibration = await readIdxImages(folder, 'calibration');
-  const validation = await readIdxImages(folder, 'validation');
+  const { calibration, validation } = await readShipped(profilesDir, name);
   const expected = expectedBy(space);
   const most = Math.max(...validation.labels);
   if (imageShape(validation) !== expected.input.join('x') || most >= expected.classes)

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { readIdxImages } from '../data/labelled/idx-images.js';
 import { imageShape, sliceImages } from '../data/labelled/labelled-images.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
+import { readShipped } from '../data/labelled/shipped-images.js';
 import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
 import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv-file.js';
@@ -173,11 +173,9 @@ async function shippedParts(
       hint: 'Add `otherData: true` to the evaluator to score on these images all the same.',
       details: { trained: identity, given: `shipped:${name}` },
     });
-  const shipped = join(profilesDir, 'datasets', name);
   return {
     images: sliceImages(all, 0, Math.max(0, all.count - heldOut)),
-    calibration: await readIdxImages(shipped, 'calibration'),
-    validation: await readIdxImages(shipped, 'validation'),
+    ...(await readShipped(profilesDir, name)),
     source: name,
     identity: `${identity}, ${heldOut} held out, scored on ${name}`,
   };

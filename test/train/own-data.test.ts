@@ -1,6 +1,7 @@
-import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import t from 'tap';
@@ -390,6 +391,22 @@ t.test('shipped weights stay with the shipped images', async (t) => {
   await t.rejects(createEvaluator({ kind: 'supernet', dataset }, { space, profilesDir }), {
     code: 'DATASET_MISMATCH',
   });
+  // Other labels under the name that the weights know.
+  const changed = await temporaryFolder(t);
+  for (const part of ['datasets', 'supernets/mbconv-fmnist'])
+    await cp(join(profilesDir, part), join(changed, part), { recursive: true });
+  const [labels, others] = ['validation', 'calibration'].map((part) =>
+    join(changed, 'datasets/fashion-mnist', `${part}-labels-idx1-ubyte.gz`),
+  ) as [string, string];
+  const bytes = gunzipSync(await readFile(labels));
+  bytes[8] = (bytes[8]! + 1) % 10;
+  await writeFile(labels, gzipSync(bytes));
+  const open = () => createEvaluator({ kind: 'supernet' }, { space, profilesDir: changed });
+  await t.rejects(open(), { code: 'DATA_INVALID', message: /validation-labels.*SHA256SUMS/ });
+  await cp(join(profilesDir, 'datasets'), join(changed, 'datasets'), { recursive: true });
+  await (await open()).close();
+  await rm(others);
+  await t.rejects(open(), { code: 'DATASET_MISSING' });
   const spec = parseTrainSpec({
     space: file,
     dataset,
