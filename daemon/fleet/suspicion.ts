@@ -31,6 +31,7 @@ const suspicions: Readonly<Partial<Record<ErrorCode, Suspicion>>> = {
   PROVIDER_SOFTWARE: 'device',
   PROVIDER_UNKNOWN: 'device',
   FIRMWARE_MISMATCH: 'device',
+  RUNNER_OUTPUT_INVALID: 'device',
 };
 
 /** `isRemote`: another machine tells it, whose own analysis may be broken. */

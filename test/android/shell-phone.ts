@@ -11,6 +11,8 @@ export interface ShellPhoneOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Shell scripts in place of the phone's programs. */
   readonly programs?: Readonly<Record<string, string>>;
+  /** As `AdbdOptions.pieces`. */
+  readonly pieces?: number;
 }
 
 const cpu = '/sys/devices/system/cpu';
@@ -120,7 +122,7 @@ export class ShellPhone {
 /** Stopped and removed with the test. */
 export async function openShellPhone(
   t: Test,
-  { files = eightCores(), programs = {} }: ShellPhoneOptions = {},
+  { files = eightCores(), programs = {}, pieces }: ShellPhoneOptions = {},
 ) {
   const root = await mkdtemp(join(tmpdir(), 'hilda-phone-'));
   const phone = new ShellPhone(root);
@@ -138,6 +140,7 @@ export async function openShellPhone(
     properties,
     trust: true,
     shell: phone.shell,
+    ...(pieces !== undefined && { pieces }),
     onFile: (path, bytes, mode) => phone.put(path, bytes, mode),
   });
   const port = await adbd.start();

@@ -248,17 +248,21 @@ t.test('results as of llama-bench', async (t) => {
 t.test('how a runner ended is evidence', async (t) => {
   const end = (exitCode: number, stderr: string, stdout = '') =>
     runnerFailure({ runner: 'onnxruntime_perf_test', exitCode, stdout, stderr });
-  for (const [error, started, signal] of [
-    [end(127, '/system/bin/sh: /data/local/tmp/hilda/x: inaccessible or not found\n'), false, null],
-    [end(126, '/system/bin/sh: /data/local/tmp/hilda/x: not executable: 32-bit ELF file\n'), false, null],
-    [end(1, 'CANNOT LINK EXECUTABLE "x": library "libonnxruntime.so" not found\n'), false, null],
-    [end(139, ''), true, 'SIGSEGV'],
-    [end(137, 'Killed \n'), true, 'SIGKILL'],
-    [end(134, ''), true, 'SIGABRT'],
-    [end(1, ''), true, null],
+  for (const [error, suspect, signal] of [
+    [end(127, '/system/bin/sh: /data/local/tmp/hilda/x: inaccessible or not found\n'), 'device', null],
+    [end(126, '/system/bin/sh: /data/local/tmp/hilda/x: not executable: 32-bit ELF file\n'), 'device', null],
+    [end(1, 'CANNOT LINK EXECUTABLE "x": library "libonnxruntime.so" not found\n'), 'device', null],
+    [end(139, ''), undefined, 11],
+    [end(134, ''), undefined, 6],
+    [end(1, ''), undefined, null],
   ] as const) {
-    t.match(error, { details: { started, signal } }, error.message);
+    t.match(error.details, { signal }, error.message);
+    t.equal(error.details.suspect, suspect, error.message);
     t.not(error.code, 'NETWORK_REJECTED', error.message);
   }
+  t.match(end(137, 'Killed \n').details, { signal: 9, memory: true });
+  t.match(end(255, '', 'Run failed: Non-zero status code returned while running Conv node\n').details, {
+    stdout: /Run failed/,
+  });
   t.match(end(255, 'a\nb\nc\nd\ne\nf\n').details, { exitStatus: 255, stderr: 'b\nc\nd\ne\nf' });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -6,9 +6,12 @@ import { DaemonClient } from '../../daemon/api/client.js';
 import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { tfliteReferences } from '../../daemon/measure/tflite-references.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { freePort, openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
+import { benchmarkModel, perfTest } from '../android/runner-programs.js';
+import { openShellPhone } from '../android/shell-phone.js';
 import { checkTunnel } from '../android/tunnel.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
@@ -118,4 +121,62 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
       t.match(await measure('fake-0'), { state: 'done' }, 'the others go on');
     },
   );
+});
+
+t.test('a TensorFlow Lite file on chosen cores of a phone, through the whole daemon', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-native-'));
+  t.teardown(() => rm(dataDir, { recursive: true, force: true, maxRetries: 3 }));
+  const { adb, port } = await openAdb(t);
+  const { serial } = await openShellPhone(t);
+  const runners = ['onnxruntime_perf_test', 'benchmark_model'].map((name) => join(dataDir, name));
+  await writeFile(runners[0] as string, perfTest('today'));
+  await writeFile(runners[1] as string, benchmarkModel);
+  const daemon = new Daemon({
+    dataDir: join(dataDir, 'state'),
+    port: 0,
+    clock: systemClock,
+    adb: { port, runners, cores: ['big', 'prime'] },
+  });
+  const client = new DaemonClient(await daemon.start(signal));
+  t.teardown(() => daemon.stop());
+  await adb('connect', serial);
+  const device = (suffix: string) =>
+    until(
+      async () =>
+        (await client.devices({ signal })).find((d) => d.id.endsWith(suffix) && d.present && !d.obstacle),
+      `the phone ${suffix}`,
+    );
+  const { id, target } = await device('-tflite-big');
+  t.match(target, { runtime: 'tflite', tier: 'native, big cores 4-6' });
+  t.equal((await client.devices({ signal })).filter(({ kind }) => kind === 'adb').length, 4);
+  await client.adopt(id, { signal });
+  const measure = async (bytes: Uint8Array) => {
+    const { sha256 } = await client.uploadModel(bytes, { signal });
+    let job = await client.startMeasurement({ model: sha256, device: id, protocol: 'quick' }, { signal });
+    while (job.state === 'running') {
+      await systemClock.sleep(50);
+      job = await client.job(job.id, { signal });
+    }
+    return job;
+  };
+  const { measurement, problem } = await measure(tfliteReferences().convolution);
+  t.match(
+    measurement,
+    {
+      target,
+      manifest: {
+        ranFileAsGiven: true,
+        statistic: /unknown/,
+        cores: { asked: 'big', mask: '70' },
+        runnerProvenance: { name: 'benchmark_model', sha256: /^[0-9a-f]{64}$/ },
+      },
+    },
+    problem?.detail,
+  );
+  t.ok(Math.abs(measurement!.latency!.rawUs.median - 3001) <= 1, `${measurement!.latency!.rawUs.median} us`);
+  t.notHas(measurement!.target, { network: String }, 'the file itself ran');
+  t.match(await measure(writeOnnx(doublingNetwork())), {
+    state: 'failed',
+    problem: { code: 'RUNNER_MISMATCH' },
+  });
 });

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import { bindInputs } from '../../network/bind-inputs.js';
 import { dtypeByNumber, type Feed, type Graph, type Tensor } from '../../network/graph.js';
-import { modelBytes } from '../../network/model-source.js';
-import { readOnnx } from '../../network/read-onnx.js';
+import { modelBytes, tfliteOf } from '../../network/model-source.js';
+import { readModelFile } from '../../network/read-model-file.js';
 import { checked } from '../checked.js';
 
 /**
@@ -50,18 +50,19 @@ export function sentNetwork(network: Graph): SentNetwork {
   );
   const tensors = feeds.flatMap(([name, feed]) => ('data' in feed ? [{ name, tensor: feed }] : []));
   return {
-    model: modelBytes(network),
+    // The file itself, which a phone's runner may take; what reads it there converts it as here.
+    model: tfliteOf(network) ?? modelBytes(network),
     binding: { shapes, ranges },
     feeds: tensors.length > 0 ? packed(tensors) : null,
   };
 }
 
-/** Throws MESSAGE_INVALID for feeds that `sentNetwork` did not make, and what `readOnnx` and `bindInputs` throw. */
+/** Throws MESSAGE_INVALID for feeds that `sentNetwork` did not make, and what `readModelFile` and `bindInputs` throw. */
 export function receivedNetwork(model: Uint8Array, binding: Binding, feeds: Uint8Array | null): Graph {
   const given = new Map<string, Feed>(binding.ranges.map(({ name, low, high }) => [name, { low, high }]));
   for (const [name, tensor] of feeds ? unpacked(feeds) : []) given.set(name, tensor);
   const shapes = Object.fromEntries(binding.shapes.map(({ name, dims }) => [name, dims]));
-  return bindInputs(readOnnx(model), { shapes, feeds: given });
+  return bindInputs(readModelFile(model), { shapes, feeds: given });
 }
 
 /** `u32 length of the head | head as JSON | elements`, little endian. */
