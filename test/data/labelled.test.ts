@@ -115,6 +115,15 @@ t.test('parts that the data set has of its own', async (t) => {
   await t.rejects(open(spec, [1, 4, 4], 2), { code: 'DATA_INVALID', message: /car holds no PNG or JPEG/ });
 });
 
+t.test('limits are told by their number and what is there', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (let i = 0; i < 257; i++) await mkdir(join(folder, `c${i}`));
+  await t.rejects(open({ kind: 'images', folder }, [1, 4, 4], 257), {
+    code: 'DATA_INVALID',
+    message: /at most 256 classes; .* has 257/,
+  });
+});
+
 t.test('folders that are no data set name what is wrong', async (t) => {
   const folder = await temporaryFolder(t);
   const at = (name: string): string => join(folder, name);

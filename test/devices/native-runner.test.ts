@@ -96,6 +96,7 @@ t.test('three releases of onnxruntime_perf_test on one phone, whose shell is rea
       statistic: 'the time of each run',
       runnerProvenance: { name: 'onnxruntime_perf_test', sha256: /^[0-9a-f]{64}$/ },
       cores: null,
+      during: { readings: Number, cores: { length: 8 } },
       before: { charging: 'charging', screen: 'Awake', lowPower: false, batteryPercent: 81 },
     });
     t.equal(memory.weightBytes > 0, true);

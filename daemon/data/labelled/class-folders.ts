@@ -76,6 +76,7 @@ async function foldersIn(folder: string, wanted: RegExp): Promise<string[]> {
 function checkedClasses(classes: readonly string[], folder: string): readonly string[] {
   if (classes.length < 2)
     throw invalid(`${folder} holds ${classes.length} class folders; two are needed at least`);
-  if (classes.length > maxClasses) throw invalid(`${folder} holds more than ${maxClasses} class folders`);
+  if (classes.length > maxClasses)
+    throw invalid(`training supports at most ${maxClasses} classes; ${folder} has ${classes.length}`);
   return classes;
 }

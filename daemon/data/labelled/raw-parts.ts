@@ -181,9 +181,10 @@ async function gathered(
       hint: 'Bring both together: `resize: true`, other mel parameters, or another input of the space.',
     });
   const size = channels * height * width;
-  if (4 * size * source.count > maxTrainingBytes)
+  const bytes = 4 * size * source.count;
+  if (bytes > maxTrainingBytes)
     throw invalid(
-      `${source.name}: ${source.count} examples of ${shown(needed)} take more than ${maxTrainingBytes} bytes`,
+      `${source.name}: training supports at most ${maxTrainingBytes} bytes; ${source.count} examples of ${shown(needed)} take ${bytes}`,
       { hint: 'Train on smaller images, or on fewer.' },
     );
   const pixels = new Float32Array(size * source.count);

@@ -58,7 +58,7 @@ export class PhoneRunner {
       args: runner.command(order),
       result,
       mask: cores?.mask ?? null,
-      clocks: clocksCommand(cores?.cores ?? []),
+      clocks: clocksCommand(cores?.cores ?? null),
     });
     const answer = await adb.shell(serial, line, { signal, timeoutMs });
     const { output, clocks } = runOutput(answer);

@@ -67,12 +67,12 @@ export const phoneStateCommand = [
   'true',
 ].join('; ');
 
-/** Present clock and cap of some cores: what is read beside every run, one short program. */
-export const clocksCommand = (cores: readonly number[]): string =>
+/** Present clock and cap of some cores, or of all: what is read beside every run, one short program. */
+export const clocksCommand = (cores: readonly number[] | null): string =>
   [
     'grep -sH .',
     `${cpu}/online`,
-    ...cores.flatMap((core) =>
+    ...(cores ?? ['[0-9]*']).flatMap((core) =>
       ['scaling_cur_freq', 'scaling_max_freq'].map((file) => `${cpu}/cpu${core}/cpufreq/${file}`),
     ),
     '2>/dev/null',
