@@ -171,7 +171,7 @@ t.test('a TensorFlow Lite file on chosen cores of a phone, through the whole dae
         runnerProvenance: { name: 'benchmark_model', sha256: /^[0-9a-f]{64}$/ },
       },
     },
-    problem?.detail,
+    problem?.detail ?? '',
   );
   t.ok(Math.abs(measurement!.latency!.rawUs.median - 3001) <= 1, `${measurement!.latency!.rawUs.median} us`);
   t.notHas(measurement!.target, { network: String }, 'the file itself ran');
