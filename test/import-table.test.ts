@@ -147,3 +147,34 @@ t.test('time and chance are injected', async (t) => {
   );
   t.same(wrong, []);
 });
+
+t.test('help and version load no implementation', async (t) => {
+  const statics = (file: string): string[] =>
+    [
+      ...readFileSync(join(root, file), 'utf8').matchAll(
+        /^(?:import|export) (?!type )(?:[^'";]*? from )?'([^']+)';$/gm,
+      ),
+    ].map(([, specifier]) => specifier as string);
+  /** Every file that starting at `file` loads at once, and the packages. */
+  const closure = (file: string, seen: Set<string>): Set<string> => {
+    if (seen.has(file)) return seen;
+    seen.add(file);
+    for (const specifier of statics(file)) {
+      const to = relative(root, resolve(root, dirname(file), specifier)).replace(/\.js$/, '.ts');
+      if (specifier.startsWith('.')) closure(to, seen);
+      else seen.add(specifier);
+    }
+    return seen;
+  };
+  const commands = sources('daemon/cli/commands');
+  t.ok(commands.length > 30, `${commands.length} commands`);
+  const light = /^(node:|commander$|daemon\/(cli|core)\/|daemon\/.*-names\.ts$|daemon\/api\/problem\.ts$)/;
+  const mayBeSaid = ['daemon/study/winner.ts'];
+  for (const file of ['daemon/cli/main.ts', ...commands])
+    t.same(
+      [...closure(file, new Set())].filter((one) => !light.test(one) && !mayBeSaid.includes(one)),
+      [],
+      file,
+    );
+  t.ok(closure('daemon/cli/main.ts', new Set()).size < 20, 'no command is loaded that is not named');
+});

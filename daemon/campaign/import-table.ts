@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import { targetKey } from '../core/target.js';
 import { loadProtocol } from '../measure/protocols.js';
-import type { TableFormat } from '../predict/tables/table-formats.js';
+import type { TableFormat } from '../predict/tables/format-names.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { DeviceRecord, PredictorRecord } from '../store/contract.js';
 import { findSpace } from '../study/parts.js';

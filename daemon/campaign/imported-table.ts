@@ -1,8 +1,9 @@
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import { Xoshiro128 } from '../core/rng.js';
+import type { TableFormat } from '../predict/tables/format-names.js';
 import type { TableEntry } from '../predict/tables/latency-table.js';
-import { type NamedTable, parseTable, type TableFormat } from '../predict/tables/table-formats.js';
+import { type NamedTable, parseTable } from '../predict/tables/table-formats.js';
 import { type BlockTableKeys, keysOfTable, tableKeys } from '../predict/tables/table-predictor.js';
 import type { Block, Space } from '../search/spaces/contract.js';
 import type { PredictorBody } from './predictor-body.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DaemonClient } from '../api/client.js';
+import type { DaemonClient } from '../api/client.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { type Column, formatTable } from './table.js';
@@ -28,13 +28,10 @@ export class CliContext {
   readonly json: boolean;
   readonly client: DaemonClient;
 
-  constructor(terminal: Terminal, command: Command) {
-    const { json = false, host } = command.optsWithGlobals<GlobalOptions>();
+  constructor(terminal: Terminal, json: boolean, client: DaemonClient) {
     this.terminal = terminal;
     this.json = json;
-    this.client = new DaemonClient(
-      address(host ?? terminal.env.HILDA_HOST ?? `http://127.0.0.1:${defaultPort}`),
-    );
+    this.client = client;
   }
 
   get signal(): AbortSignal {
@@ -66,11 +63,20 @@ function address(host: string): string {
   });
 }
 
-/** Adds a subcommand's handler: every one gets its context first. */
+/** What a command does once its arguments are read. */
 export type Action<Args extends unknown[]> = (context: CliContext, ...args: Args) => Promise<void>;
-export const act =
-  <Args extends unknown[]>(terminal: Terminal, action: Action<Args>) =>
+
+/** A subcommand's handler, for an action that needs little more than the daemon. */
+export const act = <Args extends unknown[]>(terminal: Terminal, action: Action<Args>) =>
+  lazily(terminal, async () => action);
+
+/** A subcommand's handler: `load` brings the action in when the command runs. Its help needs no implementation. */
+export const lazily =
+  <Args extends unknown[]>(terminal: Terminal, load: () => Promise<Action<Args>>) =>
   async (...args: unknown[]): Promise<void> => {
-    const command = args.at(-1) as Command;
-    await action(new CliContext(terminal, command), ...(args.slice(0, -1) as Args));
+    const { json = false, host } = (args.at(-1) as Command).optsWithGlobals<GlobalOptions>();
+    const base = address(host ?? terminal.env.HILDA_HOST ?? `http://127.0.0.1:${defaultPort}`);
+    const [{ DaemonClient }, action] = await Promise.all([import('../api/client.js'), load()]);
+    const context = new CliContext(terminal, json, new DaemonClient(base));
+    await action(context, ...(args.slice(0, -1) as Args));
   };

@@ -1,24 +1,12 @@
 import { Command } from 'commander';
-import { agentCommand } from './commands/agent.js';
-import { deployCommand } from './commands/deploy.js';
-import { devicesCommand } from './commands/devices.js';
-import { doctorCommand } from './commands/doctor.js';
-import { exportCommand } from './commands/export.js';
-import { lutCommand } from './commands/lut.js';
-import { measureCommand } from './commands/measure.js';
-import { predictorCommand } from './commands/predictor.js';
-import { profileCommand } from './commands/profile.js';
-import { runCommand } from './commands/run.js';
-import { searchCommand } from './commands/search.js';
-import { statusCommand } from './commands/status.js';
-import { trainCommand } from './commands/train.js';
-import { upCommand } from './commands/up.js';
+import { commandGroups } from './command-groups.js';
 import { defaultPort, type Terminal } from './context.js';
 import { hildaVersion } from './installation.js';
 
-/** The whole command line. Commands throw; who runs the program turns errors into exit codes. */
-export function buildProgram(terminal: Terminal): Command {
+/** The command line that `args` need. Commands throw; who runs the program turns errors into exit codes. */
+export async function buildProgram(args: readonly string[], terminal: Terminal): Promise<Command> {
   const program = new Command('hilda')
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .description(
       'Measures candidate networks on real devices, learns their cost, searches under hard limits.',
     )
@@ -29,23 +17,10 @@ export function buildProgram(terminal: Terminal): Command {
       'after',
       '\nExit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 no device, 5 measurement not valid, 6 limits missed,\n7 daemon unreachable, 8 refused, 9 device error, 124 time-out, 130 interrupted. See docs/errors.md.',
     );
-  for (const command of [
-    upCommand,
-    statusCommand,
-    devicesCommand,
-    agentCommand,
-    measureCommand,
-    profileCommand,
-    deployCommand,
-    runCommand,
-    exportCommand,
-    doctorCommand,
-    searchCommand,
-    predictorCommand,
-    lutCommand,
-    trainCommand,
-  ]) {
-    program.addCommand(command(terminal));
+  for (const [name, { description, load }] of commandGroups) {
+    // The others only stand in the help: loading every command would take longer than most of them run.
+    const command = args.includes(name) ? (await load())(terminal) : new Command(name);
+    program.addCommand(command.description(description));
   }
   prepare(program, terminal);
   return program;

@@ -11,7 +11,8 @@ import { buildProgram } from './program.js';
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {
   const json = args.includes('--json');
   try {
-    await buildProgram(terminal).parseAsync([...args], { from: 'user' });
+    const program = await buildProgram(args, terminal);
+    await program.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tableFormats } from '../predict/tables/table-formats.js';
+import { tableFormats } from '../predict/tables/format-names.js';
 import { checkedSpec, datasetSchema, spaceSchema } from './spec.js';
 
 const count = z.number().int().min(1);

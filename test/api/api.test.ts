@@ -63,7 +63,7 @@ t.test('faults come as problem documents with their code and status', async (t) 
     ['NOT_FOUND', 404, '/v1/measurements?before=m99'],
     ['STUDY_UNKNOWN', 404, '/v1/studies?after=none'],
     ['REQUEST_TOO_LARGE', 413, '/v1/studies', post('x'.repeat(2 * 1024 * 1024))],
-    ['NETWORK_TOO_LARGE', 413, '/v1/models', { method: 'POST', body: Buffer.alloc(257 * 2 ** 20) }],
+    ['REQUEST_TOO_LARGE', 413, '/v1/blobs', { method: 'POST', body: Buffer.alloc(64 * 2 ** 20 + 1) }],
     ['MEDIA_TYPE_UNSUPPORTED', 415, '/v1/studies', { method: 'POST', body: '{}' }],
     ['MEDIA_TYPE_UNSUPPORTED', 415, '/v1/models', post({})],
     [

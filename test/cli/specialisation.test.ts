@@ -1,5 +1,5 @@
 import t from 'tap';
-import { describeSpecialisation } from '../../daemon/cli/specialisation.js';
+import { describeSpecialisation } from '../../daemon/cli/describe-specialisation.js';
 import { type MatrixCell, specialisationSchema } from '../../daemon/study/specialisation/shapes.js';
 
 const cell = (value: number | null, more: Partial<MatrixCell> = {}) => ({

@@ -15,13 +15,9 @@ import {
 } from '../../daemon/predict/features/table-cells.js';
 import { textNgrams } from '../../daemon/predict/features/text-ngrams.js';
 import { formatBlockKey, parseBlockKey } from '../../daemon/predict/tables/block-key.js';
+import { tableFormats } from '../../daemon/predict/tables/format-names.js';
 import { collectTable, tableSum, testAdditivity } from '../../daemon/predict/tables/latency-table.js';
-import {
-  formatTable,
-  type NamedTable,
-  parseTable,
-  tableFormats,
-} from '../../daemon/predict/tables/table-formats.js';
+import { formatTable, type NamedTable, parseTable } from '../../daemon/predict/tables/table-formats.js';
 import { ofaOperators, readOfa } from '../../daemon/search/spaces/ofa-mobilenet.js';
 import { publishedSpaces } from '../../daemon/search/spaces/published-spaces.js';
 

@@ -6,7 +6,6 @@ import { agentTokenCommand } from './agent-token.js';
 
 export const agentCommand = (terminal: Terminal): Command =>
   new Command('agent')
-    .description("other machines' devices in this daemon's service")
     .addCommand(agentTokenCommand(terminal))
     .addCommand(agentJoinCommand(terminal))
     .addCommand(agentListCommand(terminal));

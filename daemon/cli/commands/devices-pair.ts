@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { renderUnicodeCompact } from 'uqr';
 import { HildaError } from '../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../context.js';
 
@@ -22,6 +21,7 @@ async function pair(context: CliContext, { wait, as }: Options): Promise<void> {
   const invitation = await client.invite('page', { signal: context.signal, ...(as !== undefined && { as }) });
   const [best] = invitation.addresses;
   if (!best) throw new HildaError('STATE_CONFLICT', 'the daemon has no address to join at');
+  const { renderUnicodeCompact } = await import('uqr');
   const text = (): string =>
     [
       renderUnicodeCompact(best.url),

@@ -13,7 +13,6 @@ import { devicesTestLineCommand } from './devices-test-line.js';
 
 export const devicesCommand = (terminal: Terminal): Command =>
   new Command('devices')
-    .description('what networks can be measured on')
     .addCommand(devicesListCommand(terminal))
     .addCommand(devicesShowCommand(terminal))
     .addCommand(devicesPairCommand(terminal))

@@ -1,34 +1,7 @@
 import { Command } from 'commander';
-import { AdbServer } from '../../devices/adb/adb-server.js';
-import { examinePhones } from '../../devices/adb/preflight.js';
-import { loadBoardProfiles } from '../../devices/mcu/board-profile.js';
-import { examine } from '../../devices/mcu/doctor.js';
-import { udevRules } from '../../devices/mcu/udev-rules.js';
-import { act, type Terminal } from '../context.js';
+import { lazily, type Terminal } from '../context.js';
 
 export const doctorCommand = (terminal: Terminal): Command =>
   new Command('doctor')
-    .description(
-      'why a board is not seen: groups, udev rules, ModemManager, baud rate, emulators; what each phone allows',
-    )
     .option('--udev', 'print the udev rules instead')
-    .action(
-      act(terminal, async (context, { udev }: { readonly udev?: boolean }) => {
-        const profiles = loadBoardProfiles();
-        if (udev) {
-          terminal.out(udevRules(profiles));
-          return;
-        }
-        const port = terminal.env.ANDROID_ADB_SERVER_PORT;
-        const adb = new AdbServer({ clock: terminal.clock, ...(port && { port: Number(port) }) });
-        const findings = [...(await examine(profiles, context)), ...(await examinePhones(adb, context))];
-        context.answer('doctor', { findings }, () =>
-          findings
-            .map(
-              ({ level, what, remedy }) =>
-                `${level.padEnd(6)}  ${what}${remedy ? `\n        ${remedy}` : ''}`,
-            )
-            .join('\n'),
-        );
-      }),
-    );
+    .action(lazily(terminal, async () => (await import('../actions/doctor.js')).doctorAction));

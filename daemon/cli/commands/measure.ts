@@ -1,59 +1,14 @@
 import { Command } from 'commander';
-import { fromProblem } from '../../api/problem.js';
-import { HildaError } from '../../core/errors.js';
-import { bindingsRequest } from '../bindings.js';
-import { act, type CliContext, type Terminal } from '../context.js';
-import { describeMeasurement } from '../describe.js';
-import { type InputOptions, withInputOptions } from '../input-options.js';
-import { modelUpload } from '../model-files.js';
-
-interface Options extends InputOptions {
-  readonly device: string;
-  readonly protocol: string;
-}
-
-const pollMs = 200;
+import { lazily, type Terminal } from '../context.js';
+import { withInputOptions } from '../input-options.js';
 
 export const measureCommand = (terminal: Terminal): Command =>
   withInputOptions(
     new Command('measure')
-      .description('latency, memory and verdict of a network on a device; exit code 5 when not valid')
       .argument(
         '<model>',
         'a TensorFlow Lite file; or an ONNX file with the files beside it that it names, or a .zip of them',
       )
       .requiredOption('-d, --device <id>', 'where to measure')
       .option('-p, --protocol <name>', 'how to measure: quick, search or careful', 'search'),
-  ).action(
-    act(terminal, async (context, file: string, options: Options) => {
-      const measurement = await measure(context, await modelUpload(file), options);
-      context.answer('measurement', { measurement }, () => describeMeasurement(measurement));
-      if (measurement.verdict !== 'valid') {
-        throw new HildaError(
-          'MEASUREMENT_INVALID',
-          `the measurement is ${measurement.verdict}: ${measurement.reason}`,
-        );
-      }
-    }),
-  );
-
-async function measure(context: CliContext, bytes: Uint8Array, { device, protocol, ...inputs }: Options) {
-  const network = await context.client.uploadModel(bytes, context);
-  const bindings = await bindingsRequest(inputs, network, context);
-  context.terminal.note(`measuring ${network.nodes} operators on ${device}, protocol ${protocol}`);
-  return measureModel(context, { model: network.sha256, device, protocol, ...bindings });
-}
-
-/** As a job of the daemon, looked at now and then: no request stays open for minutes. */
-export async function measureModel(
-  { client, terminal, signal }: CliContext,
-  request: Parameters<CliContext['client']['startMeasurement']>[0],
-) {
-  let job = await client.startMeasurement(request, { signal });
-  while (job.state === 'running') {
-    await terminal.clock.sleep(pollMs, { signal });
-    job = await client.job(job.id, { signal });
-  }
-  if (!job.measurement) throw fromProblem(job.problem, job.problem?.status ?? 500);
-  return job.measurement;
-}
+  ).action(lazily(terminal, async () => (await import('../actions/measure.js')).measureAction));

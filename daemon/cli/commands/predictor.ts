@@ -1,18 +1,13 @@
 import { Command } from 'commander';
-import type { PredictorDetailView, PredictorView } from '../../api/predictor-schemas.js';
+import type { PredictorView } from '../../api/predictor-schemas.js';
 import { HildaError } from '../../core/errors.js';
 import { act, type Terminal } from '../context.js';
+import { describePredictor } from '../describe-predictor.js';
 import { followCampaign } from '../follow-campaign.js';
 import { formatTime } from '../format.js';
 import type { Column } from '../table.js';
+import { wholeNumber } from '../whole-number.js';
 import { predictorFitCsvCommand } from './predictor-fit-csv.js';
-
-export const wholeNumber = (text: string, option: string, least: number, most?: number): number => {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= (most ?? value)) return value;
-  const range = most === undefined ? `of at least ${least}` : `from ${least} to ${most}`;
-  throw new HildaError('USAGE_INVALID', `--${option}: ${text} is no whole number ${range}`);
-};
 
 interface TrainOptions {
   readonly device: string;
@@ -182,36 +177,9 @@ const schedule = (terminal: Terminal): Command =>
 
 export const predictorCommand = (terminal: Terminal): Command =>
   new Command('predictor')
-    .description("learn a device's latency, and predict it with an interval")
     .addCommand(train(terminal))
     .addCommand(list(terminal))
     .addCommand(evaluate(terminal))
     .addCommand(drift(terminal))
     .addCommand(schedule(terminal))
     .addCommand(predictorFitCsvCommand(terminal));
-
-export function describePredictor({
-  id,
-  deviceId,
-  spaceId,
-  provenance,
-  samples,
-  model,
-  score,
-  drift: live,
-  cautions,
-}: PredictorDetailView): string {
-  return [
-    `${id}: ${spaceId} on ${deviceId}, ${provenance}, ${samples} networks measured`,
-    `model        ${model}`,
-    ...(score
-      ? [
-          `Spearman     ${score.spearman.toFixed(4)} (cross-validated)`,
-          `MAPE         ${score.mape.toFixed(2)} %`,
-          `within 10 %  ${(100 * score.within10).toFixed(1)} %`,
-        ]
-      : [`score        none yet: hilda predictor drift ${id} --probe 10 --refit`]),
-    `drift        ${live.state}: ${live.reason}`,
-    ...cautions.map((caution) => `caution      ${caution}`),
-  ].join('\n');
-}

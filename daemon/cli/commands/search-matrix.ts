@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
+import { describeSpecialisation } from '../describe-specialisation.js';
 import { formatTime } from '../format.js';
-import { describeSpecialisation } from '../specialisation.js';
 
 export const searchMatrixCommand = (terminal: Terminal): Command =>
   new Command('matrix')

@@ -14,7 +14,6 @@ import { searchWinnerCommand } from './search-winner.js';
 
 export const searchCommand = (terminal: Terminal): Command =>
   new Command('search')
-    .description('find the best architectures of a space under the limits of devices')
     .addCommand(searchStartCommand(terminal))
     .addCommand(searchSpecialiseCommand(terminal))
     .addCommand(searchMatrixCommand(terminal))

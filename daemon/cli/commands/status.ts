@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
 
 export const statusCommand = (terminal: Terminal): Command =>
-  new Command('status').description('whether the daemon runs, and what it holds').action(
+  new Command('status').action(
     act(terminal, async (context) => {
       const health = await context.client.health(context);
       const { base } = context.client;

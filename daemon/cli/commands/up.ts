@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
-import { pino } from 'pino';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
 import { coresOption, runnerOption } from '../phone-options.js';
 import { stateFolder } from '../state-folder.js';
@@ -26,7 +25,6 @@ function portNumber(text: string): number {
 
 export const upCommand = (terminal: Terminal): Command =>
   new Command('up')
-    .description('run the daemon and its page until a signal stops it')
     .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', portNumber, defaultPort)
     .option('--data <folder>', 'database and blobs (also HILDA_DATA; default $XDG_STATE_HOME/hilda)')
     .option(
@@ -47,9 +45,9 @@ async function up(
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
-  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   // Loaded here, so that the other commands need not load databases and runtimes.
-  const { Daemon } = await import('../compose.js');
+  const [{ pino }, { Daemon }] = await Promise.all([import('pino'), import('../compose.js')]);
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const daemon = new Daemon({
     dataDir,
     port,

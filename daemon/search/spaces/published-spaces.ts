@@ -2,6 +2,7 @@ import { HildaError } from '../../core/errors.js';
 import { byOperatorType } from '../../predict/features/by-type.js';
 import { cellOperators } from './cell-execution.js';
 import { ofaDecisions, ofaOperators, readOfa } from './ofa-mobilenet.js';
+import type { PublishedSpaceName } from './published-space-names.js';
 import { CellTableSpace } from './table.js';
 
 type Views = Readonly<Record<string, ReadonlyMap<string, number>>>;
@@ -28,7 +29,7 @@ export function readCell(text: string): number[] {
   return ops;
 }
 
-export const publishedSpaces: Readonly<Record<string, PublishedSpace>> = {
+export const publishedSpaces: Readonly<Record<PublishedSpaceName, PublishedSpace>> = {
   nb201: {
     columns: ['ops'],
     views: ([cell]) => cellSpace.views(readCell(cell as string)),

@@ -1,0 +1,111 @@
+import type { Command } from 'commander';
+import type { Terminal } from './context.js';
+
+interface Group {
+  readonly description: string;
+  load(): Promise<(terminal: Terminal) => Command>;
+}
+
+/** The commands of the first level, as the help lists them. One that the command line does not name is not loaded. */
+export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>([
+  [
+    'up',
+    {
+      description: 'run the daemon and its page until a signal stops it',
+      load: async () => (await import('./commands/up.js')).upCommand,
+    },
+  ],
+  [
+    'status',
+    {
+      description: 'whether the daemon runs, and what it holds',
+      load: async () => (await import('./commands/status.js')).statusCommand,
+    },
+  ],
+  [
+    'devices',
+    {
+      description: 'what networks can be measured on',
+      load: async () => (await import('./commands/devices.js')).devicesCommand,
+    },
+  ],
+  [
+    'agent',
+    {
+      description: "other machines' devices in this daemon's service",
+      load: async () => (await import('./commands/agent.js')).agentCommand,
+    },
+  ],
+  [
+    'measure',
+    {
+      description: 'latency, memory and verdict of a network on a device; exit code 5 when not valid',
+      load: async () => (await import('./commands/measure.js')).measureCommand,
+    },
+  ],
+  [
+    'profile',
+    {
+      description:
+        'cost of a network by operator; from a profiled run, so the times do not add up to the latency',
+      load: async () => (await import('./commands/profile.js')).profileCommand,
+    },
+  ],
+  [
+    'deploy',
+    {
+      description: "puts a network with its weights into a board's flash, where it survives a reset",
+      load: async () => (await import('./commands/deploy.js')).deployCommand,
+    },
+  ],
+  [
+    'run',
+    {
+      description: 'runs the network that a board holds, and gives its output',
+      load: async () => (await import('./commands/run.js')).runCommand,
+    },
+  ],
+  [
+    'export',
+    {
+      description: "a network as source code for one's own firmware: runtime, operators used, weights",
+      load: async () => (await import('./commands/export.js')).exportCommand,
+    },
+  ],
+  [
+    'doctor',
+    {
+      description:
+        'why a board is not seen: groups, udev rules, ModemManager, baud rate, emulators; what each phone allows',
+      load: async () => (await import('./commands/doctor.js')).doctorCommand,
+    },
+  ],
+  [
+    'search',
+    {
+      description: 'find the best architectures of a space under the limits of devices',
+      load: async () => (await import('./commands/search.js')).searchCommand,
+    },
+  ],
+  [
+    'predictor',
+    {
+      description: "learn a device's latency, and predict it with an interval",
+      load: async () => (await import('./commands/predictor.js')).predictorCommand,
+    },
+  ],
+  [
+    'lut',
+    {
+      description: 'latency tables: build from your own device, export, import, check',
+      load: async () => (await import('./commands/lut.js')).lutCommand,
+    },
+  ],
+  [
+    'train',
+    {
+      description: "train a space's super-network; goes on where its checkpoint stopped",
+      load: async () => (await import('./commands/train.js')).trainCommand,
+    },
+  ],
+]);
