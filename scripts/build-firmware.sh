@@ -27,28 +27,49 @@ compiler=$(arm-none-eabi-gcc --version | head -n 1)
 shared=(main/*.c link/*.c runtime/*.c operators/*.c boards/common/start.c)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+firmware=$PWD
+# Sources that carry the build's hash are a board's own.
+telling=$(grep -l '"build_hash.h"' "${shared[@]}" | tr '\n' ' ')
 
-# Runs in a shell of its own: what board.sh defines stays there.
-build_board() (
+# Each of these runs in a shell of its own: what board.sh defines stays there.
+describe() {
   board=$1
   flags=() core=() sources=() load_address=
   . "boards/$board/board.sh"
   flags+=("${core[@]}" "${common[@]}")
+  # Boards with the same flags share the objects that know no board.
+  shares=flags-$(sha256sum <<<"${flags[*]}" | cut -c1-16)
   hash=$({ echo "$compiler ${flags[*]}"; find . \( -path "./boards/*" ! -path "./boards/common/*" ! -path "./boards/$board/*" -mindepth 3 \) -prune -o -type f -print | sort | xargs sha256sum; } | sha256sum | cut -d' ' -f1)
-  bytes=$(sed 's/../0x&,/g' <<<"$hash")
   objects=()
-  # One at a time and under fixed names: neither order nor folder can show in the result.
-  for source in "${shared[@]}" "${sources[@]}"; do
-    object=$scratch/$board/${source%.c}.o
-    mkdir -p "$(dirname "$object")"
-    arm-none-eabi-gcc "${flags[@]}" "-DHILDA_BUILD_HASH=$bytes" -c "$source" -o "$object"
-    objects+=("$object")
+  for source in "${shared[@]}"; do
+    case " $telling " in
+      *" $source "*) objects+=("$board/${source%.c}.o") ;;
+      *) objects+=("$shares/${source%.c}.o") ;;
+    esac
   done
+  for source in "${sources[@]}"; do objects+=("$board/${source%.c}.o"); done
+}
+
+# The compiler calls of a board, one a line. Fixed names: neither order nor folder can show in the result.
+compilations() (
+  describe "$1"
+  printf '%s\n' "${objects[@]%/*}" | sort -u | (cd "$scratch" && xargs -d '\n' mkdir -p)
+  i=0
+  for source in "${shared[@]}" "${sources[@]}"; do
+    object=${objects[i]} defined=
+    i=$((i + 1))
+    [ "${object%%/*}" = "$shares" ] || defined="-DHILDA_BUILD_HASH=$(sed 's/../0x&,/g' <<<"$hash")"
+    echo "${flags[*]} $defined -c $source -o \"$scratch/$object\""
+  done
+)
+
+link_board() (
+  describe "$1"
   elf=$scratch/$board.elf
   # The linker's map of names would carry the scratch folder; objects are given in a fixed order and stripped.
-  (cd "$scratch/$board" && arm-none-eabi-gcc "${core[@]}" -nostartfiles --specs=nano.specs -Wl,--gc-sections -Wl,--build-id=none \
-    -Wl,--fatal-warnings -Wl,--no-warn-rwx-segments -L"$OLDPWD/boards/common" -T "$OLDPWD/boards/$board/link.ld" \
-    "${objects[@]#"$scratch/$board/"}" -lc -lgcc -o "$elf")
+  (cd "$scratch" && arm-none-eabi-gcc "${core[@]}" -nostartfiles --specs=nano.specs -Wl,--gc-sections -Wl,--build-id=none \
+    -Wl,--fatal-warnings -Wl,--no-warn-rwx-segments -L"$firmware/boards/common" -T "$firmware/boards/$board/link.ld" \
+    "${objects[@]}" -lc -lgcc -o "$elf")
   arm-none-eabi-objcopy -O binary "$elf" "$out/$board.bin"
   if declare -F finish_image >/dev/null; then finish_image "$out/$board.bin"; fi
   [ -z "$keep_elf" ] || cp "$elf" "$out/$board.elf"
@@ -58,10 +79,6 @@ build_board() (
   echo "$board: $(arm-none-eabi-size "$elf" | awk 'NR == 2 { print $1 + $2 " bytes of flash, " $2 + $3 " of RAM" }')" >&2
 )
 
-running=0
-for board in "${boards[@]}"; do
-  if [ "$running" -ge "$(nproc)" ]; then wait -n; running=$((running - 1)); fi
-  build_board "$board" &
-  running=$((running + 1))
-done
-while [ "$running" -gt 0 ]; do wait -n; running=$((running - 1)); done
+for board in "${boards[@]}"; do compilations "$board"; done >"$scratch/calls"
+sort -u "$scratch/calls" | xargs -P "$(nproc)" -L 1 arm-none-eabi-gcc
+for board in "${boards[@]}"; do link_board "$board"; done

@@ -14,9 +14,14 @@ import type { deploymentRequestSchema } from './measurement-schemas.js';
 import type { DaemonServices } from './services.js';
 
 /** Throws NOT_FOUND where nothing of this id was uploaded. */
-export async function bytesOf(sha256: string, what: string, { blobs }: DaemonServices): Promise<Uint8Array> {
+export async function bytesOf(
+  sha256: string,
+  what: string,
+  { blobs, uploads }: DaemonServices,
+): Promise<Uint8Array> {
   const id = sha256 as BlobId;
-  if (/^[0-9a-f]{64}$/.test(sha256) && (await blobs.has(id))) return blobs.get(id);
+  if (/^[0-9a-f]{64}$/.test(sha256))
+    for (const place of [uploads, blobs]) if (await place.has(id)) return place.get(id);
   throw new HildaError('NOT_FOUND', `there is no ${what} ${sha256}`, {
     hint: `Upload it first: POST /v1/${what}s.`,
   });

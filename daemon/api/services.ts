@@ -103,7 +103,10 @@ export interface DaemonServices {
   readonly version: string;
   readonly clock: Clock;
   readonly store: Store;
+  /** Models, and what measurements refer to. */
   readonly blobs: BlobStore;
+  /** What requests refer to; each goes a day after its last use. */
+  readonly uploads: BlobStore;
   readonly pool: DevicePort;
   readonly joining: JoiningPort;
   readonly studies: StudyPort;

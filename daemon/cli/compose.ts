@@ -17,6 +17,7 @@ import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../fleet/equivalence.js';
 import { StoredJoinKeys } from '../fleet/join-keys.js';
 import { fileBlobs } from '../store/file-blobs.js';
+import { fileUploads } from '../store/file-uploads.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
@@ -98,6 +99,7 @@ export class Daemon {
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
     const blobs = fileBlobs(join(dataDir, 'blobs'));
+    const uploads = await fileUploads(join(dataDir, 'uploads'), clock);
 
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
@@ -164,6 +166,7 @@ export class Daemon {
       clock,
       store,
       blobs,
+      uploads,
       pool,
       studies,
       specialisations,

@@ -18,6 +18,11 @@ export const networkRangesSchema = z.strictObject({
         structureHash: z.string(),
         weightsHash: z.string(),
         ranges: z.array(z.tuple([z.string(), z.number(), z.number()])).max(100_000),
+        /** Of each channel, where the compiler asked for them: least, then most. */
+        channels: z
+          .array(z.tuple([z.string(), z.array(z.number()).max(65_536), z.array(z.number()).max(65_536)]))
+          .max(100_000)
+          .optional(),
       }),
     )
     .max(64),
@@ -25,8 +30,19 @@ export const networkRangesSchema = z.strictObject({
 
 export type NetworkRanges = z.infer<typeof networkRangesSchema>;
 
-type Ranges = ReadonlyMap<string, { readonly min: number; readonly max: number }>;
-type AskRanges = (graph: Graph, values: readonly string[]) => Promise<Ranges>;
+type Ranges = ReadonlyMap<
+  string,
+  {
+    readonly min: number;
+    readonly max: number;
+    readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
+  }
+>;
+type AskRanges = (
+  graph: Graph,
+  values: readonly string[],
+  channels: ReadonlyMap<string, number>,
+) => Promise<Ranges>;
 
 /** Throws REQUEST_INVALID for what is no file of ranges. */
 export function parseRanges(bytes: Uint8Array): NetworkRanges {
@@ -50,13 +66,23 @@ export const storedRanges =
   async (graph) => {
     const [structure, weights] = [structureHash(graph), weightsHash(graph)];
     const set = sets.find((one) => one.structureHash === structure && one.weightsHash === weights);
-    if (set) return new Map(set.ranges.map(([name, min, max]) => [name, { min, max }]));
+    if (set) return rangesOf(set);
     throw new HildaError(
       'QUANTISATION_FAILED',
       'the ranges given were taken of another network, or by another version of the compiler',
       { hint: 'Give the ranges that were exported with this very network, or calibration inputs.' },
     );
   };
+
+function rangesOf({ ranges, channels = [] }: NetworkRanges['sets'][number]): Ranges {
+  const along = new Map(channels.map(([name, min, max]) => [name, { min, max }]));
+  return new Map(
+    ranges.map(([name, min, max]) => {
+      const ends = along.get(name);
+      return [name, { min, max, ...(ends && { channels: ends }) }];
+    }),
+  );
+}
 
 /** Hands a compiler's questions on, and keeps each answer as a set. */
 export function recordRanges(ask: AskRanges): {
@@ -66,13 +92,21 @@ export function recordRanges(ask: AskRanges): {
   const sets: NetworkRanges['sets'] = [];
   return {
     sets,
-    ask: async (graph, values) => {
+    ask: async (graph, values, wanted) => {
       const [structure, weights] = [structureHash(graph), weightsHash(graph)];
       const known = sets.find((set) => set.structureHash === structure && set.weightsHash === weights);
-      if (known) return new Map(known.ranges.map(([name, min, max]) => [name, { min, max }]));
-      const answer = await ask(graph, values);
+      if (known) return rangesOf(known);
+      const answer = await ask(graph, values, wanted);
       const ranges = [...answer].map(([name, { min, max }]): [string, number, number] => [name, min, max]);
-      sets.push({ structureHash: structure, weightsHash: weights, ranges });
+      const channels = [...answer].flatMap(([name, { channels: ends }]): [string, number[], number[]][] =>
+        ends ? [[name, [...ends.min], [...ends.max]]] : [],
+      );
+      sets.push({
+        structureHash: structure,
+        weightsHash: weights,
+        ranges,
+        ...(channels.length > 0 && { channels }),
+      });
       return answer;
     },
   };

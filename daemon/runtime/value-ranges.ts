@@ -1,5 +1,5 @@
 import { freshNames } from '../network/fresh-names.js';
-import type { DType, Graph, Node } from '../network/graph.js';
+import { type DType, type Graph, int64Tensor, type Node } from '../network/graph.js';
 import { inferShapes } from '../network/infer-shapes.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { elementsOf, floatsFrom, isElementType } from './element-types.js';
@@ -13,6 +13,15 @@ export interface ValueRangeOptions {
    * move less where each input is a batch (Krishnamoorthi 2018, section 3.1.2).
    */
   readonly across?: 'furthest' | 'mean';
+  /** Values whose ranges are also wanted along an axis: each with the axis. */
+  readonly channels?: ReadonlyMap<string, number>;
+}
+
+/** Smallest and largest element, of all and where asked of each channel. */
+export interface ValueRange {
+  readonly min: number;
+  readonly max: number;
+  readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
 }
 
 /**
@@ -25,29 +34,38 @@ export async function valueRanges(
   values: readonly string[],
   feeds: Iterable<RuntimeTensors> | AsyncIterable<RuntimeTensors>,
   runtime: SessionProcess,
-  { signal, across = 'furthest' }: ValueRangeOptions,
-): Promise<ReadonlyMap<string, { readonly min: number; readonly max: number }>> {
+  { signal, across = 'furthest', channels = new Map() }: ValueRangeOptions,
+): Promise<ReadonlyMap<string, ValueRange>> {
   const known = new Set([
     ...graph.inputs.map(({ name }) => name),
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
   const typeOf = typesOf(graph);
   const asked = values.filter((value) => known.has(value) && numeric.has(typeOf(value)));
-  const extremes = withExtremes(graph, asked, typeOf);
+  const extremes = withExtremes(graph, asked, typeOf, channels);
   const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
+    const along = new Map(
+      extremes.along.map(({ value }) => [value, { min: [] as number[], max: [] as number[] }]),
+    );
     for await (const feed of feeds) {
       const answer = await runtime.run(handle, fitted(graph, feed), {}, { signal });
       for (const [i, { min, max }] of seen.entries()) {
         min.push(Number(answer[extremes.least[i] as string]?.data[0]));
         max.push(Number(answer[extremes.most[i] as string]?.data[0]));
       }
+      for (const { value, least, most } of extremes.along) {
+        const ends = along.get(value) as { min: number[]; max: number[] };
+        ends.min = further(ends.min, answer[least]?.data, Math.min);
+        ends.max = further(ends.max, answer[most]?.data, Math.max);
+      }
     }
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     return new Map(
       asked.map((name, i) => {
         const { min, max } = seen[i] as { min: number[]; max: number[] };
+        const ends = along.get(name);
         return [
           name,
           across === 'mean'
@@ -55,6 +73,7 @@ export async function valueRanges(
             : {
                 min: min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
                 max: max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+                ...(ends && { channels: ends }),
               },
         ];
       }),
@@ -63,6 +82,12 @@ export async function valueRanges(
     await runtime.release(handle, { signal });
   }
 }
+
+const further = (
+  known: readonly number[],
+  found: ArrayLike<number | bigint | string> | undefined,
+  choose: (a: number, b: number) => number,
+): number[] => Array.from(found ?? [], (x, c) => choose(known[c] ?? Number(x), Number(x)));
 
 /** Types whose values Cast makes float32. */
 const numeric: ReadonlySet<DType> = new Set([
@@ -88,6 +113,16 @@ function fitted({ inputs }: Graph, feed: RuntimeTensors): RuntimeTensors {
   );
 }
 
+/** The ranks of a network's values, where a shape rule tells them. */
+function ranksOf(graph: Graph): (value: string) => number | undefined {
+  try {
+    const shapes = inferShapes(graph);
+    return (value) => shapes.get(value)?.dims.length;
+  } catch {
+    return () => undefined;
+  }
+}
+
 /** Types of a network's values; where no shape rule tells them, what the model says itself. */
 function typesOf(graph: Graph): (value: string) => DType {
   const stated = new Map([...graph.inputs, ...graph.outputs].map(({ name, dtype }) => [name, dtype]));
@@ -99,12 +134,20 @@ function typesOf(graph: Graph): (value: string) => DType {
   }
 }
 
-/** Two numbers for each value leave the session, not the values. */
+interface Extremes {
+  readonly graph: Graph;
+  readonly least: readonly string[];
+  readonly most: readonly string[];
+  readonly along: readonly { readonly value: string; readonly least: string; readonly most: string }[];
+}
+
+/** Two numbers for each value leave the session, or for each of its channels, not the values. */
 function withExtremes(
   graph: Graph,
   values: readonly string[],
   typeOf: (value: string) => DType,
-): { readonly graph: Graph; readonly least: readonly string[]; readonly most: readonly string[] } {
+  channels: ReadonlyMap<string, number>,
+): Extremes {
   const fresh = freshNames(graph);
   const [least, most] = ['least', 'most'].map((end) => values.map((_, i) => fresh(`${end}.${i}`))) as [
     string[],
@@ -118,15 +161,40 @@ function withExtremes(
     outputs: [output],
     attributes,
   });
+  const along: { value: string; least: string; most: string }[] = [];
+  const constants = new Map(graph.initializers);
+  const ranks = channels.size > 0 ? ranksOf(graph) : () => undefined;
   const nodes = values.flatMap((value, i) => {
     const isFloat = typeOf(value) === 'float32';
     const real = isFloat ? value : fresh(`real.${i}`);
-    return [
+    const reductions = [
       ...(isFloat ? [] : [made('Cast', value, real, { to: 1 })]),
       made('ReduceMin', real, least[i] as string, { keepdims: 0 }),
       made('ReduceMax', real, most[i] as string, { keepdims: 0 }),
     ];
+    const [axis, rank] = [channels.get(value), ranks(value)];
+    if (axis === undefined || rank === undefined || rank < 2) return reductions;
+    const names = { value, least: fresh(`least.along.${i}`), most: fresh(`most.along.${i}`) };
+    along.push(names);
+    const axes = Array.from({ length: rank }, (_, other) => other).filter((other) => other !== axis);
+    const reduced = (op: string, output: string): Node => {
+      // From operator set 18 on, the axes are an input.
+      if (graph.opset < 18) return made(op, real, output, { keepdims: 0, axes });
+      const name = fresh(`axes.${i}`);
+      constants.set(name, int64Tensor(axes));
+      return { ...made(op, real, output, { keepdims: 0 }), inputs: [real, name] };
+    };
+    return [...reductions, reduced('ReduceMin', names.least), reduced('ReduceMax', names.most)];
   });
-  const outputs = [...least, ...most].map((name) => ({ name, dtype: 'float32' as const, dims: [] }));
-  return { graph: { ...graph, nodes: [...graph.nodes, ...nodes], outputs }, least, most };
+  const ends = (names: readonly string[], dims: readonly (number | null)[]) =>
+    names.map((name) => ({ name, dtype: 'float32' as const, dims }));
+  const outputs = [
+    ...ends([...least, ...most], []),
+    ...ends(
+      along.flatMap((one) => [one.least, one.most]),
+      [null],
+    ),
+  ];
+  const extremes = { ...graph, nodes: [...graph.nodes, ...nodes], initializers: constants, outputs };
+  return { graph: extremes, least, most, along };
 }

@@ -9,13 +9,16 @@ import { writeWhole } from './write-whole.js';
 
 const idPattern = /^[0-9a-f]{64}$/;
 
-/** Blobs as files, `<folder>/ab/cd/abcd...`: the fan-out keeps folders small. A file is complete or absent. */
+/** Where a blob lies: the fan-out keeps folders small. Throws NOT_FOUND for what is no id. */
+export function blobPath(folder: string, id: BlobId): string {
+  // The id may come from a request and becomes a path.
+  if (!idPattern.test(id)) throw new HildaError('NOT_FOUND', `${id} is no blob id`);
+  return join(folder, id.slice(0, 2), id.slice(2, 4), id);
+}
+
+/** Blobs as files, `<folder>/ab/cd/abcd...`. A file is complete or absent. */
 export function fileBlobs(folder: string): BlobStore {
-  const pathOf = (id: BlobId): string => {
-    // The id may come from a request and becomes a path.
-    if (!idPattern.test(id)) throw new HildaError('NOT_FOUND', `${id} is no blob id`);
-    return join(folder, id.slice(0, 2), id.slice(2, 4), id);
-  };
+  const pathOf = (id: BlobId): string => blobPath(folder, id);
   const has = async (id: BlobId): Promise<boolean> =>
     access(pathOf(id)).then(
       () => true,

@@ -10,6 +10,7 @@ import { prepare } from './passes/prepare.js';
 import { inSinglePrecision } from './passes/single-precision.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
+import { channelValues, equalised } from './quantise/equalise.js';
 import type { Range } from './quantise/quantisation.js';
 import {
   allTricks,
@@ -20,8 +21,15 @@ import {
   type Tricks,
 } from './tricks/choose.js';
 
-/** Gives the ranges of the network's values over calibration images, by name. Ran by a runtime the compiler does not know. */
-export type Calibration = (graph: Graph, values: readonly string[]) => Promise<ReadonlyMap<string, Range>>;
+/**
+ * Gives the ranges of the network's values over calibration images, by name; of those in `channels`, the ranges along that
+ * axis too. Ran by a runtime the compiler does not know.
+ */
+export type Calibration = (
+  graph: Graph,
+  values: readonly string[],
+  channels: ReadonlyMap<string, number>,
+) => Promise<ReadonlyMap<string, Range>>;
 
 export interface CompileOptions {
   readonly board: CompilerBoard;
@@ -96,13 +104,20 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
       generates: wanted.generatedWeights,
     }),
   );
-  const values = atOpset(network.opset, () => new FixedGrids(prepared).unfixed());
+  const fixed = new FixedGrids(prepared);
+  const values = atOpset(network.opset, () => fixed.unfixed());
+  const isFixed = (value: string): boolean => atOpset(network.opset, () => fixed.of(value) !== undefined);
   // A network that brings all its scales needs no calibration.
   const ranges =
     options.calibration && values.length === 0
       ? new Map()
-      : await options.calibration?.(inSinglePrecision(network), values);
-  const lowered = atOpset(network.opset, () => lower(prepared, ranges));
+      : await options.calibration?.(
+          inSinglePrecision(network),
+          values,
+          channelValues(prepared, isFixed, values),
+        );
+  const equal = ranges ? equalised(prepared, ranges, isFixed, values) : { prepared, ranges };
+  const lowered = atOpset(network.opset, () => lower(equal.prepared, equal.ranges));
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
     program: encoded.program,

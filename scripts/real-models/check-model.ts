@@ -107,8 +107,8 @@ const compileFor = (
   compile(network, {
     board: roomyBoard,
     weights: 'real',
-    calibration: (graph, values) =>
-      valueRanges(graph, values, calibration as readonly RuntimeTensors[], runtime, { signal }),
+    calibration: (graph, values, channels) =>
+      valueRanges(graph, values, calibration as readonly RuntimeTensors[], runtime, { signal, channels }),
   });
 
 async function compare(

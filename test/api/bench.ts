@@ -21,6 +21,7 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store, TrialFilter, TrialPage, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
+import { fileUploads } from '../../daemon/store/file-uploads.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import type { DeviceCoverage } from '../../daemon/study/coverage.js';
 import type { DeviceFront, FrontRow, Fronts } from '../../daemon/study/front-rows.js';
@@ -343,6 +344,7 @@ export async function openBench(
     clock,
     store,
     blobs: fileBlobs(join(folder, 'blobs')),
+    uploads: await fileUploads(join(folder, 'uploads'), clock),
     studies,
     specialisations: {
       create: async () => shown,

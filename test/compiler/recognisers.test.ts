@@ -176,6 +176,21 @@ const patterns: Readonly<Record<string, Pattern>> = {
   'swish of twice x': {
     dims: [1, 40],
     build: (b, x) => b.mul(x, b.node('Sigmoid', [b.mul(x, number(b, 2))])),
+    becomes: ['Swish'],
+  },
+  'swish of x times one': {
+    dims: [1, 40],
+    build: (b, x) => b.mul(x, b.node('Sigmoid', [b.mul(x, number(b, 1))])),
+    becomes: ['Swish'],
+  },
+  'a sigmoid of a shifted x': {
+    dims: [1, 40],
+    build: (b, x) => b.mul(x, b.node('Sigmoid', [b.add(x, number(b, 1))])),
+    not: 'Swish',
+  },
+  'a sigmoid of no x': {
+    dims: [1, 40],
+    build: (b, x) => b.mul(x, b.node('Sigmoid', [b.mul(x, number(b, 0))])),
     not: 'Swish',
   },
   'a constant by channel behind a sequence': {

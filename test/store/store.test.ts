@@ -11,6 +11,7 @@ import t from 'tap';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import type { BlobId, DeviceId } from '../../daemon/core/ids.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
+import { fileUploads, uploadsStayMs } from '../../daemon/store/file-uploads.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
 import { openSqlite } from '../../daemon/store/sqlite-engine.js';
@@ -241,4 +242,38 @@ t.test('blobs by their hash', async (t) => {
   t.equal(await codeOf(blobs.get(id)), 'STORE_CORRUPT');
   const blocked = join(t.testdir({ file: 'x' }), 'file');
   t.equal(await codeOf(fileBlobs(blocked).put(bytes)), 'USAGE_INVALID');
+});
+
+t.test('uploads go a day after their last use', async (t) => {
+  const folder = join(t.testdir(), 'uploads');
+  const clock = new ManualClock(1_000_000_000_000);
+  const uploads = await fileUploads(folder, clock);
+  const [idle, read, asked, again] = [1, 2, 3, 4].map((n) => randomBytes(100 * n)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
+  const ids = await Promise.all([idle, read, asked, again].map((bytes) => uploads.put(bytes)));
+  const [idleId, readId, askedId, againId] = ids as [BlobId, BlobId, BlobId, BlobId];
+  await clock.advance(uploadsStayMs - 1000);
+  await uploads.get(readId);
+  t.ok(await uploads.has(askedId));
+  await uploads.put(again);
+  await clock.advance(2000);
+  await uploads.put(randomBytes(7));
+  t.ok(await uploads.has(idleId), 'looked for once an hour');
+  await clock.advance(uploadsStayMs - 3000);
+  await uploads.put(randomBytes(8));
+  t.same(await Promise.all(ids.map((id) => uploads.has(id))), [true, true, true, true], 'used in time');
+  t.ok(Buffer.from(await uploads.get(readId)).equals(read));
+  await clock.advance(uploadsStayMs + 1000);
+  t.ok(Buffer.from(await uploads.get(againId)).equals(again), 'still there before the next sweep');
+  await fileUploads(folder, clock);
+  t.same(await Promise.all(ids.map((id) => uploads.has(id))), [false, false, false, true]);
+  t.equal(await codeOf(uploads.get(idleId)), 'NOT_FOUND');
+  t.equal(await codeOf(uploads.get('../../etc/passwd' as BlobId)), 'NOT_FOUND');
+  t.equal(await uploads.has('../../etc/passwd' as BlobId).catch(() => false), false);
+  t.equal(await uploads.put(idle), idleId, 'uploaded again');
+  t.ok(Buffer.from(await uploads.get(idleId)).equals(idle));
 });

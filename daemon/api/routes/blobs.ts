@@ -9,11 +9,12 @@ export const blobRoutes = [
   defineRoute({
     method: 'post',
     path: '/blobs',
-    summary: 'Upload what inputs hold, or a piece of calibration data; the same bytes get the same id',
+    summary:
+      'Upload what inputs hold, or a piece of calibration data; the same bytes get the same id, for a day from the last use',
     body: { maxBytes: maxBlobBytes },
     answer: { status: 201, schema: blobSchema, location: true },
     handle: async ({ services, body }) => {
-      const sha256 = await services.blobs.put(body);
+      const sha256 = await services.uploads.put(body);
       return new Answer({ sha256, bytes: body.byteLength }, { location: `/v1/blobs/${sha256}` });
     },
   }),

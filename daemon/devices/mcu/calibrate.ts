@@ -32,10 +32,13 @@ export function calibrateOn(
   const count = 'feeds' in calibration ? calibration.count : calibration.length;
   return {
     description: count > 0 ? `${count} inputs` : 'random values',
-    ranges: async (graph, values) => {
+    ranges: async (graph, values, channels) => {
       const runtime = new SessionProcess();
       try {
-        return await valueRanges(graph, values, feedsOf(graph, calibration), runtime, { signal });
+        return await valueRanges(graph, values, feedsOf(graph, calibration), runtime, {
+          signal,
+          channels,
+        });
       } finally {
         await runtime.stop();
       }

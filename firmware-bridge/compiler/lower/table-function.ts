@@ -75,6 +75,11 @@ function activation(node: Node): Real | undefined {
   const approximate = attributes.approximate ?? 'none';
   if (op === 'Gelu' && approximate !== 'none' && approximate !== 'tanh')
     throw unsupported(node, `its attribute approximate is ${approximate}`);
+  // Of the compiler's own domain: ONNX's Swish, from opset 24 on, is refused by name before.
+  if (op === 'Swish') {
+    const alpha = number('alpha', 1);
+    return (x) => x / (1 + Math.exp(-alpha * x));
+  }
   const known = activations.get(op === 'Gelu' && approximate === 'tanh' ? 'GeluTanh' : op);
   return known ?? functions.get(op)?.(number);
 }

@@ -54,7 +54,7 @@ function hardSigmoidShare(graph: EditableGraph, value: string, x: string): numbe
 
 /**
  * Finds activations that exporters spell out, and puts one node in their place: GELU (Hendrycks and Gimpel 2016) by erf
- * or tanh, hard swish (Howard et al. 2019), swish. What is left unread falls away with the graph's clean-up.
+ * or tanh, hard swish (Howard et al. 2019), swish with any factor. What is left unread falls away with the graph's clean-up.
  */
 export function recogniseActivations(graph: EditableGraph, shapes: Shapes): void {
   for (const old of graph.nodes) {
@@ -66,7 +66,7 @@ export function recogniseActivations(graph: EditableGraph, shapes: Shapes): void
       const made = recognise(graph, x, y, constant);
       // A constant of more axes, or of more elements, would have changed the shape on the way.
       if (!made || !sameShape(shapes, node, x)) continue;
-      graph.replace(node, fusedNode(node, made, [x]));
+      graph.replace(node, fusedNode(node, made.op, [x], made.attributes));
       break;
     }
   }
@@ -75,11 +75,25 @@ export function recogniseActivations(graph: EditableGraph, shapes: Shapes): void
 const sameShape = (shapes: Shapes, node: Node, x: string): boolean =>
   `${shapes.get(node.outputs[0] as string)?.dims}` === `${shapes.get(x)?.dims}`;
 
-function recognise(graph: EditableGraph, x: string, y: string, constant: number): string | undefined {
+interface Recognised {
+  readonly op: string;
+  readonly attributes?: Readonly<Record<string, number>>;
+}
+
+function recognise(graph: EditableGraph, x: string, y: string, constant: number): Recognised | undefined {
   const gelu = near(constant, 0.5) ? geluBend(graph, y, x) : undefined;
-  if (gelu) return gelu;
+  if (gelu) return { op: gelu };
   const share = hardSigmoidShare(graph, y, x);
-  if (share !== undefined && near(constant * share, 1)) return 'HardSwish';
-  const sigmoid = graph.producer(y);
-  return sigmoid?.op === 'Sigmoid' && sigmoid.inputs[0] === x && constant === 1 ? 'Swish' : undefined;
+  if (share !== undefined && near(constant * share, 1)) return { op: 'HardSwish' };
+  const alpha = constant === 1 ? swishFactor(graph, y, x) : undefined;
+  return alpha === undefined ? undefined : { op: 'Swish', attributes: { alpha } };
+}
+
+/** The factor of x in a swish x sigmoid(factor x), which some exporters spell out where it is one (Ramachandran et al. 2017). */
+function swishFactor(graph: EditableGraph, value: string, x: string): number | undefined {
+  const sigmoid = graph.producer(value);
+  if (sigmoid?.op !== 'Sigmoid') return undefined;
+  const argument = polynomialOf(graph, sigmoid.inputs[0], x);
+  const factor = argument?.get(1);
+  return factor !== undefined && isPolynomial(argument, { 1: factor }) ? factor : undefined;
 }

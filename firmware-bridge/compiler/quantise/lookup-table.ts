@@ -41,7 +41,6 @@ export const activations: ReadonlyMap<string, (x: number) => number> = new Map(
     Gelu: (x: number) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
     GeluTanh: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
     HardSwish: (x: number) => (x * clip(x + 3, 0, 6)) / 6,
-    Swish: (x: number) => x * sigmoid(x),
     Exp: Math.exp,
     Abs: Math.abs,
     Neg: (x: number) => -x,

@@ -10,6 +10,8 @@ export interface Quantisation {
 export interface Range {
   readonly min: number;
   readonly max: number;
+  /** The same of each channel, where that was asked for. */
+  readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
 }
 
 /** Far above the smallest float32, in which scales are written, and far below what any network tells from 0. */

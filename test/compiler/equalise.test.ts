@@ -1,0 +1,161 @@
+import t from 'tap';
+import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
+import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { valueRanges } from '../../daemon/runtime/value-ranges.js';
+import { type Calibration, compile, Reference } from '../../firmware-bridge/compiler/index.js';
+import { FixedGrids } from '../../firmware-bridge/compiler/lower/fixed-grids.js';
+import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
+import { channelValues, equalised } from '../../firmware-bridge/compiler/quantise/equalise.js';
+import { board, drawn } from './agreement.js';
+
+const { signal } = new AbortController();
+const runtime = new SessionProcess();
+t.teardown(() => runtime.stop());
+
+/** Constants of layers whose channel c is 3^-(c mod 4) as large as others, and is read that much more; one is always zero. */
+function uneven(b: GraphBuilder, seed: number) {
+  const rng = Xoshiro128.fromSeed(seed);
+  let count = 0;
+  const gain = (c: number): number => (c === 5 ? 0 : 3 ** -(c % 4));
+  const constant = (dims: readonly number[], of: (i: number) => number): string =>
+    b.constant(
+      `constant${count++}`,
+      floatTensor(
+        dims,
+        Array.from({ length: elementCount(dims) }, (_, i) => of(i)),
+      ),
+    );
+  const weights = (dims: readonly number[], axis: number, fanIn: number): string => {
+    const inner = elementCount(dims.slice(axis + 1));
+    return constant(
+      dims,
+      (i) => (gaussian(rng) * gain(Math.floor(i / inner) % (dims[axis] as number))) / Math.sqrt(fanIn),
+    );
+  };
+  const random = (...dims: number[]): string => constant(dims, () => gaussian(rng) / 3);
+  const reading = (dims: readonly number[], axis: number): string => {
+    const inner = elementCount(dims.slice(axis + 1));
+    return constant(
+      dims,
+      (i) => gaussian(rng) / 3 / (gain(Math.floor(i / inner) % (dims[axis] as number)) || 1),
+    );
+  };
+  return { rng, constant, weights, reading, random, gain };
+}
+
+function images(seed: number): Graph {
+  const b = new GraphBuilder({ name: 'uneven' });
+  const { rng, constant, weights, reading, random, gain } = uneven(b, seed);
+  const bias = (n: number): string => constant([n], (c) => 0.3 * gain(c));
+  const slope = (n: number): string => constant([n, 1, 1], (c) => (c % 3) / 4);
+  let x = b.input('x', 'float32', [1, 3, 8, 8]);
+  x = b.node('PRelu', [b.conv(x, weights([10, 3, 3, 3], 0, 27), bias(10)), slope(10)]);
+  x = b.node('PRelu', [b.conv(x, weights([10, 1, 3, 3], 0, 9), bias(10), { groups: 10 }), slope(10)]);
+  const trunk = b.conv(x, weights([6, 10, 1, 1], 0, 10), bias(6));
+  const gate = b.node('Sigmoid', [b.conv(b.globalAveragePool(trunk), random(6, 6, 1, 1))]);
+  const gated = b.add(trunk, b.mul(trunk, gate));
+  const across = constant(
+    [6, 6, 1, 1],
+    (i) => ((rng.next() - 0.5) * gain(Math.floor(i / 6))) / (gain(i % 6) || 1),
+  );
+  const branch = b.conv(gated, across);
+  const sum = b.add(gated, branch);
+  const scales = constant([4], (i) => (i < 2 ? 1 : 2));
+  const wide = b.node('Resize', [sum, '', scales], { mode: 'nearest' });
+  const up = b.node('ConvTranspose', [sum, weights([6, 6, 2, 2], 1, 6), bias(6)], { strides: [2, 2] });
+  const pooled = b.node('MaxPool', [b.add(wide, up)], { kernel_shape: [2, 2], strides: [2, 2] });
+  b.output(b.conv(pooled, reading([5, 6, 1, 1], 1), random(5)), 'y');
+  return b.build();
+}
+
+function rows(seed: number): Graph {
+  const b = new GraphBuilder({ name: 'rows' });
+  const { constant, weights, reading, gain } = uneven(b, seed);
+  const vector = (n: number): string => constant([n], (c) => gain(c));
+  const norm = b.layerNorm(b.input('x', 'float32', [1, 6, 10]), vector(10), vector(10));
+  const first = b.relu(b.add(b.matMul(norm, weights([10, 12], 1, 10)), vector(12)));
+  b.output(b.matMul(first, reading([12, 5], 0)), 'y');
+  return b.build();
+}
+
+const inputsOf = (graph: Graph, count: number) => {
+  const rng = Xoshiro128.fromSeed(9);
+  return Array.from({ length: count }, () => drawn(graph, rng));
+};
+const feedOf = (tensors: ReturnType<typeof drawn>) =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([name, one]) => [name, { type: 'float32' as const, ...one }]),
+  );
+
+t.test('an equalised network computes what it did', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const graph = images(seed);
+    const inputs = inputsOf(graph, 4).map(feedOf);
+    const prepared = prepare(graph, { cost: { perMac: 1, perOutput: 0 }, lowRank: 'never' });
+    const fixed = new FixedGrids(prepared);
+    const isFixed = (value: string): boolean => fixed.of(value) !== undefined;
+    const asked = fixed.unfixed();
+    const channels = channelValues(prepared, isFixed, asked);
+    const ranges = await valueRanges(graph, asked, inputs, runtime, { signal, channels });
+    const made = equalised(prepared, ranges, isFixed, asked);
+    t.ok(made.prepared.graph.initializers.size > 0);
+    t.not(made.prepared, prepared, 'something was scaled');
+    const answers = await Promise.all(
+      [graph, made.prepared.graph].map(async (one) => {
+        const { handle } = await runtime.load(writeOnnx(one), {}, { signal });
+        const { y } = await runtime.run(handle, inputs[0] ?? {}, {}, { signal });
+        return Array.from(y?.data ?? [], Number);
+      }),
+    );
+    const [before = [], after = []] = answers;
+    const largest = before.reduce((a, x) => Math.max(a, Math.abs(x)), 0);
+    t.ok(
+      before.every((x, i) => Math.abs(x - (after[i] as number)) < 1e-4 * largest),
+      `seed ${seed}`,
+    );
+    // The ranges are those of the scaled network.
+    const seen = await valueRanges(made.prepared.graph, asked, inputs, runtime, { signal });
+    for (const [name, { min, max }] of seen) {
+      const { min: low, max: high } = made.ranges.get(name) ?? { min: 0, max: 0 };
+      const off = Math.max(Math.abs(min - low), Math.abs(max - high)) / (max - min);
+      t.ok(off < 1e-3, `${name}: ${min} to ${max} for ${low} to ${high}`);
+    }
+  }
+});
+
+t.test('channels of unlike size lose less', async (t) => {
+  for (const [graph, gain] of [
+    [images(1), 2],
+    [images(2), 2],
+    [rows(1), 1.5],
+  ] as const) {
+    const inputs = inputsOf(graph, 24);
+    const { handle } = await runtime.load(writeOnnx(graph), {}, { signal });
+    const errorOf = async (withChannels: boolean): Promise<number> => {
+      const calibration: Calibration = (g, values, channels) =>
+        valueRanges(g, values, inputs.slice(0, 16).map(feedOf), runtime, {
+          signal,
+          ...(withChannels && { channels }),
+        });
+      const compiled = await compile(graph, { board, weights: 'real', calibration });
+      const reference = new Reference(compiled.program);
+      let [error, size] = [0, 0];
+      for (const tensors of inputs.slice(16)) {
+        const { y: wanted } = await runtime.run(handle, feedOf(tensors), {}, { signal });
+        const { y } = allFromBoard(reference.run(allToBoard(tensors, compiled.inputs)), compiled.outputs);
+        y?.data.forEach((value, i) => {
+          error += (value - Number(wanted?.data[i])) ** 2;
+          size += Number(wanted?.data[i]) ** 2;
+        });
+      }
+      return Math.sqrt(error / size);
+    };
+    const [plain, equal] = [await errorOf(false), await errorOf(true)];
+    t.ok(equal < plain / gain, `${graph.name}: ${equal} for ${plain}`);
+    await runtime.release(handle, { signal });
+  }
+});
