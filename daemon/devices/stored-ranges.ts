@@ -3,6 +3,8 @@ import { HildaError } from '../core/errors.js';
 import { structureHash, weightsHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
 
+const perChannel = z.array(z.number()).max(65_536);
+
 /**
  * Ranges of a network's values, kept to quantise it again just as it was quantised: one set for each form that compilers for
  * different cores make of the network. Values go by name.
@@ -18,9 +20,9 @@ export const networkRangesSchema = z.strictObject({
         structureHash: z.string(),
         weightsHash: z.string(),
         ranges: z.array(z.tuple([z.string(), z.number(), z.number()])).max(100_000),
-        /** Of each channel, where the compiler asked for them: least, then most. */
+        /** Of each channel along an axis, where the compiler asked for them: least, most and mean. */
         channels: z
-          .array(z.tuple([z.string(), z.array(z.number()).max(65_536), z.array(z.number()).max(65_536)]))
+          .array(z.tuple([z.string(), z.number().int().min(0), perChannel, perChannel, perChannel]))
           .max(100_000)
           .optional(),
       }),
@@ -35,13 +37,18 @@ type Ranges = ReadonlyMap<
   {
     readonly min: number;
     readonly max: number;
-    readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
+    readonly channels?: {
+      readonly axis: number;
+      readonly min: readonly number[];
+      readonly max: readonly number[];
+      readonly mean: readonly number[];
+    };
   }
 >;
 type AskRanges = (
   graph: Graph,
   values: readonly string[],
-  channels: ReadonlyMap<string, number>,
+  channels?: ReadonlyMap<string, number>,
 ) => Promise<Ranges>;
 
 /** Throws REQUEST_INVALID for what is no file of ranges. */
@@ -75,7 +82,7 @@ export const storedRanges =
   };
 
 function rangesOf({ ranges, channels = [] }: NetworkRanges['sets'][number]): Ranges {
-  const along = new Map(channels.map(([name, min, max]) => [name, { min, max }]));
+  const along = new Map(channels.map(([name, axis, min, max, mean]) => [name, { axis, min, max, mean }]));
   return new Map(
     ranges.map(([name, min, max]) => {
       const ends = along.get(name);
@@ -98,8 +105,9 @@ export function recordRanges(ask: AskRanges): {
       if (known) return rangesOf(known);
       const answer = await ask(graph, values, wanted);
       const ranges = [...answer].map(([name, { min, max }]): [string, number, number] => [name, min, max]);
-      const channels = [...answer].flatMap(([name, { channels: ends }]): [string, number[], number[]][] =>
-        ends ? [[name, [...ends.min], [...ends.max]]] : [],
+      const channels = [...answer].flatMap(
+        ([name, { channels: ends }]): [string, number, number[], number[], number[]][] =>
+          ends ? [[name, ends.axis, [...ends.min], [...ends.max], [...ends.mean]]] : [],
       );
       sets.push({
         structureHash: structure,

@@ -13,15 +13,20 @@ export interface ValueRangeOptions {
    * move less where each input is a batch (Krishnamoorthi 2018, section 3.1.2).
    */
   readonly across?: 'furthest' | 'mean';
-  /** Values whose ranges are also wanted along an axis: each with the axis. */
-  readonly channels?: ReadonlyMap<string, number>;
+  /** Values that are also wanted along an axis, each with the axis, be they among the others or not. */
+  readonly channels?: ReadonlyMap<string, number> | undefined;
 }
 
-/** Smallest and largest element, of all and where asked of each channel. */
+/** Smallest and largest element, of all and where asked of each channel, with its mean. */
 export interface ValueRange {
   readonly min: number;
   readonly max: number;
-  readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
+  readonly channels?: {
+    readonly axis: number;
+    readonly min: readonly number[];
+    readonly max: readonly number[];
+    readonly mean: readonly number[];
+  };
 }
 
 /**
@@ -41,13 +46,15 @@ export async function valueRanges(
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
   const typeOf = typesOf(graph);
-  const asked = values.filter((value) => known.has(value) && numeric.has(typeOf(value)));
+  const asked = [...new Set([...values, ...channels.keys()])].filter(
+    (value) => known.has(value) && numeric.has(typeOf(value)),
+  );
   const extremes = withExtremes(graph, asked, typeOf, channels);
   const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
     const along = new Map(
-      extremes.along.map(({ value }) => [value, { min: [] as number[], max: [] as number[] }]),
+      extremes.along.map(({ value }) => [value, new ChannelSeen(channels.get(value) ?? 0)]),
     );
     for await (const feed of feeds) {
       const answer = await runtime.run(handle, fitted(graph, feed), {}, { signal });
@@ -55,11 +62,8 @@ export async function valueRanges(
         min.push(Number(answer[extremes.least[i] as string]?.data[0]));
         max.push(Number(answer[extremes.most[i] as string]?.data[0]));
       }
-      for (const { value, least, most } of extremes.along) {
-        const ends = along.get(value) as { min: number[]; max: number[] };
-        ends.min = further(ends.min, answer[least]?.data, Math.min);
-        ends.max = further(ends.max, answer[most]?.data, Math.max);
-      }
+      for (const { value, least, most, middle } of extremes.along)
+        along.get(value)?.add(answer[least]?.data, answer[most]?.data, answer[middle]?.data);
     }
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     return new Map(
@@ -73,7 +77,7 @@ export async function valueRanges(
             : {
                 min: min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
                 max: max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-                ...(ends && { channels: ends }),
+                ...(ends && { channels: ends.ranges() }),
               },
         ];
       }),
@@ -83,11 +87,35 @@ export async function valueRanges(
   }
 }
 
-const further = (
-  known: readonly number[],
-  found: ArrayLike<number | bigint | string> | undefined,
-  choose: (a: number, b: number) => number,
-): number[] => Array.from(found ?? [], (x, c) => choose(known[c] ?? Number(x), Number(x)));
+type Elements = ArrayLike<number | bigint | string> | undefined;
+
+/** The channels of a value over all feeds. */
+class ChannelSeen {
+  readonly #axis: number;
+  readonly #feeds: { readonly min: Elements; readonly max: Elements; readonly mean: Elements }[] = [];
+
+  constructor(axis: number) {
+    this.#axis = axis;
+  }
+
+  add(min: Elements, max: Elements, mean: Elements): void {
+    this.#feeds.push({ min, max, mean });
+  }
+
+  ranges(): NonNullable<ValueRange['channels']> {
+    const over = (end: 'min' | 'max' | 'mean', choose: (a: number, b: number) => number): number[] =>
+      Array.from(this.#feeds[0]?.[end] ?? [], (_, c) =>
+        this.#feeds.map((feed) => Number(feed[end]?.[c])).reduce((a, b) => choose(a, b)),
+      );
+    const sum = over('mean', (a, b) => a + b);
+    return {
+      axis: this.#axis,
+      min: over('min', Math.min),
+      max: over('max', Math.max),
+      mean: sum.map((x) => x / this.#feeds.length),
+    };
+  }
+}
 
 /** Types whose values Cast makes float32. */
 const numeric: ReadonlySet<DType> = new Set([
@@ -134,11 +162,19 @@ function typesOf(graph: Graph): (value: string) => DType {
   }
 }
 
+/** Outputs with an element for each channel of a value. */
+interface AlongNames {
+  readonly value: string;
+  readonly least: string;
+  readonly most: string;
+  readonly middle: string;
+}
+
 interface Extremes {
   readonly graph: Graph;
   readonly least: readonly string[];
   readonly most: readonly string[];
-  readonly along: readonly { readonly value: string; readonly least: string; readonly most: string }[];
+  readonly along: readonly AlongNames[];
 }
 
 /** Two numbers for each value leave the session, or for each of its channels, not the values. */
@@ -161,7 +197,7 @@ function withExtremes(
     outputs: [output],
     attributes,
   });
-  const along: { value: string; least: string; most: string }[] = [];
+  const along: AlongNames[] = [];
   const constants = new Map(graph.initializers);
   const ranks = channels.size > 0 ? ranksOf(graph) : () => undefined;
   const nodes = values.flatMap((value, i) => {
@@ -174,7 +210,12 @@ function withExtremes(
     ];
     const [axis, rank] = [channels.get(value), ranks(value)];
     if (axis === undefined || rank === undefined || rank < 2) return reductions;
-    const names = { value, least: fresh(`least.along.${i}`), most: fresh(`most.along.${i}`) };
+    const names = {
+      value,
+      least: fresh(`least.along.${i}`),
+      most: fresh(`most.along.${i}`),
+      middle: fresh(`middle.along.${i}`),
+    };
     along.push(names);
     const axes = Array.from({ length: rank }, (_, other) => other).filter((other) => other !== axis);
     const reduced = (op: string, output: string): Node => {
@@ -184,14 +225,19 @@ function withExtremes(
       constants.set(name, int64Tensor(axes));
       return { ...made(op, real, output, { keepdims: 0 }), inputs: [real, name] };
     };
-    return [...reductions, reduced('ReduceMin', names.least), reduced('ReduceMax', names.most)];
+    return [
+      ...reductions,
+      reduced('ReduceMin', names.least),
+      reduced('ReduceMax', names.most),
+      reduced('ReduceMean', names.middle),
+    ];
   });
   const ends = (names: readonly string[], dims: readonly (number | null)[]) =>
     names.map((name) => ({ name, dtype: 'float32' as const, dims }));
   const outputs = [
     ...ends([...least, ...most], []),
     ...ends(
-      along.flatMap((one) => [one.least, one.most]),
+      along.flatMap(({ least, most, middle }) => [least, most, middle]),
       [null],
     ),
   ];

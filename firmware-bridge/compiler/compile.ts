@@ -28,7 +28,7 @@ import {
 export type Calibration = (
   graph: Graph,
   values: readonly string[],
-  channels: ReadonlyMap<string, number>,
+  channels?: ReadonlyMap<string, number>,
 ) => Promise<ReadonlyMap<string, Range>>;
 
 export interface CompileOptions {

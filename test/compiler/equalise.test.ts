@@ -159,3 +159,61 @@ t.test('channels of unlike size lose less', async (t) => {
     await runtime.release(handle, { signal });
   }
 });
+
+t.test('what rounding takes from weights is given back by the bias', async (t) => {
+  const b = new GraphBuilder({ name: 'means' });
+  const rng = Xoshiro128.fromSeed(4);
+  let count = 0;
+  const random = (...dims: number[]): string =>
+    b.constant(
+      `constant${count++}`,
+      floatTensor(
+        dims,
+        Array.from({ length: elementCount(dims) }, () => gaussian(rng)),
+      ),
+    );
+  // One weight of each output is so large that the steps of the others are wide.
+  const wide = (outputs: number, depth: number, ...rest: number[]): string => {
+    const values = Array.from({ length: outputs * depth }, (_, i) => (i % depth === 0 ? 40 : gaussian(rng)));
+    return b.constant(`constant${count++}`, floatTensor([outputs, ...rest], values));
+  };
+  const x = b.input('x', 'float32', [1, 4, 5, 7]);
+  const deep = b.conv(x, wide(4, 25, 1, 5, 5), random(4), { groups: 4 });
+  const grouped = b.conv(x, wide(6, 18, 2, 3, 3), random(6), { groups: 2, stride: 2 });
+  const dense = b.conv(x, wide(3, 36, 4, 3, 3), undefined, { pad: 0 });
+  for (const [name, value] of Object.entries({ deep, grouped, dense }))
+    b.output(b.node('ReduceMean', [value], { axes: [2, 3], keepdims: 0 }), name);
+  const matrix = Array.from({ length: 7 * 4 }, (_, i) => (i < 4 ? 40 : gaussian(rng)));
+  b.output(
+    b.matMul(b.input('r', 'float32', [1, 4, 5, 7]), b.constant('matrix', floatTensor([7, 4], matrix))),
+    'rows',
+  );
+  const graph = b.build();
+  const inputs = Array.from({ length: 12 }, () => drawn(graph, rng, () => 2 + gaussian(rng) / 4));
+  const { handle } = await runtime.load(writeOnnx(graph), {}, { signal });
+  const errorsOf = async (known: boolean): Promise<ReadonlyMap<string, number>> => {
+    const calibration: Calibration = async (g, values, channels) => {
+      const ranges = await valueRanges(g, values, inputs.map(feedOf), runtime, { signal, channels });
+      return known ? ranges : new Map([...ranges].map(([name, { min, max }]) => [name, { min, max }]));
+    };
+    const compiled = await compile(graph, { board, weights: 'real', calibration });
+    const reference = new Reference(compiled.program);
+    const errors = new Map<string, number>();
+    for (const tensors of inputs) {
+      const wanted = await runtime.run(handle, feedOf(tensors), {}, { signal });
+      const given = allFromBoard(reference.run(allToBoard(tensors, compiled.inputs)), compiled.outputs);
+      for (const [name, { data }] of Object.entries(given))
+        data.forEach((value, i) => {
+          const off = (value - Number(wanted[name]?.data[i])) ** 2;
+          errors.set(name, (errors.get(name) ?? 0) + off);
+        });
+    }
+    return errors;
+  };
+  const [plain, corrected] = [await errorsOf(false), await errorsOf(true)];
+  for (const [name, error] of corrected) {
+    const before = plain.get(name) ?? 0;
+    t.ok(error < before / 4, `${name}: ${error} for ${before}`);
+  }
+  t.equal(corrected.size, 4);
+});

@@ -56,6 +56,26 @@ t.test('ranges of values of every type, with feeds of each input', async (t) => 
   t.same(await valueRanges(graph, values, [halves], runtime, { signal }), ranges);
 });
 
+t.test('ranges and means of channels, in every way that operator sets give axes', async (t) => {
+  for (const opset of [13, 17, 18, 21]) {
+    const b = new GraphBuilder({ name: 'channels', opset });
+    b.output(b.relu(b.input('x', 'float32', [1, 2, 3])), 'y');
+    const feeds = [
+      [-1, 2, 5, 0, -3, 0],
+      [-7, 4, 3, 3, 0, 0],
+    ].map((data) => ({ x: { type: 'float32' as const, dims: [1, 2, 3], data: Float32Array.from(data) } }));
+    const channels = new Map([
+      ['x', 1],
+      ['Relu_0', 2],
+    ]);
+    const ranges = await valueRanges(b.build(), ['x'], feeds, runtime, { signal, channels });
+    t.same(Object.fromEntries(ranges), {
+      x: { min: -7, max: 5, channels: { axis: 1, min: [-7, -3], max: [5, 3], mean: [1, 0] } },
+      Relu_0: { min: 0, max: 5, channels: { axis: 2, min: [0, 0, 0], max: [3, 4, 5], mean: [0.75, 1.5, 2] } },
+    });
+  }
+});
+
 t.test('random inputs are valid indices, bytes and truth values', async (t) => {
   const graph = mixed();
   t.equal(indexBound(graph, 'ids'), 5);

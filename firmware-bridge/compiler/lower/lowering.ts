@@ -220,6 +220,12 @@ export class Lowering {
     );
   }
 
+  /** What calibration saw each channel of a value to be on average; undefined where it did not look along this axis. */
+  means(name: string, axis: number): readonly number[] | undefined {
+    const channels = this.#ranges?.get(name)?.channels;
+    return channels?.axis === axis && channels.mean.every(Number.isFinite) ? channels.mean : undefined;
+  }
+
   /** A new dense value in a storage of its own, axes in `order` from the outside in (default: images channels last). */
   allocate(
     name: string,

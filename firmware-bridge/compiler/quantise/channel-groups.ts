@@ -61,6 +61,12 @@ export function channelGroups(
     if (blocked.has(from)) blocked.add(to);
     if (axis !== undefined) place(to, axis);
   };
+  const axisOf = ({ node, kind }: ScaledLayer, value: string): number =>
+    kind === 'affine'
+      ? Number(node.attributes.axis)
+      : kind === 'linear' || kind === 'norm'
+        ? dimsOf(value).length - 1
+        : 1;
   const isConstant = (name: string | undefined): boolean =>
     Boolean(name) && graph.initializers.has(name ?? '');
 
@@ -70,14 +76,11 @@ export function channelGroups(
     const [y = ''] = node.outputs;
     const layer = layerOf(node, { isConstant, dimsOf, grids, weights: graph.initializers });
     const isOpen = node.attributes.max === undefined && (node.attributes.min ?? 0) === 0;
+    if (layer) layers.push(layer);
     if (layer && isOpen && node.outputs.length === 1) {
-      layers.push(layer);
-      const isRow = layer.kind === 'linear' || layer.kind === 'norm';
-      const axis = (value: string): number =>
-        layer.kind === 'affine' ? Number(node.attributes.axis) : isRow ? dimsOf(value).length - 1 : 1;
       if (layer.kind === 'norm') block(x);
-      else place(x, axis(x));
-      place(y, axis(y));
+      else place(x, axisOf(layer, x));
+      place(y, axisOf(layer, y));
       continue;
     }
     const sameRank = dimsOf(x).length === dimsOf(y).length;

@@ -45,19 +45,36 @@ export function equalised(
   };
 }
 
-/** The values whose ranges are wanted channel by channel, each with its axis of channels. */
+/**
+ * The values that are looked at channel by channel, each with its axis of channels: those whose channels may be scaled, and
+ * those that layers read.
+ */
 export function channelValues(
   prepared: Prepared,
   isFixed: (value: string) => boolean,
   asked: readonly string[],
 ): ReadonlyMap<string, number> {
   const groups = channelGroups(prepared, isFixed);
-  return new Map(
-    asked.flatMap((value) => {
+  const read = prepared.graph.nodes.flatMap((node): [string, number][] => {
+    const [value = ''] = node.inputs;
+    const axis = readAxis(node, prepared.shapes.get(value)?.dims.length ?? 0);
+    const isKnown = prepared.made.has(value) || prepared.graph.initializers.has(value);
+    return axis === undefined || isKnown || isFixed(value) ? [] : [[value, axis]];
+  });
+  return new Map([
+    ...read,
+    ...asked.flatMap((value): [string, number][] => {
       const group = groups.of(value);
-      return group ? [[value, group.axis] as const] : [];
+      return group ? [[value, group.axis]] : [];
     }),
-  );
+  ]);
+}
+
+/** Along which axis a layer's constant weights read its input; undefined for what is no such layer. */
+function readAxis({ op, attributes }: Node, rank: number): number | undefined {
+  if (op === 'Conv') return 1;
+  if (op === 'Linear') return rank - 1;
+  return op === 'ChannelAffine' ? Number(attributes.axis) : undefined;
 }
 
 /** What a group's channels are divided by, 1 for the largest; undefined where they are best left alone. */
@@ -228,10 +245,12 @@ function rescaledRanges(
   for (const [name, range] of ranges) {
     const factors = factorOf(name);
     if (!factors || !range.channels) continue;
-    const [min, max] = [range.channels.min, range.channels.max].map((ends) =>
+    const { axis } = range.channels;
+    const [min, max, mean] = [range.channels.min, range.channels.max, range.channels.mean].map((ends) =>
       ends.map((end, c) => end / (factors[c] as number)),
-    ) as [number[], number[]];
-    rescaled.set(name, { min: Math.min(...min), max: Math.max(...max), channels: { min, max } });
+    ) as [number[], number[], number[]];
+    const ends = { min: Math.min(...min), max: Math.max(...max) };
+    rescaled.set(name, { ...ends, channels: { axis, min, max, mean } });
   }
   return rescaled;
 }

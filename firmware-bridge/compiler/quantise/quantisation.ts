@@ -10,8 +10,15 @@ export interface Quantisation {
 export interface Range {
   readonly min: number;
   readonly max: number;
-  /** The same of each channel, where that was asked for. */
-  readonly channels?: { readonly min: readonly number[]; readonly max: readonly number[] };
+  /** Of each channel along `axis`, where that was asked for. */
+  readonly channels?: ChannelRanges;
+}
+
+export interface ChannelRanges {
+  readonly axis: number;
+  readonly min: readonly number[];
+  readonly max: readonly number[];
+  readonly mean: readonly number[];
 }
 
 /** Far above the smallest float32, in which scales are written, and far below what any network tells from 0. */

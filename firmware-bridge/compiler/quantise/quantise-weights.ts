@@ -31,7 +31,7 @@ export const layerStep = (weights: Float32Array, x: Quantisation): number =>
 const accumulatorLimit = 2 ** 31 - 1;
 
 /**
- * Quantises a layer. Every accumulator and partial sum is proven to fit 32 bits from the weights themselves: an input
+ * Quantises a layer, its bias corrected for the rounding of its weights (Nagel et al., ICCV 2019, section 4.2). Every accumulator and partial sum is proven to fit 32 bits from the weights themselves: an input
  * is at most 128 in magnitude, so |bias'| + 128 sum |w| bounds it. Throws QUANTISATION_FAILED where that fails.
  */
 export function quantiseWeights(
@@ -44,6 +44,8 @@ export function quantiseWeights(
     readonly scales?: Float32Array | undefined;
     /** Whose signs the weights are said to be. */
     readonly seed?: number | undefined;
+    /** What an input is on average, by output and place in its weights: what rounding them adds is taken off the bias. */
+    readonly meanAt?: ((output: number, k: number) => number) | undefined;
   },
   x: Quantisation,
   y: Quantisation,
@@ -68,14 +70,17 @@ export function quantiseWeights(
       throw new HildaError('QUANTISATION_FAILED', `${name}: channel ${n} holds a weight that is no number`);
     let sum = 0;
     let magnitude = 0;
+    let lost = 0;
     for (let k = 0; k < depth; k++) {
       const q = Math.round((values.weights[n * depth + k] as number) / scale);
       if (q < -128 || q > 127) refuseWeight(name, n, q);
       weights[n * depth + k] = q;
       sum += q;
       magnitude += Math.abs(q);
+      if (values.meanAt && !isGiven)
+        lost += ((values.weights[n * depth + k] as number) - q * scale) * values.meanAt(n, k);
     }
-    const folded = Math.round(real / (scale * x.scale)) - x.zeroPoint * sum;
+    const folded = Math.round((real + lost) / (scale * x.scale)) - x.zeroPoint * sum;
     const bound = Math.abs(folded) + 128 * magnitude;
     scales[n] = (x.scale * scale) / y.scale;
     if (bound > accumulatorLimit) refuse(name, n, bound);

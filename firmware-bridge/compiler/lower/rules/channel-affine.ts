@@ -31,7 +31,9 @@ export const channelAffine: LoweringRule = (node, lowering) => {
     return { ...value, dims, strides: stridesIn(dims, [0, 2, 3, 1]) };
   };
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
-  const layer = { outputs: scale.length, weights: scale, bias: shift };
+  const means = lowering.means(node.inputs[0] as string, axis);
+  const meanAt = means && ((channel: number) => means[channel] as number);
+  const layer = { outputs: scale.length, weights: scale, bias: shift, meanAt };
   lowering.emit({
     name: nodeName(node),
     body: {

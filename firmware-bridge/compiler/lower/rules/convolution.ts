@@ -33,6 +33,7 @@ export const convolution: LoweringRule = (node, lowering) => {
   if (node.inputs[2] && !bias) throw unsupported(node, 'its bias is no float constant');
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
   const common = { low, high, x: x.quantisation, y: y.quantisation };
+  const means = parts === 1 ? lowering.means(node.inputs[0] as string, 1) : undefined;
   const constantsOf = (from: number, outputs: number): LayerConstants =>
     quantiseWeights(
       nodeName(node),
@@ -44,6 +45,7 @@ export const convolution: LoweringRule = (node, lowering) => {
         ),
         bias: bias?.subarray(from, from + outputs),
         scales: scales?.subarray(from, from + outputs),
+        meanAt: means && meanAt(means, window, groups, from),
       },
       x.quantisation,
       y.quantisation,
@@ -85,6 +87,48 @@ export const convolution: LoweringRule = (node, lowering) => {
   }
   defineImage(lowering, name, y);
 };
+
+/**
+ * What each tap of a convolution sees on average: the mean of its channel, times the share of places at which the tap lies
+ * within the image.
+ */
+function meanAt(
+  means: readonly number[],
+  { inHeight, inWidth, outHeight, outWidth, kernel, stride, dilation, padTop, padLeft, ...window }: Window,
+  groups: number,
+  first: number,
+): (output: number, k: number) => number {
+  const share = (
+    tap: number,
+    [size, out]: [number, number],
+    step: number,
+    apart: number,
+    pad: number,
+  ): number => {
+    let inside = 0;
+    for (let i = 0; i < out; i++) {
+      const at = i * step + tap * apart - pad;
+      if (at >= 0 && at < size) inside++;
+    }
+    return inside / out;
+  };
+  const down = Array.from({ length: kernel[0] }, (_, tap) =>
+    share(tap, [inHeight, outHeight], stride[0], dilation[0], padTop),
+  );
+  const across = Array.from({ length: kernel[1] }, (_, tap) =>
+    share(tap, [inWidth, outWidth], stride[1], dilation[1], padLeft),
+  );
+  const [inputs, outputs] = [window.inChannels / groups, window.outChannels / groups];
+  return (output, k) => {
+    const tap = Math.floor(k / inputs);
+    const channel = Math.floor((first + output) / outputs) * inputs + (k % inputs);
+    return (
+      (means[channel] as number) *
+      (down[Math.floor(tap / kernel[1])] as number) *
+      (across[tap % kernel[1]] as number)
+    );
+  };
+}
 
 /** A sequence [1, C, L] as an image of one line; images as they are. */
 export const imageDims = (dims: readonly number[]): readonly number[] =>

@@ -24,7 +24,9 @@ export const linear: LoweringRule = (node, lowering) => {
   const scales = lowering.weightScales(node, node.inputs[1] as string, 1);
   const parts = weightParts(byOutput, scales);
   const weights = scales && parts > 1 ? splitWeights(byOutput, scales, parts) : byOutput;
-  const layer = { outputs, weights, bias, scales, seed: seedOfName(node.inputs[1] as string) };
+  const means = parts === 1 ? lowering.means(node.inputs[0] as string, x.dims.length - 1) : undefined;
+  const meanAt = means && ((_: number, k: number) => means[k] as number);
+  const layer = { outputs, weights, bias, scales, seed: seedOfName(node.inputs[1] as string), meanAt };
   const rows = parts > 1 ? repeatedAlong(node, lowering, x, x.dims.length - 1, parts) : x;
   lowering.define(name, rowsTimes(node, lowering, rows, lowering.dims(name), layer));
 };
