@@ -76,8 +76,8 @@ export async function int8Answer(
   const compiled = await compile(graph, {
     board: roomyBoard,
     weights: 'real',
-    calibration: (network, values) =>
-      valueRanges(network, values, [given as RuntimeTensors], runtime, { signal }),
+    calibration: (network, values, channels) =>
+      valueRanges(network, values, [given as RuntimeTensors], runtime, { signal, channels }),
   });
   const tensors = Object.fromEntries(
     Object.entries(given).map(([name, tensor]) => [
