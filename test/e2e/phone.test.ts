@@ -17,6 +17,7 @@ import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
 
+t.setTimeout(280_000);
 const signal = AbortSignal.timeout(280_000);
 
 async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
