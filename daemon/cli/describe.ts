@@ -1,6 +1,7 @@
 import type { DeviceView } from '../api/device-schemas.js';
 import type { MeasurementView } from '../api/measurement-schemas.js';
 import type { StudySummaryView } from '../api/schemas.js';
+import { printableLine } from '../core/printable.js';
 import {
   formatBytes,
   formatCount,
@@ -13,7 +14,7 @@ import { formatTime } from './format.js';
 /** Label and value lines, values aligned. */
 function lines(entries: readonly (readonly [label: string, value: string])[]): string {
   const width = Math.max(...entries.map(([label]) => label.length));
-  return entries.map(([label, value]) => `${label.padEnd(width)}  ${value}`).join('\n');
+  return entries.map(([label, value]) => `${label.padEnd(width)}  ${printableLine(value)}`).join('\n');
 }
 
 export function describeDevice({

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { systemClock } from '../core/clock.js';
+import { printable } from '../core/printable.js';
 import { runCli } from './run-cli.js';
 
 // The only place that maps signals and ends the process. A second signal does not wait for a clean end.
@@ -18,7 +19,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   signal: abort.signal,
   env: process.env,
   interactive: process.stderr.isTTY === true,
-  out: (text) => void process.stdout.write(`${text}\n`),
-  note: (text) => void process.stderr.write(`${text}\n`),
+  out: (text) => void process.stdout.write(`${printable(text)}\n`),
+  note: (text) => void process.stderr.write(`${printable(text)}\n`),
 });
 process.stdout.write('', () => process.exit(exitCode));

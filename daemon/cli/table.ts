@@ -1,3 +1,5 @@
+import { printableLine } from '../core/printable.js';
+
 export interface Column<Row> {
   readonly title: string;
   readonly value: (row: Row) => string;
@@ -8,7 +10,7 @@ export interface Column<Row> {
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const cells = [
     columns.map(({ title }) => title),
-    ...rows.map((row) => columns.map(({ value }) => value(row))),
+    ...rows.map((row) => columns.map(({ value }) => printableLine(value(row)))),
   ];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => (line[i] as string).length)));
   const pad = (text: string, i: number): string =>

@@ -98,7 +98,7 @@ t.test('every command answers with one versioned document, and with text', async
     ['device', ['devices', 'quarantine', deviceId, '--reason', 'hot'], /quarantined/],
     ['device', ['devices', 'ignore', deviceId], /ignored/],
     ['device', ['devices', 'tag', deviceId, 'shelf=2', 'blue'], /blue, shelf=2/],
-    ['equivalence', ['devices', 'compare', deviceId, 'fake-1'], /equivalent within 5\.0 %/],
+    ['equivalence', ['devices', 'compare', deviceId, 'fake'], /equivalent within 5\.0 %/],
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 98\.0 us to 102 us/],
     ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],
@@ -260,6 +260,42 @@ t.test('failures end with the code of their kind and a problem document', async 
     (await run(['status'], { HILDA_HOST: 'http://127.0.0.1:9' })).code,
     errorTable.DAEMON_UNREACHABLE.exit,
   );
+});
+
+t.test('ids may be cut to a unique beginning, a slip is told, and a name moves no cursor', async (t) => {
+  const { url, studies, store, keys } = await openBench(t);
+  const device = await store.device(deviceId);
+  for (const id of ['emulated-rp2040-pico', 'emulated-rp2040w', 'cpu-3f2a91', 'cpu-3f2b00'])
+    await store.upsertDevice({ ...device, id: id as DeviceId });
+  for (let i = 0; i < 10; i++)
+    await studies.create({ name: i === 0 ? '<img src=x>\u001b[2J\u009b1A\nstudy-99  completed' : 's' });
+  const joiner = await keys.redeem('page', (await keys.issue('page')).token, 'a phone');
+  const env = { HILDA_HOST: url };
+  const idOf = async (...args: string[]) => JSON.parse((await runHere([...args, '--json'], env)).out);
+  t.equal(
+    (await idOf('devices', 'show', 'emulated-rp2040')).device.id,
+    'emulated-rp2040-pico',
+    'whole parts first',
+  );
+  t.equal((await idOf('devices', 'tag', 'cpu-3f2a', 'x')).device.id, 'cpu-3f2a91');
+  t.equal((await idOf('search', 'stop', 'study-1')).study.id, 'study-1', 'the id itself, not study-10');
+  t.equal((await idOf('devices', 'revoke', joiner.id.slice(0, -2))).joiner.id, joiner.id);
+  for (const [args, code, hint] of [
+    [['devices', 'show', 'cpu-3f2'], 'DEVICE_UNKNOWN', /Give more of its id: cpu-3f2a91, cpu-3f2b00/],
+    [['devices', 'show', 'emulatd-rp2040-pico'], 'DEVICE_UNKNOWN', /Did you mean emulated-rp2040-pico/],
+    [['search', 'show', 'stuy-3'], 'STUDY_UNKNOWN', /Did you mean study-3/],
+    [['search', 'stop', 'stud'], 'STUDY_UNKNOWN', /Give more/],
+    [['search', 'show', 'nothing-like-it'], 'STUDY_UNKNOWN', /hilda search list/],
+  ] as const) {
+    const { code: exit, err } = await runHere(args, env);
+    t.equal(exit, errorTable[code].exit, args.join(' '));
+    t.match(err, hint);
+  }
+  const listed = await run(['search', 'list'], env);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be there.
+  t.notMatch(listed.out, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  t.match(listed.out, /<img src=x>\\u001b\[2J\\u009b1A\\nstudy-99 {2}completed/);
+  t.equal(listed.out.trimEnd().split('\n').length, 11, 'a name is one line');
 });
 
 t.test('search start --wait follows a study to its end', async (t) => {

@@ -8,6 +8,7 @@ import { type CalibrationOptions, randomNote } from '../calibration-options.js';
 import type { CliContext } from '../context.js';
 import type { InputOptions } from '../input-options.js';
 import { modelUpload } from '../model-files.js';
+import { resolveId } from '../resolve-id.js';
 
 interface Options extends InputOptions, CalibrationOptions {
   readonly device: string;
@@ -22,7 +23,7 @@ export async function deployAction(
 ): Promise<void> {
   const { terminal } = context;
   const { client } = context;
-  const { device } = options;
+  const device = await resolveId('device', options.device, context);
   const { bytes, ranges } = await networkGiven(file, options, context);
   const uploaded = await client.uploadModel(bytes, context);
   const network = await readModel(bytes);
@@ -50,13 +51,15 @@ export async function deployAction(
 async function networkGiven(
   file: string | undefined,
   { study, trial, calibration, ranges: given }: Options,
-  { client, signal }: CliContext,
+  context: CliContext,
 ) {
+  const { client, signal } = context;
   if ((file === undefined) === (study === undefined) || (study === undefined) !== (trial === undefined))
     throw new HildaError('USAGE_INVALID', 'a model is deployed, or a trial of a study: --study S --trial N');
   if (study === undefined || trial === undefined)
     return { bytes: await modelUpload(file as string), ranges: null };
-  const { model, ranges } = await client.exportTrial(study, trial, { signal });
+  const id = await resolveId('study', study, context);
+  const { model, ranges } = await client.exportTrial(id, trial, { signal });
   const own = calibration.length > 0 || given !== undefined;
   return { bytes: await client.modelBytes(model, { signal }), ranges: own ? null : ranges };
 }

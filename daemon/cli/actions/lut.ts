@@ -7,6 +7,7 @@ import type { CliContext } from '../context.js';
 import { describePredictor } from '../describe-predictor.js';
 import { followCampaign } from '../follow-campaign.js';
 import { readInput } from '../read-input.js';
+import { resolveId } from '../resolve-id.js';
 import { wholeNumber } from '../whole-number.js';
 
 type Keys = 'operators' | 'blocks' | 'layers';
@@ -69,7 +70,7 @@ export async function buildAction(context: CliContext, options: BuildOptions): P
   keysOf(options.keys, formatOf(options.format));
   const started = await context.client.startCampaign(
     {
-      device,
+      device: await resolveId('device', device, context),
       space,
       protocol,
       samples: wholeNumber(options.samples, 'samples', 5),
@@ -90,7 +91,7 @@ export async function exportAction(
   predictor: string,
   options: TableOptions,
 ): Promise<void> {
-  await answerTable(context, predictor, options);
+  await answerTable(context, await resolveId('predictor', predictor, context), options);
 }
 
 export async function importAction(
@@ -105,7 +106,7 @@ export async function importAction(
     })),
   );
   const predictor = await context.client.importTable(
-    { files, format: formatOf(format), device, space, protocol },
+    { files, format: formatOf(format), device: await resolveId('device', device, context), space, protocol },
     context,
   );
   context.answer('predictor', { predictor }, () => describePredictor(predictor));

@@ -5,6 +5,7 @@ import type { CliContext } from '../context.js';
 import { describeMeasurement } from '../describe.js';
 import type { InputOptions } from '../input-options.js';
 import { modelUpload } from '../model-files.js';
+import { resolveId } from '../resolve-id.js';
 
 interface Options extends InputOptions {
   readonly device: string;
@@ -25,10 +26,11 @@ export async function measureAction(context: CliContext, file: string, options: 
 }
 
 async function measure(context: CliContext, bytes: Uint8Array, { device, protocol, ...inputs }: Options) {
+  const on = await resolveId('device', device, context);
   const network = await context.client.uploadModel(bytes, context);
   const bindings = await bindingsRequest(inputs, network, context);
-  context.terminal.note(`measuring ${network.nodes} operators on ${device}, protocol ${protocol}`);
-  return measureModel(context, { model: network.sha256, device, protocol, ...bindings });
+  context.terminal.note(`measuring ${network.nodes} operators on ${on}, protocol ${protocol}`);
+  return measureModel(context, { model: network.sha256, device: on, protocol, ...bindings });
 }
 
 /** As a job of the daemon, looked at now and then: no request stays open for minutes. */

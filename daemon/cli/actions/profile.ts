@@ -4,6 +4,7 @@ import { bindingsRequest } from '../bindings.js';
 import type { CliContext } from '../context.js';
 import type { InputOptions } from '../input-options.js';
 import { modelUpload } from '../model-files.js';
+import { resolveId } from '../resolve-id.js';
 
 interface Options extends InputOptions {
   readonly device: string;
@@ -22,9 +23,10 @@ const formatCost = ({ medianUs, count }: OperatorCostView): string =>
 export async function profileAction(
   context: CliContext,
   file: string,
-  { device, ...inputs }: Options,
+  { device: word, ...inputs }: Options,
 ): Promise<void> {
   const { client } = context;
+  const device = await resolveId('device', word, context);
   const network = await client.uploadModel(await modelUpload(file), context);
   const { sha256 } = network;
   const bindings = await bindingsRequest(inputs, network, context);

@@ -6,13 +6,15 @@ import { elementCount } from '../../network/graph.js';
 import type { CliContext } from '../context.js';
 import { readInput } from '../read-input.js';
 import { readValues } from '../read-values.js';
+import { resolveId } from '../resolve-id.js';
 
 interface Options {
   readonly device: string;
   readonly input: readonly string[];
 }
 
-export async function runAction(context: CliContext, { device, input }: Options): Promise<void> {
+export async function runAction(context: CliContext, { device: word, input }: Options): Promise<void> {
+  const device = await resolveId('device', word, context);
   const { sha256: blob } = await context.client.uploadBlob(await example(input), context);
   const outputs = await context.client.runDeployed({ device, input: { blob } }, context);
   context.answer('outputs', { device, outputs }, () =>

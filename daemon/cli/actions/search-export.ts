@@ -7,13 +7,15 @@ import { withMelFrontEnd } from '../../data/mel-nodes.js';
 import { readOnnx } from '../../network/read-onnx.js';
 import { writeOnnx } from '../../network/write-onnx.js';
 import type { CliContext } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 
 export async function searchExportAction(
   context: CliContext,
-  study: string,
+  word: string,
   { trial, out, frontEnd }: { readonly trial: number; readonly out: string; readonly frontEnd?: boolean },
 ): Promise<void> {
   const { client } = context;
+  const study = await resolveId('study', word, context);
   const { model, manifest, ranges } = await client.exportTrial(study, trial, context);
   const features = await client.modelBytes(model, context);
   const network = frontEnd ? withFrontEnd(features, manifest) : features;

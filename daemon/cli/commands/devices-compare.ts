@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { act, type Terminal } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 
 function share(text: string): number {
   const value = Number(text);
@@ -14,18 +15,23 @@ export const devicesCompareCommand = (terminal: Terminal): Command =>
     .argument('<other>', 'another')
     .option('--margin <share>', 'largest difference that counts as the same', share, 0.05)
     .action(
-      act(terminal, async (context, a: string, b: string, { margin }: { readonly margin: number }) => {
-        const verdict = await context.client.compare(a, b, margin, context);
-        const line = (name: 'convolution' | 'transformer'): string => {
-          const { ratio, interval } = verdict[name];
-          return `${name}: ${b} takes ${ratio.toFixed(4)} times ${a}'s time, 90 % ${interval.map((v) => v.toFixed(4)).join(' to ')}`;
-        };
-        context.answer('equivalence', { ...verdict }, () =>
-          [
-            `${verdict.equivalent ? 'equivalent' : 'not shown to be equivalent'} within ${(margin * 100).toFixed(1)} %`,
-            line('convolution'),
-            line('transformer'),
-          ].join('\n'),
-        );
-      }),
+      act(
+        terminal,
+        async (context, first: string, second: string, { margin }: { readonly margin: number }) => {
+          const a = await resolveId('device', first, context);
+          const b = await resolveId('device', second, context);
+          const verdict = await context.client.compare(a, b, margin, context);
+          const line = (name: 'convolution' | 'transformer'): string => {
+            const { ratio, interval } = verdict[name];
+            return `${name}: ${b} takes ${ratio.toFixed(4)} times ${a}'s time, 90 % ${interval.map((v) => v.toFixed(4)).join(' to ')}`;
+          };
+          context.answer('equivalence', { ...verdict }, () =>
+            [
+              `${verdict.equivalent ? 'equivalent' : 'not shown to be equivalent'} within ${(margin * 100).toFixed(1)} %`,
+              line('convolution'),
+              line('transformer'),
+            ].join('\n'),
+          );
+        },
+      ),
     );

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 
 const description = {
   ignore: 'leave a device alone: it is not ours',
@@ -14,7 +15,12 @@ export const devicesSetAsideCommand = (terminal: Terminal, how: keyof typeof des
     .option('--reason <text>', 'shown to people')
     .action(
       act(terminal, async (context, id: string, { reason = null }: { readonly reason?: string | null }) => {
-        const device = await context.client.setAside(id, how, reason, context);
+        const device = await context.client.setAside(
+          await resolveId('device', id, context),
+          how,
+          reason,
+          context,
+        );
         context.answer('device', { device }, () => `${device.id} is ${device.state}`);
       }),
     );

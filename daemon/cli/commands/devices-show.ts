@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
 import { describeDevice } from '../describe.js';
+import { resolveId } from '../resolve-id.js';
 
 export const devicesShowCommand = (terminal: Terminal): Command =>
   new Command('show')
@@ -8,7 +9,7 @@ export const devicesShowCommand = (terminal: Terminal): Command =>
     .argument('<device>', 'its id')
     .action(
       act(terminal, async (context, id: string) => {
-        const device = await context.client.device(id, context);
+        const device = await context.client.device(await resolveId('device', id, context), context);
         context.answer('device', { device }, () => describeDevice(device));
       }),
     );

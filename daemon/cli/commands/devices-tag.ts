@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 
 export const devicesTagCommand = (terminal: Terminal): Command =>
   new Command('tag')
@@ -8,7 +9,7 @@ export const devicesTagCommand = (terminal: Terminal): Command =>
     .argument('[tags...]', 'for example shelf=2')
     .action(
       act(terminal, async (context, id: string, tags: readonly string[]) => {
-        const device = await context.client.tag(id, tags, context);
+        const device = await context.client.tag(await resolveId('device', id, context), tags, context);
         context.answer('device', { device }, () => `${device.id}: ${device.tags.join(', ') || 'no tags'}`);
       }),
     );

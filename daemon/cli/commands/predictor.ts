@@ -5,6 +5,7 @@ import { act, type Terminal } from '../context.js';
 import { describePredictor } from '../describe-predictor.js';
 import { followCampaign } from '../follow-campaign.js';
 import { formatTime } from '../format.js';
+import { resolveId } from '../resolve-id.js';
 import type { Column } from '../table.js';
 import { wholeNumber } from '../whole-number.js';
 import { predictorFitCsvCommand } from './predictor-fit-csv.js';
@@ -35,7 +36,7 @@ const train = (terminal: Terminal): Command =>
         const { device, space, protocol } = options;
         const started = await context.client.startCampaign(
           {
-            device,
+            device: await resolveId('device', device, context),
             space,
             protocol,
             samples: wholeNumber(options.samples, 'samples', 5),
@@ -86,7 +87,8 @@ const evaluate = (terminal: Terminal): Command =>
     .description('how good a predictor is, on networks that it did not learn from')
     .argument('<id>', 'as listed')
     .action(
-      act(terminal, async (context, id: string) => {
+      act(terminal, async (context, word: string) => {
+        const id = await resolveId('predictor', word, context);
         const predictor = await context.client.predictor(id, context);
         const figures = await context.client.predictorFigures(id, context);
         context.answer('predictor-eval', { predictor, figures }, () =>
@@ -118,7 +120,8 @@ const drift = (terminal: Terminal): Command =>
     .option('--seed <number>', 'which networks', '1')
     .option('--refit', 'learn from the live measurements afterwards')
     .action(
-      act(terminal, async (context, id: string, options: DriftOptions) => {
+      act(terminal, async (context, word: string, options: DriftOptions) => {
+        const id = await resolveId('predictor', word, context);
         if (options.probe !== undefined) {
           const request = {
             count: wholeNumber(options.probe, 'probe', 1),
@@ -152,7 +155,8 @@ const schedule = (terminal: Terminal): Command =>
     .option('--refit', 'learn from the live measurements as soon as it drifted')
     .option('--end', 'probe no more')
     .action(
-      act(terminal, async (context, id: string, { cron, count, refit = false, end }: ScheduleOptions) => {
+      act(terminal, async (context, word: string, { cron, count, refit = false, end }: ScheduleOptions) => {
+        const id = await resolveId('predictor', word, context);
         if (cron !== undefined && end)
           throw new HildaError('USAGE_INVALID', '--cron and --end exclude each other');
         const answer = end

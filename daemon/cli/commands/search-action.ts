@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 
 export const searchActionCommand = (
   terminal: Terminal,
@@ -11,7 +12,7 @@ export const searchActionCommand = (
     .argument('<study>', 'its id')
     .action(
       act(terminal, async (context, id: string) => {
-        const study = await context.client.act(id, action, context);
+        const study = await context.client.act(await resolveId('study', id, context), action, context);
         const catchesUp = action === 'resume' && study.state === 'completed';
         context.answer('study', { study }, () =>
           catchesUp

@@ -4,6 +4,7 @@ import { evaluatedText, notApartText, sourceLines } from '../../core/comparison-
 import { metricTitle } from '../../core/metric-title.js';
 import { formatCount, formatInterval } from '../../core/quantities.js';
 import { act, type Terminal } from '../context.js';
+import { resolveId } from '../resolve-id.js';
 import { type Column, formatTable } from '../table.js';
 
 export const searchFrontCommand = (terminal: Terminal): Command =>
@@ -11,7 +12,8 @@ export const searchFrontCommand = (terminal: Terminal): Command =>
     .description('the Pareto front, one a device where the study has several: every point of it was measured')
     .argument('<study>', 'its id')
     .action(
-      act(terminal, async (context, study: string) => {
+      act(terminal, async (context, word: string) => {
+        const study = await resolveId('study', word, context);
         const { front, devices } = await context.client.fronts(study, context);
         context.answer('front', { study, front, devices }, () => {
           if (front.length === 0) return 'No trial is complete yet.';

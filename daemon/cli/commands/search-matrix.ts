@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
 import { describeSpecialisation } from '../describe-specialisation.js';
 import { formatTime } from '../format.js';
+import { resolveId } from '../resolve-id.js';
 
 export const searchMatrixCommand = (terminal: Terminal): Command =>
   new Command('matrix')
@@ -10,7 +11,10 @@ export const searchMatrixCommand = (terminal: Terminal): Command =>
     .action(
       act(terminal, async (context, id: string | undefined) => {
         if (id !== undefined) {
-          const found = await context.client.specialisation(id, context);
+          const found = await context.client.specialisation(
+            await resolveId('specialisation', id, context),
+            context,
+          );
           context.answer('specialisation', found, () => describeSpecialisation(found));
           return;
         }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../context.js';
 import { describeStudy } from '../describe.js';
+import { resolveId } from '../resolve-id.js';
 
 export const searchShowCommand = (terminal: Terminal): Command =>
   new Command('show')
@@ -8,7 +9,10 @@ export const searchShowCommand = (terminal: Terminal): Command =>
     .argument('<study>', 'its id')
     .action(
       act(terminal, async (context, id: string) => {
-        const { record: study, ...progress } = await context.client.study(id, context);
+        const { record: study, ...progress } = await context.client.study(
+          await resolveId('study', id, context),
+          context,
+        );
         context.answer('study', { study, progress }, () => describeStudy({ record: study, ...progress }));
       }),
     );

@@ -1,0 +1,43 @@
+/** How a person's word for an id was understood. */
+export type FoundId =
+  | { readonly id: string }
+  /** Several begin with it. */
+  | { readonly several: readonly string[] }
+  /** None does; the ids that differ from it by a slip, the nearest first. */
+  | { readonly near: readonly string[] };
+
+/**
+ * Finds the id that a word names: the id itself, or its unique beginning. Whole parts before a hyphen count first:
+ * `emulated-rp2040` is `emulated-rp2040-pico`, whatever else begins so. A number is never cut: `study-1` is not `study-10`.
+ */
+export function findId(ids: readonly string[], word: string): FoundId {
+  if (ids.includes(word)) return { id: word };
+  const parts = ids.filter((id) => id.startsWith(`${word}-`));
+  const cutsNumber = (id: string): boolean => /-\d+$/.test(id) && /\d$/.test(word);
+  const begin = word === '' ? [] : ids.filter((id) => id.startsWith(word) && !cutsNumber(id));
+  const [only, ...others] = parts.length > 0 ? parts : begin;
+  if (only !== undefined) return others.length === 0 ? { id: only } : { several: [only, ...others] };
+  const most = Math.max(1, Math.floor(word.length / 4));
+  const near = ids
+    .map((id) => ({
+      id,
+      slips: Math.min(distance(word, id), distance(word, id.slice(0, word.length)) + 0.5),
+    }))
+    .filter(({ slips }) => slips <= most)
+    .sort((a, b) => a.slips - b.slips);
+  return { near: near.slice(0, 3).map(({ id }) => id) };
+}
+
+/** Characters inserted, left out or replaced between two words: Levenshtein. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
