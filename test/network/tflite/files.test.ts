@@ -124,8 +124,10 @@ t.test('a network is channels first inside and as it was outside', async (t) => 
     const other = await runConverted(runtime, writeTflite({ ...spec, ...variant }), [x]);
     t.same(other.outputs, outputs, JSON.stringify(variant));
   }
-  const measured = asConverted({ target: { model: 'host' } } as unknown as Measurement, graph);
+  const measured = asConverted({ target: { model: 'host' }, manifest: {} } as unknown as Measurement, graph);
   t.equal(measured.target.network, 'converted from TensorFlow Lite');
+  const asGiven = { target: { model: 'host' }, manifest: { ranFileAsGiven: true } } as unknown as Measurement;
+  t.equal(asConverted(asGiven, graph), asGiven, 'a runner that took the file itself');
   const plain = { target: { model: 'host' } } as unknown as Measurement;
   t.equal(asConverted(plain, { ...graph, convertedFrom: undefined } as unknown as Graph), plain);
 });
