@@ -206,10 +206,9 @@ t.test('Optuna knows limits of its own, by how much they are broken', { skip: no
     // The numbers of choices, as the script took them before the daemon told decisions.
     const given = [`${url}/v1/studies/${id}`, '[9,9]', sampler, JSON.stringify(options), ...limits];
     const { states, front } = await runOptuna(t, ...given);
-    t.ok(
-      states.every((state) => state === 'COMPLETE'),
-      'trials beyond a soft limit are measured whole',
-    );
+    const whole = states.filter((state) => state === 'COMPLETE').length;
+    // A measurement that a busy machine voids three times fails its trial; no limit may prune one.
+    t.ok(!states.includes('PRUNED') && whole >= 25, `measured whole beyond a soft limit too: ${states}`);
     const { trials } = await request(url, `/studies/${id}/trials`);
     const beyond = trials.filter((x: { values: Record<string, number> }) => x.values.latencyUs! > max);
     t.ok(beyond.length > 0 && beyond.length < 25, `${sampler}: ${beyond.length} of 30 beyond the limit`);
