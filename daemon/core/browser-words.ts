@@ -1,4 +1,4 @@
-/** What a browser says of itself and its machine, read into names. Pure, as the page that phones open uses it too. */
+/** What a browser says about itself and its machine, read into names. Pure, as the page that phones open uses it too. */
 
 export const systems = ['linux', 'windows', 'macos', 'android', 'ios', 'chromeos', 'other'] as const;
 export type System = (typeof systems)[number];

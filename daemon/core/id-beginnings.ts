@@ -8,7 +8,7 @@ export type FoundId =
 
 /**
  * Finds the id that a word names: the id itself, or its unique beginning. Whole parts before a hyphen count first:
- * `emulated-rp2040` is `emulated-rp2040-pico`, whatever else begins so. A number is never cut: `study-1` is not `study-10`.
+ * `emulated-rp2040` is `emulated-rp2040-pico` even where other ids begin so. A number is never cut: `study-1` is not `study-10`.
  */
 export function findId(ids: readonly string[], word: string): FoundId {
   if (ids.includes(word)) return { id: word };

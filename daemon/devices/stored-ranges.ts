@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { structureHash, weightsHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
+import type { ValueRange } from '../runtime/value-ranges.js';
 
 const perChannel = z.array(z.number()).max(65_536);
 
@@ -32,19 +33,7 @@ export const networkRangesSchema = z.strictObject({
 
 export type NetworkRanges = z.infer<typeof networkRangesSchema>;
 
-type Ranges = ReadonlyMap<
-  string,
-  {
-    readonly min: number;
-    readonly max: number;
-    readonly channels?: {
-      readonly axis: number;
-      readonly min: readonly number[];
-      readonly max: readonly number[];
-      readonly mean: readonly number[];
-    };
-  }
->;
+type Ranges = ReadonlyMap<string, ValueRange>;
 type AskRanges = (
   graph: Graph,
   values: readonly string[],

@@ -13,7 +13,7 @@ export interface Quality {
   readonly evidence?: EvidenceOf;
   /** Image by image, where the evaluator showed the images itself. */
   readonly answers?: AnswersOf;
-  /** Which limit of the evaluator's own the network breaks, whatever its values are. */
+  /** Which limit of the evaluator's own the network breaks, with any values. */
   readonly broken?: string;
 }
 

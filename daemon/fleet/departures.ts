@@ -3,11 +3,11 @@ import { structureHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
 import { charged } from './suspicion.js';
 
-/** A device that leaves so often amid one network is driven away by it. */
+/** A device that leaves so often during one network is driven away by it. */
 const tellingDepartures = 3;
 
 /**
- * How often a device left amid a network. One that ends the page, the agent or the phone says no word: each time the device
+ * How often a device left during a network. One that ends the page, the agent or the phone says no word: each time the device
  * is back, the network drives it away again. Not safe for two jobs at a time: a device has one.
  */
 export class Departures {
@@ -50,7 +50,7 @@ export class Departures {
       throw charged(
         told,
         'network',
-        `${error.message} (${device} left ${known + 1} times amid it, and ran a reference network in between)`,
+        `${error.message} (${device} left ${known + 1} times during it, and ran a reference network in between)`,
       );
     }
   }

@@ -52,7 +52,7 @@ interface Slot {
   strikes: number;
   /** The largest network that ran. */
   largest: Ran | undefined;
-  /** How often the device left amid a network. */
+  /** How often the device left during a network. */
   readonly departures: Departures;
 }
 

@@ -120,7 +120,7 @@ async function assertLarger<T>(
   }
 }
 
-/** Codes that say what a device did wrong, whoever finds it at fault. */
+/** Codes that say what a device did wrong. */
 const deviceCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEVICE_TIMEOUT',
   'ADB_FAILED',

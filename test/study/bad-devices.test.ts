@@ -144,7 +144,7 @@ t.test('a study goes on with its good device whatever the others are or do', asy
   const liar = await agent(({ job, epoch }, say) => say({ op: 'failed', job, epoch, error }));
   const smuggler = await agent((_, say) => say(new Uint8Array(4096).fill(8)));
 
-  // Phones: one that trusts nobody, one that leaves amid its runs.
+  // Phones: one that trusts nobody, one that leaves during its runs.
   const wary = await openPhone(t, { trust: false });
   const leaving = await openPhone(t);
   void adb('connect', wary.serial);

@@ -44,7 +44,7 @@ export function benchmarkModelRunner(file: RunnerFile): Runner {
       `--graph=${model}`,
       `--num_runs=${runs}`,
       `--num_threads=${threads}`,
-      // Otherwise it goes on for a second, whatever the number of runs.
+      // Otherwise it goes on for a second with any number of runs.
       '--min_secs=0',
       '--warmup_runs=1',
       '--warmup_min_secs=0',
