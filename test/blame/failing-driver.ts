@@ -28,7 +28,7 @@ export class FailingDriver extends FakeDriver {
   #away = false;
   #changed: () => void = () => {};
 
-  /** Leaves amid what runs, and is back by the next look after `comeBack`. */
+  /** Leaves during a run, and is back by the next look after `comeBack`. */
   leave(): never {
     this.#away = true;
     this.#changed();

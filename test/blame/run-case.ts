@@ -35,7 +35,7 @@ export async function runCase(text: FailureText, party: Party, spec: object): Pr
   const clock = hastyClock(60);
   const store = await openStore({ dataDir: ':memory:', clock });
   const driver = new FailingDriver();
-  // The lease must outlive whatever this machine does meanwhile, at the pace of the clock.
+  // The lease must outlive what this machine does meanwhile, at the pace of the clock.
   const pool = new DevicePool({ store, drivers: [driver], clock, retryMs: 200, ttlMs: 3_600_000 });
   const { signal } = new AbortController();
   await pool.start(signal);

@@ -66,7 +66,7 @@ export function exitMeaning({ code, signal }: ProgramEnd): ExitMeaning | undefin
   return statuses.get(code) ?? (code > 128 ? signals.get(code - 128) : undefined);
 }
 
-/** Whether the end alone counts, whatever the program's last words. */
+/** Whether the end alone counts, with any last words of the program. */
 export const isBeforeItsFirstWord = ({ code }: ProgramEnd): boolean => code !== null && neverRan.has(code);
 
 /** How it ended, for people. */

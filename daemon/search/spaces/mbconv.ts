@@ -95,7 +95,7 @@ export function mbconvSpace(file: MbconvFile): Space {
 const choiceName = (choice: Choice | 'skip'): string =>
   choice === 'skip' ? 'skip' : `k${choice.kernel}e${choice.expansion}`;
 
-/** Kernel and expansion apart; an expansion of 0 leaves the layer out, whatever its kernel. */
+/** Kernel and expansion apart; an expansion of 0 leaves the layer out, with any kernel. */
 function factorsOf(name: string, choices: Layer['choices']): NonNullable<Dim['factors']> {
   const ascending = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
   const operators = choices.filter((choice) => choice !== 'skip');

@@ -196,7 +196,7 @@ function rescaled(
   const replaced = new Map<Node, Node>();
   for (const layer of layers) {
     const { node, kind } = layer;
-    // A normalisation takes its rows as they are, whatever they are divided by.
+    // A normalisation takes its rows as they are, divided by any factor.
     const [x, y] = [kind === 'norm' ? undefined : factorOf(node.inputs[0]), factorOf(node.outputs[0])];
     if (!x && !y) continue;
     const { weights, inputs, outputs, at } = weightsOf(layer, graph.initializers);
