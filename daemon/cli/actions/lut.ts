@@ -3,12 +3,12 @@ import { basename } from 'node:path';
 import { HildaError } from '../../core/errors.js';
 import { type TableFormat, tableFormats } from '../../predict/tables/format-names.js';
 import { parseTable } from '../../predict/tables/table-formats.js';
+import { type CampaignOptions, campaignRequest } from '../campaign-request.js';
 import type { CliContext } from '../context.js';
 import { describePredictor } from '../describe-predictor.js';
 import { followCampaign } from '../follow-campaign.js';
 import { readInput } from '../read-input.js';
 import { resolveId } from '../resolve-id.js';
-import { wholeNumber } from '../whole-number.js';
 
 type Keys = 'operators' | 'blocks' | 'layers';
 
@@ -18,13 +18,7 @@ interface TableOptions {
   readonly output?: string;
 }
 
-interface BuildOptions extends TableOptions {
-  readonly device: string;
-  readonly space: string;
-  readonly samples: string;
-  readonly seed: string;
-  readonly protocol: string;
-}
+type BuildOptions = TableOptions & CampaignOptions;
 
 const formatOf = (text: string): TableFormat => {
   if (tableFormats.includes(text as TableFormat)) return text as TableFormat;
@@ -66,17 +60,9 @@ interface ImportOptions {
 }
 
 export async function buildAction(context: CliContext, options: BuildOptions): Promise<void> {
-  const { device, space, protocol } = options;
   keysOf(options.keys, formatOf(options.format));
   const started = await context.client.startCampaign(
-    {
-      device: await resolveId('device', device, context),
-      space,
-      protocol,
-      samples: wholeNumber(options.samples, 'samples', 5),
-      seed: wholeNumber(options.seed, 'seed', 0),
-      profile: true,
-    },
+    { ...(await campaignRequest(options, context)), profile: true },
     context,
   );
   const { predictorId } = await followCampaign(started, context);

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { PredictorView } from '../../api/predictor-schemas.js';
 import { HildaError } from '../../core/errors.js';
+import { type CampaignOptions, campaignRequest } from '../campaign-request.js';
 import { act, type Terminal } from '../context.js';
 import { describePredictor } from '../describe-predictor.js';
 import { followCampaign } from '../follow-campaign.js';
@@ -10,12 +11,7 @@ import type { Column } from '../table.js';
 import { wholeNumber } from '../whole-number.js';
 import { predictorFitCsvCommand } from './predictor-fit-csv.js';
 
-interface TrainOptions {
-  readonly device: string;
-  readonly space: string;
-  readonly samples: string;
-  readonly seed: string;
-  readonly protocol: string;
+interface TrainOptions extends CampaignOptions {
   readonly active?: boolean;
 }
 
@@ -33,14 +29,9 @@ const train = (terminal: Terminal): Command =>
     )
     .action(
       act(terminal, async (context, options: TrainOptions) => {
-        const { device, space, protocol } = options;
         const started = await context.client.startCampaign(
           {
-            device: await resolveId('device', device, context),
-            space,
-            protocol,
-            samples: wholeNumber(options.samples, 'samples', 5),
-            seed: wholeNumber(options.seed, 'seed', 0),
+            ...(await campaignRequest(options, context)),
             profile: false,
             choice: options.active ? 'active' : 'random',
           },
