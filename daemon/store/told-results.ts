@@ -5,6 +5,7 @@ import { canonicalJson, type Json } from '../core/json.js';
 import type { Store, TrialStep } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { noTrial } from './one-trial.js';
 import { requireStudy } from './studies.js';
 
 interface ToldRow {
@@ -107,9 +108,7 @@ async function toldRow(db: Knex, studyId: StudyId, number: number): Promise<Told
     .where({ study_id: studyId, number })
     .first();
   if (row) return row;
-  throw new HildaError('NOT_FOUND', `the study ${studyId} has no trial ${number}`, {
-    details: { studyId, number },
-  });
+  throw noTrial(studyId, number);
 }
 
 const conflict = (

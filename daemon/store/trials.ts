@@ -6,6 +6,7 @@ import { packAnswers, unpackAnswers } from './answers.js';
 import type { Store, TrialFilter, TrialRecord } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { noTrial } from './one-trial.js';
 import { requireStudy } from './studies.js';
 
 interface TrialRow {
@@ -215,9 +216,7 @@ async function requireTrial(db: Knex, studyId: StudyId, number: number): Promise
     .first();
   if (row) return row;
   await requireStudy(db, studyId);
-  throw new HildaError('NOT_FOUND', `the study ${studyId} has no trial ${number}`, {
-    details: { studyId, number },
-  });
+  throw noTrial(studyId, number);
 }
 
 const conflict = (

@@ -6,6 +6,7 @@ import { structureHash, weightsHash } from '../network/canonical-text.js';
 import { readOnnx } from '../network/read-onnx.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { MeasurementRecord, Store, StudyRecord } from '../store/contract.js';
+import { oneTrial } from '../store/one-trial.js';
 import { openStudyParts } from './parts.js';
 import { parseStudySpec } from './spec.js';
 
@@ -27,9 +28,7 @@ export async function exportTrial(
   store: Store,
   profilesDir: string,
 ): Promise<ExportedTrial> {
-  const [trial] = await store.trials(study.id, { fromNumber: trialNumber, limit: 1 });
-  if (trial?.number !== trialNumber)
-    throw new HildaError('NOT_FOUND', `the study ${study.id} has no trial ${trialNumber}`);
+  const trial = await oneTrial(study.id, trialNumber, store);
   if (trial.state !== 'complete') {
     throw new HildaError(
       'STATE_CONFLICT',

@@ -5,6 +5,7 @@ import type { ArchitectureId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Proposal } from '../search/samplers/contract.js';
 import type { Store, StudyState, TrialRecord, TrialStep } from '../store/contract.js';
+import { noTrial } from '../store/one-trial.js';
 import { checkResult, OutsideEvaluator, type OutsideResult, type ProposalInbox } from './outside.js';
 import { outsideMetrics, type StudyParts } from './parts.js';
 import { parseStudySpec } from './spec.js';
@@ -161,11 +162,7 @@ export class OutsideExchange {
       for (const { number, result } of results) evaluator.answer(idOf(number), result);
     }
     const wanted = new Set(numbers.length > 0 ? numbers : results.map(({ number }) => number));
-    for (const number of wanted)
-      if (!trials[number])
-        throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`, {
-          details: { studyId: id, number },
-        });
+    for (const number of wanted) if (!trials[number]) throw noTrial(id, number);
     return this.#until(id, waitMs, signal, (all) => {
       const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
       return { trials: found, enough: found.length >= Math.min(wanted.size, minimum ?? wanted.size) };

@@ -17,6 +17,7 @@ import type {
   TrialPage,
   TrialRecord,
 } from '../store/contract.js';
+import { oneTrial } from '../store/one-trial.js';
 import type { Beside } from './beside.js';
 import { coverage, type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
@@ -205,13 +206,7 @@ export class StudyService {
   async compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]> {
     const { store } = this.#options;
     const spec = storedSpec(await store.study(id));
-    const [a, b] = await Promise.all(
-      numbers.map(async (number) => {
-        const [trial] = await store.trials(id, { fromNumber: number, limit: 1 });
-        if (trial?.number === number) return trial;
-        throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`);
-      }),
-    );
+    const [a, b] = await Promise.all(numbers.map((number) => oneTrial(id, number, store)));
     return compareTrials([a as TrialRecord, b as TrialRecord], { spec, store });
   }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import type { ArchitectureId } from '../../core/ids.js';
+import { oneTrial } from '../../store/one-trial.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';
 import { besideSchema, exportSchema, trialSchema } from '../schemas.js';
@@ -54,14 +55,10 @@ export const trialRoutes = [
     path: '/studies/{id}/trials/{number}',
     summary: 'One trial',
     answer: { status: 200, schema: trialSchema },
-    handle: async ({ services: { studies, store }, params: { id, number: text } }) => {
-      const number = asTrialNumber(text);
-      const trials = await studies.trials(asStudyId(id), { fromNumber: number, limit: 1 });
-      const [trial] = await viewTrials(trials, asStudyId(id), store);
-      if (trial?.number === number) return trial;
-      throw new HildaError('NOT_FOUND', `the study ${id} has no trial ${number}`, {
-        details: { studyId: id, number },
-      });
+    handle: async ({ services: { store }, params: { id, number } }) => {
+      const trial = await oneTrial(asStudyId(id), asTrialNumber(number), store);
+      const [view] = await viewTrials([trial], asStudyId(id), store);
+      return view;
     },
   }),
   defineRoute({

@@ -1,6 +1,7 @@
 import { HildaError } from '../../core/errors.js';
 import type { SpecialisationId, StudyId } from '../../core/ids.js';
 import type { Store, StudyPart } from '../../store/contract.js';
+import { oneTrial } from '../../store/one-trial.js';
 import { externalSampler } from '../outside.js';
 import type { StudyService } from '../service.js';
 import { parseStudySpec, type StudySpec } from '../spec.js';
@@ -67,9 +68,8 @@ async function offer(
   if ((await store.study(id)).state !== 'running') return;
   const proposals = await Promise.all(
     finalists.map(async ({ finds: [{ deviceId, study, row }] }) => {
-      const [trial] = await store.trials(study, { fromNumber: row.trialNumber, limit: 1 });
-      if (!trial) throw new HildaError('NOT_FOUND', `the study ${study} has no trial ${row.trialNumber}`);
-      return { architecture: trial.architecture, note: `found for ${deviceId}` };
+      const { architecture } = await oneTrial(study, row.trialNumber, store);
+      return { architecture, note: `found for ${deviceId}` };
     }),
   );
   await studies.ask(id, { n: proposals.length, proposals, waitMs: 0 }, { signal });
