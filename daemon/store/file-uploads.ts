@@ -19,11 +19,14 @@ export async function fileUploads(folder: string, clock: Clock): Promise<BlobSto
   let sweptAtMs = Number.NEGATIVE_INFINITY;
 
   /** Whether the upload is there; its time of last use is now. */
-  const touch = (id: BlobId): Promise<boolean> =>
-    utimes(blobPath(folder, id), clock.nowMs() / 1000, clock.nowMs() / 1000).then(
+  const touch = async (id: BlobId): Promise<boolean> => {
+    const path = blobPath(folder, id);
+    const nowS = clock.nowMs() / 1000;
+    return utimes(path, nowS, nowS).then(
       () => true,
       () => false,
     );
+  };
   const sweep = async (): Promise<void> => {
     if (clock.nowMs() - sweptAtMs < sweepEveryMs) return;
     sweptAtMs = clock.nowMs();
@@ -33,7 +36,7 @@ export async function fileUploads(folder: string, clock: Clock): Promise<BlobSto
   await sweep();
 
   return {
-    has: (id) => (isId(id) ? touch(id) : blobs.has(id)),
+    has: touch,
     put: async (bytes) => {
       await sweep();
       const id = await blobs.put(bytes);
@@ -44,13 +47,11 @@ export async function fileUploads(folder: string, clock: Clock): Promise<BlobSto
       return id;
     },
     get: async (id) => {
-      if (isId(id)) await touch(id);
+      await touch(id);
       return blobs.get(id);
     },
   };
 }
-
-const isId = (id: string): boolean => /^[0-9a-f]{64}$/.test(id);
 
 /** Looks and removes in one step, so that no use of the upload comes between. */
 function removeUnused(path: string, beforeMs: number): void {
