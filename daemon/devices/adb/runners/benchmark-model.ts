@@ -1,6 +1,13 @@
 import { wholeLines } from './output-lines.js';
 import { readNumber } from './quantity.js';
-import { checkedReport, emptyReport, type RunnerReport, unreadable } from './report.js';
+import {
+  checkedReport,
+  emptyReport,
+  keyedFigures,
+  type RunnerReport,
+  readFigure,
+  unreadable,
+} from './report.js';
 
 const name = 'benchmark_model';
 
@@ -39,14 +46,12 @@ export function readBenchmarkModel(output: string): RunnerReport {
   const [found] = sum;
   if (!found) throw unreadable(name, 'it printed no inference timings', output);
   if (sum.length > 1) throw unreadable(name, 'it printed the inference timings of several runs', output);
-  const time = (text: string | undefined, what: string): number | null => {
-    if (text === undefined) return null;
-    const number = readNumber(text);
-    if ('fault' in number) throw unreadable(name, `${what}: ${number.fault}`, output);
-    return number.value;
-  };
+  const time = (text: string | undefined, what: string): number | null =>
+    text === undefined ? null : readFigure(text, { runner: name, what, output });
   const { init, first, mean } = found.groups;
-  const counts = statistics(lines, (text, what) => time(text, what));
+  // The last such line is of the timed runs, the first of the warm-up's. Those of profiles have another beginning.
+  const statistics = lines.findLast((line) => line.startsWith('count=')) ?? '';
+  const counts = keyedFigures(statistics, { runner: name, output });
   const meanUs = time(mean, 'the mean time');
   const own = counts.get('avg') ?? counts.get('curr') ?? null;
   if (own !== null && meanUs !== null && Math.abs(own - meanUs) > 2e-3 * Math.abs(meanUs) + 0.5)
@@ -69,23 +74,6 @@ export function readBenchmarkModel(output: string): RunnerReport {
     name,
     output,
   );
-}
-
-/**
- * The statistics of the timed runs, which the last such line holds: the first is the warm-up's. Those of profiles have
- * another beginning.
- */
-function statistics(
-  lines: readonly string[],
-  read: (text: string, what: string) => number | null,
-): ReadonlyMap<string, number> {
-  const line = lines.findLast((one) => /^count=/.test(one));
-  const figures = new Map<string, number>();
-  for (const [, key = '', text = ''] of line?.matchAll(/(\w+)=([^\s(]+)/g) ?? []) {
-    const value = read(text, key);
-    if (value !== null) figures.set(key, value);
-  }
-  return figures;
 }
 
 /** Bytes; null where the tool could not tell, which it prints as 0 or less. */

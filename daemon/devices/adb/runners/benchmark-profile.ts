@@ -1,6 +1,12 @@
 import { wholeLines } from './output-lines.js';
-import { readNumber } from './quantity.js';
-import { checkedReport, emptyReport, type RunnerReport, unreadable } from './report.js';
+import {
+  checkedReport,
+  emptyReport,
+  keyedFigures,
+  type RunnerReport,
+  readFigure,
+  unreadable,
+} from './report.js';
 
 const name = 'profile of benchmark_model';
 const regular = 'Operator-wise Profiling Info for Regular Benchmark Runs:';
@@ -26,23 +32,16 @@ export function readBenchmarkProfile(
   const start = own.findIndex((line) => headings.test(line));
   if (start < 0) throw unreadable(name, 'it holds no table of operators', output);
   const end = own.findIndex((line, i) => i > start && line === '');
-  const number = (text: string, what: string): number => {
-    const found = readNumber(text);
-    if ('fault' in found) throw unreadable(name, `${what}: ${found.fault}`, output);
-    return found.value;
-  };
   const operators = own.slice(start + 1, end < 0 ? undefined : end).map((line) => {
     const [op = '', , , average = '', , , , , ...rest] = line.split(',').map((field) => field.trim());
     if (rest.length === 0) throw unreadable(name, `${JSON.stringify(line)} lacks columns`, output);
-    const meanUs = number(average, op) * 1000;
+    const meanUs = readFigure(average, { runner: name, what: op, output }) * 1000;
     if (meanUs < 0) throw unreadable(name, `${op} took ${meanUs} us`, output);
     return { op, name: rest.join(','), meanUs };
   });
   const timings = own.find((line) => line.startsWith('Timings (microseconds): '));
   if (timings === undefined) throw unreadable(name, 'it does not say how long the runs took', output);
-  const figures = new Map(
-    [...timings.matchAll(/(\w+)=([^\s(]+)/g)].map(([, key = '', text = '']) => [key, number(text, key)]),
-  );
+  const figures = keyedFigures(timings, { runner: name, output });
   const report = checkedReport(
     {
       ...emptyReport,

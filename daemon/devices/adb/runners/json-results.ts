@@ -1,5 +1,4 @@
-import { readNumber } from './quantity.js';
-import { checkedReport, emptyReport, type RunnerReport, unreadable } from './report.js';
+import { checkedReport, emptyReport, type RunnerReport, readFigure, unreadable } from './report.js';
 
 const name = 'the runner';
 
@@ -21,11 +20,8 @@ export function readJsonResults(output: string): RunnerReport {
     if (value === undefined || value === null || value === '') return null;
     return us(value, key);
   };
-  const us = (value: unknown, what: string): number => {
-    const found = typeof value === 'number' ? { value } : readNumber(String(value));
-    if ('fault' in found) throw unreadable(name, `${what}: ${found.fault}`, output);
-    return found.value / 1000;
-  };
+  const us = (value: unknown, what: string): number =>
+    (typeof value === 'number' ? value : readFigure(String(value), { runner: name, what, output })) / 1000;
   const samples = own(result, 'samples_ns');
   if (samples !== undefined && !Array.isArray(samples))
     throw unreadable(name, 'samples_ns is no array', output);

@@ -54,15 +54,14 @@ export function benchmarkModelRunner(file: RunnerFile): Runner {
 }
 
 /** Loggers write to one stream or the other, by release. */
-export const spoken = ({ stdout, stderr }: RunnerOutput, mark: RegExp): string =>
+const spoken = ({ stdout, stderr }: RunnerOutput, mark: RegExp): string =>
   !mark.test(stdout) && mark.test(stderr) ? stderr : stdout;
 
 /** Name and version by the program's content: the programs themselves do not say what release they are. */
-export function identity(
+function identity(
   name: string,
   file: RunnerFile,
   build: RegExp,
-  others: readonly RunnerFile[] = [],
 ): Pick<Runner, 'name' | 'version' | 'provenance' | 'files'> {
   const sha256 = sha256Hex(file.bytes);
   const found = build.exec(Buffer.from(file.bytes).toString('latin1'))?.[0] ?? null;
@@ -70,6 +69,6 @@ export function identity(
     name,
     version: `${name} ${sha256.slice(0, 8)}`,
     provenance: { name, file: file.name, bytes: file.bytes.byteLength, sha256, build: found },
-    files: [file, ...others],
+    files: [file],
   };
 }

@@ -1,7 +1,6 @@
 import { LabelledFigures } from './labelled-figures.js';
 import { wholeLines } from './output-lines.js';
-import { readNumber } from './quantity.js';
-import { checkedReport, emptyReport, type RunnerReport, unreadable } from './report.js';
+import { checkedReport, emptyReport, type RunnerReport, readFigure, unreadable } from './report.js';
 
 const name = 'onnxruntime_perf_test';
 
@@ -84,8 +83,5 @@ function spokenTimes(lines: readonly string[], output: string): number[] {
   });
 }
 
-function microsecondsIn(seconds: string, output: string): number {
-  const number = readNumber(seconds);
-  if ('fault' in number) throw unreadable(name, `the time of a run: ${number.fault}`, output);
-  return number.value * 1e6;
-}
+const microsecondsIn = (seconds: string, output: string): number =>
+  readFigure(seconds, { runner: name, what: 'the time of a run', output }) * 1e6;

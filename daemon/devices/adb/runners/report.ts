@@ -1,4 +1,5 @@
 import { HildaError } from '../../../core/errors.js';
+import { readNumber } from './quantity.js';
 
 /** What one run of a native runner says, microseconds and bytes; null where it does not say. */
 export interface RunnerReport {
@@ -54,6 +55,28 @@ export const unreadable = (runner: string, why: string, output: string): HildaEr
   new HildaError('RUNNER_OUTPUT_INVALID', `${runner}: ${why}`, {
     details: { output: lastLines(output) },
   });
+
+/** A printed figure. Throws RUNNER_OUTPUT_INVALID, with `what` it is, for what is no number. */
+export function readFigure(
+  text: string,
+  { runner, what, output }: { readonly runner: string; readonly what: string; readonly output: string },
+): number {
+  const found = readNumber(text);
+  if ('fault' in found) throw unreadable(runner, `${what}: ${found.fault}`, output);
+  return found.value;
+}
+
+/** Figures that stand as `key=value` in a line. */
+export const keyedFigures = (
+  line: string,
+  { runner, output }: { readonly runner: string; readonly output: string },
+): ReadonlyMap<string, number> =>
+  new Map(
+    [...line.matchAll(/(\w+)=([^\s(]+)/g)].map(([, key = '', text = '']) => [
+      key,
+      readFigure(text, { runner, what: key, output }),
+    ]),
+  );
 
 export const lastLines = (text: string, most = 5): string =>
   text
