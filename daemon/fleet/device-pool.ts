@@ -56,6 +56,15 @@ interface Slot {
   readonly departures: Departures;
 }
 
+/** A job's turn on a device, with its lease and its host's turn held. */
+interface Turn {
+  readonly id: DeviceId;
+  readonly slot: Slot;
+  readonly signal: AbortSignal;
+  /** An agent's: see `suspicionOf`. */
+  readonly isRemote: boolean;
+}
+
 /** After so many failures in a row the device itself is examined before it gets another job. */
 const strikesBeforeCheck = 3;
 
@@ -138,7 +147,7 @@ export class DevicePool {
   }
 
   /**
-   * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves amid the job, or does not
+   * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves during the job, or does not
    * open, the job runs again on another one, so it must record nothing before its last step. When none is left, throws why
    * the last one is not to be had.
    */
@@ -213,27 +222,21 @@ export class DevicePool {
     return slot.queue.run(
       () =>
         withLease(hold, async (lease) => {
-          const { host } = await this.#assertInUse(id);
-          const work = (): Promise<T> =>
-            this.#perform(id, slot, network, both, (device) => job(device, lease));
+          const { host, kind } = await this.#assertInUse(id);
+          const turn = { id, slot, signal: both, isRemote: kind === 'agent' };
+          const work = (): Promise<T> => this.#perform(turn, network, (device) => job(device, lease));
           return this.#turns.run(host, work, { priority, signal: both });
         }),
       { priority, signal: both },
     );
   }
 
-  /** With the device, its lease and its host's turn held. */
-  async #perform<T>(
-    id: DeviceId,
-    slot: Slot,
-    network: Graph | undefined,
-    signal: AbortSignal,
-    job: (device: Device) => Promise<T>,
-  ): Promise<T> {
+  async #perform<T>(turn: Turn, network: Graph | undefined, job: (device: Device) => Promise<T>): Promise<T> {
+    const { id, slot, signal } = turn;
     try {
       if (slot.strikes >= strikesBeforeCheck) await this.#examine(id, slot, signal);
       const attempt = async (): Promise<T> => job(await this.#opened(id, slot, signal));
-      const result = await (network ? this.#settle(id, slot, network, attempt, signal) : attempt());
+      const result = await (network ? this.#settle(turn, network, attempt) : attempt());
       slot.strikes = 0;
       return result;
     } catch (thrown) {
@@ -249,17 +252,14 @@ export class DevicePool {
 
   /** Does the job, or throws whose fault it is that it fails. */
   async #settle<T>(
-    id: DeviceId,
-    slot: Slot,
+    { id, slot, signal, isRemote }: Turn,
     network: Graph,
     attempt: () => Promise<T>,
-    signal: AbortSignal,
   ): Promise<T> {
-    const { clock, store } = this.#options;
+    const { clock } = this.#options;
     const run = async (other?: Graph): Promise<void> =>
       checkHealth(await this.#opened(id, slot, signal), signal, other);
     const { largest } = slot;
-    const isRemote = (await store.device(id)).kind === 'agent';
     const result = await slot.departures.watch(network, {
       device: id,
       reference: run,
@@ -268,7 +268,9 @@ export class DevicePool {
           {
             attempt,
             reference: run,
-            larger: isNoSmaller(largest, network) ? () => run(largest.network) : undefined,
+            larger: async () => {
+              if (isNoSmaller(largest, network)) await run(largest.network);
+            },
             close: () => this.#close(id, slot),
           },
           { device: id, clock, signal, isRemote },

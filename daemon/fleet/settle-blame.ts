@@ -9,8 +9,8 @@ export interface Settling<T> {
   attempt(): Promise<T>;
   /** Opens the device where needed and runs a reference network; throws what that throws. */
   reference(): Promise<void>;
-  /** As `reference`, with a network that ran here before and is no smaller; undefined where there is none. */
-  readonly larger: (() => Promise<void>) | undefined;
+  /** As `reference`, with a network that ran here before and is no smaller; does nothing where there is none. */
+  larger(): Promise<void>;
   /** Closes the device, so that the next step opens it afresh. */
   close(): Promise<void>;
 }
@@ -106,7 +106,7 @@ async function assertLarger<T>(
   { error }: Failure,
 ): Promise<void> {
   try {
-    await steps.larger?.();
+    await steps.larger();
   } catch (thrown) {
     signal.throwIfAborted();
     if (suspicionOf(asHildaError(thrown)) === null) throw thrown;

@@ -29,7 +29,9 @@ async function settle(
       return 'done';
     },
     reference: () => step('r'),
-    larger: fate.l === undefined ? undefined : () => step('l'),
+    larger: async () => {
+      if (fate.l !== undefined) await step('l');
+    },
     close: async () => {
       steps += 'x';
     },
@@ -163,7 +165,7 @@ t.test('an abort ends the settling with its reason', async (t) => {
       throw error('DEVICE_OUT_OF_MEMORY', { memory: true });
     },
     reference: async () => abort.abort(new HildaError('INTERRUPTED', 'enough')),
-    larger: undefined,
+    larger: async () => {},
     close: async () => {},
   };
   await t.rejects(settled(settling, { device: 'fake-0', clock, signal: abort.signal }), {
