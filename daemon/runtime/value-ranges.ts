@@ -45,11 +45,11 @@ export async function valueRanges(
     ...graph.inputs.map(({ name }) => name),
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
-  const typeOf = typesOf(graph);
+  const { typeOf, rankOf } = shapesOf(graph);
   const asked = [...new Set([...values, ...channels.keys()])].filter(
     (value) => known.has(value) && numeric.has(typeOf(value)),
   );
-  const extremes = withExtremes(graph, asked, typeOf, channels);
+  const extremes = withExtremes(graph, asked, { typeOf, rankOf }, channels);
   const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
@@ -141,25 +141,25 @@ function fitted({ inputs }: Graph, feed: RuntimeTensors): RuntimeTensors {
   );
 }
 
-/** The ranks of a network's values, where a shape rule tells them. */
-function ranksOf(graph: Graph): (value: string) => number | undefined {
-  try {
-    const shapes = inferShapes(graph);
-    return (value) => shapes.get(value)?.dims.length;
-  } catch {
-    return () => undefined;
-  }
+interface ValueShapes {
+  /** Where no shape rule tells it, what the model says itself. */
+  typeOf(value: string): DType;
+  /** Undefined where no shape rule tells it. */
+  rankOf(value: string): number | undefined;
 }
 
-/** Types of a network's values; where no shape rule tells them, what the model says itself. */
-function typesOf(graph: Graph): (value: string) => DType {
+function shapesOf(graph: Graph): ValueShapes {
   const stated = new Map([...graph.inputs, ...graph.outputs].map(({ name, dtype }) => [name, dtype]));
+  let shapes: ReturnType<typeof inferShapes> | undefined;
   try {
-    const shapes = inferShapes(graph);
-    return (value) => shapes.get(value)?.dtype ?? stated.get(value) ?? 'float32';
+    shapes = inferShapes(graph);
   } catch {
-    return (value) => stated.get(value) ?? 'float32';
+    // The runtime may run what no shape rule covers.
   }
+  return {
+    typeOf: (value) => shapes?.get(value)?.dtype ?? stated.get(value) ?? 'float32',
+    rankOf: (value) => shapes?.get(value)?.dims.length,
+  };
 }
 
 /** Outputs with an element for each channel of a value. */
@@ -181,7 +181,7 @@ interface Extremes {
 function withExtremes(
   graph: Graph,
   values: readonly string[],
-  typeOf: (value: string) => DType,
+  { typeOf, rankOf }: ValueShapes,
   channels: ReadonlyMap<string, number>,
 ): Extremes {
   const fresh = freshNames(graph);
@@ -199,7 +199,6 @@ function withExtremes(
   });
   const along: AlongNames[] = [];
   const constants = new Map(graph.initializers);
-  const ranks = channels.size > 0 ? ranksOf(graph) : () => undefined;
   const nodes = values.flatMap((value, i) => {
     const isFloat = typeOf(value) === 'float32';
     const real = isFloat ? value : fresh(`real.${i}`);
@@ -208,7 +207,7 @@ function withExtremes(
       made('ReduceMin', real, least[i] as string, { keepdims: 0 }),
       made('ReduceMax', real, most[i] as string, { keepdims: 0 }),
     ];
-    const [axis, rank] = [channels.get(value), ranks(value)];
+    const [axis, rank] = [channels.get(value), rankOf(value)];
     if (axis === undefined || rank === undefined || rank < 2) return reductions;
     const names = {
       value,

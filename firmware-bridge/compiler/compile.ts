@@ -10,6 +10,7 @@ import { prepare } from './passes/prepare.js';
 import { inSinglePrecision } from './passes/single-precision.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
+import { channelGroups } from './quantise/channel-groups.js';
 import { channelValues, equalised } from './quantise/equalise.js';
 import type { Range } from './quantise/quantisation.js';
 import {
@@ -108,15 +109,18 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
   const values = atOpset(network.opset, () => fixed.unfixed());
   const isFixed = (value: string): boolean => atOpset(network.opset, () => fixed.of(value) !== undefined);
   // A network that brings all its scales needs no calibration.
+  const { calibration } = options;
+  const groups = calibration && channelGroups(prepared, isFixed);
   const ranges =
-    options.calibration && values.length === 0
+    calibration && values.length === 0
       ? new Map()
-      : await options.calibration?.(
+      : groups &&
+        (await calibration(
           inSinglePrecision(network),
           values,
-          channelValues(prepared, isFixed, values),
-        );
-  const equal = ranges ? equalised(prepared, ranges, isFixed, values) : { prepared, ranges };
+          channelValues(prepared, groups, isFixed, values),
+        ));
+  const equal = groups && ranges ? equalised(prepared, ranges, groups, values) : { prepared, ranges };
   const lowered = atOpset(network.opset, () => lower(equal.prepared, equal.ranges));
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {

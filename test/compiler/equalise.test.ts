@@ -9,6 +9,7 @@ import { valueRanges } from '../../daemon/runtime/value-ranges.js';
 import { type Calibration, compile, Reference } from '../../firmware-bridge/compiler/index.js';
 import { FixedGrids } from '../../firmware-bridge/compiler/lower/fixed-grids.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
+import { channelGroups } from '../../firmware-bridge/compiler/quantise/channel-groups.js';
 import { channelValues, equalised } from '../../firmware-bridge/compiler/quantise/equalise.js';
 import { board, drawn } from './agreement.js';
 
@@ -99,9 +100,10 @@ t.test('an equalised network computes what it did', async (t) => {
     const fixed = new FixedGrids(prepared);
     const isFixed = (value: string): boolean => fixed.of(value) !== undefined;
     const asked = fixed.unfixed();
-    const channels = channelValues(prepared, isFixed, asked);
+    const groups = channelGroups(prepared, isFixed);
+    const channels = channelValues(prepared, groups, isFixed, asked);
     const ranges = await valueRanges(graph, asked, inputs, runtime, { signal, channels });
-    const made = equalised(prepared, ranges, isFixed, asked);
+    const made = equalised(prepared, ranges, groups, asked);
     t.ok(made.prepared.graph.initializers.size > 0);
     t.not(made.prepared, prepared, 'something was scaled');
     const answers = await Promise.all(

@@ -1,7 +1,7 @@
 import { freshNames } from '../../../daemon/network/fresh-names.js';
 import { floatsOf, floatTensor, type Node, type Tensor } from '../../../daemon/network/graph.js';
 import type { Prepared } from '../passes/prepare.js';
-import { type ChannelGroup, type ChannelGroups, channelGroups, type ScaledLayer } from './channel-groups.js';
+import type { ChannelGroup, ChannelGroups, ScaledLayer } from './channel-groups.js';
 import type { Range } from './quantisation.js';
 
 /** How much of the channels' difference is taken away: the share is chosen by the error that it leaves. */
@@ -24,10 +24,9 @@ export interface Equalised {
 export function equalised(
   prepared: Prepared,
   ranges: Ranges,
-  isFixed: (value: string) => boolean,
+  groups: ChannelGroups,
   asked: readonly string[],
 ): Equalised {
-  const groups = channelGroups(prepared, isFixed);
   const isAsked = new Set(asked);
   const factors = new Map<ChannelGroup, Float64Array>();
   for (const group of groups.groups) {
@@ -51,10 +50,10 @@ export function equalised(
  */
 export function channelValues(
   prepared: Prepared,
+  groups: ChannelGroups,
   isFixed: (value: string) => boolean,
   asked: readonly string[],
 ): ReadonlyMap<string, number> {
-  const groups = channelGroups(prepared, isFixed);
   const read = prepared.graph.nodes.flatMap((node): [string, number][] => {
     const [value = ''] = node.inputs;
     const axis = readAxis(node, prepared.shapes.get(value)?.dims.length ?? 0);
@@ -128,14 +127,13 @@ function readingError(
   parts: Float64Array,
   factors: Float64Array,
 ): number {
-  const { weights, inputs, outputs, at } = weightsOf(layer, constants);
+  const { weights, inputs, outputs, isPaired, at } = weightsOf(layer, constants);
   let step = 0;
   for (let c = 0; c < inputs; c++) step = Math.max(step, (parts[c] as number) / (factors[c] as number));
   let [error, size] = [0, 0];
-  const isDepthwise = layer.kind === 'depthwise' || layer.kind === 'affine';
   for (let n = 0; n < outputs; n++) {
     let [largest, seen] = [0, 0];
-    for (let c = isDepthwise ? n : 0; c < (isDepthwise ? n + 1 : inputs); c++) {
+    for (let c = isPaired ? n : 0; c < (isPaired ? n + 1 : inputs); c++) {
       const [part, factor] = [parts[c] as number, factors[c] as number];
       for (const i of at(n, c)) {
         const w = (weights[i] as number) * factor;
@@ -155,6 +153,8 @@ interface Weights {
   readonly weights: Float32Array;
   readonly inputs: number;
   readonly outputs: number;
+  /** Each output reads the input of its own number alone. */
+  readonly isPaired: boolean;
   /** Where the taps from an input to an output stand. */
   readonly at: (output: number, input: number) => Iterable<number>;
 }
@@ -167,13 +167,14 @@ function weightsOf({ node, kind }: ScaledLayer, constants: ReadonlyMap<string, T
     for (let i = 0; i < count; i++) yield from + i;
   }
   const area = weights.length / (first * second);
+  const mixed = { weights, isPaired: false };
   switch (kind) {
     case 'conv':
-      return { weights, inputs: second, outputs: first, at: (n, c) => taps((n * second + c) * area, area) };
+      return { ...mixed, inputs: second, outputs: first, at: (n, c) => taps((n * second + c) * area, area) };
     case 'transposed':
-      return { weights, inputs: first, outputs: second, at: (n, c) => taps((c * second + n) * area, area) };
+      return { ...mixed, inputs: first, outputs: second, at: (n, c) => taps((c * second + n) * area, area) };
     case 'linear':
-      return { weights, inputs: first, outputs: second, at: (n, c) => taps(c * second + n, 1) };
+      return { ...mixed, inputs: first, outputs: second, at: (n, c) => taps(c * second + n, 1) };
     case 'depthwise':
     case 'affine':
     case 'norm':
@@ -181,6 +182,7 @@ function weightsOf({ node, kind }: ScaledLayer, constants: ReadonlyMap<string, T
         weights,
         inputs: first,
         outputs: first,
+        isPaired: true,
         at: (n) => taps((n * weights.length) / first, weights.length / first),
       };
   }
@@ -199,9 +201,8 @@ function rescaled(
     // A normalisation takes its rows as they are, divided by any factor.
     const [x, y] = [kind === 'norm' ? undefined : factorOf(node.inputs[0]), factorOf(node.outputs[0])];
     if (!x && !y) continue;
-    const { weights, inputs, outputs, at } = weightsOf(layer, graph.initializers);
+    const { weights, inputs, outputs, isPaired, at } = weightsOf(layer, graph.initializers);
     const scaled = new Float32Array(weights);
-    const isPaired = inputs === outputs && kind !== 'conv' && kind !== 'transposed' && kind !== 'linear';
     for (let n = 0; n < outputs; n++)
       for (let c = isPaired ? n : 0; c < (isPaired ? n + 1 : inputs); c++)
         for (const i of at(n, c)) scaled[i] = ((weights[i] as number) * (x?.[c] ?? 1)) / (y?.[n] ?? 1);
