@@ -296,7 +296,7 @@ t.test('a phone that fails is the one to blame, with evidence', async (t) => {
     code: 'RUNNER_OUTPUT_INVALID',
     message: /told to run 20 times and counts 3/,
   });
-  // Somebody at the phone withdraws the permission amid a run.
+  // Somebody at the phone withdraws the permission during a run.
   const path = await put('onnxruntime_perf_test', perfTest('today'));
   const driver = driverWith({ runners: [path] });
   const device = await openFirst(driver);
