@@ -3,13 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name="${1:-}"
-if [ -z "$name" ] || [ ! -f "scripts/bench-$name.ts" ]; then
+if [ -z "$name" ] || [ ! -f "scripts/bench/$name.ts" ]; then
   echo "usage: npm run bench -- NAME [flags]; NAME is one of:" >&2
-  for file in scripts/bench-*.ts; do
-    if grep -q '"\?bench"\?: ' "$file"; then basename "$file" .ts | sed 's/^bench-/  /' >&2; fi
+  for file in scripts/bench/*.ts; do
+    if grep -q '"\?bench"\?: ' "$file"; then echo "  $(basename "$file" .ts)" >&2; fi
   done
   exit 2
 fi
 shift
 node node_modules/typescript/bin/tsc -p . >&2
-exec node "dist/scripts/bench-$name.js" "$@"
+exec node "dist/scripts/bench/$name.js" "$@"

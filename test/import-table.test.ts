@@ -18,10 +18,13 @@ const order = [
   'train',
   'evaluate',
   'store',
+  'access',
   'fleet',
+  'agent',
   'study',
-  'campaign',
+  'predictors',
   'api',
+  'process',
   'cli',
 ];
 const pure = ['core', 'network', 'predict', 'search'];
@@ -33,7 +36,7 @@ const homes: Record<string, string[]> = {
   sqlite3: ['store'],
   'onnxruntime-node': ['runtime'],
   express: ['api'],
-  ws: ['api', 'cli'],
+  ws: ['api', 'process'],
   'node-cron': ['fleet'],
   selfsigned: ['api'],
   'onnxruntime-web': [],
@@ -113,6 +116,14 @@ t.test('one kind of device knows no other', async (t) => {
   t.same(shown(wrong), []);
 });
 
+t.test('an agent of another daemon knows no fleet', async (t) => {
+  const wrong = all.filter(isRelative).filter(({ file, specifier }) => {
+    const to = relative(root, resolve(root, dirname(file), specifier));
+    return roomOf(file) === 'agent' && roomOf(to) === 'fleet';
+  });
+  t.same(shown(wrong), []);
+});
+
 t.test('pure folders do no I/O', async (t) => {
   const wrong = all.filter(
     (i) => pure.includes(roomOf(i.file)) && !isRelative(i) && !purePackages.includes(packageOf(i.specifier)),
@@ -168,7 +179,8 @@ t.test('help and version load no implementation', async (t) => {
   };
   const commands = sources('daemon/cli/commands');
   t.ok(commands.length > 30, `${commands.length} commands`);
-  const light = /^(node:|commander$|daemon\/(cli|core)\/|daemon\/.*-names\.ts$|daemon\/api\/problem\.ts$)/;
+  const light =
+    /^(node:|commander$|daemon\/(cli|core)\/|daemon\/process\/installation\.ts$|daemon\/.*-names\.ts$|daemon\/api\/problem\.ts$)/;
   const mayBeSaid = ['daemon/study/winner.ts'];
   for (const file of ['daemon/cli/main.ts', ...commands])
     t.same(

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type Express } from 'express';
+import { AttemptLimit } from '../access/attempt-limit.js';
 import { HildaError } from '../core/errors.js';
-import { AttemptLimit } from './attempt-limit.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin, guarded } from './host-guard.js';
 import { Jobs } from './jobs.js';

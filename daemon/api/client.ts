@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { probeScheduleSchema } from '../campaign/probe-schedule.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
+import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import {

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { AttemptLimit } from '../access/attempt-limit.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, type HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
 import type { Admit, JoinKeys } from '../devices/join-keys.js';
-import type { AttemptLimit } from './attempt-limit.js';
 import { refuseFull, refuseUpgrade } from './upgrades.js';
 import { wsConnection } from './ws-connection.js';
 

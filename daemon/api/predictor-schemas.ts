@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { choices } from '../campaign/choose-networks.js';
-import { probeScheduleStateSchema } from '../campaign/probe-schedule.js';
 import { tableFormats } from '../predict/tables/format-names.js';
+import { choices } from '../predictors/choose-networks.js';
+import { probeScheduleStateSchema } from '../predictors/probe-schedule.js';
 import { targetSchema } from './device-schemas.js';
 import { problemSchema } from './schemas.js';
 

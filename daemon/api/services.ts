@@ -1,5 +1,4 @@
-import type { PredictorService } from '../campaign/predictor-service.js';
-import type { ProbeSchedules } from '../campaign/probe-schedules.js';
+import type { StoredJoinKeys } from '../access/join-keys.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
@@ -8,9 +7,10 @@ import type { Connection } from '../devices/connection.js';
 import type { Calibrating, Deployment, Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
-import type { StoredJoinKeys } from '../fleet/join-keys.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Graph } from '../network/graph.js';
+import type { PredictorService } from '../predictors/predictor-service.js';
+import type { ProbeSchedules } from '../predictors/probe-schedules.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -97,7 +97,7 @@ export interface DeployRequest extends Omit<MeasureRequest, 'protocol'>, Calibra
 
 /**
  * Everything the API serves, and nothing of how it is made: tests hand in a real store and a fake device, the
- * composition root (`daemon/cli/compose.ts`) the real parts.
+ * composition root (`daemon/process/daemon.ts`) the real parts.
  */
 export interface DaemonServices {
   readonly version: string;

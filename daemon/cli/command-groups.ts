@@ -26,14 +26,14 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     'devices',
     {
       description: 'what networks can be measured on',
-      load: async () => (await import('./commands/devices.js')).devicesCommand,
+      load: async () => (await import('./commands/devices/devices.js')).devicesCommand,
     },
   ],
   [
     'agent',
     {
       description: "other machines' devices in this daemon's service",
-      load: async () => (await import('./commands/agent.js')).agentCommand,
+      load: async () => (await import('./commands/agent/agent.js')).agentCommand,
     },
   ],
   [
@@ -84,14 +84,14 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     'search',
     {
       description: 'find the best architectures of a space under the limits of devices',
-      load: async () => (await import('./commands/search.js')).searchCommand,
+      load: async () => (await import('./commands/search/search.js')).searchCommand,
     },
   ],
   [
     'predictor',
     {
       description: "learn a device's latency, and predict it with an interval",
-      load: async () => (await import('./commands/predictor.js')).predictorCommand,
+      load: async () => (await import('./commands/predictor/predictor.js')).predictorCommand,
     },
   ],
   [

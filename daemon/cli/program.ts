@@ -1,7 +1,7 @@
 import { Command } from 'commander';
+import { hildaVersion } from '../process/installation.js';
 import { commandGroups } from './command-groups.js';
 import { defaultPort, type Terminal } from './context.js';
-import { hildaVersion } from './installation.js';
 
 /** The command line that `args` need. Commands throw; who runs the program turns errors into exit codes. */
 export async function buildProgram(args: readonly string[], terminal: Terminal): Promise<Command> {

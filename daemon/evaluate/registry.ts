@@ -7,7 +7,7 @@ import { openLabelled } from '../data/labelled/open-labelled.js';
 import { readShipped } from '../data/labelled/shipped-images.js';
 import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
 import type { Space } from '../search/spaces/contract.js';
-import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv-file.js';
+import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv/file.js';
 import { type IdxDataset, idxRecord } from '../train/idx-dataset.js';
 import { datasetSchema } from '../train/spec.js';
 import { CommandEvaluator } from './command.js';

@@ -115,7 +115,7 @@ export interface PredictorRecord {
   readonly target: Target;
   readonly spaceId: string;
   readonly metric: string;
-  /** `daemon/campaign/predictor-body.ts`. */
+  /** `daemon/predictors/predictor-body.ts`. */
   readonly body: Json;
   readonly createdMs: number;
   readonly updatedMs: number;

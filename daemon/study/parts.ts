@@ -12,7 +12,7 @@ import { loadProtocol } from '../measure/protocols.js';
 import { PredictorBank } from '../predict/bank.js';
 import type { Predictions } from '../predict/contract.js';
 import type { Space } from '../search/spaces/contract.js';
-import { costViews, decisionFeatures } from '../search/spaces/cost-views.js';
+import { costViews, decisionFeatures } from '../search/spaces/parts/cost-views.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
 import { openSpace, pinNetwork } from '../train/open-space.js';
 import { OutsideEvaluator } from './outside.js';

@@ -6,7 +6,7 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
-import { type Decision, decisionsOf } from '../search/spaces/decisions.js';
+import { type Decision, decisionsOf } from '../search/spaces/parts/decisions.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type {
   Store,

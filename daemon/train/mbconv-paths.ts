@@ -1,8 +1,8 @@
 import { floatTensor, type Graph } from '../network/graph.js';
 import { GraphBuilder } from '../network/graph-builder.js';
 import type { WeightSource } from '../search/spaces/contract.js';
-import { type Choice, listLayers, type MbconvFile } from '../search/spaces/mbconv-file.js';
-import { emitHead, emitLayer, emitStem } from '../search/spaces/mbconv-network.js';
+import { type Choice, listLayers, type MbconvFile } from '../search/spaces/mbconv/file.js';
+import { emitHead, emitLayer, emitStem } from '../search/spaces/mbconv/network.js';
 
 export const gateName = (layer: number, choice: number): string => `gate.${layer}.${choice}`;
 

@@ -1,9 +1,9 @@
 import { HildaError } from '../core/errors.js';
 import { gaussian, type Rng } from '../core/rng.js';
 import { elementCount } from '../network/graph.js';
-import type { MbconvFile } from '../search/spaces/mbconv-file.js';
-import { type Choice, listLayers } from '../search/spaces/mbconv-file.js';
-import { tensorPrefix } from '../search/spaces/mbconv-network.js';
+import type { MbconvFile } from '../search/spaces/mbconv/file.js';
+import { type Choice, listLayers } from '../search/spaces/mbconv/file.js';
+import { tensorPrefix } from '../search/spaces/mbconv/network.js';
 import type { NamedTensor } from './weights/safetensors.js';
 
 type Tensors = Map<string, NamedTensor>;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { Space } from '../search/spaces/contract.js';
-import type { InstatuneFile } from '../search/spaces/instatune.js';
+import type { InstatuneFile } from '../search/spaces/papers/instatune.js';
 import { loadSpace } from '../search/spaces/registry.js';
 
 /**

@@ -1,8 +1,8 @@
 import { drawIndex, gaussian } from '../core/rng.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
-import type { MbconvFile } from '../search/spaces/mbconv-file.js';
-import { listLayers } from '../search/spaces/mbconv-file.js';
+import type { MbconvFile } from '../search/spaces/mbconv/file.js';
+import { listLayers } from '../search/spaces/mbconv/file.js';
 import { type Batches, streamOf } from './batches.js';
 import { trainingGraph } from './differentiation/training-graph.js';
 import { gatedNetwork, gateName } from './mbconv-paths.js';

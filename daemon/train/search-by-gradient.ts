@@ -1,8 +1,8 @@
 import type { LabelledImages } from '../data/labelled/labelled-images.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
 import { SessionProcess } from '../runtime/session-process.js';
-import { mbconvSpace } from '../search/spaces/mbconv.js';
-import type { MbconvFile } from '../search/spaces/mbconv-file.js';
+import type { MbconvFile } from '../search/spaces/mbconv/file.js';
+import { mbconvSpace } from '../search/spaces/mbconv/mbconv.js';
 import { Batches } from './batches.js';
 import { type BlockCosts, blockCosts, meanCost } from './block-costs.js';
 import type { GradientSpec } from './gradient-spec.js';

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { z } from 'zod';
-import { profilesDir } from '../../daemon/cli/installation.js';
 import { sha256Hex } from '../../daemon/core/hash.js';
+import { profilesDir } from '../../daemon/process/installation.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { lookAlikes } from '../../daemon/cli/commands/devices-list.js';
+import { lookAlikes } from '../../daemon/cli/commands/devices/list.js';
 import { errorTable } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import sharp from 'sharp';
 import t from 'tap';
-import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { npyBytes } from '../../daemon/data/write-npy.js';
 import type { Calibrating, DeployedPort, Device, Tensors } from '../../daemon/devices/contract.js';
@@ -12,6 +11,7 @@ import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import type { DType } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { Daemon } from '../../daemon/process/daemon.js';
 import { runCommand } from './run-command.js';
 
 t.setTimeout(300_000);

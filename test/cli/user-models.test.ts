@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import onnxProto from 'onnx-proto';
 import t from 'tap';
-import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { npyBytes } from '../../daemon/data/write-npy.js';
+import { Daemon } from '../../daemon/process/daemon.js';
 import { runCommand } from './run-command.js';
 
 const { onnx } = onnxProto;

@@ -5,8 +5,8 @@ import { PredictorBank } from '../../daemon/predict/bank.js';
 import type { AskContext, Sampler, Trial } from '../../daemon/search/samplers/contract.js';
 import { architectureKey } from '../../daemon/search/samplers/unseen.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import { costViews } from '../../daemon/search/spaces/cost-views.js';
-import { CellTableSpace, cellDecisions } from '../../daemon/search/spaces/table.js';
+import { CellTableSpace, cellDecisions } from '../../daemon/search/spaces/nasbench/table.js';
+import { costViews } from '../../daemon/search/spaces/parts/cost-views.js';
 
 const objectives = [
   { metric: 'gain', goal: 'max' },

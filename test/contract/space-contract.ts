@@ -6,7 +6,7 @@ import { costFeatures, countCost } from '../../daemon/network/cost.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 
 /** What every space promises (daemon/search/spaces/contract.ts), on `samples` random architectures. */
 export function runSpaceContract(t: Test, space: Space, samples: number): void {

@@ -1,17 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
+import { AttemptLimit } from '../../daemon/access/attempt-limit.js';
+import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import type { DaemonIdentity } from '../../daemon/api/identity/daemon-identity.js';
 import { JoinChannel } from '../../daemon/api/join-channel.js';
 import { JoinServer } from '../../daemon/api/join-server.js';
-import { connectWs } from '../../daemon/cli/connect-ws.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { asHildaError, type HildaError } from '../../daemon/core/errors.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
 import { pageProtocol } from '../../daemon/devices/browser/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
 import type { Admit } from '../../daemon/devices/join-keys.js';
-import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { connectWs } from '../../daemon/process/connect-ws.js';
 import { openStore } from '../../daemon/store/open-store.js';
 
 const joinDir = fileURLToPath(new URL('../../dashboard/join', import.meta.url));

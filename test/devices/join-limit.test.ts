@@ -1,10 +1,10 @@
 import t from 'tap';
-import { AttemptLimit } from '../../daemon/api/attempt-limit.js';
-import { connectWs } from '../../daemon/cli/connect-ws.js';
+import { AttemptLimit } from '../../daemon/access/attempt-limit.js';
+import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
-import { StoredJoinKeys } from '../../daemon/fleet/join-keys.js';
+import { connectWs } from '../../daemon/process/connect-ws.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { greet, knock, knockTogether, openJoinBench } from './join-bench.js';
 

@@ -5,15 +5,15 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { Agent } from '../../daemon/agent/agent.js';
+import { KnownDaemonFile } from '../../daemon/agent/known-daemon.js';
 import { DaemonClient } from '../../daemon/api/client.js';
-import { Daemon } from '../../daemon/cli/compose.js';
-import { DaemonDialer } from '../../daemon/cli/dial-daemon.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { thisMachine } from '../../daemon/devices/own-machine.js';
-import { Agent } from '../../daemon/fleet/agent/agent.js';
-import { KnownDaemonFile } from '../../daemon/fleet/agent/known-daemon.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
+import { Daemon } from '../../daemon/process/daemon.js';
+import { DaemonDialer } from '../../daemon/process/dial-daemon.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { chromiumPath, quietFlags } from '../devices/chromium.js';
 

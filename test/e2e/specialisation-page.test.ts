@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { Daemon } from '../../daemon/cli/compose.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { formatCount, formatInterval, formatLatency, formatMetric } from '../../daemon/core/quantities.js';
+import { Daemon } from '../../daemon/process/daemon.js';
 import {
   type MatrixCell,
   type Specialisation,

@@ -14,7 +14,7 @@ import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { EmulatedDriver, type EmulatedDriverOptions } from '../../daemon/devices/mcu/emulated-driver.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { EmulatedBoard } from '../../firmware-bridge/emulator/pico-board.js';
 import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';

@@ -9,7 +9,7 @@ import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
 import { elementCount } from '../../daemon/network/graph.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { PicoFlashChip } from '../../firmware-bridge/emulator/pico-flash-chip.js';
 import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';

@@ -12,7 +12,7 @@ import {
 import { signsName } from '../../daemon/network/generated-signs.js';
 import { elementCount } from '../../daemon/network/graph.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import { openSpace } from '../../daemon/train/open-space.js';
 import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';

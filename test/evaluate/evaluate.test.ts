@@ -13,7 +13,7 @@ import { floatsOf } from '../../daemon/network/graph.js';
 import { withBatch } from '../../daemon/network/with-batch.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));

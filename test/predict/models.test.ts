@@ -9,8 +9,8 @@ import { fitTable, tablePredictions } from '../../daemon/predict/models/table-fi
 import { foldsOf, othersOf } from '../../daemon/predict/picker/candidate.js';
 import { mostInformative } from '../../daemon/predict/picker/informative.js';
 import { Leverage } from '../../daemon/predict/picker/leverage.js';
-import { runEagerly, runFolded, runPruned } from '../../daemon/search/spaces/cell-execution.js';
-import { CellTableSpace } from '../../daemon/search/spaces/table.js';
+import { runEagerly, runFolded, runPruned } from '../../daemon/search/spaces/nasbench/cell-execution.js';
+import { CellTableSpace } from '../../daemon/search/spaces/nasbench/table.js';
 
 function matrix(rows: readonly (readonly number[])[]): Matrix {
   return { rows: rows.length, columns: rows[0]?.length ?? 0, data: Float64Array.from(rows.flat()) };

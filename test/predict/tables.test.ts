@@ -18,7 +18,7 @@ import { formatBlockKey, parseBlockKey } from '../../daemon/predict/tables/block
 import { tableFormats } from '../../daemon/predict/tables/format-names.js';
 import { collectTable, tableSum, testAdditivity } from '../../daemon/predict/tables/latency-table.js';
 import { formatTable, type NamedTable, parseTable } from '../../daemon/predict/tables/table-formats.js';
-import { ofaOperators, readOfa } from '../../daemon/search/spaces/ofa-mobilenet.js';
+import { ofaOperators, readOfa } from '../../daemon/search/spaces/ofa/mobilenet.js';
 import { publishedSpaces } from '../../daemon/search/spaces/published-spaces.js';
 
 const size = fc.array(fc.integer({ min: 1, max: 999 }), { minLength: 1, maxLength: 3 });

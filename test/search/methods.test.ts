@@ -15,8 +15,8 @@ import { createSampler } from '../../daemon/search/samplers/registry.js';
 import { nearestStudies } from '../../daemon/search/samplers/transfer-prior.js';
 import { boundRatios } from '../../daemon/search/samplers/unas.js';
 import type { Space } from '../../daemon/search/spaces/contract.js';
-import { indexMoves } from '../../daemon/search/spaces/index-moves.js';
-import { CellTableSpace } from '../../daemon/search/spaces/table.js';
+import { CellTableSpace } from '../../daemon/search/spaces/nasbench/table.js';
+import { indexMoves } from '../../daemon/search/spaces/parts/index-moves.js';
 
 t.setTimeout(900_000);
 

@@ -10,9 +10,9 @@ import { elementCount, floatsOf } from '../../daemon/network/graph.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import type { DecisionTree } from '../../daemon/search/spaces/contract.js';
-import { type Module, moduleCount } from '../../daemon/search/spaces/einspace-grammar.js';
-import { instatuneSpace } from '../../daemon/search/spaces/instatune.js';
-import { fromNetConfig, ofaFileSchema } from '../../daemon/search/spaces/ofa.js';
+import { type Module, moduleCount } from '../../daemon/search/spaces/einspace/grammar.js';
+import { fromNetConfig, ofaFileSchema } from '../../daemon/search/spaces/ofa/ofa.js';
+import { instatuneSpace } from '../../daemon/search/spaces/papers/instatune.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runSpaceContract } from '../contract/space-contract.js';
 

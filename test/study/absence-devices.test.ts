@@ -9,7 +9,7 @@ import type { Driver } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
-import { childPath, openHub, until } from '../fleet/agent-bench.js';
+import { childPath, openHub, until } from '../agent/agent-bench.js';
 import { openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 

@@ -9,7 +9,7 @@ import { SupernetEvaluator } from '../../daemon/evaluate/supernet.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
-import { randomWeights } from '../../daemon/search/spaces/random-weights.js';
+import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { type CompilerBoard, compile, Reference } from '../../firmware-bridge/compiler/index.js';
 

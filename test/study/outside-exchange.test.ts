@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import type { StudyId } from '../../daemon/core/ids.js';
 import type { Driver } from '../../daemon/devices/contract.js';
-import { decisionsOf } from '../../daemon/search/spaces/decisions.js';
+import { decisionsOf } from '../../daemon/search/spaces/parts/decisions.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { Crew, Lanes } from '../../daemon/study/crew.js';

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { Campaign } from '../../campaign/campaigns.js';
-import { readBody } from '../../campaign/predictor-body.js';
-import { predictorFigures } from '../../campaign/predictor-figures.js';
-import { probeScheduleSchema } from '../../campaign/probe-schedule.js';
-import type { StoredPredictor } from '../../campaign/stored-predictor.js';
 import type { Architecture } from '../../core/architecture.js';
 import type { PredictorId } from '../../core/ids.js';
 import { formatTable } from '../../predict/tables/table-formats.js';
+import type { Campaign } from '../../predictors/campaigns.js';
+import { readBody } from '../../predictors/predictor-body.js';
+import { predictorFigures } from '../../predictors/predictor-figures.js';
+import { probeScheduleSchema } from '../../predictors/probe-schedule.js';
+import type { StoredPredictor } from '../../predictors/stored-predictor.js';
 import type { PredictorRecord } from '../../store/contract.js';
 import {
   type CampaignView,

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { profilesDir } from '../../process/installation.js';
 import { lazily, type Terminal } from '../context.js';
-import { profilesDir } from '../installation.js';
 
 export const trainCommand = (terminal: Terminal): Command =>
   new Command('train')

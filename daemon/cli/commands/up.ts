@@ -46,7 +46,7 @@ async function up(
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
   // Loaded here, so that the other commands need not load databases and runtimes.
-  const [{ pino }, { Daemon }] = await Promise.all([import('pino'), import('../compose.js')]);
+  const [{ pino }, { Daemon }] = await Promise.all([import('pino'), import('../../process/daemon.js')]);
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const daemon = new Daemon({
     dataDir,

@@ -3,10 +3,10 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
-import { Emitter } from './emitter.js';
-import { freeStats } from './free-stats.js';
-import { indexMoves, type Normalise } from './index-moves.js';
-import { randomWeights } from './random-weights.js';
+import { Emitter } from './parts/emitter.js';
+import { freeStats } from './parts/free-stats.js';
+import { indexMoves, type Normalise } from './parts/index-moves.js';
+import { randomWeights } from './parts/random-weights.js';
 
 /** One link of a network: takes one value, gives one. */
 export interface Part {

@@ -1,9 +1,9 @@
 import { HildaError } from '../../core/errors.js';
 import { byOperatorType } from '../../predict/features/by-type.js';
-import { cellOperators } from './cell-execution.js';
-import { ofaDecisions, ofaOperators, readOfa } from './ofa-mobilenet.js';
+import { cellOperators } from './nasbench/cell-execution.js';
+import { CellTableSpace } from './nasbench/table.js';
+import { ofaDecisions, ofaOperators, readOfa } from './ofa/mobilenet.js';
 import type { PublishedSpaceName } from './published-space-names.js';
-import { CellTableSpace } from './table.js';
 
 type Views = Readonly<Record<string, ReadonlyMap<string, number>>>;
 

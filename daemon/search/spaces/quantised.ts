@@ -4,11 +4,11 @@ import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph, Node } from '../../network/graph.js';
 import { quantiseNodes, type RangeOf } from '../../network/quantise-nodes.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
-import { namedFile } from './file-fields.js';
-import { freeStats } from './free-stats.js';
-import { indexMoves } from './index-moves.js';
-import { mbconvSpace } from './mbconv.js';
-import { listLayers, mbconvFileSchema } from './mbconv-file.js';
+import { listLayers, mbconvFileSchema } from './mbconv/file.js';
+import { mbconvSpace } from './mbconv/mbconv.js';
+import { namedFile } from './parts/file-fields.js';
+import { freeStats } from './parts/free-stats.js';
+import { indexMoves } from './parts/index-moves.js';
 
 /**
  * Number formats as decisions beside those of another space (SimQ-NAS, Sridhar et al. 2023: bit widths layer by layer in

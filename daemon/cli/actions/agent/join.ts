@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { Agent } from '../../../agent/agent.js';
+import { KnownDaemonFile } from '../../../agent/known-daemon.js';
+import { HildaError } from '../../../core/errors.js';
+import { thisMachine } from '../../../devices/own-machine.js';
+import { createDrivers } from '../../../devices/registry.js';
+import { openAgentPhones } from '../../../process/agent-phones.js';
+import { DaemonDialer } from '../../../process/dial-daemon.js';
+import { isHash } from '../../../process/trust.js';
+import type { CliContext } from '../../context.js';
+import { stateFolder } from '../../state-folder.js';
+
+interface Options {
+  readonly address: readonly string[];
+  readonly token?: string;
+  readonly pin?: string;
+  readonly fingerprint?: string;
+  readonly data?: string;
+  readonly name: string;
+  readonly adb?: boolean;
+  readonly runner?: readonly string[];
+  readonly cores?: readonly string[];
+}
+
+export async function joinAsAgent(
+  context: CliContext,
+  url: string | undefined,
+  options: Options,
+): Promise<void> {
+  const { terminal } = context;
+  const { token, pin, fingerprint, name, adb, runner, cores } = options;
+  const given = [...(url === undefined ? [] : [url]), ...options.address];
+  for (const one of given) assertAddress(one);
+  assertHash('--pin', pin);
+  assertHash('--fingerprint', fingerprint);
+  const dataDir = options.data ?? join(terminal.env.HILDA_DATA ?? stateFolder(terminal.env), 'agent');
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const memory = new KnownDaemonFile(dataDir);
+  if (!(await memory.read()))
+    log.warn(
+      { dataDir },
+      'daemon.json cannot be read: addresses and key of the daemon are as the command says',
+    );
+  const dialer = new DaemonDialer({
+    given,
+    trust: { ...(pin !== undefined && { pin }), ...(fingerprint !== undefined && { fingerprint }) },
+    memory,
+    onEvent: (event, details) => log.warn(details, event),
+  });
+  if (dialer.addresses().length === 0)
+    throw new HildaError('USAGE_INVALID', 'no address of a daemon is known', {
+      hint: 'Name one, with wss:// where a key is pinned: `hilda agent token` on its machine prints the command.',
+    });
+  const phones = await openAgentPhones(
+    {
+      clock: terminal.clock,
+      ...(adb !== undefined && { start: adb }),
+      ...(runner && { runners: runner }),
+      ...(cores && { cores }),
+    },
+    terminal.signal,
+  );
+  const agent = new Agent({
+    name,
+    dataDir,
+    drivers: createDrivers({ adb: phones.adb }),
+    clock: terminal.clock,
+    ...(token !== undefined && { token }),
+    boot: thisMachine().boot,
+    connect: (call) => dialer.connect(call),
+    onAddresses: (urls) => void dialer.announced(urls),
+    onEvent: (event, details) => log.info(details, event),
+  });
+  await agent.run(terminal.signal).finally(() => phones.stop());
+  context.answer('agent', { stopped: true }, () => 'the agent has stopped');
+}
+
+function assertAddress(url: string): void {
+  if (/^wss?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) return;
+  throw new HildaError('USAGE_INVALID', `${url} is no ws address`, { hint: 'For example: wss://host:4381' });
+}
+
+function assertHash(option: string, hash: string | undefined): void {
+  if (hash === undefined || isHash(hash)) return;
+  throw new HildaError('USAGE_INVALID', `${option} takes 64 hexadecimal digits, with or without colons`);
+}

@@ -1,0 +1,210 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { StoredJoinKeys } from '../access/join-keys.js';
+import { ApiServer } from '../api/api-server.js';
+import { JoinServer } from '../api/join-server.js';
+import type { DaemonServices } from '../api/services.js';
+import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
+import { AdbServer } from '../devices/adb/adb-server.js';
+import { AgentHub } from '../devices/agent/hub.js';
+import { PageHub } from '../devices/browser/hub.js';
+import type { Driver } from '../devices/contract.js';
+import { thisMachine } from '../devices/own-machine.js';
+import { createDrivers } from '../devices/registry.js';
+import { DevicePool } from '../fleet/device-pool.js';
+import { compareDevices } from '../fleet/equivalence.js';
+import { PredictorService } from '../predictors/predictor-service.js';
+import { ProbeSchedules } from '../predictors/probe-schedules.js';
+import { fileBlobs } from '../store/file-blobs.js';
+import { fileUploads } from '../store/file-uploads.js';
+import { openStore } from '../store/open-store.js';
+import { StudyService } from '../study/service.js';
+import { Specialisations } from '../study/specialisation/specialisations.js';
+import { deploying } from './deploying.js';
+import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
+import { LanDoor, type LanPorts } from './lan-access.js';
+import { measuring } from './measuring.js';
+
+export interface DaemonOptions {
+  /** Database, blobs, journal. Made when missing. */
+  readonly dataDir: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly profilesDir?: string;
+  /** Drivers beside the shipped ones, e.g. a fake. */
+  readonly drivers?: readonly Driver[];
+  /** Ports on which phones and agents of the networks may join; left out, only this machine's may. */
+  readonly lan?: LanPorts;
+  /** Phones through the adb server; left out, none are looked for. */
+  readonly adb?: {
+    /** Start adb's server where none runs; it outlives the daemon. */
+    readonly start?: boolean;
+    /** As `RunnerOptions`. */
+    readonly runners?: readonly string[];
+    readonly cores?: readonly string[];
+    /** Another port than adb's own. */
+    readonly port?: number;
+    /** Another port than 28080, under which phones reach the daemon. */
+    readonly phonePort?: number;
+  };
+  readonly onError?: (error: HildaError, place: string) => void;
+}
+
+/** The composition root: the one place that knows which parts a daemon is made of. */
+export class Daemon {
+  readonly #options: DaemonOptions;
+  /** Ends after the parts have stopped: an abort before would fail the studies that stopping pauses. */
+  readonly #life = new AbortController();
+  /** What was started, in order; stopped in reverse. */
+  readonly #started: (() => Promise<void>)[] = [];
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+  }
+
+  /** Answers with the address of the page and the API. What had started is stopped again when a later part fails. */
+  async start(signal: AbortSignal): Promise<string> {
+    try {
+      return await this.#start(signal);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Idempotent: requests end, then studies, then devices, then the store. */
+  async stop(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let stop = this.#started.pop(); stop; stop = this.#started.pop()) {
+      // One part's failure must not keep the others, the store above all, from closing.
+      await stop().catch((error: unknown) => failures.push(error));
+    }
+    this.#life.abort(new HildaError('INTERRUPTED', 'the daemon has stopped'));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #start(signal: AbortSignal): Promise<string> {
+    const {
+      dataDir,
+      port,
+      clock,
+      drivers = [],
+      profilesDir: profiles = profilesDir,
+      lan = {},
+      adb,
+      onError,
+    } = this.#options;
+    const store = await openStore({ dataDir, clock });
+    this.#started.push(() => store.close());
+    const blobs = fileBlobs(join(dataDir, 'blobs'));
+    const uploads = await fileUploads(join(dataDir, 'uploads'), clock);
+
+    const keys = new StoredJoinKeys(store, clock);
+    const pages = new PageHub({ keys, clock });
+    const machine = thisMachine();
+    const agents = new AgentHub({ keys, clock, machine });
+    let tunnelPort = 0;
+    const phones = adb && {
+      adb: new AdbServer({
+        clock,
+        ...(adb.start !== undefined && { start: adb.start }),
+        ...(adb.port !== undefined && { port: adb.port }),
+      }),
+      clock,
+      pages,
+      keys,
+      joinPort: () => tunnelPort,
+      ...(adb.runners && { runners: adb.runners }),
+      ...(adb.cores && { cores: adb.cores }),
+      ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
+    };
+    const shipped = createDrivers({
+      browser: { hub: pages, clock, machine },
+      agents,
+      ...(phones && { adb: phones }),
+    });
+    const pool = new DevicePool({ store, drivers: [...shipped, ...drivers], clock });
+    signal.throwIfAborted();
+    await pool.start(this.#life.signal);
+    this.#started.push(() => pool.stop());
+
+    const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
+    this.#started.push(() => predictors.stop());
+
+    const studies = new StudyService({
+      store,
+      pool,
+      clock,
+      profilesDir: profiles,
+      predictors,
+      ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
+    });
+    await studies.start();
+    this.#started.push(() => studies.stop());
+
+    const specialisations = new Specialisations({ store, studies, profilesDir: profiles });
+    await specialisations.start();
+    this.#started.push(() => specialisations.stop());
+
+    const schedules = new ProbeSchedules({ store, predictors, clock });
+    this.#started.push(() => schedules.stop());
+    await schedules.start();
+
+    let url = '';
+    const door = new LanDoor({
+      ...lan,
+      dataDir,
+      clock,
+      joinDir,
+      onChange: (urls) => agents.peers.announce(urls),
+      ...(onError && { onError }),
+    });
+    const services: DaemonServices = {
+      version: hildaVersion(),
+      clock,
+      store,
+      blobs,
+      uploads,
+      pool,
+      studies,
+      specialisations,
+      predictors,
+      schedules,
+      joining: {
+        keys,
+        addresses: () => [
+          ...door.addresses(),
+          { base: url, note: 'this machine (secure)', pin: null, fingerprint: null },
+        ],
+        acceptPage: (...whom) => pages.accept(...whom),
+        acceptAgent: (...whom) => agents.accept(...whom),
+      },
+      ...measuring(store, pool),
+      compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
+      ...deploying(store, pool),
+    };
+    const server = new ApiServer(services, {
+      port,
+      ...(existsSync(dashboardDir) && { dashboardDir }),
+      ...(existsSync(joinDir) && { joinDir }),
+      ...(onError && { onError }),
+    });
+    // After the API and its channels, which tell those who joined that the daemon stops.
+    this.#started.push(() => door.stop());
+    this.#started.push(() => server.stop());
+    url = await server.start(this.#life.signal);
+    if (phones) tunnelPort = await this.#openToTunnels(server);
+    await door.start(server, this.#life.signal);
+    await pool.discover({ signal });
+    return url;
+  }
+
+  /** Phones on cables reach a port of their own, with nothing of the API. Answers with it. */
+  async #openToTunnels({ pages }: ApiServer): Promise<number> {
+    const server = new JoinServer({ port: 0, loopback: true, identity: null, joinDir, pages });
+    this.#started.push(() => server.stop());
+    return server.start(this.#life.signal);
+  }
+}
