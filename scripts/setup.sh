@@ -59,6 +59,11 @@ fi
 built=dist/.built
 if [ ! -e "$built" ] || [ -n "$(find daemon scripts test dashboard firmware-bridge package.json tsconfig.json -newer "$built" -type f -print -quit 2>/dev/null)" ]; then
   say "building"
+  # Outputs whose sources were moved or deleted would still be run as tests.
+  find dist/daemon dist/firmware-bridge dist/scripts dist/test -name '*.js' 2>/dev/null | while read -r file; do
+    source=${file#dist/}
+    [ -e "${source%.js}.ts" ] || rm -f "$file" "$file.map"
+  done
   started=$(mktemp)
   npm run --silent build >&2
   mkdir -p dist && touch -r "$started" "$built" && rm -f "$started"

@@ -149,7 +149,14 @@ t.test('a TensorFlow Lite file on chosen cores of a phone, through the whole dae
     );
   const { id, target } = await device('-tflite-big');
   t.match(target, { runtime: 'tflite', tier: 'native, big cores 4-6' });
-  t.equal((await client.devices({ signal })).filter(({ kind }) => kind === 'adb').length, 4);
+  const ofThePhone = async () =>
+    (await client.devices({ signal })).filter((one) => one.kind === 'adb').map((one) => one.id);
+  // Each runner is looked for in turn; the last of them is seen some time after the first.
+  await until(
+    async () => (await ofThePhone()).length >= 4 || undefined,
+    'both runners, with both kinds of cores',
+  );
+  t.equal(new Set(await ofThePhone()).size, 4);
   await client.adopt(id, { signal });
   const measure = async (bytes: Uint8Array) => {
     const { sha256 } = await client.uploadModel(bytes, { signal });
