@@ -46,6 +46,7 @@ const homes: Record<string, string[]> = {
   serialport: ['firmware-bridge/link', 'devices/mcu'],
   rp2040js: ['firmware-bridge/emulator'],
   commander: ['cli'],
+  'string-width': ['cli'],
 };
 
 interface Import {

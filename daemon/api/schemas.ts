@@ -92,7 +92,14 @@ export const studySummarySchema = z
     devices: z
       .array(z.object({ deviceId: z.string(), measured: z.int(), missing: z.int() }))
       .describe('Trials measured on each device, and complete ones that lack it since it was away.'),
-    etaMs: z.number().nullable(),
+    etaMs: z
+      .number()
+      .nullable()
+      .describe('Time left at the pace so far, and within maxMinutes of the budget.'),
+    expectedTrials: z
+      .int()
+      .nullable()
+      .describe('Trials that will have ended then: fewer than the budget has where its time is up before.'),
   })
   .meta({ id: 'StudySummary' });
 

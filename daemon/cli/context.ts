@@ -1,21 +1,13 @@
 import type { Command } from 'commander';
 import type { DaemonClient } from '../api/client.js';
-import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
-import { type Column, formatTable } from './table.js';
+import { type Column, formatTable } from './terminal/table.js';
+import type { Terminal } from './terminal/terminal.js';
+import { loadWidths } from './terminal/text-width.js';
+
+export type { Terminal } from './terminal/terminal.js';
 
 export const defaultPort = 4380;
-
-/** What a command sees of the outside. Data goes to `out`, progress to `note`. */
-export interface Terminal {
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether lines on stderr may be overwritten. */
-  readonly interactive: boolean;
-  out(text: string): void;
-  note(text: string): void;
-}
 
 interface GlobalOptions {
   readonly json?: boolean;
@@ -50,7 +42,7 @@ export class CliContext {
     rows: readonly Row[],
     none: string,
   ): void {
-    this.answer(name, data, () => (rows.length === 0 ? none : formatTable(columns, rows)));
+    this.answer(name, data, () => (rows.length === 0 ? none : formatTable(columns, rows, this.terminal)));
   }
 }
 
@@ -76,7 +68,7 @@ export const lazily =
   async (...args: unknown[]): Promise<void> => {
     const { json = false, host } = (args.at(-1) as Command).optsWithGlobals<GlobalOptions>();
     const base = address(host ?? terminal.env.HILDA_HOST ?? `http://127.0.0.1:${defaultPort}`);
-    const [{ DaemonClient }, action] = await Promise.all([import('../api/client.js'), load()]);
+    const [{ DaemonClient }, action] = await Promise.all([import('../api/client.js'), load(), loadWidths()]);
     const context = new CliContext(terminal, json, new DaemonClient(base));
     await action(context, ...(args.slice(0, -1) as Args));
   };

@@ -1,17 +1,18 @@
 import { metricTitle } from '../core/metric-title.js';
 import { formatLatency, formatMetric, formatShareInterval } from '../core/quantities.js';
 import type { MatrixCell, Specialisation } from '../study/specialisation/shapes.js';
-import { type Column, formatTable } from './table.js';
+import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';
+import { type Column, formatTable } from './terminal/table.js';
 
 /** The matrix and what it is: no two columns share a unit unless their heads say the same. */
-export function describeSpecialisation(one: Specialisation): string {
+export function describeSpecialisation(one: Specialisation, layout: Layout = plainLayout): string {
   const { id, state, reason, level, slack, finalists, distinctFinalists, rows, columns } = one;
   const head = `${id} is ${state}${reason ? `: ${reason}` : ''}`;
   if (level === null)
     return `${head}\n${columns.map((c) => `  ${c.deviceId}: ${c.search ?? 'not started'}`).join('\n')}`;
   const equal = `Equal accuracy: at least ${formatMetric('accuracy', level)} as the device runs it (the least of the searches' best, less ${formatMetric('accuracy', slack)}).`;
   const share = `${distinctFinalists} finalists, at most ${finalists} of each search, are measured on every device; each device's winner is the fastest of them there.`;
-  return [head, equal, share, '', formatTable(tableColumns(one), rows)].join('\n');
+  return [head, equal, share, '', formatTable(tableColumns(one), rows, layout)].join('\n');
 }
 
 type Row = Specialisation['rows'][number];
@@ -33,7 +34,7 @@ function tableColumns({ columns, rows }: Specialisation): Column<Row>[] {
         value: ({ cells }) => formatCell(cells[deviceId], speed),
       };
     }),
-    { title: 'ON ITS OWN DEVICE', value: ({ standing }) => standing },
+    { title: 'ON ITS OWN DEVICE', value: ({ standing }) => standing, tone: toneOfState },
   ];
 }
 

@@ -1,7 +1,6 @@
 import type { DeviceView } from '../api/device-schemas.js';
 import type { MeasurementView } from '../api/measurement-schemas.js';
 import type { StudySummaryView } from '../api/schemas.js';
-import { printableLine } from '../core/printable.js';
 import {
   formatBytes,
   formatCount,
@@ -10,42 +9,49 @@ import {
   formatLatency,
 } from '../core/quantities.js';
 import { formatTime } from './format.js';
+import { type Field, formatFields } from './terminal/fields.js';
+import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';
 
-/** Label and value lines, values aligned. */
-function lines(entries: readonly (readonly [label: string, value: string])[]): string {
-  const width = Math.max(...entries.map(([label]) => label.length));
-  return entries.map(([label, value]) => `${label.padEnd(width)}  ${printableLine(value)}`).join('\n');
-}
-
-export function describeDevice({
-  id,
-  state,
-  reason,
-  present,
-  obstacle,
-  tags,
-  lease,
-  label,
-  kind,
-  target,
-  firstSeenMs,
-  lastSeenMs,
-  repeatability,
-}: DeviceView): string {
-  return lines([
-    ['device', id],
-    ['state', `${state}${reason ? ` (${reason})` : ''}${lease ? `, in use by ${lease.holder}` : ''}`],
-    ['now', present ? (obstacle ?? 'here') : 'away'],
-    ['tags', tags.join(', ') || 'none'],
-    ['model', label],
-    ['driver', kind],
+export function describeDevice(
+  {
+    id,
+    state,
+    reason,
+    present,
+    obstacle,
+    tags,
+    lease,
+    label,
+    kind,
+    target,
+    firstSeenMs,
+    lastSeenMs,
+    repeatability,
+  }: DeviceView,
+  layout: Layout = plainLayout,
+): string {
+  const now = present ? (obstacle ?? 'here') : 'away';
+  return formatFields(
     [
-      'runtime',
-      `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
+      ['device', id],
+      [
+        'state',
+        `${state}${reason ? ` (${reason})` : ''}${lease ? `, in use by ${lease.holder}` : ''}`,
+        toneOfState(state),
+      ],
+      ['now', now, present && obstacle ? 'bad' : toneOfState(now)],
+      ['tags', tags.join(', ') || 'none'],
+      ['model', label],
+      ['driver', kind],
+      [
+        'runtime',
+        `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
+      ],
+      ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
+      ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
     ],
-    ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
-    ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
-  ]);
+    layout,
+  );
 }
 
 /** How far two sessions of one network lie apart here, and since when that is known. */
@@ -65,37 +71,43 @@ const formatKnown = (us: number | null): string => (us === null ? 'not told' : f
 
 const formatShare = (share: number): string => `${(share * 100).toPrecision(2)} %`;
 
-export function describeMeasurement({
-  id,
-  deviceId,
-  target,
-  provenance,
-  protocol,
-  latency,
-  counts,
-  memory,
-  verdict,
-  reason,
-  manifest,
-  durationMs,
-}: MeasurementView): string {
-  return lines([
-    ['measurement', id],
-    ['device', deviceId],
-    ...(target.network ? ([['network', target.network]] as Lines) : []),
-    ...(latency ? describeLatency(latency, provenance) : []),
-    ...(counts ? describeCounts(counts, provenance) : []),
+export function describeMeasurement(
+  {
+    id,
+    deviceId,
+    target,
+    provenance,
+    protocol,
+    latency,
+    counts,
+    memory,
+    verdict,
+    reason,
+    manifest,
+    durationMs,
+  }: MeasurementView,
+  layout: Layout = plainLayout,
+): string {
+  return formatFields(
     [
-      'memory',
-      memory.peakBytes === null || memory.activationPeakBytes === null
-        ? `weights ${formatBytes(memory.weightBytes)}; activations unknown`
-        : `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
+      ['measurement', id],
+      ['device', deviceId],
+      ...(target.network ? ([['network', target.network]] as Lines) : []),
+      ...(latency ? describeLatency(latency, provenance) : []),
+      ...(counts ? describeCounts(counts, provenance) : []),
+      [
+        'memory',
+        memory.peakBytes === null || memory.activationPeakBytes === null
+          ? `weights ${formatBytes(memory.weightBytes)}; activations unknown`
+          : `${formatBytes(memory.peakBytes)} = weights ${formatBytes(memory.weightBytes)} + activations ${formatBytes(memory.activationPeakBytes)}`,
+      ],
+      ...describeInputs(manifest.inputs),
+      ...describeUncounted(manifest.uncounted),
+      ['verdict', `${verdict}: ${reason}`, toneOfState(verdict)],
+      ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
     ],
-    ...describeInputs(manifest.inputs),
-    ...describeUncounted(manifest.uncounted),
-    ['verdict', `${verdict}: ${reason}`],
-    ['protocol', `${protocol}, ${formatDuration(durationMs)}`],
-  ]);
+    layout,
+  );
 }
 
 /** Operators whose cost is not known: no MACs were held against the time. */
@@ -114,7 +126,7 @@ function describeInputs(inputs: unknown): Lines {
 }
 
 type Spread = NonNullable<NonNullable<MeasurementView['latency']>['spread']>;
-type Lines = (readonly [label: string, value: string])[];
+type Lines = Field[];
 
 function describeLatency(latency: NonNullable<MeasurementView['latency']>, provenance: string): Lines {
   const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs, spread } = latency;
@@ -155,19 +167,36 @@ function describeCounts(counts: NonNullable<MeasurementView['counts']>, provenan
   ];
 }
 
-export function describeStudy({ record, ...counts }: StudySummaryView): string {
-  return lines([
-    ['study', record.id],
-    ['name', record.name],
-    ['state', record.reason ? `${record.state}: ${record.reason}` : record.state],
+export function describeStudy({ record, ...counts }: StudySummaryView, layout: Layout = plainLayout): string {
+  return formatFields(
     [
-      'trials',
-      `${counts.complete + counts.infeasible + counts.failed} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
+      ['study', record.id],
+      ['name', record.name],
+      [
+        'state',
+        record.reason ? `${record.state}: ${record.reason}` : record.state,
+        toneOfState(record.state),
+      ],
+      [
+        'trials',
+        `${counts.complete + counts.infeasible + counts.failed} of ${counts.budgetTrials} (${counts.complete} complete, ${counts.infeasible} infeasible, ${counts.failed} failed)`,
+      ],
+      ...(counts.devices.length > 1 ? [['measured', describeCoverage(counts.devices)] as const] : []),
+      ['front', `${counts.frontSize} points, hypervolume ${counts.hypervolume.toFixed(4)}`],
+      ['time left', record.state === 'running' ? describeTimeLeft(counts) : '-'],
     ],
-    ...(counts.devices.length > 1 ? [['measured', describeCoverage(counts.devices)] as const] : []),
-    ['front', `${counts.frontSize} points, hypervolume ${counts.hypervolume.toFixed(4)}`],
-    ['time left', record.state === 'running' ? formatDuration(counts.etaMs) : '-'],
-  ]);
+    layout,
+  );
+}
+
+function describeTimeLeft({
+  etaMs,
+  expectedTrials,
+  budgetTrials,
+}: Pick<StudySummaryView, 'etaMs' | 'expectedTrials' | 'budgetTrials'>): string {
+  const left = formatDuration(etaMs);
+  if (expectedTrials === null || expectedTrials >= budgetTrials) return left;
+  return `${left}, which is enough for about ${expectedTrials} trials`;
 }
 
 const describeCoverage = (devices: StudySummaryView['devices']): string =>

@@ -2,11 +2,12 @@ import type { StudySummaryView } from '../api/schemas.js';
 import { watchEvents } from '../api/watch.js';
 import { formatDuration } from '../core/quantities.js';
 import type { CliContext } from './context.js';
+import { Progress } from './terminal/progress.js';
 
 /** Between two looks at a study whose events come fast. */
 const minIntervalMs = 500;
 
-/** Shows a study's progress on stderr, line by line, until it no longer runs. Lost connections are taken up again. */
+/** Shows how far a study is until it no longer runs. Lost connections are taken up again. */
 export async function followStudy(
   id: string,
   { client, terminal, signal }: CliContext,
@@ -17,7 +18,7 @@ export async function followStudy(
     clock: terminal.clock,
     signal: AbortSignal.any([signal, over.signal]),
   });
-  let last = '';
+  const progress = new Progress(terminal);
   let shownMs = 0;
   try {
     for await (const event of watching) {
@@ -26,13 +27,12 @@ export async function followStudy(
       if (event !== 'subscribed' && !ends && terminal.clock.nowMs() - shownMs < minIntervalMs) continue;
       const summary = await client.study(id, { signal });
       shownMs = terminal.clock.nowMs();
-      const line = progressLine(summary);
-      if (line !== last) terminal.note(line);
-      last = line;
+      progress.show(progressLine(summary));
       if (summary.record.state !== 'running') return summary;
     }
   } finally {
     over.abort();
+    progress.end();
   }
   return client.study(id, { signal });
 }
@@ -53,9 +53,14 @@ export function progressLine({
   hypervolume,
   devices,
   etaMs,
+  expectedTrials,
   record,
 }: StudySummaryView): string {
-  const left = record.state === 'running' ? `, ${formatDuration(etaMs)} left` : `, ${record.state}`;
+  const reached =
+    expectedTrials !== null && expectedTrials < budgetTrials
+      ? `, which is enough for about ${expectedTrials}`
+      : '';
+  const left = record.state === 'running' ? `, ${formatDuration(etaMs)} left${reached}` : `, ${record.state}`;
   const lacks = devices
     .filter(({ missing }) => missing > 0)
     .map((one) => `, ${one.missing} lack ${one.deviceId}`);

@@ -1,8 +1,9 @@
 import type { Outcome } from '../devices/mcu/line-faults/test-line.js';
-import { formatTable } from './table.js';
+import { type Layout, plainLayout } from './terminal/layout.js';
+import { formatTable } from './terminal/table.js';
 
 /** One line a fault and link: what its measurements said while it lasted and after it, and how long nothing was heard. */
-export function lineFaultTable(outcomes: readonly Outcome[]): string {
+export function lineFaultTable(outcomes: readonly Outcome[], layout: Layout = plainLayout): string {
   const groups = new Map<string, Outcome[]>();
   for (const outcome of outcomes) {
     const key = `${outcome.link} ${outcome.fault}`;
@@ -21,9 +22,10 @@ export function lineFaultTable(outcomes: readonly Outcome[]): string {
         align: 'right',
         value: (row) => (Math.max(...row.map(({ silentMs }) => silentMs)) / 1000).toFixed(1),
       },
-      { title: 'held', value: held },
+      { title: 'held', value: held, tone: (text) => (text === 'yes' ? 'good' : 'bad') },
     ],
     rows,
+    layout,
   );
 }
 

@@ -9,12 +9,14 @@ export type FoundId =
 /**
  * Finds the id that a word names: the id itself, or its unique beginning. Whole parts before a hyphen count first:
  * `emulated-rp2040` is `emulated-rp2040-pico` even where other ids begin so. A number is never cut: `study-1` is not `study-10`.
+ * Six digits and more are part of a key, as in `browser-312345`.
  */
 export function findId(ids: readonly string[], word: string): FoundId {
   if (ids.includes(word)) return { id: word };
+  if (word === '') return { near: [] };
   const parts = ids.filter((id) => id.startsWith(`${word}-`));
-  const cutsNumber = (id: string): boolean => /-\d+$/.test(id) && /\d$/.test(word);
-  const begin = word === '' ? [] : ids.filter((id) => id.startsWith(word) && !cutsNumber(id));
+  const cutsNumber = (id: string): boolean => /-\d{1,5}$/.test(id) && /\d$/.test(word);
+  const begin = ids.filter((id) => id.startsWith(word) && !cutsNumber(id));
   const [only, ...others] = parts.length > 0 ? parts : begin;
   if (only !== undefined) return others.length === 0 ? { id: only } : { several: [only, ...others] };
   const most = Math.max(1, Math.floor(word.length / 4));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
+import { findId } from '../core/id-beginnings.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
 import type { Evaluator } from '../evaluate/contract.js';
 import { checkEvaluated } from '../evaluate/given-values.js';
@@ -39,28 +40,38 @@ export function findSpace(name: string, profilesDir: string): { readonly kind: s
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -'.json'.length));
   if (!known.includes(name)) {
+    const found = findId(known, name);
+    const near = 'near' in found ? found.near : 'several' in found ? found.several : [found.id];
+    const meant = near.length > 0 ? `Did you mean ${near.slice(0, 5).join(' or ')}? ` : '';
     throw new HildaError('NOT_FOUND', `there is no space named ${name}`, {
-      hint: `Known spaces: ${known.join(', ')}. Or give a space file's content.`,
+      hint: `${meant}Known spaces: ${known.join(', ')}. Or give a space file's content.`,
     });
   }
   return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as { kind: string };
 }
 
-/** An adopted device by its exact id, or by the start of exactly one adopted device's id. Throws DEVICE_UNKNOWN. */
+/** An adopted device by its id or its unique beginning: see `findId`. Throws DEVICE_UNKNOWN. */
 export function adoptedDevice(name: string, devices: readonly DeviceRecord[]): DeviceRecord {
   const adopted = devices.filter((d) => d.state === 'adopted');
-  const matches = adopted.filter((d) => d.id === name || d.id.startsWith(`${name}-`));
-  const match = matches.find((d) => d.id === name) ?? matches[0];
-  if (!match || (matches.length > 1 && match.id !== name)) {
-    throw new HildaError(
-      'DEVICE_UNKNOWN',
-      `${matches.length === 0 ? 'no' : 'more than one'} adopted device answers to ${name}`,
-      {
-        hint: `Adopted devices: ${adopted.map((d) => d.id).join(', ') || 'none; run `hilda devices adopt`'}.`,
-      },
-    );
-  }
-  return match;
+  const ids = adopted.map(({ id }) => id as string);
+  const found = findId(ids, name);
+  const device = 'id' in found ? adopted.find(({ id }) => id === found.id) : undefined;
+  if (device) return device;
+  const several = 'several' in found ? found.several : undefined;
+  const near = 'near' in found ? found.near : [];
+  const isSeen = devices.some(({ id }) => id === name);
+  const hint = several
+    ? `Give more of its id: ${several.slice(0, 5).join(', ')}.`
+    : isSeen
+      ? `Run \`hilda devices adopt ${name}\`.`
+      : near.length > 0
+        ? `Did you mean ${near.join(' or ')}?`
+        : `Adopted devices: ${ids.join(', ') || 'none; run `hilda devices adopt`'}.`;
+  throw new HildaError(
+    'DEVICE_UNKNOWN',
+    `${several ? 'more than one' : 'no'} adopted device answers to ${name}`,
+    { hint, details: { candidates: (several ?? near).slice(0, 20) } },
+  );
 }
 
 /** Replaces short device names by ids, in metrics too: see `adoptedDevice`. */

@@ -28,7 +28,7 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
 
 /**
  * The one loop: ask, check, predict, measure, evaluate, tell; then devices that were away catch up. Returns when the budget
- * is spent or the space exhausted; throws what a trial could not digest, the signal's reason on abort, and what ended the
+ * is spent or the space exhausted, with why where trials of the budget are left; throws what a trial could not digest, the signal's reason on abort, and what ended the
  * trials of a study that came to nothing (see `fruitless`).
  *
  * Reproducible whatever the order in which devices answer: a batch is asked only after every earlier trial was told,
@@ -38,22 +38,30 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
 export async function runStudy(
   context: StudyContext,
   { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<string | null> {
   const absences = absencesOf(context);
   const isOver = timeLimit(context);
   await search({ ...context, absences }, isOver, signal);
+  const isOutOfTime = isOver();
   const trials = await context.store.trials(context.study.id);
   await catchUp({ ...context, absences }, { trials, isOver, signal });
+  const { trials: wanted, maxMinutes } = context.spec.budget;
+  if (trials.length >= wanted) return null;
+  const some = `${trials.length} of ${wanted} trials`;
+  return isOutOfTime
+    ? `its ${maxMinutes} minutes were over after ${some}`
+    : `nothing new was proposed after ${some}`;
 }
 
 /** What devices of a completed study missed is measured on those that are there now; nothing is asked. */
 export async function catchUpStudy(
   context: StudyContext,
   { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<null> {
   const trials = await context.store.trials(context.study.id);
   const isOver = timeLimit(context);
   await catchUp({ ...context, absences: absencesOf(context) }, { trials, isOver, signal });
+  return null;
 }
 
 const absencesOf = ({ spec, store, pool, clock }: StudyContext): Absences =>

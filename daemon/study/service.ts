@@ -35,6 +35,7 @@ import {
 } from './parts.js';
 import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
+import { timeLeft } from './time-left.js';
 
 export interface StudySummary {
   readonly record: StudyRecord;
@@ -49,8 +50,10 @@ export interface StudySummary {
   readonly hypervolume: number;
   /** One entry a device of the study, in its order. */
   readonly devices: readonly DeviceCoverage[];
-  /** Time left at the pace so far; null before the first trial, after the last, and when not running. */
+  /** Time left at the pace so far and within its budget; null before the first trial, after the last, and when not running. */
   readonly etaMs: number | null;
+  /** Trials that will have ended then: fewer than the budget's where its time is up before. Null where `etaMs` is. */
+  readonly expectedTrials: number | null;
 }
 
 export interface StudyDecisions {
@@ -164,11 +167,15 @@ export class StudyService {
     const count = (state: TrialRecord['state']): number => trials.filter((t) => t.state === state).length;
     const finished = trials.length - count('asked');
     const running = this.#running.get(id);
-    const sinceStart = finished - (running?.toldAtStart ?? 0);
-    const etaMs =
-      running && sinceStart > 0 && finished < spec.budget.trials
-        ? ((clock.nowMs() - running.startedMs) / sinceStart) * (spec.budget.trials - finished)
-        : null;
+    const { etaMs, reached } = running
+      ? timeLeft({
+          nowMs: clock.nowMs(),
+          startedMs: running.startedMs,
+          ended: finished - running.toldAtStart,
+          left: Math.max(0, spec.budget.trials - finished),
+          maxMinutes: spec.budget.maxMinutes,
+        })
+      : { etaMs: null, reached: null };
     return {
       record,
       budgetTrials: spec.budget.trials,
@@ -181,6 +188,7 @@ export class StudyService {
       hypervolume: hypervolumeShare(trials, spec),
       devices: coverage(trials, spec),
       etaMs,
+      expectedTrials: reached === null ? null : finished + reached,
     };
   }
 
@@ -297,8 +305,12 @@ export class StudyService {
       { ...parts, spec, study, sampler, store, pool, clock, onStep, earlier, ...(inbox && { inbox }) },
       { signal: abort.signal },
     )
-      .then(async () =>
-        store.setStudyState(study.id, 'completed', lacking(await store.trials(study.id), spec)),
+      .then(async (early) =>
+        store.setStudyState(
+          study.id,
+          'completed',
+          lacking(await store.trials(study.id), spec) ?? early ?? null,
+        ),
       )
       .catch(async (thrown: unknown) => {
         if (abort.signal.aborted) return;

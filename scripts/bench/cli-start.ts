@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
+import { commandGroups } from '../../daemon/cli/command-groups.js';
 import { median } from '../../daemon/measure/statistics.js';
 
 /**
@@ -13,9 +14,7 @@ const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs: ${values.runs} is no count`);
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
-const groups = readdirSync(new URL('../../daemon/cli/commands', import.meta.url))
-  .filter((file) => file.endsWith('.js') && !file.includes('-'))
-  .map((file) => file.slice(0, -'.js'.length));
+const groups = [...commandGroups.keys()];
 
 /** Children are waited for one by one, so the rise of what ended children used is this one's. */
 async function cpuSeconds(args: readonly string[]): Promise<number> {

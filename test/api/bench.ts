@@ -209,6 +209,7 @@ export class SteppedStudies implements StudyPort {
       hypervolume: done / 10,
       devices: coverageOf(trials),
       etaMs: 1000,
+      expectedTrials: 10,
     };
   }
 

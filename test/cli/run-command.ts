@@ -16,12 +16,15 @@ export async function runHere(args: readonly string[], env: Record<string, strin
     signal: new AbortController().signal,
     env,
     interactive: false,
+    columns: null,
+    colours: false,
     out: (text) => {
       out += `${text}\n`;
     },
     note: (text) => {
       err += `${text}\n`;
     },
+    status: () => {},
   });
   return { code, out, err };
 }

@@ -7,6 +7,7 @@ import {
   sourceLines,
 } from '../../daemon/core/comparison-words.js';
 import { fromHalf, toHalf } from '../../daemon/core/half.js';
+import { findId } from '../../daemon/core/id-beginnings.js';
 import { differenceInterval, isApart, sumInterval } from '../../daemon/core/intervals.js';
 import { metricTitle } from '../../daemon/core/metric-title.js';
 import {
@@ -181,4 +182,16 @@ t.test('a figure beside its limit reads as it was decided', (t) => {
     t.equal(Math.sign(Number.parseFloat(figure) - Number.parseFloat(limit)), Math.sign(share - 0.02));
   }
   t.end();
+});
+
+t.test('ids by their beginnings: counters are whole, keys are not', async (t) => {
+  const ids = ['study-1', 'study-10', 'browser-312345', 'browser-9f2a91', 'fake-10', 'cpu-3f2a-x86'];
+  const idOf = (word: string) => findId(ids, word);
+  t.same(idOf('study-1'), { id: 'study-1' });
+  t.same(idOf('browser-3123'), { id: 'browser-312345' }, 'a key of digits alone');
+  t.same(idOf('browser-9'), { id: 'browser-9f2a91' });
+  t.same(idOf('cpu'), { id: 'cpu-3f2a-x86' });
+  t.same(idOf('fake-1'), { near: ['fake-10'] }, 'another device, though one alone begins so');
+  t.same(idOf('browser'), { several: ['browser-312345', 'browser-9f2a91'] });
+  t.same(idOf(''), { near: [] });
 });

@@ -14,6 +14,7 @@ import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
+import { timeLeft } from '../../daemon/study/time-left.js';
 import { workersOf } from '../../daemon/study/work-through.js';
 import { FailingDriver } from '../blame/failing-driver.js';
 import { openBench, profilesDir, testSpec } from './bench.js';
@@ -266,11 +267,34 @@ t.test('the quick start searches for the host and a Pico within what the Pico ha
   t.same(swapped.objectives, [{ metric: 'cycles@b-2', goal: 'min' }]);
 });
 
+t.test('time left keeps to the time that the budget allows', async (t) => {
+  const minute = 60_000;
+  const pace = { startedMs: 5000, nowMs: 5000 + minute, ended: 20, left: 40 };
+  t.same(timeLeft({ ...pace, maxMinutes: undefined }), { etaMs: 2 * minute, reached: 40 });
+  t.same(timeLeft({ ...pace, maxMinutes: 3 }), { etaMs: 2 * minute, reached: 40 }, 'just enough');
+  t.same(timeLeft({ ...pace, maxMinutes: 2 }), { etaMs: minute, reached: 20 });
+  t.same(timeLeft({ ...pace, maxMinutes: 0.5 }), { etaMs: 0, reached: 0 }, 'its last trials end late');
+  t.same(timeLeft({ ...pace, ended: 0, maxMinutes: 2 }), { etaMs: null, reached: null }, 'no pace yet');
+  t.same(timeLeft({ ...pace, left: 0, maxMinutes: 2 }), { etaMs: null, reached: null });
+});
+
+t.test('a study that ends before its last trial says why', async (t) => {
+  const bench = await openBench(await dataDir(t));
+  t.teardown(() => bench.close());
+  const spec = testSpec({ budget: { trials: 500, maxMinutes: 1e-6 } });
+  const { id } = await bench.studies.create(spec);
+  await bench.studies.settled(id);
+  const { state, reason } = await bench.store.study(id);
+  t.equal(state, 'completed');
+  t.match(reason, /^its 0\.000001 minutes were over after \d+ of 500 trials$/);
+});
+
 t.test('what can be refused is refused before the first trial', async (t) => {
   const bench = await openBench(await dataDir(t));
   t.teardown(() => bench.close());
   const refused: [object, string][] = [
     [testSpec({ devices: ['nowhere'] }), 'DEVICE_UNKNOWN'],
+    [testSpec({ devices: ['fake_0'] }), 'DEVICE_UNKNOWN'],
     [testSpec({ sampler: { name: 'oracle' } }), 'SAMPLER_UNKNOWN'],
     [testSpec({ space: 'no-such-space' }), 'NOT_FOUND'],
     [testSpec({ space: { kind: 'mbconv', id: 'x' } }), 'SPACE_INVALID'],

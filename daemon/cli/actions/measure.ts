@@ -16,7 +16,7 @@ const pollMs = 200;
 
 export async function measureAction(context: CliContext, file: string, options: Options): Promise<void> {
   const measurement = await measure(context, await modelUpload(file), options);
-  context.answer('measurement', { measurement }, () => describeMeasurement(measurement));
+  context.answer('measurement', { measurement }, () => describeMeasurement(measurement, context.terminal));
   if (measurement.verdict !== 'valid') {
     throw new HildaError(
       'MEASUREMENT_INVALID',

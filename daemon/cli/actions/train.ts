@@ -6,6 +6,7 @@ import { parseTrainSpec } from '../../train/spec.js';
 import { type TrainProgress, trainSupernet } from '../../train/train-supernet.js';
 import type { CliContext } from '../context.js';
 import { readSpecWithData } from '../data-paths.js';
+import { Progress } from '../terminal/progress.js';
 
 interface Options {
   readonly work?: string;
@@ -25,6 +26,7 @@ export async function trainAction(context: CliContext, file: string, options: Op
   const work = resolve(options.work ?? join('train', parts.space.id));
   const exportPath = join(work, 'weights.safetensors');
   let last: TrainProgress | undefined;
+  const shown = new Progress(terminal);
   await trainSupernet({
     ...parts,
     spec,
@@ -36,9 +38,9 @@ export async function trainAction(context: CliContext, file: string, options: Op
     onProgress: (progress) => {
       last =
         progress.validation || !last?.validation ? progress : { ...progress, validation: last.validation };
-      terminal.note(describeProgress(progress));
+      shown.show(describeProgress(progress));
     },
-  });
+  }).finally(() => shown.end());
   context.answer(
     'training',
     { weights: exportPath, data: parts.data, progress: last ?? null },

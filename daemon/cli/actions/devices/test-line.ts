@@ -13,6 +13,7 @@ import { longestSilenceMs, type Outcome, tally } from '../../../devices/mcu/line
 import { loadProtocol } from '../../../measure/protocols.js';
 import type { CliContext } from '../../context.js';
 import { lineFaultTable } from '../../line-fault-table.js';
+import { Progress } from '../../terminal/progress.js';
 
 interface Options {
   readonly faults?: string;
@@ -35,8 +36,9 @@ async function testLine(context: CliContext, board: string, options: Options): P
   }
   const seeds = count('--seeds', options.seeds);
   const { signal, terminal } = context;
+  const progress = new Progress(terminal);
   const onOutcome = ({ fault, seed, during, after }: Outcome): void =>
-    terminal.note(`${fault}, seed ${seed}: ${during}${after === null ? '' : `, then ${after}`}`);
+    progress.show(`${fault}, seed ${seed}: ${during}${after === null ? '' : `, then ${after}`}`);
   const outcomes = await runFaults({
     makeLine: await lineMaker(context, board, options.inputBytes),
     faults,
@@ -44,7 +46,7 @@ async function testLine(context: CliContext, board: string, options: Options): P
     protocol: loadProtocol(options.protocol),
     signal,
     onOutcome,
-  });
+  }).finally(() => progress.end());
   if (outcomes.length === 0)
     throw new HildaError('REQUEST_INVALID', `${board} can have none of these faults`, {
       hint: 'hilda devices test-line --list names all of them.',
@@ -52,7 +54,7 @@ async function testLine(context: CliContext, board: string, options: Options): P
   const figures = tally(outcomes);
   context.answer('line-faults', { board, ...figures, outcomes }, () =>
     [
-      lineFaultTable(outcomes),
+      lineFaultTable(outcomes, terminal),
       `${figures.recovered} of ${figures.faults} measured right in the end, ${figures.wrongValid} valid and wrong, ${figures.hangs} silent for more than ${longestSilenceMs / 1000} s.`,
     ].join('\n'),
   );

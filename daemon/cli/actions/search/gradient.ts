@@ -16,7 +16,8 @@ import { readSupernet, supernetPath } from '../../../train/weights/supernet-weig
 import type { CliContext } from '../../context.js';
 import { readSpecWithData } from '../../data-paths.js';
 import { readInput } from '../../read-input.js';
-import type { Column } from '../../table.js';
+import { Progress } from '../../terminal/progress.js';
+import type { Column } from '../../terminal/table.js';
 import { wholeNumber } from '../../whole-number.js';
 
 interface Options {
@@ -53,6 +54,7 @@ export async function searchGradientAction(
   );
   const units = new Map(targets.map(({ name, table }) => [name, table.unit]));
   const weights = spec.weights ?? supernetPath(join(options.profiles, 'supernets'), space.id);
+  const progress = new Progress(terminal);
   const found = await searchByGradient({
     spec,
     file: file.data,
@@ -63,7 +65,7 @@ export async function searchGradientAction(
     signal: context.signal,
     onStep: ({ target, step, loss, cost, entropy }) => {
       if ((step + 1) % 10 === 0)
-        terminal.note(
+        progress.show(
           `${target}: step ${step + 1}/${spec.steps} loss ${loss.toFixed(4)} expected ${cost.toPrecision(4)} ${units.get(target)} entropy ${entropy.toFixed(3)}`,
         );
     },
@@ -85,7 +87,7 @@ export async function searchGradientAction(
         return values.accuracy as number;
       },
       onScored: (count) => {
-        if (count % 10 === 0) terminal.note(`scored ${count} networks`);
+        progress.show(`scored ${count} networks`);
       },
     });
     level = derived.level;
@@ -99,6 +101,7 @@ export async function searchGradientAction(
       await writeFile(join(options.out, `${winner.target}.onnx`), writeOnnx(network));
     }
   } finally {
+    progress.end();
     await evaluator.close();
   }
   context.answerTable(

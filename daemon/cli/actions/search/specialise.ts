@@ -4,6 +4,7 @@ import type { CliContext } from '../../context.js';
 import { readSpecWithData } from '../../data-paths.js';
 import { describeSpecialisation } from '../../describe-specialisation.js';
 import { followSpecialisation } from '../../follow-specialisation.js';
+import { resolveId } from '../../resolve-id.js';
 import { wholeNumber } from '../../whole-number.js';
 
 interface Options {
@@ -31,7 +32,7 @@ export async function searchSpecialiseAction(
       options.out,
       `${JSON.stringify({ schema: 'hilda.specialisation.v1', ...matrix }, null, 2)}\n`,
     );
-  context.answer('specialisation', matrix, () => describeSpecialisation(matrix));
+  context.answer('specialisation', matrix, () => describeSpecialisation(matrix, terminal));
   if (matrix.state !== 'completed')
     throw new HildaError('STATE_CONFLICT', `${matrix.id} is ${matrix.state}: ${matrix.reason ?? ''}`, {
       hint: `Go on with \`hilda search specialise --resume ${matrix.id}\`.`,
@@ -43,11 +44,12 @@ async function start(context: CliContext, file: string | undefined, options: Opt
   const finalists = wholeNumber(options.finalists, 'finalists', 1, 20);
   if ((file === undefined) === (options.resume === undefined))
     throw new HildaError('USAGE_INVALID', 'name a specification, or --resume and an id');
-  if (file === undefined) return client.resumeSpecialisation(options.resume as string, context);
+  if (options.resume !== undefined)
+    return client.resumeSpecialisation(await resolveId('specialisation', options.resume, context), context);
   const slack = Number(options.slack);
   if (!(slack >= 0 && slack < 1))
     throw new HildaError('USAGE_INVALID', `--slack: ${options.slack} is no share of 1`);
-  const spec = (await readSpecWithData(file)) as Record<string, unknown>;
+  const spec = (await readSpecWithData(file as string)) as Record<string, unknown>;
   const devices = options.devices ? split(options.devices) : ((spec.devices ?? []) as string[]);
   if (devices.length < 2 || new Set(devices).size !== devices.length)
     throw new HildaError('USAGE_INVALID', '--devices: name at least two different devices');
@@ -57,7 +59,9 @@ async function start(context: CliContext, file: string | undefined, options: Opt
     slack,
     finalists,
     ...(options.protocol && { protocol: options.protocol }),
-    ...(options.searches && { searches: split(options.searches) }),
+    ...(options.searches && {
+      searches: await Promise.all(split(options.searches).map((word) => resolveId('study', word, context))),
+    }),
   };
   return client.specialise(request, context);
 }

@@ -15,7 +15,9 @@ export async function searchStartAction(
   if (!wait) return context.answer('study', { study }, () => `${study.id} is ${study.state}`);
   terminal.note(`study ${study.id}: ${context.client.base}/#/studies/${study.id}`);
   const { record, ...progress } = await followStudy(study.id, context);
-  context.answer('study', { study: record, progress }, () => describeStudy({ record, ...progress }));
+  context.answer('study', { study: record, progress }, () =>
+    describeStudy({ record, ...progress }, terminal),
+  );
   if (record.state !== 'completed') {
     throw new HildaError(
       'STATE_CONFLICT',

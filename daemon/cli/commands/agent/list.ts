@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../../context.js';
 import { formatTime } from '../../format.js';
+import { toneOfState } from '../../terminal/layout.js';
 
 export const agentListCommand = (terminal: Terminal): Command =>
   new Command('list').description('agents and pages that ever joined').action(
@@ -12,7 +13,7 @@ export const agentListCommand = (terminal: Terminal): Command =>
         [
           { title: 'JOINER', value: (j) => j.id },
           { title: 'KIND', value: (j) => j.kind },
-          { title: 'KEY', value: (j) => j.state },
+          { title: 'KEY', value: (j) => j.state, tone: toneOfState },
           { title: 'SINCE', value: (j) => formatTime(j.createdMs) },
           { title: 'NAME', value: (j) => j.label },
         ],

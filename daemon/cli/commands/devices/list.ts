@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { DaemonClient } from '../../../api/client.js';
 import { act, type Terminal } from '../../context.js';
 import { formatTime } from '../../format.js';
+import { toneOfState } from '../../terminal/layout.js';
 
 export const devicesListCommand = (terminal: Terminal): Command =>
   new Command('list')
@@ -24,8 +25,16 @@ export const devicesListCommand = (terminal: Terminal): Command =>
           { devices, obstacles },
           [
             { title: 'DEVICE', value: (d) => d.id },
-            { title: 'STATE', value: (d) => (d.lease ? `in use by ${d.lease.holder}` : d.state) },
-            { title: 'NOW', value: (d) => (d.present ? (d.obstacle ? 'blocked' : 'here') : 'away') },
+            {
+              title: 'STATE',
+              value: (d) => (d.lease ? `in use by ${d.lease.holder}` : d.state),
+              tone: toneOfState,
+            },
+            {
+              title: 'NOW',
+              value: (d) => (d.present ? (d.obstacle ? 'blocked' : 'here') : 'away'),
+              tone: toneOfState,
+            },
             { title: 'KIND', value: (d) => d.kind },
             { title: 'PROVIDER', value: (d) => d.target.provider },
             { title: 'LAST SEEN', value: (d) => formatTime(d.lastSeenMs) },

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { HildaError } from '../../../core/errors.js';
 import { act, type CliContext, type Terminal } from '../../context.js';
+import { resolveId } from '../../resolve-id.js';
 
 interface Options {
   readonly wait: boolean;
@@ -18,7 +19,8 @@ export const devicesPairCommand = (terminal: Terminal): Command =>
 
 async function pair(context: CliContext, { wait, as }: Options): Promise<void> {
   const { client, terminal } = context;
-  const invitation = await client.invite('page', { signal: context.signal, ...(as !== undefined && { as }) });
+  const back = as === undefined ? {} : { as: await resolveId('joiner', as, context) };
+  const invitation = await client.invite('page', { signal: context.signal, ...back });
   const [best] = invitation.addresses;
   if (!best) throw new HildaError('STATE_CONFLICT', 'the daemon has no address to join at');
   const { renderUnicodeCompact } = await import('uqr');

@@ -10,6 +10,6 @@ export const devicesShowCommand = (terminal: Terminal): Command =>
     .action(
       act(terminal, async (context, id: string) => {
         const device = await context.client.device(await resolveId('device', id, context), context);
-        context.answer('device', { device }, () => describeDevice(device));
+        context.answer('device', { device }, () => describeDevice(device, terminal));
       }),
     );

@@ -7,7 +7,7 @@ import { describePredictor } from '../../describe-predictor.js';
 import { followCampaign } from '../../follow-campaign.js';
 import { formatTime } from '../../format.js';
 import { resolveId } from '../../resolve-id.js';
-import type { Column } from '../../table.js';
+import type { Column } from '../../terminal/table.js';
 import { wholeNumber } from '../../whole-number.js';
 import { predictorFitCsvCommand } from './fit-csv.js';
 

@@ -5,7 +5,8 @@ import { metricTitle } from '../../../core/metric-title.js';
 import { formatCount, formatInterval } from '../../../core/quantities.js';
 import { act, type Terminal } from '../../context.js';
 import { resolveId } from '../../resolve-id.js';
-import { type Column, formatTable } from '../../table.js';
+import type { Layout } from '../../terminal/layout.js';
+import { type Column, formatTable } from '../../terminal/table.js';
 
 export const searchFrontCommand = (terminal: Terminal): Command =>
   new Command('front')
@@ -17,21 +18,21 @@ export const searchFrontCommand = (terminal: Terminal): Command =>
         const { front, devices } = await context.client.fronts(study, context);
         context.answer('front', { study, front, devices }, () => {
           if (front.length === 0) return 'No trial is complete yet.';
-          if (devices.length === 0) return describeFront(front);
+          if (devices.length === 0) return describeFront(front, terminal);
           return devices
             .map(({ deviceId, objectives, front: rows }) => {
               const title = `${deviceId}: ${objectives.map(({ metric, goal }) => `${goal} ${metric}`).join(', ')}`;
-              return `${title}\n${describeFront(rows, deviceId)}`;
+              return `${title}\n${describeFront(rows, terminal, deviceId)}`;
             })
             .join('\n\n');
         });
       }),
     );
 
-function describeFront(rows: readonly FrontRowView[], device?: string): string {
+function describeFront(rows: readonly FrontRowView[], layout: Layout, device?: string): string {
   const marked = rows.some(({ beside }) => beside.some(({ apart }) => !apart));
   return [
-    formatTable(columns(rows, device), rows),
+    formatTable(columns(rows, device), rows, layout),
     ...sourceLines(rows, device),
     ...(marked
       ? ['NOT APART: the 95 % interval of the difference from that neighbour holds 0 in this metric.']

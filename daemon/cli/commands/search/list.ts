@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { act, type Terminal } from '../../context.js';
 import { formatTime } from '../../format.js';
+import { toneOfState } from '../../terminal/layout.js';
 
 export const searchListCommand = (terminal: Terminal): Command =>
   new Command('list').description('every study').action(
@@ -11,7 +12,7 @@ export const searchListCommand = (terminal: Terminal): Command =>
         { studies },
         [
           { title: 'STUDY', value: (s) => s.id },
-          { title: 'STATE', value: (s) => s.state },
+          { title: 'STATE', value: (s) => s.state, tone: toneOfState },
           { title: 'STARTED', value: (s) => formatTime(s.createdMs) },
           { title: 'NAME', value: (s) => s.name },
         ],

@@ -3,6 +3,7 @@ import { act, type Terminal } from '../../context.js';
 import { describeSpecialisation } from '../../describe-specialisation.js';
 import { formatTime } from '../../format.js';
 import { resolveId } from '../../resolve-id.js';
+import { toneOfState } from '../../terminal/layout.js';
 
 export const searchMatrixCommand = (terminal: Terminal): Command =>
   new Command('matrix')
@@ -15,7 +16,7 @@ export const searchMatrixCommand = (terminal: Terminal): Command =>
             await resolveId('specialisation', id, context),
             context,
           );
-          context.answer('specialisation', found, () => describeSpecialisation(found));
+          context.answer('specialisation', found, () => describeSpecialisation(found, terminal));
           return;
         }
         const specialisations = await context.client.specialisations(context);
@@ -24,7 +25,7 @@ export const searchMatrixCommand = (terminal: Terminal): Command =>
           { specialisations },
           [
             { title: 'SPECIALISATION', value: (one) => one.id },
-            { title: 'STATE', value: (one) => one.state },
+            { title: 'STATE', value: (one) => one.state, tone: toneOfState },
             { title: 'STARTED', value: (one) => formatTime(one.createdMs) },
             { title: 'DEVICES', value: (one) => one.columns.map(({ deviceId }) => deviceId).join(' ') },
             { title: 'NAME', value: (one) => one.name },

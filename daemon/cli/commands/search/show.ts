@@ -13,6 +13,8 @@ export const searchShowCommand = (terminal: Terminal): Command =>
           await resolveId('study', id, context),
           context,
         );
-        context.answer('study', { study, progress }, () => describeStudy({ record: study, ...progress }));
+        context.answer('study', { study, progress }, () =>
+          describeStudy({ record: study, ...progress }, terminal),
+        );
       }),
     );
