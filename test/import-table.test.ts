@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import ts from 'typescript';
+import { cyclesOf, readModules } from './module-graph.js';
 
 /** The house's import rules (docs/architecture.md), held against every import in the tree. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -158,6 +159,43 @@ t.test('time and chance are injected', async (t) => {
     (file) => !exempt.includes(file) && banned.test(readFileSync(join(root, file), 'utf8')),
   );
   t.same(wrong, []);
+});
+
+const modules = readModules(root, ['daemon', 'firmware-bridge', 'dashboard', 'scripts', 'test']);
+
+t.test('no modules import each other in a circle, types included', async (t) => {
+  t.ok(modules.imports.size > 900, `${modules.imports.size} modules`);
+  t.same(cyclesOf(modules.imports), []);
+  const circle = new Map([
+    ['a', new Set(['b', 'd'])],
+    ['b', new Set(['c'])],
+    ['c', new Set(['a'])],
+    ['d', new Set<string>()],
+  ]);
+  t.same(cyclesOf(circle), [['a', 'b', 'c']], 'a circle is found');
+});
+
+t.test('no folders beside each other import each other in a circle', async (t) => {
+  // A folder and the one that holds it may: a registry names its members, and they know its contract.
+  const parts = new Map<string, Set<string>>();
+  const holds = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(`${outer}/`);
+  for (const [file, targets] of modules.imports) {
+    const from = dirname(file);
+    if (!/^(daemon|firmware-bridge|dashboard)\//.test(from)) continue;
+    const beside = [...targets].map((target) => dirname(target));
+    const set = parts.get(from) ?? new Set();
+    for (const to of beside) if (!holds(from, to) && !holds(to, from)) set.add(to);
+    parts.set(from, set);
+  }
+  t.same(cyclesOf(parts), []);
+});
+
+t.test('every exported value is imported somewhere', async (t) => {
+  const ours = /^(daemon|firmware-bridge|dashboard|scripts)\//;
+  t.same(
+    modules.unusedValues.filter((value) => ours.test(value)),
+    [],
+  );
 });
 
 t.test('help and version load no implementation', async (t) => {

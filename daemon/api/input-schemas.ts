@@ -37,7 +37,7 @@ export const bindingFields = {
     .describe('What inputs hold, by name; others hold floats drawn from -1 to 1, zeros, empty text.'),
 };
 
-export const bindingsSchema = z.object(bindingFields);
+const bindingsSchema = z.object(bindingFields);
 
 export type BindingsRequest = z.input<typeof bindingsSchema>;
 

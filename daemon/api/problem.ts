@@ -40,7 +40,7 @@ const codeOfStatus = new Map<number, ErrorCode>([
 ]);
 
 /** Bodies that are too large, no JSON or in an unknown encoding, and addresses with bad percent-encoding. */
-export function toRequestError(thrown: unknown): HildaError {
+function toRequestError(thrown: unknown): HildaError {
   const { status, type, limit } = (thrown ?? {}) as { status?: unknown; type?: unknown; limit?: unknown };
   if (thrown instanceof HildaError || typeof status !== 'number' || status >= 500)
     return asHildaError(thrown);

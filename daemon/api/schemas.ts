@@ -11,7 +11,7 @@ const json = z.json();
 const metricValues = z.record(z.string(), z.number());
 const interval = z.tuple([z.number(), z.number()]).readonly();
 
-export const evidenceSchema = z
+const evidenceSchema = z
   .object({
     ci: interval
       .nullable()
@@ -170,7 +170,7 @@ export const decisionSchema = z
       '`factors`: where the choice decides several things at once, such as a kernel and a width, each by itself.',
   });
 
-export const frontRowSchema = z
+const frontRowSchema = z
   .object({
     trialNumber: z.int(),
     architectureId: z.string(),

@@ -7,7 +7,7 @@ import { type Goal, type Lead, type Limit, leadOf, winner } from '../study/winne
 import type { CliContext } from './context.js';
 
 /** Throws USAGE_INVALID. */
-export function parseLimit(text: string): Limit {
+function parseLimit(text: string): Limit {
   const match = /^([\w@.:-]+?)(<=|>=)([-+\d.eE]+)$/.exec(text.replaceAll(' ', ''));
   const bound = Number(match?.[3]);
   if (!match || !Number.isFinite(bound))

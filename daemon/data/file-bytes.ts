@@ -5,9 +5,9 @@ import type { ByteSource } from './contract.js';
 import { invalid } from './invalid.js';
 
 /** Largest file that is read piece by piece. */
-export const maxStreamedBytes = 64 * 2 ** 30;
+const maxStreamedBytes = 64 * 2 ** 30;
 /** Largest file that is read as a whole: one image, one sound, one JSON document. */
-export const maxWholeBytes = 256 * 2 ** 20;
+const maxWholeBytes = 256 * 2 ** 20;
 
 /**
  * Opens a regular file, links resolved. Throws NOT_FOUND where there is none or it cannot be read, DATA_INVALID for a

@@ -56,7 +56,7 @@ export async function openImages(
 }
 
 /** Pixels 0 to 255, [height, width, channels]. */
-export async function decodeImage(
+async function decodeImage(
   path: string,
   { height, width, channels }: { readonly height: number; readonly width: number; readonly channels: 1 | 3 },
 ): Promise<Uint8Array> {

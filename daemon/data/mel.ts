@@ -129,7 +129,7 @@ function transform(real: Float64Array, imaginary: Float64Array): void {
 }
 
 /** Throws DATA_INVALID naming the parameter that does not fit the others. */
-export function checkMel({ sampleRate, window, hop, fft, bands, lowHz, highHz, floor }: MelOptions): void {
+function checkMel({ sampleRate, window, hop, fft, bands, lowHz, highHz, floor }: MelOptions): void {
   const wrong =
     !Number.isInteger(Math.log2(fft)) || fft > 65_536
       ? 'fft: not a power of two up to 65,536'

@@ -1,4 +1,5 @@
-import { AdbDriver, type AdbDriverOptions } from './adb/driver.js';
+import { AdbDriver } from './adb/driver.js';
+import type { AdbDriverOptions } from './adb/options.js';
 import { AgentDriver } from './agent/driver.js';
 import type { AgentHub } from './agent/hub.js';
 import { BrowserDriver, type BrowserDriverOptions } from './browser/driver.js';

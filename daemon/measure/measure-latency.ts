@@ -9,7 +9,7 @@ import { atTail, median, relativeHalfWidth, summarise } from './statistics.js';
 import { type WarmUp, warmUp } from './warm-up.js';
 
 /** Above this share of a round lost to other work, its times say more about the machine than about the network. */
-export const lostShareLimit = 0.2;
+const lostShareLimit = 0.2;
 
 export interface LatencyRun {
   readonly rounds: readonly Round[];
@@ -155,7 +155,7 @@ const affordableRuns = ({ maxMs, minRounds }: Protocol, expectedUs: number): num
   Math.max(1, Math.floor((maxMs * 1000) / minRounds / expectedUs));
 
 /** The level that a round's candidate is compared with: the mean of one reference's two legs, or the mixture of both. */
-export const referenceOf = (round: Round, weight: number | null): number =>
+const referenceOf = (round: Round, weight: number | null): number =>
   weight === null
     ? (round.referenceBeforeUs + round.referenceAfterUs) / 2
     : mixed(round.referenceBeforeUs, round.referenceAfterUs, weight);

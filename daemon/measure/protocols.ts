@@ -26,7 +26,7 @@ export function loadProtocol(name: string, folder = shippedFolder): Protocol {
   return parseProtocol(readFileSync(`${folder}/${name}.json`, 'utf8'), name);
 }
 
-export function parseProtocol(text: string, name: string): Protocol {
+function parseProtocol(text: string, name: string): Protocol {
   let data: unknown;
   try {
     data = JSON.parse(text);

@@ -17,7 +17,7 @@ export function quantile(values: ArrayLike<number>, q: number): number {
 }
 
 /** Median absolute deviation from the median, not scaled to a standard deviation. */
-export function medianAbsoluteDeviation(values: ArrayLike<number>): number {
+function medianAbsoluteDeviation(values: ArrayLike<number>): number {
   const middle = median(values);
   return median(Float64Array.from(values, (value) => Math.abs(value - middle)));
 }

@@ -5,7 +5,7 @@ import type { Protocol } from './protocol.js';
 import { median } from './statistics.js';
 
 /** The bounds of the verdicts; a change makes measurements before and after it incomparable in validity. */
-export const verdictRules = {
+const verdictRules = {
   /** Above this share of rejected rounds others had the machine. */
   rejectedShare: 0.5,
   /**

@@ -72,7 +72,7 @@ export function countKnownCost(graph: Graph, given?: ReadonlyMap<string, Shape>)
 }
 
 /** Counts a graph whose values are in `table`; also graphs inside others. */
-export function countGraph(graph: Graph, table: ShapeTable, weights: Weights): KnownCost {
+function countGraph(graph: Graph, table: ShapeTable, weights: Weights): KnownCost {
   const shapes = table.entries();
   const bytesOf = (name: string): number => {
     const shape = table.find(name);

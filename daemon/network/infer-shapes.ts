@@ -1,6 +1,6 @@
 import { HildaError } from '../core/errors.js';
 import type { DType, Graph, Node, Tensor, ValueInfo } from './graph.js';
-import { knownOperators, ruleOf } from './shape-rules/catalogue.js';
+import { ruleOf } from './shape-rules/catalogue.js';
 import {
   invalid,
   placeText,
@@ -10,8 +10,6 @@ import {
   unsupported,
 } from './shape-rules/rule.js';
 import { numbersOf } from './tensor-numbers.js';
-
-export { knownOperators };
 
 /** Graphs inside graphs: what nests deeper is made to exhaust the stack. */
 const maxDepth = 32;

@@ -1,5 +1,4 @@
 import { HildaError } from '../core/errors.js';
-import type { KnownCost } from './cost.js';
 import type { Graph } from './graph.js';
 import { loopOf, scanOf, takenBranch } from './shape-rules/control-flow.js';
 import { isGraph, ownAttribute, placeText, type RuleInput, type RuleOutput } from './shape-rules/rule.js';
@@ -12,7 +11,15 @@ export interface InnerCost {
   readonly peak: number;
 }
 
-type CountInner = (graph: Graph, bound: readonly RuleOutput[]) => KnownCost;
+/** What is known of a graph's cost; null where it is not known, and why. */
+interface CountedGraph {
+  readonly macs: number | null;
+  readonly bytesMoved: number | null;
+  readonly peakActivationBytes: number | null;
+  readonly uncounted: readonly { readonly reason: string }[];
+}
+
+type CountInner = (graph: Graph, bound: readonly RuleOutput[]) => CountedGraph;
 
 /** Cost of If, Loop and Scan; undefined for any other operator. */
 export function innerCost(input: RuleInput, count: CountInner): InnerCost | undefined {
@@ -49,7 +56,7 @@ function branchCost(input: RuleInput, count: CountInner): InnerCost {
     : ['then_branch', 'else_branch'].map((name) => ownAttribute(input.node, name)).filter(isGraph);
   const costs = graphs.map((graph) => count(graph, []));
   const [first] = costs;
-  const agree = (of: (cost: KnownCost) => number | null): number | null =>
+  const agree = (of: (cost: CountedGraph) => number | null): number | null =>
     first && costs.every((cost) => of(cost) === of(first)) ? of(first) : null;
   return {
     macs: agree((cost) => cost.macs) ?? `${placeText(input)}: which of its branches runs is not known`,

@@ -10,7 +10,7 @@ export interface NetworkLimits {
   readonly maxNodes: number;
 }
 
-export const defaultNetworkLimits: NetworkLimits = {
+const defaultNetworkLimits: NetworkLimits = {
   maxTensorBytes: 2 ** 30,
   maxWeightBytes: 2 ** 31,
   maxNodes: 100_000,

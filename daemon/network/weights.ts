@@ -26,7 +26,7 @@ function heldBy(node: Node): Constant | undefined {
 }
 
 /** Graphs inside a node (If, Loop, Scan). */
-export const innerGraphs = (node: Node): Graph[] => Object.values(node.attributes).filter(isGraph);
+const innerGraphs = (node: Node): Graph[] => Object.values(node.attributes).filter(isGraph);
 
 /** Names that a node reads: its inputs, and what the graphs inside it take from the graph around them. */
 export function readsOf(node: Node): string[] {

@@ -24,7 +24,7 @@ export interface ActiveOptions {
   readonly uncertain?: readonly number[];
 }
 
-export const defaultActive: ActiveOptions = { frontShare: 0.5, auditShare: 0.1, draws: 24 };
+const defaultActive: ActiveOptions = { frontShare: 0.5, auditShare: 0.1, draws: 24 };
 
 /** Half the width of a 90 % interval, in standard deviations of a normal distribution. */
 const halfWidthDeviations = 1.6449;

@@ -21,7 +21,7 @@ export interface DriftReport {
 }
 
 /** With fewer live measurements an alarm would be chance. */
-export const leastLiveResiduals = 8;
+const leastLiveResiduals = 8;
 /** One false alarm in a thousand looks. */
 const alarmLevel = 0.001;
 const expectedOutside = 0.1;

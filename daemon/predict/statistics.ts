@@ -12,7 +12,7 @@ export function ranks(values: readonly number[]): number[] {
 }
 
 /** Pearson correlation; 0 where one side is constant. */
-export function pearson(a: readonly number[], b: readonly number[]): number {
+function pearson(a: readonly number[], b: readonly number[]): number {
   const mean = (v: readonly number[]): number => v.reduce((sum, x) => sum + x, 0) / v.length;
   const [ma, mb] = [mean(a), mean(b)];
   let [ab, aa, bb] = [0, 0, 0];

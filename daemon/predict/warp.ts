@@ -61,7 +61,7 @@ function interpolate(xs: readonly number[], ys: readonly number[], x: number): n
 }
 
 /** Inverse of the standard normal distribution: Acklam's rational approximation, relative error below 1.2e-9. */
-export function normalQuantile(p: number): number {
+function normalQuantile(p: number): number {
   if (p > 0.5) return -normalQuantile(1 - p);
   if (p >= 0.02425) {
     const q = p - 0.5;

@@ -25,7 +25,7 @@ export interface MeasuredNetwork {
 }
 
 /** A predictor of fewer samples than these knows too little to choose by. */
-export const firstSamples = 20;
+const firstSamples = 20;
 const batchSize = 10;
 /** Random networks of the space among which the next are chosen. */
 const poolSize = 400;

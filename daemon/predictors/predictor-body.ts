@@ -14,7 +14,7 @@ const entry = z.strictObject({
 });
 
 /** What is stored of a predictor. Models are fitted again from it: equal data give the equal model. */
-export const predictorBodySchema = z.strictObject({
+const predictorBodySchema = z.strictObject({
   version: z.literal(1),
   /** The space file's content, so that a predictor stands on its own. */
   space: z.looseObject({ kind: z.string() }),

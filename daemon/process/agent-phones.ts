@@ -5,7 +5,7 @@ import { JoinServer } from '../api/join-server.js';
 import type { Clock } from '../core/clock.js';
 import type { Json } from '../core/json.js';
 import { AdbServer } from '../devices/adb/adb-server.js';
-import type { AdbDriverOptions } from '../devices/adb/driver.js';
+import type { AdbDriverOptions } from '../devices/adb/options.js';
 import { PageHub } from '../devices/browser/hub.js';
 import { joinDir } from './installation.js';
 

@@ -35,7 +35,7 @@ export function programFailure(program: string, end: ProgramEnd, words: string):
 }
 
 /** The entry that knows these words; undefined where none does. */
-export function readWords(text: string): FailureWords | undefined {
+function readWords(text: string): FailureWords | undefined {
   const bare = withoutNames(text);
   return Object.values(failureTables)
     .flat()

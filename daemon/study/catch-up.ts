@@ -7,7 +7,8 @@ import { lackedDevices } from './coverage.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import type { Findings } from './findings.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
-import { brokenLimit, type TrialContext, unlessMissing, withoutDevices } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
+import { brokenLimit, unlessMissing, withoutDevices } from './trial-runner.js';
 import { refreshed, workThrough } from './work-through.js';
 
 /** Behind whatever searches: nobody waits for these measurements to propose the next architectures. */

@@ -5,7 +5,7 @@ import { pooledWith } from '../fleet/equivalence.js';
 import type { TrialRecord } from '../store/contract.js';
 import { copyValue, dropValue, type Findings } from './findings.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
-import type { TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
 
 interface KnownOfDevices {
   /** By which metric the float network's accuracy is known; the evaluator may have none. */

@@ -7,7 +7,7 @@ import { faultOf } from '../fleet/suspicion.js';
 import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
 import { deviceMetric } from './spec.js';
-import type { TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
 
 export interface Taken {
   readonly measurement: Measurement;

@@ -11,7 +11,7 @@ import { fruitless } from './fruitless.js';
 import type { ProposalInbox } from './outside.js';
 import { searchOutside } from './search-outside.js';
 import { toldTrial, toTrial } from './told-trial.js';
-import type { TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
 import { trialWork } from './trial-work.js';
 import { refreshed, workThrough } from './work-through.js';
 

@@ -1,7 +1,7 @@
 import type { Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
 import { Crew } from './crew.js';
-import type { TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
 import { trialWork } from './trial-work.js';
 import { lanesOf, refreshed } from './work-through.js';
 

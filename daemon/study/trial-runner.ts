@@ -3,34 +3,16 @@ import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
 import { type CostMetric, costsOf } from '../core/measurement.js';
 import type { Evaluator, Quality } from '../evaluate/contract.js';
-import type { DevicePool } from '../fleet/device-pool.js';
 import { faultOf } from '../fleet/suspicion.js';
-import type { Protocol } from '../measure/protocol.js';
 import { bytesPerElement, type Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { Constraint } from '../search/samplers/contract.js';
-import type { Space } from '../search/spaces/contract.js';
-import type { FinishedTrial, Store, TrialRecord } from '../store/contract.js';
-import type { Absences } from './absences.js';
+import type { FinishedTrial, TrialRecord } from '../store/contract.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import { addQuality, type Findings } from './findings.js';
 import { measureOrRecall, type Taken } from './measure-trial.js';
-import { deviceMetric, deviceOf, type StudySpec } from './spec.js';
-
-export interface TrialContext {
-  readonly spec: StudySpec;
-  readonly space: Space;
-  readonly store: Store;
-  readonly pool: DevicePool;
-  readonly evaluator: Evaluator;
-  readonly protocol: Protocol;
-  /** The study's devices that are not there. */
-  readonly absences: Absences;
-  /** On devices that others wait for, too: see `JobOptions`. */
-  readonly priority?: number;
-  /** Told of each step, so that a watcher sees life inside a long trial. */
-  readonly onStep?: (step: string) => void;
-}
+import { deviceMetric, deviceOf } from './spec.js';
+import type { TrialContext } from './trial-context.js';
 
 /** Every tenth candidate is measured although predicted to break a limit, so that a wrong predictor is found out. */
 const auditShare = 0.1;

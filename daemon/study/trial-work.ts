@@ -1,7 +1,8 @@
 import type { Evaluator } from '../evaluate/contract.js';
 import type { TrialRecord } from '../store/contract.js';
 import { type CrewOptions, type Lane, Lanes } from './crew.js';
-import { runTrial, type TrialContext } from './trial-runner.js';
+import type { TrialContext } from './trial-context.js';
+import { runTrial } from './trial-runner.js';
 import { devicesOf, workersOf } from './work-through.js';
 
 /**

@@ -15,7 +15,7 @@ const lossSchema = z.discriminatedUnion('kind', [
 ]);
 
 /** What `hilda search gradient` takes. */
-export const gradientSpecSchema = z.strictObject({
+const gradientSpecSchema = z.strictObject({
   /** Of kind `mbconv`, with a super-network. */
   space: spaceSchema,
   dataset: datasetSchema,

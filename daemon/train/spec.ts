@@ -48,7 +48,7 @@ export const spaceSchema = z.union([
 ]);
 
 /** What `hilda train` takes. */
-export const trainSpecSchema = z.strictObject({
+const trainSpecSchema = z.strictObject({
   space: spaceSchema,
   dataset: datasetSchema,
   /** Train this architecture alone, from the start, instead of weights that all share. */

@@ -1,4 +1,4 @@
-import type { WeightLayout } from './encode/format.js';
+import type { WeightLayout } from './layout/format.js';
 import type { LinearCost } from './passes/fold-low-rank.js';
 
 /** What the compiler must know of a board; part of its profile (profiles/boards). */

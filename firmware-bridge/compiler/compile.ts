@@ -4,14 +4,13 @@ import { type Encoded, encodeProgram, type RecordSource } from './encode/encode-
 import { FixedGrids } from './lower/fixed-grids.js';
 import { lower } from './lower/lower.js';
 import { type Lowered, macsOf, type Operator, type Port } from './lower/operators.js';
-import { atOpset } from './lower/unsupported.js';
+import { channelGroups } from './passes/channel-groups.js';
+import { channelValues, equalised } from './passes/equalise.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
 import { inSinglePrecision } from './passes/single-precision.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
-import { channelGroups } from './quantise/channel-groups.js';
-import { channelValues, equalised } from './quantise/equalise.js';
 import type { Range } from './quantise/quantisation.js';
 import {
   allTricks,
@@ -21,6 +20,7 @@ import {
   planWithTricks,
   type Tricks,
 } from './tricks/choose.js';
+import { atOpset } from './unsupported.js';
 
 /**
  * Gives the ranges of the network's values over calibration images, by name; of those in `channels`, the ranges along that

@@ -1,13 +1,11 @@
-export { type CompilerBoard, linearCosts } from './board.js';
+export type { CompilerBoard } from './board.js';
 export { type Classifier, classesOf, countRight, quantisedInput } from './classify.js';
 export { type Calibration, type CompiledNetwork, type CompileOptions, compile } from './compile.js';
-export { weightPool } from './encode/pool.js';
 export { type ExportedSource, exportC, exportedBytes } from './export-c/export-c.js';
-export { loweredOperators } from './lower/lower.js';
 export type { Port } from './lower/operators.js';
 export { positionsOf } from './lower/port-layout.js';
 export { type OperatorFacts, operatorFacts } from './operator-facts.js';
 export { assertFits, explainFit, type Fit } from './plan/explain-fit.js';
 export { quantise } from './quantise/quantisation.js';
 export { Reference, runReference } from './reference/reference.js';
-export { allTricks, noTricks, type Tricks } from './tricks/choose.js';
+export type { Tricks } from './tricks/choose.js';

@@ -1,6 +1,6 @@
 import type { CompiledNetwork } from './compile.js';
-import { weightBytes } from './encode/encode-operator.js';
-import type { WeightLayout } from './encode/format.js';
+import type { WeightLayout } from './layout/format.js';
+import { weightSize } from './layout/weight-sizes.js';
 import { type Operator, viewBytes, type Window } from './lower/operators.js';
 import { lifetimesOf, positionsOf } from './plan/lifetimes.js';
 import { tileBytes } from './plan/plan-memory.js';
@@ -224,6 +224,6 @@ function parametersOf({ body }: Operator, layout: WeightLayout, generated: boole
   if (body.kind === 'lstmCell' || body.kind === 'gruCell') return body.curves.byteLength;
   if (body.kind !== 'linear' && body.kind !== 'conv' && body.kind !== 'depthwise') return 0;
   const form = body.kind === 'depthwise' ? 'channels' : 'packed';
-  const weights = generated ? 0 : weightBytes(body.constants, form, layout).length;
+  const weights = generated ? 0 : weightSize(body.constants, form, layout);
   return weights + 8 * body.constants.outputs;
 }

@@ -5,7 +5,7 @@ import { installRom, type RomCall, romCallOf } from './pico-rom.js';
 import { correctSysTick } from './pico-systick.js';
 
 /** 2 MB, as on a Pico. */
-export const picoFlashBytes = 2 * 1024 * 1024;
+const picoFlashBytes = 2 * 1024 * 1024;
 /** Where the boot ROM puts the second stage, below which its stack lies (RP2040 data sheet 2.8.1.3). */
 const secondStage = 0x20041f00;
 const secondStageBytes = 256;

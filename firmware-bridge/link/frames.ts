@@ -9,7 +9,7 @@ export interface Frame {
 }
 
 /** Of the frame's layout; what the requests mean has a version of its own. */
-export const frameVersion = 1;
+const frameVersion = 1;
 const headerBytes = 8;
 const crcBytes = 4;
 export const maxPayloadBytes = 1032;

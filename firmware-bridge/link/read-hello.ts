@@ -1,5 +1,5 @@
 import { HildaError } from '../../daemon/core/errors.js';
-import { abi } from '../compiler/encode/format.js';
+import { abi } from '../compiler/layout/format.js';
 import { type Hello, linkVersions, parseHello } from './messages.js';
 
 /** What a board says of itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { weightLayouts } from '../../firmware-bridge/compiler/encode/format.js';
+import { weightLayouts } from '../../firmware-bridge/compiler/layout/format.js';
 import { type EmulatedBoard, startPico } from '../../firmware-bridge/emulator/pico-board.js';
 import { qemuInstructionNs, startQemu } from '../../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession } from '../../firmware-bridge/link/index.js';

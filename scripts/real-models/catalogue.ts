@@ -40,7 +40,7 @@ const face = (value: (byte: number, channel: number) => number): Entry['input'] 
 });
 
 /** How each package's own code prepares its inputs. */
-export const catalogue: readonly Entry[] = [
+const catalogue: readonly Entry[] = [
   {
     file: /fr_age|fr_gender/,
     input: face(imagenet),

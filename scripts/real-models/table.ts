@@ -12,7 +12,7 @@ const kib = (bytes: number | null): string => (bytes === null ? '' : String(Math
 const brief = (text: string): string => (text === 'yes' ? 'yes' : (text.split('\n')[0]?.slice(0, 90) ?? ''));
 
 /** Whether both counts were taken and are the same. */
-export const sameCounts = ({ counted, independent }: Checked): boolean =>
+const sameCounts = ({ counted, independent }: Checked): boolean =>
   typeof counted !== 'string' &&
   typeof independent !== 'string' &&
   counted.macs === independent.macs &&
@@ -20,7 +20,7 @@ export const sameCounts = ({ counted, independent }: Checked): boolean =>
   counted.weightBytes === independent.weightBytes;
 
 /** The bar of the int8 comparison: the same choices, or for models without any the same direction. */
-export const meetsBar = ({ int8 }: Checked): boolean =>
+const meetsBar = ({ int8 }: Checked): boolean =>
   typeof int8 !== 'string' && (int8.cosine >= 0.99 || (int8.top1 ?? 0) >= 0.95);
 
 export function modelTable(rows: readonly Row[]): string {

@@ -9,8 +9,6 @@ import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
-import { weightLayouts } from '../../firmware-bridge/compiler/encode/format.js';
-import { packWeights, unpackWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
 import {
   assertFits,
   type CompiledNetwork,
@@ -22,6 +20,8 @@ import {
   operatorFacts,
   Reference,
 } from '../../firmware-bridge/compiler/index.js';
+import { weightLayouts } from '../../firmware-bridge/compiler/layout/format.js';
+import { packWeights, unpackWeights } from '../../firmware-bridge/compiler/layout/pack-weights.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
 import { requantise } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import { quantiseWeights } from '../../firmware-bridge/compiler/quantise/quantise-weights.js';

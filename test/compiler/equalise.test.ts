@@ -8,9 +8,9 @@ import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
 import { type Calibration, compile, Reference } from '../../firmware-bridge/compiler/index.js';
 import { FixedGrids } from '../../firmware-bridge/compiler/lower/fixed-grids.js';
+import { channelGroups } from '../../firmware-bridge/compiler/passes/channel-groups.js';
+import { channelValues, equalised } from '../../firmware-bridge/compiler/passes/equalise.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
-import { channelGroups } from '../../firmware-bridge/compiler/quantise/channel-groups.js';
-import { channelValues, equalised } from '../../firmware-bridge/compiler/quantise/equalise.js';
 import { board, drawn } from './agreement.js';
 
 const { signal } = new AbortController();

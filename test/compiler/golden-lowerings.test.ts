@@ -7,8 +7,8 @@ import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
-import type { WeightLayout } from '../../firmware-bridge/compiler/encode/format.js';
 import { type CompiledNetwork, compile, Reference } from '../../firmware-bridge/compiler/index.js';
+import type { WeightLayout } from '../../firmware-bridge/compiler/layout/format.js';
 import type { ProgramCase } from '../firmware/program-case.js';
 import {
   buildForCore,

@@ -3,7 +3,8 @@ import { systemClock } from '../../daemon/core/clock.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
 import { findFirmware, loadBoardProfiles } from '../../daemon/devices/mcu/board-profile.js';
 import { compileForBoard } from '../../daemon/devices/mcu/board-program.js';
-import { examine, type Patient } from '../../daemon/devices/mcu/doctor.js';
+import { examine } from '../../daemon/devices/mcu/doctor.js';
+import type { SystemProbe } from '../../daemon/devices/mcu/doctor-probe.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { udevRules } from '../../daemon/devices/mcu/udev-rules.js';
@@ -164,7 +165,7 @@ t.test('one byte too few of SRAM or of flash: refused, with what is missing and 
 
 t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   const port: PortFacts = { path: '/dev/ttyACM0', vendorId: '0483', productId: '374b' };
-  const healthy: Patient = {
+  const healthy: SystemProbe = {
     listPorts: async () => [port, { path: '/dev/ttyS0' }],
     access: () => ({ allowed: true, group: null }),
     processes: () => ['bash'],
@@ -173,14 +174,14 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
     ask: async () => ({ board: 'nucleo-l4r5zi' }),
     askMlperfTiny: async () => ({ said: '' }),
   };
-  const told = async (patient: Partial<Patient>) =>
-    (await examine(loadBoardProfiles(), { signal }, { ...healthy, ...patient })).map(
+  const told = async (probe: Partial<SystemProbe>) =>
+    (await examine(loadBoardProfiles(), { signal }, { ...healthy, ...probe })).map(
       ({ level, what, remedy }) => `${level}: ${what} -> ${remedy}`,
     );
   t.ok((await told({})).every((line) => line.startsWith('ok')));
   t.match((await told({ hasQemu: () => false }))[0], /advice: .*QEMU|qemu-system-arm is not installed/);
-  const has = async (patient: Partial<Patient>, pattern: RegExp): Promise<void> => {
-    const lines = await told(patient);
+  const has = async (probe: Partial<SystemProbe>, pattern: RegExp): Promise<void> => {
+    const lines = await told(probe);
     t.ok(
       lines.some((line) => pattern.test(line)),
       lines.join(' | '),
@@ -195,18 +196,18 @@ t.test('the doctor names what stands in the way, and its remedy', async (t) => {
   await has({ listPorts: async () => [] }, /advice: no serial port/);
   await has({ ask: async () => ({ code: 'DEVICE_BUSY' }) }, /advice: .*another program/);
   await has({ ask: async () => ({ code: 'FIRMWARE_MISMATCH' }) }, /fault: .*another version.*flash/i);
-  const silent: Patient['ask'] = async () => ({ code: 'DEVICE_FAILED' });
+  const silent: SystemProbe['ask'] = async () => ({ code: 'DEVICE_FAILED' });
   await has({ ask: silent }, /advice: .*nothing answers at any baud rate.*hilda devices flash/);
   const vendors = { ask: silent, askMlperfTiny: async () => ({ name: 'acme board', model: 'ic01' }) };
   await has(vendors, /ok: .*MLPerf Tiny firmware answers at 115200 baud: acme board with ic01/);
   t.notMatch((await told(vendors)).join(), /flash/i, 'a board that can be measured keeps its firmware');
-  const energy: Patient['askMlperfTiny'] = async (_, baud) =>
+  const energy: SystemProbe['askMlperfTiny'] = async (_, baud) =>
     baud === 9600 ? { name: 'acme board', model: 'ic01' } : { said: '' };
   await has({ ask: silent, askMlperfTiny: energy }, /advice: .*9600 baud.*for performance/);
   const strange = { ask: silent, askMlperfTiny: async () => ({ said: '$GPGGA,1,2' }) };
   await has(strange, /advice: .*does not know says "\$GPGGA,1,2"/);
   t.notMatch((await told(strange)).join(), /hilda devices flash/);
-  const slow: Patient['ask'] = async (_, baud) =>
+  const slow: SystemProbe['ask'] = async (_, baud) =>
     baud === 9600 ? { board: 'x' } : { code: 'DEVICE_FAILED' };
   await has({ ask: slow }, /fault: .*9600 baud -> Set "baud": 9600/);
   t.match(udevRules(loadBoardProfiles()), /ATTRS\{idVendor\}=="0483", MODE="0666"/);

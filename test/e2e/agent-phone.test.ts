@@ -153,7 +153,9 @@ t.test('`hilda agent join --adb --runner`, as a user types it', async (t) => {
   await adb('connect', serial);
   const seen = await until(
     async () =>
-      (await client.devices({ signal })).find((d) => /Test Phone.* on bench/.test(d.label) && !d.obstacle),
+      (await client.devices({ signal })).find(
+        (d) => /Test Phone.* on bench/.test(d.label) && !d.obstacle && d.state === 'adopted',
+      ),
     'the phone is offered',
   );
   t.match(seen, { kind: 'agent', state: 'adopted', target: { runtime: 'onnxruntime', tier: 'native' } });

@@ -6,7 +6,7 @@ import {
   headerBytes,
   recordBytes,
   reference,
-} from '../../firmware-bridge/compiler/encode/format.js';
+} from '../../firmware-bridge/compiler/layout/format.js';
 import { groupCases } from './group-cases.js';
 import { operatorCases } from './operator-cases.js';
 import { CaseBuilder, type ProgramCase } from './program-case.js';

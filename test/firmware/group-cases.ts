@@ -5,8 +5,8 @@ import {
   reference,
   type WeightLayout,
   weightLayouts,
-} from '../../firmware-bridge/compiler/encode/format.js';
-import { packedBytes } from '../../firmware-bridge/compiler/encode/pack-weights.js';
+} from '../../firmware-bridge/compiler/layout/format.js';
+import { packedBytes } from '../../firmware-bridge/compiler/layout/pack-weights.js';
 import * as exact from './arithmetic.js';
 import type { Generator } from './operator-cases.js';
 import { CaseBuilder, strided } from './program-case.js';

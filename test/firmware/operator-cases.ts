@@ -5,8 +5,8 @@ import {
   reference,
   type WeightLayout,
   weightLayouts,
-} from '../../firmware-bridge/compiler/encode/format.js';
-import { packWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
+} from '../../firmware-bridge/compiler/layout/format.js';
+import { packWeights } from '../../firmware-bridge/compiler/layout/pack-weights.js';
 import * as exact from './arithmetic.js';
 import { CaseBuilder, type ProgramCase, strided } from './program-case.js';
 import {

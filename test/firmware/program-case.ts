@@ -8,7 +8,7 @@ import {
   recordBytes,
   reference,
   writeRecord,
-} from '../../firmware-bridge/compiler/encode/format.js';
+} from '../../firmware-bridge/compiler/layout/format.js';
 
 /** One program, what the arena and the fetched input hold before it runs, and what must be where afterwards. */
 export interface ProgramCase {

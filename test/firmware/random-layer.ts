@@ -1,6 +1,6 @@
 import { type Rng, randomInt } from '../../daemon/core/rng.js';
-import { type WeightLayout, weightLayouts } from '../../firmware-bridge/compiler/encode/format.js';
-import { packedBytes, packWeights } from '../../firmware-bridge/compiler/encode/pack-weights.js';
+import { type WeightLayout, weightLayouts } from '../../firmware-bridge/compiler/layout/format.js';
+import { packedBytes, packWeights } from '../../firmware-bridge/compiler/layout/pack-weights.js';
 import type { Layer, Quant } from './arithmetic.js';
 import type { CaseBuilder } from './program-case.js';
 

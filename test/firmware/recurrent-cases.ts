@@ -1,11 +1,6 @@
 import type { Rng } from '../../daemon/core/rng.js';
-import {
-  code,
-  curveEntries,
-  flag,
-  reference,
-  type WeightLayout,
-} from '../../firmware-bridge/compiler/encode/format.js';
+import { code, flag, reference, type WeightLayout } from '../../firmware-bridge/compiler/layout/format.js';
+import { curveEntries } from '../../firmware-bridge/compiler/quantise/curves.js';
 import * as exact from './arithmetic.js';
 import type { Generator } from './operator-cases.js';
 import { CaseBuilder, type ProgramCase, strided } from './program-case.js';

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { WeightLayout } from '../../firmware-bridge/compiler/encode/format.js';
+import type { WeightLayout } from '../../firmware-bridge/compiler/layout/format.js';
 import type { ProgramCase } from './program-case.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');

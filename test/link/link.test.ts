@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import { code, reference } from '../../firmware-bridge/compiler/encode/format.js';
+import { code, reference } from '../../firmware-bridge/compiler/layout/format.js';
 import { encodeFrame, FrameDecoder } from '../../firmware-bridge/link/frames.js';
 import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
 import { kinds, pack } from '../../firmware-bridge/link/messages.js';

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
-import { abi } from '../../firmware-bridge/compiler/encode/format.js';
+import { abi } from '../../firmware-bridge/compiler/layout/format.js';
 import { encodeFrame, type Frame, FrameDecoder } from '../../firmware-bridge/link/frames.js';
 import type { Transport } from '../../firmware-bridge/link/index.js';
 import { kinds, pack, refusals, viewOf } from '../../firmware-bridge/link/messages.js';

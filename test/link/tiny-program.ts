@@ -1,4 +1,4 @@
-import { abi } from '../../firmware-bridge/compiler/encode/format.js';
+import { abi } from '../../firmware-bridge/compiler/layout/format.js';
 
 /**
  * A program of ABI.md with one operator: fills `bytes` of the arena with `value`, which is also its output. Its input is

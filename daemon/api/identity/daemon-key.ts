@@ -27,7 +27,7 @@ export const pinOf = (publicKey: KeyObject): string =>
     .update(publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex');
 
-export const keyFile = (dataDir: string): string => join(dataDir, 'key.pem');
+const keyFile = (dataDir: string): string => join(dataDir, 'key.pem');
 /** Written by earlier versions: key and certificate in one. It is read, and left as it is. */
 export const formerFile = (dataDir: string): string => join(dataDir, 'certificate.pem');
 

@@ -3,7 +3,7 @@ import { blobSchema } from '../input-schemas.js';
 import { Answer, defineRoute, octets } from '../route.js';
 
 /** Larger sets go in pieces, so that no request fills the memory of a daemon on a small host. */
-export const maxBlobBytes = 64 * 1024 * 1024;
+const maxBlobBytes = 64 * 1024 * 1024;
 
 export const blobRoutes = [
   defineRoute({

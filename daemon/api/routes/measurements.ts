@@ -15,7 +15,7 @@ import { asDeviceId, asMeasurementId, asStudyId } from '../services.js';
 import { viewMeasurement, viewNetwork } from '../views.js';
 
 /** ONNX's protobuf form ends at 2 GiB; far below that a daemon on a small host still keeps its breath. */
-export const maxModelBytes = 256 * 1024 * 1024;
+const maxModelBytes = 256 * 1024 * 1024;
 
 export const measurementRoutes = [
   defineRoute({

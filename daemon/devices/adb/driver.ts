@@ -1,33 +1,18 @@
-import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import { sha256Hex } from '../../core/hash.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Target } from '../../core/target.js';
-import type { PageHub } from '../browser/hub.js';
 import type { Device, Driver, Sighting } from '../contract.js';
-import type { JoinKeys } from '../join-keys.js';
-import type { AdbDevice, AdbServer } from './adb-server.js';
+import type { AdbDevice } from './adb-server.js';
 import { readTopology, type Topology, topologyCommand } from './cores.js';
 import { NativeDevice } from './native-device.js';
 import { type NativeVariant, nativeVariants } from './native-variants.js';
 import { obstacleOf } from './obstacles.js';
 import { openBrowser } from './open-browser.js';
+import type { AdbDriverOptions } from './options.js';
 import type { Phone } from './phone.js';
-import { openRunners, type RunnerOptions } from './runners/open-runner.js';
+import { openRunners } from './runners/open-runner.js';
 import type { Runner } from './runners/runner.js';
-
-export interface AdbDriverOptions extends RunnerOptions {
-  readonly adb: AdbServer;
-  readonly clock: Clock;
-  readonly pages: PageHub;
-  readonly keys: JoinKeys;
-  /** The port on loopback that serves /join/ and its channel and nothing else, where tunnels end; known once it listens. */
-  readonly joinPort: () => number;
-  /** The port under which phones reach the daemon; 28080 by default. */
-  readonly phonePort?: number;
-  /** How long the browser may take to open the page; 30 s by default. */
-  readonly openMs?: number;
-}
 
 const properties = [
   'ro.serialno',

@@ -3,7 +3,7 @@ import { BrowserDevice } from '../browser/device.js';
 import { pageVariants } from '../browser/targets.js';
 import type { Device } from '../contract.js';
 import { quoted } from './adb-server.js';
-import type { AdbDriverOptions } from './driver.js';
+import type { AdbDriverOptions } from './options.js';
 import type { Phone } from './phone.js';
 import { judgePhone, type PhoneState, parsePhoneState, phoneStateCommand } from './phone-state.js';
 

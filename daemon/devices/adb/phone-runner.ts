@@ -19,7 +19,7 @@ export interface PhoneRunnerOptions {
 }
 
 /** Where programs may be put and run on a phone that nobody rooted. */
-export const phoneFolder = '/data/local/tmp/hilda';
+const phoneFolder = '/data/local/tmp/hilda';
 
 const pushMs = 120_000;
 

@@ -37,12 +37,12 @@ const parts: Readonly<Record<string, string>> = {
 };
 
 /** The commands whose outputs `judgePreflight` reads, each behind a line with its name. */
-export const preflightCommand = Object.entries(parts)
+const preflightCommand = Object.entries(parts)
   .map(([name, command]) => `echo '@@${name}'; { ${command}; } 2>&1`)
   .join('; ');
 
 /** What a phone allows and what follows from it. Changes nothing but a file that it removes again. */
-export function judgePreflight(text: string): PhoneFinding[] {
+function judgePreflight(text: string): PhoneFinding[] {
   const said = sections(text);
   const has = (name: string): string => said.get(name) ?? '';
   const findings: PhoneFinding[] = [];

@@ -14,7 +14,7 @@ export interface PageVariant {
  * What a page's clock and threads allow, which sets what its times mean: a secure and cross-origin isolated page has a
  * clock of 5 us and may use threads and WebGPU; one over plain http has 100 us, one thread, no WebGPU.
  */
-export const tierOf = ({ secure, isolated }: About): string => (secure && isolated ? 'isolated' : 'basic');
+const tierOf = ({ secure, isolated }: About): string => (secure && isolated ? 'isolated' : 'basic');
 
 /**
  * What costs belong to. A browser that names no product says what many different machines say; such a machine is a target of

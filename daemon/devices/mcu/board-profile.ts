@@ -15,7 +15,7 @@ const usbSchema = z.strictObject({
 });
 
 /** What the daemon must know of a board that the board cannot say itself. Data: profiles/boards/BOARD.json. */
-export const boardProfileSchema = z.strictObject({
+const boardProfileSchema = z.strictObject({
   /** The firmware's name of the board: the same as its folder and image. */
   board: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
   label: z.string(),

@@ -1,5 +1,5 @@
 import type { BoardProfile } from './board-profile.js';
-import type { Finding, Patient } from './doctor.js';
+import type { Finding, SystemProbe } from './doctor-probe.js';
 import type { PortFacts } from './port-identity.js';
 import { udevRulesPath } from './udev-rules.js';
 
@@ -11,12 +11,12 @@ const mlperfTinyBauds = { performance: 115_200, energy: 9600 } as const;
 export async function examinePort(
   port: PortFacts,
   boards: readonly BoardProfile[],
-  patient: Patient,
+  probe: SystemProbe,
   signal: AbortSignal,
   add: (level: Finding['level'], what: string, remedy?: string) => void,
 ): Promise<void> {
   const { path } = port;
-  const { allowed, group } = patient.access(path);
+  const { allowed, group } = probe.access(path);
   if (!allowed) {
     const join = group ? `sudo usermod -aG ${group} $USER, then log in again` : '';
     const rules = `hilda doctor --udev | sudo tee ${udevRulesPath} && sudo udevadm control --reload && sudo udevadm trigger`;
@@ -26,7 +26,7 @@ export async function examinePort(
   const bauds = [...new Set(boards.map(({ baud }) => baud))];
   const asHilda = async (baud: number): Promise<boolean> => {
     signal.throwIfAborted();
-    const answer = await patient.ask(path, baud, signal);
+    const answer = await probe.ask(path, baud, signal);
     if ('board' in answer) {
       if (bauds.includes(baud)) add('ok', `${path}: ${answer.board} answers at ${baud} baud`);
       else
@@ -58,7 +58,7 @@ export async function examinePort(
   const said: string[] = [];
   const asMlperfTiny = async (baud: number): Promise<boolean> => {
     signal.throwIfAborted();
-    const answer = await patient.askMlperfTiny(path, baud, signal);
+    const answer = await probe.askMlperfTiny(path, baud, signal);
     if ('name' in answer) {
       const energy = baud === mlperfTinyBauds.energy;
       add(

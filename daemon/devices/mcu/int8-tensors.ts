@@ -29,7 +29,7 @@ export function allFromBoard(bytes: Int8Array, ports: readonly BoardPort[]): Ten
 }
 
 /** The network's input as the board takes it. Throws REQUEST_INVALID when it is missing or of another size. */
-export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
+function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
   const tensor = inputs[port.name];
   const elements = port.dims.reduce((product, dim) => product * dim, 1);
   if (!tensor || tensor.data.length !== elements) {
@@ -46,7 +46,7 @@ export function toBoard(inputs: Tensors, port: BoardPort): Int8Array {
 }
 
 /** The board's output as real numbers. */
-export function fromBoard(bytes: Int8Array, port: BoardPort): Tensors {
+function fromBoard(bytes: Int8Array, port: BoardPort): Tensors {
   const at = positionsOf(port);
   const read = elementReader(port, bytes);
   const elements = port.dims.reduce((product, dim) => product * dim, 1);

@@ -43,9 +43,6 @@ const byDomain: ReadonlyMap<string, ReadonlyMap<string, RuleEntry>> = new Map([
   ['com.microsoft', new Map(microsoftRules)],
 ]);
 
-/** The operators of the default domain whose shapes are known, for messages and tests. */
-export const knownOperators: readonly string[] = [...(byDomain.get('')?.keys() ?? [])].sort();
-
 /** The rule of a node. Throws OPERATOR_UNSUPPORTED, which names the operator set where another has the operator. */
 export function ruleOf(place: Place): Rule {
   const { node, opset } = place;

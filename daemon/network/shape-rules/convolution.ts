@@ -14,7 +14,7 @@ import { autoPadOf, perAxis, windowDims } from './windows.js';
 /** Convolutions: weights [out, in / groups, ...], transposed ones [in, out / groups, ...]. */
 
 /** Dimensions of a convolution of input `x` with the weights in input `w`. */
-export function convolutionDims(input: RuleInput, x: readonly number[], w: readonly number[]): number[] {
+function convolutionDims(input: RuleInput, x: readonly number[], w: readonly number[]): number[] {
   const groups = intAttribute(input.node, 'group', 1);
   if (x.length !== w.length || x.length < 3)
     throw invalid(input, `input [${x}] and weights [${w}] differ in rank or have no spatial axis`);

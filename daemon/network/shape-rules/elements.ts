@@ -65,7 +65,7 @@ export function mapIndices<T>(dims: readonly number[], at: (index: readonly numb
 }
 
 /** Position, in a tensor of `from`, of the element that broadcasting puts at `index`. */
-export function broadcastPosition(from: readonly number[], index: readonly number[]): number {
+function broadcastPosition(from: readonly number[], index: readonly number[]): number {
   const strides = stridesOf(from);
   const ahead = index.length - from.length;
   return from.reduce(

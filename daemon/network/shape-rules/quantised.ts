@@ -4,7 +4,7 @@ import { type Rule, rules } from './rule.js';
 /** Between floats and integers with a scale. */
 
 /** The type is the zero point's, or the one that `output_dtype` (from opset 21) names. */
-export const quantize: Rule = (input) => {
+const quantize: Rule = (input) => {
   const named = input.has(2) ? input.shape(2).dtype : 'uint8';
   const dtype = input.opset >= 21 && !input.has(2) ? typeAttribute(input, 'output_dtype', named) : named;
   return [{ dtype, dims: input.shape(0).dims }];

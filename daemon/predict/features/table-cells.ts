@@ -14,7 +14,7 @@ export interface LeftOut {
 
 /** What people and programs write for a value that is not there. */
 const missing = /^(|-|\?|na|n\/a|nan|null|none)$/i;
-export const isMissing = (cell: string): boolean => missing.test(cell.trim());
+const isMissing = (cell: string): boolean => missing.test(cell.trim());
 
 /** Separators of thousands that can be nothing else: several groups, or a decimal point behind. */
 const grouped = /^[-+]?\d{1,3}((,\d{3})+\.\d+|(,\d{3}){2,})$/;

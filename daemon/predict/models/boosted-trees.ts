@@ -10,7 +10,7 @@ export interface BoostingOptions {
   readonly shrinkage: number;
 }
 
-export const defaultBoosting: BoostingOptions = { rounds: 120, depth: 3, rate: 0.1, leaf: 6, shrinkage: 3 };
+const defaultBoosting: BoostingOptions = { rounds: 120, depth: 3, rate: 0.1, leaf: 6, shrinkage: 3 };
 
 const maxBins = 32;
 

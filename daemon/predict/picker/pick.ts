@@ -2,7 +2,6 @@ import {
   at,
   beats,
   type Candidate,
-  type FittedCandidate,
   foldsOf,
   type Known,
   knownAt,
@@ -142,6 +141,3 @@ export const average = (lists: readonly Float64Array[]): Float64Array =>
   (lists[0] as Float64Array).map(
     (_, i) => lists.reduce((sum, list) => sum + (list[i] as number), 0) / lists.length,
   );
-
-export const buildAll = (members: readonly Candidate[]): FittedCandidate[] =>
-  members.map((member) => member.build());

@@ -91,7 +91,7 @@ export function testAdditivity(networks: readonly MeasuredParts[]): Additivity {
 }
 
 /** Of sums that were made without the whole networks beside them. */
-export function additivityOf(pairs: readonly { readonly sum: number; readonly whole: number }[]): Additivity {
+function additivityOf(pairs: readonly { readonly sum: number; readonly whole: number }[]): Additivity {
   const scale = medianOf(pairs.map(({ sum, whole }) => whole / sum));
   const mape = (factor: number): number =>
     (100 * pairs.reduce((total, { sum, whole }) => total + Math.abs((factor * sum) / whole - 1), 0)) /

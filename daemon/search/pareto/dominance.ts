@@ -70,7 +70,7 @@ function lexicographic(a: Point, b: Point): number {
 }
 
 /** Crowding distance within each rank; the ends of a front are infinitely far (Deb et al. 2002, section III-B). */
-export function crowdingDistances(items: readonly Rating[], ranks: readonly number[]): number[] {
+function crowdingDistances(items: readonly Rating[], ranks: readonly number[]): number[] {
   const distances = items.map(() => 0);
   const fronts = new Map<number, number[]>();
   ranks.forEach((rank, i) => {

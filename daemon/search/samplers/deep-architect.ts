@@ -13,7 +13,7 @@ import { guides } from './posterior-samples.js';
 import { rewards } from './rank.js';
 
 /** A space's own tree, or its dimensions in order. Throws SPEC_INVALID where it has neither. */
-export function decisionTreeOf(space: Space): DecisionTree {
+function decisionTreeOf(space: Space): DecisionTree {
   if (space.tree) return space.tree;
   const { dims } = space;
   if (!dims)

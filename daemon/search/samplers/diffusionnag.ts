@@ -26,7 +26,7 @@ const denoisers = new WeakMap<Space, Denoiser>();
  * masked at random and a network learns to fill them in. It learns from unlabelled architectures of the space alone, so
  * one denoiser serves every study of the space.
  */
-export function denoiserOf(space: Space): Denoiser {
+function denoiserOf(space: Space): Denoiser {
   const known = denoisers.get(space);
   if (known) return known;
   const oneHot = new OneHot(space);

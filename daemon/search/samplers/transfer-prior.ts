@@ -120,7 +120,7 @@ function priorOf(context: AskContext, near: readonly Near[], top: number): Prior
 }
 
 /** The same space with its draws, and a share of its mutations, from a prior: any strategy runs on it unchanged. */
-export function withPrior(space: Space, prior: Prior, priorShare: number): Space {
+function withPrior(space: Space, prior: Prior, priorShare: number): Space {
   const context = { space } as AskContext;
   return {
     id: space.id,

@@ -17,7 +17,7 @@ export interface PublishedSpace {
 const cellSpace = new CellTableSpace('nb201');
 
 /** Six digits, or NAS-Bench-201's own string `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`. */
-export function readCell(text: string): number[] {
+function readCell(text: string): number[] {
   if (/^[0-4]{6}$/.test(text)) return [...text].map(Number);
   const names = [...text.matchAll(/([a-z_0-9]+)~\d/g)].map((match) => match[1] as string);
   const ops = names.map((name) => cellOperators.indexOf(name as (typeof cellOperators)[number]));

@@ -48,7 +48,7 @@ export const planSchema = z.object({
   columns: z.array(columnPlan),
 });
 
-export const cellSchema = z.object({
+const cellSchema = z.object({
   value: z
     .number()
     .nullable()
@@ -68,7 +68,7 @@ export const cellSchema = z.object({
     .describe('Why it does not count: a broken limit, or what measuring ended with; null where it does.'),
 });
 
-export const rowSchema = z.object({
+const rowSchema = z.object({
   deviceId: deviceId.describe('On which it wins.'),
   foundFor: deviceId.describe("Whose search found it: its own device's, where that one sent it too."),
   study: studyId.describe('That search.'),

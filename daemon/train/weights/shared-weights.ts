@@ -8,7 +8,7 @@ import type { NamedTensor } from './safetensors.js';
  * spatial axes of a convolution kernel are cropped around their centre (Once-for-all, Cai et al. 2020, section 3.3,
  * without the transformation matrices).
  */
-export function cutOffsets(full: readonly number[], part: readonly number[]): number[] {
+function cutOffsets(full: readonly number[], part: readonly number[]): number[] {
   return full.map((size, axis) =>
     full.length === 4 && axis >= 2 ? (size - (part[axis] as number)) >> 1 : 0,
   );

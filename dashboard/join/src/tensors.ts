@@ -1,8 +1,8 @@
 import type { Tensor as OrtTensor } from 'onnxruntime-common';
 import { elementsFromBytes } from '../../../daemon/core/element-arrays.js';
 import { fromHalf } from '../../../daemon/core/half.js';
+import type { Ort } from './ort.js';
 import type { TypedTensor } from './wire.js';
-import type { Ort } from './worker.js';
 
 /** A tensor of the runtime from bytes. Throws for a type that the runtime takes no tensors of. */
 export function tensorOf(ort: Ort, { name, type, dims, bytes }: TypedTensor): OrtTensor {

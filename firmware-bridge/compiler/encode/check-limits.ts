@@ -1,5 +1,5 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { code, type RecordFields } from './format.js';
+import { code, type RecordFields } from '../layout/format.js';
 
 /** The largest numbers that a record can say or a board takes (hilda_program.h, ABI.md). */
 const most = { rows: 2 ** 20, width: 65_535, normWidth: 4096, copyWidth: 2 ** 24, taps: 64, step: 255 };

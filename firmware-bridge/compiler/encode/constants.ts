@@ -1,4 +1,4 @@
-import { ceilTo, reference } from './format.js';
+import { ceilTo, reference } from '../layout/format.js';
 
 /** Where an operator's constants go: `real` bytes in the program, or a stretch of the board's weight pool. */
 export interface ConstantStore {

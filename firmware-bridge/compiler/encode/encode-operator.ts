@@ -1,9 +1,4 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import type { Body, CellBody, View, Window } from '../lower/operators.js';
-import type { Task } from '../plan/schedule.js';
-import { multiplierOf, shiftFor } from '../quantise/quantisation.js';
-import type { LayerConstants } from '../quantise/quantise-weights.js';
-import type { ConstantStore } from './constants.js';
 import {
   ceilTo,
   code,
@@ -12,9 +7,14 @@ import {
   reference,
   type WeightLayout,
   weightLayouts,
-} from './format.js';
+} from '../layout/format.js';
+import { layoutFor, packWeights } from '../layout/pack-weights.js';
+import type { Body, CellBody, View, Window } from '../lower/operators.js';
+import type { Task } from '../plan/schedule.js';
+import { multiplierOf, shiftFor } from '../quantise/quantisation.js';
+import type { LayerConstants } from '../quantise/quantise-weights.js';
+import type { ConstantStore } from './constants.js';
 import { layerNormConstants, softmaxTable } from './normalisation.js';
-import { layoutFor, packWeights } from './pack-weights.js';
 
 export interface EncodeContext {
   readonly constants: ConstantStore;

@@ -1,11 +1,4 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import type { Lowered } from '../lower/operators.js';
-import { viewBytes } from '../lower/operators.js';
-import type { MemoryPlan } from '../plan/plan-memory.js';
-import { type Schedule, type Step, type Task, tasksOf } from '../plan/schedule.js';
-import { checkLimits } from './check-limits.js';
-import { ConstantBlob, type ConstantStore, PooledConstants } from './constants.js';
-import { type EncodeContext, encodeOperator, weightBytes } from './encode-operator.js';
 import {
   abi,
   ceilTo,
@@ -20,7 +13,14 @@ import {
   reference,
   type WeightLayout,
   writeRecord,
-} from './format.js';
+} from '../layout/format.js';
+import type { Lowered } from '../lower/operators.js';
+import { viewBytes } from '../lower/operators.js';
+import type { MemoryPlan } from '../plan/plan-memory.js';
+import { type Schedule, type Step, type Task, tasksOf } from '../plan/schedule.js';
+import { checkLimits } from './check-limits.js';
+import { ConstantBlob, type ConstantStore, PooledConstants } from './constants.js';
+import { type EncodeContext, encodeOperator, weightBytes } from './encode-operator.js';
 import { generatedMembers } from './generated-tiles.js';
 
 export interface EncodeOptions {

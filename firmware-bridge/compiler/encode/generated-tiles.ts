@@ -1,23 +1,8 @@
 import { HildaError } from '../../../daemon/core/errors.js';
+import { ceilTo, code, none, type RecordFields, reference, weightLayouts } from '../layout/format.js';
+import { biasesAt } from '../layout/weight-sizes.js';
 import type { Task } from '../plan/schedule.js';
 import { type EncodeContext, encodeOperator } from './encode-operator.js';
-import {
-  ceilTo,
-  code,
-  none,
-  type RecordFields,
-  reference,
-  type WeightLayout,
-  weightLayouts,
-} from './format.js';
-import { packedBytes } from './pack-weights.js';
-
-/** Bytes of arena in which a tile of channels lies: its weights, then its biases and multipliers. */
-export const generatedTileBytes = (outputs: number, depth: number, layout: WeightLayout): number =>
-  biasesAt(outputs, depth, layout) + 8 * ceilTo(outputs, 4);
-
-const biasesAt = (outputs: number, depth: number, layout: WeightLayout): number =>
-  ceilTo(packedBytes(outputs, depth, layout), 4);
 
 /**
  * The members of the LOOP that walks a linear operator by tiles of `tileOutputs` channels (ABI.md, GENERATE): a tile's

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { code } from '../encode/format.js';
+import { code } from '../layout/format.js';
 
 const linear = ['linear.c', 'linear-scalar.c', 'linear-dsp.c', 'linear-dsp-loops.c', 'linear-mve.c'];
 const pools = ['pool.c', 'pool-channels.c'];

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { HildaError } from '../../../daemon/core/errors.js';
 import type { DType } from '../../../daemon/network/graph.js';
 import type { CompiledNetwork } from '../compile.js';
-import { code, type WeightLayout } from '../encode/format.js';
+import { code, type WeightLayout } from '../layout/format.js';
 import { elementForm } from '../lower/element-forms.js';
 import { type Port, viewBytes } from '../lower/operators.js';
 import { describeLayout } from '../lower/port-layout.js';

@@ -63,9 +63,6 @@ const fusedRules: ReadonlyMap<string, LoweringRule> = new Map([
   ...each('Gelu GeluTanh HardSwish Swish', unary),
 ]);
 
-/** The operators that can run on a board, for messages and tests. */
-export const loweredOperators: readonly string[] = [...rules.keys(), 'BatchNormalization', 'Gemm'].sort();
-
 /**
  * A prepared graph as operators over storages. `ranges` are those of the network's activations by name.
  * Throws OPERATOR_UNSUPPORTED with the first operator that cannot be lowered, QUANTISATION_FAILED.

@@ -5,12 +5,12 @@ import type { Prepared } from '../passes/prepare.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { narrowed } from '../quantise/narrowed.js';
 import { coarsened, type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
+import { nodeName, unsupported } from '../unsupported.js';
 import { wholeForm } from './element-forms.js';
 import { FixedGrids } from './fixed-grids.js';
 import { moveAxes } from './move-axes.js';
 import type { Operator, Storage, View } from './operators.js';
 import { type Real, type TableFunction, tableFunction } from './table-function.js';
-import { nodeName, unsupported } from './unsupported.js';
 import {
   channelsLast,
   elementBytesOf,

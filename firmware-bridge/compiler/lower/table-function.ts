@@ -1,9 +1,9 @@
 import type { Node } from '../../../daemon/network/graph.js';
 import { clampOf } from '../passes/fuse-clamps.js';
 import { activations } from '../quantise/lookup-table.js';
+import { unsupported } from '../unsupported.js';
 import { clampAttributes } from './rules/clamp-attributes.js';
 import { functions } from './rules/functions.js';
-import { unsupported } from './unsupported.js';
 
 export type Real = (x: number) => number;
 

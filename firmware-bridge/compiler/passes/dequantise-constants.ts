@@ -5,9 +5,9 @@ import {
   type Node,
   type Tensor,
 } from '../../../daemon/network/graph.js';
-import { unsupported } from '../lower/unsupported.js';
 import { integersOf, linearQuantisation, scaleIndex } from '../quantise/linear-quantisation.js';
 import { roundEven } from '../quantise/quantisation.js';
+import { unsupported } from '../unsupported.js';
 import type { EditableGraph } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
 

@@ -47,7 +47,7 @@ export interface PadWidths {
 }
 
 /** A Pad of zeros as widths by axis; undefined for other modes and values, and where they are not constant. */
-export function padWidths(
+function padWidths(
   node: Node,
   rank: number,
   numbers: (name: string | undefined) => readonly number[] | undefined,

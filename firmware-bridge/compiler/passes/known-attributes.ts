@@ -1,5 +1,5 @@
 import type { Graph, Node } from '../../../daemon/network/graph.js';
-import { unsupported } from '../lower/unsupported.js';
+import { unsupported } from '../unsupported.js';
 
 const reduce = 'axes keepdims noop_with_empty_axes';
 const recurrent = 'activation_alpha activation_beta activations clip direction hidden_size layout';

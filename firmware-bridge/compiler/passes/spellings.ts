@@ -1,7 +1,7 @@
 import { type Attribute, elementCount, floatTensor, type Node } from '../../../daemon/network/graph.js';
 import { intAttribute } from '../../../daemon/network/shape-rules/rule.js';
-import { unsupported } from '../lower/unsupported.js';
-import type { Speller } from './spell-pairs.js';
+import { unsupported } from '../unsupported.js';
+import type { Speller } from './speller.js';
 
 type Spelling = (node: Node, speller: Speller) => void;
 

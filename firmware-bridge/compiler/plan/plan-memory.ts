@@ -1,7 +1,6 @@
-import { weightBytes } from '../encode/encode-operator.js';
-import type { WeightLayout } from '../encode/format.js';
-import { generatedTileBytes } from '../encode/generated-tiles.js';
-import { scratchBytes } from '../encode/scratch.js';
+import type { WeightLayout } from '../layout/format.js';
+import { scratchBytes } from '../layout/scratch.js';
+import { generatedTileBytes, weightSize } from '../layout/weight-sizes.js';
 import { lifetimesOf, positionsOf, storagesOf } from './lifetimes.js';
 import { overlapDistance } from './overlap.js';
 import { arenaAlignment, liveBound, type Overlap, type PlaceOptions, place, type Request } from './place.js';
@@ -97,9 +96,8 @@ export function planMemory(schedule: Schedule, options: PlanMemoryOptions): Memo
 export function tileBytes({ operator: { body } }: Task, layout: WeightLayout, generated?: number): number {
   if (generated !== undefined && body.kind === 'linear')
     return generatedTileBytes(generated, body.constants.depth, layout);
-  if (body.kind === 'linear' || body.kind === 'conv')
-    return weightBytes(body.constants, 'packed', layout).length;
-  return body.kind === 'depthwise' ? weightBytes(body.constants, 'channels', layout).length : 0;
+  if (body.kind === 'linear' || body.kind === 'conv') return weightSize(body.constants, 'packed', layout);
+  return body.kind === 'depthwise' ? weightSize(body.constants, 'channels', layout) : 0;
 }
 
 function overlapsOf(

@@ -2,7 +2,7 @@ import type { View } from '../lower/operators.js';
 import type { Schedule, Step, Task } from './schedule.js';
 
 /** A schedule with every task replaced. */
-export function mapTasks(steps: readonly Step[], change: (task: Task) => Task): Step[] {
+function mapTasks(steps: readonly Step[], change: (task: Task) => Task): Step[] {
   return steps.map((step): Step => {
     if (step.kind === 'single' || step.kind === 'generated') return { ...step, task: change(step.task) };
     if (step.kind === 'loop') return { ...step, tasks: step.tasks.map(change) };

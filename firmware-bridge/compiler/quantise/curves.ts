@@ -1,4 +1,5 @@
-import { curveEntries } from '../encode/format.js';
+/** Values of a curve's table: -8 to 8 in steps of 1/16. */
+export const curveEntries = 257;
 
 /** Functions that recurrent layers bend with, all between -1 and 1, by their names in lower case (ONNX, LSTM). */
 const functions: ReadonlyMap<string, (x: number) => number> = new Map([

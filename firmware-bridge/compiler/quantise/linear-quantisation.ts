@@ -1,6 +1,6 @@
 import { type DType, elementCount, floatsOf, type Node, type Tensor } from '../../../daemon/network/graph.js';
 import { intAttribute } from '../../../daemon/network/shape-rules/rule.js';
-import { unsupported } from '../lower/unsupported.js';
+import { unsupported } from '../unsupported.js';
 import type { Quantisation } from './quantisation.js';
 
 /** The scales and zero points of a QuantizeLinear or DequantizeLinear: one for all, or one each along `axis`. */

@@ -17,7 +17,7 @@ export function lookupTable(f: (x: number) => number, x: Quantisation, y: Quanti
 }
 
 /** erf to 1.2e-7 (Numerical Recipes in C, 2nd edition, section 6.2: erfcc). */
-export function erf(x: number): number {
+function erf(x: number): number {
   const z = Math.abs(x);
   const t = 1 / (1 + 0.5 * z);
   const coefficients = [

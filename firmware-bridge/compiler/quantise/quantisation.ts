@@ -69,7 +69,7 @@ export function coarsened(given: Quantisation, step: number): Quantisation {
 }
 
 /** The largest left shift of an accumulator that the program format knows. */
-export const maxShift = 7;
+const maxShift = 7;
 
 /** The left shift at which every scale's multiplier stays below 2^31. Throws QUANTISATION_FAILED for scales from 64 on. */
 export function shiftFor(largestScale: number, name: string): number {

@@ -1,5 +1,6 @@
-import { ceilTo, code, curveEntries, none, weightLayouts } from '../encode/format.js';
-import { packedBytes, unpackWeights } from '../encode/pack-weights.js';
+import { ceilTo, code, none, weightLayouts } from '../layout/format.js';
+import { packedBytes, unpackWeights } from '../layout/pack-weights.js';
+import { curveEntries } from '../quantise/curves.js';
 import type { RecordConstants } from './call.js';
 import type { ProgramRecord } from './program.js';
 

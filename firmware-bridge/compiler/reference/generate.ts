@@ -1,6 +1,6 @@
 import { generatedSigns } from '../../../daemon/network/generated-signs.js';
-import { ceilTo, weightLayouts } from '../encode/format.js';
-import { packWeights } from '../encode/pack-weights.js';
+import { ceilTo, weightLayouts } from '../layout/format.js';
+import { packWeights } from '../layout/pack-weights.js';
 import type { ProgramRecord } from './program.js';
 
 /**

@@ -1,5 +1,5 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { abi, code, headerBytes, magic, none, recordBytes } from '../encode/format.js';
+import { abi, code, headerBytes, magic, none, recordBytes } from '../layout/format.js';
 
 export interface ProgramHeader {
   readonly totalBytes: number;

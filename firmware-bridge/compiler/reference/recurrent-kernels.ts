@@ -1,4 +1,5 @@
-import { curveEntries, flag } from '../encode/format.js';
+import { flag } from '../layout/format.js';
+import { curveEntries } from '../quantise/curves.js';
 import { type Call, clamp16, load16, requantised, scaled, store16 } from './call.js';
 
 /** A function of a 16-bit value: the straight line between the two entries around it. */

@@ -1,6 +1,6 @@
 import { HildaError } from '../../../daemon/core/errors.js';
-import { code, flag, none } from '../encode/format.js';
 import { weightPool } from '../encode/pool.js';
+import { code, flag, none } from '../layout/format.js';
 import type { Call, RecordConstants } from './call.js';
 import { decodeConstants } from './decode-constants.js';
 import { gather } from './gather-kernel.js';

@@ -1,4 +1,4 @@
-import { flag } from '../encode/format.js';
+import { flag } from '../layout/format.js';
 import { type Call, requantised } from './call.js';
 import { lineOf } from './matrix-kernels.js';
 

@@ -1,5 +1,5 @@
-import { recordBytes, type WeightLayout } from '../encode/format.js';
-import { packedBytes } from '../encode/pack-weights.js';
+import { recordBytes, type WeightLayout } from '../layout/format.js';
+import { packedBytes } from '../layout/pack-weights.js';
 import type { Operator } from '../lower/operators.js';
 import { perBatch, soloTask } from '../plan/schedule.js';
 import { type Item, isGroup, type Plot } from './flow.js';

@@ -1,4 +1,4 @@
-import { maxMembers } from '../encode/format.js';
+import { maxMembers } from '../layout/format.js';
 import type { Operator, Read, View } from '../lower/operators.js';
 import { perBatch, type Step, type Task } from '../plan/schedule.js';
 import { addStorage, type Item, isGroup, type Plot, steppedTask, usesOf, writtenStorages } from './flow.js';

@@ -20,7 +20,7 @@ export function blockableRows(item: Item): number | undefined {
  * Views of a storage that one operator fills in batches (scores, head by head) and another reads as one run of rows get
  * the same form, so that both can walk it in blocks of rows.
  */
-export function alignBatches(items: readonly Item[]): Item[] {
+function alignBatches(items: readonly Item[]): Item[] {
   const filled = new Map<number, Operator['write']>();
   for (const item of items)
     if (!isGroup(item) && item.write.batch > 1) filled.set(item.write.storage, item.write);

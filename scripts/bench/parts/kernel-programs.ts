@@ -11,7 +11,7 @@ import {
   type WeightLayout,
   weightLayouts,
   writeRecord,
-} from '../../../firmware-bridge/compiler/encode/format.js';
+} from '../../../firmware-bridge/compiler/layout/format.js';
 
 export interface KernelProgram {
   readonly name: string;

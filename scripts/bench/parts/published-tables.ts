@@ -30,7 +30,7 @@ export const helpSources = [
 export const helpTargets = ['titan_rtx_256', 'gold_6226', 'fpga', 'pixel2', 'raspi4', 'eyeriss'] as const;
 
 /** Ends the process with one plain line when the data are not there. */
-export function readTable(bench: string, folder: string, name: string): Record<string, string>[] {
+function readTable(bench: string, folder: string, name: string): Record<string, string>[] {
   const file = join(folder, name);
   if (!existsSync(file)) {
     console.error(`bench ${bench}: ${file} is missing; name the folder that holds it with --data DIR`);

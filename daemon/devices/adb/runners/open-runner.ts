@@ -34,7 +34,7 @@ export async function openRunners(paths: readonly string[]): Promise<Runner[]> {
  * Reads a runner: a specification (`.yaml`, `.json`) with the files that it names beside it, or a program, whose name or
  * content says which of the known ones it is. Throws NOT_FOUND and SPEC_INVALID.
  */
-export async function openRunner(path: string): Promise<Runner> {
+async function openRunner(path: string): Promise<Runner> {
   if (/\.(ya?ml|json)$/i.test(path)) return openOwnRunner(path);
   const file: RunnerFile = { name: plainName(path), bytes: await bytesAt(path) };
   return isBenchmarkModel(file) ? benchmarkModelRunner(file) : perfTestRunner(file);

@@ -13,7 +13,7 @@ import { MlperfTinyDriver } from '../mlperf-tiny/driver.js';
 import type { PortFacts } from '../port-identity.js';
 import { PortTurns } from '../port-turns.js';
 import { SerialDriver } from '../serial-driver.js';
-import { systemPatient } from '../system-patient.js';
+import { systemProbe } from '../system-probe.js';
 import { AlteredBoard } from './altered-frames.js';
 import type { Chance, Fault, LinkKind } from './fault-list.js';
 import { type BoardBehind, FaultyPort } from './faulty-port.js';
@@ -38,7 +38,7 @@ export interface LineUnderTest {
 const usb = { vendorId: '0483', productId: '374b', serialNumber: '0123456789AB' };
 
 /** y = relu(w * x), a 1 x 1 convolution: small, so that faults and not computing take the time. */
-export function smallNetwork(channels = 4, height = 8, width = 8): Graph {
+function smallNetwork(channels = 4, height = 8, width = 8): Graph {
   const builder = new GraphBuilder({ name: 'line test' });
   const x = builder.input('x', 'float32', [1, channels, height, width]);
   const weights = Float32Array.from({ length: channels * channels }, (_, i) => (i % 5) - 2);
@@ -155,9 +155,9 @@ export async function recognise(
   path: string,
   signal: AbortSignal,
 ): Promise<Pick<RealLineOptions, 'link' | 'model'>> {
-  const hilda = await systemPatient.ask(path, realBaud, signal);
+  const hilda = await systemProbe.ask(path, realBaud, signal);
   if ('board' in hilda) return { link: 'hilda' };
-  const vendor = await systemPatient.askMlperfTiny(path, realBaud, signal);
+  const vendor = await systemProbe.askMlperfTiny(path, realBaud, signal);
   if ('name' in vendor) return { link: 'mlperf-tiny', model: vendor.model };
   throw new HildaError('DEVICE_FAILED', `no firmware that hilda knows answers on ${path}`, {
     hint: 'hilda doctor says why. Boards without hardware: mlperf-tiny, emulated-mps2-an386.',

@@ -26,7 +26,7 @@ export interface MlperfTinyDriverOptions {
   readonly turns?: PortTurns;
 }
 
-export const mlperfTinyBaud = 115_200;
+const mlperfTinyBaud = 115_200;
 /** The first question is short, so that ports of others hold nobody up; the later ones outlast a slow boot. */
 const firstPatienceMs = 2500;
 

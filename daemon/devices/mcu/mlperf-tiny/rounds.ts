@@ -116,7 +116,7 @@ function widened(summary: Summary, runs: number): Summary {
  * Whether the firmware's time can be: no longer than from the command to its end as heard here, and no shorter than that
  * less what line and host explain.
  */
-export function fitsHost({ lapUs, heardUs, sentUs }: Inference, roundTripUs: number): boolean {
+function fitsHost({ lapUs, heardUs, sentUs }: Inference, roundTripUs: number): boolean {
   const heard = heardUs - sentUs;
   const most = heard * (1 + clockTolerance) + 5000;
   const least = heard * (1 - clockTolerance) - hostSlackUs - 2 * roundTripUs;

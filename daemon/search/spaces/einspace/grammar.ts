@@ -3,7 +3,7 @@ import { HildaError } from '../../../core/errors.js';
 /** A value's shape without the batch: [channels, height, width] as an image, [tokens, features] as columns. */
 export type Form = readonly number[];
 
-export const isImage = (form: Form): boolean => form.length === 3;
+const isImage = (form: Form): boolean => form.length === 3;
 
 const elements = (form: Form): number => form.reduce((a, b) => a * b, 1);
 

@@ -39,7 +39,7 @@ interface CellProgram {
  * What a cell computes, without dead edges and skip connections, its sums in a canonical order: cells that differ only
  * in the numbering of their inner nodes, or in where a skip connection stands, give one program.
  */
-export function cellProgram(cell: readonly number[]): CellProgram {
+function cellProgram(cell: readonly number[]): CellProgram {
   const live = liveOperators(cell);
   /** What flows into a node: operators by edge and source, -1 for the input itself. A skipped sum joins the sum it flows into. */
   const termsOf = (node: number): { readonly edge: number; readonly text: string }[] => {

@@ -1,6 +1,6 @@
 import { type BlockKey, formatBlockKey } from '../../../predict/tables/block-key.js';
 import type { Block } from '../contract.js';
-import { divisible, type OfaFile } from './ofa.js';
+import type { OfaFile } from './file.js';
 
 interface ChosenLayer {
   readonly name: string;
@@ -78,4 +78,10 @@ export function ofaBlocks(file: OfaFile, resolution: number, layers: readonly Ch
     block('feature.', { type: 'Conv_2', input: [1, 1, headWidth], output: [1, 1, featureWidth] }),
     block('classifier.', { type: 'Logits', input: [1, 1, featureWidth], output: [classes] }),
   ];
+}
+
+/** MobileNets round widths to a multiple of 8, never down by more than a tenth. */
+export function divisible(width: number, by = 8): number {
+  const rounded = Math.max(by, Math.floor((width + by / 2) / by) * by);
+  return rounded < 0.9 * width ? rounded + by : rounded;
 }

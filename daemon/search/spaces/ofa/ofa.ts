@@ -4,36 +4,8 @@ import { HildaError } from '../../../core/errors.js';
 import { chainSpace, chosen, type Part } from '../chain-space.js';
 import type { Dim, Space } from '../contract.js';
 import type { Activation, Emitter } from '../parts/emitter.js';
-import { distinct, namedFile, size } from '../parts/file-fields.js';
-import { ofaBlocks } from './blocks.js';
-
-/** Once-for-all's MobileNetV3 space (Cai et al., ICLR 2020, section 4.1; ofa/imagenet_classification/elastic_nn). */
-export const ofaFileSchema = z.strictObject({
-  ...namedFile('ofa'),
-  channels: size.default(3),
-  resolutions: distinct(size),
-  classes: size,
-  stemWidth: size,
-  firstWidth: size,
-  stages: z
-    .array(
-      z.strictObject({
-        width: size,
-        stride: z.number().int().min(1).max(2),
-        activation: z.enum(['relu', 'hardSwish']),
-        squeeze: z.boolean(),
-      }),
-    )
-    .min(1)
-    .max(8),
-  depths: distinct(z.number().int().min(1).max(6)),
-  kernels: distinct(z.number().int().min(1).max(11)),
-  expansions: distinct(z.number().int().min(1).max(12)),
-  headWidth: size,
-  featureWidth: size,
-});
-
-export type OfaFile = z.infer<typeof ofaFileSchema>;
+import { divisible, ofaBlocks } from './blocks.js';
+import type { OfaFile } from './file.js';
 
 /** Decisions: resolution, the stages' depths, then kernel and expansion of every layer. */
 export function ofaSpace(file: OfaFile): Space {
@@ -113,12 +85,6 @@ export function ofaSpace(file: OfaFile): Space {
   };
 }
 
-/** MobileNets round widths to a multiple of 8, never down by more than a tenth. */
-export function divisible(width: number, by = 8): number {
-  const rounded = Math.max(by, Math.floor((width + by / 2) / by) * by);
-  return rounded < 0.9 * width ? rounded + by : rounded;
-}
-
 interface Layer {
   readonly width: number;
   readonly stride: number;
@@ -188,7 +154,7 @@ const invertedSchema = z.looseObject({
 });
 
 /** Once-for-all's `net.config`: `blocks` from the fixed first one on. */
-export const netConfigSchema = z.looseObject({ blocks: z.array(invertedSchema).min(1) });
+const netConfigSchema = z.looseObject({ blocks: z.array(invertedSchema).min(1) });
 
 /**
  * The architecture that a `net.config` of Once-for-all describes. `resolution` stands beside it in their files

@@ -25,7 +25,7 @@ export const hourglassFileSchema = z.strictObject({
 export type HourglassFile = z.infer<typeof hourglassFileSchema>;
 
 /** The projection [in, out]: signs over the square root of `in`. A narrower projection is the left part of a wider one. */
-export function generatedProjection(seed: number, inputs: number, outputs: number): Float32Array {
+function generatedProjection(seed: number, inputs: number, outputs: number): Float32Array {
   const signs = generatedSigns(seed, outputs, inputs);
   const out = new Float32Array(inputs * outputs);
   for (let j = 0; j < outputs; j++)

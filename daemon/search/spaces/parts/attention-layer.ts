@@ -3,10 +3,7 @@ import type { Emitter } from './emitter.js';
 export type AttentionKind = 'mha' | 'gqa' | 'mqa' | 'sqa' | 'xsqa' | 'linear';
 
 /** Heads of queries, and of keys and values, where the full layer has `heads` of both. */
-export function headsOf(
-  kind: AttentionKind,
-  heads: number,
-): { readonly query: number; readonly keyValue: number } {
+function headsOf(kind: AttentionKind, heads: number): { readonly query: number; readonly keyValue: number } {
   const part = (by: number): number => Math.max(1, Math.floor(heads / by));
   switch (kind) {
     case 'mha':

@@ -1,6 +1,6 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
-import { unsupported } from '../unsupported.js';
+import { unsupported } from '../../unsupported.js';
 
 /** One axis of a Resize. `scale`: as the node gives it, or the quotient of the sizes, in float32. */
 export interface ResizedAxis {

@@ -39,7 +39,7 @@ export function operandRange(operand: Operand): Range {
 }
 
 /** A value with axes of one element before its own, `rank` in all. */
-export const ranked = (value: Value, rank: number): Value => ({
+const ranked = (value: Value, rank: number): Value => ({
   ...value,
   dims: [...new Array<number>(rank - value.dims.length).fill(1), ...value.dims],
   strides: sameOrExpanded(value, new Array<number>(rank).fill(1)),

@@ -1,8 +1,8 @@
 import { freshNames } from '../../../daemon/network/fresh-names.js';
 import { floatsOf, floatTensor, type Node, type Tensor } from '../../../daemon/network/graph.js';
-import type { Prepared } from '../passes/prepare.js';
+import type { Range } from '../quantise/quantisation.js';
 import type { ChannelGroup, ChannelGroups, ScaledLayer } from './channel-groups.js';
-import type { Range } from './quantisation.js';
+import type { Prepared } from './prepare.js';
 
 /** How much of the channels' difference is taken away: the share is chosen by the error that it leaves. */
 const shares = [0, 0.25, 0.5, 0.75, 1];

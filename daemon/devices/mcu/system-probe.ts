@@ -4,13 +4,13 @@ import { findQemu } from '../../../firmware-bridge/emulator/qemu-board.js';
 import { BoardSession, openSerial } from '../../../firmware-bridge/link/index.js';
 import { systemClock } from '../../core/clock.js';
 import { asHildaError } from '../../core/errors.js';
-import type { Patient } from './doctor.js';
+import type { SystemProbe } from './doctor-probe.js';
 import { nonce } from './emulated-driver.js';
 import { MlperfTinyLine } from './mlperf-tiny/protocol.js';
 import { udevRulesPath } from './udev-rules.js';
 
 /** This machine, as the doctor looks at it. */
-export const systemPatient: Patient = {
+export const systemProbe: SystemProbe = {
   listPorts: () => SerialPort.list(),
   access: (path) => {
     try {

@@ -7,7 +7,7 @@ export const none = 0xffffffff;
 export const maxOperators = 8192;
 export const maxMembers = 64;
 
-export const space = { arena: 0, program: 1, pool: 2 } as const;
+const space = { arena: 0, program: 1, pool: 2 } as const;
 
 export const code = {
   linear: 1,
@@ -37,7 +37,6 @@ export const code = {
 export const flag = { ringOut: 1, excludePad: 2, partialFirst: 4, wide: 8, last: 16, least: 32 } as const;
 
 /** Entries of each table of a recurrent cell: its argument runs from -8 to 8 in 256 parts. */
-export const curveEntries = 257;
 
 /** How LINEAR and CONV2D hold their weights; each core has one that is fast, and takes `rows` besides. */
 export const weightLayouts = ['rows', 'scalar', 'dsp', 'mve'] as const;

@@ -1,7 +1,7 @@
 import { seedOfName } from '../../../daemon/network/generated-signs.js';
 import { elementCount, type Node } from '../../../daemon/network/graph.js';
 import { intAttribute } from '../../../daemon/network/shape-rules/rule.js';
-import type { Prepared } from '../passes/prepare.js';
+import type { Prepared } from './prepare.js';
 
 /** A layer whose weights take factors of its input's or output's channels; both where it is depthwise. */
 export interface ScaledLayer {

@@ -1,6 +1,6 @@
-import { HildaError } from '../../../daemon/core/errors.js';
-import type { Node } from '../../../daemon/network/graph.js';
-import { fusedDomain } from '../passes/editable-graph.js';
+import { HildaError } from '../../daemon/core/errors.js';
+import type { Node } from '../../daemon/network/graph.js';
+import { fusedDomain } from './passes/editable-graph.js';
 
 /** The name of a node, or where it has none that of its first output that has one. */
 export const nodeName = (node: Node): string =>
