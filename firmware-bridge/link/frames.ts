@@ -72,6 +72,12 @@ export class FrameDecoder {
     return frames;
   }
 
+  /** Forgets the part of a frame that came: its end may never come. */
+  restart(): void {
+    this.#used = this.#left = this.#code = 0;
+    this.#broken = false;
+  }
+
   #keep(byte: number): void {
     if (this.#used === maxBodyBytes) this.#broken = true;
     else this.#body[this.#used++] = byte;
@@ -82,8 +88,7 @@ export class FrameDecoder {
     const frame =
       empty || this.#broken || this.#left > 0 ? undefined : parse(this.#body.slice(0, this.#used));
     if (!empty && !frame) this.dropped++;
-    this.#used = this.#left = this.#code = 0;
-    this.#broken = false;
+    this.restart();
     return frame;
   }
 }

@@ -84,9 +84,14 @@ export class RequestLine {
     for (const waiting of this.#waiting.values()) if (waiting.lasting) waiting.signs++;
   }
 
-  /** Ids start anew; what the board still answers to the old session is ignored, and its requests end with `reason`. */
+  /**
+   * Ids start anew; what the board still answers to the old session is ignored, and its requests end with `reason`. A nonce that
+   * would repeat the former session is replaced by the next one: its hello would be a replay.
+   */
   startSession(nonce: number, reason: Error = new NoReplyError('the session was opened anew')): void {
-    this.#session = nonce >>> 0;
+    this.#session = nonce !== 0 && nonce === this.#session ? (nonce % 0xffff_ffff) + 1 : nonce >>> 0;
+    // A reply that broke off, as with a board that was reset in its middle, would swallow the next one.
+    this.#decoder.restart();
     this.#request = 0;
     this.#settleAll(reason);
   }

@@ -70,7 +70,8 @@ t.test('a new board is one folder and one profile: built and run, no TypeScript'
   if (!profile?.emulator || !image) throw new Error('the board was not built');
   if (findQemu() === null && !process.env.CI) return;
   const transport = await startEmulated(profile.emulator, image, signal);
-  const session = new BoardSession({ transport, nonce: () => 1, patience: 20 });
+  let nonces = 1;
+  const session = new BoardSession({ transport, nonce: () => nonces++, patience: 20 });
   t.teardown(() => session.close());
   const hello = await session.hello({ signal });
   t.match(hello, { board, buildHash: image.buildHash });
@@ -103,6 +104,7 @@ t.test('flashing: by copy, by tool, or by saying how', async (t) => {
       calls.push([program, ...args].join(' '));
     },
     touch: async () => false,
+    running: async () => ({ boards: [], held: [] }),
     wait: async () => {},
     ...others,
   });
@@ -176,6 +178,7 @@ t.test('a running firmware is asked to enter its boot loader', async (t) => {
   const tools = (appearsAfter: number): FlashTools => ({
     ...systemTools,
     volume: () => (touched && waits >= appearsAfter ? folder : null),
+    running: async () => ({ boards: [], held: [] }),
     touch: async (port) => {
       touched = port;
       return true;
