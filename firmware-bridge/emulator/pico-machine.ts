@@ -1,5 +1,6 @@
 import { ConsoleLogger, LogLevel, RP2040 } from 'rp2040js';
 import { HildaError } from '../../daemon/core/errors.js';
+import { takeUf2 } from './pico-boot-loader.js';
 import { PicoFlashChip, readInPlace } from './pico-flash-chip.js';
 import { installRom, type RomCall, romCallOf } from './pico-rom.js';
 import { correctSysTick } from './pico-systick.js';
@@ -20,11 +21,26 @@ export interface PicoOptions {
   /** Asked before the n-th erase or write of a page (from 0); false cuts the power in its middle. For tests. */
   readonly keepsPower?: (operation: number) => boolean;
   readonly flashChip?: PicoFlashChip;
+  /** What is at the other end of its USB; nothing by default. */
+  readonly bus?: PicoBus;
+}
+
+export interface PicoBus {
+  /** A chip that starts, after each reset. */
+  attach(chip: RP2040): void;
+  detach?(): void;
+  /** Time must pass although the core sleeps. */
+  readonly due: boolean;
 }
 
 /** What rp2040js has and does not export. */
 interface Receiver {
   readonly rxFIFO: { readonly size: number; readonly itemCount: number };
+}
+
+interface SimulatedClock {
+  readonly nanosToNextAlarm: number;
+  tick(nanoseconds: number): void;
 }
 
 interface Watchdog {
@@ -44,6 +60,8 @@ export class PicoMachine {
   #resetReason = 0;
   #restart = false;
   #flashOperations = 0;
+  /** The boot ROM's loader has the chip: the arguments with which the firmware called it. */
+  loader: { readonly light: number; readonly without: number } | null = null;
   /** Cycles since the machine was made, over all resets. */
   cycles = 0;
 
@@ -61,7 +79,8 @@ export class PicoMachine {
 
   /** Nothing happens until a byte comes. */
   get idle(): boolean {
-    return this.#chip.core.waiting && !this.#restart;
+    if (this.loader) return true;
+    return this.#chip.core.waiting && !this.#restart && !this.#options.bus?.due;
   }
 
   /** How many bytes the receiver can take now. */
@@ -78,15 +97,20 @@ export class PicoMachine {
 
   /** Runs until the core sleeps or about `instructions` were executed. */
   run(instructions: number): void {
-    for (let left = instructions; left > 0; ) {
+    for (let left = this.loader ? 0 : instructions; left > 0; ) {
       const { core, clock } = this.#chip;
       // The inner loop is all the emulator's time: nothing else stands in it.
       for (; left > 0 && !core.waiting && !this.#restart; left--) {
         const cycles = core.executeInstruction();
         this.cycles += cycles;
-        (clock as unknown as { tick(nanoseconds: number): void }).tick(cycles * nanosecondsPerCycle);
+        (clock as unknown as SimulatedClock).tick(cycles * nanosecondsPerCycle);
       }
-      if (!this.#restart) return;
+      if (this.loader) return;
+      if (!this.#restart) {
+        left--;
+        if (core.waiting && !this.#wake()) return;
+        continue;
+      }
       this.#restart = false;
       this.#chip = this.#boot();
     }
@@ -99,8 +123,32 @@ export class PicoMachine {
     this.#chip = this.#boot();
   }
 
+  /** A file that is copied to the drive of the boot loader: false where it is no whole image. */
+  copyToLoader(file: Uint8Array): boolean {
+    if (!this.loader || !takeUf2(file, this.#flash)) return false;
+    this.cutPower();
+    return true;
+  }
+
+  /** A sleeping core: an interrupt that came before it fell asleep ends the sleep, or what is due on the bus. */
+  #wake(): boolean {
+    const { bus } = this.#options;
+    if (!bus) return false;
+    const { core, clock } = this.#chip;
+    const pending = (core.pendingInterrupts & core.enabledInterrupts) !== 0;
+    if (!pending && !bus.due) return false;
+    // A masked interrupt only ends the sleep; rp2040js would enter its handler.
+    core.waiting = false;
+    if (pending) return true;
+    const simulated = clock as unknown as SimulatedClock;
+    simulated.tick(Math.max(simulated.nanosToNextAlarm, nanosecondsPerCycle));
+    return true;
+  }
+
   #boot(): RP2040 {
     const chip = new RP2040();
+    this.loader = null;
+    this.#options.bus?.attach(chip);
     chip.logger = new ConsoleLogger(LogLevel.Error, false);
     chip.flash.set(this.#flash);
     installRom(chip);
@@ -131,6 +179,14 @@ export class PicoMachine {
 
   /** The boot ROM's flash routines; registers hold the arguments. */
   #serve(call: RomCall): void {
+    if (call === 'enterLoader') {
+      const [light = 0, without = 0] = this.#chip.core.registers;
+      this.loader = { light, without };
+      this.#options.bus?.detach?.();
+      // The firmware never goes on.
+      this.#chip.core.waiting = true;
+      return;
+    }
     if (call === 'exitXip') this.#flashChip.leaveContinuous(this.#chip);
     if (call !== 'erase' && call !== 'program') return;
     const { registers } = this.#chip.core;

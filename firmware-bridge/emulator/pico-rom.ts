@@ -1,7 +1,14 @@
 import type { RP2040 } from 'rp2040js';
 
 /** Routines of the boot ROM that the firmware asks for by two letters (RP2040 data sheet 2.8.3). */
-const routines = { IF: 'connect', EX: 'exitXip', RE: 'erase', RP: 'program', FC: 'flushCache' } as const;
+const routines = {
+  IF: 'connect',
+  EX: 'exitXip',
+  RE: 'erase',
+  RP: 'program',
+  FC: 'flushCache',
+  UB: 'enterLoader',
+} as const;
 export type RomCall = (typeof routines)[keyof typeof routines];
 
 const calls = Object.values(routines);

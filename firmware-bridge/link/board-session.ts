@@ -17,7 +17,7 @@ import {
 } from './messages.js';
 import { isRestart, openSession } from './open-session.js';
 import { PatientLine, type PatientLineOptions } from './patient-line.js';
-import type { RequestOptions } from './request-line.js';
+import { gotLost, RefusedError, type RequestOptions } from './request-line.js';
 import { type Feed, type RunOptions, runProgram } from './run-program.js';
 import { sameBoard } from './same-board.js';
 import { uploadChecked } from './upload-checked.js';
@@ -237,6 +237,19 @@ export class BoardSession {
     return this.hello({ signal });
   }
 
+  /** The board starts its boot loader and leaves the line. Throws STATE_CONFLICT where its firmware has no way to. */
+  async enterLoader({ signal }: Call): Promise<void> {
+    await this.ready({ signal });
+    try {
+      const timeoutMs = this.#requests.timeout(1000);
+      await this.#requests.line.request(kinds.loader, pack(), { signal, timeoutMs });
+    } catch (thrown) {
+      if (thrown instanceof RefusedError && thrown.details.refusal === 'unknown') throw noWayIntoLoader();
+      // The board may have gone before its reply was read.
+      if (!gotLost(thrown) && !this.lost) throw this.#requests.explain(thrown);
+    }
+  }
+
   /**
    * Restarts a board that no longer answers, by the line's own means; DEVICE_FAILED where it has none. What is under way
    * ends with `reason`.
@@ -318,3 +331,6 @@ const restarted = (board: string, reason: ResetReason): HildaError =>
   new HildaError('DEVICE_FAILED', `the board at ${board} restarted by itself: ${reason}`, {
     details: { restarted: true, reason },
   });
+
+const noWayIntoLoader = (): HildaError =>
+  new HildaError('STATE_CONFLICT', 'the firmware of the board has no way into its boot loader');

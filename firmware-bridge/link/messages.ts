@@ -21,6 +21,7 @@ export const kinds = {
   reset: 0x0e,
   erase: 0x0f,
   report: 0x10,
+  loader: 0x11,
   log: 0x70,
   boot: 0x71,
   want: 0x72,

@@ -172,7 +172,7 @@ t.test('a running firmware is asked to enter its boot loader', async (t) => {
   const image = findFirmware('rp2040-pico');
   if (shipped?.flash?.method !== 'uf2' || !image) throw new Error('no UF2 board');
   const touch = { vendorId: '2e8a', productId: '000a', baud: 1200 };
-  const profile = { ...shipped, flash: { ...shipped.flash, touch } };
+  const profile = { ...shipped, flash: { ...shipped.flash, touch, byRequest: false } };
   let waits = 0;
   let touched: unknown;
   const tools = (appearsAfter: number): FlashTools => ({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Device } from '../../daemon/devices/contract.js';
-import { findFirmware, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
+import { profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
 import { elementCount } from '../../daemon/network/graph.js';
@@ -12,11 +12,11 @@ import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { PicoFlashChip } from '../../firmware-bridge/emulator/pico-flash-chip.js';
-import { PicoMachine } from '../../firmware-bridge/emulator/pico-machine.js';
-import { BoardSession, type Transport } from '../../firmware-bridge/link/index.js';
+import { BoardSession } from '../../firmware-bridge/link/index.js';
 import { severalPorts } from '../compiler/networks.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
 import { fillProgram } from '../link/tiny-program.js';
+import { picoHere, picoId } from './pico-here.js';
 
 t.setTimeout(900_000);
 const { signal } = new AbortController();
@@ -152,51 +152,13 @@ t.test('several inputs and outputs, each by its name and in its own scale', asyn
   });
 });
 
-/** A Pico in this thread, so that a test can cut its power within a write of its flash. */
-function picoHere(
-  keepsPower: (operation: number) => boolean,
-  flashChip?: PicoFlashChip,
-): Transport & { cutPower(): void; machine: PicoMachine } {
-  let listener: (bytes: Uint8Array) => void = () => {};
-  let sent: number[] = [];
-  const waiting: number[] = [];
-  let alive = true;
-  const machine = new PicoMachine({
-    image: readFileSync(findFirmware('rp2040-pico')?.path ?? ''),
-    onByte: (byte) => sent.push(byte),
-    keepsPower,
-    ...(flashChip && { flashChip }),
-  });
-  const step = (): void => {
-    if (!alive) return;
-    while (waiting.length > 0 && machine.room > 0) machine.receive(waiting.shift() as number);
-    if (!machine.idle) machine.run(20_000);
-    if (sent.length > 0) listener(Uint8Array.from(sent));
-    sent = [];
-    setImmediate(step);
-  };
-  setImmediate(step);
-  return {
-    name: 'Pico',
-    write: async (bytes) => void waiting.push(...bytes),
-    onBytes: (heard) => {
-      listener = heard;
-    },
-    onClose: () => {},
-    machine,
-    cutPower: () => machine.cutPower(),
-    close: async () => {
-      alive = false;
-    },
-  };
-}
-
 t.test('power lost within any write of its flash: the former deployment runs, or the new one', async (t) => {
   let operations = 0;
   let cutAt = Number.POSITIVE_INFINITY;
-  const line = picoHere(() => operations++ !== cutAt);
+  const pico = picoHere({ keepsPower: () => operations++ !== cutAt });
+  t.teardown(() => pico.stop());
   let nonces = 1;
-  const session = new BoardSession({ transport: line, nonce: () => nonces++, patience: 5 });
+  const session = new BoardSession({ transport: pico.uart, nonce: () => nonces++, patience: 5 });
   t.teardown(() => session.close());
   const output = async (): Promise<number | undefined> => {
     await session.run({ slot: 'deployed', limitMs: 1000, timeoutMs: 5000, signal });
@@ -221,7 +183,7 @@ t.test('power lost within any write of its flash: the former deployment runs, or
   }
   cutAt = Number.POSITIVE_INFINITY;
   await session.deploy(fillProgram(99), { signal });
-  line.cutPower();
+  pico.machine.cutPower();
   await session.hello({ signal });
   t.equal(await output(), 99);
 });
@@ -229,25 +191,21 @@ t.test('power lost within any write of its flash: the former deployment runs, or
 t.test(
   'the second boot stage: four data lines at half the clock, which the flash is set to once',
   async (t) => {
-    const id = Uint8Array.from([0xe6, 0x61, 0x4c, 0x31, 0x1b, 0x4c, 0x8f, 0x2d]);
-    const flash = new PicoFlashChip({ id, status2: 0x40 });
-    const line = picoHere(() => true, flash);
+    const flash = new PicoFlashChip({ id: picoId, status2: 0x40 });
+    const { machine, uart, stop } = picoHere({ flashChip: flash });
+    t.teardown(stop);
     let nonces = 1;
-    const session = new BoardSession({ transport: line, nonce: () => nonces++, patience: 5 });
+    const session = new BoardSession({ transport: uart, nonce: () => nonces++, patience: 5 });
     t.teardown(() => session.close());
     const settled = { divider: 2, control: 0xa0002022 };
     const { chipId } = await session.hello({ signal });
     t.equal(chipId, `e6614c311b4c8f2d${'0'.repeat(16)}`, "the flash chip's number, read in between");
     t.same([flash.status2, flash.statusWrites, flash.continuous], [0x42, 1, true], 'other bits are kept');
-    t.same(line.machine.flashReads, settled);
+    t.same(machine.flashReads, settled);
     await session.deploy(fillProgram(7), { signal });
-    t.same(
-      [line.machine.flashReads, flash.continuous],
-      [settled, true],
-      'as before once the flash was written',
-    );
-    line.cutPower();
+    t.same([machine.flashReads, flash.continuous], [settled, true], 'as before once the flash was written');
+    machine.cutPower();
     await session.hello({ signal });
-    t.same([flash.statusWrites, flash.continuous, line.machine.flashReads], [1, true, settled]);
+    t.same([flash.statusWrites, flash.continuous, machine.flashReads], [1, true, settled]);
   },
 );

@@ -200,6 +200,51 @@ t.test('a board that starts anew: the call under way fails, the next one says he
   t.equal((await after(session.fill(0, 64, 1, { signal }))).value, 0);
 });
 
+t.test('the boot loader is asked for; firmware of before does not know it and goes on', async (t) => {
+  for (const linkVersion of [1, 2] as const) {
+    const { session, after } = bench(t, { linkVersion });
+    t.match((await after(session.enterLoader({ signal }))).value, { code: 'STATE_CONFLICT' });
+    t.same((await after(session.echo(Uint8Array.of(5), { signal }))).value, Uint8Array.of(5));
+  }
+  for (const [name, options] of [
+    ['answers and leaves', {}],
+    ['leaves before its answer is read', { toHost: loseOnce(kinds.loader | kinds.reply) }],
+  ] as const) {
+    const { session, after } = bench(t, { loader: true, ...options });
+    t.equal((await after(session.enterLoader({ signal }))).value, undefined, name);
+    t.match(session.lost, { code: 'DEVICE_FAILED', details: { lost: true } });
+  }
+});
+
+t.test(
+  'an answer that broke off swallows no later one; a nonce that repeats opens a session all the same',
+  async (t) => {
+    let cutAt = 0;
+    const { session, clock, after, board } = bench(t, {}, (line) => ({
+      ...line,
+      onBytes: (listener) =>
+        line.onBytes((bytes) => {
+          listener(cutAt > 0 ? bytes.subarray(0, cutAt) : bytes);
+          cutAt = 0;
+        }),
+    }));
+    await after(session.hello({ signal }));
+    for (cutAt of [1, 9, 70]) {
+      const startMs = clock.nowMs();
+      const lost = after(session.echo(new Uint8Array(100).fill(9), { signal }));
+      while (cutAt > 0) await new Promise((resolve) => setImmediate(resolve));
+      const { ms } = await after(session.hello({ signal }));
+      t.ok(ms < 100, `hello is answered at once, after ${ms} ms`);
+      await lost;
+      t.ok(clock.nowMs() - startMs < 1000);
+    }
+    const constant = new BoardSession({ transport: board.line(), nonce: () => 0xffff_ffff, clock });
+    for (let i = 0; i < 3; i++)
+      t.match((await after(constant.hello({ signal }))).value, { board: 'nucleo-l4r5zi' });
+    t.equal((await after(constant.echo(Uint8Array.of(1), { signal }))).value instanceof Uint8Array, true);
+  },
+);
+
 t.test('another board at the same port is refused by name', async (t) => {
   const { board, session, after } = bench(t);
   await after(session.hello({ signal }));

@@ -22,6 +22,8 @@ export interface ScriptedBoardOptions {
   readonly clockPpm?: number | null;
   /** 1: firmware that knows no progress, no report, and refuses a hello while it is at work. */
   readonly linkVersion?: 1 | 2;
+  /** Knows the request `loader`, and leaves the line for it. Others answer that they do not know it. */
+  readonly loader?: boolean;
   readonly clock?: Clock;
   /** How long a run lasts; at once unless said. */
   readonly runMs?: number;
@@ -249,6 +251,10 @@ export class ScriptedBoard {
         if (first + count > this.#ticks.length) return ['range', this.#ticks.length];
         return pack(...this.#ticks.slice(first, first + count).map((ticks) => [ticks, 32] as const));
       }
+      case kinds.loader:
+        if (!this.options.loader) return ['unknown', 0];
+        queueMicrotask(() => this.unplug());
+        return pack();
       default:
         return ['unknown', 0];
     }

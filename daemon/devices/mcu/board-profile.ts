@@ -63,8 +63,12 @@ const boardProfileSchema = z.strictObject({
             vendorId: hex4,
             productId: hex4,
             baud: z.number().int().positive().default(1200),
+            /** The device's own word: ports of others with the same ids are left alone. */
+            manufacturer: z.string().optional(),
           })
           .optional(),
+        /** hilda's firmware on it enters the boot loader when it is asked over its line. */
+        byRequest: z.boolean().default(false),
       }),
       z.strictObject({
         method: z.literal('probe'),

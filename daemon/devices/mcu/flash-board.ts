@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { HildaError } from '../../core/errors.js';
 import type { BoardProfile, FirmwareImage } from './board-profile.js';
 import { type FlashTools, systemTools } from './flash-tools.js';
+import type { RunningBoards } from './running-boards.js';
 import { toUf2 } from './uf2.js';
 
 export interface Flashed {
   readonly by: string;
   readonly bytes: number;
+  /** The port at which the new firmware answered; null where it was not seen yet. */
+  readonly at: string | null;
 }
 
 type Uf2 = Extract<NonNullable<BoardProfile['flash']>, { method: 'uf2' }>;
@@ -16,6 +19,9 @@ type Probe = Extract<NonNullable<BoardProfile['flash']>, { method: 'probe' }>;
 /** How long a boot loader takes to appear as a volume. */
 const volumeWaitMs = 10_000;
 const volumeLookMs = 250;
+/** And how long the new firmware may take until its port is there. */
+const answerWaitMs = 15_000;
+const answerLookMs = 500;
 
 /** Throws REQUEST_INVALID for a board whose boot loader takes no UF2 files. */
 export function uf2Of(
@@ -45,24 +51,63 @@ export async function flashBoard(
     });
   const bytes = await readFile(image.path);
   if (flash.method === 'probe') return flashByProbe(label, flash, image, bytes, tools);
-  const folder = await bootVolume(flash, tools);
+  const before = flash.byRequest ? await tools.running(profile) : none;
+  const { folder, left } = await bootVolume(profile, flash, before, tools);
   if (!folder) {
+    const held =
+      before.held.length > 0 ? ` Not asked, since another program holds it: ${before.held.join(', ')}.` : '';
     throw new HildaError('FLASH_TOOL_MISSING', `no volume ${flash.volume} is mounted`, {
-      hint: `${flash.enter} A volume ${flash.volume} appears; mount it and run this again. By hand: \`hilda devices flash ${board} --out FILE.uf2\`, then copy the file there.`,
+      hint: `${flash.enter}${held} A volume ${flash.volume} appears; mount it and run this again. By hand: \`hilda devices flash ${board} --out FILE.uf2\`, then copy the file there.`,
     });
   }
   await copyTo(label, join(folder, 'hilda.uf2'), uf2Of(profile, image, bytes), flash.volume, tools);
-  return { by: `copied to ${folder}`, bytes: bytes.length };
+  const others = before.boards.map(({ path }) => path).filter((path) => path !== left);
+  const at = flash.byRequest ? await answersAt(profile, image, others, tools) : null;
+  return { by: `copied to ${folder}`, bytes: bytes.length, at };
 }
 
-/** The boot loader's volume; a running firmware that can be asked to is made to enter it. */
-async function bootVolume({ volume, touch }: Uf2, tools: FlashTools): Promise<string | null> {
+const none: RunningBoards = { boards: [], held: [] };
+
+/** The boot loader's volume, and the port of the firmware that was made to enter it. */
+async function bootVolume(
+  profile: BoardProfile,
+  { volume, touch }: Uf2,
+  { boards }: RunningBoards,
+  tools: FlashTools,
+): Promise<{ readonly folder: string | null; readonly left?: string }> {
   const mounted = tools.volume(volume);
-  if (mounted || !touch || !(await tools.touch(touch))) return mounted;
+  if (mounted) return { folder: mounted };
+  if (boards.length > 1)
+    throw new HildaError(
+      'STATE_CONFLICT',
+      `there are ${boards.length} boards of this kind: ${profile.label}`,
+      {
+        hint: `They are at ${boards.map(({ path }) => path).join(', ')}: unplug all but the one that is meant.`,
+      },
+    );
+  const left = boards[0]?.path;
+  const asked = left !== undefined && (await tools.enterLoader(profile, left));
+  if (!asked && !(touch && (await tools.touch(touch)))) return { folder: null };
   for (let waited = 0; waited < volumeWaitMs; waited += volumeLookMs) {
     await tools.wait(volumeLookMs);
-    const appeared = tools.volume(volume);
-    if (appeared) return appeared;
+    const folder = tools.volume(volume);
+    if (folder) return { folder, ...(left !== undefined && { left }) };
+  }
+  return { folder: null };
+}
+
+/** The port at which the firmware that was written answers; boards that ran before do not count. */
+async function answersAt(
+  profile: BoardProfile,
+  { buildHash }: FirmwareImage,
+  others: readonly string[],
+  tools: FlashTools,
+): Promise<string | null> {
+  for (let waited = 0; waited < answerWaitMs; waited += answerLookMs) {
+    await tools.wait(answerLookMs);
+    const { boards } = await tools.running(profile);
+    const found = boards.find((board) => board.buildHash === buildHash && !others.includes(board.path));
+    if (found) return found.path;
   }
   return null;
 }
@@ -103,12 +148,12 @@ async function flashByProbe(
     } catch (cause) {
       throw new HildaError('DEVICE_FAILED', `${program} could not write ${label}: ${said(cause)}`, { cause });
     }
-    return { by: program, bytes: bytes.length };
+    return { by: program, bytes: bytes.length, at: null };
   }
   const folder = flash.copyTo ? tools.volume(flash.copyTo) : null;
   if (folder && flash.copyTo) {
     await copyTo(label, join(folder, 'hilda.bin'), bytes, flash.copyTo, tools);
-    return { by: `copied to ${folder}`, bytes: bytes.length };
+    return { by: `copied to ${folder}`, bytes: bytes.length, at: null };
   }
   const names = ways.map(([program]) => program).join(', ');
   const commands = ways.map(([program, calls]) =>

@@ -6,12 +6,15 @@ import { promisify } from 'node:util';
 import { SerialPort } from 'serialport';
 import { openSerial } from '../../../firmware-bridge/link/index.js';
 import { systemClock } from '../../core/clock.js';
-import type { PortFacts } from './port-identity.js';
+import type { BoardProfile } from './board-profile.js';
+import { isId, type PortFacts } from './port-identity.js';
+import { enterLoader, findRunning, type RunningBoards } from './running-boards.js';
 
 export interface TouchedPort {
   readonly vendorId: string;
   readonly productId: string;
   readonly baud: number;
+  readonly manufacturer?: string | undefined;
 }
 
 /** What flashing needs of the machine; tests bring their own. */
@@ -25,6 +28,10 @@ export interface FlashTools {
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** Opens and closes a port at a rate that makes its board enter the boot loader; false when no such port is there. */
   touch(port: TouchedPort): Promise<boolean>;
+  /** Boards of a kind that answer with hilda's firmware. */
+  running(profile: BoardProfile): Promise<RunningBoards>;
+  /** Asks the board at a port to enter its boot loader; false where its firmware has no way to. */
+  enterLoader(profile: BoardProfile, path: string): Promise<boolean>;
   wait(ms: number): Promise<void>;
 }
 
@@ -67,16 +74,21 @@ export const systemTools: FlashTools = {
     }
   },
   touch: (port) => touchPort(port, () => SerialPort.list()),
+  running: (profile) => findRunning(profile, {}),
+  enterLoader: (profile, path) => enterLoader(profile, path, {}),
   wait: (ms) => systemClock.sleep(ms),
 };
 
 /** The rate alone is a request to change; DTR that drops afterwards carries it out. */
 async function touchPort(
-  { vendorId, productId, baud }: TouchedPort,
+  { vendorId, productId, baud, manufacturer }: TouchedPort,
   listPorts: () => Promise<readonly PortFacts[]>,
 ): Promise<boolean> {
   const found = (await listPorts()).find(
-    (port) => port.vendorId?.toLowerCase() === vendorId && port.productId?.toLowerCase() === productId,
+    (port) =>
+      isId(port.vendorId, vendorId) &&
+      isId(port.productId, productId) &&
+      (manufacturer === undefined || port.manufacturer === manufacturer),
   );
   if (!found) return false;
   const lines = { dtr: true, rts: true, resetBy: 'dtr', resetMs: 100 } as const;

@@ -1,9 +1,12 @@
+import type { BoardProfile } from './board-profile.js';
+
 /** What the system tells of a serial port; the fields of serialport's PortInfo. */
 export interface PortFacts {
   readonly path: string;
   readonly vendorId?: string | undefined;
   readonly productId?: string | undefined;
   readonly serialNumber?: string | undefined;
+  readonly manufacturer?: string | undefined;
   readonly pnpId?: string | undefined;
   readonly locationId?: string | undefined;
 }
@@ -31,7 +34,20 @@ const normalisedSerial = (serial: string | undefined): string =>
     .replace(/^0+(?=.)/, '');
 
 /** `...-if02` on Linux, `...&MI_02...` on Windows; 0 where nothing is said. */
-export function interfaceNumber(pnpId: string | undefined): number {
+function interfaceNumber(pnpId: string | undefined): number {
   const found = /-if([0-9a-f]{2})|&MI_([0-9a-f]{2})/i.exec(pnpId ?? '');
   return Number.parseInt(found?.[1] ?? found?.[2] ?? '0', 16);
 }
+
+/** Whether a port's USB ids are among those that may lead to a board. */
+export function mayLeadTo({ usb }: Pick<BoardProfile, 'usb'>, port: PortFacts): boolean {
+  return usb.some(
+    (wanted) =>
+      isId(port.vendorId, wanted.vendorId) &&
+      (wanted.productId === undefined || isId(port.productId, wanted.productId)) &&
+      (wanted.interface === undefined || wanted.interface === interfaceNumber(port.pnpId)),
+  );
+}
+
+/** Compares a USB id as a system spells it. */
+export const isId = (told: string | undefined, wanted: string): boolean => told?.toLowerCase() === wanted;

@@ -19,7 +19,7 @@ import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
 import { nonce } from './emulated-driver.js';
 import type { FlashTools } from './flash-tools.js';
-import { interfaceNumber, type PortFacts, portIdentity } from './port-identity.js';
+import { mayLeadTo, type PortFacts, portIdentity } from './port-identity.js';
 import { PortTurns } from './port-turns.js';
 import { defaultPortsMs, watchPorts } from './port-watch.js';
 import { resetByProbe } from './reset-board.js';
@@ -83,7 +83,7 @@ export class SerialDriver implements Driver {
       if (!first) continue;
       try {
         const found = await this.#look(port, candidates, signal);
-        if (!found) continue;
+        if (!found || this.#isElsewhere(found)) continue;
         const { identity, hello, profile } = found;
         yield sightingOf(nameOf(identity, hello), profile, targetOf(hello, profile), null);
       } catch (thrown) {
@@ -144,16 +144,17 @@ export class SerialDriver implements Driver {
 
   /** Profiles whose USB ids fit the port; several boards share the vendor of one adapter. */
   #candidates(port: PortFacts): BoardProfile[] {
-    const same = (a: string | undefined, b: string | undefined): boolean =>
-      a?.toLowerCase() === b?.toLowerCase();
-    return [...(this.#options.profiles ?? loadBoardProfiles()).values()].filter(({ usb }) =>
-      usb.some(
-        (wanted) =>
-          same(wanted.vendorId, port.vendorId) &&
-          (wanted.productId === undefined || same(wanted.productId, port.productId)) &&
-          (wanted.interface === undefined || wanted.interface === interfaceNumber(port.pnpId)),
-      ),
+    const profiles = this.#options.profiles ?? loadBoardProfiles();
+    return [...profiles.values()].filter((profile) => mayLeadTo(profile, port));
+  }
+
+  /** A board with two lines, at a port that was found before: one board is one device. */
+  #isElsewhere({ identity, hello: { board, chipId } }: Found): boolean {
+    if (!hasNumber(chipId)) return false;
+    const first = [...this.#known.values()].find(
+      ({ hello }) => hello.chipId === chipId && hello.board === board,
     );
+    return first !== undefined && first.identity !== identity;
   }
 
   /** Undefined where another driver has the port. */
@@ -256,7 +257,9 @@ export class SerialDriver implements Driver {
 
 /** The port's name, and the chip's where it has one: boards change places behind one adapter. */
 const nameOf = (identity: string, { chipId }: Hello): string =>
-  /[^0]/.test(chipId) ? `${identity}:${chipId}` : identity;
+  hasNumber(chipId) ? `${identity}:${chipId}` : identity;
+
+const hasNumber = (chipId: string): boolean => /[^0]/.test(chipId);
 
 const idOf = (identity: string, { board }: BoardProfile): DeviceId =>
   `${board}-${sha256Hex(identity).slice(0, 6)}` as DeviceId;

@@ -7,6 +7,10 @@ enum { RESET_POWER = 0, RESET_ASKED = 1, RESET_WATCHDOG = 2, RESET_FAULT = 3 };
 /* Cycles of the core, a clock beside it, or instructions of an emulator. */
 enum { TICKS_ARE_CYCLES = 0, TICKS_ARE_TIMER = 1, TICKS_ARE_INSTRUCTIONS = 2 };
 enum { STORAGE_PAGE_BYTES = 256 };
+/* Lines that requests come on, each answered where it came; board.sh defines it where there are several. */
+#ifndef HILDA_LINES
+#define HILDA_LINES 1
+#endif
 
 typedef struct {
     const char *name;
@@ -24,6 +28,8 @@ typedef struct {
     uint32_t erase_bytes;
     /* The firmware's own share of the flash. */
     uint32_t firmware_bytes;
+    /* Starts the boot loader that takes new firmware, and does not return; 0 where there is none. */
+    void (*enter_loader)(void);
 } board_facts;
 
 extern const board_facts board;
@@ -37,12 +43,18 @@ uint32_t board_cpuid(void);
 /* How far the core's clock may be from `core_hz`, in millionths; 0 where time is counted in instructions. */
 uint32_t board_clock_ppm(void);
 
+/* The line that is received from and sent to from now on. */
+#if HILDA_LINES > 1
+void board_use_line(uint8_t line);
+#else
+static inline void board_use_line(uint8_t line) { (void)line; }
+#endif
 /* The next byte of the line, or -1. */
 int board_receive(void);
 void board_send(uint8_t byte);
-/* Returns once every byte has left. */
+/* Returns once every byte of every line has left. */
 void board_flush(void);
-/* Sleeps until the line, or anything else, wakes the core. May return early. */
+/* Sleeps until a line, or anything else, wakes the core. May return early. */
 void board_wait(void);
 
 /* Starts the counter anew, so that equal runs find it in equal phase; `board_ticks` counts up from about 0, modulo 2^32. */

@@ -21,6 +21,7 @@ enum {
     KIND_RESET = 0x0e,
     KIND_ERASE = 0x0f,
     KIND_REPORT = 0x10,
+    KIND_LOADER = 0x11,
     KIND_LOG = 0x70,
     KIND_BOOT = 0x71,
     KIND_WANT = 0x72,

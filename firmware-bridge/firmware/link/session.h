@@ -8,6 +8,8 @@
 
 typedef struct {
     uint8_t kind;
+    /* On which it came, and on which it is answered. */
+    uint8_t line;
     uint16_t request;
     /* In which it came, and in which it is answered: another may be opened meanwhile. */
     uint32_t session;
@@ -26,7 +28,7 @@ int session_deferred(request *out);
 uint8_t *reply_payload(void);
 void reply(const request *to, uint32_t bytes);
 void reply_error(const request *to, uint8_t code, uint32_t operator_index, uint32_t detail);
-/* A frame that answers nothing: log and boot. */
+/* A frame that answers nothing, to where the last sound request came from: log, boot, want. */
 void announce(uint8_t kind, const void *payload, uint32_t bytes);
 /* How far a request is that takes long: of `of` parts, `done` are done. */
 void report_progress(const request *of_request, uint32_t done, uint32_t of);

@@ -178,7 +178,7 @@ static void run(const request *asked)
     const uint8_t *from = asked->payload;
     const run_order order = {from[0], from[1], from[2], wire_get32(from + 4)};
     /* Serving pings overwrites the decoder's buffer, and with it this request's payload. */
-    const request kept = {asked->kind, asked->request, asked->session, 0, 0};
+    const request kept = {asked->kind, asked->line, asked->request, asked->session, 0, 0};
     run_result result;
     hilda_report report;
     last_run = (struct last_run){.session = kept.session, .request = kept.request};
@@ -245,6 +245,15 @@ static void reset(const request *asked)
     board_restart();
 }
 
+/* Through the boot loader new firmware comes without a hand on the board. */
+static void loader(const request *asked)
+{
+    if (!board.enter_loader) return reply_error(asked, LINK_UNKNOWN, 0, 0);
+    reply(asked, 0);
+    board_flush();
+    board.enter_loader();
+}
+
 static const struct {
     uint8_t kind;
     /* Payload bytes that must be there; whether more may follow. */
@@ -256,7 +265,7 @@ static const struct {
     {KIND_BEGIN, 12, 0, begin},  {KIND_DATA, 4, 1, data},         {KIND_FINISH, 0, 0, finish},
     {KIND_COMMIT, 0, 0, commit}, {KIND_RUN, 8, 0, run},           {KIND_TICKS, 4, 0, ticks},
     {KIND_CANCEL, 0, 0, cancel}, {KIND_RESET, 0, 0, reset},       {KIND_ERASE, 0, 0, erase},
-    {KIND_REPORT, 0, 0, report_run},
+    {KIND_REPORT, 0, 0, report_run}, {KIND_LOADER, 0, 0, loader},
 };
 
 void serve_request(const request *asked)

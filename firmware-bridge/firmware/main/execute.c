@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../boards/board.h"
+#include "../boards/stack.h"
 #include "../link/crc32.h"
 #include "../link/wire.h"
 #include "paint.h"
@@ -94,7 +95,7 @@ static void serve(void)
 __attribute__((noinline)) static void serve_and_widen(void)
 {
     widen(now.seen - now.stolen);
-    serve();
+    on_link_stack(serve);
 }
 
 /* 0 ends the run. */
@@ -161,7 +162,7 @@ static int fetch(uint32_t offset, uint32_t bytes, uint8_t *to)
         uint32_t waited_from = board_ticks(), asked_at = waited_from;
         uint32_t left = bytes;
         while (now.wanted_bytes > 0 && !failed) {
-            serve();
+            on_link_stack(serve);
             board_watchdog_kick();
             if (now.wanted_bytes != left) {
                 left = now.wanted_bytes;

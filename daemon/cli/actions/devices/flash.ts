@@ -24,10 +24,13 @@ export async function devicesFlashAction(
     context.answer('flash', { board, file: out }, () => `wrote ${out}`);
     return;
   }
-  const { by, bytes } = await flashBoard(profile, image);
+  const { by, bytes, at } = await flashBoard(profile, image);
   context.answer(
     'flash',
-    { board, by, bytes, buildHash: image.buildHash },
-    () => `${profile.label}: ${formatBytes(bytes)}, ${by}. It answers as soon as it has restarted.`,
+    { board, by, bytes, buildHash: image.buildHash, at },
+    () => `${profile.label}: ${formatBytes(bytes)}, ${by}. ${answers(at)}`,
   );
 }
+
+const answers = (at: string | null): string =>
+  at ? `It answers at ${at}.` : 'It answers as soon as it has restarted.';

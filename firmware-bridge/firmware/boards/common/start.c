@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "../board.h"
+#include "../stack.h"
 #include "cortex.h"
 #include "fault.h"
 
@@ -47,6 +48,23 @@ __attribute__((naked)) void fault_handler(void)
 {
     /* The stack may be what overflowed: the handler gets a fresh one. */
     __asm volatile("mrs r0, msp\n ldr r1, =stack_top\n mov sp, r1\n bl note_fault\n");
+}
+
+enum { LINK_STACK_WORDS = 256, CANARY = 0x5ca1ab1e };
+static uint32_t link_stack[LINK_STACK_WORDS] __attribute__((aligned(8)));
+
+__attribute__((naked, noinline)) static void call_on_stack(void (*call)(void) __attribute__((unused)),
+                                                           uint32_t *top __attribute__((unused)))
+{
+    __asm volatile("push {r4, lr}\n mov r4, sp\n mov sp, r1\n blx r0\n mov sp, r4\n pop {r4, pc}\n");
+}
+
+void on_link_stack(void (*call)(void))
+{
+    link_stack[0] = CANARY;
+    call_on_stack(call, link_stack + LINK_STACK_WORDS);
+    /* It grew over what lies below: nothing can be trusted any more. */
+    if (link_stack[0] != CANARY) __builtin_trap();
 }
 
 typedef void (*vector)(void);

@@ -1,22 +1,25 @@
-/* Raspberry Pi Pico. Section numbers are those of the RP2040 data sheet. UART0 on GPIO 0 and 1. */
+/* Raspberry Pi Pico. Section numbers are those of the RP2040 data sheet. Line 0 is UART0 on GPIO 0 and 1, line 1 its own USB. */
 #include "../board.h"
 
 #include <string.h>
 
 #include "../common/cortex.h"
 #include "../common/pl011.h"
+#include "../common/rp-usb.h"
 #include "../common/systick.h"
 
 /* Writes through these aliases set or clear bits without reading (2.1.2). */
 #define SET(address) REGISTER((address) + 0x2000)
 #define CLEAR(address) REGISTER((address) + 0x3000)
 
-enum { CLOCK_HZ = 125000000, BAUD = 115200, UART0_IRQ = 20 };
+enum { CLOCK_HZ = 125000000, BAUD = 115200, UART0_IRQ = 20, USB_IRQ = 5, LINE_UART = 0, LINE_USB = 1 };
 
-static const uint32_t resets = 0x4000c000, clocks = 0x40008000, xosc = 0x40024000, pll = 0x40028000,
-                      io_bank0 = 0x40014000, uart = 0x40034000, watchdog = 0x40058000;
+static const uint32_t resets = 0x4000c000, clocks = 0x40008000, xosc = 0x40024000, pll = 0x40028000, usb_pll = 0x4002c000,
+                      io_bank0 = 0x40014000, pads_bank0 = 0x4001c000, uart = 0x40034000, watchdog = 0x40058000;
 
 enum { FLASH = 0x10000000, KB = 1024 };
+
+static void enter_loader(void);
 
 const board_facts board = {
     .name = "rp2040-pico",
@@ -32,7 +35,18 @@ const board_facts board = {
     .pool_bytes = 384 * KB,
     .erase_bytes = 4096,
     .firmware_bytes = 128 * KB,
+    .enter_loader = enter_loader,
 };
+
+/* Of the maker's list of product ids (github.com/raspberrypi/usb-pid): serial ports of the RP2040 share 0x000a. */
+const rp_usb_map rp_usb = {
+    .identity = {0x2e8a, 0x000a, "hilda", "Raspberry Pi Pico (hilda)"},
+    .micros = 0x40054028, /* 4.6: TIMERAWL */
+};
+
+static uint8_t line;
+
+void board_use_line(uint8_t to) { line = to; }
 
 static void start_clocks(void)
 {
@@ -42,10 +56,11 @@ static void start_clocks(void)
     while (!(REGISTER(xosc + 4) & 1u << 31)) {
     }
     /* 2.18: 12 MHz x 125 = 1500 MHz, divided by 6 and 2. */
-    const uint32_t bits = 1u << 12 | 1u << 22 | 1u << 5; /* PLL_SYS, UART0, IO_BANK0 */
-    SET(resets) = 1u << 12 | 1u << 22;
-    CLEAR(resets) = bits | 1u << 8; /* PADS_BANK0 */
-    while ((REGISTER(resets + 8) & (bits | 1u << 8)) != (bits | 1u << 8)) {
+    enum { PLL_SYS = 1 << 12, PLL_USB = 1 << 13, TIMER = 1 << 21, UART0 = 1 << 22, IO_BANK0 = 1 << 5, PADS_BANK0 = 1 << 8 };
+    const uint32_t bits = PLL_SYS | PLL_USB | TIMER | UART0 | IO_BANK0 | PADS_BANK0;
+    SET(resets) = PLL_SYS | PLL_USB | UART0;
+    CLEAR(resets) = bits;
+    while ((REGISTER(resets + 8) & bits) != bits) {
     }
     REGISTER(pll) = 1;
     REGISTER(pll + 8) = 125;
@@ -63,8 +78,31 @@ static void start_clocks(void)
     while (!(REGISTER(clocks + 0x44) & 1u << 1)) {
     }
     REGISTER(clocks + 0x48) = 1u << 11;
-    /* 4.7.2: a tick a microsecond for the watchdog. */
+    /* 4.7.2: a tick a microsecond for the watchdog and the timer. */
     REGISTER(watchdog + 0x2c) = 12 | 1u << 9;
+}
+
+/* 2.18: 12 MHz x 100 = 1200 MHz, divided by 5 twice, on a PLL of its own: the core's clock is another. */
+static void start_usb(void)
+{
+    const uint32_t bit = 1u << 24;
+    REGISTER(usb_pll) = 1;
+    REGISTER(usb_pll + 8) = 100;
+    CLEAR(usb_pll + 4) = 1u << 0 | 1u << 5;
+    while (!(REGISTER(usb_pll) & 1u << 31)) {
+    }
+    REGISTER(usb_pll + 0x0c) = 5u << 16 | 5u << 12;
+    CLEAR(usb_pll + 4) = 1u << 3;
+    REGISTER(clocks + 0x58) = 1u << 8;
+    REGISTER(clocks + 0x54) = 1u << 11;
+    SET(resets) = bit;
+    CLEAR(resets) = bit;
+    while (!(REGISTER(resets + 8) & bit)) {
+    }
+    /* Asked for now, since it takes the flash out of use: a host may ask for it in the middle of a run. */
+    uint8_t id[16];
+    board_chip_id(id);
+    rp_usb_start();
 }
 
 void board_start(void)
@@ -72,8 +110,11 @@ void board_start(void)
     start_clocks();
     REGISTER(io_bank0 + 0x04) = 2;
     REGISTER(io_bank0 + 0x0c) = 2;
+    /* 2.19.6.3: the receiver's pin is pulled up, so that nothing comes where nothing is wired. */
+    REGISTER(pads_bank0 + 0x08) = 1u << 6 | 1u << 4 | 1u << 3 | 1u << 1;
     pl011_start(uart, CLOCK_HZ, BAUD);
-    NVIC_ISER(0) = 1u << UART0_IRQ;
+    start_usb();
+    NVIC_ISER(0) = 1u << UART0_IRQ | 1u << USB_IRQ;
 }
 
 /* Its 12 MHz crystal: 30 millionths, with ageing and temperature. */
@@ -86,14 +127,24 @@ uint8_t board_reset_reason(void)
     return reason & 2 ? RESET_ASKED : RESET_POWER;
 }
 
-int board_receive(void) { return pl011_receive(uart); }
-void board_send(uint8_t byte) { pl011_send(uart, byte); }
-void board_flush(void) { pl011_flush(uart); }
+int board_receive(void) { return line == LINE_USB ? rp_usb_receive() : pl011_receive(uart); }
+
+void board_send(uint8_t byte)
+{
+    if (line == LINE_USB) rp_usb_send(byte);
+    else pl011_send(uart, byte);
+}
+
+void board_flush(void)
+{
+    pl011_flush(uart);
+    rp_usb_flush();
+}
 
 void board_wait(void)
 {
     if (pl011_is_empty(uart)) sleep_until_pending();
-    NVIC_ICPR(0) = 1u << UART0_IRQ;
+    NVIC_ICPR(0) = 1u << UART0_IRQ | 1u << USB_IRQ;
 }
 
 void board_ticks_start(void) { systick_start(); }
@@ -165,6 +216,15 @@ __attribute__((section(".in_ram"), noinline)) static void write_flash(uint32_t o
     else rom.erase(offset, 4096, 65536, 0xd8);
     rom.flush_cache();
     rom.enter_xip();
+}
+
+/* 2.8.3.1.4: no activity light, both of its interfaces. The chip restarts, and with it the bus. */
+static void enter_loader(void)
+{
+    typedef void (*reset_to_usb_boot)(uint32_t light, uint32_t without);
+    board_watchdog_stop();
+    ((reset_to_usb_boot)rom_lookup('U', 'B'))(0, 0);
+    for (;;) __asm volatile("nop");
 }
 
 int board_erase(uint8_t *unit)

@@ -1,6 +1,7 @@
 # Raspberry Pi Pico (RP2040): Cortex-M0+.
 core=(-mcpu=cortex-m0plus -mthumb -mfloat-abi=soft)
-sources=(boards/rp2040-pico/board.c boards/rp2040-pico/boot.c)
+flags=(-DHILDA_LINES=2)
+sources=(boards/rp2040-pico/board.c boards/rp2040-pico/boot.c boards/common/rp-usb.c boards/common/rp-usb-control.c boards/common/usb-descriptors.c)
 load_address=0x10000000
 # The boot ROM runs the second stage only with its CRC in the last word (most significant bit first, 0x04c11db7).
 finish_image() {

@@ -12,6 +12,7 @@ static struct {
     void (*program)(uint32_t offset, const uint8_t *bytes, uint32_t count);
     void (*read_mode)(uint32_t mode, uint8_t divider);
     int (*system_info)(uint32_t *words, uint32_t count, uint32_t which);
+    int (*reboot)(uint32_t how, uint32_t after_ms, uint32_t first, uint32_t second);
 } rom;
 
 /* How the boot ROM found that the flash can be read: quad, dual or serial, and its divider of the system clock. */
@@ -45,6 +46,7 @@ void flash_start(void)
     rom.program = (void (*)(uint32_t, const uint8_t *, uint32_t))rom_lookup('R', 'P');
     rom.read_mode = (void (*)(uint32_t, uint8_t))rom_lookup('X', 'M');
     rom.system_info = (int (*)(uint32_t *, uint32_t, uint32_t))rom_lookup('G', 'S');
+    rom.reboot = (int (*)(uint32_t, uint32_t, uint32_t, uint32_t))rom_lookup('R', 'B');
     /* 12.14.6: the command and the divider in force for the first chip. At 150 MHz a divider of 3 is 50 MHz, which every
        command of common flash parts allows. */
     read_mode = mode_of((uint8_t)REGISTER(qmi + 0x14));
@@ -63,3 +65,11 @@ __attribute__((section(".in_ram"), noinline)) void flash_write(uint32_t offset, 
 }
 
 int rom_system_info(uint32_t *words, uint32_t count, uint32_t which) { return rom.system_info(words, count, which); }
+
+/* 5.4.8.24: type 2 is the USB loader; no return where it succeeds. No activity light, both of its interfaces. */
+void rom_enter_loader(void)
+{
+    enum { TO_LOADER = 2, NO_RETURN = 0x100 };
+    rom.reboot(TO_LOADER | NO_RETURN, 10, 0, 0);
+    for (;;) __asm volatile("nop");
+}

@@ -9,5 +9,7 @@ void flash_start(void);
 void flash_write(uint32_t offset, const uint8_t *bytes);
 /* Words that were written, or a negative error. */
 int rom_system_info(uint32_t *words, uint32_t count, uint32_t which);
+/* Restarts into the boot ROM's USB loader; does not return. */
+void rom_enter_loader(void);
 
 #endif
