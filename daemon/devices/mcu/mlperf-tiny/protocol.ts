@@ -1,43 +1,21 @@
 import type { Transport } from '../../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../../core/clock.js';
 import { HildaError } from '../../../core/errors.js';
-import { median } from '../../../measure/statistics.js';
-import {
-  type Answer,
-  AnswerReader,
-  found,
-  modelled,
-  named,
-  readInfer,
-  refusal,
-  resulted,
-  type TimedRuns,
-  tellsOfStart,
-} from './answers.js';
+import { type Answer, found, modelled, named, readInfer, resulted, type TimedRuns } from './answers.js';
+import { CommandLine, type Waiting } from './command-line.js';
+import { isTrouble, trouble } from './line-trouble.js';
 
 /** Between two `db` commands the firmware takes at most 80 characters; the official runner sends 31 bytes at a time. */
 const bytesPerCommand = 31;
-const commandMs = 5000;
-/** A board that says nothing for so long has nothing more to say to earlier commands. */
-const quietMs = 250;
 /** How long a board may boot before it answers. */
 export const bootMs = 9200;
 /** How often a board that may be booting is asked for its name. */
 const askAgainMs = 700;
-const recentRoundTrips = 31;
-/** Waits are told at least this often. */
-const tellMs = 2000;
 
 export interface Identity {
   readonly name: string;
   /** The model that is compiled in, e.g. `ic01`. */
   readonly model: string;
-}
-
-export interface Waiting {
-  readonly signal: AbortSignal;
-  /** Hears now and then that an answer is still waited for. */
-  readonly onWait?: (() => void) | undefined;
 }
 
 /** One `infer` with the host's times beside the firmware's. */
@@ -47,9 +25,6 @@ export interface Inference extends TimedRuns {
   readonly sentUs: number;
 }
 
-/** What went wrong with an answer; `details.line` of the error. */
-export type LineTrouble = 'unanswered' | 'damaged' | 'refused' | 'restarted' | 'untimed';
-
 /**
  * The serial protocol of MLPerf Tiny's reference firmware (EEMBC's `ee_main`): commands end with `%`, an answer is lines
  * and the prompt `m-ready`. Commands are answered in order, so an answer that does not fit its command is an earlier one's
@@ -57,45 +32,25 @@ export type LineTrouble = 'unanswered' | 'damaged' | 'refused' | 'restarted' | '
  * DEVICE_GONE once the line is lost, INTERRUPTED.
  */
 export class MlperfTinyLine {
-  readonly #transport: Transport;
+  readonly #line: CommandLine;
   readonly #clock: Clock;
-  readonly #reader = new AnswerReader();
   /** Run counts of commands that got no answer: none of them is used again until a later one is answered. */
   readonly #unanswered = new Set<number>();
-  #answers: Answer[] = [];
-  #heardUs: number;
-  #toldUs = 0;
-  #lost: HildaError | undefined;
-  #wake: () => void = () => {};
   #identity: Identity | undefined;
-  /** Times from a command to its answer, of late commands that take the board no time. */
-  readonly #roundTripsUs: number[] = [];
 
   constructor(transport: Transport, clock: Clock) {
-    this.#transport = transport;
+    this.#line = new CommandLine(transport, clock);
     this.#clock = clock;
-    this.#heardUs = clock.monotonicUs();
-    transport.onBytes((bytes) => {
-      this.#heardUs = clock.monotonicUs();
-      this.#answers.push(...this.#reader.push(bytes, this.#heardUs));
-      this.#wake();
-    });
-    transport.onClose((reason) => {
-      this.#lost = new HildaError('DEVICE_GONE', `the line to ${transport.name} is gone: ${reason}`, {
-        hint: 'Plug the board in again; it is taken up by itself.',
-      });
-      this.#wake();
-    });
   }
 
   /** What the line takes for a command and its answer, in the middle of the last ones. Microseconds. */
   get roundTripUs(): number {
-    return this.#roundTripsUs.length > 0 ? median(this.#roundTripsUs) : 0;
+    return this.#line.roundTripUs;
   }
 
   /** What the port said so far without being recognised. */
   get heard(): string {
-    return this.#reader.heard;
+    return this.#line.heard;
   }
 
   /**
@@ -108,7 +63,7 @@ export class MlperfTinyLine {
       const seen = new Set<string>();
       for (;;) {
         try {
-          const value = await this.#ask(command, { signal, onWait, timeoutMs: askAgainMs, read });
+          const value = await this.#line.ask(command, { signal, onWait, timeoutMs: askAgainMs, read });
           if (seen.has(value)) return value;
           seen.add(value);
           if (seen.size > 1 && this.#clock.monotonicUs() > untilUs)
@@ -132,14 +87,10 @@ export class MlperfTinyLine {
     let other: string | undefined;
     // Answers may have become later than they were: each try waits longer than the one before.
     for (let timeoutMs = askAgainMs + this.roundTripUs / 500; ; timeoutMs *= 1.5) {
-      await this.#silence(signal);
-      this.#answers = [];
-      this.#reader.clear();
+      await this.#line.drain(signal);
       try {
-        const name = await this.#ask('name', { signal, onWait, timeoutMs, read: named });
-        // What the line took in former measurements says nothing of today.
-        if (name === this.#identity?.name)
-          return void this.#roundTripsUs.splice(0, this.#roundTripsUs.length - 1);
+        const name = await this.#line.ask('name', { signal, onWait, timeoutMs, read: named });
+        if (name === this.#identity?.name) return this.#line.forgetRoundTrips();
         if (name === other)
           throw new HildaError('DEVICE_GONE', `${name} answers where ${this.#identity?.name} was`, {
             hint: 'Another board is plugged in, or another firmware on it: look again.',
@@ -149,14 +100,14 @@ export class MlperfTinyLine {
         if (!isTrouble(error)) throw error;
         if (this.#clock.monotonicUs() > untilUs) throw error;
       }
-      this.#tell(onWait);
+      this.#line.tell(onWait);
     }
   }
 
   /** Puts the input of the next inferences on the board. */
   async load(input: Uint8Array, waiting: Waiting): Promise<void> {
     const expected = `m-[Expecting ${input.length} bytes]`;
-    await this.#ask(`db load ${input.length}`, {
+    await this.#line.ask(`db load ${input.length}`, {
       ...waiting,
       read: (answer) => {
         const told = found(answer, /^(m-\[Expecting.*)$/);
@@ -168,7 +119,7 @@ export class MlperfTinyLine {
     for (let at = 0; at < input.length; at += bytesPerCommand) {
       const hex = Buffer.from(input.subarray(at, at + bytesPerCommand)).toString('hex');
       const last = at + bytesPerCommand >= input.length;
-      await this.#ask(`db ${hex.toUpperCase()}`, {
+      await this.#line.ask(`db ${hex.toUpperCase()}`, {
         ...waiting,
         read: (answer) => {
           const done = answer.lines.some(({ text }) => text === 'm-load-done');
@@ -190,7 +141,7 @@ export class MlperfTinyLine {
   async infer(runs: number, waiting: Waiting, timeoutMs: number): Promise<Inference> {
     const sentUs = this.#clock.monotonicUs();
     this.#unanswered.add(runs);
-    const timed = await this.#ask(`infer ${runs} 0`, {
+    const timed = await this.#line.ask(`infer ${runs} 0`, {
       ...waiting,
       takesTime: true,
       timeoutMs: timeoutMs + (2 * this.roundTripUs) / 1000,
@@ -210,111 +161,10 @@ export class MlperfTinyLine {
 
   /** The outputs of the last inference, as the firmware writes them. */
   results(waiting: Waiting): Promise<string> {
-    return this.#ask('results', { ...waiting, read: resulted });
+    return this.#line.ask('results', { ...waiting, read: resulted });
   }
 
   async close(): Promise<void> {
-    await this.#transport.close();
-  }
-
-  /** Sends a command and answers with what `read` makes of the first answer that is not undefined. */
-  async #ask<T>(
-    command: string,
-    {
-      signal,
-      onWait,
-      timeoutMs = commandMs,
-      takesTime = false,
-      read,
-    }: Waiting & {
-      readonly timeoutMs?: number;
-      readonly takesTime?: boolean;
-      readonly read: (answer: Answer) => T | undefined;
-    },
-  ): Promise<T> {
-    signal.throwIfAborted();
-    if (this.#lost) throw this.#lost;
-    const shown = command.slice(0, 40);
-    const sentUs = this.#clock.monotonicUs();
-    await this.#transport.write(new TextEncoder().encode(`${command}%`));
-    const untilUs = this.#clock.monotonicUs() + timeoutMs * 1000;
-    for (;;) {
-      for (let answer = this.#answers.shift(); answer; answer = this.#answers.shift()) {
-        const value = read(answer);
-        if (value !== undefined) {
-          if (!takesTime) this.#took(answer.endUs - sentUs);
-          this.#tell(onWait);
-          return value;
-        }
-        if (tellsOfStart(answer)) throw trouble('restarted', 'the board started anew');
-        const refused = refusal(answer);
-        if (refused !== undefined) throw trouble('refused', `the firmware refuses "${shown}": ${refused}`);
-      }
-      if (this.#lost) throw this.#lost;
-      signal.throwIfAborted();
-      const leftMs = (untilUs - this.#clock.monotonicUs()) / 1000;
-      if (leftMs <= 0)
-        throw trouble('unanswered', `no answer to "${shown}" within ${Math.round(timeoutMs)} ms`);
-      const waitMs = Math.min(leftMs, tellMs);
-      await this.#news(waitMs, signal);
-      this.#tell(onWait);
-    }
-  }
-
-  #tell(onWait: (() => void) | undefined): void {
-    const nowUs = this.#clock.monotonicUs();
-    if (nowUs - this.#toldUs < tellMs * 1000) return;
-    this.#toldUs = nowUs;
-    onWait?.();
-  }
-
-  #took(us: number): void {
-    if (us < 0) return;
-    this.#roundTripsUs.push(us);
-    if (this.#roundTripsUs.length > recentRoundTrips) this.#roundTripsUs.shift();
-  }
-
-  /** Until nothing comes any more; a board that never stops is not waited for. */
-  async #silence(signal: AbortSignal): Promise<void> {
-    const needUs = quietMs * 1000 + 2 * this.roundTripUs;
-    const untilUs = this.#clock.monotonicUs() + 8 * needUs;
-    for (;;) {
-      if (this.#lost) throw this.#lost;
-      signal.throwIfAborted();
-      const nowUs = this.#clock.monotonicUs();
-      const leftUs = Math.min(needUs - (nowUs - this.#heardUs), untilUs - nowUs);
-      if (leftUs <= 0) return;
-      await this.#news(leftUs / 1000, signal);
-    }
-  }
-
-  /** Until bytes come, the line is lost, the signal aborts or `ms` are over. */
-  async #news(ms: number, signal: AbortSignal): Promise<void> {
-    const timer = new AbortController();
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      signal.addEventListener('abort', () => resolve(), { once: true, signal: timer.signal });
-      this.#clock.sleep(ms, { signal: timer.signal }).then(resolve, () => {});
-    });
-    this.#wake = () => {};
-    timer.abort();
+    await this.#line.close();
   }
 }
-
-const hints: Readonly<Record<LineTrouble, string>> = {
-  unanswered: 'Is the MLPerf Tiny firmware running, and the baud rate 115,200 (9,600 for energy)?',
-  damaged: 'The line damages bytes: try a shorter cable, or a port that no other program uses.',
-  refused: 'The firmware does not know the command, or the line damages bytes.',
-  restarted: 'The board restarts by itself: is its supply sound?',
-  untimed: 'Build the firmware for performance measurement.',
-};
-
-const trouble = (line: LineTrouble, message: string): HildaError =>
-  new HildaError('DEVICE_FAILED', message, {
-    hint: hints[line],
-    details: { line, ...(line === 'unanswered' && { unanswered: true }) },
-  });
-
-/** What asking again may cure. */
-export const isTrouble = (error: unknown): error is HildaError =>
-  error instanceof HildaError && error.code === 'DEVICE_FAILED' && error.details.line !== undefined;

@@ -4,7 +4,9 @@ import type { Summary } from '../../../core/measurement.js';
 import { Xoshiro128 } from '../../../core/rng.js';
 import type { Protocol } from '../../../measure/protocol.js';
 import { relativeHalfWidth, summarise } from '../../../measure/statistics.js';
-import { type Inference, isTrouble, type MlperfTinyLine, type Waiting } from './protocol.js';
+import type { Waiting } from './command-line.js';
+import { isTrouble } from './line-trouble.js';
+import type { Inference, MlperfTinyLine } from './protocol.js';
 
 /** One timed command lasts about this long: far above the microsecond of the firmware's clock. */
 const leastUs = 200_000;
