@@ -5,7 +5,8 @@ import { SimulatedClock } from '../../daemon/core/simulated-clock.js';
 import type { Driver } from '../../daemon/devices/contract.js';
 import { damaged, split } from '../../daemon/devices/mcu/line-faults/byte-faults.js';
 import { faultList } from '../../daemon/devices/mcu/line-faults/fault-list.js';
-import { FaultyPort, type LineFaults } from '../../daemon/devices/mcu/line-faults/faulty-port.js';
+import type { LineFaults } from '../../daemon/devices/mcu/line-faults/faulty-line.js';
+import { FaultyPort } from '../../daemon/devices/mcu/line-faults/faulty-port.js';
 import {
   emulatedLine,
   type LineUnderTest,

@@ -1,6 +1,6 @@
 import type { Rng } from '../../../core/rng.js';
 import type { FrameFaults } from './altered-frames.js';
-import type { LineFaults } from './faulty-port.js';
+import type { LineFaults } from './faulty-line.js';
 import type { ScriptedMlperfOptions } from './scripted-mlperf-board.js';
 
 export type LinkKind = 'hilda' | 'mlperf-tiny';

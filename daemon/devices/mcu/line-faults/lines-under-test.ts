@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { startPico } from '../../../../firmware-bridge/emulator/pico-board.js';
-import { findQemu, spawnBoard } from '../../../../firmware-bridge/emulator/qemu-board.js';
-import { openSerial, type Transport } from '../../../../firmware-bridge/link/index.js';
+import { openSerial } from '../../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../../core/clock.js';
 import { HildaError } from '../../../core/errors.js';
 import { Xoshiro128 } from '../../../core/rng.js';
@@ -15,6 +12,7 @@ import { PortTurns } from '../port-turns.js';
 import { SerialDriver } from '../serial-driver.js';
 import { systemProbe } from '../system-probe.js';
 import { AlteredBoard } from './altered-frames.js';
+import { emulatedBehind } from './emulated-behind.js';
 import type { Chance, Fault, LinkKind } from './fault-list.js';
 import { type BoardBehind, FaultyPort } from './faulty-port.js';
 import { ScriptedMlperfBoard } from './scripted-mlperf-board.js';
@@ -92,10 +90,7 @@ export async function emulatedLine(
   const firmware = profile && findFirmware(name);
   if (!profile?.emulator || !firmware)
     throw new HildaError('DEVICE_UNKNOWN', `there is no emulated board ${name}`);
-  const emulated =
-    profile.emulator.kind === 'qemu'
-      ? await QemuBehind.start(profile.emulator.machine, firmware.path, clock, signal)
-      : new PicoBehind(readFileSync(firmware.path));
+  const emulated = await emulatedBehind(profile.emulator, firmware.path, clock, signal);
   const rng = Xoshiro128.fromSeed(seed);
   const board = new AlteredBoard({
     board: emulated,
@@ -227,69 +222,3 @@ function strikeLine(port: FaultyPort, fault: Fault, chance: Chance, canReset: bo
 const listed =
   (port: FaultyPort, facts: Omit<PortFacts, 'path'>) => async (): Promise<readonly PortFacts[]> =>
     port.plugged ? [{ ...facts, path: port.name }] : [];
-
-/** A process of QEMU with its UART on a pseudo-terminal, opened as the serial port of a board is. */
-class QemuBehind implements BoardBehind {
-  #running: Awaited<ReturnType<typeof spawnBoard>>;
-
-  private constructor(
-    running: Awaited<ReturnType<typeof spawnBoard>>,
-    readonly spawn: () => ReturnType<typeof spawnBoard>,
-    readonly clock: Clock,
-  ) {
-    this.#running = running;
-  }
-
-  static async start(
-    machine: string,
-    imagePath: string,
-    clock: Clock,
-    signal: AbortSignal,
-  ): Promise<QemuBehind> {
-    const qemu = findQemu();
-    if (!qemu)
-      throw new HildaError('DEVICE_FAILED', 'QEMU is not installed', {
-        hint: 'Install qemu-system-arm (Debian: apt-get install qemu-system-arm).',
-      });
-    const spawn = () => spawnBoard(qemu, { machine, imagePath, signal });
-    return new QemuBehind(await spawn(), spawn, clock);
-  }
-
-  open(): Promise<Transport> {
-    return openSerial({ path: this.#running.path, baud: 115_200, clock: this.clock });
-  }
-
-  async reset(): Promise<void> {
-    await this.stop();
-    this.#running = await this.spawn();
-  }
-
-  async stop(): Promise<void> {
-    const { child } = this.#running;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    child.kill('SIGKILL');
-    await ended;
-  }
-}
-
-/** The Pico in a thread; its flash keeps what it holds over resets. */
-class PicoBehind implements BoardBehind {
-  readonly #pico: ReturnType<typeof startPico>;
-
-  constructor(image: Uint8Array) {
-    this.#pico = startPico(image);
-  }
-
-  async open(): Promise<Transport> {
-    return { ...this.#pico, close: async () => this.#pico.onBytes(() => {}) };
-  }
-
-  reset(): Promise<void> {
-    return this.#pico.restart();
-  }
-
-  stop(): Promise<void> {
-    return this.#pico.close();
-  }
-}
