@@ -1,6 +1,5 @@
-import { crc32 } from 'node:zlib';
-import { type CompiledNetwork, operatorFacts } from '../../../firmware-bridge/compiler/index.js';
-import type { BoardSession, ProgramFacts, Slot } from '../../../firmware-bridge/link/index.js';
+import { operatorFacts } from '../../../firmware-bridge/compiler/index.js';
+import type { BoardSession, Slot } from '../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import type { Measurement, OperatorCost, OperatorCount } from '../../core/measurement.js';
@@ -9,24 +8,15 @@ import type { Calibration } from '../../measure/calibration.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import type { Graph } from '../../network/graph.js';
-import type {
-  Calibrating,
-  CallOptions,
-  DeployedPort,
-  Deployment,
-  Device,
-  Examples,
-  Limits,
-  Tensors,
-} from '../contract.js';
+import type { Calibrating, CallOptions, Deployment, Device, Examples, Limits, Tensors } from '../contract.js';
 import { type CountOptions, takeCosts } from './board-costs.js';
+import { checkDeployed, deploymentOf, inferOnce, type Placed, portsOf } from './board-deployment.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { type BoardProgram, compileForBoard } from './board-program.js';
 import { tellSigns } from './board-signs.js';
 import { calibrateOn, scalesFrom } from './calibrate.js';
 import { classifyInThreads } from './classify.js';
-import { allFromBoard, allToBoard } from './int8-tensors.js';
 import { contradicts, SiliconMeter } from './silicon-meter.js';
 
 export interface BoardDeviceOptions {
@@ -191,33 +181,13 @@ export class BoardDevice implements Device {
         signal: options.signal,
         onProgress: (done) => options.onProgress?.({ step: 'upload', done, of: compiled.program.length }),
       });
-      const { structureHash, weightsHash } = networkFacts(network);
-      const { inputOffset, inputBytes, outputOffset, outputBytes } = facts;
-      return {
-        structureHash,
-        weightsHash,
-        programCrc: crc32(compiled.program),
-        flashBytes: compiled.flashBytes,
-        arenaBytes: compiled.arenaBytes,
-        inputOffset,
-        inputBytes,
-        outputOffset,
-        outputBytes,
-        ...portsOf(compiled),
-        calibratedOn: scalesFrom(compiled, calibration.description),
-      };
+      return deploymentOf(network, compiled, facts, scalesFrom(compiled, calibration.description));
     });
   }
 
   async runDeployed(deployment: Deployment, inputs: Tensors, options: CallOptions): Promise<Tensors> {
     return this.#use(options, async (session) => {
-      const { deployedCrc, deployedBytes } = await session.hello(options);
-      if (deployedBytes === 0 || deployedCrc !== deployment.programCrc) {
-        throw new HildaError('STATE_CONFLICT', 'the board holds no network, or another one', {
-          hint: 'Deploy it again with `hilda deploy`.',
-          details: { deployedBytes, deployedCrc, expectedCrc: deployment.programCrc },
-        });
-      }
+      checkDeployed(deployment, await session.hello(options));
       return this.#infer(session, 'deployed', deployment, inputs, options);
     });
   }
@@ -230,19 +200,14 @@ export class BoardDevice implements Device {
     await this.#options.keeper.close();
   }
 
-  async #infer(
+  #infer(
     session: BoardSession,
     slot: Slot,
-    deployed: Ports & Omit<ProgramFacts, 'operators' | 'arenaBytes'>,
+    deployed: Placed,
     inputs: Tensors,
     { signal }: CallOptions,
   ): Promise<Tensors> {
-    const input = new Uint8Array(allToBoard(inputs, [deployed.input, ...deployed.moreInputs]).buffer);
-    if (deployed.inputOffset !== null) await session.write(deployed.inputOffset, input, { signal });
-    await session.run({ slot, input, signal, ...this.#bounds });
-    const output = await session.read(deployed.outputOffset, deployed.outputBytes, { signal });
-    const bytes = new Int8Array(output.buffer, output.byteOffset, output.length);
-    return allFromBoard(bytes, [deployed.output, ...deployed.moreOutputs]);
+    return inferOnce(session, slot, deployed, inputs, { signal, ...this.#bounds });
   }
 
   /** Of an emulated board one run's, which equals any other; of a real one the medians of several. */
@@ -300,15 +265,3 @@ export class BoardDevice implements Device {
     }
   }
 }
-
-type Ports = Pick<Deployment, 'input' | 'output' | 'moreInputs' | 'moreOutputs'>;
-
-const portsOf = ({ inputs, outputs }: CompiledNetwork): Ports => {
-  const port = (of: CompiledNetwork['input']): DeployedPort => {
-    const { name, dims, layout, quantisation, dtype, elementBytes } = of;
-    return { name, dims, layout, quantisation, dtype, elementBytes };
-  };
-  const [input, ...moreInputs] = inputs.map(port) as [DeployedPort, ...DeployedPort[]];
-  const [output, ...moreOutputs] = outputs.map(port) as [DeployedPort, ...DeployedPort[]];
-  return { input, output, moreInputs, moreOutputs };
-};

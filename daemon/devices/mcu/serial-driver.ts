@@ -8,15 +8,13 @@ import {
 } from '../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
-import { sha256Hex } from '../../core/hash.js';
-import type { DeviceId } from '../../core/ids.js';
-import type { Target } from '../../core/target.js';
 import type { Device, Driver, Sighting } from '../contract.js';
 import { AskedPorts, watchDue } from './asked-ports.js';
 import { BoardDevice } from './board-device.js';
 import { BoardKeeper } from './board-keeper.js';
 import { type BoardProfile, loadBoardProfiles } from './board-profile.js';
 import { arenaLimit } from './board-program.js';
+import { hasNumber, idOf, nameOf, sightingOf, targetOf, unknownTarget } from './board-sighting.js';
 import { nonce } from './emulated-driver.js';
 import type { FlashTools } from './flash-tools.js';
 import { mayLeadTo, type PortFacts, portIdentity } from './port-identity.js';
@@ -254,45 +252,3 @@ export class SerialDriver implements Driver {
     }
   }
 }
-
-/** The port's name, and the chip's where it has one: boards change places behind one adapter. */
-const nameOf = (identity: string, { chipId }: Hello): string =>
-  hasNumber(chipId) ? `${identity}:${chipId}` : identity;
-
-const hasNumber = (chipId: string): boolean => /[^0]/.test(chipId);
-
-const idOf = (identity: string, { board }: BoardProfile): DeviceId =>
-  `${board}-${sha256Hex(identity).slice(0, 6)}` as DeviceId;
-
-const sightingOf = (
-  identity: string,
-  profile: BoardProfile,
-  target: Target,
-  obstacle: string | null,
-): Sighting => ({
-  id: idOf(identity, profile),
-  kind: 'mcu',
-  label: profile.label,
-  target,
-  // An emulator behind a serial port runs here.
-  host: target.tier === 'emulated' ? 'local' : null,
-  obstacle,
-});
-
-const targetOf = (hello: Hello, profile: BoardProfile): Target => ({
-  ...unknownTarget(profile),
-  clockHz: hello.tickUnit === 'cycles' ? hello.coreHz : null,
-  runtimeVersion: hello.buildHash.slice(0, 12),
-  tier: hello.tickUnit === 'cycles' ? 'board' : 'emulated',
-});
-
-const unknownTarget = ({ label }: BoardProfile): Target => ({
-  model: label,
-  clockHz: null,
-  runtime: 'hilda-firmware',
-  runtimeVersion: 'unknown',
-  provider: 'firmware',
-  threads: 1,
-  dtype: 'int8',
-  tier: 'board',
-});
