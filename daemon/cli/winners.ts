@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { FrontRowView } from '../api/schemas.js';
 import { differenceText, evaluatedText } from '../core/comparison-words.js';
 import { HildaError } from '../core/errors.js';
-import { isExact } from '../core/measurement.js';
+import { findId } from '../core/id-beginnings.js';
+import { isExact, isShare } from '../core/measurement.js';
 import { type Goal, type Lead, type Limit, leadOf, winner } from '../study/winner.js';
 import type { CliContext } from './context.js';
 
@@ -13,6 +14,10 @@ function parseLimit(text: string): Limit {
   if (!match || !Number.isFinite(bound))
     throw new HildaError('USAGE_INVALID', `${text} is no limit`, {
       hint: 'For example: --limit "latencyUs<=2000"',
+    });
+  if (isShare(match[1] as string) && (bound < 0 || bound > 1))
+    throw new HildaError('USAGE_INVALID', `${text}: accuracies are shares of 1`, {
+      hint: 'For example: --limit "accuracy>=0.915" for 91.5 %.',
     });
   return { metric: match[1] as string, relation: match[2] as Limit['relation'], bound };
 }
@@ -53,6 +58,7 @@ export async function bestWithin<Row extends StudyRow>(
   context: CliContext,
 ): Promise<Won<Row>> {
   const goal: Goal = { metric: best, goal: winnerGoal(asked) };
+  checkKnown(rows, [...limit.map(({ metric }) => metric), best]);
   const chosen = winner(rows, limit, goal);
   if (!chosen) {
     const studies = [...new Set(rows.map(({ study }) => study))].join(', ');
@@ -66,6 +72,18 @@ export async function bestWithin<Row extends StudyRow>(
     winner: chosen,
     runnerUp: { study, trialNumber, ...(await leadBetween(chosen, next, best, context)) },
   };
+}
+
+/** Throws USAGE_INVALID where a metric is one that no row has: no limit on it could ever be met. */
+function checkKnown(rows: readonly StudyRow[], metrics: readonly string[]): void {
+  const known = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))].sort();
+  const unknown = metrics.find((metric) => !known.includes(metric));
+  if (rows.length === 0 || unknown === undefined) return;
+  const found = findId(known, unknown);
+  const near = 'near' in found && found.near.length > 0 ? `Did you mean ${found.near.join(' or ')}? ` : '';
+  throw new HildaError('USAGE_INVALID', `no front member has the metric ${unknown}`, {
+    hint: `${near}Metrics: ${known.join(', ')}.`,
+  });
 }
 
 /** Image by image within a study, by their intervals across studies. */

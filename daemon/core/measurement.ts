@@ -179,6 +179,9 @@ export const costMetrics = [
 ] as const;
 export type CostMetric = (typeof costMetrics)[number];
 
+/** Whether a metric is a share of 1: accuracies are. */
+export const isShare = (metric: string): boolean => /accuracy/i.test(metric);
+
 /** Whether a metric is counted without error, and has no interval: sizes, memory, and what an emulator counts. */
 export function isExact(metric: string, provenance: Provenance): boolean {
   const [name = metric] = metric.split('@');

@@ -8,6 +8,8 @@ import { givenValueSchema, readGiven } from './given-values.js';
 export interface CommandOptions {
   readonly command: readonly string[];
   readonly timeoutMs: number;
+  /** What it prints; more is kept, less is a fault. */
+  readonly metrics: readonly string[];
 }
 
 const answerSchema = z.record(z.string(), givenValueSchema);
@@ -17,12 +19,13 @@ const answerSchema = z.record(z.string(), givenValueSchema);
  * `{"accuracy": 0.91}` or `{"accuracy": {"value": 0.91, "images": 2000}}`. It runs without a shell and without the daemon's environment (but for PATH and HOME).
  */
 export class CommandEvaluator implements Evaluator {
-  readonly metrics = ['accuracy'];
+  readonly metrics: readonly string[];
   readonly cost = 'train';
   readonly #options: CommandOptions;
 
   constructor(options: CommandOptions) {
     this.#options = options;
+    this.metrics = options.metrics;
   }
 
   /** Throws EVALUATION_FAILED with the program's last words when it fails, says nothing in time, or gives no such values. */
@@ -35,6 +38,11 @@ export class CommandEvaluator implements Evaluator {
         'EVALUATION_FAILED',
         `${file} printed no JSON object of numbers: ${output.slice(0, 200)}`,
       );
+    const lacks = this.metrics.filter((metric) => !Object.hasOwn(parsed.data, metric));
+    if (lacks.length > 0)
+      throw new HildaError('EVALUATION_FAILED', `${file} printed no ${lacks.join(', ')}`, {
+        hint: 'evaluator.metrics names what the command prints: accuracy where nothing is said.',
+      });
     return readGiven(parsed.data, { source: `command ${file}`, code: 'EVALUATION_FAILED' });
   }
 

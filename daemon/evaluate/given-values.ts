@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ErrorCode, HildaError } from '../core/errors.js';
 import type { Evidence } from '../core/evidence.js';
-import { costMetrics } from '../core/measurement.js';
+import { costMetrics, isShare } from '../core/measurement.js';
 import type { Quality } from './contract.js';
 import { bareEvidence, givenEvidence, sharedEvidence } from './evidence.js';
 
@@ -35,9 +35,6 @@ export function checkEvaluated(metrics: readonly string[], field: string): void 
       details: { fields: [field] },
     });
 }
-
-/** Accuracies are shares of 1. */
-const isShare = (metric: string): boolean => /accuracy/i.test(metric);
 
 /**
  * Values with what they rest on. Throws under `code` where an accuracy, or what was counted, is no share of 1, where an

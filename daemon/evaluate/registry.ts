@@ -12,7 +12,7 @@ import { type IdxDataset, idxRecord } from '../train/idx-dataset.js';
 import { datasetSchema } from '../train/spec.js';
 import { CommandEvaluator } from './command.js';
 import type { Evaluator } from './contract.js';
-import { readGiven } from './given-values.js';
+import { checkEvaluated, readGiven } from './given-values.js';
 import { InheritingEvaluator, type InheritingOptions } from './inheriting.js';
 import { openSupernet } from './open-supernet.js';
 import { TableEvaluator } from './table.js';
@@ -41,6 +41,8 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
     kind: z.literal('command'),
     command: z.array(z.string()).min(1),
     timeoutMs: z.number().int().min(1).default(3_600_000),
+    /** What it prints, e.g. `[accuracy, f1]`: objectives and limits may name these. */
+    metrics: z.array(z.string().min(1)).min(1).default(['accuracy']),
   }),
   /** Trains each architecture with our trainer, from inherited weights where a trained one can grow into it. */
   z.strictObject({
@@ -95,6 +97,7 @@ export async function createEvaluator(
     case 'supernet':
       return openSupernet(space, profilesDir, data);
     case 'command':
+      checkEvaluated(data.metrics, 'evaluator.metrics');
       return new CommandEvaluator(data);
     case 'inherit':
       return openInheriting(data, file, profilesDir);

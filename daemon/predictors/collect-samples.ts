@@ -4,7 +4,7 @@ import type { DeviceId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
 import { Xoshiro128 } from '../core/rng.js';
 import { targetKey } from '../core/target.js';
-import { isAway } from '../fleet/away.js';
+import { isAtFault, isAway } from '../fleet/away.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { faultOf } from '../fleet/suspicion.js';
 import type { Protocol } from '../measure/protocol.js';
@@ -52,8 +52,8 @@ const toleratedFailures = 3;
 /**
  * Measures whole networks of a space on one device, profiled by operator where wanted. A network that was validly
  * measured on the same target under the same protocol before is not measured again, so that a campaign that was cut
- * short goes on where it stood. Throws what the device throws for itself, also where it was found at fault or left; a network's
- * own fault, and a measurement that is not valid, are counted.
+ * short goes on where it stood. Throws where the device left or was set aside; a network that ended in a fault, its own or the
+ * device's, and a measurement that is not valid, are counted.
  */
 export async function collectSamples(options: CollectOptions): Promise<Collected> {
   const { space, count, seed, signal, onProgress, given = [], choice = 'random' } = options;
@@ -77,7 +77,8 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
       profiles.push(profile);
     } catch (thrown) {
       const error = asHildaError(thrown);
-      if (isAway(error) || faultOf(error) === undefined) throw error;
+      // A device that was found at fault once may do the next one; the pool sets it aside when it does not.
+      if (!isAtFault(error) && (isAway(error) || faultOf(error) === undefined)) throw error;
       failures.push(`${error.code}: ${error.message}`);
       if (failures.length > toleratedFailures + count / 5) {
         throw new HildaError(

@@ -64,10 +64,10 @@ export async function deviceFronts(trials: readonly TrialRecord[], sources: Sour
   return Promise.all(
     spec.devices.map(async (id, index) => {
       const own = accuracyMetric(complete, spec, index);
-      // Where the first device runs an int8 network, `accuracy` is that network's.
+      // Where the first device runs an int8 network, `accuracy` is that network's, and no other device's.
+      const isFirsts = index > 0 && complete.some(({ values }) => values[floatAccuracy] !== undefined);
       const isSeen = (metric: string): boolean =>
-        [index, undefined].includes(deviceOf(metric, spec)) &&
-        !(metric === 'accuracy' && own === floatAccuracy);
+        [index, undefined].includes(deviceOf(metric, spec)) && !(metric === 'accuracy' && isFirsts);
       const objectives = spec.objectives
         .map((objective) => (objective.metric === 'accuracy' ? { ...objective, metric: own } : objective))
         .filter(({ metric }) => isSeen(metric));

@@ -19,11 +19,13 @@ import type {
 } from '../store/contract.js';
 import { oneTrial } from '../store/one-trial.js';
 import type { Beside } from './beside.js';
+import { checkMetrics } from './check-metrics.js';
 import { coverage, type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
 import { hypervolumeShare, jointFront } from './front.js';
 import { compareTrials, deviceFronts, type Fronts, frontRows } from './front-rows.js';
+import { LateStates } from './late-states.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
 import {
@@ -36,6 +38,7 @@ import {
 import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 import { timeLeft } from './time-left.js';
+import { devicesOf } from './work-through.js';
 
 export interface StudySummary {
   readonly record: StudyRecord;
@@ -89,10 +92,12 @@ export class StudyService {
   /** Between the word to resume them and their run. */
   readonly #resuming = new Set<StudyId>();
   readonly #exchange: OutsideExchange;
+  readonly #late: LateStates;
 
   constructor(options: StudyServiceOptions) {
     this.#options = options;
-    const { store, clock } = options;
+    const { store, clock, onError } = options;
+    this.#late = new LateStates({ store, clock, onError });
     this.#exchange = new OutsideExchange({ store, clock, running: (id) => this.#running.get(id) });
   }
 
@@ -108,6 +113,7 @@ export class StudyService {
     await Promise.allSettled(
       [...this.#running.keys()].map((id) => this.#halt(id, 'paused', 'the daemon was stopped')),
     );
+    await this.#late.close();
   }
 
   /**
@@ -129,6 +135,7 @@ export class StudyService {
     const sampler = samplerOf(spec);
     const parts = await openStudyParts(spec, profilesDir, this.#options.predictors);
     try {
+      checkMetrics(spec, parts.evaluator, await devicesOf(spec, store));
       const unmet = sampler.needs.filter(
         (need) => (need === 'dims' && !parts.space.dims) || (need === 'crossover' && !parts.space.crossover),
       );
@@ -146,7 +153,7 @@ export class StudyService {
       });
       return await this.#launch(study, spec, parts).catch(async (error: unknown) => {
         // It is there, and does not run: `resume` takes it up again.
-        await store.setStudyState(study.id, 'failed', asHildaError(error).message).catch(() => {});
+        await this.#late.write(study.id, { state: 'failed', reason: asHildaError(error).message });
         throw error;
       });
     } catch (error) {
@@ -155,13 +162,18 @@ export class StudyService {
     }
   }
 
-  list(): Promise<StudyRecord[]> {
-    return this.#options.store.studies();
+  async list(): Promise<StudyRecord[]> {
+    return (await this.#options.store.studies()).map((record) => this.#late.known(record));
+  }
+
+  /** As far as it is known: its row may lag behind. */
+  async #record(id: StudyId): Promise<StudyRecord> {
+    return this.#late.known(await this.#options.store.study(id));
   }
 
   async show(id: StudyId): Promise<StudySummary> {
     const { store, clock } = this.#options;
-    const record = await store.study(id);
+    const record = await this.#record(id);
     const trials = await store.trials(id);
     const spec = storedSpec(record);
     const count = (state: TrialRecord['state']): number => trials.filter((t) => t.state === state).length;
@@ -244,10 +256,14 @@ export class StudyService {
 
   async #resume(id: StudyId): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
-    const study = await store.study(id);
+    const study = await this.#record(id);
     const spec = storedSpec(study);
     const lacks = study.state === 'completed' && lacking(await store.trials(id), spec) !== null;
-    if (this.#running.has(id) || (study.state !== 'paused' && study.state !== 'failed' && !lacks)) {
+    const runs = this.#running.has(id);
+    // What its row says is not what counts: a study whose end could not be written runs no more.
+    const rests =
+      study.state === 'paused' || study.state === 'failed' || (study.state === 'running' && !runs);
+    if (runs || !(rests || lacks)) {
       throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`, {
         hint: 'Only paused and failed studies can be resumed, and completed ones that lack measurements.',
       });
@@ -287,6 +303,7 @@ export class StudyService {
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
     const { store, pool, clock, onError } = this.#options;
     const isSearched = study.state === 'completed';
+    this.#late.forget(study.id);
     const record = isSearched ? study : await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
     const sampler = samplerOf(spec);
@@ -306,19 +323,19 @@ export class StudyService {
       { signal: abort.signal },
     )
       .then(async (early) =>
-        store.setStudyState(
-          study.id,
-          'completed',
-          lacking(await store.trials(study.id), spec) ?? early ?? null,
-        ),
+        this.#late.write(study.id, {
+          state: 'completed',
+          reason: lacking(await store.trials(study.id), spec) ?? early,
+        }),
       )
       .catch(async (thrown: unknown) => {
         if (abort.signal.aborted) return;
         const error = asHildaError(thrown);
         onError?.(error, study.id);
-        await store
-          .setStudyState(study.id, isSearched ? 'completed' : 'failed', `${error.code}: ${error.message}`)
-          .catch(() => {});
+        await this.#late.write(study.id, {
+          state: isSearched ? 'completed' : 'failed',
+          reason: `${error.code}: ${error.message}`,
+        });
       })
       .then(async () => {
         this.#running.delete(study.id);
@@ -335,14 +352,14 @@ export class StudyService {
   ): Promise<StudyRecord> {
     const { store } = this.#options;
     const running = this.#running.get(id);
-    const before = await store.study(id);
+    const before = await this.#record(id);
     if (running) {
       running.abort.abort(new HildaError('INTERRUPTED', reason));
       await running.done;
       // It was caught up, and may be so again.
       if (before.state === 'completed') return before;
     }
-    const study = await store.study(id);
+    const study = await this.#record(id);
     if (
       study.state === 'completed' ||
       study.state === 'stopped' ||
@@ -350,6 +367,7 @@ export class StudyService {
     ) {
       throw new HildaError('STATE_CONFLICT', `the study ${id} is ${study.state}`);
     }
+    this.#late.forget(id);
     return store.setStudyState(id, state, reason);
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
-import { type CostMetric, costMetrics } from '../core/measurement.js';
+import { type CostMetric, costMetrics, isShare } from '../core/measurement.js';
 
 const metricName = z
   .string()
@@ -83,6 +83,12 @@ export function parseStudySpec(value: unknown): StudySpec {
       });
     }
   }
+  for (const { metric, max } of spec.constraints)
+    if (isShare(metric) && max > 1)
+      throw new HildaError('SPEC_INVALID', `constraints: ${metric} <= ${max}: accuracies are shares of 1`, {
+        hint: 'For example 0.915 for 91.5 %.',
+        details: { fields: ['constraints'] },
+      });
   if (new Set(spec.devices).size !== spec.devices.length) {
     throw new HildaError('SPEC_INVALID', 'a device is named twice', { details: { fields: ['devices'] } });
   }

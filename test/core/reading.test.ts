@@ -194,4 +194,6 @@ t.test('ids by their beginnings: counters are whole, keys are not', async (t) =>
   t.same(idOf('fake-1'), { near: ['fake-10'] }, 'another device, though one alone begins so');
   t.same(idOf('browser'), { several: ['browser-312345', 'browser-9f2a91'] });
   t.same(idOf(''), { near: [] });
+  t.same(findId(['cycles', 'latencyUs'], 'cycels'), { near: ['cycles'] }, 'two letters swapped are one slip');
+  t.same(findId(['abcd'], 'badc'), { near: [] });
 });

@@ -15,17 +15,23 @@ export const clock = systemClock;
 export const device = 'fake-0';
 export const space = loadSpace(findSpace('mbconv-fmnist', profilesDir));
 
-export async function openService(t: Test, options: FakeDeviceOptions = {}) {
+const ids = [device, 'fake-1'];
+
+export async function openService(
+  t: Test,
+  options: FakeDeviceOptions = {},
+  driver = new FakeDriver({ ...options, ids }),
+) {
   const store = await openStore({ dataDir: ':memory:', clock });
   const pool = new DevicePool({
     store,
-    drivers: [new FakeDriver({ ...options, ids: [device, 'fake-1'] })],
+    drivers: [driver],
     clock,
   });
   const { signal } = new AbortController();
   await pool.start(signal);
   await pool.discover({ signal });
-  for (const id of [device, 'fake-1']) await pool.adopt(id as DeviceId);
+  for (const id of ids) await pool.adopt(id as DeviceId);
   const service = new PredictorService({ store, pool, clock, profilesDir });
   t.teardown(async () => {
     await service.stop();

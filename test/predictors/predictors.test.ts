@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Architecture } from '../../daemon/core/architecture.js';
+import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
@@ -22,6 +23,7 @@ import {
   profilingOverhead,
   withoutProfiling,
 } from '../../daemon/predictors/profiling-overhead.js';
+import { FailingDriver } from '../blame/failing-driver.js';
 import { clock, device, openService, space } from './bench.js';
 
 t.test('what profiling adds to every operator is taken off', async (t) => {
@@ -227,6 +229,22 @@ t.test('a schedule probes by itself, tells what it found, and outlasts the daemo
   await next.clear(id);
   t.equal(await next.of(id), null);
   t.equal((await service.open(id)).drift().state, 'too-few', 'it was refitted at once');
+});
+
+t.test('a campaign goes on with other networks where one ends in a fault, and says so', async (t) => {
+  const driver = new FailingDriver({ ids: ['fake-0', 'fake-1'] });
+  // A network, and the reference network that is run after it: the device is at fault, once.
+  driver.before = ({ call }) => {
+    if (call === 3 || call === 4) throw new HildaError('DEVICE_FAILED', 'as it was told');
+  };
+  const { service, ended, request } = await openService(t, {}, driver);
+  const started = await service.train({ ...request, samples: 12, profile: false });
+  const id = await ended(started.id);
+  const { failures, done, of } = service.campaign(started.id);
+  t.equal(failures.length, 1, failures.join());
+  t.match(failures[0], /^DEVICE_FAILED: fake-0 does not run a reference network either/);
+  t.equal(done, of);
+  t.equal((await service.open(id)).body.samples.length, 11);
 });
 
 t.test('what cannot be answered is refused by name', async (t) => {

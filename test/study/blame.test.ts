@@ -96,9 +96,21 @@ t.test('an evaluator that fails is at fault, and the study that only failed says
   t.equal(crashing.trials.length, 10, 'it does not go on for hours');
   const chatty = await failing('echo ready', { budget: { trials: 2 } });
   t.match(chatty.study, { state: 'failed', reason: /^EVALUATION_FAILED: .*printed no JSON/ });
-  const limited = await failing('echo \'{"accuracy": 0.5}\'', {
-    constraints: [{ metric: 'cycles', max: 5 }],
-    budget: { trials: 4 },
+  const half = await failing('echo \'{"accuracy": 0.5}\'', { budget: { trials: 2 } });
+  t.equal(half.study.state, 'completed');
+  const named = {
+    kind: 'command',
+    command: ['/bin/sh', '-c', 'echo \'{"accuracy": 0.5}\''],
+    metrics: ['f1'],
+  };
+  const short = await failing('', {
+    evaluator: named,
+    objectives: [{ metric: 'f1', goal: 'max' }],
+    budget: { trials: 2 },
   });
-  t.match(limited.study, { state: 'failed', reason: /^SPEC_INVALID: nothing yields the metric cycles/ });
+  t.match(short.study, { state: 'failed', reason: /^EVALUATION_FAILED: .*printed no f1/ });
+  for (const metrics of [['latencyUs'], ['macs'], []]) {
+    const evaluator = { ...named, metrics };
+    await t.rejects(studies.create(await smallSpec(dir, { evaluator })), { code: 'SPEC_INVALID' });
+  }
 });

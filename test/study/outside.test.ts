@@ -359,6 +359,15 @@ t.test('results may come from outside: the study proposes and measures, somebody
   t.ok(Math.abs(ci[0] - 0.4473) < 1e-4 && Math.abs(ci[1] - 0.6497) < 1e-4, `${ci}`);
   const { out } = await runCommand(url, 'search', 'winner', id);
   t.match(out, /^trial 5 of study-1\n[\s\S]*accuracy 55 % \(45 to 65\)/);
+  for (const [args, message] of [
+    [['--limit', 'latencyMs<=5'], /no front member has the metric latencyMs/],
+    [['--limit', 'accuracy>=91.5'], /shares of 1/],
+    [['--best', 'acuracy'], /Did you mean accuracy/],
+  ] as const) {
+    const refused = await runCommand(url, 'search', 'winner', id, ...args);
+    t.equal(refused.code, 2, args.join(' '));
+    t.match(refused.err, message);
+  }
   const { front } = await request(url, `/studies/${id}/front`);
   const numbers: number[] = front.map((row: { trialNumber: number }) => row.trialNumber);
   const next = Math.max(...numbers.filter((number) => number !== 5));

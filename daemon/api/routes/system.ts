@@ -19,11 +19,11 @@ export const systemRoutes = [
     path: '/health',
     summary: 'Whether the daemon answers, and how far its events have come',
     answer: { status: 200, schema: healthSchema },
-    handle: async ({ services: { version, clock, store } }) => {
+    handle: async ({ services: { version, clock, store, studies: service } }) => {
       const [lastSeq, devices, studies] = await Promise.all([
         store.lastSeq(),
         store.devices(),
-        store.studies(),
+        service.list(),
       ]);
       const studiesRunning = studies.filter(({ state }) => state === 'running').length;
       return {

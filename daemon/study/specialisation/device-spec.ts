@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
+import { costsOfTarget } from '../../devices/costs-of-target.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { adoptedDevice } from '../parts.js';
 import { isCostMetric, parseStudySpec, type StudySpec } from '../spec.js';
@@ -90,7 +91,7 @@ export function deviceSpecs(
       predictors: concerns(predictors),
     });
     const speed = spec.objectives.find(({ metric, goal }) => goal === 'min' && speedMetrics.includes(metric));
-    const isUntimed = target.tier === 'emulated' && speed?.metric === 'latencyUs';
+    const isUntimed = speed?.metric === 'latencyUs' && !costsOfTarget(target).includes('latencyUs');
     if (!speed || isUntimed || !spec.objectives.some(({ metric }) => metric === 'accuracy'))
       throw new HildaError(
         'SPEC_INVALID',
