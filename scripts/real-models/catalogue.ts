@@ -11,7 +11,8 @@ export interface Entry {
         /** A further channel of ones. */
         readonly alpha?: number;
       }
-    | { readonly kind: 'text'; readonly value: (byte: number) => number }
+    /** Drawn lines of text; `turned`: at times upside down. */
+    | { readonly kind: 'text'; readonly value: (byte: number) => number; readonly turned?: boolean }
     /** Speech-like sound: as samples, as a mel spectrogram, or as embeddings of it. */
     | { readonly kind: 'audio' | 'mel' | 'embeddings'; readonly gain: number };
   /** Inputs beside the first, each element of it. */
@@ -56,18 +57,18 @@ const catalogue: readonly Entry[] = [
   {
     file: /PP-OCRv4_det/,
     shapes: { x: [1, 3, 96, 160] },
-    input: { kind: 'text', value: signed },
+    input: { kind: 'text', value: unit },
   },
   {
     file: /PP-OCRv4_rec/,
     shapes: { x: [1, 3, 48, 160] },
-    input: { kind: 'text', value: signed },
+    input: { kind: 'text', value: unit },
     classes: ['softmax_11.tmp_0'],
   },
   {
     file: /mobile_v2.0_cls/,
     shapes: { x: [1, 3, 48, 192] },
-    input: { kind: 'text', value: signed },
+    input: { kind: 'text', value: signed, turned: true },
     classes: ['softmax_0.tmp_0'],
   },
   {

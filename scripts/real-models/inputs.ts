@@ -67,7 +67,7 @@ async function draw(
   }
   if (input.kind === 'text') {
     const [, , height, width] = dims as [number, number, number, number];
-    const lines = await each(() => textLine(rng, width, height));
+    const lines = await each(() => textLine(rng, width, height, input.turned ?? false));
     return lines.map((bytes) => planes(bytes, 3, width * height, input.value));
   }
   const { order, value, alpha } = input;

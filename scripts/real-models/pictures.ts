@@ -62,26 +62,30 @@ const words =
   'Energy 2024 TOTAL hilda Street 17 Museum open 08:30 No. 5 kitchen Price 12.99 quick brown fox EXIT Platform 3 WARNING sample text';
 const fonts = ['DejaVu Sans', 'DejaVu Serif', 'Liberation Sans', 'DejaVu Sans Mono'];
 
-/** A line of drawn text, dark on light or light on dark, at times upside down, as bytes of three channels. */
-export async function textLine(rng: Rng, width: number, height: number): Promise<Uint8Array> {
+/** A line of drawn text, dark on light or light on dark, as bytes of three channels; `turned`: at times upside down. */
+export async function textLine(
+  rng: Rng,
+  width: number,
+  height: number,
+  turned: boolean,
+): Promise<Uint8Array> {
   const text = Array.from({ length: 1 + randomInt(rng, 3) }, () => pick(rng, words.split(' '))).join(' ');
   const [dark, light] = [randomInt(rng, 90), 150 + randomInt(rng, 105)];
   const [ink, paper] = rng.next() < 0.7 ? [dark, light] : [light, dark];
   const grey = (value: number): string => `rgb(${value},${value + randomInt(rng, 20)},${value})`;
   const size = Math.min(height * (0.5 + 0.25 * rng.next()), (1.7 * width) / text.length);
-  const turn = rng.next() < 0.3 ? 180 : 6 * rng.next() - 3;
+  const turn = turned && rng.next() < 0.3 ? 180 : 6 * rng.next() - 3;
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
     <rect width="100%" height="100%" fill="${grey(paper)}"/>
     <text x="50%" y="${50 + randomInt(rng, 12)}%" dominant-baseline="middle" text-anchor="middle" font-family="${pick(rng, fonts)}"
       font-size="${size}" fill="${grey(ink)}" transform="rotate(${turn} ${width / 2} ${height / 2})">${text}</text></svg>`;
+  // Lines are drawn side by side: what is random must be drawn before anything is waited for.
+  const noise = Int8Array.from({ length: width * height * 3 }, () => randomInt(rng, 13) - 6);
   const { data, info } = await sharp(Buffer.from(svg))
     .removeAlpha()
     .raw()
     .toBuffer({ resolveWithObject: true });
-  return Uint8Array.from({ length: width * height * 3 }, (_, i) =>
-    Math.min(
-      255,
-      Math.max(0, (data[Math.floor(i / 3) * info.channels + (i % 3)] as number) + randomInt(rng, 13) - 6),
-    ),
+  return Uint8Array.from(noise, (by, i) =>
+    Math.min(255, Math.max(0, (data[Math.floor(i / 3) * info.channels + (i % 3)] as number) + by)),
   );
 }
