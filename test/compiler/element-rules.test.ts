@@ -3,6 +3,7 @@ import { gaussian, type Rng, Xoshiro128 } from '../../daemon/core/rng.js';
 import { elementCount, floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
+import { activations } from '../../firmware-bridge/compiler/quantise/lookup-table.js';
 import { narrowed } from '../../firmware-bridge/compiler/quantise/narrowed.js';
 import { quantisationOf } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import type { ProgramCase } from '../firmware/program-case.js';
@@ -154,8 +155,17 @@ t.test(
     b.output(b.node('HardSwish', [layer]), 'y');
     await agreeOn(t, 'a hard swish of a wide range', b.build(), 1.4, between(-40, 40));
     const steps = quantisationOf({ min: -1, max: 2 });
-    const floored = narrowed({ min: -1, max: 2.5 }, Math.floor, steps);
-    t.equal(floored.min, -1, 'no cut where 8 bits hold nothing but what lies beyond a jump');
+    const floored = quantisationOf(narrowed({ min: -1, max: 2.5 }, Math.floor, steps));
+    t.equal(Math.floor(floored.scale * (-128 - floored.zeroPoint)), -1, 'what lies below a jump is held');
+    // Where the last value that 8 bits hold falls does not decide whether a range is cut.
+    const hard = activations.get('HardSwish') as (x: number) => number;
+    for (let max = 3; max < 80; max += 0.37) {
+      const y = quantisationOf({ min: -0.375, max });
+      const { scale, zeroPoint } = quantisationOf(narrowed({ min: -60, max }, hard, y));
+      const low = scale * (-128 - zeroPoint);
+      t.ok(low > -3 - 2 * scale, `to ${max}: from ${low}, steps of ${scale}`);
+      t.ok(Math.abs(hard(low)) <= y.scale / 4, `to ${max}: ${hard(low)} for 0`);
+    }
     // An answer without end is that of the range seen, whatever stands behind it.
     const ends = new GraphBuilder({ name: 'ends', opset: 14 });
     const high = ends.constant('high', floatTensor([], [-0.5]));

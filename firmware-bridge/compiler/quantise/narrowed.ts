@@ -22,8 +22,13 @@ export function narrowed({ min, max }: Range, f: (x: number) => number, y: Quant
   };
   const [low, high] = [flat(0, 1), flat(points, -1)];
   if (low >= high) return { min, max };
-  const part = { min: at(low), max: at(high) };
-  const { scale, zeroPoint } = quantisationOf(part);
-  const isHeld = (steps: number, end: number): boolean => isNear(f(scale * (steps - zeroPoint)), end);
-  return (low === 0 || isHeld(-128, 0)) && (high === points || isHeld(127, points)) ? part : { min, max };
+  // The last value that 8 bits hold may lie short of the end by half a step, where f may still change.
+  for (let extra = 0; extra <= 1; extra += 0.25) {
+    const reach = (extra * (at(high) - at(low))) / 255;
+    const part = { min: Math.max(min, at(low) - reach), max: Math.min(max, at(high) + reach) };
+    const { scale, zeroPoint } = quantisationOf(part);
+    const isHeld = (steps: number, end: number): boolean => isNear(f(scale * (steps - zeroPoint)), end);
+    if ((low === 0 || isHeld(-128, 0)) && (high === points || isHeld(127, points))) return part;
+  }
+  return { min, max };
 }
