@@ -1,8 +1,9 @@
 /**
  * The bare onnxruntime-node loop that `bench overhead` compares with: one process, one session, `session.run` in a
- * row, nothing of hilda's around it. Takes {model, threads, dims, keepOutputs} first, then answers every {ms} with the
- * mean of the runs it fitted in, in microseconds; a run beyond twice the median counts as twice the median. Reads the clock itself, since
- * that is what is compared. `keepOutputs`: outputs go to tensors that stay, in place of fresh ones for each run.
+ * row, nothing of hilda's around it. Takes {model, threads, dims, keepOutputs} first, then answers every {ms, group} with
+ * the median over groups of `group` runs in a row of each group's mean, in microseconds, which is the daemon's own
+ * statistic: a mean over all runs would hold what disturbed some of them. A run beyond twice its group's median counts as
+ * twice that. Reads the clock itself, since that is what is compared. `keepOutputs`: outputs go to tensors that stay.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
@@ -13,7 +14,7 @@ type Message =
       readonly dims: readonly number[];
       readonly keepOutputs: boolean;
     }
-  | { readonly ms: number };
+  | { readonly ms: number; readonly group: number };
 
 let session: InferenceSession;
 let feeds: Record<string, Tensor>;
@@ -45,9 +46,19 @@ process.on('message', async (message: Message) => {
     await run();
     samplesMs.push(performance.now() - startMs);
   } while (performance.now() < endMs);
-  samplesMs.sort((a, b) => a - b);
-  const most = 2 * (samplesMs[samplesMs.length >> 1] as number);
-  const mean = samplesMs.reduce((sum, ms) => sum + Math.min(ms, most), 0) / samplesMs.length;
-  process.send?.(mean * 1000);
+  const means: number[] = [];
+  for (let from = 0; from + message.group <= samplesMs.length; from += message.group) {
+    const group = samplesMs.slice(from, from + message.group);
+    const most = 2 * middle(group);
+    means.push(group.reduce((sum, ms) => sum + Math.min(ms, most), 0) / group.length);
+  }
+  process.send?.(middle(means.length > 0 ? means : samplesMs) * 1000);
 });
+const middle = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  const upper = sorted[half] as number;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] as number)) / 2;
+};
+
 process.on('disconnect', () => process.exit(0));
