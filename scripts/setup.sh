@@ -77,7 +77,7 @@ if [ "${1:-}" = --tests ]; then
     need gcc gcc libc6-dev
     need qemu-system-arm qemu-system-arm
     need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
-    # 7 MB to fetch, 36 MB installed. Where it is not to be had, only CI insists.
+    # 7 MB to fetch, 36 MB installed. Where it is not available, only CI insists.
     (need_module optuna --no-install-recommends python3-optuna) || [ -z "${CI:-}" ]
     # The ONNX backend tests: 6 MB to fetch, 21 MB installed.
     need_file /usr/share/libonnx-testdata/data/node libonnx-testdata

@@ -58,7 +58,7 @@ export class StoredJoinKeys implements JoinKeys {
 
   /**
    * Invites one that joined before and lost its key to come back as who it was: it gets a new key, the old one ends. That it is
-   * the same one is the word of whoever invites. Throws NOT_FOUND, KEY_REVOKED.
+   * the same one is the word of the person who invites. Throws NOT_FOUND, KEY_REVOKED.
    */
   async issueAgain(id: string) {
     const record = await this.#read(id);
@@ -134,7 +134,7 @@ export class StoredJoinKeys implements JoinKeys {
     return records.filter((record) => record !== undefined);
   }
 
-  /** For good; whoever is connected with it is told and cut off. Throws NOT_FOUND. */
+  /** For good; the peer connected with it is told and disconnected. Throws NOT_FOUND. */
   async revoke(id: string): Promise<JoinerRecord> {
     const record = await this.#read(id);
     if (!record) throw new HildaError('NOT_FOUND', `nobody joined as ${id}`);

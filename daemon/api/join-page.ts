@@ -23,7 +23,7 @@ const isolate: Handler = (_request, response, next) => {
   next();
 };
 
-/** The runtime as the build packed it, to whoever can unpack it. It still compiles as it streams in. */
+/** The runtime as the build packed it, to browsers that can unpack it. It still compiles as it streams in. */
 const packed: Handler = (request, response, next) => {
   if (!request.path.endsWith('.wasm')) return next();
   response.vary('Accept-Encoding');

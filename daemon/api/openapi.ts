@@ -101,7 +101,7 @@ const jsonContent = (schema: z.ZodType, io: 'input' | 'output', components: Comp
   'application/json': { schema: jsonSchema(schema, io, components) },
 });
 
-/** Schemas with an id are moved to the document's components, whatever operation met them first. */
+/** Schemas with an id are moved to the document's components, for all operations. */
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output', components: Components): JsonObject {
   const {
     $schema: _,

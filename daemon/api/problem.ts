@@ -53,7 +53,7 @@ function toRequestError(thrown: unknown): HildaError {
   });
 }
 
-/** The last handler of a server: whatever was thrown is answered with its problem document. Defects are told to `onError`. */
+/** The last handler of a server: every thrown value is answered with its problem document. Defects are told to `onError`. */
 export const answerProblems =
   (onError?: (error: HildaError, request: string) => void): ErrorRequestHandler =>
   (thrown, request, response, next) => {

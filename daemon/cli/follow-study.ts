@@ -37,7 +37,7 @@ export async function followStudy(
   return client.study(id, { signal });
 }
 
-/** Step and trial events are frequent and never end a study; whatever else comes might. */
+/** Step and trial events are frequent and never end a study; any other event may. */
 const isStateChange = (data: unknown): boolean => {
   const type = (data as { readonly type?: unknown } | null)?.type;
   return type !== 'step' && !(typeof type === 'string' && /trial|measure|ask|tell|told/.test(type));

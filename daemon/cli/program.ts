@@ -30,7 +30,7 @@ export async function buildProgram(args: readonly string[], terminal: Terminal):
 function prepare(command: Command, terminal: Terminal): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => terminal.out(text.trimEnd()),
-    // The message is printed once, by whoever catches the error.
+    // The message is printed once, where the error is caught.
     writeErr: (text) => {
       if (!text.startsWith('error:')) terminal.note(text.trimEnd());
     },

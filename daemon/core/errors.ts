@@ -319,7 +319,7 @@ export class HildaError extends Error {
   }
 }
 
-/** Turns whatever was thrown into a HildaError; an abort becomes INTERRUPTED, the unknown INTERNAL. */
+/** Turns any thrown value into a HildaError; an abort becomes INTERRUPTED, the unknown INTERNAL. */
 export function asHildaError(thrown: unknown): HildaError {
   if (thrown instanceof HildaError) return thrown;
   if (thrown instanceof Error && thrown.name === 'AbortError') {

@@ -58,7 +58,7 @@ export class Xoshiro128 implements Rng {
 /** Uniform integer in [0, n). */
 export const randomInt = (rng: Rng, n: number): number => Math.floor(rng.next() * n);
 
-/** An index by weights of at least 0, of whatever sum. */
+/** An index by weights of at least 0, with any sum. */
 export function drawIndex(weights: readonly number[], rng: Rng): number {
   let left = rng.next() * weights.reduce((a, b) => a + b, 0);
   for (let i = 0; i < weights.length; i++) {

@@ -11,7 +11,7 @@ export interface Joined {
 }
 
 /**
- * Has a token or key looked at where whoever shows it may still try. Throws ATTEMPTS_LIMITED without a look, or what the look
+ * Has a token or key looked at where its owner may still try. Throws ATTEMPTS_LIMITED without a look, or what the look
  * throws.
  */
 export type Admit = <T>(look: () => Promise<T>) => Promise<T>;
@@ -31,11 +31,11 @@ export interface JoinKeys {
     readonly expiresMs: number;
   }>;
   /**
-   * Who was invited by this `pairing`, whether the token is used or not: the device that it was bound to, or whoever it was
+   * Who was invited by this `pairing`, whether the token is used or not: the device that it was bound to, or the peer that it was
    * handed to. Only they know it, so it tells guests of one address apart; it lets nobody in.
    */
   guestOf(pairing: string): Promise<string | undefined>;
-  /** Whoever shows a good `key` too stays who it was. Throws PAIRING_REFUSED. */
+  /** A peer that also shows a good `key` keeps its identity. Throws PAIRING_REFUSED. */
   redeem(kind: JoinerKind, token: string, label: string, key?: string): Promise<Joined>;
   /** Throws PAIRING_REFUSED, KEY_REVOKED. */
   recognise(kind: JoinerKind, key: string): Promise<Joined>;

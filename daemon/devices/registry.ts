@@ -24,7 +24,7 @@ export interface DriverOptions {
   readonly others?: readonly Driver[];
 }
 
-/** Every driver that the daemon starts with. The fake is none of them: whoever wants one passes it in. */
+/** Every driver that the daemon starts with. The fake is none of them: callers that want one pass it in. */
 export function createDrivers({
   onnxruntime = {},
   browser,

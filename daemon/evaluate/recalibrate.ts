@@ -6,7 +6,7 @@ import { writeOnnx } from '../network/write-onnx.js';
 import type { SessionProcess } from '../runtime/session-process.js';
 
 /**
- * A graph whose normalisations use the statistics of the batch at hand and give them out: the mean over batch and
+ * A graph whose normalisations use the statistics of the present batch and give them out: the mean over batch and
  * space and the (biased) variance, as in training.
  */
 function statisticsGraph(graph: Graph): {

@@ -1,7 +1,7 @@
 import { asHildaError } from '../core/errors.js';
 
 /**
- * Whether an error says that a device is not to be had just now, whatever the network: it left, was taken out of use, has an
+ * Whether an error says that a device is not available now, for any network: it left, was taken out of use, has an
  * obstacle, does not open, was found at fault, or another program uses it. Its work waits, or goes elsewhere.
  */
 export function isAway(thrown: unknown): boolean {

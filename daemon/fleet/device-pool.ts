@@ -149,7 +149,7 @@ export class DevicePool {
   /**
    * As `withDevice`, on whichever of the devices is there and least busy. Where the device leaves during the job, or does not
    * open, the job runs again on another one, so it must record nothing before its last step. When none is left, throws why
-   * the last one is not to be had.
+   * the last one is not available.
    */
   async withAny<T>(
     ids: readonly DeviceId[],
@@ -403,7 +403,7 @@ export class DevicePool {
   }
 }
 
-/** Thrown on the way of opening a device, and not for want of it: anything else is why it does not open. */
+/** Errors while a device opens that do not mean that it failed to open; all others do. */
 const notOfOpening: ReadonlySet<string> = new Set([
   'DEVICE_GONE',
   'DEVICE_BUSY',

@@ -5,7 +5,7 @@ import { countKnownCost } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import { weightBytesOf } from '../network/weights.js';
 
-/** Resolves where the device measures a reference network, whatever the verdict; throws what it throws. */
+/** Resolves where the device measures a reference network, with any verdict; throws what it throws. */
 export async function checkHealth(
   device: Device,
   signal: AbortSignal,

@@ -20,7 +20,7 @@ export interface HeldLeaseOptions extends LeaseTimes {
   readonly onTrouble: (error: HildaError) => void;
 }
 
-/** Runs a job under a lease: waits for it, renews it while the job runs, and frees it whatever the outcome. */
+/** Runs a job under a lease: waits for it, renews it while the job runs, and frees it after every outcome. */
 export async function withLease<T>(options: HeldLeaseOptions, job: (lease: Lease) => Promise<T>): Promise<T> {
   const { store, onTrouble } = options;
   const lease = await acquire(options);

@@ -81,7 +81,7 @@ export class Lookout {
     return seen;
   }
 
-  /** One look at a time a driver; whoever asks meanwhile waits for its turn, so that it sees what is true then. */
+  /** One look at a time a driver; callers meanwhile wait for their turn, so that it sees what is true then. */
   #look(driver: Driver, signal: AbortSignal): Promise<SeenDevice[]> {
     const before = this.#looking.get(driver) ?? Promise.resolve();
     const look = before.then(

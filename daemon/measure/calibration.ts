@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * Raw median latency of the two reference networks on one device, taken once: the unit in which normalised latencies
- * of that device are given. Whoever keeps it hands it back at the next opening, so that they stay comparable.
+ * of that device are given. The caller keeps it and hands it back at the next opening, so that they stay comparable.
  */
 export const calibrationSchema = z.strictObject({
   convolutionUs: z.number().positive(),

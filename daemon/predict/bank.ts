@@ -10,7 +10,7 @@ import { withTransfer } from './transfer.js';
 export interface PredictorBankOptions {
   /** What a cost may follow, the likeliest first: executed operators, the same by type, decisions. */
   readonly costViews: (architecture: Architecture) => Views;
-  /** One-hot decisions, or whatever tells architectures apart. */
+  /** One-hot decisions, or anything that tells architectures apart. */
   readonly decisionFeatures: (architecture: Architecture) => Features;
   /** Costs add up over operators; qualities do not. */
   readonly kindOf: (metric: string) => 'cost' | 'quality';

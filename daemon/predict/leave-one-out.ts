@@ -27,7 +27,7 @@ export function leaveOneOut(factor: GrowingFactor, y: readonly number[]): Soluti
   return { alpha, residuals: alpha.map((a, i) => a / factor.inverseAt(i)), centre };
 }
 
-/** Of n x n similarities, row major; undefined when they are not definite in the arithmetic at hand. */
+/** Of n x n similarities, row major; undefined when they are not definite in double precision. */
 function factorOf(matrix: Float64Array, n: number, noise: number): GrowingFactor | undefined {
   const factor = new GrowingFactor(n);
   const row = new Float64Array(n);

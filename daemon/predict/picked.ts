@@ -141,7 +141,7 @@ export class PickedPredictor implements Predictor<Views> {
       samples: relativeRows(x, y),
       places: relativeRows(design.matrix(samples.map((sample) => sample[name] ?? none)), costs),
     });
-    // What the view at hand leaves over is told by the richest one.
+    // What the present view leaves over is told by the richest one.
     const richest = views.reduce((a, b) => (b.x.columns > a.x.columns ? b : a));
     return mostInformative(rowsOf(near), richest === near ? undefined : rowsOf(richest), n);
   }

@@ -50,7 +50,7 @@ export class RidgePredictor implements Predictor {
     system.extend(samples);
     this.#system = system;
     const y = system.kept.map((i) => values[i] as number);
-    // A first accuracy of 0 admits no logarithm, whatever was chosen before it came.
+    // A first accuracy of 0 admits no logarithm; what was chosen before must give way.
     const warp = makeWarp(system.warp, y) ?? (makeWarp('identity', y) as Warp);
     const z = y.map(warp.forward);
     const { alpha, residuals, centre } = leaveOneOut(system.factor, z);

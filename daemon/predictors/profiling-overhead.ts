@@ -13,7 +13,7 @@ export interface ProfilingOverhead {
 }
 
 /**
- * What profiling adds: a time stamp costs every operator alike, whatever it computes, so that a network of many small
+ * What profiling adds: a time stamp costs every operator alike, so that a network of many small
  * operators looks dearer in its profile than it is; and the profile ran at another moment, perhaps at another clock. Both
  * are found by least squares of the relative error over all networks. Where these cannot tell the two apart (too few, or all
  * of a kind), the scale is 1. A negative overhead stands for calls between operators.

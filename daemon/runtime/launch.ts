@@ -19,7 +19,7 @@ export const steadyHeap: Readonly<Record<string, string>> = { GLIBC_TUNABLES: 'g
  * The command line that puts `command` under the limits. Each wrapper replaces itself (exec), so the process id, the
  * IPC channel and the process group stay those of the child. A tool that the machine lacks is left out:
  *
- * - `setpriv --pdeathsig` (util-linux) kills the child when the daemon dies, even by SIGKILL amid an endless loop
+ * - `setpriv --pdeathsig` (util-linux) kills the child when the daemon dies, even by SIGKILL, in an endless loop
  * - `taskset` pins it to one CPU
  * - the shell's `ulimit -v` bounds its memory
  */

@@ -1,6 +1,6 @@
 import { type ErrorCode, HildaError } from '../core/errors.js';
 
-/** By the engine's own code. Whatever is not listed here is a defect of ours. */
+/** By the engine's own code. What is not listed here is a defect of ours. */
 const codes: Readonly<Record<string, ErrorCode>> = {
   SQLITE_FULL: 'DISK_FULL',
   ENOSPC: 'DISK_FULL',

@@ -82,7 +82,7 @@ async function lockFolder(dataDir: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Read-only, so that a damaged or newer file keeps every byte for whoever repairs it. */
+/** Read-only, so that a damaged or newer file keeps every byte for repair. */
 async function checkUntouched(filename: string): Promise<void> {
   const size = await stat(filename).then(
     (file) => file.size,

@@ -39,7 +39,7 @@ export class Absences {
     this.#options = options;
   }
 
-  /** Notes the device as missing where the error says that it is not to be had, and answers whether it does. */
+  /** Notes the device as missing where the error says that it is not available, and answers whether it does. */
   explains(id: DeviceId, thrown: unknown): boolean {
     if (!isAway(thrown)) return false;
     const nowMs = this.#options.clock.nowMs();

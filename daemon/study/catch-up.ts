@@ -11,7 +11,7 @@ import type { TrialContext } from './trial-context.js';
 import { brokenLimit, unlessMissing, withoutDevices } from './trial-runner.js';
 import { refreshed, workThrough } from './work-through.js';
 
-/** Behind whatever searches: nobody waits for these measurements to propose the next architectures. */
+/** Behind all searches: nobody waits for these measurements to propose the next architectures. */
 const priority = -1;
 
 export interface CatchUpOptions {
@@ -24,7 +24,7 @@ export interface CatchUpOptions {
 /**
  * Measures complete trials on the devices that were away when they ran and are there now, each once. Nothing is told:
  * samplers and predictors keep what they were told at the time. Trials whose device leaves again are held as in the search.
- * Whatever cannot be had stays missing, and another call tries it again.
+ * What is not available stays missing, and another call tries it again.
  */
 export async function catchUp(
   context: TrialContext,
@@ -63,7 +63,7 @@ export async function catchUp(
   }
 }
 
-/** Waits for those that left amid it; false where they are given up. */
+/** Waits for devices that disconnect meanwhile; false where they are given up. */
 async function anyIsBack({ absences, onStep }: TrialContext, signal: AbortSignal): Promise<boolean> {
   onStep?.(`wait for ${absences.missing.join(', ')}`);
   try {

@@ -31,7 +31,7 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
  * is spent or the space exhausted, with why where trials of the budget are left; throws what a trial could not digest, the signal's reason on abort, and what ended the
  * trials of a study that came to nothing (see `fruitless`).
  *
- * Reproducible whatever the order in which devices answer: a batch is asked only after every earlier trial was told,
+ * Reproducible for any order in which devices answer: a batch is asked only after every earlier trial was told,
  * tells go in trial order, and the sampler's and generator's states are stored with the trials they belong to. A
  * study killed at any moment therefore proposes, after `resume`, what the unbroken run would have proposed.
  */

@@ -20,7 +20,7 @@ const auditShare = 0.1;
 type Outcome = Pick<FinishedTrial, 'state' | 'values' | 'reason' | 'evidence' | 'answers'>;
 
 /**
- * One architecture's way through the loop: free checks, prediction, measurements, accuracy. Whatever goes wrong with
+ * One architecture's way through the loop: free checks, prediction, measurements, accuracy. What goes wrong with
  * the network or its device becomes the trial's outcome; only an abort and faults of the store are thrown. Undefined: the
  * trial is held for a device that is not there, and keeps what was measured on the others.
  */

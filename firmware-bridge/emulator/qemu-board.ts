@@ -114,7 +114,7 @@ export function spawnBoard(
     [
       '-M',
       machine,
-      // A raw image given as kernel goes to address 0, whatever is there.
+      // A raw image given as kernel goes to address 0, occupied or not.
       ...(loadAddress === 0
         ? ['-kernel', imagePath]
         : ['-device', `loader,file=${imagePath},addr=${loadAddress},force-raw=on`]),

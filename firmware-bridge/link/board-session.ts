@@ -57,7 +57,7 @@ export class BoardSession {
     this.#requests.line.onAnnouncement = (kind, payload) => this.#announced(kind, payload);
   }
 
-  /** What the board said of itself last. Throws before the first `hello`. */
+  /** What the board said last about itself. Throws before the first `hello`. */
   get board(): Hello {
     return this.#life.board;
   }

@@ -57,7 +57,7 @@ export type Refusal = (typeof refusals)[number];
 export const resetReasons = ['power', 'asked', 'watchdog', 'fault'] as const;
 export type ResetReason = (typeof resetReasons)[number] | 'unknown';
 
-/** What a board says of itself. Sizes in bytes, clocks in hertz. */
+/** What a board says about itself. Sizes in bytes, clocks in hertz. */
 export interface Hello {
   readonly linkVersion: number;
   readonly abi: number;

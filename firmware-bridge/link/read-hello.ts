@@ -2,7 +2,7 @@ import { HildaError } from '../../daemon/core/errors.js';
 import { abi } from '../compiler/layout/format.js';
 import { type Hello, linkVersions, parseHello } from './messages.js';
 
-/** What a board says of itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */
+/** What a board says about itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */
 export function readHello(payload: Uint8Array): Hello {
   try {
     const hello = parseHello(payload);

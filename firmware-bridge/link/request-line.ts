@@ -118,7 +118,7 @@ export class RequestLine {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const wire = encodeFrame({ kind, request, session: this.#session, payload });
-      // A zero first ends whatever half frame noise or a former owner left on the line.
+      // A zero first ends any half frame that noise or a former owner left on the line.
       await this.#transport.write(kind === kinds.hello ? pack([0, 8], wire) : wire);
       this.#silence(request, timeoutMs, timer.signal).then(
         () => settle(new NoReplyError(`no reply to request 0x${kind.toString(16)} within ${timeoutMs} ms`)),

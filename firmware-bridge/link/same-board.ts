@@ -2,7 +2,7 @@ import { HildaError } from '../../daemon/core/errors.js';
 import type { Hello } from './messages.js';
 
 /**
- * What a board says of itself, if it is the one that was there before. Boards without a chip id, or of one kind with the
+ * What a board says about itself, if it is the one that was there before. Boards without a chip id, or of one kind with the
  * same, cannot be told apart. Throws DEVICE_GONE that names both.
  */
 export function sameBoard(

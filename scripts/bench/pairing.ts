@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- pairing [--times N]`: a phone joins over loopback. A fresh Chromium with an empty cache opens the
  * invitation's address; a measurement is asked for as soon as the daemon lists the device, as a person with the next
- * command at hand would. Figures, medians over N pairings, milliseconds from the address being opened: the page asked for
+ * present command would. Figures, medians over N pairings, milliseconds from the address being opened: the page asked for
  * its connection, was welcomed, was listed; the first worker was ready (runtime downloaded, compiled, started), the first
  * timed sample came, the references were calibrated, the first measurement was stored; besides, the wasm's download.
  */

@@ -40,7 +40,7 @@ t.test('a revoked key, a wrong token and another version end the agent', async (
   t.equal(code, 8, 'a program that ends, not one that loops');
 });
 
-t.test('a key revoked amid a job ends the agent and frees whoever waits', async (t) => {
+t.test('a key revoked during a job ends the agent and frees those who wait', async (t) => {
   const bench = await openHub(t);
   const driver = new GatedDriver();
   const agent = await startAgent(t, bench, driver);
@@ -58,7 +58,7 @@ t.test('a key revoked amid a job ends the agent and frees whoever waits', async 
   driver.go();
 });
 
-t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how long', async (t) => {
+t.test('a peer with wrong tokens must wait, on both channels, and is told how long', async (t) => {
   const clock = new ManualClock(1_000_000);
   const attempts = new AttemptLimit({ clock, most: 3, windowMs: 60_000 });
   const bench = await openHub(t, {}, attempts);
@@ -93,7 +93,7 @@ t.test('whoever shows wrong tokens is kept waiting, at both doors, and told how 
   await t.rejects(connectWs(bench.url, { signal }), limited, 'the first guess is 30 s old');
   await t.rejects(connectWs(bench.url.replace('agents/', ''), { signal }), limited, 'nor as a page');
   const invited = await startAgent(t, bench, new FakeDriver(), 'invited');
-  await until(() => invited.said('joined') === 1, 'whoever names its invitation is let in meanwhile');
+  await until(() => invited.said('joined') === 1, 'a peer that names its invitation is let in meanwhile');
   invited.hold(true);
   invited.hold(false);
   await until(() => invited.said('joined') === 2, 'and let in again, by its key');
@@ -195,12 +195,12 @@ t.test('an agent whose clock is an hour ahead, and is set back in mid-job', asyn
   await startAgent(t, bench, driver, 'ahead', { clock });
   await until(() => bench.hub.agents().length === 1, 'the agent joined');
   const device = await open(bench.hub);
-  const measured = async (amid: () => void = () => {}) => {
+  const measured = async (during: () => void = () => {}) => {
     const fromMs = systemClock.nowMs();
     const begun = driver.begun;
     const measuring = device.measure(doublingNetwork(), contractProtocol, { signal });
     await until(() => driver.begun > begun, 'it runs');
-    amid();
+    during();
     driver.go();
     const { takenAtMs, durationMs, manifest } = await measuring;
     t.ok(

@@ -18,7 +18,7 @@ export interface Disturbed {
 const weighted = new Set(
   'Conv ConvTranspose Gemm MatMul LSTM GRU Add Sub Mul Div Sum PRelu Max Min Mean'.split(' '),
 );
-/** The step of a softmax on boards, whatever its values: a probability has a fixed scale. */
+/** The step of a softmax on boards, for all values: a probability has a fixed scale. */
 const softmaxStep = 1 / 256;
 
 /** Stands in names that this file makes up: no model has it. */

@@ -49,7 +49,7 @@ export function constantChoices({ inputs }: OnnxCase): ReadonlySet<string>[] {
   return [new Set<string>(), new Set(names.slice(1))];
 }
 
-/** A value that inference leaves open: whoever asks for its shape is refused. */
+/** A value that inference leaves open: a request for its shape is refused. */
 const unknown = (name: string): Verdict => ({
   is: 'refused',
   code: 'SHAPE_UNKNOWN',

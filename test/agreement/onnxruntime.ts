@@ -21,7 +21,7 @@ export interface Given {
 export type Optimisation = 'disabled' | 'all';
 
 /**
- * onnxruntime called directly in this process: the third party that our parts are compared with. Whoever calls it runs
+ * onnxruntime called directly in this process: the third party that our parts are compared with. Its callers run
  * in a process that may die.
  */
 export class Oracle {

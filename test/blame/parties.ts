@@ -24,7 +24,7 @@ export const parties: readonly Party[] = [
     },
   },
   {
-    name: 'breaks amid',
+    name: 'breaks during',
     guilty: 'device',
     play: (driver, failure) => {
       driver.before = ({ call }) => {

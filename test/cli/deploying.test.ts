@@ -102,7 +102,7 @@ async function openDaemon(driver: FlashDriver) {
   return { url, dir, file };
 }
 
-t.test('calibration and inputs reach the board, whatever files they come in', async (t) => {
+t.test('calibration and inputs reach the board, from every kind of file', async (t) => {
   const driver = new FlashDriver();
   const { url, dir, file } = await openDaemon(driver);
   const model = await file('sum.onnx', sum());

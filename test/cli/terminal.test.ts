@@ -12,7 +12,7 @@ t.before(loadWidths);
 /** East Asian wide, combining, joined emoji, halfwidth katakana. */
 const names = ['board', '測定装置', 'Ame\u0301lie', '👩‍🔬 lab', 'ﾎﾞｰﾄﾞ'];
 
-t.test('columns of a text: by Unicode, whatever the script', async (t) => {
+t.test('columns of a text: by Unicode, for every script', async (t) => {
   t.same(names.map(textWidth), [5, 8, 6, 6, 5]);
   t.equal(cutTo('測定装置', 5), '測定…', 'a wide character is not cut in two');
   t.equal(cutTo('Ame\u0301lie', 4), 'Ame\u0301…', 'nor is a mark taken from its letter');

@@ -166,7 +166,7 @@ t.test(
       t.ok(low > -3 - 2 * scale, `to ${max}: from ${low}, steps of ${scale}`);
       t.ok(Math.abs(hard(low)) <= y.scale / 4, `to ${max}: ${hard(low)} for 0`);
     }
-    // An answer without end is that of the range seen, whatever stands behind it.
+    // An answer without end is that of the range seen, for every reader.
     const ends = new GraphBuilder({ name: 'ends', opset: 14 });
     const high = ends.constant('high', floatTensor([], [-0.5]));
     const inverse = ends.node('Reciprocal', [ends.input('x', 'float32', [2, 9])]);

@@ -40,7 +40,7 @@ import {
   upsampled,
 } from './networks.js';
 
-/** One network, one input: the same output whatever the planner does with memory, on the reference and on every core. */
+/** One network, one input: the same output for every memory plan, on the reference and on every core. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const board: CompilerBoard = {
   weightLayout: 'scalar',

@@ -81,7 +81,7 @@ const normalised: Build = (b, x) =>
     b.constant('variance', floatTensor([3], [0.5, 1, 2])),
   ]);
 
-t.test('values keep their places whatever the leading axis', async (t) => {
+t.test('values keep their places for any leading axis', async (t) => {
   for (const [name, [dims, build]] of Object.entries(networks)) {
     const b = new GraphBuilder({ name: 'ports', opset: 13 });
     b.output(build(b, b.input('x', 'float32', dims)), 'y');

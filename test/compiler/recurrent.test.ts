@@ -112,7 +112,7 @@ async function agree(t: Test, name: string, layer: Layer, limits: { steps: numbe
 
 t.test('over 120 steps, near the float layer', async (t) => {
   const long = { steps: 120, inputs: 12, units: 24 };
-  // A plain layer of wide weights is chaotic, whatever its arithmetic.
+  // A plain layer of wide weights is chaotic, in any arithmetic.
   await agree(t, 'RNN, weights 1.2', { ...long, op: 'RNN', spread: 1.2 }, { steps: 9, cosine: 0.998 });
   for (const spread of [1, 3])
     for (const op of ['LSTM', 'GRU'] as const)

@@ -243,7 +243,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.same((await store.trials(id))[0]?.result, first.result);
     const again = { number: 0, result: { values: { f1: 0.25, accuracy: 0.5 } } };
     await tell([again], [{ number: 0, step: 1, value: 0.25 }]);
-    t.equal(await store.lastSeq(), seq + 2, 'what is equal is no news, whatever the order of its fields');
+    t.equal(await store.lastSeq(), seq + 2, 'what is equal is no news, for any order of fields');
 
     const offered = { values: { accuracy: 0.75, f1: 0.25 } };
     await t.rejects(
@@ -496,7 +496,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.value('k')), 'INTERRUPTED');
   });
 
-  withStore('never two holders, whatever the order', async (t, store, clock) => {
+  withStore('never two holders, in any order', async (t, store, clock) => {
     let runs = 0;
     const holder = fc.constantFrom('a', 'b', 'c');
     const step = fc.oneof(

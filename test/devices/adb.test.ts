@@ -95,7 +95,7 @@ t.test(
     const serial = `127.0.0.1:${port}`;
     let adbd: Adbd | undefined;
     t.teardown(() => adbd?.stop());
-    /** Whoever is at the address now: a phone of this serial number, which trusts this computer or not. */
+    /** The phone at the address now: a phone of this serial number, which trusts this computer or not. */
     const plug = async (serialno: string, trust: boolean): Promise<Sighting> => {
       await adb('disconnect', serial);
       await adbd?.stop();
@@ -168,7 +168,7 @@ t.test('daemon -> adb server -> Android -> Chromium -> samples', async (t) => {
   t.equal(hot.verdict, 'throttled', hot.reason);
   phone.thermalStatus = 0;
 
-  // Leaves amid a measurement, and comes back by another way as the same phone.
+  // Disconnects during a measurement, and comes back by another way as the same phone.
   const long = { ...contractProtocol, ciHalfWidth: 1e-9, maxRounds: 10_000, maxMs: 60_000 };
   const leaving = device.measure(doublingNetwork(), long, {
     signal,

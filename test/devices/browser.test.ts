@@ -133,7 +133,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
   await t.test('what was taken while the page was hidden is void', async (t) => {
     const device = await open(driver());
     let told = false;
-    // Long enough that the page hears of it amid the rounds.
+    // Long enough that the page hears of it between rounds.
     const long = { ...contractProtocol, ciHalfWidth: 1e-9, maxRounds: 10_000, maxMs: 2500 };
     const measurement = await device.measure(doublingNetwork(), long, {
       signal,
@@ -296,7 +296,7 @@ t.test('WebGPU on a software adapter computes right and gives no speed', async (
   });
 });
 
-t.test('whoever breaks the protocol is told why and cut off', async (t) => {
+t.test('a peer that breaks the protocol is told why and disconnected', async (t) => {
   const bench = await openJoinBench(t);
   const hello = (changes: object) =>
     JSON.stringify({ op: 'hello', proto: pageProtocol, about: aPage, state: atRest, ...changes });

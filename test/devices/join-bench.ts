@@ -111,7 +111,7 @@ export async function knockTogether(url: string, shown: readonly Shown[]): Promi
   return (await Promise.all(greeted)).map(({ answer }) => answer);
 }
 
-/** What a page of no browser in particular says of itself. */
+/** What a page of no particular browser says about itself. */
 export const aPage = {
   model: 'knocker',
   platform: 'test',

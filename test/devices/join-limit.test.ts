@@ -11,7 +11,7 @@ import { greet, knock, knockTogether, openJoinBench } from './join-bench.js';
 t.setTimeout(120_000);
 const phone = (name: string): DeviceId => `phone-${name}` as DeviceId;
 
-t.test('guests of one address are counted apart, and whoever guesses there is not', async (t) => {
+t.test('guests of one address are counted apart, and a peer that guesses there is not', async (t) => {
   const clock = new ManualClock(1_000_000);
   const attempts = new AttemptLimit({ clock, most: 3, windowMs: 60_000 });
   const { keys, port } = await openJoinBench(t, { attempts });
@@ -43,13 +43,9 @@ t.test('guests of one address are counted apart, and whoever guesses there is no
   t.equal(await knock(by(a.pairing), { token: a.token }), 'ATTEMPTS_LIMITED', 'it has its own limit');
   for (let n = 0; n < 3; n++)
     t.equal(await knock(by(guest.pairing), { token: `guess-${n}` }), 'PAIRING_REFUSED');
-  t.equal(await knock(by(guest.pairing), { key: 'x' }), 'ATTEMPTS_LIMITED', 'so has whoever was invited');
+  t.equal(await knock(by(guest.pairing), { key: 'x' }), 'ATTEMPTS_LIMITED', 'so has the invited peer');
   const again = await keys.issue('page', phone('a'));
-  t.equal(
-    await knock(by(again.pairing), { token: again.token }),
-    'ATTEMPTS_LIMITED',
-    'by whatever invitation',
-  );
+  t.equal(await knock(by(again.pairing), { token: again.token }), 'ATTEMPTS_LIMITED', 'by any invitation');
   t.equal(await knock(by(b.pairing), { token: b.token }), 'welcome', 'and no other phone pays for it');
   t.equal(await knock(by(other.pairing), { token: other.token }), 'welcome', 'nor another guest');
 
@@ -81,7 +77,7 @@ t.test('wrong tokens shown at once are counted as those shown one by one', async
   await clock.advance(60_001);
   t.equal(await knock(door, late), 'welcome', 'a token that was not looked at is not used up');
 
-  // However slow the look is, and whatever else goes wrong with it.
+  // However slow the look is, and with all other faults of it.
   let looks = 0;
   const look = (code: 'PAIRING_REFUSED' | 'INTERNAL') =>
     attempts
@@ -114,7 +110,7 @@ t.test('invitations are remembered after their use, and not without end', async 
   for (let n = 0; n < 1000; n++) others.push(await keys.issue('page', phone(`${n}`)));
   t.equal(await keys.guestOf(first.pairing), undefined);
   t.equal(await keys.guestOf(others[0]!.pairing), 'phone-0');
-  t.equal(await keys.guestOf(guest.pairing), named, 'whoever joined is known as long as its key is good');
+  t.equal(await keys.guestOf(guest.pairing), named, 'a peer that joined is known as long as its key is good');
   const restarted = new StoredJoinKeys(store, systemClock);
   t.equal(await restarted.guestOf(guest.pairing), named, 'after a restart too');
   t.equal(await restarted.guestOf(others[0]!.pairing), undefined);

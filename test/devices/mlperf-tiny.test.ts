@@ -62,7 +62,7 @@ async function measured(how: Partial<ScriptedMlperfOptions>, protocol = contract
   }
 }
 
-t.test('any such firmware is measured, whatever its vendor', async (t) => {
+t.test('any such firmware is measured, from every vendor', async (t) => {
   const { driver, clock } = scripted({ name: 'acme board' });
   const [seen] = await sightings(driver);
   t.match(seen, {

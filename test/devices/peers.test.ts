@@ -35,12 +35,12 @@ class Peer {
   }
 
   /** Work of a second, begun a tenth of a second after it was asked for; its answer travels for `backMs`. */
-  async measure(backMs = 20, amid: () => void = () => {}) {
+  async measure(backMs = 20, during: () => void = () => {}) {
     const askedUs = this.ours.monotonicUs();
     await this.ours.advance(100);
     const [trueMs, toldMs] = [this.ours.trueMs(), this.reading().wallMs];
     await this.ours.advance(500);
-    amid();
+    during();
     await this.ours.advance(500 + backMs);
     return { trueMs, toldMs, placed: this.clock.place(toldMs, 1000, askedUs) };
   }
@@ -84,10 +84,10 @@ t.test('clocks that jump, there and here', async (t) => {
   const peer = new Peer();
   peer.clock.told(peer.reading());
   await peer.roundTrip(5, 5);
-  const amid = await peer.measure(20, () => {
+  const during = await peer.measure(20, () => {
     peer.aheadMs = hourMs;
   });
-  t.ok(Math.abs(amid.placed.takenAtMs - amid.trueMs) <= 20, 'the job began before the step');
+  t.ok(Math.abs(during.placed.takenAtMs - during.trueMs) <= 20, 'the job began before the step');
   await peer.roundTrip(5, 5);
   const seen = await peer.measure(20, () => {
     peer.aheadMs = 0;

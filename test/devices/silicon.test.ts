@@ -190,7 +190,7 @@ t.test('figures that cannot be are suspect, and kept', async (t) => {
   t.teardown(() => device.close());
   await device.calibrate?.({ signal, known });
   const over = await device.measure(doublingNetwork(), fewer, { signal });
-  t.equal(over.rounds.length, 20, 'the least number of rounds is taken whatever the budget says');
+  t.equal(over.rounds.length, 20, 'the least number of rounds is taken beyond any budget');
 });
 
 t.test('a reference that fails: before the rounds an error, behind them a mark', async (t) => {

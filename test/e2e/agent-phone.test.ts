@@ -99,7 +99,7 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
   t.equal((await device(false)).id, seen.id, 'the agent says that it left');
   t.match(await measure(seen.id), { state: 'failed', problem: { code: 'DEVICE_GONE' } });
   await plug();
-  t.equal((await device(true)).id, seen.id, 'and that it is back, by whatever cable');
+  t.equal((await device(true)).id, seen.id, 'and that it is back, by another cable');
   const again = await measure(seen.id);
   t.match(again, { measurement: { deviceId: seen.id } }, again.problem?.detail ?? '');
 });

@@ -69,7 +69,7 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
     const runtimeCame = page.waitForEvent('requestfinished', (request) => request.url().endsWith('.wasm'));
     await page.goto(addresses[0]!.url);
     const joined = await device((id) => /^browser-[0-9a-f]+$/.test(id));
-    t.equal(joined.state, 'adopted', 'whoever was invited needs no adoption');
+    t.equal(joined.state, 'adopted', 'an invited page needs no adoption');
     t.match(
       (await client.joiners(options)).find((joiner) => joiner.pairing === pairing),
       { id: joined.id },

@@ -91,7 +91,7 @@ t.test('recalibration gives each normalisation the statistics of its own input',
   );
 });
 
-t.test('a super-network scores what it would export, whatever the batch', async (t) => {
+t.test('a super-network scores what it would export, in batches of any size', async (t) => {
   const validation = images(70, 3);
   const make = (batch: number) =>
     new SupernetEvaluator({

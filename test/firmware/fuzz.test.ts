@@ -83,7 +83,7 @@ const damages: readonly Damage[] = [
 
 const groupDamages: readonly Damage[] = [
   ['a group beyond the last record', 14, (view) => view.setUint16(field(10), 50, true)],
-  ['a group of itself', 14, (view) => view.setUint16(field(10), 0, true)],
+  ['a group that holds itself', 14, (view) => view.setUint16(field(10), 0, true)],
   ['a group in a group', 14, put8(field(0, 1), code.loop)],
   ['iterations that leave the arena', 7, put32(field(64), 1000)],
   ['a step that leaves the arena', 7, put32(field(60, 2), -1_000_000)],

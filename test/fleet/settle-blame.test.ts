@@ -198,7 +198,7 @@ t.test('a network that drives the device away is found out once it did so three 
   t.match(
     await watch(leaves, true),
     { code: 'DEVICE_GONE', details: { atFault: undefined } },
-    'it leaves amid all',
+    'it disconnects in between',
   );
   t.match(await watch(leaves), {
     code: 'NETWORK_REJECTED',

@@ -312,7 +312,7 @@ t.test('replayed, foreign and reordered frames have no effect', async (t) => {
   t.same(await ask(kinds.run, 7, 9, pack([0, 8])), [0xff, 4], 'malformed');
 });
 
-t.test('whatever comes, the firmware reads and writes only what is its own', async (t) => {
+t.test('for every input, the firmware reads and writes only what is its own', async (t) => {
   const rng = Xoshiro128.fromSeed(11);
   const below = (n: number): number => Math.floor(rng.next() * n);
   const { session, line } = await openBoard(t);

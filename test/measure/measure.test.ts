@@ -173,7 +173,7 @@ t.test('the references never change', async (t) => {
   );
 });
 
-/** Operators, attributes and every constant: what runs, whatever the canonical text looks like. */
+/** Operators, attributes and every constant: what runs; the canonical text may differ. */
 function contentHash({ nodes, initializers }: Graph): string {
   const operators = nodes.map(({ op, attributes }) => [op, attributes]);
   const constants = [...initializers.values()].map(({ dims, data }) => [dims, sha256Hex(data)]);

@@ -90,7 +90,7 @@ t.test('constants read from a file are the constants written', async (t) => {
   );
 });
 
-t.test('whatever bytes arrive, reading answers or throws ONNX_INVALID', async (t) => {
+t.test('for all bytes, reading answers or throws ONNX_INVALID', async (t) => {
   const bytes = writeOnnx(sample());
   for (const cut of [0, 1, 7, bytes.length >> 1, bytes.length - 1])
     t.equal(

@@ -27,7 +27,7 @@ interface Leaver {
 }
 
 /**
- * A study over a fake and another device, which is taken away amid a measurement, stays away for longer than its trials
+ * A study over a fake and another device, which is taken away during a measurement, stays away for longer than its trials
  * are held, comes back, and catches up.
  */
 async function outlives(t: Test, { driver, metric, leave, comeBack }: Leaver): Promise<void> {
@@ -93,7 +93,7 @@ async function outlives(t: Test, { driver, metric, leave, comeBack }: Leaver): P
   );
 }
 
-t.test('an agent is killed amid a study, and started again', async (t) => {
+t.test('an agent is killed during a study, and started again', async (t) => {
   const { hub, keys, url, folder } = await openHub(t, { leaseMs: 1500, heartbeatMs: 100 });
   let child: ChildProcess | undefined;
   const start = async (...token: string[]): Promise<void> => {
@@ -112,7 +112,7 @@ t.test('an agent is killed amid a study, and started again', async (t) => {
   });
 });
 
-t.test('a board is unplugged amid a study, and plugged in again', { skip: noQemu }, async (t) => {
+t.test('a board is unplugged during a study, and plugged in again', { skip: noQemu }, async (t) => {
   const board = 'mps2-an386';
   const image = findFirmware(board) as NonNullable<ReturnType<typeof findFirmware>>;
   const plug = () => spawnBoard(findQemu() as string, { machine: board, imagePath: image.path, signal });

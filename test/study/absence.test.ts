@@ -250,7 +250,7 @@ t.test('a device that a person sets aside is missed as one that left', async (t)
   t.equal(measuredOn(await store.trials(id), 'fake-1').length, 24);
 });
 
-/** Whoever cannot even be opened, for whatever reason, is set aside, and says why. */
+/** A device that fails to open, for any reason, is set aside with that reason. */
 const unopened =
   (code: ErrorCode, message: string) =>
   async ({ driver, store, pool }: Opened): Promise<void> => {

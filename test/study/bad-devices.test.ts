@@ -52,7 +52,7 @@ async function speaker(t: Test, url: string, hello: object, answer: Answer = () 
   return { first: await first, closed, close: () => connection.close(1000, 'enough') };
 }
 
-t.test('a study goes on with its good device whatever the others are or do', async (t) => {
+t.test('a study goes on with its good device beside all kinds of bad ones', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hilda-bad-'));
   const memory = await openStore({ dataDir: ':memory:', clock });
   const keys = new StoredJoinKeys(memory, clock);
@@ -102,7 +102,7 @@ t.test('a study goes on with its good device whatever the others are or do', asy
   const other = await speaker(t, pageDoor, { proto: pageProtocol + 1, key, about: aPage, state: atRest });
   t.match(other.first, { op: 'refused', code: 'VERSION_UNSUPPORTED' });
 
-  // Agents: one that is cut off amid the study, one that blames the daemon's disk, one that sends a model of its own.
+  // Agents: one that is cut off during the study, one that blames the daemon's disk, one that sends a model of its own.
   const revoked = new LeavingDriver(['fake-0']);
   const joined: string[] = [];
   const life = new AbortController();

@@ -19,7 +19,7 @@ async function folder(t: Test): Promise<string> {
   return dir;
 }
 
-t.test('every party is blamed for what it does, whatever the words: a part of bench blame', async (t) => {
+t.test('every party is blamed for what it does, in all wordings: a part of bench blame', async (t) => {
   const spec = await blameSpec(await folder(t));
   t.ok(failureTexts.length >= 60, `${failureTexts.length} texts`);
   t.equal(new Set(failureTexts.map(({ name }) => name)).size, failureTexts.length);

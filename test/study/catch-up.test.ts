@@ -109,17 +109,17 @@ t.test(
     const bench = await open(t);
     const { driver, studies, store, dataDir, trials } = bench;
     const leaves = isAway(driver, 20);
-    let amid: Awaited<ReturnType<typeof studies.show>> | undefined;
+    let midway: Awaited<ReturnType<typeof studies.show>> | undefined;
     driver.before = async (device, count) => {
       const [study] = await studies.list();
-      if (device === 'fake-0' && count === 20) amid = await studies.show(study!.id);
+      if (device === 'fake-0' && count === 20) midway = await studies.show(study!.id);
       await leaves(device, count);
     };
     const { id } = await studies.create(await smallSpec(dataDir, { ...twoDevices, ...changes }));
     await studies.settled(id);
     const all = await trials();
     const after = await found(bench, id, all);
-    t.ok(amid!.devices[1]!.missing >= 8, `${amid!.devices[1]!.missing} were missing`);
+    t.ok(midway!.devices[1]!.missing >= 8, `${midway!.devices[1]!.missing} were missing`);
     t.same(after, whole);
     t.match(await store.study(id), { state: 'completed', reason: null });
     t.same(
@@ -227,9 +227,9 @@ t.test(
     await studies.stopStudy(learning);
 
     driver.return('fake-1');
-    let amid = 0;
+    let midway = 0;
     driver.before = async (device) => {
-      if (device !== 'fake-1' || ++amid !== 7) return;
+      if (device !== 'fake-1' || ++midway !== 7) return;
       t.equal((await store.study(id)).state, 'completed', 'it stays so');
       await t.rejects(studies.resume(id), { code: 'STATE_CONFLICT' }, 'it is under way');
       await t.rejects(studies.create(learner), { code: 'SPEC_INVALID', message: /is being caught up/ });
@@ -247,13 +247,13 @@ t.test(
     t.equal((await store.study(id)).state, 'completed');
 
     // One gives no answer, one refuses its network: neither ends the study.
-    amid = 0;
+    midway = 0;
     driver.before = (device) => {
       if (device !== 'fake-1') return;
-      amid++;
-      if (amid === 3 || amid === 4) throw new HildaError('MEASUREMENT_INVALID', 'it is unsteady');
+      midway++;
+      if (midway === 3 || midway === 4) throw new HildaError('MEASUREMENT_INVALID', 'it is unsteady');
       // The network comes twice, each time before a reference.
-      if (amid === 9 || amid === 11) throw new HildaError('NETWORK_REJECTED', 'no such operator');
+      if (midway === 9 || midway === 11) throw new HildaError('NETWORK_REJECTED', 'no such operator');
     };
     await studies.resume(id);
     await studies.settled(id);

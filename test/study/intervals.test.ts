@@ -269,7 +269,7 @@ t.test('a study that says something of its space is not taken for a fault', (t) 
   t.match(
     judge([crashed], true),
     /the evaluator gave no value for any of 1 trials: 1 EVALUATION_FAILED; most often: .*out of memory/,
-    'the evaluator crashed each time, whatever was measured',
+    'the evaluator crashed each time, for every network',
   );
   t.equal(fruitless([crashed], spec, { since: 0, isOver: true })?.code, 'EVALUATION_FAILED');
   const often = [...failed(3, 'DEVICE_FAILED: the frequent one'), ...failed(2, 'ADB_FAILED: the last one')];

@@ -8,7 +8,7 @@ const unlike: Record<string, FakeRates> = {
   'fake-1': { macsPerUs: 1e5, bytesPerUs: 300, operatorUs: 0.1 },
 };
 
-/** Unlike fakes, two by default, which leave and come back when the test says so, before or amid a measurement. */
+/** Unlike fakes, two by default, which leave and come back when the test says so, before or during a measurement. */
 export class LeavingDriver extends FakeDriver {
   readonly away = new Set<string>();
   /** Of each device, begun ones. */

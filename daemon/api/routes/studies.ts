@@ -25,7 +25,7 @@ export const studyRoutes = [
   defineRoute({
     method: 'post',
     path: '/studies',
-    summary: 'Start a study; whatever can be refused is refused before the first trial',
+    summary: 'Start a study; what can be refused is refused before the first trial',
     // The study's own parser reports every wrong field under SPEC_INVALID.
     body: z.json(),
     described: studySpecSchema.meta({

@@ -259,5 +259,5 @@ const parseDevices = (text: string): AdbDevice[] =>
     .filter(([serial, state]) => serial && state)
     .map(([serial, state]) => ({ serial: serial as string, state: state as string }));
 
-/** One argument of the phone's shell, whatever is in it. */
+/** One argument of the phone's shell, with any content. */
 export const quoted = (argument: string): string => `'${argument.replaceAll("'", "'\\''")}'`;

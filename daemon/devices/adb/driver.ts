@@ -23,7 +23,7 @@ const properties = [
 
 /**
  * Phones that the adb server sees, by cable or network. Known by the serial number that the phone itself tells, which
- * stays the same on whatever way it comes. They run networks in their browser, which is opened on a page of the daemon
+ * stays the same by cable and by network. They run networks in their browser, which is opened on a page of the daemon
  * through a tunnel (nothing to install; secure, so in the isolated tier), or in a native runner that the user brings.
  */
 export class AdbDriver implements Driver {
@@ -132,7 +132,7 @@ export class AdbDriver implements Driver {
   }
 
   /**
-   * A phone that tells nothing of itself. On a cable adb's serial is its own; by network it is an address, so that until it trusts
+   * A phone that tells nothing about itself. On a cable adb's serial is its own; by network it is an address, so that until it trusts
    * this computer it can only be taken for who came by that address before, or for a stranger with a record of its own. Nothing
    * is measured on it in either case, so that no costs are mixed up.
    */

@@ -68,7 +68,7 @@ const mostEpochs = 5;
 
 /**
  * The agents that joined, and the jobs given to them. A cut link changes nothing: the agent works on, and its result
- * comes when the link is back. A job whose agent gives no sign of life for the length of a lease is DEVICE_GONE for whoever
+ * comes when the link is back. A job whose agent gives no sign of life for the length of a lease is DEVICE_GONE for those that
  * waits for it, and its result, should it come, is refused and counted.
  */
 export class AgentHub {

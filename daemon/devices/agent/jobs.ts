@@ -41,7 +41,7 @@ const rememberTaken = 10_000;
 export class JobBook {
   readonly #open = new Map<string, Job>();
   readonly #taken = new Set<string>();
-  /** Results that came after their lease had run out, or from whoever does not hold it. */
+  /** Results that came after their lease had run out, or from an agent that does not hold it. */
   refused = 0;
 
   open(

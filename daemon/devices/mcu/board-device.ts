@@ -243,7 +243,7 @@ export class BoardDevice implements Device {
     return this.#calibration;
   }
 
-  /** The board, attached; afterwards it is idle again whatever happened, or dropped and taken up afresh. */
+  /** The board, attached; afterwards it is idle again after any outcome, or dropped and taken up afresh. */
   async #use<T>(options: CallOptions, job: (session: BoardSession) => Promise<T>): Promise<T> {
     const { keeper, clock } = this.#options;
     const { signal } = options;

@@ -36,7 +36,7 @@ export function uf2Of(
 }
 
 /**
- * Writes a board's firmware. Throws FLASH_TOOL_MISSING with every way that would do, when none is at hand, and
+ * Writes a board's firmware. Throws FLASH_TOOL_MISSING with every way that would do, when none is installed, and
  * DEVICE_FAILED with the tool's own words when it fails.
  */
 export async function flashBoard(

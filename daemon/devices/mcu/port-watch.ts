@@ -38,7 +38,7 @@ export async function watchPorts({
 
 /**
  * Of the ports that are there, enough to see a change. Where ports are files their names do: asking the system for more
- * starts a process each time (udevadm), beside whatever is being timed.
+ * starts a process each time (udevadm), beside what is being timed.
  */
 async function portsNow({ listPorts }: Pick<PortWatchOptions, 'listPorts'>): Promise<string> {
   if (!listPorts && process.platform !== 'win32') {

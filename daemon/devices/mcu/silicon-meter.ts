@@ -33,7 +33,7 @@ export const contradicts = (what: string): HildaError =>
 export class SiliconMeter {
   readonly #options: SiliconMeterOptions;
   readonly #references = new Map<string, BoardProgram>();
-  /** The leg behind the last measurement, and what the board said of itself then. */
+  /** The leg behind the last measurement, and what the board then said about itself. */
   #lastLeg:
     | { readonly reference: ReferenceName; readonly hello: Hello; readonly leg: ReferenceLeg }
     | undefined;

@@ -105,7 +105,7 @@ export async function takeRounds(
   return taken(enough ? 'interval' : affordable < needed ? 'budget' : 'rounds', laterFault);
 }
 
-/** What a board without an answer says of itself: nothing of it can be kept. */
+/** What a board without an answer says about itself: nothing of it can be kept. */
 const gone = ['restarted', 'lost', 'unanswered', 'hung'] as const;
 
 /** A reference that the board refuses or stops ends the rounds: they are kept, and the verdict tells. */

@@ -15,7 +15,7 @@ import {
   unsupported,
 } from './rule.js';
 
-/** If, Loop and Scan: shapes where they are the same whatever happens when the graph runs. */
+/** If, Loop and Scan: shapes where they are the same for every run of the graph. */
 
 /** The graph that an attribute holds. */
 function graphAttribute(input: RuleInput, name: string): Graph {

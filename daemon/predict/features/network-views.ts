@@ -6,7 +6,7 @@ import { byOperatorType } from './by-type.js';
 import { textNgrams } from './text-ngrams.js';
 
 /**
- * What any network shows, of whatever space: the roofline's totals; the same by operator type; and with n-grams of its
+ * What any network of any space shows: the roofline's totals; the same by operator type; and with n-grams of its
  * text. Throws what shape inference throws.
  */
 export function networkViews(network: Graph): Views {

@@ -98,7 +98,7 @@ export class GaussianProcess {
     return process;
   }
 
-  /** Undefined when no covariance is positive definite in the arithmetic at hand. */
+  /** Undefined when no covariance is positive definite in double precision. */
   static #fitAll(
     raw: Matrix,
     z: Float64Array,

@@ -6,7 +6,7 @@ const ridge = 1e-3;
 
 /**
  * How far a place lies from what was measured: u'(U'U + r)^-1 u with relative rows u = (1, x) / y, which is the variance of
- * a linear prediction in units of the noise (Rasmussen and Williams 2006, equation 2.9). Near 0 amid the samples.
+ * a linear prediction in units of the noise (Rasmussen and Williams 2006, equation 2.9). Near 0 among the samples.
  */
 export class Leverage {
   readonly #inverse: Float64Array | undefined;

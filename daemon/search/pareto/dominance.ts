@@ -24,7 +24,7 @@ export interface Rating {
  * Index of the front each item belongs to, 0 the best, under constrained domination (Deb et al. 2002, definition 1):
  * feasible first, then the smaller violation, then Pareto. Found by efficient nondominated sort with binary search (Zhang
  * et al. 2015): in lexicographic order nobody is beaten by who comes later, and who is not beaten by one front is beaten
- * by none behind it. In up to two dimensions the member that came last is the one that beats whoever is beaten: a front then
+ * by none behind it. In up to two dimensions the member that came last is the one that beats all that are beaten: a front then
  * costs one comparison, and the whole n log n.
  */
 export function nondominatedRanks(items: readonly Rating[]): number[] {

@@ -18,7 +18,7 @@ export interface Constraint {
 
 /**
  * `complete`: every metric is known and measured. `infeasible`: a limit is broken, known before or after measuring.
- * `failed`: the network or the device gave no valid answer. Whatever the state, the architecture is spent.
+ * `failed`: the network or the device gave no valid answer. In every state the architecture is spent.
  */
 export type TrialState = 'complete' | 'infeasible' | 'failed';
 

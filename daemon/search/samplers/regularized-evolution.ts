@@ -21,7 +21,7 @@ const mutationTries = 20;
 
 /**
  * Regularized (aging) evolution (Real et al. 2019, algorithm 1): the best of a random tournament is mutated and the
- * oldest member dies, whatever its fitness. With several objectives "best" is the order of constrained nondominated
+ * oldest member dies, at any fitness. With several objectives "best" is the order of constrained nondominated
  * rank, then crowding. The population is read off the history (its last P trials), so there is no state to keep.
  */
 export class RegularizedEvolutionSampler implements Sampler {

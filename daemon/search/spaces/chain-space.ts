@@ -10,7 +10,7 @@ import { randomWeights } from './parts/random-weights.js';
 
 /** One link of a network: takes one value, gives one. */
 export interface Part {
-  /** Equal keys on inputs of equal shape emit equal operators, whatever their weights are called. */
+  /** Equal keys on inputs of equal shape emit equal operators; names of weights do not count. */
   readonly key: string;
   readonly emit: (e: Emitter, x: string) => string;
 }

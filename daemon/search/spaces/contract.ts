@@ -63,7 +63,7 @@ export interface Formats {
   /** The space without them: its super-network and its training serve this one. */
   readonly base: Space;
   baseArchitecture(architecture: Architecture): Architecture;
-  /** The base's network of this architecture, with whatever weights, in this architecture's formats. */
+  /** The base's network of this architecture, with any weights, in this architecture's formats. */
   quantise(network: Graph, architecture: Architecture, rangeOf: RangeOf): Graph;
 }
 

@@ -39,7 +39,7 @@ const elementwise = new Set([
  *   constant 0/1 map spreads the kernel into and whose transpose brings the kernel's gradient back;
  * - a convolution of the network's input, which needs no gradient, gathers its windows by constant indices;
  * - batch normalisation works on rows.
- * Whatever else the graph holds is computed in its own layout. The result is an ordinary graph and equal to the first
+ * All else that the graph holds is computed in its own layout. The result is an ordinary graph and equal to the first
  * but for rounding. The graph's batch is fixed.
  */
 export function channelMajor(graph: Graph): Graph {

@@ -25,7 +25,7 @@ type Extended = Navigator & {
   readonly gpu?: { requestAdapter(): Promise<Adapter | null> };
 };
 
-/** What this browser tells of itself and its machine. */
+/** What this browser tells about itself and its machine. */
 export async function readAbout(): Promise<About> {
   const nav = navigator as Extended;
   const data = nav.userAgentData;

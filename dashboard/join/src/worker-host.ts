@@ -23,7 +23,7 @@ export class WorkerHost {
   #worker: Worker | null = null;
   #fail: ((reason: Error) => void) | null = null;
 
-  /** A fresh worker; answers with what it says of itself. */
+  /** A fresh worker; answers with what it says about itself. */
   async start(provider: 'wasm' | 'webgpu', threads: number) {
     this.stop();
     this.#worker = new Worker(`worker-${provider}.js`, { type: 'module' });

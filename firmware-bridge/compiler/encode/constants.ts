@@ -37,7 +37,7 @@ export class ConstantBlob implements ConstantStore {
 }
 
 /**
- * Weights in the board's pool, one layer behind the other and round again: kernels take the same time whatever the
+ * Weights in the board's pool, one layer behind the other and round again: kernels take the same time for all
  * weights, and walk addresses as they would in flash.
  */
 export class PooledConstants implements ConstantStore {

@@ -297,7 +297,7 @@ export class Lowering {
     return copy;
   }
 
-  /** The value dense in whatever order it lies. */
+  /** The value dense, in any order of axes. */
   dense(node: Node, value: Value): Value {
     return isDense(value) ? value : this.arranged(node, value, physicalOrder(value));
   }

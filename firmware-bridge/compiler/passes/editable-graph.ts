@@ -105,7 +105,7 @@ export class EditableGraph {
     return tensor?.dtype === 'float32' ? floatsOf(tensor) : undefined;
   }
 
-  /** The one element of a constant scalar, whatever its rank. */
+  /** The one element of a constant scalar of any rank. */
   scalar(value: string | undefined): number | undefined {
     const tensor = this.constant(value);
     const numbers = tensor && numbersOf(tensor);

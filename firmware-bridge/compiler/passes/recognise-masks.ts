@@ -4,7 +4,7 @@ import { broadcastIndex } from './broadcast.js';
 import type { EditableGraph } from './editable-graph.js';
 import type { Shapes } from './fold-constants.js';
 
-/** A score so much lower has no share of a softmax in float32, whatever it was. */
+/** A score so much lower has no share of a softmax in float32, at any value. */
 const hidden = -1e4;
 
 /**

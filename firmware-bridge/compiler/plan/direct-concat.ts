@@ -49,7 +49,7 @@ function withoutCopy(
 function redirected(operator: Operator, part: View, slice: View): Operator | null {
   const reads = operator.reads.some(({ view }) => view.storage === part.storage);
   if (operator.write.storage !== part.storage && !reads) return operator;
-  // Whoever else reads the part would have to walk it with gaps; a loop's steps are those of its own storage.
+  // Any other operator that reads the part would have to walk it with gaps; a loop's steps are those of its own storage.
   if (reads || operator.loop) return null;
   const { write, body } = operator;
   if (slice.rows === 1 || slice.rowStride === slice.width)

@@ -82,7 +82,7 @@ function placeInOrder(
 }
 
 /**
- * Bytes that must be live at once whatever the offsets, a true lower bound: at each task, what overlaps nothing, and
+ * Bytes that must be live at once for any offsets, a true lower bound: at each task, what overlaps nothing, and
  * beside it the most of: all inputs that may be overwritten (they exclude each other), all outputs that may overwrite
  * them, and the least span of any such pair.
  */

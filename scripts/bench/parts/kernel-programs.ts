@@ -29,7 +29,7 @@ interface Draft {
 
 const full = { low: -128, high: 127 };
 
-/** Weights, biases and multipliers come from the pool: kernels take the same time whatever they are. */
+/** Weights, biases and multipliers come from the pool: kernels take the same time for all values. */
 const drafts = (layout: WeightLayout, side: number): Record<string, Draft> => {
   const arena = (at: number): number => reference('arena', at);
   const scratchOf = (k: number, gathers: boolean): number => {

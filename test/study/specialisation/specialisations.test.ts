@@ -201,7 +201,7 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
     budget: { trials: 20 },
     batch: 5,
   });
-  const amid = new Promise<void>((resolve) => {
+  const midway = new Promise<void>((resolve) => {
     first.before = (id, count) => {
       if (id === 'board' && count === 8) resolve();
     };
@@ -210,7 +210,7 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
   const created = await fetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body });
   t.equal(created.status, 202);
   const { id } = (await created.json()) as { id: string };
-  await amid;
+  await midway;
   const refused = await fetch(`${url}/v1/specialisations/${id}/resume`, { method: 'POST', body: '{}' });
   t.equal(refused.status, 409, 'it runs');
   await daemon.stop();

@@ -21,7 +21,7 @@ export interface MlperfTinyDeviceOptions {
 
 /**
  * A board with a vendor's MLPerf Tiny firmware. Its model is compiled in: `measure` times that model, and takes the
- * network only for its input's size and as the name under which the latency is kept. Whoever measures vouches that
+ * network only for its input's size and as the name under which the latency is kept. The person who measures vouches that
  * they are the same.
  */
 export class MlperfTinyDevice implements Device {

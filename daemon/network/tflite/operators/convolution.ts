@@ -5,7 +5,7 @@ import { type Rules, rule, type Step } from '../step.js';
 import { paddingOf, padsOf, positive, spatial, toChannelsFirst, toChannelsLast } from './windows.js';
 
 /**
- * The bias of a convolution or product. An integer bias has the scale of input times weights, whatever the file says
+ * The bias of a convolution or product. An integer bias has the scale of input times weights; the file may say otherwise
  * (TensorFlow Lite's 8-bit quantisation specification); 64-bit ones are taken where they fit 32 bits.
  */
 function bias(step: Step, input: number, x: number, weights: number): string | undefined {

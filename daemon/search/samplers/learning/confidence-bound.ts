@@ -7,7 +7,7 @@ import { GaussianEnsemble } from './gaussian-ensemble.js';
 const deviationsAdded = 0.5;
 /** What one standard deviation beyond a limit costs: more than any objective's normal score can make up for. */
 const penalty = 10;
-/** Adam steps of a fit, whatever the number of trials: a proposal late in a study costs what an early one does. */
+/** Adam steps of a fit, for any number of trials: a proposal late in a study costs what an early one does. */
 const trainingSteps = 150;
 /** Normal scores lie within 4 of 0. */
 const largestScore = 4;

@@ -16,7 +16,7 @@ import {
   splitForm,
 } from './grammar.js';
 
-/** Chooses among options by name; weights are relative. The one source of decisions, whoever takes them. */
+/** Chooses among options by name; weights are relative. The one source of decisions, for every caller. */
 export type Chooser = (options: readonly string[], weights: readonly number[]) => number;
 
 /** No option fits: this derivation leads nowhere. */

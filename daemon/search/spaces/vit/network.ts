@@ -91,7 +91,7 @@ export function emitBlock(
   const width = block.heads * headWidth;
   const tokens = b.dimsOf(x)[1] as number;
   const normal = emitNorm(b, x, `${name}.norm1`, embedding, weights);
-  // [batch, tokens, heads * d] -> [batch, heads, tokens, d]; the 0 keeps whatever batch the graph is given.
+  // [batch, tokens, heads * d] -> [batch, heads, tokens, d]; the 0 keeps the batch that the graph is given.
   const split = (part: string, order: readonly number[]): string =>
     b.transpose(
       b.reshape(emitLinear(b, normal, `${name}.${part}`, width, rankRatio, weights), [

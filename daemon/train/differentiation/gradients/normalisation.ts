@@ -51,7 +51,7 @@ function fromRows(b: GraphBuilder, rows: string, dims: readonly number[]): strin
 }
 
 /**
- * Batch normalisation with the statistics of the batch at hand (Ioffe and Szegedy 2015): the running ones are not
+ * Batch normalisation with the statistics of the present batch (Ioffe and Szegedy 2015): the running ones are not
  * used, a super-network's belong to no architecture. With xh normalised, k = scale / deviation and n elements a
  * channel: dx = k (dy - sum(dy) / n - xh sum(dy xh) / n).
  */

@@ -36,7 +36,7 @@ export const cast: LoweringRule = (node, lowering) => {
   } else throw unsupported(node, `it casts ${from} to ${to}, which may hold other numbers`);
 };
 
-/** To bool whatever is not zero; to an integer without its fraction, integers beyond the range modulo 256. */
+/** To bool: true unless zero; to an integer without its fraction, integers beyond the range modulo 256. */
 function converted(to: DType): (value: number) => number {
   if (to === 'bool') return (value) => (value === 0 ? 0 : 1);
   const low = to === 'int8' ? -128 : 0;

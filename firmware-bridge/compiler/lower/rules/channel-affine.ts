@@ -7,7 +7,7 @@ import { linesOf, plainWindow } from './convolution.js';
 
 /**
  * ChannelAffine(x, scale [C], shift [C]) along `axis`: a depthwise convolution of one tap over an image whose channels lie
- * along that axis, whatever the other axes are.
+ * along that axis; the other axes may be any.
  */
 export const channelAffine: LoweringRule = (node, lowering) => {
   const given = lowering.value(node, 0);

@@ -25,7 +25,7 @@ export const reshape: LoweringRule = (node, lowering) => {
   lowering.define(name, y);
 };
 
-/** Moves no byte: whoever reads the value walks it in another order. */
+/** Moves no byte: readers of the value walk it in another order. */
 export const transpose: LoweringRule = (node, lowering) => {
   const x = lowering.value(node, 0);
   const perm = intsAttribute(node, 'perm') ?? x.dims.map((_, i) => x.dims.length - 1 - i);

@@ -5,7 +5,7 @@ import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowe
 import type { View } from '../operators.js';
 import { physicalOrder, rowsAlong, type Value } from '../value.js';
 
-/** Probabilities lie in 0..1 whatever the images: softmax has the one scale that uses all 256 steps. */
+/** Probabilities lie in 0..1 for all images: softmax has the one scale that uses all 256 steps. */
 const probability: Quantisation = { scale: 1 / 256, zeroPoint: -128 };
 
 /** Steps of the scores so coarse that neighbours differ by e^16: what lies between two of them is lost. */
@@ -91,7 +91,7 @@ function parameters(node: Node, lowering: Lowering, i: number, width: number): F
   throw unsupported(node, `its input ${i} is no float constant of ${width} elements`);
 }
 
-/** The value dense with some axes innermost, in whatever order these lie, and all others before them. */
+/** The value dense with some axes innermost, in any order, and all others before them. */
 function alongInnermost(
   node: Node,
   lowering: Lowering,

@@ -115,7 +115,7 @@ function skipping(value: Value, axis: number, sources: readonly number[]): Value
 const isSpatial = ({ dims }: Value, axis: number): boolean =>
   (dims.length === 3 || dims.length === 4) && dims[0] === 1 && axis >= 2;
 
-/** A quantisation that holds whatever a matrix makes of values in another. */
+/** A quantisation that holds all that a matrix makes of values in another. */
 function overshoot({ scale, zeroPoint }: Quantisation, weights: Float32Array, inputs: number): Quantisation {
   const [low, high] = [scale * (-128 - zeroPoint), scale * (127 - zeroPoint)];
   let [min, max] = [0, 0];
