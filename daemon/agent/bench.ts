@@ -1,8 +1,9 @@
 import { asHildaError, HildaError } from '../core/errors.js';
-import type { OfferedDevice, Work } from '../devices/agent/wire.js';
+import type { OfferedDevice } from '../devices/agent/wire.js';
 import type { CallOptions, Device, Driver, Sighting, Tensors } from '../devices/contract.js';
+import { type Done, opened, perform } from '../devices/perform.js';
+import type { SentWork } from '../devices/work.js';
 import type { Graph } from '../network/graph.js';
-import { type Done, perform } from './perform.js';
 
 interface Seen {
   readonly driver: Driver;
@@ -91,7 +92,7 @@ export class AgentBench {
   /** Does one piece of work; a device that failed is opened afresh for the next one. */
   async perform(
     id: string,
-    work: Work,
+    work: SentWork,
     {
       network,
       inputs,
@@ -101,6 +102,7 @@ export class AgentBench {
     this.#busy.set(id, (this.#busy.get(id) ?? 0) + 1);
     try {
       const device = await this.#device(id, options.signal);
+      if (work.kind === 'open') return { value: opened(device) };
       return await perform(device, work, { id, network, inputs, options });
     } catch (thrown) {
       const { code } = asHildaError(thrown);

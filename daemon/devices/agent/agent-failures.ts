@@ -1,6 +1,6 @@
 import { HildaError } from '../../core/errors.js';
+import type { SentWork } from '../work.js';
 import type { Job } from './jobs.js';
-import type { Work } from './wire.js';
 
 /** What an agent may say of a device and a network; of the daemon's own store, studies and defects it knows nothing. */
 const speakable: ReadonlySet<string> = new Set([
@@ -27,7 +27,12 @@ const speakable: ReadonlySet<string> = new Set([
 ]);
 
 /** What a person asked for, no study: the inputs or the deployment may be at fault. */
-const askedFor: ReadonlySet<Work['kind']> = new Set<Work['kind']>(['run', 'deploy', 'runDeployed', 'reset']);
+const askedFor: ReadonlySet<SentWork['kind']> = new Set<SentWork['kind']>([
+  'run',
+  'deploy',
+  'runDeployed',
+  'reset',
+]);
 
 /** An agent's full disk, or what it makes up, must not pass for the daemon's, which would end studies of other devices too. */
 export function failureOf({ agentId, work }: Job, error: HildaError): HildaError {

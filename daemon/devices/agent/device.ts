@@ -7,13 +7,13 @@ import { structureHash } from '../../network/canonical-text.js';
 import type { Graph } from '../../network/graph.js';
 import { checked } from '../checked.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import type { Abilities } from '../work.js';
 import { classesOf, packExamples } from './examples.js';
 import type { AgentHub } from './hub.js';
 import type { Answer } from './jobs.js';
 import { sentNetwork } from './sent-network.js';
 import { gathered, packTensors, unpackTensors } from './tensor-bytes.js';
 import {
-  type Abilities,
   asMeasurement,
   calibrationSchema,
   deploymentSchema,

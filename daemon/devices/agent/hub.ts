@@ -7,6 +7,7 @@ import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
 import type { OwnMachine } from '../own-machine.js';
+import type { SentWork } from '../work.js';
 import { failureOf } from './agent-failures.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
 import { AgentPeers } from './peers.js';
@@ -19,7 +20,6 @@ import {
   type HubMessage,
   type OfferedDevice,
   sameHold,
-  type Work,
 } from './wire.js';
 
 export interface AgentHubOptions {
@@ -128,7 +128,7 @@ export class AgentHub {
   async perform(
     agentId: string,
     device: string,
-    work: Work,
+    work: SentWork,
     {
       signal,
       onProgress,

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { HildaError } from '../../core/errors.js';
 import { sha256Hex } from '../../core/hash.js';
 import type { CallOptions } from '../contract.js';
+import type { SentWork } from '../work.js';
 import type { Binding, SentNetwork } from './sent-network.js';
-import type { Hold, Work } from './wire.js';
+import type { Hold } from './wire.js';
 
 /** Bytes that an agent may ask for by their hash. */
 export interface Blob {
@@ -21,7 +22,7 @@ export interface Job {
   readonly id: string;
   readonly agentId: string;
   readonly device: string;
-  readonly work: Work;
+  readonly work: SentWork;
   readonly model: (Blob & { readonly binding: Binding }) | null;
   readonly feeds: Blob | null;
   readonly inputs: Blob | null;

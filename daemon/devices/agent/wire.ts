@@ -3,9 +3,8 @@ import { errorTable } from '../../core/errors.js';
 import type { Measurement } from '../../core/measurement.js';
 import type { Target } from '../../core/target.js';
 import { calibrationSchema } from '../../measure/calibration.js';
-import { protocolSchema } from '../../measure/protocol.js';
 import { deploymentSchema, operatorCostSchema } from '../schemas.js';
-import { networkRangesSchema } from '../stored-ranges.js';
+import { abilities, sentWorkSchema } from '../work.js';
 import { bindingSchema } from './sent-network.js';
 
 /**
@@ -15,18 +14,6 @@ import { bindingSchema } from './sent-network.js';
  * sent (blob-frames.ts) only when the agent says that it needs one.
  */
 export const agentProtocol = 6;
-
-/** Members of `Device` that a device of an agent may have. */
-export const abilities = [
-  'calibrate',
-  'profile',
-  'classify',
-  'run',
-  'deploy',
-  'runDeployed',
-  'reset',
-] as const;
-export type Abilities = readonly (typeof abilities)[number][];
 
 const count = z.number().int().min(0);
 const text = z.string().max(500);
@@ -117,29 +104,6 @@ export const agentMessageSchema = z.discriminatedUnion('op', [
 ]);
 export type AgentMessage = z.infer<typeof agentMessageSchema> | z.infer<typeof agentHelloSchema>;
 
-const workSchema = z.discriminatedUnion('kind', [
-  /** The calibration travels with each measurement: an agent that was restarted must not make a new unit up. */
-  z.object({
-    kind: z.literal('measure'),
-    protocol: protocolSchema,
-    calibration: calibrationSchema.nullable(),
-    /** See `CallOptions.ramBytes`; null for no limit. */
-    ramBytes: z.number().positive().nullable(),
-  }),
-  z.object({ kind: z.literal('calibrate'), known: calibrationSchema.nullable() }),
-  z.object({ kind: z.literal('profile') }),
-  /** Opens the device and tells which optional members it has. */
-  z.object({ kind: z.literal('open') }),
-  /** Takes two sets of the lease's inputs (see examples.ts); `batch` is that of the calibration. */
-  z.object({ kind: z.literal('classify'), batch: z.number().int().min(1) }),
-  /** These take the tensors of the lease's inputs: one set, or as many as there are inputs to calibrate on. */
-  z.object({ kind: z.literal('run') }),
-  z.object({ kind: z.literal('deploy'), ranges: networkRangesSchema.nullable() }),
-  z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema }),
-  z.object({ kind: z.literal('reset') }),
-]);
-export type Work = z.infer<typeof workSchema>;
-
 export const hubMessageSchema = z.discriminatedUnion('op', [
   z.object({
     op: z.literal('welcome'),
@@ -165,7 +129,7 @@ export const hubMessageSchema = z.discriminatedUnion('op', [
     feeds: z.object({ sha256, bytes: count }).nullable(),
     /** Tensors, fetched as models are. */
     inputs: z.object({ sha256, bytes: count }).nullable(),
-    work: workSchema,
+    work: sentWorkSchema,
   }),
   z.object({ op: z.literal('blob'), transfer: count, bytes: count, sha256 }),
   z.object({ op: z.literal('ack'), ...holdSchema.shape, accepted: z.boolean() }),

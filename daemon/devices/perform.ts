@@ -1,10 +1,12 @@
 import { HildaError } from '../core/errors.js';
-import { examplesOf, packClasses } from '../devices/agent/examples.js';
-import { abilities, type Work } from '../devices/agent/wire.js';
-import type { CallOptions, Device, Examples, Tensors } from '../devices/contract.js';
+import type { Target } from '../core/target.js';
 import type { Graph } from '../network/graph.js';
 import { type CalibrationExamples, exampleRanges } from '../runtime/example-ranges.js';
 import { SessionProcess } from '../runtime/session-process.js';
+import { examplesOf, packClasses } from './agent/examples.js';
+import type { CalibrationData } from './calibration-data.js';
+import type { CallOptions, Device, Examples, Tensors } from './contract.js';
+import { type Abilities, abilities, type Work } from './work.js';
 
 /** What came of a piece of work: a value for JSON, and tensors where the work computes some. */
 export interface Done {
@@ -12,36 +14,35 @@ export interface Done {
   readonly outputs?: Tensors;
 }
 
-/** Members are called on the device itself: a device may keep its own in `this`. Throws STATE_CONFLICT where it has none. */
+/** What a piece of work needs beside itself. */
+export interface Materials {
+  readonly network: Graph | null;
+  readonly inputs: readonly Tensors[] | CalibrationData;
+  /** For `classify`, where they are here already; otherwise the inputs hold them. */
+  readonly examples?: Examples;
+}
+
+/**
+ * Does a piece of work on an open device. Members are called on the device itself: a device may keep its own in `this`.
+ * Throws STATE_CONFLICT with `details.ability` where it lacks one, MESSAGE_INVALID for materials that do not fit the
+ * work, and what the device throws.
+ */
 export async function perform(
   device: Device,
   work: Work,
-  {
-    id,
-    network,
-    inputs,
-    options,
-  }: {
-    readonly id: string;
-    readonly network: Graph | null;
-    readonly inputs: readonly Tensors[];
-    readonly options: CallOptions;
-  },
+  { id, options, ...materials }: Materials & { readonly id: string; readonly options: CallOptions },
 ): Promise<Done> {
+  const { network, inputs } = materials;
   const given = (): Graph => {
     if (network) return network;
     throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs a network`);
   };
   const only = (): Tensors => {
-    const [first] = inputs;
-    if (first && inputs.length === 1) return first;
+    const [first] = 'feeds' in inputs ? [] : inputs;
+    if (first && 'length' in inputs && inputs.length === 1) return first;
     throw new HildaError('MESSAGE_INVALID', `work of the kind ${work.kind} needs one set of inputs`);
   };
   switch (work.kind) {
-    case 'open': {
-      const able = abilities.filter((ability) => device[ability] !== undefined);
-      return { value: { abilities: able, target: device.target } };
-    }
     case 'calibrate': {
       if (!device.calibrate) return unable(id, work);
       const { known } = work;
@@ -50,22 +51,12 @@ export async function perform(
     case 'profile':
       if (!device.profile) return unable(id, work);
       return { value: await device.profile(given(), options) };
-    case 'classify': {
+    case 'classify':
       if (!device.classify) return unable(id, work);
-      const network = given();
-      const examples = examplesOf(inputs, work.batch);
-      const elements = network.inputs[0]?.dims.slice(1).reduce<number>((n, dim) => n * Number(dim), 1);
-      for (const { values, count } of [examples, examples.calibration])
-        if (values.length !== count * (elements ?? 0))
-          throw new HildaError(
-            'MESSAGE_INVALID',
-            `the network takes no examples of ${values.length / count} values`,
-          );
-      const classes = await withRanges(examples.calibration, options, (ranges) =>
-        (device.classify as NonNullable<Device['classify']>)(network, { ...examples, ranges }, options),
-      );
-      return { value: null, outputs: packClasses(classes) };
-    }
+      return {
+        value: null,
+        outputs: packClasses(await classify(device, given(), work.batch, materials, options)),
+      };
     case 'run':
       if (!device.run) return unable(id, work);
       return { value: null, outputs: await device.run(given(), only(), options) };
@@ -96,6 +87,34 @@ export async function perform(
   }
 }
 
+/** What an open device is, and which optional members it has. */
+export const opened = (device: Device): { readonly abilities: Abilities; readonly target: Target } => ({
+  abilities: abilities.filter((ability) => device[ability] !== undefined),
+  target: device.target,
+});
+
+/** Classes of examples that are here, or that came as inputs: their ranges are taken on this machine then. */
+async function classify(
+  device: Device,
+  network: Graph,
+  batch: number,
+  { inputs, examples }: Materials,
+  options: CallOptions,
+): Promise<Uint16Array> {
+  const classes = (given: Examples): Promise<Uint16Array> =>
+    (device.classify as NonNullable<Device['classify']>).call(device, network, given, options);
+  if (examples) return classes(examples);
+  const sent = examplesOf('feeds' in inputs ? [] : inputs, batch);
+  const elements = network.inputs[0]?.dims.slice(1).reduce<number>((n, dim) => n * Number(dim), 1);
+  for (const { values, count } of [sent, sent.calibration])
+    if (values.length !== count * (elements ?? 0))
+      throw new HildaError(
+        'MESSAGE_INVALID',
+        `the network takes no examples of ${values.length / count} values`,
+      );
+  return withRanges(sent.calibration, options, (ranges) => classes({ ...sent, ranges }));
+}
+
 /** Ranges taken on this machine, in a runtime process that lives as long as the call. */
 async function withRanges<T>(
   calibration: CalibrationExamples,
@@ -111,7 +130,9 @@ async function withRanges<T>(
 }
 
 function unable(id: string, { kind }: Work): never {
-  throw new HildaError('STATE_CONFLICT', `the device ${id} of the agent has no ability "${kind}"`, {
+  const what = kind === 'deploy' || kind === 'runDeployed' ? 'nothing can be deployed to' : `no "${kind}" on`;
+  throw new HildaError('STATE_CONFLICT', `${what} the device ${id}`, {
     hint: 'Choose another device: `hilda devices list`.',
+    details: { ability: kind },
   });
 }
