@@ -22,6 +22,7 @@ const order = [
   'access',
   'fleet',
   'agent',
+  'jobs',
   'study',
   'predictors',
   'api',
@@ -188,6 +189,27 @@ t.test('no folders beside each other import each other in a circle', async (t) =
     parts.set(from, set);
   }
   t.same(cyclesOf(parts), []);
+});
+
+t.test('work reaches devices as data: jobs alone use the pool', async (t) => {
+  const text = (file: string): string => readFileSync(join(root, file), 'utf8');
+  const files = sources('daemon');
+  const within = (file: string, ...folders: string[]): boolean =>
+    folders.some((folder) => file.startsWith(`daemon/${folder}/`));
+  const users = files.filter((file) => /\bpool\.use\(/.test(text(file)));
+  t.same(users, ['daemon/jobs/runner.ts']);
+  const holders = files.filter((file) => /import[^;]*\bDevice\b[^;]*devices\/contract\.js/.test(text(file)));
+  t.ok(holders.includes('daemon/jobs/attempt.ts'), `${holders.length} files know open devices`);
+  t.same(
+    holders.filter((file) => !within(file, 'devices', 'fleet', 'agent', 'jobs')),
+    [],
+  );
+  const storing = files.filter((file) => /\b(addMeasurement|endJobs)\(/.test(text(file)));
+  t.same(
+    storing.filter((file) => !within(file, 'store')),
+    ['daemon/jobs/runner.ts'],
+    'one place stores results',
+  );
 });
 
 t.test('every exported value is imported somewhere', async (t) => {

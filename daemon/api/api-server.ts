@@ -5,7 +5,6 @@ import { AttemptLimit } from '../access/attempt-limit.js';
 import { HildaError } from '../core/errors.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin, guarded } from './host-guard.js';
-import { Jobs } from './jobs.js';
 import { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { listen } from './listen.js';
@@ -36,7 +35,6 @@ export interface ApiServerOptions {
 export class ApiServer {
   readonly #services: DaemonServices;
   readonly #options: ApiServerOptions;
-  readonly #jobs = new Jobs();
   readonly #stopping = new AbortController();
   readonly #channel: EventChannel;
   /** Shared with the servers that the daemon shows to its networks. */
@@ -78,10 +76,9 @@ export class ApiServer {
     return `http://${hostname === '::1' ? '[::1]' : hostname}:${address.port}`;
   }
 
-  /** Ends running requests and jobs, then the connections. May be called more than once. */
+  /** Ends running requests, then the connections. May be called more than once. */
   async stop(): Promise<void> {
     this.#stopping.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
-    await this.#jobs.stop();
     await Promise.all([this.#channel, this.pages, this.agents].map((channel) => channel.stop()));
     const http = this.#http;
     this.#http = undefined;
@@ -98,7 +95,7 @@ export class ApiServer {
     app.set('query parser', 'simple');
     app.set('etag', false);
     app.use(guarded(checkHostAndOrigin), securityHeaders);
-    app.use('/v1', mountRoutes(routes, this.#services, this.#jobs, this.#stopping.signal));
+    app.use('/v1', mountRoutes(routes, this.#services, this.#stopping.signal));
     for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));

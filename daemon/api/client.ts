@@ -4,6 +4,7 @@ import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
+import { type JobView, jobSchema } from './job-schemas.js';
 import {
   type deploymentRequestSchema,
   type inferenceRequestSchema,
@@ -29,7 +30,6 @@ import {
   exportSchema,
   frontsSchema,
   healthSchema,
-  jobSchema,
   studySchema,
   studySummarySchema,
   trialSchema,
@@ -50,6 +50,7 @@ interface ModelRequest extends BindingsRequest {
 }
 
 const devices = z.object({ devices: z.array(deviceSchema) });
+const jobList = z.object({ jobs: z.array(jobSchema), total: z.int() });
 const discovered = devices.extend({ obstacles: z.record(z.string(), z.string()) });
 
 /**
@@ -109,6 +110,15 @@ export class DaemonClient {
     this.#post('/measurements?wait=false', jobSchema, request, options);
   job = (id: string, options: CallOptions) =>
     this.#get(`/jobs/${encodeURIComponent(id)}`, jobSchema, options);
+  jobs = (
+    filter: { readonly state?: JobView['state']; readonly share?: string; readonly limit?: number },
+    options: CallOptions,
+  ) => {
+    const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
+    return this.#get(`/jobs?${new URLSearchParams(given)}`, jobList, options);
+  };
+  actOnJob = (id: string, action: 'cancel' | 'retry', options: CallOptions) =>
+    this.#post(`/jobs/${encodeURIComponent(id)}/${action}`, jobSchema, undefined, options);
   measurement = (id: string, options: CallOptions) =>
     this.#get(`/measurements/${encodeURIComponent(id)}`, measurementSchema, options);
   profile = async (request: ModelRequest, options: CallOptions) =>

@@ -2,6 +2,13 @@ import { z } from 'zod';
 import type { operatorCostSchema } from '../devices/schemas.js';
 import { targetSchema } from './device-schemas.js';
 import { bindingFields, sha256 } from './input-schemas.js';
+import { jobFields } from './job-fields.js';
+
+const devicesText = z
+  .string()
+  .min(1)
+  .max(2000)
+  .describe('A device, pool=DEVICE for one of its equals, target=MODEL, or tag=TAG,TAG.');
 
 /** Networks, what is asked of a device with one, and what it answers, as they cross the wire. */
 
@@ -125,9 +132,10 @@ export const networkSchema = z
 export const measurementRequestSchema = z
   .strictObject({
     model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
-    device: z.string().min(1),
+    device: devicesText,
     protocol: z.string().min(1).default('search'),
     ...bindingFields,
+    ...jobFields,
   })
   .meta({ id: 'MeasurementRequest' });
 
@@ -138,8 +146,9 @@ export const profileRequestSchema = measurementRequestSchema
 export const deploymentRequestSchema = z
   .strictObject({
     model: z.string().regex(/^[0-9a-f]{64}$/, 'the SHA-256 of an uploaded model'),
-    device: z.string().min(1),
+    device: devicesText,
     ...bindingFields,
+    ...jobFields,
     calibration: z
       .union([
         z.array(z.array(z.number())).max(1000),
@@ -155,7 +164,8 @@ export const deploymentRequestSchema = z
 
 export const inferenceRequestSchema = z
   .strictObject({
-    device: z.string().min(1),
+    device: devicesText,
+    ...jobFields,
     input: z
       .union([z.array(z.number()).min(1), z.strictObject({ blob: sha256 })])
       .describe(

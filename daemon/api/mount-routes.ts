@@ -2,7 +2,6 @@ import express, { type Request, type RequestHandler, type Router } from 'express
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { sendAnswer } from './answer.js';
-import type { Jobs } from './jobs.js';
 import { bodyReader } from './request-body.js';
 import { Answer, isJsonBody, type Route } from './route.js';
 import type { DaemonServices } from './services.js';
@@ -11,7 +10,6 @@ import type { DaemonServices } from './services.js';
 export function mountRoutes(
   routes: readonly Route[],
   services: DaemonServices,
-  jobs: Jobs,
   stopping: AbortSignal,
 ): Router {
   const router = express.Router();
@@ -27,7 +25,7 @@ export function mountRoutes(
         query: parse((route.query ?? noQuery).strict(), request.query, 'query'),
         body: readBody(route, request),
         services,
-        jobs,
+        idempotencyKey: idempotencyKeyOf(request),
         routes,
         signal: AbortSignal.any([gone.signal, stopping]),
       });
@@ -51,6 +49,13 @@ export function onlyMethods(own: readonly string[]): RequestHandler {
       details: { allow },
     });
   };
+}
+
+/** Throws REQUEST_INVALID for a key that no log or table can hold. */
+function idempotencyKeyOf(request: Request): string | null {
+  const key = request.get('idempotency-key');
+  if (key === undefined || /^[\x21-\x7e]{1,200}$/.test(key)) return key ?? null;
+  throw new HildaError('REQUEST_INVALID', 'an Idempotency-Key has 1 to 200 printable ASCII characters');
 }
 
 function readBody({ body }: Route, request: Request): unknown {

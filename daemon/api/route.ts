@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Jobs } from './jobs.js';
 import type { DaemonServices } from './services.js';
 
 /** Bytes instead of JSON, either way. */
@@ -18,7 +17,8 @@ export interface RouteContext<Params, Query, Body> {
   readonly query: Query;
   readonly body: Body;
   readonly services: DaemonServices;
-  readonly jobs: Jobs;
+  /** The header Idempotency-Key; null where the client sent none. */
+  readonly idempotencyKey: string | null;
   /** The whole table. */
   readonly routes: readonly Route[];
   /** Aborts when the client goes away, or the daemon stops. */

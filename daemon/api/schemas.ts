@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { networkRangesSchema } from '../devices/stored-ranges.js';
-import { measurementSchema } from './measurement-schemas.js';
 
 /**
- * Studies, jobs, problems and events as they cross the wire; other shapes have files of their own (`*-schemas.ts`).
+ * Studies, problems and events as they cross the wire; other shapes have files of their own (`*-schemas.ts`).
  * openapi.json is generated from these, and a test holds every answer against them.
  */
 
@@ -53,18 +52,6 @@ export const problemSchema = z
     details: z.record(z.string(), z.unknown()),
   })
   .meta({ id: 'Problem', description: 'RFC 9457, with a stable code: docs/errors.md explains each.' });
-
-export const jobSchema = z
-  .object({
-    id: z.string(),
-    state: z.enum(['running', 'done', 'failed']),
-    measurement: measurementSchema.nullable(),
-    problem: problemSchema.nullable(),
-  })
-  .meta({
-    id: 'Job',
-    description: 'A measurement that runs on its own. Kept in memory: a restarted daemon knows it no more.',
-  });
 
 export const studySchema = z
   .object({
@@ -236,8 +223,6 @@ export const healthSchema = z
   .meta({ id: 'Health' });
 
 export type ProblemDocument = z.infer<typeof problemSchema>;
-
-export type JobView = z.infer<typeof jobSchema>;
 
 export type StudyView = z.infer<typeof studySchema>;
 

@@ -2,19 +2,18 @@ import type { StoredJoinKeys } from '../access/join-keys.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
-import type { OperatorCost } from '../core/measurement.js';
 import type { Connection } from '../devices/connection.js';
-import type { Calibrating, Deployment, Sighting } from '../devices/contract.js';
+import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { Presence } from '../fleet/lookout.js';
+import type { Jobs } from '../jobs/jobs.js';
 import type { Graph } from '../network/graph.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
 import type {
   BlobStore,
   DeviceRecord,
-  MeasurementRecord,
   Store,
   StudyRecord,
   TrialFilter,
@@ -80,20 +79,14 @@ export interface StudyPort {
   exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial>;
 }
 
+/** What the API needs of the jobs. */
+export type JobPort = Pick<Jobs, 'submit' | 'show' | 'list' | 'cancel' | 'retry' | 'whyWaiting'>;
+
 /** What the API needs of the predictors. */
 export type PredictorPort = Pick<
   PredictorService,
   'train' | 'importTable' | 'campaign' | 'list' | 'open' | 'predict' | 'probe' | 'refit' | 'table'
 >;
-
-/** One measurement outside any study. `protocol` is a name: PROTOCOL_UNKNOWN when there is no such file. */
-export interface MeasureRequest {
-  readonly network: Graph;
-  readonly deviceId: DeviceId;
-  readonly protocol: string;
-}
-
-export interface DeployRequest extends Omit<MeasureRequest, 'protocol'>, Calibrating {}
 
 /**
  * Everything the API serves, and nothing of how it is made: tests hand in a real store and a fake device, the
@@ -115,28 +108,14 @@ export interface DaemonServices {
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
   /** Decodes and checks a model: an ONNX file, or an archive with the files beside it. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Promise<Graph>;
-  /** Leases the device, measures, stores. Throws what `Device.measure` throws, DEVICE_UNKNOWN and LEASE_DENIED. */
-  measure(request: MeasureRequest, options: { readonly signal: AbortSignal }): Promise<MeasurementRecord>;
+  /** Device work. */
+  readonly jobs: JobPort;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   compareDevices(
     a: DeviceId,
     b: DeviceId,
     options: { readonly signal: AbortSignal; readonly margin?: number },
   ): Promise<EquivalenceVerdict>;
-  /** Per-operator costs, from a run apart. */
-  profile(
-    request: Omit<MeasureRequest, 'protocol'>,
-    options: { readonly signal: AbortSignal },
-  ): Promise<readonly OperatorCost[]>;
-  /** Puts a network into a board's flash. */
-  deploy(request: DeployRequest, options: { readonly signal: AbortSignal }): Promise<Deployment>;
-  /** What this daemon deployed there last; undefined where it deployed nothing. */
-  deployed(deviceId: DeviceId): Promise<Deployment | undefined>;
-  /** Runs what was deployed last. `input`: all values one behind the other, or a .npy or .npz with them. STATE_CONFLICT when nothing was, or the board holds something else. */
-  runDeployed(
-    request: { readonly deviceId: DeviceId; readonly input: readonly number[] | Uint8Array },
-    options: { readonly signal: AbortSignal },
-  ): Promise<Readonly<Record<string, { readonly dims: number[]; readonly data: number[] }>>>;
 }
 
 export const asDeviceId = (text: string): DeviceId => text as DeviceId;

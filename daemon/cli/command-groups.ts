@@ -81,6 +81,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'jobs',
+    {
+      description: 'device work that waits, runs or ended: list, show, cancel, retry',
+      load: async () => (await import('./commands/jobs/jobs.js')).jobsCommand,
+    },
+  ],
+  [
     'search',
     {
       description: 'find the best architectures of a space under the limits of devices',

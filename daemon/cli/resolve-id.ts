@@ -23,6 +23,8 @@ const kinds: Readonly<Record<Kind, Known>> = {
  * so, and where another one is meant as likely as not. A word that resembles nothing goes to the daemon, which refuses it.
  */
 export async function resolveId(kind: Kind, word: string, context: CliContext): Promise<string> {
+  // Any device of a kind: the daemon chooses.
+  if (kind === 'device' && /^(pool|target|tag)=/.test(word)) return word;
   const { code, list } = kinds[kind];
   const found = findId(
     (await list(context.client, context)).map(({ id }) => id),

@@ -49,6 +49,19 @@ export const errorTable = {
     false,
     'The trial keeps its first result: compare `details.stored` with `details.offered`.',
   ),
+  IDEMPOTENCY_CONFLICT: kind(
+    409,
+    1,
+    false,
+    'The key belongs to an earlier request that asked for something else. Take a new key.',
+  ),
+  QUEUE_FULL: kind(503, 4, true, 'Too many jobs wait. Cancel some, or come back later.'),
+  DEADLINE_MISSED: kind(
+    504,
+    124,
+    true,
+    'Its devices were busy or away for too long. Submit it again with a later deadline.',
+  ),
   EVALUATION_FAILED: kind(
     422,
     1,

@@ -8,6 +8,7 @@ export type DeviceId = Branded<'DeviceId'>;
 export type StudyId = Branded<'StudyId'>;
 export type SpecialisationId = Branded<'SpecialisationId'>;
 export type PredictorId = Branded<'PredictorId'>;
+export type JobId = Branded<'JobId'>;
 export type MeasurementId = Branded<'MeasurementId'>;
 /** SHA-256 of stored bytes. */
 export type BlobId = Branded<'BlobId'>;

@@ -21,6 +21,8 @@ export interface LookoutOptions {
   readonly store: Store;
   readonly drivers: readonly Driver[];
   readonly warn: (error: HildaError, message: string) => void;
+  /** Hears of each look that found a device that was not there before. */
+  readonly onSeen?: () => void;
   /** Hears of each device that was there and no longer is. */
   readonly onGone?: (id: DeviceId) => void;
 }
@@ -95,6 +97,7 @@ export class Lookout {
   async #lookNow(driver: Driver, signal: AbortSignal): Promise<SeenDevice[]> {
     const { store } = this.#options;
     const found = new Map<DeviceId, SeenDevice>();
+    let isNews = false;
     for await (const sighting of driver.discover({ signal })) {
       const { id, kind, label, target, host, obstacle, invited = false } = sighting;
       const known = this.#seen.get(id);
@@ -102,6 +105,7 @@ export class Lookout {
       if (invited && record.state === 'sighted') record = await store.setDeviceState(id, 'adopted');
       this.#seen.set(id, { driver, sighting });
       found.set(id, { ...record, obstacle });
+      isNews ||= !known;
       if (!known || known.sighting.obstacle !== obstacle)
         await store.publish('devices', { type: 'presence', deviceId: id, present: true, obstacle });
     }
@@ -111,6 +115,7 @@ export class Lookout {
       await store.publish('devices', { type: 'presence', deviceId: id, present: false, obstacle: null });
       this.#options.onGone?.(id);
     }
+    if (isNews) this.#options.onSeen?.();
     return [...found.values()];
   }
 

@@ -1,25 +1,24 @@
 import type { Architecture } from '../core/architecture.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
-import { speedOf } from '../core/measurement.js';
+import { type OperatorCost, speedOf } from '../core/measurement.js';
 import { Xoshiro128 } from '../core/rng.js';
-import { targetKey } from '../core/target.js';
 import { isAtFault, isAway } from '../fleet/away.js';
-import type { DevicePool } from '../fleet/device-pool.js';
 import { faultOf } from '../fleet/suspicion.js';
+import type { JobRequest } from '../jobs/job.js';
+import type { Jobs } from '../jobs/jobs.js';
 import type { Protocol } from '../measure/protocol.js';
 import { withinOf } from '../measure/sessions.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Space } from '../search/spaces/contract.js';
-import type { MeasurementRecord, Store } from '../store/contract.js';
+import type { MeasurementRecord } from '../store/contract.js';
 import { activeNetworks, type NetworkChoice, randomNetworks } from './choose-networks.js';
 import { countedOperators, profiledOperators } from './operator-parts.js';
 import type { PredictorSample } from './predictor-body.js';
 import { notProfiled, type Profile, withParts } from './sample-parts.js';
 
 export interface CollectOptions {
-  readonly store: Store;
-  readonly pool: Pick<DevicePool, 'withDevice'>;
+  readonly jobs: Pick<Jobs, 'run'>;
   readonly space: Space;
   readonly deviceId: DeviceId;
   readonly protocol: Protocol;
@@ -95,7 +94,7 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
 
 async function takeSample(
   architecture: Architecture,
-  { store, pool, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
+  { jobs, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
 ): Promise<{
   readonly sample: PredictorSample;
   readonly record: MeasurementRecord;
@@ -103,34 +102,19 @@ async function takeSample(
 }> {
   const network = space.network(architecture);
   const hash = structureHash(network);
-  const { record, profile: profiled } = await pool.withDevice(
-    deviceId,
-    { holder: 'campaign', signal, network },
-    async (device, lease): Promise<{ readonly record: MeasurementRecord; readonly profile: Profile }> => {
-      const known = (await store.measurements({ deviceId, structureHash: hash })).find(
-        (m) =>
-          m.verdict === 'valid' &&
-          m.protocol === protocol.name &&
-          // A board's plan under a study's RAM limit trades time for memory.
-          (m.manifest.ramLimitBytes ?? null) === null &&
-          targetKey(m.target) === targetKey(device.target),
-      );
-      let record = fresh ? undefined : known;
-      for (let attempt = 0; attempt < 2 && record?.verdict !== 'valid'; attempt++)
-        record = await store.addMeasurement(await device.measure(network, protocol, { signal }), {
-          deviceId,
-          lease,
-        });
-      const taken = record as MeasurementRecord;
-      if (!profile || taken.verdict !== 'valid') return { record: taken, profile: notProfiled };
-      if (!device.profile)
-        return { record: taken, profile: { operators: countedOperators(taken), counted: true } };
-      const operators = profiledOperators(await device.profile(network, { signal }));
-      return { record: taken, profile: { operators, counted: false } };
-    },
-  );
+  const request: Omit<JobRequest, 'work'> = {
+    network: { structure: hash },
+    devices: { device: deviceId },
+    owner: { kind: 'campaign', name: space.id },
+    attached: true,
+    given: { network },
+  };
+  const measure = { kind: 'measure', protocol, calibration: null, ramBytes: null, recall: !fresh } as const;
+  const { measurement: record } = await jobs.run({ ...request, work: measure, maxAttempts: 2 }, { signal });
+  if (!record) throw new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
   if (record.verdict !== 'valid')
     throw new HildaError('MEASUREMENT_INVALID', `${record.verdict}: ${record.reason}`);
+  const profiled = profile ? await profileOf(record, request, jobs, signal) : notProfiled;
   return {
     record,
     sample: {
@@ -144,4 +128,20 @@ async function takeSample(
     },
     profile: profiled,
   };
+}
+
+/** By operator, from a run apart; what a board counts by itself where the device cannot profile. */
+async function profileOf(
+  record: MeasurementRecord,
+  request: Omit<JobRequest, 'work'>,
+  jobs: Pick<Jobs, 'run'>,
+  signal: AbortSignal,
+): Promise<Profile> {
+  try {
+    const { value } = await jobs.run({ ...request, work: { kind: 'profile' } }, { signal });
+    return { operators: profiledOperators(value as readonly OperatorCost[]), counted: false };
+  } catch (thrown) {
+    if (asHildaError(thrown).details.ability !== 'profile') throw thrown;
+    return { operators: countedOperators(record), counted: true };
+  }
 }

@@ -5,7 +5,7 @@ import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
 import { type Target, targetKey } from '../core/target.js';
-import type { DevicePool } from '../fleet/device-pool.js';
+import type { Jobs } from '../jobs/jobs.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Predictions } from '../predict/contract.js';
 import { loadSpace } from '../search/spaces/registry.js';
@@ -35,7 +35,7 @@ export interface CampaignRequest {
 
 export interface PredictorServiceOptions {
   readonly store: Store;
-  readonly pool: Pick<DevicePool, 'withDevice'>;
+  readonly jobs: Pick<Jobs, 'run'>;
   readonly clock: Clock;
   readonly profilesDir: string;
 }

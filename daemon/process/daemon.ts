@@ -11,9 +11,13 @@ import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
+import { readModel } from '../devices/read-model.js';
 import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
-import { compareDevices } from '../fleet/equivalence.js';
+import { compareDevices } from '../jobs/compare.js';
+import { Jobs } from '../jobs/jobs.js';
+import type { Graph } from '../network/graph.js';
+import { checkNetworkLimits } from '../network/limits.js';
 import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
 import { fileBlobs } from '../store/file-blobs.js';
@@ -21,10 +25,8 @@ import { fileUploads } from '../store/file-uploads.js';
 import { openStore } from '../store/open-store.js';
 import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
-import { deploying } from './deploying.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 import { LanDoor, type LanPorts } from './lan-access.js';
-import { measuring } from './measuring.js';
 
 export interface DaemonOptions {
   /** Database, blobs, journal. Made when missing. */
@@ -130,12 +132,18 @@ export class Daemon {
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
 
-    const predictors = new PredictorService({ store, pool, clock, profilesDir: profiles });
+    const places = { blobs, uploads, readNetwork };
+    const jobs = new Jobs({ store, pool, clock, places });
+    await jobs.start(this.#life.signal);
+    this.#started.push(() => jobs.stop());
+
+    const predictors = new PredictorService({ store, jobs, clock, profilesDir: profiles });
     this.#started.push(() => predictors.stop());
 
     const studies = new StudyService({
       store,
       pool,
+      jobs,
       clock,
       profilesDir: profiles,
       predictors,
@@ -181,9 +189,9 @@ export class Daemon {
         acceptPage: (...whom) => pages.accept(...whom),
         acceptAgent: (...whom) => agents.accept(...whom),
       },
-      ...measuring(store, pool),
-      compareDevices: (a, b, given) => compareDevices(a, b, { store, pool, clock }, given),
-      ...deploying(store, pool),
+      jobs,
+      readNetwork,
+      compareDevices: (a, b, given) => compareDevices(a, b, { store, jobs, clock }, given),
     };
     const server = new ApiServer(services, {
       port,
@@ -207,4 +215,10 @@ export class Daemon {
     this.#started.push(() => server.stop());
     return server.start(this.#life.signal);
   }
+}
+
+async function readNetwork(bytes: Uint8Array): Promise<Graph> {
+  const network = await readModel(bytes);
+  checkNetworkLimits(network);
+  return network;
 }

@@ -13,6 +13,11 @@ import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
 import type { Target } from '../core/target.js';
+import type { JobStore } from './job-contract.js';
+import type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+
+export type { JobRecord } from './job-contract.js';
+export type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
 
 export interface DeviceRecord {
   readonly id: DeviceId;
@@ -100,13 +105,6 @@ export interface TrialRecord {
   readonly finishedMs: number | null;
 }
 
-export interface MeasurementRecord extends Measurement {
-  readonly id: MeasurementId;
-  readonly deviceId: DeviceId;
-  readonly studyId: StudyId | null;
-  readonly trialNumber: number | null;
-}
-
 /** What a predictor of one metric of one target was fitted to, and how it has done since. */
 export interface PredictorRecord {
   readonly id: PredictorId;
@@ -124,18 +122,10 @@ export interface PredictorRecord {
 /** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
+  /** `devices`, `jobs`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
-}
-
-/** One job's exclusive hold on a device. The token grows with every lease of that device and fences late writers. */
-export interface Lease {
-  readonly deviceId: DeviceId;
-  readonly holder: string;
-  readonly token: number;
-  readonly expiresMs: number;
 }
 
 /** A value on the way to a trial's result, such as the accuracy after an epoch. */
@@ -188,7 +178,7 @@ export interface MeasurementFilter {
  * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
-export interface Store {
+export interface Store extends JobStore {
   /** `host` is null where it is left out. */
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,
@@ -216,7 +206,7 @@ export interface Store {
     context: {
       readonly deviceId: DeviceId;
       readonly lease: Lease;
-      readonly trial?: { readonly studyId: StudyId; readonly number: number; readonly late?: boolean };
+      readonly trial?: TrialOfMeasurement;
     },
   ): Promise<MeasurementRecord>;
   measurement(id: MeasurementId): Promise<MeasurementRecord>;

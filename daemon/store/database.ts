@@ -7,15 +7,17 @@ import { toJsonText } from './json-columns.js';
 import { mapStoreError } from './map-errors.js';
 import type { Engine } from './sqlite-engine.js';
 
-export type CounterName = 'events' | 'studies' | 'measurements' | 'predictors' | 'specialisations';
+export type CounterName = 'events' | 'studies' | 'measurements' | 'predictors' | 'specialisations' | 'jobs';
 
 /** What the body of a write has in hand; all of it becomes durable together, or none of it. */
 export interface Write {
   readonly db: Knex.Transaction;
   readonly nowMs: number;
-  /** The next number of a gapless count. */
-  next(counter: CounterName): Promise<number>;
+  /** The next number of a gapless count; of `many`, the first one. */
+  next(counter: CounterName, many?: number): Promise<number>;
   publish(topic: string, data: Json): Promise<StoredEvent>;
+  /** In this order, with as many statements as for one. */
+  publishAll(events: readonly Pick<StoredEvent, 'topic' | 'data'>[]): Promise<void>;
 }
 
 /** One engine's connection with the rules every method of the store obeys: transactions, events, error codes. */
@@ -48,15 +50,28 @@ export class Database {
     try {
       const result = await this.#engine.db.transaction(async (db) => {
         const nowMs = this.clock.nowMs();
-        const next = (counter: CounterName): Promise<number> => increment(db, counter);
+        const next = async (counter: CounterName, many = 1): Promise<number> =>
+          (await increment(db, counter, many)) - many + 1;
         const publish = async (topic: string, data: Json): Promise<StoredEvent> => {
           published = true;
           const seq = await next('events');
           await db('events').insert({ seq, topic, at_ms: nowMs, data: toJsonText(data) });
           return { seq, topic, atMs: nowMs, data };
         };
+        const publishAll: Write['publishAll'] = async (events) => {
+          if (events.length === 0) return;
+          published = true;
+          const first = await next('events', events.length);
+          const rows = events.map(({ topic, data }, i) => ({
+            seq: first + i,
+            topic,
+            at_ms: nowMs,
+            data: toJsonText(data),
+          }));
+          await insertAll(db, 'events', rows);
+        };
         try {
-          return await body({ db, nowMs, next, publish });
+          return await body({ db, nowMs, next, publish, publishAll });
         } catch (thrown) {
           first = { thrown };
           throw thrown;
@@ -97,10 +112,16 @@ export class Database {
   }
 }
 
-async function increment(db: Knex.Transaction, name: CounterName): Promise<number> {
+/** Rows in one statement, or few: an engine takes so many at once, at least. */
+export async function insertAll(db: Knex, table: string, rows: readonly object[]): Promise<void> {
+  const most = 250;
+  for (let from = 0; from < rows.length; from += most) await db(table).insert(rows.slice(from, from + most));
+}
+
+async function increment(db: Knex.Transaction, name: CounterName, by: number): Promise<number> {
   const rows = await db('counters')
     .where({ name })
-    .increment('value', 1)
+    .increment('value', by)
     .returning<{ value: number }[]>('value');
   const value = rows[0]?.value;
   if (value === undefined) throw new HildaError('STORE_CORRUPT', `the counter ${name} is missing`);

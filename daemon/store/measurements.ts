@@ -1,8 +1,9 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { costsOf, type Provenance, type Verdict } from '../core/measurement.js';
-import type { MeasurementFilter, MeasurementRecord, Store } from './contract.js';
+import type { MeasurementFilter, MeasurementRecord, Store, TrialOfMeasurement } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { assertLive } from './leases.js';
@@ -67,60 +68,17 @@ export function measurementStore(
         await assertLive(write, lease);
         const ordinal = await next('measurements');
         const id = `m${ordinal}` as MeasurementId;
-        if (trial) {
-          const { studyId, number, late = false } = trial;
-          const { measurements } = await requireTrialIn(late ? 'complete' : 'asked', db, studyId, number);
-          const extended = toJsonText({ ...measurements, [deviceId]: id });
-          if (!late || measurement.verdict === 'valid')
-            await db('trials').where({ study_id: studyId, number }).update({ measurements: extended });
-        }
-        const {
-          target,
-          provenance,
-          protocol,
-          structureHash,
-          weightsHash,
-          latency,
-          counts,
-          memory,
-          verdict,
-          reason,
-          manifest,
-        } = measurement;
-        const studyId = trial?.studyId ?? null;
-        const trialNumber = trial?.number ?? null;
-        await db('measurements').insert({
-          ordinal,
-          id,
-          device_id: deviceId,
-          study_id: studyId,
-          trial_number: trialNumber,
-          target: toJsonText(target),
-          provenance,
-          protocol,
-          structure_hash: structureHash,
-          weights_hash: weightsHash,
-          latency: toJsonText(latency),
-          counts: toJsonText(counts),
-          memory: toJsonText(memory),
-          verdict,
-          reason,
-          manifest: toJsonText(manifest),
-          rounds: Buffer.from(packRounds(measurement.rounds)),
-          taken_at_ms: measurement.takenAtMs,
-          duration_ms: measurement.durationMs,
-        });
-        const facts = { verdict, ...costsOf(measurement) };
-        await publish('measurements', {
-          type: 'measurement',
+        if (trial) await noteInTrial(db, trial, measurement, { deviceId, id });
+        const record = {
+          ...measurement,
           id,
           deviceId,
-          studyId,
-          trialNumber,
-          structureHash,
-          ...facts,
-        });
-        return { ...measurement, id, deviceId, studyId, trialNumber };
+          studyId: trial?.studyId ?? null,
+          trialNumber: trial?.number ?? null,
+        };
+        await db('measurements').insert({ ordinal, ...toRow(record) });
+        await publish('measurements', measurementEvent(record));
+        return record;
       }),
 
     measurement: async (id) => {
@@ -148,6 +106,58 @@ export function measurementStore(
     },
   };
 }
+
+/** Tells a measurement's trial of it. Throws STATE_CONFLICT for one that takes none. */
+export async function noteInTrial(
+  db: Knex,
+  { studyId, number, late = false }: TrialOfMeasurement,
+  { verdict }: Pick<MeasurementRecord, 'verdict'>,
+  { deviceId, id }: Pick<MeasurementRecord, 'deviceId' | 'id'>,
+): Promise<void> {
+  const { measurements } = await requireTrialIn(late ? 'complete' : 'asked', db, studyId, number);
+  const extended = toJsonText({ ...measurements, [deviceId]: id });
+  if (!late || verdict === 'valid')
+    await db('trials').where({ study_id: studyId, number }).update({ measurements: extended });
+}
+
+export const measurementEvent = ({
+  id,
+  deviceId,
+  studyId,
+  trialNumber,
+  ...measurement
+}: MeasurementRecord): Json => ({
+  type: 'measurement',
+  id,
+  deviceId,
+  studyId,
+  trialNumber,
+  structureHash: measurement.structureHash,
+  verdict: measurement.verdict,
+  ...costsOf(measurement),
+});
+
+/** Every column but the ordinal. */
+export const toRow = (record: MeasurementRecord): MeasurementRow & { readonly rounds: Buffer } => ({
+  id: record.id,
+  device_id: record.deviceId,
+  study_id: record.studyId,
+  trial_number: record.trialNumber,
+  target: toJsonText(record.target),
+  provenance: record.provenance,
+  protocol: record.protocol,
+  structure_hash: record.structureHash,
+  weights_hash: record.weightsHash,
+  latency: toJsonText(record.latency),
+  counts: toJsonText(record.counts),
+  memory: toJsonText(record.memory),
+  verdict: record.verdict,
+  reason: record.reason,
+  manifest: toJsonText(record.manifest),
+  rounds: Buffer.from(packRounds(record.rounds)),
+  taken_at_ms: record.takenAtMs,
+  duration_ms: record.durationMs,
+});
 
 const unknown = (id: MeasurementId): HildaError =>
   new HildaError('NOT_FOUND', `there is no measurement ${id}`, { details: { measurementId: id } });

@@ -3,6 +3,8 @@ import type { Store } from './contract.js';
 import { Database } from './database.js';
 import { deviceStore } from './devices.js';
 import { eventStore } from './events.js';
+import { jobTurnStore } from './job-turns.js';
+import { jobStore } from './jobs.js';
 import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
@@ -28,6 +30,8 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...deviceStore(database),
     ...leaseStore(database),
     ...measurementStore(database),
+    ...jobStore(database),
+    ...jobTurnStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...toldResultStore(database),

@@ -18,6 +18,8 @@ export interface SqliteOptions {
   readonly dataDir: string;
   /** Most pages of 4 KiB the file may grow to, beyond which writes fail with DISK_FULL; null for no bound. */
   readonly maxPages?: number | null;
+  /** Hears of every statement that is sent; benchmarks count them. */
+  readonly onStatement?: (sql: string) => void;
 }
 
 const databaseFile = 'hilda.sqlite';
@@ -48,7 +50,13 @@ class ImmediateSqliteClient extends SqliteClient {
  * Opens the database of a data folder: alone (STORE_BUSY), checked before anything is written to it (STORE_CORRUPT,
  * STORE_NEWER), with its schema brought up to date.
  */
-export async function openSqlite({ dataDir, maxPages = null }: SqliteOptions): Promise<Engine> {
+export async function openSqlite({ onStatement, ...options }: SqliteOptions): Promise<Engine> {
+  const engine = await openEngine(options);
+  if (onStatement) engine.db.on('query', ({ sql }: { readonly sql: string }) => onStatement(sql));
+  return engine;
+}
+
+async function openEngine({ dataDir, maxPages = null }: SqliteOptions): Promise<Engine> {
   if (dataDir === ':memory:') return connect(':memory:', maxPages, async () => {});
   const unlock = await lockFolder(dataDir);
   try {

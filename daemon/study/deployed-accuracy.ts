@@ -1,7 +1,11 @@
+import { asHildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import { classesOf } from '../devices/agent/examples.js';
+import type { Examples } from '../devices/contract.js';
 import type { Evaluator, Quality } from '../evaluate/contract.js';
 import { bareEvidence } from '../evaluate/evidence.js';
-import { pooledWith } from '../fleet/equivalence.js';
+import { structureHash } from '../network/canonical-text.js';
+import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
 import { copyValue, dropValue, type Findings } from './findings.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
@@ -26,7 +30,7 @@ export async function addDeployedAccuracy(
   findings: Findings,
   trial: TrialRecord,
   { float, devices, asItIs, missing }: KnownOfDevices,
-  { spec, pool, store, evaluator, absences, priority = 0, onStep }: TrialContext,
+  { spec, jobs, store, evaluator, absences, priority = 0, onStep }: TrialContext,
   signal: AbortSignal,
 ): Promise<void> {
   const { values } = findings;
@@ -39,19 +43,7 @@ export async function addDeployedAccuracy(
     if (!asItIs.has(index) && !missing.has(deviceId)) {
       onStep?.(`evaluate as ${name} runs it`);
       try {
-        own = await pool.withAny(
-          await pooledWith(deviceId, store),
-          { holder: `study:${trial.studyId}`, priority, signal },
-          async (device) => {
-            const classify = device.classify?.bind(device);
-            if (!classify) return undefined;
-            return evaluator.deployed?.(
-              trial.architecture,
-              (network, examples) => classify(network, examples, { signal }),
-              { signal },
-            );
-          },
-        );
+        own = await asDeviceRuns(trial, deviceId, { jobs, evaluator, priority }, signal);
       } catch (thrown) {
         if (!absences.explains(deviceId, thrown)) throw thrown;
         missing.add(deviceId);
@@ -73,6 +65,37 @@ export async function addDeployedAccuracy(
     values[metric] = accuracy;
     findings.evidence[metric] = evidence?.accuracy ?? bareEvidence(source);
     if (answers?.accuracy) findings.answers[metric] = answers.accuracy;
+  }
+}
+
+/** What the evaluator says of the device's own network; undefined where the device runs the float network itself. */
+async function asDeviceRuns(
+  { studyId, number, state, architecture }: TrialRecord,
+  deviceId: DeviceId,
+  { jobs, evaluator, priority }: Pick<TrialContext, 'jobs' | 'evaluator' | 'priority'>,
+  signal: AbortSignal,
+): Promise<Quality | undefined> {
+  const classify = async (network: Graph, examples: Examples): Promise<Uint16Array> => {
+    const { outputs } = await jobs.run(
+      {
+        work: { kind: 'classify', batch: examples.calibration.batch },
+        network: { structure: structureHash(network) },
+        inputs: { built: 'examples of the evaluator' },
+        devices: { pool: deviceId },
+        owner: { kind: 'study', study: studyId, trial: number, late: state === 'complete' },
+        priority: priority ?? 0,
+        attached: true,
+        given: { network, examples },
+      },
+      { signal },
+    );
+    return classesOf(outputs ?? {}, examples.count);
+  };
+  try {
+    return await evaluator.deployed?.(architecture, classify, { signal });
+  } catch (thrown) {
+    if (asHildaError(thrown).details.ability === 'classify') return undefined;
+    throw thrown;
   }
 }
 

@@ -1,9 +1,9 @@
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
-import { isAway } from '../fleet/away.js';
 import { pooledWith } from '../fleet/equivalence.js';
 import { faultOf } from '../fleet/suspicion.js';
+import { structureHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
 import type { TrialRecord } from '../store/contract.js';
 import { deviceMetric } from './spec.js';
@@ -17,8 +17,8 @@ export interface Taken {
 
 /**
  * A trial's network measured on one device of the study or an equivalent one. A measurement that a killed run, or an
- * earlier try of a held trial, had already stored counts; it is not taken twice. A trial that is complete takes it late. Throws DEVICE_GONE or STATE_CONFLICT when
- * nobody is there, and what measuring throws.
+ * earlier try of a held trial, had already stored counts; it is not taken twice. A trial that is complete takes it late.
+ * Throws DEVICE_GONE or STATE_CONFLICT when no device is there, and what measuring throws.
  */
 export async function measureOrRecall(
   trial: TrialRecord,
@@ -45,11 +45,12 @@ export async function measureOrRecall(
   }
 }
 
+/** Boards that passed the equivalence test stand in for each other. */
 async function measure(
   trial: TrialRecord,
   deviceId: DeviceId,
   network: Graph,
-  { spec, pool, store, protocol, priority = 0 }: TrialContext,
+  { spec, jobs, protocol, priority = 0 }: TrialContext,
   signal: AbortSignal,
 ): Promise<Taken> {
   const { studyId, number, state } = trial;
@@ -57,34 +58,24 @@ async function measure(
   const ramBytes = Math.min(
     ...spec.constraints.flatMap(({ metric, max }) => (metric === ramMetric ? [max] : [])),
   );
-  let last: Taken | undefined;
-  let fault: HildaError | undefined;
-  for (let attempt = 0; attempt < spec.attempts && last?.measurement.verdict !== 'valid'; attempt++) {
-    try {
-      // Boards that passed the equivalence test stand in for each other.
-      last = await pool.withAny(
-        await pooledWith(deviceId, store),
-        { holder: `study:${studyId}`, priority, signal, network },
-        async (device, lease) => {
-          const taken = await device.measure(network, protocol, {
-            signal,
-            ...(Number.isFinite(ramBytes) && { ramBytes }),
-          });
-          const measurement = await store.addMeasurement(taken, {
-            deviceId: lease.deviceId,
-            lease,
-            trial: { studyId, number, late: state === 'complete' },
-          });
-          return { measurement, classifies: device.classify !== undefined };
-        },
-      );
-    } catch (thrown) {
-      fault = asHildaError(thrown);
-      // What a settled failure says is final.
-      const isSettled = fault.details.atFault !== undefined || isAway(fault);
-      if (isSettled || faultOf(fault) !== 'other') throw fault;
-    }
-  }
-  if (!last) throw fault ?? new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
-  return last;
+  const { measurement, classifies } = await jobs.run(
+    {
+      work: {
+        kind: 'measure',
+        protocol,
+        calibration: null,
+        ramBytes: Number.isFinite(ramBytes) ? ramBytes : null,
+      },
+      network: { structure: structureHash(network) },
+      devices: { pool: deviceId },
+      owner: { kind: 'study', study: studyId, trial: number, late: state === 'complete' },
+      priority,
+      maxAttempts: spec.attempts,
+      attached: true,
+      given: { network },
+    },
+    { signal },
+  );
+  if (!measurement) throw new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
+  return { measurement, classifies: classifies ?? undefined };
 }

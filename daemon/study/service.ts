@@ -4,6 +4,7 @@ import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
+import type { Jobs } from '../jobs/jobs.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { type Decision, decisionsOf } from '../search/spaces/parts/decisions.js';
@@ -67,7 +68,8 @@ export interface StudyDecisions {
 
 export interface StudyServiceOptions {
   readonly store: Store;
-  readonly pool: DevicePool;
+  readonly pool: Pick<DevicePool, 'presence' | 'discover'>;
+  readonly jobs: Pick<Jobs, 'run'>;
   readonly clock: Clock;
   /** The folder that holds spaces/, protocols/, supernets/ and datasets/. */
   readonly profilesDir: string;
@@ -301,7 +303,7 @@ export class StudyService {
   }
 
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
-    const { store, pool, clock, onError } = this.#options;
+    const { store, pool, jobs, clock, onError } = this.#options;
     const isSearched = study.state === 'completed';
     this.#late.forget(study.id);
     const record = isSearched ? study : await store.setStudyState(study.id, 'running');
@@ -319,7 +321,7 @@ export class StudyService {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
     const done = (isSearched ? catchUpStudy : runStudy)(
-      { ...parts, spec, study, sampler, store, pool, clock, onStep, earlier, ...(inbox && { inbox }) },
+      { ...parts, spec, study, sampler, store, pool, jobs, clock, onStep, earlier, ...(inbox && { inbox }) },
       { signal: abort.signal },
     )
       .then(async (early) =>

@@ -13,6 +13,7 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { createDrivers } from '../../daemon/devices/registry.js';
 import type { Evaluator } from '../../daemon/evaluate/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import { createSampler } from '../../daemon/search/samplers/registry.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { openStudyParts, resolveSpace } from '../../daemon/study/parts.js';
@@ -29,8 +30,10 @@ const clock = systemClock;
 
 const store = await openStore({ dataDir, clock });
 const pool = new DevicePool({ store, drivers: createDrivers(), clock });
+const jobs = new Jobs({ store, pool, clock });
 try {
   await pool.start(signal);
+  await jobs.start(signal);
   const device = (await pool.discover()).find((d) => d.kind === 'onnxruntime');
   if (!device) throw new Error('no CPU device was found');
   await pool.adopt(device.id);
@@ -67,7 +70,7 @@ try {
     rng: Xoshiro128.fromSeed(spec.seed).state(),
   });
   const started = clock.nowMs();
-  await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, clock }, { signal });
+  await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, jobs, clock }, { signal });
   const totalMs = clock.nowMs() - started;
   const taken = await store.measurements({ studyId: study.id, limit: 100_000 });
   const deviceMs = taken.reduce((sum, m) => sum + m.durationMs, 0);
@@ -87,6 +90,7 @@ try {
   };
   console.log(JSON.stringify({ bench: 'candidates', figures }));
 } finally {
+  await jobs.stop();
   await pool.stop();
   await store.close();
   await rm(dataDir, { recursive: true, force: true });

@@ -9,6 +9,8 @@ import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentDriver } from '../../daemon/devices/agent/driver.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
 import { floatTensor } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
@@ -99,9 +101,14 @@ t.test('3 agents, 200 jobs, links cut and agents killed at random', async (t) =>
   const bench = await openHub(t, { heartbeatMs: 150 });
   const { hub, store, url, links } = bench;
   const rng = Xoshiro128.fromSeed(5);
-  const pool = new DevicePool({ store, drivers: [new AgentDriver(hub)], clock: systemClock, retryMs: 10 });
+  const pool = new DevicePool({ store, drivers: [new AgentDriver(hub)], clock: systemClock });
+  const jobs = new Jobs({ store, pool, clock: systemClock, retryMs: 10 });
   await pool.start(signal);
-  t.teardown(() => pool.stop());
+  await jobs.start(signal);
+  t.teardown(async () => {
+    await jobs.stop();
+    await pool.stop();
+  });
 
   const children = new Map<string, ChildProcess>();
   const counts = { models: new Map<string, number>(), finished: 0, done: 0, killed: 0, cut: 0 };
@@ -133,6 +140,7 @@ t.test('3 agents, 200 jobs, links cut and agents killed at random', async (t) =>
     .agents()
     .map(({ id, devices: [device] }) => `${id}-${device?.id}` as DeviceId);
   await pool.discover();
+  for (const id of devices) await pool.tag(id, ['agents']);
 
   const recorded = new Map<number, number>();
   /** Told by the jobs done, not by the clock: a slow machine gets no more trouble than a fast one. */
@@ -153,11 +161,18 @@ t.test('3 agents, 200 jobs, links cut and agents killed at random', async (t) =>
   const job = async (n: number): Promise<void> => {
     for (;;) {
       try {
-        await pool.withAny(devices, { holder: `job-${n}`, signal }, async (device, lease) => {
-          const measurement = await device.measure(models[n % models.length]!, contractProtocol, { signal });
-          await store.addMeasurement(measurement, { deviceId: lease.deviceId, lease });
-          recorded.set(n, (recorded.get(n) ?? 0) + 1);
-        });
+        const network = models[n % models.length]!;
+        await jobs.run(
+          {
+            work: { kind: 'measure', protocol: contractProtocol, calibration: null, ramBytes: null },
+            network: { structure: structureHash(network) },
+            devices: { tags: ['agents'] },
+            owner: { kind: 'benchmark', name: 'agents' },
+            given: { network },
+          },
+          { signal },
+        );
+        recorded.set(n, (recorded.get(n) ?? 0) + 1);
         await trouble();
         return;
       } catch (thrown) {

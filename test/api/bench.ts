@@ -13,7 +13,9 @@ import type { Json } from '../../daemon/core/json.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
-import type { Deployment, Sighting } from '../../daemon/devices/contract.js';
+import type { Deployment, Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
@@ -115,9 +117,37 @@ const deployment: Deployment = {
   calibratedOn: 'random values',
 };
 
+/** A device on paper: it measures at once, deploys, profiles. */
+const paperDevice: Device = {
+  target: sighting.target,
+  limits: { memoryBytes: null, weightBytes: null },
+  measure: async (_, { name }) => measurement(name),
+  profile: async () => [
+    {
+      name: 'conv',
+      op: 'Conv',
+      provider: 'cpu',
+      medianUs: 50,
+      count: null,
+      outputBytes: 100,
+      parameterBytes: 200,
+      liveBytes: 300,
+    },
+  ],
+  deploy: async () => deployment,
+  runDeployed: async () => ({ y: { dims: [4], data: Float32Array.of(1, 2, 3, 4) } }),
+  close: async () => {},
+};
+const paperDriver: Driver = {
+  kind: 'fake',
+  async *discover() {
+    yield sighting;
+  },
+  open: async () => paperDevice,
+};
+
 /** One measurement, stored under a lease, as the daemon does it. */
 async function measureInto(store: Store, protocol: string, trial?: { studyId: StudyId; number: number }) {
-  if (protocol === 'unheard-of') throw new HildaError('PROTOCOL_UNKNOWN', 'no such protocol');
   const lease = await store.acquireLease(deviceId, 'test', 10_000);
   if (!lease) throw new HildaError('LEASE_DENIED', 'the device is held');
   try {
@@ -299,6 +329,7 @@ export interface Bench {
   readonly store: Store;
   readonly studies: SteppedStudies;
   readonly keys: StoredJoinKeys;
+  readonly jobs: Jobs;
   readonly server: ApiServer;
   readonly url: string;
   stop(): Promise<void>;
@@ -322,19 +353,28 @@ export async function openBench(
 ): Promise<Bench> {
   const folder = dir ?? (await temporaryFolder(t));
   const store = await openStore({ dataDir: folder, clock });
-  await store.upsertDevice(sighting);
+  const life = new AbortController();
   const studies = new SteppedStudies(store);
   const keys = new StoredJoinKeys(store, clock);
   const agents = new AgentHub({ keys, clock });
+  const blobs = fileBlobs(join(folder, 'blobs'));
+  const uploads = await fileUploads(join(folder, 'uploads'), clock);
+  const readNetwork = async (bytes: Uint8Array): Promise<Graph> => {
+    if (!new TextDecoder().decode(bytes).startsWith('onnx'))
+      throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
+    return graph;
+  };
+  const pool = new DevicePool({ store, drivers: [paperDriver], clock });
+  const jobs = new Jobs({ store, pool, clock, places: { blobs, uploads, readNetwork }, retryMs: 10 });
+  await pool.start(life.signal);
+  await pool.discover();
+  await pool.adopt(deviceId);
+  await jobs.start(life.signal);
   const predictors = new PredictorService({
     store,
     clock,
     profilesDir,
-    pool: {
-      withDevice: async () => {
-        throw new HildaError('DEVICE_FAILED', 'this bench has no device to lease');
-      },
-    },
+    jobs,
   });
   const known = (id: SpecialisationId): Specialisation => {
     if (id === shown.id) return shown;
@@ -344,8 +384,10 @@ export async function openBench(
     version: '0.0.0-test',
     clock,
     store,
-    blobs: fileBlobs(join(folder, 'blobs')),
-    uploads: await fileUploads(join(folder, 'uploads'), clock),
+    blobs,
+    uploads,
+    jobs,
+    readNetwork,
     studies,
     specialisations: {
       create: async () => shown,
@@ -364,19 +406,7 @@ export async function openBench(
       },
       acceptAgent: (...whom) => agents.accept(...whom),
     },
-    pool: {
-      discover: async () => [sighting],
-      adopt: (id) => store.setDeviceState(id, 'adopted'),
-      setAside: (id, state, reason) => store.setDeviceState(id, state, reason),
-      tag: (id, tags) => store.setDeviceTags(id, tags),
-      presence: () => ({ present: true, obstacle: null }),
-    },
-    readNetwork: async (bytes) => {
-      if (!new TextDecoder().decode(bytes).startsWith('onnx'))
-        throw new HildaError('ONNX_INVALID', 'these bytes are no ONNX model');
-      return graph;
-    },
-    measure: ({ protocol }) => measureInto(store, protocol),
+    pool,
     compareDevices: async (a, b) => {
       await store.device(a);
       const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
@@ -392,21 +422,6 @@ export async function openBench(
         takenAtMs: 1,
       };
     },
-    deploy: async () => deployment,
-    deployed: async (id) => (id === deviceId ? deployment : undefined),
-    runDeployed: async () => ({ y: { dims: [4], data: [1, 2, 3, 4] } }),
-    profile: async () => [
-      {
-        name: 'conv',
-        op: 'Conv',
-        provider: 'cpu',
-        medianUs: 50,
-        count: null,
-        outputBytes: 100,
-        parameterBytes: 200,
-        liveBytes: 300,
-      },
-    ],
   };
   const server = new ApiServer(services, { port, ...(dashboardDir && { dashboardDir }) });
   let stopped = false;
@@ -414,11 +429,13 @@ export async function openBench(
     if (stopped) return;
     stopped = true;
     await server.stop();
+    await jobs.stop();
+    await pool.stop();
     await store.close();
   };
   t.teardown(stop);
   const url = await server.start(new AbortController().signal);
-  return { dir: folder, store, studies, keys, server, url, stop };
+  return { dir: folder, store, studies, keys, jobs, server, url, stop };
 }
 
 /** A predictor of a dozen networks, as a campaign leaves it; their operators stand for their costs. */

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { z } from 'zod';
 import { sha256Hex } from '../../daemon/core/hash.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
 import { profilesDir } from '../../daemon/process/installation.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { findSpace } from '../../daemon/study/parts.js';
@@ -72,7 +73,9 @@ function fbnetTable(): string {
 
 /** A daemon that holds one of everything, and a request for each operation that must succeed. */
 async function prepared(t: Parameters<typeof openBench>[0]) {
-  const { url, studies, keys, store } = await openBench(t);
+  const { url, studies, keys, store, jobs } = await openBench(t);
+  // What nobody trusts any more must not be what others measure on.
+  await store.upsertDevice({ ...(await store.device(deviceId)), id: 'spare' as DeviceId });
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const predictor = await storePredictor(store);
@@ -97,9 +100,12 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     },
     'post /v1/profiles': { path: '/v1/profiles', body: { model, device: deviceId } },
     'post /v1/deployments': { path: '/v1/deployments', body: { model, device: deviceId } },
-    'post /v1/deployments/run': { path: '/v1/deployments/run', body: { device: deviceId, input: [1, 2] } },
-    'post /v1/devices/{id}/quarantine': { path: `${devicePath}/quarantine`, body: { reason: 'hot' } },
-    'post /v1/devices/{id}/ignore': { path: `${devicePath}/ignore`, body: {} },
+    'post /v1/deployments/run': {
+      path: '/v1/deployments/run',
+      body: { device: deviceId, input: [1, 2, 3, 4] },
+    },
+    'post /v1/devices/{id}/quarantine': { path: '/v1/devices/spare/quarantine', body: { reason: 'hot' } },
+    'post /v1/devices/{id}/ignore': { path: '/v1/devices/spare/ignore', body: {} },
     'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
     'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },
     'post /v1/studies': { path: '/v1/studies', body: spec },
@@ -136,6 +142,19 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       body: { cron: '0 3 1 1 *', count: 5 },
     },
   };
+  const later = async () =>
+    (
+      await jobs.submit({
+        work: { kind: 'reset' },
+        devices: { device: deviceId },
+        owner: { kind: 'person' },
+        runAtMs: 2 ** 42,
+      })
+    ).record.id;
+  const cancelled = await later();
+  await jobs.cancel(cancelled);
+  requests['post /v1/jobs/{id}/cancel'] = { path: `/v1/jobs/${await later()}/cancel` };
+  requests['post /v1/jobs/{id}/retry'] = { path: `/v1/jobs/${cancelled}/retry` };
   // What the walk looks at exists before it starts.
   await send(url, 'post', requests['post /v1/models'] as Asked);
   await send(url, 'post', requests['post /v1/campaigns'] as Asked);
@@ -151,7 +170,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     ['/v1/measurements/', 'm1'],
     ['/v1/studies/', id],
     ['/v1/specialisations/', 'specialisation-1'],
-    ['/v1/jobs/', '1'],
+    ['/v1/jobs/', cancelled],
   ];
   const pathOf = (path: string): string =>
     path

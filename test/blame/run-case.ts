@@ -1,6 +1,7 @@
 import type { Architecture } from '../../daemon/core/architecture.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
@@ -35,13 +36,15 @@ export async function runCase(text: FailureText, party: Party, spec: object): Pr
   const clock = hastyClock(60);
   const store = await openStore({ dataDir: ':memory:', clock });
   const driver = new FailingDriver();
+  const pool = new DevicePool({ store, drivers: [driver], clock });
   // The lease must outlive what this machine does meanwhile, at the pace of the clock.
-  const pool = new DevicePool({ store, drivers: [driver], clock, retryMs: 200, ttlMs: 3_600_000 });
+  const jobs = new Jobs({ store, pool, clock, retryMs: 200, ttlMs: 3_600_000 });
   const { signal } = new AbortController();
   await pool.start(signal);
+  await jobs.start(signal);
   await pool.discover({ signal });
   await pool.adopt(device);
-  const studies = new StudyService({ store, pool, clock, profilesDir });
+  const studies = new StudyService({ store, pool, jobs, clock, profilesDir });
   const bad = badNetworks(party);
   party.play(driver, text.failure, bad);
   try {
@@ -58,6 +61,7 @@ export async function runCase(text: FailureText, party: Party, spec: object): Pr
     });
   } finally {
     await studies.stop();
+    await jobs.stop();
     await pool.stop();
     await store.close();
   }

@@ -254,7 +254,7 @@ t.test('boards come and go, beside a driver that asks the same ports', async (t)
   const serial = new SerialDriver({ ...shared, openPort: ({ path }) => openPort('hilda', path) });
   const mlperf = new MlperfTinyDriver({ ...shared, openPort: (path) => openPort('mlperf', path) });
   const store = await openStore({ dataDir: ':memory:', clock: systemClock });
-  const pool = new DevicePool({ store, drivers: [serial, mlperf], clock: systemClock, retryMs: 10 });
+  const pool = new DevicePool({ store, drivers: [serial, mlperf], clock: systemClock });
   t.teardown(async () => {
     await pool.stop();
     await store.close();
@@ -269,7 +269,7 @@ t.test('boards come and go, beside a driver that asks the same ports', async (t)
     throw new Error(`no board is ${is ? 'there' : 'gone'}`);
   };
   const measure = (id: DeviceId, call = signal) =>
-    pool.withDevice(id, { holder: 'test', signal: call }, (device) =>
+    pool.use(id, { signal: call }, (device) =>
       device.measure(doublingNetwork(), contractProtocol, { signal: call }),
     );
 

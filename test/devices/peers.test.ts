@@ -5,7 +5,6 @@ import { pageHost } from '../../daemon/devices/browser/page-host.js';
 import { pageVariants } from '../../daemon/devices/browser/targets.js';
 import { aboutSchema } from '../../daemon/devices/browser/wire.js';
 import { isAgentHere, type OwnMachine, thisMachine } from '../../daemon/devices/own-machine.js';
-import { HostTurns } from '../../daemon/fleet/host-turns.js';
 import { aPage } from './join-bench.js';
 
 const start = Date.UTC(2026, 10, 30, 12);
@@ -204,44 +203,4 @@ t.test('a browser that names no product is a target of its own', async (t) => {
   t.same(models('browser-a', true), models('browser-b', true), 'phones of one model share theirs');
   const [first, second] = ['browser-a', 'browser-b'].map((id) => pageVariants(id, about(false))[0]?.label);
   t.equal(first, second, 'people see what the browser says');
-});
-
-t.test('devices of one host take turns', async (t) => {
-  const turns = new HostTurns();
-  const { signal } = new AbortController();
-  const running: string[] = [];
-  const most = new Map<string | null, number>();
-  const job = (host: string | null, name: string, priority = 0) =>
-    turns.run(
-      host,
-      async () => {
-        running.push(name);
-        const beside = running.filter((one) => one[0] === name[0]).length;
-        most.set(host, Math.max(most.get(host) ?? 0, beside));
-        await new Promise((resolve) => setImmediate(resolve));
-        running.splice(running.indexOf(name), 1);
-        order.push(name);
-      },
-      { priority, signal },
-    );
-  const order: string[] = [];
-  const abort = new AbortController();
-  const all = [job('local', 'l1'), job('local', 'l2'), job('local', 'l3', 1), job('agent-1', 'a1')];
-  const left = turns.run('local', async () => order.push('never'), { priority: 0, signal: abort.signal });
-  abort.abort(new Error('left'));
-  await t.rejects(left, /left/);
-  all.push(job(null, 'n1'), job(null, 'n2'));
-  await Promise.all(all);
-  t.same([most.get('local'), most.get('agent-1'), most.get(null)], [1, 1, 2]);
-  t.same(
-    order.filter((name) => name[0] === 'l'),
-    ['l1', 'l3', 'l2'],
-    'the higher priority first',
-  );
-  await t.rejects(
-    turns.run('local', () => Promise.reject(new Error('failed')), { priority: 0, signal }),
-    /failed/,
-  );
-  await job('local', 'l4');
-  t.equal(order.at(-1), 'l4', 'a failed job gives its turn up');
 });

@@ -7,6 +7,7 @@ import type { DeviceId } from '../../daemon/core/ids.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { EmulatedDriver } from '../../daemon/devices/mcu/emulated-driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { StudyService } from '../../daemon/study/service.js';
@@ -35,14 +36,23 @@ for (const [board, speed] of [
         drivers: [new EmulatedDriver({ boards: [board] })],
         clock: systemClock,
       });
-      const studies = new StudyService({ store, pool, clock: systemClock, profilesDir: profilesFolder });
+      const jobs = new Jobs({ store, pool, clock: systemClock });
+      const studies = new StudyService({
+        store,
+        pool,
+        jobs,
+        clock: systemClock,
+        profilesDir: profilesFolder,
+      });
       t.teardown(async () => {
         await studies.stop();
+        await jobs.stop();
         await pool.stop();
         await store.close();
         await rm(dataDir, { recursive: true, force: true });
       });
       await pool.start(signal);
+      await jobs.start(signal);
       await pool.discover({ signal });
       const device = `emulated-${board}` as DeviceId;
       await pool.adopt(device);

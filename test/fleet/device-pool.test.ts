@@ -5,9 +5,10 @@ import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
-import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
+import { pooledWith } from '../../daemon/fleet/equivalence.js';
+import { compareDevices } from '../../daemon/jobs/compare.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import { testEquivalence } from '../../daemon/measure/equivalence.js';
-import { loadProtocol } from '../../daemon/measure/protocols.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { codeOf, deviceId, measurement, target } from '../contract/store-contract.js';
@@ -59,6 +60,8 @@ interface Bench {
   readonly driver: CountingDriver;
   readonly pool: DevicePool;
   readonly signal: AbortSignal;
+  /** Uses the one device; jobs hold its lease. */
+  use<T>(work: (device: Device) => Promise<T>): Promise<T>;
 }
 
 function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): void {
@@ -70,16 +73,14 @@ function withPool(name: string, body: (t: Tap, bench: Bench) => Promise<void>): 
       store,
       drivers: [brokenDriver, driver],
       clock: systemClock,
-      owner: 'here',
-      ttlMs: 3000,
-      retryMs: 5,
     });
     await pool.start(abort.signal);
     t.teardown(async () => {
       await pool.stop();
       await store.close();
     });
-    await body(t, { store, driver, pool, signal: abort.signal });
+    const { signal } = abort;
+    await body(t, { store, driver, pool, signal, use: (work) => pool.use(deviceId, { signal }, work) });
   });
 }
 type Tap = Test;
@@ -104,7 +105,7 @@ async function until(holds: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !holds(); i++) await pause(10);
 }
 
-withPool('finds, adopts, refuses', async (t, { pool, driver, store, signal }) => {
+withPool('finds, adopts, refuses', async (t, { pool, driver, store, signal, use }) => {
   t.match(
     await pool.discover(),
     [{ id: deviceId, state: 'sighted', obstacle: null }],
@@ -113,50 +114,21 @@ withPool('finds, adopts, refuses', async (t, { pool, driver, store, signal }) =>
   t.match(await pool.adopt(deviceId), { state: 'adopted' });
   const none = 'none' as DeviceId;
   t.equal(await codeOf(pool.adopt(none)), 'DEVICE_UNKNOWN');
-  t.equal(await codeOf(pool.withDevice(none, { holder: 'a', signal }, async () => 1)), 'DEVICE_UNKNOWN');
+  t.equal(await codeOf(pool.use(none, { signal }, async () => 1)), 'DEVICE_UNKNOWN');
   driver.obstacle = 'no permission: join the group dialout';
   await pool.discover();
   t.equal(await codeOf(pool.adopt(deviceId)), 'DEVICE_FAILED');
-  t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_FAILED');
+  t.equal(await codeOf(use(async () => 1)), 'DEVICE_FAILED');
   t.same(await store.leases(), [], 'a device that did not open is free again');
   await store.setDeviceState(deviceId, 'quarantined');
-  t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'STATE_CONFLICT');
+  t.equal(await codeOf(use(async () => 1)), 'STATE_CONFLICT');
 });
 
-withPool('one job at a time, by priority, then by order', async (t, { pool, driver, store, signal }) => {
-  await pool.discover();
-  const order: string[] = [];
-  let running = 0;
-  const [hasBegun, begun] = gate();
-  const [queued, allQueued] = gate();
-  const job = (name: string, priority = 0) =>
-    pool.withDevice(deviceId, { holder: name, priority, signal }, async (device, lease) => {
-      t.equal(++running, 1);
-      order.push(name);
-      t.match(await store.leases(), [{ holder: `here/${name}`, token: lease.token }]);
-      if (name === 'first') {
-        begun();
-        await queued;
-      }
-      running--;
-      return device.measure(undefined as never, loadProtocol('quick'), { signal });
-    });
-  const first = job('first');
-  await hasBegun;
-  const others = [job('a'), job('b'), job('urgent', 1), job('c')];
-  await asked(store);
-  allQueued();
-  await Promise.all([first, ...others]);
-  t.same(order, ['first', 'urgent', 'a', 'b', 'c']);
-  t.equal(driver.opened, 1, 'opened once for all');
-  t.same(await store.leases(), []);
-});
-
-withPool('a failed device is opened afresh, a failed job keeps it', async (t, { pool, driver, signal }) => {
+withPool('a failed device is opened afresh, a failed job keeps it', async (t, { pool, driver, use }) => {
   await pool.discover();
   const run = (code: 'DEVICE_FAILED' | 'NETWORK_REJECTED' | undefined) =>
     codeOf(
-      pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+      use(async () => {
         if (code) throw new HildaError(code, 'x');
       }),
     );
@@ -171,48 +143,19 @@ withPool('a failed device is opened afresh, a failed job keeps it', async (t, { 
 });
 
 withPool(
-  'the lease outlives its term while the job runs; a foreign one is waited for',
-  async (t, { pool, store, signal }) => {
-    await pool.discover();
-    await pool.withDevice(deviceId, { holder: 'long', signal }, async (_, lease) => {
-      // Past the term that it was given, by however many renewals.
-      await until(() => systemClock.nowMs() > lease.expiresMs + 100);
-      t.equal((await store.acquireLease(deviceId, 'thief', 10)) === undefined, true);
-      await store.addMeasurement(measurement, { deviceId, lease });
-    });
-    const foreign = (await store.acquireLease(deviceId, 'elsewhere/x', 10_000))!;
-    const waits = pool.withDevice(deviceId, { holder: 'patient', signal }, async () => 'done');
-    await pause(15);
-    await store.releaseLease(foreign);
-    t.equal(await waits, 'done');
-    await store.acquireLease(deviceId, 'elsewhere/x', 10_000);
-    const abort = new AbortController();
-    const gaveUp = codeOf(
-      pool.withDevice(deviceId, { holder: 'hasty', signal: abort.signal }, async () => 'never'),
-    );
-    const alsoWaiting = codeOf(
-      pool.withDevice(deviceId, { holder: 'behind', signal: abort.signal }, async () => 'never'),
-    );
-    await pause(10);
-    abort.abort(new HildaError('INTERRUPTED', 'enough'));
-    t.same(await Promise.all([gaveUp, alsoWaiting]), ['INTERRUPTED', 'INTERRUPTED']);
-  },
-);
-
-withPool(
   'stop waits for the job, refuses the rest, closes the device',
-  async (t, { pool, store, driver, signal }) => {
+  async (t, { pool, store, driver, signal, use }) => {
     await pool.discover();
     let finished = false;
     const [hasBegun, begun] = gate();
     const [mayEnd, end] = gate();
-    const running = pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+    const running = use(async () => {
       begun();
       await mayEnd;
       finished = true;
     });
     await hasBegun;
-    const waiting = codeOf(pool.withDevice(deviceId, { holder: 'b', signal }, async () => {}));
+    const waiting = codeOf(use(async () => {}));
     await asked(store);
     const stopped = Promise.all([pool.stop(), pool.stop()]).then(() => finished);
     t.equal(await waiting, 'INTERRUPTED');
@@ -220,41 +163,34 @@ withPool(
     t.ok(await stopped, 'it stopped once the job had ended');
     await running;
     t.equal(driver.closed, 1);
-    t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'c', signal }, async () => {})), 'INTERRUPTED');
+    t.equal(await codeOf(use(async () => {})), 'INTERRUPTED');
 
-    await store.acquireLease(deviceId, 'here/died', 60_000);
-    await store.acquireLease(deviceId, 'here/died', 60_000);
-    const successor = new DevicePool({ store, drivers: [driver], clock: systemClock, owner: 'here' });
+    const successor = new DevicePool({ store, drivers: [driver], clock: systemClock });
     await successor.start(signal);
-    t.same(await store.leases(), [], 'what the former daemon held is free');
-    t.equal(
-      await successor.withDevice(deviceId, { holder: 'd', signal }, async () => 4),
-      4,
-      'looks for the device by itself',
-    );
+    t.equal(await successor.use(deviceId, { signal }, async () => 4), 4, 'looks for the device by itself');
     await successor.stop();
   },
 );
 
 withPool(
   'a device that leaves is away, and comes back as itself',
-  async (t, { pool, driver, store, signal }) => {
+  async (t, { pool, driver, store, use }) => {
     await pool.discover();
     await pool.adopt(deviceId);
     await pool.tag(deviceId, ['shelf=2', 'blue', 'blue']);
-    await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1);
+    await use(async () => 1);
     t.same(pool.presence(deviceId), { present: true, obstacle: null });
     driver.present = false;
     driver.changed();
     await until(() => driver.closed === 1);
     t.same(pool.presence(deviceId), { present: false, obstacle: null });
     t.equal(driver.closed, 1, 'what was open is closed');
-    t.equal(await codeOf(pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1)), 'DEVICE_GONE');
+    t.equal(await codeOf(use(async () => 1)), 'DEVICE_GONE');
     driver.present = true;
     driver.changed();
     await until(() => pool.presence(deviceId).present);
     t.match(await store.device(deviceId), { state: 'adopted', tags: ['blue', 'shelf=2'] });
-    t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 2), 2);
+    t.equal(await use(async () => 2), 2);
     const heard = (await store.events(0, { topics: ['devices'] })).map(({ data }) => data);
     t.match(
       heard
@@ -265,27 +201,27 @@ withPool(
   },
 );
 
-withPool('ignored and quarantined devices rest until they are adopted again', async (t, { pool, signal }) => {
+withPool('ignored and quarantined devices rest until they are adopted again', async (t, { pool, use }) => {
   await pool.discover();
   for (const state of ['ignored', 'quarantined'] as const) {
     t.match(await pool.setAside(deviceId, state, 'smells'), { state, reason: 'smells' });
     await t.rejects(
-      pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1),
+      use(async () => 1),
       { code: 'STATE_CONFLICT', message: /smells/ },
     );
     t.match(await pool.adopt(deviceId), { state: 'adopted', reason: null });
-    t.equal(await pool.withDevice(deviceId, { holder: 'a', signal }, async () => 3), 3);
+    t.equal(await use(async () => 3), 3);
   }
 });
 
 withPool(
   'failures in a row: a sound device is cleared, a broken one quarantined',
-  async (t, { pool, driver, store, signal }) => {
+  async (t, { pool, driver, store, use }) => {
     await pool.discover();
     await pool.adopt(deviceId);
     const fail = () =>
       codeOf(
-        pool.withDevice(deviceId, { holder: 'a', signal }, async () => {
+        use(async () => {
           throw new HildaError('DEVICE_FAILED', 'x');
         }),
       );
@@ -302,11 +238,10 @@ withPool(
 );
 
 withPool('a device that does not open is quarantined, one with an obstacle is not', async (t, bench) => {
-  const { pool, driver, store, signal } = bench;
+  const { pool, driver, store } = bench;
   await pool.discover();
   await pool.adopt(deviceId);
-  const use = () =>
-    pool.withDevice(deviceId, { holder: 'a', signal }, async () => 1).catch((error: HildaError) => error);
+  const use = () => bench.use(async () => 1).catch((error: HildaError) => error);
   driver.obstacle = 'unlock it';
   await pool.discover();
   for (let i = 0; i < 5; i++)
@@ -332,17 +267,20 @@ t.test('equal boards are pooled after the test alone', async (t) => {
   const twins = new FakeDriver({ ids: ['fake-a', 'fake-b'] });
   const lame = new FakeDriver({ ids: ['fake-c'], slowdown: 1.2 });
   const drivers = [twins, lame];
-  const pool = new DevicePool({ store, drivers, clock: systemClock, ttlMs: 5000, retryMs: 5 });
+  const pool = new DevicePool({ store, drivers, clock: systemClock });
+  const jobs = new Jobs({ store, pool, clock: systemClock });
   const { signal } = new AbortController();
   await pool.start(signal);
+  await jobs.start(signal);
   t.teardown(async () => {
+    await jobs.stop();
     await pool.stop();
     await store.close();
   });
   const [a, b, c] = ['fake-a', 'fake-b', 'fake-c'] as DeviceId[] as [DeviceId, DeviceId, DeviceId];
   await pool.discover();
   for (const id of [a, b, c]) await pool.adopt(id);
-  const parts = { store, pool, clock: systemClock };
+  const parts = { store, jobs, clock: systemClock };
   t.same(await pooledWith(a, store), [a], 'nothing is pooled untested');
   const same = await compareDevices(a, b, parts, { signal });
   t.ok(same.equivalent && Math.abs(same.convolution.ratio - 1) < 0.02, JSON.stringify(same));
@@ -353,18 +291,6 @@ t.test('equal boards are pooled after the test alone', async (t) => {
   t.same(await pooledWith(b, store), [b, a]);
   t.equal(await codeOf(compareDevices(a, a, parts, { signal })), 'STATE_CONFLICT');
 
-  // A job for the pair goes to the free one, and survives that one leaving.
-  const ran: string[] = [];
-  const job = (leave: string | null) =>
-    pool.withAny([a, b], { holder: 'pooled', signal }, async (_, { deviceId: id }) => {
-      ran.push(id);
-      await pause(10);
-      if (id === leave) throw new HildaError('DEVICE_GONE', 'unplugged');
-      return id;
-    });
-  t.same((await Promise.all([job(null), job(null)])).sort(), [a, b]);
-  t.equal(await job(a), b);
-  t.same(ran.slice(2), [a, b]);
   await pool.setAside(b, 'quarantined');
   t.same(await pooledWith(a, store), [a]);
 });

@@ -5,6 +5,7 @@ import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
 import type { FakeDeviceOptions } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -30,11 +31,14 @@ export async function openService(
   });
   const { signal } = new AbortController();
   await pool.start(signal);
+  const jobs = new Jobs({ store, pool, clock });
+  await jobs.start(signal);
   await pool.discover({ signal });
   for (const id of ids) await pool.adopt(id as DeviceId);
-  const service = new PredictorService({ store, pool, clock, profilesDir });
+  const service = new PredictorService({ store, jobs, clock, profilesDir });
   t.teardown(async () => {
     await service.stop();
+    await jobs.stop();
     await pool.stop();
     await store.close();
   });
@@ -48,5 +52,5 @@ export async function openService(
     }
   };
   const request = { device, space: 'mbconv-fmnist', samples: 24, seed: 3, protocol: 'quick', profile: true };
-  return { store, pool, service, ended, request };
+  return { store, pool, jobs, service, ended, request };
 }

@@ -28,7 +28,7 @@ function publishedTable(keyed: Space, networks: readonly Architecture[]): string
 t.test(
   'an imported table predicts, is refused where it must be, and learns from whole networks',
   async (t) => {
-    const { store, pool, service, ended } = await openService(t);
+    const { store, pool, jobs, service, ended } = await openService(t);
     const rng = Xoshiro128.fromSeed(12);
     const networks = Array.from({ length: 400 }, () => space.sample(rng));
     const text = publishedTable(space, networks);
@@ -125,7 +125,7 @@ t.test(
     t.ok(Math.abs(said.mean[0]! / truth[0]! - 1) > 0.35, 'before it did not');
 
     // A study starts from it.
-    const studies = new StudyService({ store, pool, clock, profilesDir, predictors: service });
+    const studies = new StudyService({ store, pool, jobs, clock, profilesDir, predictors: service });
     const spec = testSpec({
       predictors: [{ metric: 'latencyUs', predictor: (await service.importTable(request)).record.id }],
       budget: { trials: 4 },

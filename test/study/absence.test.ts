@@ -5,7 +5,8 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
-import { compareDevices, pooledWith } from '../../daemon/fleet/equivalence.js';
+import { pooledWith } from '../../daemon/fleet/equivalence.js';
+import { compareDevices } from '../../daemon/jobs/compare.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { toldTrial } from '../../daemon/study/told-trial.js';
 import { type Bench, openBench, smallSpec } from './bench.js';
@@ -170,10 +171,10 @@ t.test(
       [untested]: rates,
     };
     const driver = new LeavingDriver([own, twin, lame, untested], ratesOf);
-    const { studies, store, pool, clock, dataDir } = await open(t, driver);
+    const { studies, store, pool, jobs, clock, dataDir } = await open(t, driver);
     const { signal } = new AbortController();
     const compare = (id: DeviceId) =>
-      compareDevices(own, id, { store, pool, clock }, { signal, protocol: 'quick', visits: 3 });
+      compareDevices(own, id, { store, jobs, clock }, { signal, protocol: 'quick', visits: 3 });
     const slower = await compare(lame);
     t.notOk(slower.equivalent, JSON.stringify(slower));
     t.same(await pooledWith(own, store), [own], 'a failed test pools nothing');

@@ -212,7 +212,7 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
   t.equal(trials.filter(({ measurements }) => measurements['fake-0' as DeviceId]).length, 18);
   t.ok((await studies.fronts(id)).devices[0]!.front.length > 0, 'with a front');
   for (const [what, [device, code, hint]] of Object.entries(bad)) {
-    const use = pool.withDevice(device as DeviceId, { holder: 'test', signal }, (opened) =>
+    const use = pool.use(device as DeviceId, { signal }, (opened) =>
       opened.measure(doublingNetwork(), loadProtocol('quick'), { signal }),
     );
     const thrown = await use.then(

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import type { Driver } from '../../daemon/devices/contract.js';
 import { FakeDriver, type FakeDriverOptions } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Jobs } from '../../daemon/jobs/jobs.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { StudyService } from '../../daemon/study/service.js';
@@ -13,6 +14,7 @@ export interface Bench {
   readonly store: Store;
   readonly studies: StudyService;
   readonly pool: DevicePool;
+  readonly jobs: Jobs;
   readonly clock: Clock;
   close(): Promise<void>;
 }
@@ -33,19 +35,23 @@ export async function openBench(
 ): Promise<Bench> {
   const clock = systemClock;
   const store = around(await openStore({ dataDir, clock }));
-  const pool = new DevicePool({ store, drivers: withDrivers(store), clock, retryMs: 10 });
+  const pool = new DevicePool({ store, drivers: withDrivers(store), clock });
+  const jobs = new Jobs({ store, pool, clock, retryMs: 10 });
   const { signal } = new AbortController();
   await pool.start(signal);
+  await jobs.start(signal);
   for (const { id, obstacle } of await pool.discover({ signal })) if (obstacle === null) await pool.adopt(id);
-  const studies = new StudyService({ store, pool, clock, profilesDir });
+  const studies = new StudyService({ store, pool, jobs, clock, profilesDir });
   await studies.start();
   return {
     store,
     studies,
     pool,
+    jobs,
     clock,
     async close() {
       await studies.stop();
+      await jobs.stop();
       await pool.stop();
       await store.close();
     },

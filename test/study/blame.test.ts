@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
-import { compareDevices } from '../../daemon/fleet/equivalence.js';
+import { compareDevices } from '../../daemon/jobs/compare.js';
 import { FailingDriver } from '../blame/failing-driver.js';
 import { failureTexts } from '../blame/failure-texts.js';
 import { departing, parties } from '../blame/parties.js';
@@ -51,15 +51,15 @@ t.test('a device that fails everything is left for its equal, and no trial is sp
   const driver = new FailingDriver({ ids: ['fake-0', 'fake-1'] });
   const bench = await openBench(dir, {}, () => [driver]);
   t.teardown(() => bench.close());
-  const { store, pool, clock, studies } = bench;
+  const { store, jobs, clock, studies } = bench;
   const [own, equal] = ['fake-0', 'fake-1'] as DeviceId[] as [DeviceId, DeviceId];
   const { signal } = new AbortController();
-  t.ok((await compareDevices(own, equal, { store, pool, clock }, { signal, protocol: 'quick' })).equivalent);
+  t.ok((await compareDevices(own, equal, { store, jobs, clock }, { signal, protocol: 'quick' })).equivalent);
   driver.before = ({ id }) => {
     if (id === own) throw new HildaError('FAILURE_UNEXPLAINED', 'no table knows this');
   };
   await t.rejects(
-    compareDevices(own, equal, { store, pool, clock }, { signal, protocol: 'quick', visits: 2 }),
+    compareDevices(own, equal, { store, jobs, clock }, { signal, protocol: 'quick', visits: 2 }),
     { code: 'DEVICE_FAILED', message: /reference network either: no table knows this/ },
     'a comparison says whose fault it is',
   );

@@ -353,7 +353,7 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
     const dataDir = await mkdtemp(join(tmpdir(), 'hilda-catch-up-'));
     const driver = new Int8Driver();
     const bench = await openBench(dataDir, {}, () => [driver]);
-    const { store, pool, clock } = bench;
+    const { store, pool, jobs, clock } = bench;
     const objectives = [
       { metric: 'accuracy', goal: 'max' },
       { metric: 'latencyUs', goal: 'min' },
@@ -380,7 +380,7 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
     });
     leaves(driver);
     const sampler = createSampler('random', {});
-    await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, clock }, { signal });
+    await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, jobs, clock }, { signal });
     const trials = await store.trials(study.id);
     const answers = await store.answers(
       study.id,

@@ -8,7 +8,7 @@ import { parse as parseYaml } from 'yaml';
 import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
-import { compareDevices } from '../../daemon/fleet/equivalence.js';
+import { compareDevices } from '../../daemon/jobs/compare.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
@@ -38,11 +38,11 @@ async function proposals(dir: string, spec: object): Promise<string[]> {
 t.test('a study goes on with an equivalent board when its own is taken away', async (t) => {
   const bench = await openBench(await dataDir(t), { ids: ['fake-0', 'fake-1'], delayMs: 5 });
   t.teardown(() => bench.close());
-  const { store, pool, clock } = bench;
+  const { store, pool, jobs, clock } = bench;
   const [first, second] = ['fake-0', 'fake-1'] as DeviceId[] as [DeviceId, DeviceId];
   const { signal } = new AbortController();
   t.ok(
-    (await compareDevices(first, second, { store, pool, clock }, { signal, protocol: 'quick' })).equivalent,
+    (await compareDevices(first, second, { store, jobs, clock }, { signal, protocol: 'quick' })).equivalent,
   );
   const { id } = await bench.studies.create(testSpec());
   const stop = store.onEvents(() => {

@@ -1,4 +1,4 @@
-import { bytesOf } from '../bound-network.js';
+import { bytesOf } from '../../jobs/bound-network.js';
 import { blobSchema } from '../input-schemas.js';
 import { Answer, defineRoute, octets } from '../route.js';
 

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import { deploymentSchema } from '../../devices/schemas.js';
-import { bytesOf, calibratingOf, networkOf } from '../bound-network.js';
+import { bytesOf } from '../../jobs/bound-network.js';
+import { deployedTo } from '../../jobs/deployments.js';
+import { calibratingOf } from '../../jobs/materials.js';
+import { awaited, deploymentJob, inferenceJob } from '../asked-jobs.js';
 import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../measurement-schemas.js';
 import { Answer, defineRoute } from '../route.js';
 import { asDeviceId } from '../services.js';
@@ -13,14 +16,14 @@ export const deploymentRoutes = [
     summary: "Put a model with its weights into a board's flash, where it survives a reset",
     body: deploymentRequestSchema,
     answer: { status: 201, schema: deploymentSchema, location: true },
-    handle: async ({ services, body, signal }) => {
-      const deviceId = asDeviceId(body.device);
-      await services.store.device(deviceId);
-      const network = await networkOf(body, services);
-      const calibrating = await calibratingOf(body, network, services);
-      const deployment = await services.deploy({ network, deviceId, ...calibrating }, { signal });
-      return new Answer(deployment, {
-        location: `/v1/devices/${encodeURIComponent(deviceId)}/deployment`,
+    handle: async ({ services, body, signal, idempotencyKey }) => {
+      const request = await deploymentJob(body, services);
+      // Examples that do not fit are refused before they are a job.
+      const { network } = request.given ?? {};
+      if (network) await calibratingOf(request.inputs ?? null, network, services);
+      const { job } = await awaited(services, request, { idempotencyKey, signal });
+      return new Answer(job.result, {
+        location: `/v1/devices/${encodeURIComponent(job.deviceId ?? '')}/deployment`,
       });
     },
   }),
@@ -31,7 +34,7 @@ export const deploymentRoutes = [
     answer: { status: 200, schema: deploymentSchema },
     handle: async ({ services, params }) => {
       const { id } = await services.store.device(asDeviceId(params.id));
-      const deployment = await services.deployed(id);
+      const deployment = await deployedTo(id, services.store);
       if (deployment) return deployment;
       throw new HildaError('NOT_FOUND', `nothing was deployed to ${id} by this daemon`, {
         hint: 'POST /v1/deployments deploys a model.',
@@ -44,11 +47,9 @@ export const deploymentRoutes = [
     summary: 'Run the model that a board holds; inputs and outputs are real numbers, row-major',
     body: inferenceRequestSchema,
     answer: { status: 200, schema: z.object({ outputs: tensorsSchema }) },
-    handle: async ({ services, body, signal }) => {
-      const deviceId = asDeviceId(body.device);
-      await services.store.device(deviceId);
-      const input = 'blob' in body.input ? await bytesOf(body.input.blob, 'blob', services) : body.input;
-      return { outputs: await services.runDeployed({ deviceId, input }, { signal }) };
+    handle: async ({ services, body, signal, idempotencyKey }) => {
+      if ('blob' in body.input) await bytesOf(body.input.blob, 'blob', services);
+      return (await awaited(services, inferenceJob(body), { idempotencyKey, signal })).job.result;
     },
   }),
 ];

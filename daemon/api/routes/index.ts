@@ -2,6 +2,7 @@ import type { Route } from '../route.js';
 import { blobRoutes } from './blobs.js';
 import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
+import { jobRoutes } from './jobs.js';
 import { joiningRoutes } from './joining.js';
 import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
@@ -17,6 +18,7 @@ export const routes: readonly Route[] = [
   ...deviceRoutes,
   ...joiningRoutes,
   ...measurementRoutes,
+  ...jobRoutes,
   ...blobRoutes,
   ...deploymentRoutes,
   ...studyRoutes,

@@ -1,6 +1,10 @@
 import { z } from 'zod';
+import { HildaError } from '../../core/errors.js';
 import { operatorCostSchema } from '../../devices/schemas.js';
-import { bytesOf, networkOf } from '../bound-network.js';
+import { bytesOf } from '../../jobs/bound-network.js';
+import { awaited, measurementJob, profileJob } from '../asked-jobs.js';
+import { jobSchema } from '../job-schemas.js';
+import { viewJob } from '../job-views.js';
 import {
   measurementRequestSchema,
   measurementSchema,
@@ -10,7 +14,6 @@ import {
 } from '../measurement-schemas.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { Answer, defineRoute, octets } from '../route.js';
-import { jobSchema } from '../schemas.js';
 import { asDeviceId, asMeasurementId, asStudyId } from '../services.js';
 import { viewMeasurement, viewNetwork } from '../views.js';
 
@@ -48,27 +51,24 @@ export const measurementRoutes = [
     body: measurementRequestSchema,
     answer: { status: 201, schema: measurementSchema, location: true },
     also: [{ status: 202, schema: jobSchema, location: true, when: 'With wait=false: it runs on its own.' }],
-    handle: async ({ services, jobs, body, query, signal }) => {
-      const deviceId = asDeviceId(body.device);
-      // Refused before it is a job: an unknown device or model is the request's fault.
-      await services.store.device(deviceId);
-      const network = await networkOf(body, services);
-      const job = jobs.start((jobSignal) =>
-        services.measure({ network, deviceId, protocol: body.protocol }, { signal: jobSignal }),
+    handle: async ({ services, body, query, signal, idempotencyKey }) => {
+      const waits = query.wait !== 'false';
+      // With a key the client comes back for it.
+      const attached = waits && idempotencyKey === null;
+      const { given, ...request } = await measurementJob(body, services);
+      const { record, done } = await services.jobs.submit(
+        { ...request, attached, idempotencyKey, ...(waits && given && { given }) },
+        attached ? { signal } : {},
       );
-      if (query.wait === 'false')
-        return new Answer(job.view, { status: 202, location: `/v1/jobs/${job.view.id}` });
-      signal.addEventListener('abort', () => job.cancel(), { once: true });
-      const measured = viewMeasurement(await job.done);
-      return new Answer(measured, { location: `/v1/measurements/${measured.id}` });
+      if (!waits)
+        return new Answer(await viewJob(record, services), {
+          status: 202,
+          location: `/v1/jobs/${record.id}`,
+        });
+      const { measurement } = await done;
+      if (!measurement) throw new HildaError('INTERNAL', `the job ${record.id} ended without a measurement`);
+      return new Answer(viewMeasurement(measurement), { location: `/v1/measurements/${measurement.id}` });
     },
-  }),
-  defineRoute({
-    method: 'get',
-    path: '/jobs/{id}',
-    summary: 'What became of a measurement that was started with wait=false',
-    answer: { status: 200, schema: jobSchema },
-    handle: async ({ jobs, params }) => jobs.show(params.id),
   }),
   defineRoute({
     method: 'get',
@@ -127,11 +127,9 @@ export const measurementRoutes = [
     summary: 'Cost by operator; the times are from a profiled run and do not add up to the latency',
     body: profileRequestSchema,
     answer: { status: 200, schema: z.object({ operators: z.array(operatorCostSchema) }) },
-    handle: async ({ services, body, signal }) => {
-      const deviceId = asDeviceId(body.device);
-      await services.store.device(deviceId);
-      const network = await networkOf(body, services);
-      return { operators: await services.profile({ network, deviceId }, { signal }) };
+    handle: async ({ services, body, signal, idempotencyKey }) => {
+      const { job } = await awaited(services, await profileJob(body, services), { idempotencyKey, signal });
+      return job.result;
     },
   }),
 ];

@@ -39,7 +39,7 @@ export async function measureModel(
   request: Parameters<CliContext['client']['startMeasurement']>[0],
 ) {
   let job = await client.startMeasurement(request, { signal });
-  while (job.state === 'running') {
+  while (job.state === 'queued' || job.state === 'running') {
     await terminal.clock.sleep(pollMs, { signal });
     job = await client.job(job.id, { signal });
   }

@@ -8,6 +8,7 @@ import * as specialisations from './0006-specialisations.js';
 import * as finals from './0007-finals.js';
 import * as evidence from './0008-evidence.js';
 import * as toldResults from './0009-told-results.js';
+import * as jobs from './0010-jobs.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -25,6 +26,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0007-finals', up: finals.up },
   { name: '0008-evidence', up: evidence.up },
   { name: '0009-told-results', up: toldResults.up },
+  { name: '0010-jobs', up: jobs.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

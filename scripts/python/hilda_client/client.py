@@ -54,12 +54,12 @@ class Client:
         request = {"model": self.upload(model), "device": device, "protocol": protocol, **({"dims": dict(dims)} if dims else {})}
         job = self._http.call("POST", "/v1/measurements?wait=false", request, repeatable=False)
         deadline = time.monotonic() + timeout_s
-        while job["state"] == "running":
+        while job["state"] in ("queued", "running"):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no measurement within {timeout_s} s; job {job['id']} goes on")
             time.sleep(0.2)
             job = self._get(f"/v1/jobs/{job['id']}")
-        if job["state"] == "failed":
+        if job["state"] != "done":
             raise from_problem(int(job["problem"]["status"]), job["problem"])
         measurement: Measurement = job["measurement"]
         return measurement

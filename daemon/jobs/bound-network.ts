@@ -1,23 +1,26 @@
-import type { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { BlobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { bytesInMemory } from '../data/file-bytes.js';
-import { bindNetwork, constantInputs, type GivenInput } from '../devices/bind-network.js';
-import { flatExamples, piecedExamples } from '../devices/calibration-data.js';
-import type { Calibrating } from '../devices/contract.js';
-import { parseRanges } from '../devices/stored-ranges.js';
+import { bindNetwork, type GivenInput } from '../devices/bind-network.js';
 import type { Feed, Graph } from '../network/graph.js';
-import type { BindingsRequest, InputRequest } from './input-schemas.js';
-import type { deploymentRequestSchema } from './measurement-schemas.js';
-import type { DaemonServices } from './services.js';
+import type { BlobStore } from '../store/contract.js';
+import type { InputRef, ModelRef } from './job.js';
+
+/** Where the bytes are that requests and jobs name. */
+export interface Places {
+  readonly blobs: BlobStore;
+  readonly uploads: BlobStore;
+  /** Decodes and checks a model. */
+  readNetwork(bytes: Uint8Array): Promise<Graph>;
+}
 
 /** Throws NOT_FOUND where nothing of this id was uploaded. */
 export async function bytesOf(
   sha256: string,
   what: string,
-  { blobs, uploads }: DaemonServices,
+  { blobs, uploads }: Pick<Places, 'blobs' | 'uploads'>,
 ): Promise<Uint8Array> {
   const id = sha256 as BlobId;
   if (/^[0-9a-f]{64}$/.test(sha256))
@@ -29,37 +32,24 @@ export async function bytesOf(
 
 /** The network of a request: the uploaded model with its dimensions fixed and its inputs filled as asked. */
 export async function networkOf(
-  { model, dims, shapes, inputs = {} }: BindingsRequest & { readonly model: string },
-  services: DaemonServices,
+  { model, dims, shapes, inputs = {} }: ModelRef,
+  places: Places,
 ): Promise<Graph> {
-  const network = await services.readNetwork(await bytesOf(model, 'model', services));
+  const network = await places.readNetwork(await bytesOf(model, 'model', places));
   const given = new Map<string, GivenInput>();
-  for (const [name, input] of Object.entries(inputs)) given.set(name, await givenOf(input, services));
+  for (const [name, input] of Object.entries(inputs)) given.set(name, await givenOf(input, places));
   return bindNetwork(network, { dims, shapes, inputs: given });
 }
 
-async function givenOf(input: InputRequest, services: DaemonServices): Promise<GivenInput> {
+async function givenOf(input: InputRef, places: Places): Promise<GivenInput> {
   if (typeof input !== 'object') return input;
   if ('values' in input) return input;
   if ('range' in input) return { low: input.range[0], high: input.range[1] };
   const { blob, format } = input;
   return {
-    file: bytesInMemory(`the blob ${blob.slice(0, 12)}`, await bytesOf(blob, 'blob', services)),
+    file: bytesInMemory(`the blob ${blob.slice(0, 12)}`, await bytesOf(blob, 'blob', places)),
     format,
   };
-}
-
-/** What a deployment's scales come from. Pieces are read when they are needed, one at a time. */
-export async function calibratingOf(
-  { calibration, ranges }: Pick<z.infer<typeof deploymentRequestSchema>, 'calibration' | 'ranges'>,
-  network: Graph,
-  services: DaemonServices,
-): Promise<Calibrating> {
-  const { inputs } = constantInputs(network);
-  if (ranges !== undefined) return { ranges: parseRanges(await bytesOf(ranges, 'blob', services)) };
-  if (!('blobs' in calibration)) return { calibration: flatExamples(inputs, calibration) };
-  const pieces = calibration.blobs.map((sha256) => () => bytesOf(sha256, 'blob', services));
-  return { calibration: await piecedExamples(inputs, pieces) };
 }
 
 /** The inputs that a network was run with, for the manifest of a measurement. */

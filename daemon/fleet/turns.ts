@@ -1,39 +1,36 @@
 import { HildaError } from '../core/errors.js';
 
 interface Waiting {
-  readonly priority: number;
   readonly start: () => void;
   readonly refuse: (reason: unknown) => void;
 }
 
-/** One job at a time: higher priority first, equal ones in the order they came. A waiting job leaves on its signal. */
-export class JobQueue {
+/** One at a time, in the order of asking. One that waits leaves on its signal. */
+export class Turns {
   readonly #waiting: Waiting[] = [];
   #busy = false;
   #closed = false;
   #idle: (() => void)[] = [];
 
-  async run<T>(
-    job: () => Promise<T>,
-    { priority, signal }: { readonly priority: number; readonly signal: AbortSignal },
-  ): Promise<T> {
-    await this.#turn(priority, signal);
+  /** Throws INTERRUPTED once closed, and the signal's reason where it aborts before the turn comes. */
+  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#turn(signal);
     try {
       signal.throwIfAborted();
-      return await job();
+      return await work();
     } finally {
       this.#next();
     }
   }
 
-  /** Refuses what waits and what comes; resolves when the running job has ended. */
+  /** Refuses what waits and what comes; resolves when the running work has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const { refuse } of this.#waiting.splice(0)) refuse(stopped());
     if (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  async #turn(priority: number, signal: AbortSignal): Promise<void> {
+  async #turn(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#closed) throw stopped();
     if (!this.#busy) {
@@ -45,20 +42,19 @@ export class JobQueue {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1);
         reject(signal.reason);
       };
+      const settle = (): void => signal.removeEventListener('abort', leave);
       const entry: Waiting = {
-        priority,
         start: () => {
-          signal.removeEventListener('abort', leave);
+          settle();
           resolve();
         },
         refuse: (reason) => {
-          signal.removeEventListener('abort', leave);
+          settle();
           reject(reason);
         },
       };
       signal.addEventListener('abort', leave, { once: true });
-      const behind = this.#waiting.findIndex((other) => other.priority < priority);
-      this.#waiting.splice(behind === -1 ? this.#waiting.length : behind, 0, entry);
+      this.#waiting.push(entry);
     });
   }
 

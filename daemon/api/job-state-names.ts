@@ -1,0 +1,2 @@
+/** States of jobs, also for the help of commands, which loads no schemas. */
+export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;

@@ -1,0 +1,55 @@
+import type { DeviceId } from '../core/ids.js';
+import type { DevicePool } from '../fleet/device-pool.js';
+import type { DeviceRecord, Lease } from '../store/contract.js';
+import type { Entry } from './entry.js';
+import type { Runner } from './runner.js';
+import { formatSelector, isMeant } from './selector.js';
+
+export interface Circumstances {
+  readonly runner: Runner;
+  readonly pool: Pick<DevicePool, 'presence'>;
+  readonly leases: readonly Lease[];
+  readonly nowMs: number;
+}
+
+/** The one explanation of why a queued job does not run. */
+export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circumstances): string {
+  const { record, job, named, excluded } = entry;
+  const { stations } = runner;
+  if (record.runAtMs !== null && record.runAtMs > nowMs)
+    return `it is not to begin before ${new Date(record.runAtMs).toISOString()}`;
+  const meant = named
+    ? named.flatMap((id) => stations.record(id) ?? [])
+    : stations.all().filter((one) => isMeant(job.devices, one));
+  const possible = meant.filter(({ id }) => !excluded.has(id));
+  const name = formatSelector(job.devices);
+  if (possible.length === 0) return `no device of ${name} is left to try`;
+  const here = possible.filter(({ id }) => named?.length === 1 || pool.presence(id).present);
+  if (here.length === 0)
+    return `no device of ${name} is there: ${possible.map(({ id }) => id).join(', ')} are away`;
+  const user = (device: DeviceRecord): string | undefined => userOf(device, runner, leases);
+  const busy = here.map(user);
+  const ahead = runner.schedule.ahead(entry);
+  const others = ahead === 1 ? '1 job goes before it' : ahead > 1 ? `${ahead} jobs go before it` : '';
+  const held = busy.every((one) => one !== undefined) ? busy.slice(0, 3).join('; ') : '';
+  return [held, others].filter((part) => part !== '').join('; ') || 'it is about to begin';
+}
+
+/** Who uses the device, or the host that it shares. */
+function userOf(device: DeviceRecord, runner: Runner, leases: readonly Lease[]): string | undefined {
+  const { running, stations } = runner;
+  const runs = (id: DeviceId): string | undefined => {
+    const entry = running.get(id);
+    return entry && `${id} runs ${entry.record.id} of ${entry.record.share}`;
+  };
+  const own = runs(device.id);
+  if (own) return own;
+  const lease = leases.find(({ deviceId }) => deviceId === device.id);
+  if (lease) return `${device.id} is held by ${lease.holder}`;
+  const key = stations.keyOf(device.id);
+  for (const { id } of key === undefined ? [] : stations.devices(key)) {
+    const other = runs(id);
+    if (other) return `${device.id} shares the processors of ${device.host}, where ${other}`;
+  }
+  return undefined;
+}

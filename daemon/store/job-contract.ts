@@ -1,0 +1,134 @@
+import type { HildaError } from '../core/errors.js';
+import type { DeviceId, JobId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
+import type { Measurement } from '../core/measurement.js';
+import type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+
+export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+
+/** One piece of device work, as data. What the JSON fields hold is described in daemon/jobs/job.ts. */
+export interface JobRecord {
+  readonly id: JobId;
+  readonly work: Json;
+  /** Which network; null where the work needs none. */
+  readonly network: Json | null;
+  readonly inputs: Json | null;
+  /** On which devices it may run. */
+  readonly devices: Json;
+  /** Higher goes first. */
+  readonly priority: number;
+  /** Jobs of one priority take turns between their shares, e.g. `study:study-3`. */
+  readonly share: string;
+  readonly owner: Json;
+  /** Whether it goes when its client goes. */
+  readonly attached: boolean;
+  /** Not before; null: at once. */
+  readonly runAtMs: number | null;
+  /** Fails unless it ran by then; null: never. */
+  readonly deadlineMs: number | null;
+  readonly state: JobState;
+  /** How often it was begun. */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  /** Where it runs, or ran last. */
+  readonly deviceId: DeviceId | null;
+  /** Of the lease that it runs under, or ran under last. */
+  readonly token: number | null;
+  readonly idempotencyKey: string | null;
+  readonly requestHash: string | null;
+  /** What it yielded; also of a queued one that is repeated. */
+  readonly result: Json | null;
+  /** An error document: why it failed, or what its last attempt met. */
+  readonly error: Json | null;
+  readonly createdMs: number;
+  readonly startedMs: number | null;
+  readonly endedMs: number | null;
+}
+
+export type NewJob = Omit<
+  JobRecord,
+  | 'id'
+  | 'state'
+  | 'attempt'
+  | 'deviceId'
+  | 'token'
+  | 'result'
+  | 'error'
+  | 'createdMs'
+  | 'startedMs'
+  | 'endedMs'
+>;
+
+/** `taken`: another holder has the device. `closed`: the job is no longer queued. */
+export type Claimed = { readonly job: JobRecord; readonly lease: Lease } | 'taken' | 'closed';
+
+/** How one attempt of a job ended. */
+export interface JobEnd {
+  readonly job: JobId;
+  readonly lease: Lease;
+  /** `queued`: it runs again. */
+  readonly state: Exclude<JobState, 'running'>;
+  readonly result: Json | null;
+  readonly error: Json | null;
+  /** Stored with it; its id becomes `measurementId` of the result. */
+  readonly measurement?: {
+    readonly taken: Measurement;
+    readonly trial?: TrialOfMeasurement;
+  };
+  /** Values by key, stored with it. */
+  readonly values?: Readonly<Record<string, Json>>;
+}
+
+export interface Ended {
+  readonly job: JobRecord;
+  readonly measurement: MeasurementRecord | null;
+}
+
+/** Left out, a field excludes nothing. */
+export interface JobFilter {
+  readonly states?: readonly JobState[];
+  readonly share?: string;
+  readonly deviceId?: DeviceId;
+}
+
+/**
+ * Jobs. Methods that take lists do them in one transaction, with a number of statements that does not depend on how many
+ * devices there are.
+ *
+ * - A result, its job's state, the release of its lease and the events are one transaction: each result is stored once.
+ * - At most one running job a device.
+ */
+export interface JobStore {
+  /**
+   * Stores jobs as queued, in this order. One whose idempotency key is known is answered with the job that has it, or with
+   * IDEMPOTENCY_CONFLICT where the request was another one.
+   */
+  submitJobs(jobs: readonly NewJob[]): Promise<(JobRecord | HildaError)[]>;
+  /** Gives devices to jobs: lease, state and events at once. Each device at most once. */
+  claimJobs(
+    claims: readonly { readonly job: JobId; readonly deviceId: DeviceId; readonly holder: string }[],
+    ttlMs: number,
+  ): Promise<Claimed[]>;
+  /**
+   * Ends attempts. LEASE_STALE stands for one whose lease ran out, or whose job another attempt has: nothing of it is stored.
+   * STATE_CONFLICT stands for a measurement of a trial that takes none; its job is failed.
+   */
+  endJobs(ends: readonly JobEnd[]): Promise<(Ended | HildaError)[]>;
+  /** Ends jobs that are queued; those that are not are left out of the answer. */
+  closeJobs(ids: readonly JobId[], state: 'failed' | 'cancelled', error: Json): Promise<JobRecord[]>;
+  /** A failed or cancelled job is queued anew, as if it had not begun. STATE_CONFLICT for any other. */
+  reviveJob(id: JobId): Promise<JobRecord>;
+  /** Queues what a daemon that ended left running without a live lease. How many were. */
+  requeueLostJobs(): Promise<number>;
+  /** Forgets the oldest ended jobs beyond `keep`. */
+  forgetJobs(keep: number): Promise<number>;
+  /** Throws NOT_FOUND. */
+  job(id: JobId): Promise<JobRecord>;
+  /** Newest first. */
+  jobs(filter: JobFilter & { readonly before?: JobId; readonly limit?: number }): Promise<JobRecord[]>;
+  jobCount(filter: JobFilter): Promise<number>;
+  /** Those that wait, oldest first. */
+  queuedJobs(): Promise<JobRecord[]>;
+  /** Prolongs every live lease whose holder begins so, with one statement. */
+  renewLeases(holderPrefix: string, ttlMs: number): Promise<number>;
+}

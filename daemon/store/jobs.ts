@@ -1,0 +1,177 @@
+import type { Knex } from 'knex';
+import { HildaError } from '../core/errors.js';
+import type { JobId } from '../core/ids.js';
+import { type Database, insertAll } from './database.js';
+import type { JobFilter, JobRecord, JobStore } from './job-contract.js';
+import { type JobRow, jobEvent, jobId, ordinalOfJob, toJob, toJobRow } from './job-rows.js';
+import { toJsonText } from './json-columns.js';
+
+type Kept = Omit<JobStore, 'claimJobs' | 'endJobs' | 'renewLeases'>;
+
+const ended = ['done', 'failed', 'cancelled'] as const;
+const defaultLimit = 100;
+
+export function jobStore(database: Database): Kept {
+  return {
+    submitJobs: (jobs) =>
+      database.write(async ({ db, nowMs, next, publishAll }) => {
+        const keys = jobs.flatMap(({ idempotencyKey: key }) => (key === null ? [] : [key]));
+        const known = new Map<string, JobRow>();
+        if (keys.length > 0)
+          for (const row of await selectAll<JobRow>(keys, (some) =>
+            db('jobs').whereIn('idempotency_key', some),
+          ))
+            known.set(row.idempotency_key as string, row);
+        const rows: JobRow[] = [];
+        const answers: (() => JobRecord | HildaError)[] = [];
+        let ordinal = await next('jobs', jobs.length);
+        for (const job of jobs) {
+          const { idempotencyKey: key } = job;
+          const before = key === null ? undefined : known.get(key);
+          if (before) {
+            answers.push(() =>
+              before.request_hash === job.requestHash ? toJob(before) : otherRequest(before),
+            );
+            continue;
+          }
+          const row = toJobRow(job, ordinal++, nowMs);
+          rows.push(row);
+          if (key !== null) known.set(key, row);
+          answers.push(() => toJob(row));
+        }
+        await insertAll(db, 'jobs', rows);
+        await publishAll(rows.map(jobEvent));
+        return answers.map((answer) => answer());
+      }),
+
+    closeJobs: (ids, state, error) =>
+      database.write(async ({ db, nowMs, publishAll }) => {
+        const rows = await selectAll<JobRow>(ordinals(ids), (some) =>
+          db('jobs')
+            .whereIn('ordinal', some)
+            .where({ state: 'queued' })
+            .update({ state, error: toJsonText(error), ended_ms: nowMs })
+            .returning('*'),
+        );
+        await publishAll(rows.map(jobEvent));
+        return rows.map(toJob);
+      }),
+
+    reviveJob: (id) =>
+      database.write(async ({ db, publishAll }) => {
+        const { ordinal, state } = await requireJob(db, id);
+        if (state !== 'failed' && state !== 'cancelled')
+          throw new HildaError('STATE_CONFLICT', `the job ${id} is ${state}`, {
+            hint: 'Only failed and cancelled jobs can be retried.',
+            details: { jobId: id, state },
+          });
+        const anew = {
+          state: 'queued',
+          attempt: 0,
+          result: null,
+          error: null,
+          ended_ms: null,
+          attached: false,
+        };
+        const [row] = await db('jobs').where({ ordinal }).update(anew).returning<JobRow[]>('*');
+        await publishAll([jobEvent(row as JobRow)]);
+        return toJob(row as JobRow);
+      }),
+
+    requeueLostJobs: () =>
+      database.write(async ({ db, nowMs, publishAll }) => {
+        const rows = await db('jobs')
+          .where({ state: 'running' })
+          .whereNotExists(
+            db('leases')
+              .whereRaw('leases.device_id = jobs.device_id AND leases.token = jobs.token')
+              .where('expires_ms', '>', nowMs),
+          )
+          .update({ state: 'queued' })
+          .returning<JobRow[]>('*');
+        await publishAll(rows.map(jobEvent));
+        return rows.length;
+      }),
+
+    forgetJobs: (keep) =>
+      database.write(({ db }) => {
+        const oldest = db('jobs')
+          .select('ordinal')
+          .whereIn('state', ended)
+          .orderBy('ordinal', 'desc')
+          .offset(keep)
+          .limit(1);
+        return db('jobs').whereIn('state', ended).where('ordinal', '<=', oldest).delete();
+      }),
+
+    job: async (id) => toJob(await database.read((db) => requireJob(db, id))),
+
+    jobs: async ({ before, limit = defaultLimit, ...filter }) => {
+      const below = before === undefined ? undefined : ordinalOfJob(before);
+      if (before !== undefined && below === undefined) throw unknown(before);
+      const rows = await database.read<JobRow[]>((db) => {
+        const query = matching(db, filter).orderBy('ordinal', 'desc').limit(limit);
+        return below === undefined ? query : query.andWhere('ordinal', '<', below);
+      });
+      return rows.map(toJob);
+    },
+
+    jobCount: async (filter) => {
+      const rows = await database.read<{ readonly count: number | string }[]>((db) =>
+        matching(db, filter).count({ count: '*' }),
+      );
+      return Number(rows[0]?.count ?? 0);
+    },
+
+    queuedJobs: async () => {
+      const rows = await database.read<JobRow[]>((db) =>
+        db('jobs').where({ state: 'queued' }).orderBy('ordinal'),
+      );
+      return rows.map(toJob);
+    },
+  };
+}
+
+const unknown = (id: string): HildaError =>
+  new HildaError('NOT_FOUND', `there is no job ${id}`, {
+    hint: 'Jobs that ended long ago are forgotten; their measurements are not.',
+    details: { jobId: id },
+  });
+
+async function requireJob(db: Knex, id: JobId): Promise<JobRow> {
+  const ordinal = ordinalOfJob(id);
+  const row: JobRow | undefined = ordinal && (await db('jobs').where({ ordinal }).first());
+  if (!row) throw unknown(id);
+  return row;
+}
+
+const otherRequest = ({ ordinal, idempotency_key }: JobRow): HildaError =>
+  new HildaError(
+    'IDEMPOTENCY_CONFLICT',
+    `the idempotency key ${idempotency_key} belongs to the job ${jobId(ordinal)}, which asks for something else`,
+    { details: { jobId: jobId(ordinal) } },
+  );
+
+const ordinals = (ids: readonly JobId[]): number[] => ids.flatMap((id) => ordinalOfJob(id) ?? []);
+
+function matching(db: Knex, { states, share, deviceId }: JobFilter): Knex.QueryBuilder {
+  const query = db('jobs');
+  if (states) query.whereIn('state', states);
+  if (share !== undefined) query.where({ share });
+  if (deviceId !== undefined) query.where({ device_id: deviceId });
+  return query;
+}
+
+/** An engine takes so many values in one question, at least. */
+const most = 500;
+
+/** What a query over a list yields, a part of the list at a time. */
+export async function selectAll<Row, Value = string | number>(
+  values: readonly Value[],
+  query: (some: Value[]) => PromiseLike<Row[]>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let from = 0; from < values.length; from += most)
+    rows.push(...(await query(values.slice(from, from + most))));
+  return rows;
+}

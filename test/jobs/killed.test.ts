@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
+import type { JobRecord } from '../../daemon/store/contract.js';
+import { openStore } from '../../daemon/store/open-store.js';
+
+t.setTimeout(1_800_000);
+
+const child = fileURLToPath(new URL('./killed-child.js', import.meta.url));
+/** More than the test needs, where somebody wants to know. */
+const kills = Number(process.env.HILDA_KILLS ?? 6);
+const perKill = 15;
+
+/** Runs the child to its end, or kills it so long after its jobs began. Answers whether it ended by itself. */
+function run(dataDir: string, count: number, killAfterMs: number | null): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const daemon = spawn(process.execPath, [child, dataDir, String(count)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let text = '';
+    let armed = false;
+    daemon.stdout.on('data', (data) => {
+      text += String(data);
+      if (armed || killAfterMs === null || !text.includes('begun')) return;
+      armed = true;
+      void systemClock.sleep(killAfterMs).then(() => daemon.kill('SIGKILL'));
+    });
+    daemon.on('error', reject);
+    daemon.on('exit', (code, by) => {
+      if (code === 0 || by === 'SIGKILL') resolve(text.includes('ended'));
+      else reject(new Error(`the child ended with ${code ?? by}: ${text}`));
+    });
+  });
+}
+
+t.test(`jobs survive ${kills} kills: none is lost, none counts twice`, async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-killed-jobs-'));
+  t.teardown(() => rm(dataDir, { recursive: true, force: true }));
+  const seed = randomBytes(4).readUInt32LE();
+  const rng = Xoshiro128.fromSeed(seed);
+  let killed = 0;
+  let count = perKill;
+  for (; killed < kills; killed++) {
+    // New work each time that all of it was done before the blow.
+    if (await run(dataDir, count, randomInt(rng, 400))) count += perKill;
+    else if (killed % 3 === 2) count += perKill;
+  }
+  t.ok(await run(dataDir, count, null), `seed ${seed}`);
+  const store = await openStore({ dataDir, clock: systemClock });
+  t.teardown(() => store.close());
+  const jobs = await store.jobs({ limit: 100_000 });
+  const keys = new Map<string, JobRecord[]>();
+  for (const job of jobs)
+    keys.set(job.idempotencyKey as string, [...(keys.get(job.idempotencyKey as string) ?? []), job]);
+  t.equal(keys.size, count, 'no job is lost');
+  t.equal(jobs.length, count, 'no job is there twice');
+  const yields = jobs.map(({ result }) => (result as { measurementId?: string } | null)?.measurementId);
+  const isMeasured = ({ idempotencyKey }: JobRecord): boolean =>
+    Number(idempotencyKey?.split('-')[1]) % 3 !== 2;
+  for (const [i, job] of jobs.entries()) {
+    if (isMeasured(job)) t.ok(job.state === 'done' && yields[i] !== undefined, `${job.id} ${job.state}`);
+    else t.match(job, { state: 'failed', error: { code: 'STATE_CONFLICT' } });
+  }
+  const measurements = await store.measurements({ limit: 100_000 });
+  t.equal(measurements.length, jobs.filter(isMeasured).length, 'each result is stored once');
+  t.equal(new Set(yields.filter((id) => id !== undefined)).size, measurements.length);
+  t.same(await store.leases(), []);
+});
