@@ -46,8 +46,13 @@ export class ManualClock implements Clock {
   sleep(ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      this.#sleepers.push({ atMs: this.#nowMs + ms, wake: resolve });
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const onAbort = (): void => reject(signal?.reason);
+      const wake = (): void => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      this.#sleepers.push({ atMs: this.#nowMs + ms, wake });
+      signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 

@@ -176,6 +176,18 @@ export const errorTable = {
     false,
     'The network did not finish in time and was stopped. Raise the limit if it is meant to be slow.',
   ),
+  LINE_TOO_SLOW: kind(
+    504,
+    9,
+    true,
+    'The line to the page or agent is the limit, not its device: use a faster line, or a smaller network.',
+  ),
+  PEER_STORAGE: kind(
+    507,
+    9,
+    true,
+    "Free space on the agent's disk, or let the agent write to its folder (--data); the message names both.",
+  ),
   DEVICE_BUSY: kind(
     409,
     4,
@@ -207,6 +219,12 @@ export const errorTable = {
     'Wait as long as `details.retryAfterS` (Retry-After) says, then come with a fresh token.',
   ),
   KEY_REVOKED: kind(403, 8, false, 'The key was revoked. Pair again if this is meant to come back.'),
+  DISPLACED: kind(
+    409,
+    4,
+    false,
+    'Another instance with the same key is connected. Stop it, or take over: `hilda agent join --take-over`.',
+  ),
   VERSION_UNSUPPORTED: kind(409, 1, false, 'Install the same version of hilda on both sides.'),
   MESSAGE_INVALID: kind(
     400,
