@@ -39,6 +39,8 @@ export class Departures {
     } catch (thrown) {
       const error = asHildaError(thrown);
       const key = structureHash(network);
+      // One that left before it had the network was not driven away by it.
+      if (error.details.unreached === true) throw thrown;
       if (error.code !== 'DEVICE_GONE') {
         if (error.details.atFault === 'network') this.#counts.delete(key);
         throw thrown;

@@ -25,7 +25,7 @@ export interface SettleOptions {
 
 interface Failure {
   readonly error: HildaError;
-  readonly suspicion: Exclude<Suspicion, 'proven' | null>;
+  readonly suspicion: Exclude<Suspicion, 'proven' | 'way' | null>;
 }
 
 /** Failures beside a working reference that convict a network. Words of a device must be contradicted more often. */
@@ -54,6 +54,7 @@ export async function settled<T>(steps: Settling<T>, options: SettleOptions): Pr
       const suspicion = suspicionOf(error, isRemote);
       if (suspicion === null) throw thrown;
       if (suspicion === 'proven') throw charged(error, 'network', error.message);
+      if (suspicion === 'way') throw unreached(error);
       failures.push({ error, suspicion });
       if (suspicion !== 'network') await steps.close();
     }
@@ -85,8 +86,10 @@ async function assertReference<T>(
     } catch (thrown) {
       signal.throwIfAborted();
       const error = asHildaError(thrown);
-      if (isAway(error) || suspicionOf(error) === null) throw thrown;
+      const suspicion = suspicionOf(error);
+      if (isAway(error) || suspicion === null) throw thrown;
       await steps.close();
+      if (suspicion === 'way') throw unreached(error);
       if (left > 1) continue;
       const first = failures[0]?.error;
       const before = first && first.message !== error.message ? `; before it: ${first.message}` : '';
@@ -118,6 +121,19 @@ async function assertLarger<T>(
       hint: 'Close other programs on the device.',
     });
   }
+}
+
+/**
+ * The line or the peer's disk did not take the network. A reference network that is smaller, or there already, proves nothing
+ * against it; nor is the device broken, so that it gets no strike.
+ */
+function unreached(error: HildaError): HildaError {
+  const { code, message, hint, details } = error;
+  return new HildaError(code, message, {
+    cause: error,
+    hint,
+    details: { ...details, atFault: 'device', moment: true },
+  });
 }
 
 /** Codes that say what a device did wrong. */

@@ -3,9 +3,10 @@ import { isAway } from './away.js';
 
 /**
  * What an error makes likely, before a reference network has run. `proven`: hilda's own analysis refused the network, no device
- * had a part in it. `memory`: it ran out, of the moment or for this size. Null: nothing that measuring is to blame for.
+ * had a part in it. `memory`: it ran out, of the moment or for this size. `way`: the network did not reach the device, so
+ * nothing is known of it. Null: nothing that measuring is to blame for.
  */
-export type Suspicion = 'proven' | 'network' | 'unexplained' | 'memory' | 'device' | null;
+export type Suspicion = 'proven' | 'network' | 'unexplained' | 'memory' | 'device' | 'way' | null;
 
 /** Codes of static analysis: the same network gets the same answer everywhere. */
 const provenCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -32,6 +33,8 @@ const suspicions: Readonly<Partial<Record<ErrorCode, Suspicion>>> = {
   PROVIDER_UNKNOWN: 'device',
   FIRMWARE_MISMATCH: 'device',
   RUNNER_OUTPUT_INVALID: 'device',
+  LINE_TOO_SLOW: 'way',
+  PEER_STORAGE: 'way',
 };
 
 /** `isRemote`: another machine tells it, whose own analysis may be broken. */

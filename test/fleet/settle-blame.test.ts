@@ -50,7 +50,13 @@ t.test('who is at fault is decided by a reference network, not by words', async 
   const refused = error('NETWORK_REJECTED', { suspect: 'network' });
   const broken = error('DEVICE_FAILED', { suspect: 'device' });
   const full = error('DEVICE_OUT_OF_MEMORY', { memory: true });
-  const cases: readonly [string, HildaError, Parameters<typeof settle>[0], string, object | 'done'][] = [
+  const cases: readonly [
+    string,
+    Parameters<typeof settle>[1],
+    Parameters<typeof settle>[0],
+    string,
+    object | 'done',
+  ][] = [
     ['it runs', unknown, { n: '+' }, 'n', 'done'],
     ['it failed once', unknown, { n: '-+', r: '+' }, 'nxrn', 'done'],
     [
@@ -117,6 +123,25 @@ t.test('who is at fault is decided by a reference network, not by words', async 
       'n',
       { code: 'DEVICE_GONE', details: { atFault: undefined } },
     ],
+    ...(['LINE_TOO_SLOW', 'PEER_STORAGE'] as const).flatMap((code): typeof cases => {
+      const device = { code, details: { atFault: 'device', moment: true } };
+      return [
+        [
+          `${code}: it did not reach the device, which no reference can excuse`,
+          error(code),
+          { n: '-', r: '+' },
+          'n',
+          device,
+        ],
+        [
+          `${code} of the reference`,
+          (step) => error(step === 'n' ? 'DEVICE_FAILED' : code),
+          { n: '-', r: '-' },
+          'nxrx',
+          device,
+        ],
+      ];
+    }),
     ['nothing of measuring', error('DISK_FULL'), { n: '-' }, 'n', { code: 'DISK_FULL' }],
     [
       'known without a device',
@@ -195,6 +220,12 @@ t.test('a network that drives the device away is found out once it did so three 
   t.equal(await watch(async () => 'done'), 'done', 'it was chance');
   for (let i = 0; i < 2; i++) t.match(await watch(leaves), { code: 'DEVICE_GONE' });
   t.equal(references, 0);
+  const unreached = async (): Promise<string> => {
+    throw error('DEVICE_GONE', { unreached: true });
+  };
+  for (let i = 0; i < 5; i++) t.match(await watch(unreached), { code: 'DEVICE_GONE' });
+  t.equal(references, 5, 'a line that breaks before the network is there is not its doing');
+  references = 0;
   t.match(
     await watch(leaves, true),
     { code: 'DEVICE_GONE', details: { atFault: undefined } },
