@@ -1,11 +1,15 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { BackOff } from '../core/back-off.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, type ErrorCode, errorTable, HildaError } from '../core/errors.js';
+import { LineRate } from '../core/link/line-rate.js';
 import { agentProtocol, hubMessageSchema, type OfferedDevice } from '../devices/agent/wire.js';
+import { processChance } from '../devices/chance.js';
 import { checked } from '../devices/checked.js';
 import type { Connection } from '../devices/connection.js';
 import type { Driver } from '../devices/contract.js';
+import { AgentFolder } from './agent-folder.js';
 import { AgentBench } from './bench.js';
 import { AgentLink } from './link.js';
 import { ModelCache } from './model-cache.js';
@@ -31,8 +35,10 @@ export interface AgentOptions {
   /** Hears where the daemon says that it can be reached. */
   readonly onAddresses?: (urls: readonly string[]) => void;
   readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
-  /** Waits between tries to connect; jittered by half, so that a fleet does not come back in one moment. */
-  readonly retryMs?: readonly number[];
+  /** Bounds of the waits between tries to connect (`BackOff`); 0.5 to 15 s by default. */
+  readonly retry?: { readonly firstMs: number; readonly mostMs: number };
+  /** Another agent with the same key that is connected gives way, once. */
+  readonly takeOver?: boolean;
 }
 
 /** The daemon's word is final on these: trying again would only knock at a closed door. */
@@ -41,32 +47,32 @@ const final: ReadonlySet<string> = new Set([
   'KEY_REVOKED',
   'VERSION_UNSUPPORTED',
   'DAEMON_MISMATCH',
+  'DISPLACED',
+  'PEER_STORAGE',
 ]);
-const defaultRetryMs = [250, 500, 1000, 2000, 5000, 10_000];
+const defaultRetry = { firstMs: 500, mostMs: 15_000 };
 
 /**
- * This machine's devices in the service of a daemon elsewhere. `run` keeps a link up until the signal aborts; it throws
- * PAIRING_REFUSED, KEY_REVOKED or VERSION_UNSUPPORTED as soon as the daemon says so, DAEMON_MISMATCH as `connect` does, and
- * nothing else.
+ * This machine's devices in the service of a daemon elsewhere. `run` keeps a link up until the signal aborts. It throws
+ * PAIRING_REFUSED, KEY_REVOKED, VERSION_UNSUPPORTED or DISPLACED as soon as the daemon says so, DAEMON_MISMATCH as
+ * `connect` does, PEER_STORAGE where the folder takes no file to begin with, and nothing else.
  */
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #folder: AgentFolder;
+  readonly #instance = randomBytes(16).toString('hex');
+  readonly #rate = new LineRate();
+  #takeOver: boolean;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#folder = new AgentFolder(options.dataDir);
+    this.#takeOver = options.takeOver ?? false;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const {
-      dataDir,
-      drivers,
-      clock,
-      connect,
-      onEvent,
-      onAddresses,
-      retryMs = defaultRetryMs,
-    } = this.#options;
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const { dataDir, drivers, clock, connect, onEvent, onAddresses, retry = defaultRetry } = this.#options;
+    await this.#folder.prove();
     const outbox = new Outbox(join(dataDir, 'outbox'));
     await outbox.start();
     const bench = new AgentBench(drivers, (error, message) =>
@@ -82,15 +88,16 @@ export class Agent {
     const life = new AbortController();
     bench.watch(AbortSignal.any([signal, life.signal]), () => work.offer(bench.offered));
     try {
-      for (let failures = 0; !signal.aborted; ) {
+      const backOff = new BackOff({ ...retry, chance: processChance() });
+      while (!signal.aborted) {
         /** How long the daemon said to wait, where it did. */
         let toldMs = 0;
         try {
           // Before it connects: a daemon waits seconds for the first word, a GPU's driver may take longer.
           const devices = await bench.look(signal);
-          const visit = await this.#visit();
+          const visit = await this.#folder.visit(this.#options.token);
           const connection = await connect({ signal, ...(visit !== undefined && { visit }) });
-          if (await this.#serve(connection, { work, bench, devices }, signal)) failures = 0;
+          if (await this.#serve(connection, { work, bench, devices }, signal)) backOff.reset();
         } catch (thrown) {
           const error = asHildaError(thrown);
           if (final.has(error.code)) throw error;
@@ -98,11 +105,7 @@ export class Agent {
           if (!signal.aborted) onEvent?.('unreachable', { message: error.message });
         }
         if (signal.aborted) return;
-        const ownMs = retryMs[Math.min(failures++, retryMs.length - 1)] ?? 1000;
-        const pauseMs = Math.max(ownMs, toldMs);
-        // Spread by the clock's own noise: a generator of chance would be one more thing to inject.
-        const jitter = 0.75 + ((clock.monotonicUs() * 7919) % 1000) / 2000;
-        await clock.sleep(pauseMs * jitter, { signal }).catch(() => {});
+        await clock.sleep(Math.max(backOff.next(), toldMs), { signal }).catch(() => {});
       }
     } finally {
       life.abort();
@@ -126,8 +129,8 @@ export class Agent {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { name, token, clock, boot, onEvent, onAddresses } = this.#options;
-    const key = await this.#key();
-    const link = new AgentLink(connection);
+    const key = await this.#folder.key();
+    const link = new AgentLink(connection, { clock, rate: this.#rate });
     const stop = (): void => connection.close(1001, 'the agent is stopping');
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -136,6 +139,8 @@ export class Agent {
         proto: agentProtocol,
         ...(key !== undefined && { key }),
         ...(key === undefined && token !== undefined && { token }),
+        instance: this.#instance,
+        takeOver: this.#takeOver,
         name,
         devices: [...devices],
         ...work.state(),
@@ -153,7 +158,8 @@ export class Agent {
         );
       if (answer.op !== 'welcome')
         throw new HildaError('MESSAGE_INVALID', `the daemon greeted with ${answer.op}`);
-      if (answer.key !== null) await this.#keepKey(answer.key, token);
+      this.#takeOver = false;
+      if (answer.key !== null) await this.#folder.keep(answer.key, token);
       if (answer.addresses) onAddresses?.(answer.addresses);
       onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
       if (bench.offered !== devices) link.say({ op: 'devices', devices: [...bench.offered] });
@@ -166,28 +172,4 @@ export class Agent {
       connection.close(1000, 'done');
     }
   }
-
-  async #key(): Promise<string | undefined> {
-    return this.#kept('key');
-  }
-
-  /** By it the daemon tells this agent from others of its address before it says a word. */
-  async #visit(): Promise<string | undefined> {
-    if ((await this.#key()) !== undefined) return this.#kept('visit');
-    return pairingOf(this.#options.token);
-  }
-
-  async #kept(file: 'key' | 'visit'): Promise<string | undefined> {
-    return (await readFile(join(this.#options.dataDir, file), 'utf8').catch(() => '')).trim() || undefined;
-  }
-
-  async #keepKey(key: string, token: string | undefined): Promise<void> {
-    const { dataDir } = this.#options;
-    await writeFile(join(dataDir, 'key'), `${key}\n`, { mode: 0o600 });
-    const visit = pairingOf(token);
-    if (visit !== undefined) await writeFile(join(dataDir, 'visit'), `${visit}\n`, { mode: 0o600 });
-  }
 }
-
-const pairingOf = (token: string | undefined): string | undefined =>
-  token?.includes('.') ? token.slice(0, token.indexOf('.')) : undefined;

@@ -1,16 +1,15 @@
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HildaError } from '../core/errors.js';
-import { sha256Hex } from '../core/hash.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 import type { BlobId } from '../core/ids.js';
+import { contentHash } from '../devices/content-hash.js';
 import { fileBlobs } from '../store/file-blobs.js';
+import { isDiskFull, storageFault } from './storage-fault.js';
 
 /** Models by their content, on the disk: each comes over the link once. The least recently used give way. */
 export class ModelCache {
   readonly #folder: string;
   readonly #maxBytes: number;
-  /** What came of models whose transfer broke off, to go on from. */
-  readonly #partial = new Map<string, Uint8Array>();
 
   constructor(folder: string, maxBytes = 4 * 2 ** 30) {
     this.#folder = folder;
@@ -28,33 +27,34 @@ export class ModelCache {
       return bytes;
     } catch {
       // Damaged on the disk: it is fetched again.
-      await rm(this.#path(sha256), { force: true });
+      await rm(this.#path(sha256), { force: true }).catch(() => {});
       return undefined;
     }
   }
 
-  /** Throws MESSAGE_INVALID where the bytes are not what their name says. */
+  /** Others give way where the disk is full. Throws MESSAGE_INVALID where the bytes are not what their name says, PEER_STORAGE. */
   async put(sha256: string, bytes: Uint8Array): Promise<void> {
-    this.#partial.delete(sha256);
-    if (sha256Hex(bytes) !== sha256)
+    if (contentHash(bytes) !== sha256)
       throw new HildaError('MESSAGE_INVALID', `the model ${sha256} came with other content`);
-    await fileBlobs(this.#folder).put(bytes);
-    await this.#makeRoom(sha256);
-  }
-
-  keepPartial(sha256: string, bytes: Uint8Array): void {
-    this.#partial.set(sha256, bytes);
-  }
-
-  partial(sha256: string): Uint8Array {
-    return this.#partial.get(sha256) ?? new Uint8Array();
+    const blobs = fileBlobs(this.#folder);
+    try {
+      await blobs.put(bytes);
+    } catch (thrown) {
+      if (!isDiskFull(asHildaError(thrown))) throw storageFault(thrown, this.#folder);
+      await this.#makeRoom(sha256, 0).catch(() => {});
+      await blobs.put(bytes).catch((again: unknown) => {
+        throw storageFault(again, this.#folder);
+      });
+    }
+    // What is too much is a matter for the next one as well: this one is here.
+    await this.#makeRoom(sha256, this.#maxBytes).catch(() => {});
   }
 
   #path(sha256: string): string {
     return join(this.#folder, sha256.slice(0, 2), sha256.slice(2, 4), sha256);
   }
 
-  async #makeRoom(newest: string): Promise<void> {
+  async #makeRoom(newest: string, maxBytes: number): Promise<void> {
     const names = (await readdir(this.#folder, { recursive: true })).filter((name) =>
       /[0-9a-f]{64}$/.test(name),
     );
@@ -64,7 +64,7 @@ export class ModelCache {
     files.sort((a, b) => a.mtimeMs - b.mtimeMs);
     let total = files.reduce((sum, { size }) => sum + size, 0);
     for (const { name, size } of files) {
-      if (total <= this.#maxBytes) return;
+      if (total <= maxBytes) return;
       if (name.endsWith(newest)) continue;
       await rm(join(this.#folder, name), { force: true });
       total -= size;

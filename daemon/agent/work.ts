@@ -1,18 +1,18 @@
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
+import { BulkReceiver } from '../core/link/bulk-receiver.js';
 import type { ClockReading } from '../devices/agent/peer-clock.js';
 import { type Binding, receivedNetwork } from '../devices/agent/sent-network.js';
 import { packTensors, unpackTensors } from '../devices/agent/tensor-bytes.js';
 import {
-  type AgentMessage,
   type Hold,
   type HubMessage,
   hubMessageSchema,
   type OfferedDevice,
   sameHold,
 } from '../devices/agent/wire.js';
-import { BlobAssembler } from '../devices/blob-frames.js';
 import { checked } from '../devices/checked.js';
+import { contentHash } from '../devices/content-hash.js';
 import type { Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import type { AgentBench } from './bench.js';
@@ -23,11 +23,17 @@ import type { Outbox, Outcome } from './outbox.js';
 type Lease = Extract<HubMessage, { op: 'lease' }>;
 type Welcome = Extract<HubMessage, { op: 'welcome' }>;
 
+/** Hears of the bytes once they are here, or of what keeps them from coming. */
+interface Awaited {
+  here(bytes: Uint8Array): void;
+  failed(error: HildaError): void;
+}
+
 interface Running {
   readonly lease: Lease;
   readonly abort: AbortController;
-  /** What it waits for, by SHA-256: called with the bytes, once they are here. */
-  readonly awaited: Map<string, (bytes: Uint8Array) => void>;
+  /** What it waits for, by SHA-256. */
+  readonly awaited: Map<string, Awaited>;
 }
 
 export interface AgentWorkOptions {
@@ -40,6 +46,8 @@ export interface AgentWorkOptions {
 
 /** As large as any model that the daemon takes. */
 const maxModelBytes = 256 * 2 ** 20;
+/** A longer value goes as bulk: as one message it would hold up all that is said after it. */
+const longValue = 16 * 1024;
 
 /** The jobs of this agent. They outlive the link: it is served anew after each break, and the work goes on meanwhile. */
 export class AgentWork {
@@ -47,6 +55,8 @@ export class AgentWork {
   readonly #running = new Map<string, Running>();
   /** Models asked for over the present link, so that two jobs of one model do not fetch it twice. */
   readonly #asked = new Set<string>();
+  /** What came of a content when the link broke is there when it is asked for again. */
+  readonly #received = new BulkReceiver({ maxBytes: 2 * maxModelBytes, hash: contentHash });
   #link: AgentLink | null = null;
 
   constructor(options: AgentWorkOptions) {
@@ -70,32 +80,26 @@ export class AgentWork {
     { keep, heartbeatMs }: Welcome,
     { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
   ): Promise<void> {
-    const { outbox, models } = this.#options;
+    const { outbox } = this.#options;
     this.#link = link;
     this.#asked.clear();
     for (const { lease } of this.#running.values())
       if (!keep.some((hold) => sameHold(hold, lease))) this.#drop(lease);
     // Also those that no longer count: the daemon counts and refuses them, and they leave the outbox by its word.
-    for (const outcome of outbox.all()) tell(link, outcome);
+    for (const outcome of outbox.all()) void tell(link, outcome);
     // A model that was on its way when the link broke is asked for from where it stopped.
     for (const { lease } of this.#running.values()) void this.#askForBlobs(lease);
     const ended = new AbortController();
     void this.#beat(link, heartbeatMs, clock, AbortSignal.any([signal, ended.signal]));
-    const blobs = new BlobAssembler(2 * maxModelBytes);
-    const names = new Map<number, string>();
     try {
       for await (const message of link.messages()) {
-        if (typeof message !== 'string') {
-          const { transfer, whole } = blobs.frame(message);
-          if (whole) await this.#receive(names.get(transfer) ?? '', blobs.take(transfer));
-          continue;
+        if (typeof message === 'string')
+          await this.#hear(checked(hubMessageSchema, JSON.parse(message)), link, clock);
+        else {
+          const { transfer, bytes, whole } = this.#received.piece(message);
+          link.say({ op: 'got', transfer, bytes });
+          if (whole !== null) await this.#receive(whole);
         }
-        const heard = checked(hubMessageSchema, JSON.parse(message));
-        if (heard.op === 'blob') {
-          names.set(heard.transfer, heard.sha256);
-          blobs.announce(heard, models.partial(heard.sha256));
-        } else if (heard.op === 'clock') link.say({ op: 'clock', id: heard.id, ...readClock(clock) });
-        else await this.#hear(heard, link);
       }
     } catch (thrown) {
       const error = asHildaError(thrown);
@@ -104,10 +108,7 @@ export class AgentWork {
     } finally {
       ended.abort();
       if (this.#link === link) this.#link = null;
-      for (const [transfer, sha256] of names) {
-        const part = blobs.partial(transfer);
-        if (part.byteLength > 0) models.keepPartial(sha256, part);
-      }
+      this.#received.disconnect();
     }
   }
 
@@ -116,8 +117,11 @@ export class AgentWork {
     for (const { lease } of this.#running.values()) this.#drop(lease);
   }
 
-  async #hear(message: HubMessage, link: AgentLink): Promise<void> {
+  async #hear(message: HubMessage, link: AgentLink, clock: Clock): Promise<void> {
     switch (message.op) {
+      case 'clock':
+        link.say({ op: 'clock', id: message.id, ...readClock(clock) });
+        return;
       case 'lease':
         this.#start(message);
         return;
@@ -130,6 +134,17 @@ export class AgentWork {
       case 'ack':
         if (!message.accepted) this.#options.onEvent?.('refused', { job: message.job, epoch: message.epoch });
         await this.#options.outbox.remove(message);
+        return;
+      case 'blob': {
+        const got = this.#received.announce(message);
+        link.say({ op: 'got', ...got });
+        if (got.bytes === message.bytes) await this.#receive(message.sha256);
+        return;
+      }
+      case 'got':
+        link.bulk.acknowledge(message);
+        return;
+      case 'beat':
         return;
       case 'refused':
         link.refused = new HildaError(message.code as 'KEY_REVOKED', message.detail, { hint: message.hint });
@@ -144,11 +159,11 @@ export class AgentWork {
     if (present && sameHold(present.lease, lease)) return;
     if (present) this.#drop(present.lease);
     const abort = new AbortController();
-    const awaited = new Map<string, (bytes: Uint8Array) => void>();
+    const awaited = new Map<string, Awaited>();
     const blob = (named: Lease['inputs']): Promise<Uint8Array> | null => {
       if (!named) return null;
       const bytes = new Promise<Uint8Array>((resolve, reject) => {
-        awaited.set(named.sha256, resolve);
+        awaited.set(named.sha256, { here: resolve, failed: reject });
         abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
       });
       bytes.catch(() => {});
@@ -187,11 +202,13 @@ export class AgentWork {
     try {
       await outbox.put(outcome);
     } catch (thrown) {
-      onEvent?.('warning', { message: `the outbox takes no result: ${String(thrown)}` });
+      // It is told all the same, as often as it takes; only the end of this process would lose it.
+      const { message, code } = asHildaError(thrown);
+      onEvent?.('warning', { message: `results are held in memory alone: ${message}`, code });
     }
     if (this.#running.get(lease.job)?.lease === lease) this.#running.delete(lease.job);
     onEvent?.('finished', { ...hold, op: outcome.op });
-    if (this.#link) tell(this.#link, outcome);
+    if (this.#link) void tell(this.#link, outcome);
   }
 
   async #askForBlobs(lease: Lease): Promise<void> {
@@ -203,21 +220,33 @@ export class AgentWork {
     const cached = await models.get(sha256);
     const running = this.#running.get(lease.job);
     if (running?.lease !== lease) return;
-    if (cached) running.awaited.get(sha256)?.(cached);
+    if (cached) running.awaited.get(sha256)?.here(cached);
     else if (!this.#asked.has(sha256)) {
       this.#asked.add(sha256);
-      const from = models.partial(sha256).byteLength;
-      this.#link?.say({ op: 'need', ...holdOf(lease), sha256, from });
+      this.#link?.say({ op: 'need', ...holdOf(lease), sha256 });
     }
   }
 
-  async #receive(sha256: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * A content is here. Where this machine keeps no file of it, the jobs that wait for it end with that reason: asked for
+   * again it would only come again.
+   */
+  async #receive(sha256: string): Promise<void> {
+    const { models, onEvent } = this.#options;
     this.#asked.delete(sha256);
-    await this.#options.models.put(sha256, bytes);
-    const waiting = [...this.#running.values()].filter(({ awaited }) => awaited.has(sha256));
-    const isInputs = waiting.some(({ lease }) => lease.inputs?.sha256 === sha256);
-    this.#options.onEvent?.(isInputs ? 'inputs' : 'model', { sha256, bytes: bytes.byteLength });
-    for (const { awaited } of waiting) awaited.get(sha256)?.(bytes);
+    const bytes = this.#received.take(sha256);
+    const waiting = (): Running[] => [...this.#running.values()].filter(({ awaited }) => awaited.has(sha256));
+    try {
+      await models.put(sha256, bytes);
+    } catch (thrown) {
+      const error = asHildaError(thrown);
+      onEvent?.('warning', { message: error.message, code: error.code });
+      for (const { awaited } of waiting()) awaited.get(sha256)?.failed(error);
+      return;
+    }
+    const isInputs = waiting().some(({ lease }) => lease.inputs?.sha256 === sha256);
+    onEvent?.(isInputs ? 'inputs' : 'model', { sha256, bytes: bytes.byteLength });
+    for (const { awaited } of waiting()) awaited.get(sha256)?.here(bytes);
   }
 
   #drop({ job, epoch }: Hold): void {
@@ -251,10 +280,24 @@ export const readClock = (clock: Clock): ClockReading => ({
   monotonicMs: clock.monotonicUs() / 1000,
 });
 
-/** A result, after the tensors that it has. */
-function tell(link: AgentLink, { tensors, ...outcome }: Outcome): void {
-  const transfer = tensors === undefined ? undefined : link.sendBlob(Buffer.from(tensors, 'base64'));
-  link.say({ ...outcome, ...(transfer !== undefined && { transfer }) } as AgentMessage);
+/** A result, after the contents that it names. A link that ends meanwhile has a next one, which is told all of it. */
+async function tell(link: AgentLink, outcome: Outcome): Promise<void> {
+  if (outcome.op === 'failed') return link.say(outcome);
+  const { tensors, value, ...result } = outcome;
+  try {
+    const text = Buffer.from(JSON.stringify(value ?? null));
+    const valueContent = text.byteLength > longValue ? await link.deliver(text) : undefined;
+    const tensorContent =
+      tensors === undefined ? undefined : await link.deliver(Buffer.from(tensors, 'base64'));
+    link.say({
+      ...result,
+      value: valueContent === undefined ? value : null,
+      ...(valueContent !== undefined && { valueContent }),
+      ...(tensorContent !== undefined && { tensors: tensorContent }),
+    });
+  } catch {
+    // It stays in the outbox.
+  }
 }
 
 const holdOf = ({ job, epoch }: Hold): Hold => ({ job, epoch });

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { AttemptLimit } from '../access/attempt-limit.js';
@@ -21,7 +22,7 @@ export interface JoinChannelOptions {
    */
   readonly guestOf: JoinKeys['guestOf'];
   readonly maxClients?: number;
-  /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
+  /** Silence after which a client is asked for a sign of life, and by the next time dropped. Any byte is one. */
   readonly pingMs?: number;
 }
 
@@ -36,7 +37,7 @@ export class JoinChannel {
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
   });
-  readonly #quiet = new Set<WebSocket>();
+  readonly #lines = new Map<WebSocket, { readonly connection: Connection; heardBytes: number }>();
 
   constructor(options: JoinChannelOptions) {
     this.#options = { maxClients: 1000, pingMs: 10_000, ...options };
@@ -68,9 +69,11 @@ export class JoinChannel {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (client) => {
-      client.on('pong', () => this.#quiet.delete(client));
-      client.on('close', () => this.#quiet.delete(client));
-      void accept(wsConnection(client, peer), (look) => attempts.admit(counted, look));
+      const connection = wsConnection(client, peer, () => socket as Socket);
+      // The handshake came by the same line: nothing was heard on the channel yet.
+      this.#lines.set(client, { connection, heardBytes: -1 });
+      client.on('close', () => this.#lines.delete(client));
+      void accept(connection, (look) => attempts.admit(counted, look));
     });
   }
 
@@ -91,10 +94,12 @@ export class JoinChannel {
     try {
       for (;;) {
         await this.#options.clock.sleep(this.#options.pingMs, { signal });
-        for (const client of this.#server.clients) {
-          if (this.#quiet.has(client)) client.terminate();
-          this.#quiet.add(client);
-          client.ping();
+        for (const [client, line] of this.#lines) {
+          const bytes = line.connection.receivedBytes();
+          // Not pongs alone: they queue behind a large message, whose bytes tell as much.
+          if (bytes === line.heardBytes) line.connection.drop();
+          else client.ping();
+          line.heardBytes = bytes;
         }
       }
     } catch {

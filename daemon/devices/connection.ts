@@ -9,10 +9,19 @@ export interface Connection {
   /** The one listener, replacing the last; while there is none, messages are kept for the next. */
   onMessage(listener: ((message: string | Uint8Array) => void) | null): void;
   /** Each listener is called once, also when the connection was closed already. */
-  onClose(listener: () => void): void;
+  onClose(listener: (code: number) => void): void;
   /** `code` as in RFC 6455, section 7.4; the reason is at most 123 bytes there. */
   close(code: number, reason: string): void;
+  /** Ends it at once, where the other side does not answer any more. */
+  drop(): void;
+  /** Asks for a sign of life, which shows in `receivedBytes`. */
+  ping(): void;
+  /** Bytes that came so far, those of a partly received message included: each is a sign of life. */
+  receivedBytes(): number;
 }
 
 /** Close codes (RFC 6455, section 7.4.1, and the private range). */
-export const closeCodes = { goingAway: 1001, refused: 1008, replaced: 4001 } as const;
+export const closeCodes = { done: 1000, goingAway: 1001, refused: 1008, displaced: 4001 } as const;
+
+/** The peer meant to end it: it does not come back by itself to the same session. */
+export const wasMeant = (code: number): boolean => code === closeCodes.done || code === closeCodes.goingAway;

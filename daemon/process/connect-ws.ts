@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { wsConnection } from '../api/ws-connection.js';
 import { HildaError } from '../core/errors.js';
@@ -41,7 +42,8 @@ function open(
   url: string,
   { signal, socket }: { readonly signal: AbortSignal; readonly socket: WebSocket },
 ): Promise<Connection> {
-  const connection = wsConnection(socket, url);
+  let line: Socket | undefined;
+  const connection = wsConnection(socket, url, () => line);
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       socket.terminate();
@@ -49,6 +51,9 @@ function open(
     };
     signal.addEventListener('abort', abort, { once: true });
     const settle = (): void => signal.removeEventListener('abort', abort);
+    socket.once('upgrade', (response: IncomingMessage) => {
+      line = response.socket;
+    });
     socket.once('open', () => {
       settle();
       resolve(connection);

@@ -78,7 +78,7 @@ export async function startAgent(
     drivers: [driver],
     clock,
     boot,
-    retryMs: [20, 40],
+    retry: { firstMs: 20, mostMs: 40 },
     connect: async ({ visit, ...options }) => {
       if (!reachable) throw new Error('the test holds the link down');
       connected = await connectWs(`${bench.url}?visit=${visit}`, options);

@@ -17,7 +17,7 @@ const agent = new Agent({
   dataDir,
   drivers: [new FakeDriver({ delayMs: 20 })],
   clock: systemClock,
-  retryMs: [20, 50, 100],
+  retry: { firstMs: 20, mostMs: 100 },
   ...(token !== undefined && { token }),
   connect: ({ signal }) => connectWs(url, { signal }),
   onEvent: say,

@@ -71,6 +71,8 @@ t.test('a peer with wrong tokens must wait, on both channels, and is told how lo
       op: 'hello',
       proto: agentProtocol,
       token: `guess-${n}`,
+      instance: 'an-instance',
+      takeOver: false,
       name: 'x',
       devices: [],
       running: [],
@@ -78,13 +80,13 @@ t.test('a peer with wrong tokens must wait, on both channels, and is told how lo
     };
     connection.send(JSON.stringify(hello));
     const code = await refused;
-    await new Promise<void>((resolve) => connection.onClose(resolve));
+    await new Promise<void>((resolve) => connection.onClose(() => resolve()));
     return code;
   };
   // What breaks the protocol is no guess.
   const rude = await connectWs(bench.url, { signal });
   rude.send('rubbish');
-  await new Promise<void>((resolve) => rude.onClose(resolve));
+  await new Promise<void>((resolve) => rude.onClose(() => resolve()));
   for (let n = 0; n < 3; n++) {
     t.equal(await guess(n), 'PAIRING_REFUSED');
     await clock.advance(10_000);
@@ -117,6 +119,8 @@ t.test('what an agent may not say', async (t) => {
       op: 'hello',
       proto: agentProtocol,
       token: (await bench.keys.issue('agent')).token,
+      instance: 'an-instance',
+      takeOver: false,
       name: 'hostile',
       devices: [],
       running: [],
@@ -135,7 +139,7 @@ t.test('what an agent may not say', async (t) => {
         heard.push(code ?? (accepted === undefined ? op : `${op} ${accepted}`));
         if (op === 'ack') resolve();
       });
-      connection.onClose(resolve);
+      connection.onClose(() => resolve());
       for (const message of messages) connection.send(message);
     });
     connection.close(1000, 'done');

@@ -15,9 +15,9 @@ import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from './chromium.js';
-import { aPage, atRest, type JoinBench, openJoinBench } from './join-bench.js';
+import { aPage, atRest, type JoinBench, newInstance, openJoinBench } from './join-bench.js';
 
-const signal = AbortSignal.timeout(280_000);
+const signal = AbortSignal.timeout(1_200_000);
 
 async function open(driver: Driver, wanted: (id: string) => boolean = () => true): Promise<Device> {
   for await (const sighting of driver.discover({ signal }))
@@ -92,7 +92,7 @@ t.test('a page in Chromium is a device like any other', async (t) => {
       t.match(headers.get('vary'), /accept-encoding/i);
     }
     t.ok(Number(packed.headers.get('content-length')) < 0.4 * Number(plain.headers.get('content-length')));
-    const [a, b] = [await packed.arrayBuffer(), await plain.arrayBuffer()];
+    const [a, b] = await Promise.all([packed.arrayBuffer(), plain.arrayBuffer()]);
     t.ok(Buffer.from(a).equals(Buffer.from(b)));
   });
 
@@ -174,6 +174,20 @@ t.test('a page in Chromium is a device like any other', async (t) => {
     await page.reload();
     await until(() => bench.pages.page(id) !== undefined && bench.pages.page(id) !== before, 'it came back');
     t.equal(bench.pages.pages().length, 1);
+    const says = (tab: typeof page, words: string) =>
+      tab.getByTestId('link').filter({ hasText: words }).waitFor();
+    const second = await context.newPage();
+    await second.goto(page.url());
+    await says(second, 'Ready');
+    await says(page, 'Used elsewhere');
+    t.equal(bench.pages.pages().length, 1, 'two tabs are one device');
+    t.equal(bench.pages.pages()[0]?.id, id);
+    t.match(await page.locator('.stage').textContent(), /Another tab or window of this browser is at work/);
+    await page.getByRole('button', { name: 'Use this one' }).click();
+    await says(page, 'Ready');
+    await says(second, 'Used elsewhere');
+    await second.close();
+    t.equal(bench.pages.pages()[0]?.id, id);
     const device = await open(driver());
     const long = { ...contractProtocol, ciHalfWidth: 1e-9, maxRounds: 10_000, maxMs: 60_000 };
     const measuring = device.measure(doublingNetwork(), long, {
@@ -299,7 +313,14 @@ t.test('WebGPU on a software adapter computes right and gives no speed', async (
 t.test('a peer that breaks the protocol is told why and disconnected', async (t) => {
   const bench = await openJoinBench(t);
   const hello = (changes: object) =>
-    JSON.stringify({ op: 'hello', proto: pageProtocol, about: aPage, state: atRest, ...changes });
+    JSON.stringify({
+      op: 'hello',
+      proto: pageProtocol,
+      ...newInstance(),
+      about: aPage,
+      state: atRest,
+      ...changes,
+    });
   const talkTo =
     ({ port }: JoinBench) =>
     async (...messages: (string | Buffer)[]) => {
@@ -331,7 +352,7 @@ t.test('a peer that breaks the protocol is told why and disconnected', async (t)
   t.same(await talk(hello({ token })), ['PAIRING_REFUSED'], 'a token is for one use');
   t.same(await talk(hello({ token: await bound() }), hello({})), ['welcome'], 'hello twice');
   t.same(await talk(hello({ token: await bound() }), Buffer.alloc(20)), ['welcome'], 'a frame of no blob');
-  const big = JSON.stringify({ op: 'blob', transfer: 1, bytes: 2 ** 40 });
+  const big = JSON.stringify({ op: 'blob', transfer: 1, bytes: 2 ** 40, sha256: '0'.repeat(64) });
   t.same(await talk(hello({ token: await bound() }), big), ['welcome'], 'a blob beyond the limit');
   const foreign = new WebSocket(`ws://127.0.0.1:${bench.port}/v1/join`, { origin: 'http://evil.test' });
   const refused = await new Promise((resolve) => foreign.once('error', resolve));

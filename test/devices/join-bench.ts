@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { AttemptLimit } from '../../daemon/access/attempt-limit.js';
@@ -105,8 +106,8 @@ export async function knock(url: string, shown: Shown): Promise<string> {
 
 /** Knocks many times at once: everyone is at the door before the first says who it is. */
 export async function knockTogether(url: string, shown: readonly Shown[]): Promise<string[]> {
-  const { signal } = new AbortController();
-  const connections = await Promise.all(shown.map(() => connectWs(url, { signal })));
+  const knocking = shown.map(() => connectWs(url, { signal: new AbortController().signal }));
+  const connections = await Promise.all(knocking);
   const greeted = connections.map((connection, i) => greet(connection, shown[i] as Shown));
   return (await Promise.all(greeted)).map(({ answer }) => answer);
 }
@@ -125,6 +126,9 @@ export const aPage = {
 };
 export const atRest = { hiddenCount: 0, hidden: false, wakeLock: false, battery: null };
 
+/** A page that was opened just now, by a person. */
+export const newInstance = () => ({ instance: randomUUID(), heard: 0, takeOver: true });
+
 /** Says hello as a page does and closes again. Answers with the daemon's word, and the key that it gave. */
 export async function greet(
   connection: Connection,
@@ -134,11 +138,18 @@ export async function greet(
     (resolve) => {
       connection.onMessage((text) => resolve(JSON.parse(String(text))));
       connection.send(
-        JSON.stringify({ op: 'hello', proto: pageProtocol, ...shown, about: aPage, state: atRest }),
+        JSON.stringify({
+          op: 'hello',
+          proto: pageProtocol,
+          ...newInstance(),
+          ...shown,
+          about: aPage,
+          state: atRest,
+        }),
       );
     },
   );
-  const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+  const closed = new Promise<void>((resolve) => connection.onClose(() => resolve()));
   connection.close(1000, 'enough');
   await closed;
   return { ...said, answer: said.code ?? said.op };

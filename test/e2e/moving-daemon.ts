@@ -79,7 +79,7 @@ const agent = new Agent({
   drivers: [new OnnxRuntimeDriver()],
   clock,
   boot: thisMachine().boot,
-  retryMs: [100, 200],
+  retry: { firstMs: 100, mostMs: 200 },
   connect: (call) => dialer.connect(call),
   onAddresses: (urls) => void dialer.announced(urls),
   onEvent: (event, details) => events.push({ event, ...details }),

@@ -22,7 +22,7 @@ import { until } from '../agent/agent-bench.js';
 import { openAdb } from '../android/adb-bench.js';
 import { openPhone } from '../android/phone.js';
 import { doublingNetwork } from '../contract/device-contract.js';
-import { aPage, atRest, openJoinBench } from '../devices/join-bench.js';
+import { aPage, atRest, newInstance, openJoinBench } from '../devices/join-bench.js';
 import { openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 
@@ -39,7 +39,7 @@ async function speaker(t: Test, url: string, hello: object, answer: Answer = () 
   t.teardown(() => connection.close(1000, 'done'));
   const say = (message: object | Uint8Array): void =>
     connection.send(message instanceof Uint8Array ? message : JSON.stringify(message));
-  const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+  const closed = new Promise<void>((resolve) => connection.onClose(() => resolve()));
   const first = new Promise<Message>((resolve) => {
     connection.onMessage((text) => {
       if (typeof text !== 'string') return;
@@ -48,7 +48,7 @@ async function speaker(t: Test, url: string, hello: object, answer: Answer = () 
       answer(message, say);
     });
   });
-  say({ op: 'hello', ...hello });
+  say({ op: 'hello', ...newInstance(), ...hello });
   return { first: await first, closed, close: () => connection.close(1000, 'enough') };
 }
 
@@ -112,7 +112,7 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
     token: (await keys.issue('agent')).token,
     drivers: [revoked],
     clock,
-    retryMs: [20],
+    retry: { firstMs: 20, mostMs: 20 },
     connect: (options) => connectWs(agentDoor, options),
     onEvent: (event, { id }) => void (event === 'joined' && joined.push(String(id))),
   })

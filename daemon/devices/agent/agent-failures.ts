@@ -24,6 +24,8 @@ const speakable: ReadonlySet<string> = new Set([
   'FLASH_TOOL_MISSING',
   'MESSAGE_INVALID',
   'ADB_FAILED',
+  // By a code of its own: an agent's full disk must not pass for the daemon's, which would end studies of other devices too.
+  'PEER_STORAGE',
 ]);
 
 /** What a person asked for, no study: the inputs or the deployment may be at fault. */
@@ -34,7 +36,7 @@ const askedFor: ReadonlySet<SentWork['kind']> = new Set<SentWork['kind']>([
   'reset',
 ]);
 
-/** An agent's full disk, or what it makes up, must not pass for the daemon's, which would end studies of other devices too. */
+/** What an agent makes up must not pass for the daemon's own word. */
 export function failureOf({ agentId, work }: Job, error: HildaError): HildaError {
   const { code, message, hint } = error;
   const refused = code === 'REQUEST_INVALID' || code === 'STATE_CONFLICT';

@@ -1,18 +1,27 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, fromErrorDocument, HildaError } from '../../core/errors.js';
-import { BlobAssembler, blobFrames } from '../blob-frames.js';
+import type { DeviceId } from '../../core/ids.js';
+import { BulkReceiver } from '../../core/link/bulk-receiver.js';
+import { BulkSender } from '../../core/link/bulk-sender.js';
+import { type LineFacts, LineRate } from '../../core/link/line-rate.js';
+import { watchLine } from '../../core/link/watched-line.js';
 import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
+import { contentHash } from '../content-hash.js';
 import type { CallOptions } from '../contract.js';
 import { firstMessage } from '../first-message.js';
+import { giveWay } from '../instances.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
 import type { OwnMachine } from '../own-machine.js';
+import { unreached } from '../unreached.js';
 import type { SentWork } from '../work.js';
 import { failureOf } from './agent-failures.js';
 import { type Answer, type Job, JobBook } from './jobs.js';
 import { AgentPeers } from './peers.js';
 import type { SentNetwork } from './sent-network.js';
 import {
+  type AgentHello,
+  type AgentMessage,
   agentHelloSchema,
   agentMessageSchema,
   agentProtocol,
@@ -42,12 +51,18 @@ export interface Agent {
 
 interface Session {
   readonly id: string;
+  /** See `agentHelloSchema`. */
+  readonly instance: string;
   name: string;
   devices: readonly OfferedDevice[];
   /** Null while the link is cut. */
   connection: Connection | null;
-  /** Tensors of results, on their way here. */
-  readonly blobs: BlobAssembler;
+  /** Contents of results, on their way here; what came of one outlasts the link. */
+  readonly received: BulkReceiver;
+  readonly rate: LineRate;
+  readonly bulk: BulkSender;
+  /** Models of which at least the beginning was sent. */
+  readonly begun: Set<string>;
   /** When its devices count as gone unless it is back. */
   goneMs: number;
 }
@@ -78,7 +93,6 @@ export class AgentHub {
   readonly #sessions = new Map<string, Session>();
   readonly #listeners = new Set<() => void>();
   readonly #jobs = new JobBook();
-  #nextTransfer = 1;
   #transfers = 0;
   #leases = 0;
 
@@ -104,6 +118,12 @@ export class AgentHub {
   agents(): readonly Agent[] {
     const nowMs = this.#options.clock.nowMs();
     return [...this.#sessions.values()].filter(({ connection, goneMs }) => connection || goneMs > nowMs);
+  }
+
+  /** Of the line to the agent that has a device, while it is here. */
+  lineTo(device: DeviceId): LineFacts | undefined {
+    const agent = this.agents().find(({ id }) => device.startsWith(`${id}-`));
+    return agent && this.#sessions.get(agent.id)?.rate.facts;
   }
 
   onChange(listener: () => void): () => void {
@@ -194,21 +214,23 @@ export class AgentHub {
         `the agent speaks version ${version}, the daemon ${agentProtocol}`,
       );
     const hello = checked(agentHelloSchema, first);
-    const { token, key, name, devices, running, finished } = hello;
+    const { token, key, name, running, finished, instance, takeOver } = hello;
     const joined = await admit(() =>
       token === undefined ? keys.recognise('agent', key ?? '') : keys.redeem('agent', token, name, key),
     );
     const { id } = joined;
-    this.#sessions.get(id)?.connection?.close(closeCodes.replaced, 'the agent connected again');
-    const session: Session = {
-      id,
-      name,
-      devices,
-      connection,
-      goneMs: 0,
-      blobs: new BlobAssembler(maxOutputBytes),
-    };
-    this.#sessions.set(id, session);
+    await giveWay({
+      clock,
+      takeOver,
+      what: `the agent ${id}`,
+      present: () => this.#sessions.get(id),
+      isSame: (session) => session.instance === instance,
+      displace: (session, error) => {
+        if (session.connection) refuse(session.connection, error, closeCodes.displaced);
+        this.#cut(session);
+      },
+    });
+    const session = this.#open(id, connection, hello);
     const kept = [...running, ...finished].filter((hold) => this.#jobs.held(id, hold));
     for (const hold of kept) this.#extend(id, hold);
     const say: HubMessage = {
@@ -223,12 +245,7 @@ export class AgentHub {
     connection.send(JSON.stringify(say));
     this.peers.met(id, hello, connection);
     connection.onMessage((message) => this.#receive(session, message));
-    connection.onClose(() => {
-      if (session.connection !== connection) return;
-      session.connection = null;
-      session.goneMs = clock.nowMs() + this.#options.leaseMs;
-      if (this.#sessions.get(id) === session) this.#changed();
-    });
+    watchLine(connection, { clock, beat: () => connection.send(JSON.stringify({ op: 'beat' })) });
     // What it does not know of it never got, or lost with its memory: it gets it, under a new epoch.
     for (const job of this.#jobs.ofAgent(id)) {
       if (kept.some((hold) => sameHold(hold, { job: job.id, epoch: job.epoch }))) continue;
@@ -241,11 +258,60 @@ export class AgentHub {
     this.#changed();
   }
 
+  /** A session in place of the agent's last one, whose link was cut, or goes on beside its end unheard. */
+  #open(id: string, connection: Connection, { instance, name, devices }: AgentHello): Session {
+    const { clock } = this.#options;
+    const before = this.#sessions.get(id);
+    const former = before?.connection;
+    this.#cut(before);
+    former?.drop();
+    const say = (message: HubMessage): void => connection.send(JSON.stringify(message));
+    const rate = before?.rate ?? new LineRate();
+    const session: Session = {
+      id,
+      instance,
+      name,
+      devices,
+      connection,
+      goneMs: 0,
+      received: before?.received ?? new BulkReceiver({ maxBytes: maxOutputBytes, hash: contentHash }),
+      rate,
+      begun: before?.begun ?? new Set(),
+      bulk: new BulkSender({
+        clock,
+        rate,
+        peer: `the agent ${name}`,
+        announce: (blob) => say({ op: 'blob', ...blob }),
+        sendPiece: (frame) => connection.send(frame),
+      }),
+    };
+    this.#sessions.set(id, session);
+    connection.onClose(() => {
+      if (session.connection !== connection) return;
+      this.#cut(session);
+      if (this.#sessions.get(id) === session) this.#changed();
+    });
+    return session;
+  }
+
+  /** The agent works on; it is waited for as long as its leases last. */
+  #cut(session: Session | undefined): void {
+    if (!session?.connection) return;
+    session.connection = null;
+    session.goneMs = this.#options.clock.nowMs() + this.#options.leaseMs;
+    session.received.disconnect();
+    session.bulk.close(new HildaError('DEVICE_GONE', `the line to the agent ${session.name} broke`));
+  }
+
   #receive(session: Session, message: string | Uint8Array): void {
+    // An end that was not heard of yet: what comes by the former link came too late.
+    if (!session.connection) return;
     try {
       // Bytes that were not announced are refused there.
-      if (typeof message !== 'string') session.blobs.frame(message);
-      else this.#hear(session, message);
+      if (typeof message !== 'string') {
+        const { transfer, bytes } = session.received.piece(message);
+        this.#say(session.id, { op: 'got', transfer, bytes });
+      } else this.#hear(session, message);
     } catch (thrown) {
       const error =
         thrown instanceof HildaError
@@ -275,40 +341,57 @@ export class AgentHub {
         this.#extend(session.id, message)?.onProgress?.(message);
         return;
       case 'blob':
-        session.blobs.announce(message);
+        this.#say(session.id, { op: 'got', ...session.received.announce(message) });
+        return;
+      case 'got':
+        session.bulk.acknowledge(message);
+        return;
+      case 'refuse':
+        session.bulk.refuse(message.transfer, new HildaError('NETWORK_TOO_LARGE', message.detail));
         return;
       case 'need':
-        this.#send(session, message);
+        void this.#send(session, message);
         return;
       case 'result':
       case 'failed': {
         const { job: id, epoch } = message;
         // Before the job is closed: a result without its bytes is none.
-        const transfer = message.op === 'result' ? message.transfer : undefined;
-        const bytes = transfer === undefined ? null : session.blobs.take(transfer);
+        const { bytes, value } = contentsOf(message, session.received);
         const job = this.#jobs.take(session.id, { job: id, epoch });
         this.#say(session.id, { op: 'ack', job: id, epoch, accepted: job !== 'late' });
         if (typeof job === 'string') return;
-        if (message.op === 'result') job.resolve({ value: message.value, bytes });
+        if (message.op === 'result') job.resolve({ value, bytes });
         else job.reject(failureOf(job, fromErrorDocument(message.error)));
       }
     }
   }
 
-  #send(session: Session, { sha256, from, ...hold }: Hold & { sha256: string; from: number }): void {
+  /** What stops a transfer, but for the end of the link, stops its job. */
+  async #send(session: Session, { sha256, ...hold }: Hold & { readonly sha256: string }): Promise<void> {
     const job = this.#extend(session.id, hold);
     const blob = [job?.model, job?.feeds, job?.inputs].find((blob) => blob?.sha256 === sha256);
     // A job that ended meanwhile: the agent is told so by its next heartbeat.
-    if (!blob || from > blob.bytes.byteLength) return;
-    const transfer = this.#nextTransfer++;
-    if (from === 0 && blob === job?.model) this.#transfers++;
-    this.#say(session.id, { op: 'blob', transfer, bytes: blob.bytes.byteLength, sha256 });
-    for (const frame of blobFrames(transfer, blob.bytes, from)) session.connection?.send(frame);
+    if (!job || !blob) return;
+    if (blob === job.model && !session.begun.has(sha256)) {
+      session.begun.add(sha256);
+      this.#transfers++;
+    }
+    job.coming.add(sha256);
+    try {
+      await session.bulk.deliver(blob.bytes, sha256);
+      job.coming.delete(sha256);
+    } catch (thrown) {
+      if (session.connection && this.#jobs.held(session.id, hold)) {
+        this.#say(session.id, { op: 'cancel', ...hold });
+        this.#fail(job, asHildaError(thrown));
+      }
+    }
   }
 
   #lease(session: Session, job: Job): void {
     if (!session.connection) return;
     job.told = true;
+    job.coming.clear();
     this.#leases++;
     const { id, epoch, device, work, model, feeds, inputs } = job;
     this.#say(session.id, {
@@ -335,10 +418,11 @@ export class AgentHub {
       for (;;) {
         await clock.sleep(Math.max(1, job.expiresMs - clock.nowMs()), { signal: ended });
         if (job.expiresMs > clock.nowMs()) continue;
-        this.#fail(
-          job,
-          new HildaError('DEVICE_GONE', `the agent ${job.agentId} gave no sign of life for ${leaseMs} ms`),
+        const gone = new HildaError(
+          'DEVICE_GONE',
+          `the agent ${job.agentId} gave no sign of life for ${leaseMs} ms`,
         );
+        this.#fail(job, job.coming.size > 0 ? unreached(gone) : gone);
         return;
       }
     } catch {
@@ -360,10 +444,28 @@ export class AgentHub {
   }
 }
 
-function refuse(connection: Connection, { code, message, hint }: HildaError): void {
+/** A result's value and tensors. Throws MESSAGE_INVALID where a content that it names is not here. */
+function contentsOf(
+  message: Extract<AgentMessage, { op: 'result' | 'failed' }>,
+  received: BulkReceiver,
+): Answer {
+  if (message.op === 'failed') return { value: null, bytes: null };
+  const { value, valueContent, tensors } = message;
+  return {
+    value:
+      valueContent === undefined ? value : JSON.parse(Buffer.from(received.take(valueContent)).toString()),
+    bytes: tensors === undefined ? null : received.take(tensors),
+  };
+}
+
+function refuse(
+  connection: Connection,
+  { code, message, hint }: HildaError,
+  closeCode: number = closeCodes.refused,
+): void {
   const refused: HubMessage = { op: 'refused', code, detail: message, hint };
   connection.send(JSON.stringify(refused));
-  connection.close(closeCodes.refused, code);
+  connection.close(closeCode, code);
 }
 
 const interrupted = (signal: AbortSignal): HildaError =>

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { HildaError } from '../../core/errors.js';
-import { sha256Hex } from '../../core/hash.js';
+import { contentHash } from '../content-hash.js';
 import type { CallOptions } from '../contract.js';
 import type { SentWork } from '../work.js';
 import type { Binding, SentNetwork } from './sent-network.js';
@@ -31,6 +31,8 @@ export interface Job {
   expiresMs: number;
   /** Whether the present epoch was told to the agent. */
   told: boolean;
+  /** Contents that the agent asked for and does not have yet, by SHA-256. */
+  readonly coming: Set<string>;
   resolve(answer: Answer): void;
   reject(error: HildaError): void;
 }
@@ -46,7 +48,7 @@ export class JobBook {
   refused = 0;
 
   open(
-    job: Omit<Job, 'id' | 'epoch' | 'told' | 'model' | 'feeds' | 'inputs'> & {
+    job: Omit<Job, 'id' | 'epoch' | 'told' | 'coming' | 'model' | 'feeds' | 'inputs'> & {
       readonly network: SentNetwork | null;
       readonly inputs: Uint8Array | null;
     },
@@ -60,6 +62,7 @@ export class JobBook {
       inputs: inputs && blobOf(inputs),
       epoch: 1,
       told: false,
+      coming: new Set(),
     };
     this.#open.set(opened.id, opened);
     return opened;
@@ -99,4 +102,4 @@ export class JobBook {
   }
 }
 
-const blobOf = (bytes: Uint8Array): Blob => ({ sha256: sha256Hex(bytes), bytes });
+const blobOf = (bytes: Uint8Array): Blob => ({ sha256: contentHash(bytes), bytes });

@@ -8,12 +8,12 @@ import { abilities, sentWorkSchema } from '../work.js';
 import { bindingSchema } from './sent-network.js';
 
 /**
- * The words between the daemon and an agent, version 6. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 7. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
- * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Models are named by their SHA-256, and
- * sent (blob-frames.ts) only when the agent says that it needs one.
+ * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Contents are named by their SHA-256 and go
+ * ahead of who names them (core/link/pieces.ts): models only when the agent says that it needs one.
  */
-export const agentProtocol = 6;
+export const agentProtocol = 7;
 
 const count = z.number().int().min(0);
 const text = z.string().max(500);
@@ -67,6 +67,10 @@ export const agentHelloSchema = z.object({
   proto: z.number().int(),
   token: z.string().max(200).optional(),
   key: z.string().max(200).optional(),
+  /** Made up by each process: tells an agent that is back from another one with its key. */
+  instance: z.string().regex(/^[\w-]{8,64}$/),
+  /** A person asked for it: another instance that is connected gives way. */
+  takeOver: z.boolean(),
   name: text,
   devices: offeredSchema,
   running: holds,
@@ -76,6 +80,8 @@ export const agentHelloSchema = z.object({
   /** Hash of its kernel's boot id, where it has one. */
   boot: sha256.optional(),
 });
+
+export type AgentHello = z.infer<typeof agentHelloSchema>;
 
 const errorSchema = z.object({
   code: z.custom<keyof typeof errorTable>((code) => typeof code === 'string' && code in errorTable),
@@ -89,20 +95,23 @@ export const agentMessageSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('devices'), devices: offeredSchema }),
   z.object({ op: z.literal('heartbeat'), running: holds }),
   z.object({ op: z.literal('clock'), id: count, ...readingSchema.shape }),
-  z.object({ op: z.literal('need'), ...holdSchema.shape, sha256, from: count }),
+  z.object({ op: z.literal('need'), ...holdSchema.shape, sha256 }),
   z.object({ op: z.literal('progress'), ...holdSchema.shape, step: text, done: z.number(), of: z.number() }),
-  /** Bytes that a result names; frames follow, then the result. */
-  z.object({ op: z.literal('blob'), transfer: count, bytes: count }),
+  z.object({ op: z.literal('blob'), transfer: count, bytes: count, sha256 }),
+  z.object({ op: z.literal('got'), transfer: count, bytes: count }),
+  z.object({ op: z.literal('refuse'), transfer: count, detail: z.string().max(1000) }),
   z.object({
     op: z.literal('result'),
     ...holdSchema.shape,
     value: z.unknown(),
+    /** The content that is the value as JSON, in place of a long one: a message holds up all that comes after it. */
+    valueContent: sha256.optional(),
     /** Its tensors (tensor-bytes.ts), where it has any. */
-    transfer: count.optional(),
+    tensors: sha256.optional(),
   }),
   z.object({ op: z.literal('failed'), ...holdSchema.shape, error: errorSchema }),
 ]);
-export type AgentMessage = z.infer<typeof agentMessageSchema> | z.infer<typeof agentHelloSchema>;
+export type AgentMessage = z.infer<typeof agentMessageSchema> | AgentHello;
 
 export const hubMessageSchema = z.discriminatedUnion('op', [
   z.object({
@@ -132,6 +141,9 @@ export const hubMessageSchema = z.discriminatedUnion('op', [
     work: sentWorkSchema,
   }),
   z.object({ op: z.literal('blob'), transfer: count, bytes: count, sha256 }),
+  z.object({ op: z.literal('got'), transfer: count, bytes: count }),
+  /** Says that the line is alive. */
+  z.object({ op: z.literal('beat') }),
   z.object({ op: z.literal('ack'), ...holdSchema.shape, accepted: z.boolean() }),
   z.object({ op: z.literal('cancel'), ...holdSchema.shape }),
 ]);

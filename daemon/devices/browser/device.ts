@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { HildaError } from '../../core/errors.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
 import type { Measurement } from '../../core/measurement.js';
 import { Xoshiro128 } from '../../core/rng.js';
@@ -20,6 +20,7 @@ import { graphFeeds } from '../../runtime/graph-feeds.js';
 import type { RuntimeTensors } from '../../runtime/messages.js';
 import { asInputs } from '../../runtime/tensors.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import { unreached } from '../unreached.js';
 import { PageRounds } from './page-rounds.js';
 import type { PageSession } from './page-session.js';
 import type { NamedTensor, PageState, Slot } from './wire.js';
@@ -84,11 +85,15 @@ export class BrowserDevice implements Device {
       const first = await this.#call({ op: 'first', slot: 'candidate' }, signal);
       await this.#load('reference', referenceNetworks()[reference], signal);
       await this.#call({ op: 'first', slot: 'reference' }, signal);
-      const rounds = new PageRounds(page, { timerStepUs, timeoutMs: this.#timeoutMs + protocol.maxMs });
+      const rounds = new PageRounds(page, {
+        clock,
+        timerStepUs,
+        timeoutMs: this.#timeoutMs + protocol.maxMs,
+      });
       await rounds.settle('reference', { signal });
       const expectedUs = await rounds.settle('candidate', { signal });
       const run = await measureLatency(rounds, protocol, {
-        clock,
+        clock: rounds.clock,
         rng: Xoshiro128.fromSeed(seed),
         signal,
         expectedUs,
@@ -118,6 +123,7 @@ export class BrowserDevice implements Device {
           runsPerSample: { ...rounds.inner },
           copiesIncluded: true,
           memorySource: onHeap ? 'touched 4 KiB pages of the wasm heap' : plannedSource(activations),
+          line: { ...page.facts },
           wasmTouchedBytes: first.touchedBytes - baseBytes,
           seed,
           before,
@@ -138,12 +144,12 @@ export class BrowserDevice implements Device {
     const { page } = this.#options;
     return this.#visit(signal, async () => {
       await this.#load('candidate', network, signal);
-      const named = this.#send(asInputs(network, inputs));
+      const named = await this.#send(asInputs(network, inputs), signal);
       const { outputs } = await this.#call({ op: 'run', slot: 'candidate', inputs: named }, signal);
       return Object.fromEntries(
-        outputs.map(({ name, dims, transfer }) => [
+        outputs.map(({ name, dims, sha256 }) => [
           name,
-          { dims, data: new Float32Array(page.takeBlob(transfer).buffer) },
+          { dims, data: new Float32Array(page.take(sha256).buffer) },
         ]),
       );
     });
@@ -168,7 +174,7 @@ export class BrowserDevice implements Device {
   async #takeCalibration(signal: AbortSignal): Promise<Calibration> {
     const { clock, page } = this.#options;
     return this.#visit(signal, async ({ timerStepUs }) => {
-      const rounds = new PageRounds(page, { timerStepUs, timeoutMs: this.#timeoutMs });
+      const rounds = new PageRounds(page, { clock, timerStepUs, timeoutMs: this.#timeoutMs });
       const networks = referenceNetworks();
       // Both stand in one worker, as a candidate and its reference do.
       await this.#load('candidate', networks.convolution, signal);
@@ -194,20 +200,27 @@ export class BrowserDevice implements Device {
   }
 
   async #load(slot: Slot, network: Graph, signal: AbortSignal) {
-    const transfer = this.#options.page.sendBlob(modelBytes(network));
+    const { page } = this.#options;
+    // Apart from the call, whose time is the page's: how long the bytes take is a matter of the line.
+    const sha256 = await page.deliver(modelBytes(network), { signal }).catch((thrown: unknown) => {
+      throw slot === 'candidate' ? unreached(asHildaError(thrown)) : thrown;
+    });
     // The page feeds closed float32 inputs by itself; a user's file may leave its dimensions open or take other types.
-    const feeds = sourceOf(network) ? this.#send(fixedFeeds(graphFeeds(network))) : null;
-    return this.#call({ op: 'load', slot, transfer, feeds }, signal);
+    const feeds = sourceOf(network) ? await this.#send(fixedFeeds(graphFeeds(network)), signal) : null;
+    return this.#call({ op: 'load', slot, sha256, feeds }, signal);
   }
 
   /** Tensors ahead of the call that names them. */
-  #send(tensors: RuntimeTensors): NamedTensor[] {
-    return Object.entries(tensors).map(([name, { type, dims, data }]) => {
+  async #send(tensors: RuntimeTensors, signal: AbortSignal): Promise<NamedTensor[]> {
+    const named: NamedTensor[] = [];
+    for (const [name, { type, dims, data }] of Object.entries(tensors)) {
       if (!ArrayBuffer.isView(data))
         throw new HildaError('NETWORK_REJECTED', `the input ${name} holds text, which no page is fed with`);
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      return { name, type, dims: [...dims], transfer: this.#options.page.sendBlob(bytes) };
-    });
+      const sha256 = await this.#options.page.deliver(bytes, { signal });
+      named.push({ name, type, dims: [...dims], sha256 });
+    }
+    return named;
   }
 
   #call<Call extends Parameters<PageSession['call']>[0]>(call: Call, signal: AbortSignal) {

@@ -1,20 +1,25 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
+import type { DeviceId } from '../../core/ids.js';
+import type { LineFacts } from '../../core/link/line-rate.js';
 import { checked } from '../checked.js';
 import { type Connection, closeCodes } from '../connection.js';
 import { firstMessage } from '../first-message.js';
-import type { Admit, JoinKeys } from '../join-keys.js';
+import { giveWay } from '../instances.js';
+import type { Admit, Joined, JoinKeys } from '../join-keys.js';
 import { PageSession } from './page-session.js';
-import { type DaemonMessage, helloSchema, pageProtocol } from './wire.js';
+import { type DaemonMessage, type Hello, helloSchema, pageProtocol } from './wire.js';
 
 export interface PageHubOptions {
   readonly keys: JoinKeys;
   readonly clock: Clock;
   /** How long a connection may take to say who it is. */
   readonly helloMs?: number;
+  /** How long a page whose line broke may take to come back; 30 s by default. */
+  readonly graceMs?: number;
 }
 
-/** The pages that are here now. `api` hands in each connection; the drivers ask for their pages. */
+/** The pages that are here now, those whose line broke a moment ago included. `api` hands in each connection; the drivers ask for their pages. */
 export class PageHub {
   readonly #options: PageHubOptions;
   readonly #pages = new Map<string, PageSession>();
@@ -37,6 +42,11 @@ export class PageHub {
 
   page(id: string): PageSession | undefined {
     return this.#pages.get(id);
+  }
+
+  /** Of the line to the page that a device is, while it is here. */
+  lineTo(device: DeviceId): LineFacts | undefined {
+    return this.pages().find(({ id }) => device === id || device.startsWith(`${id}-`))?.facts;
   }
 
   /** Calls back when a page came or went. Returns the way to stop. */
@@ -89,28 +99,53 @@ export class PageHub {
   }
 
   async #welcome(connection: Connection, admit: Admit): Promise<void> {
-    const { keys, clock } = this.#options;
+    const { clock } = this.#options;
     const first = await firstMessage(connection, clock, this.#options.helloMs ?? 5000);
     const version = (first as { proto?: unknown } | null)?.proto;
     if (typeof version === 'number' && version !== pageProtocol)
       throw new HildaError('VERSION_UNSUPPORTED', `the page speaks version ${version}, not ${pageProtocol}`, {
         hint: 'Reload the page.',
       });
-    const { token, key, about, state } = checked(helloSchema, first);
-    const joined = await admit(() =>
-      token !== undefined ? keys.redeem('page', token, about.model, key) : keys.recognise('page', key ?? ''),
-    );
-    // The same page opened twice, or back before its old connection was missed: the newest one counts.
-    this.#pages.get(joined.id)?.close('the page was opened again', closeCodes.replaced);
-    const session = new PageSession(joined.id, about, { connection, clock, state });
-    this.#pages.set(joined.id, session);
-    session.say({ op: 'welcome', proto: pageProtocol, id: joined.id, key: joined.key });
+    const hello = checked(helloSchema, first);
+    const joined = await admit(() => this.#recognise(hello));
+    const { instance, takeOver, heard } = hello;
+    const present = await giveWay({
+      clock,
+      takeOver,
+      what: `the page ${joined.id}`,
+      present: () => this.#pages.get(joined.id),
+      isSame: (session) => session.instance === instance,
+      displace: (session, error) => {
+        session.say(refusal(error));
+        session.close(error.message, closeCodes.displaced);
+      },
+    });
+    const session = present ?? this.#begin(joined.id, hello);
+    const resumed = present !== undefined;
+    const welcome = { op: 'welcome', proto: pageProtocol, id: joined.id, key: joined.key, resumed } as const;
+    connection.send(JSON.stringify(welcome satisfies DaemonMessage));
+    session.attach(connection, { state: hello.state, heard });
+    if (!resumed) this.#changed();
+  }
+
+  /** A page that is back from a break is known by what only it can know: one that was opened on a phone has no key. */
+  async #recognise({ token, key, about, instance }: Hello): Promise<Joined> {
+    const { keys } = this.#options;
+    if (token !== undefined) return keys.redeem('page', token, about.model, key);
+    const back = key === undefined && this.pages().find((session) => session.instance === instance);
+    return back ? { id: back.id, key: null } : keys.recognise('page', key ?? '');
+  }
+
+  #begin(id: string, { about, instance, state }: Hello): PageSession {
+    const { clock, graceMs = 30_000 } = this.#options;
+    const session = new PageSession(id, about, { clock, instance, state, graceMs });
+    this.#pages.set(id, session);
     session.start((ended) => {
       if (this.#pages.get(ended.id) !== ended) return;
       this.#pages.delete(ended.id);
       this.#changed();
     });
-    this.#changed();
+    return session;
   }
 
   #changed(): void {

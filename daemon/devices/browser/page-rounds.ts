@@ -1,15 +1,34 @@
+import type { Clock } from '../../core/clock.js';
 import type { RoundLeg, RoundRunner, TimedRound } from '../../measure/round-runner.js';
 import { median } from '../../measure/statistics.js';
 import type { PageSession } from './page-session.js';
-import type { Slot } from './wire.js';
+import { mostLegs, type Slot } from './wire.js';
 
 /** A sample shorter than this many steps of the clock would be known to worse than 2 %. */
 const leastSteps = 50;
 const mostInner = 4096;
 
+/** Reference, candidate, reference. */
+const legsOfRound = 3;
+/** Rounds that are asked for at once are few, as those that the loop does not want any more are taken in vain. */
+const mostAhead = 8;
+
 export interface PageRoundsOptions {
   readonly timerStepUs: number;
   readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+interface PlannedLeg {
+  readonly slot: Slot;
+  readonly runs: number;
+  readonly inner: number;
+}
+
+/** Rounds of one plan that came ahead of being asked for. */
+interface Ahead {
+  readonly plan: string;
+  readonly rounds: Float64Array[][];
 }
 
 /**
@@ -20,6 +39,11 @@ export class PageRounds implements RoundRunner {
   readonly #page: PageSession;
   readonly #options: PageRoundsOptions;
   readonly inner: Record<Slot, number> = { candidate: 1, reference: 1 };
+  #ahead: Ahead = { plan: '', rounds: [] };
+  /** Of the last call: what the line took, in rounds of the page's own time. */
+  #lineRounds = 0;
+  /** What the line took of all calls, its breaks included, microseconds. */
+  #lineUs = 0;
 
   constructor(page: PageSession, options: PageRoundsOptions) {
     this.#page = page;
@@ -45,13 +69,23 @@ export class PageRounds implements RoundRunner {
       const inner = this.inner[slot];
       return { slot, runs: Math.max(2, Math.ceil(runs / inner)), inner };
     });
-    const samplesUs = await this.#time(plan, signal);
+    const samplesUs = await this.#nextRound(plan, signal);
     // A network runs faster than when it settled, once the engine's optimising compiler comes in.
     for (const [i, { slot, inner }] of plan.entries()) {
       const tookUs = median(samplesUs[i] as Float64Array) * inner;
       if (inner === this.inner[slot] && tookUs < this.#leastUs) this.#lengthen(slot, tookUs);
     }
     return { samplesUs, lostShare: null };
+  }
+
+  /** The page's time: a protocol's limits are for runs, and not for the line that asks for them. */
+  get clock(): Clock {
+    const { clock } = this.#options;
+    return {
+      nowMs: () => clock.nowMs(),
+      sleep: (...args) => clock.sleep(...args),
+      monotonicUs: () => clock.monotonicUs() - this.#lineUs,
+    };
   }
 
   get #leastUs(): number {
@@ -66,12 +100,31 @@ export class PageRounds implements RoundRunner {
     this.inner[slot] = Math.min(mostInner, Math.max(inner + 1, Math.min(wanted, 16 * inner)));
   }
 
-  async #time(
-    legs: readonly { readonly slot: Slot; readonly runs: number; readonly inner: number }[],
-    signal: AbortSignal,
-  ): Promise<Float64Array[]> {
-    const { timeoutMs } = this.#options;
-    const { samplesUs } = await this.#page.call({ op: 'time', legs }, { signal, timeoutMs });
+  /**
+   * A line with a long delay would use the protocol's time up between the rounds: where it takes longer than the page does,
+   * several rounds come at once.
+   */
+  async #nextRound(plan: readonly PlannedLeg[], signal: AbortSignal): Promise<Float64Array[]> {
+    const key = JSON.stringify(plan);
+    const ready = this.#ahead.plan === key ? this.#ahead.rounds.shift() : undefined;
+    if (ready) return ready;
+    const most = Math.min(mostAhead, Math.floor(mostLegs / plan.length));
+    const count = Math.min(most, Math.max(1, Math.ceil(this.#lineRounds)));
+    const samples = await this.#time(Array.from({ length: count }, () => plan).flat(), signal);
+    const rounds = Array.from({ length: count }, (_, i) =>
+      samples.slice(i * plan.length, (i + 1) * plan.length),
+    );
+    this.#ahead = { plan: key, rounds: rounds.slice(1) };
+    return rounds[0] as Float64Array[];
+  }
+
+  async #time(legs: readonly PlannedLeg[], signal: AbortSignal): Promise<Float64Array[]> {
+    const { timeoutMs, clock } = this.#options;
+    const startUs = clock.monotonicUs();
+    const { samplesUs, tookUs } = await this.#page.call({ op: 'time', legs }, { signal, timeoutMs });
+    const lineUs = Math.max(0, clock.monotonicUs() - startUs - tookUs);
+    this.#lineUs += lineUs;
+    this.#lineRounds = lineUs / Math.max(1, tookUs / Math.ceil(legs.length / legsOfRound));
     return legs.map(({ inner, runs }, i) =>
       Float64Array.from({ length: runs }, (_, sample) => (samplesUs[i]?.[sample] ?? Number.NaN) / inner),
     );

@@ -1,9 +1,14 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
+import { BulkReceiver } from '../../core/link/bulk-receiver.js';
+import { BulkSender } from '../../core/link/bulk-sender.js';
+import { type LineFacts, LineRate } from '../../core/link/line-rate.js';
+import { watchLine } from '../../core/link/watched-line.js';
 import { runtimeFailure } from '../../runtime/runtime-failure.js';
-import { BlobAssembler, blobFrames } from '../blob-frames.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes } from '../connection.js';
+import { type Connection, closeCodes, wasMeant } from '../connection.js';
+import { contentHash } from '../content-hash.js';
+import { type PageCallOptions, PageCalls } from './page-calls.js';
 import {
   type About,
   type Answer,
@@ -14,136 +19,218 @@ import {
   pageMessageSchema,
 } from './wire.js';
 
-interface Pending {
-  readonly id: number;
-  readonly op: PageCall['op'];
-  resolve(value: unknown): void;
-  reject(error: HildaError): void;
+export interface PageSessionOptions {
+  readonly clock: Clock;
+  /** See `helloSchema`. */
+  readonly instance: string;
+  readonly state: PageState;
+  /** How long a page whose line broke may take to come back. */
+  readonly graceMs: number;
+}
+
+/** One connection of the page, and the bulk on its way there. */
+interface Line {
+  readonly connection: Connection;
+  readonly bulk: BulkSender;
 }
 
 const maxIncomingBytes = 64 * 2 ** 20;
 
 /**
- * One page that joined: calls it, one at a time, and hears its state. Every fault of the page (a malformed or unasked
- * message, an answer of another shape) ends the connection with MESSAGE_INVALID; its end is DEVICE_GONE for the call that
- * waits.
+ * One page that joined: calls it, one at a time, and hears its state. A line that breaks is waited for, with the call and
+ * the transfer that it broke; a page that leaves, or does not come back, is DEVICE_GONE for who waits. Every fault of
+ * the page (a malformed or unasked message, an answer of another shape) ends the session with MESSAGE_INVALID.
  */
 export class PageSession {
-  readonly #connection: Connection;
-  readonly #clock: Clock;
-  readonly #blobs = new BlobAssembler(maxIncomingBytes);
+  readonly #options: PageSessionOptions;
+  readonly #calls: PageCalls;
+  readonly #received = new BulkReceiver({ maxBytes: maxIncomingBytes, hash: contentHash });
+  readonly #rate = new LineRate();
   #state: PageState;
-  #pending: Pending | null = null;
-  #nextCall = 1;
-  #nextTransfer = 1;
+  #line: Line | null = null;
+  #peer = '';
+  /** Who waits for the line to come back. */
+  #awaiting: (() => void)[] = [];
   #ended: HildaError | null = null;
+  #onEnd: (session: PageSession) => void = () => {};
 
   constructor(
     readonly id: string,
     readonly about: About,
-    options: { readonly connection: Connection; readonly clock: Clock; readonly state: PageState },
+    options: PageSessionOptions,
   ) {
-    this.#connection = options.connection;
-    this.#clock = options.clock;
+    this.#options = options;
     this.#state = options.state;
+    this.#calls = new PageCalls(options.clock, (id, call) => this.say({ op: 'call', id, call }));
+  }
+
+  get instance(): string {
+    return this.#options.instance;
   }
 
   get state(): PageState {
     return this.#state;
   }
 
-  /** Where it comes from. */
+  /** Where its last connection came from. */
   get peer(): string {
-    return this.#connection.peer;
+    return this.#peer;
   }
 
   get alive(): boolean {
     return this.#ended === null;
   }
 
-  /** Follows the connection; the listener hears of the end once. */
+  get facts(): LineFacts {
+    return this.#rate.facts;
+  }
+
+  /** Its present connection; null while the line is down. */
+  get connection(): Connection | null {
+    return this.#line?.connection ?? null;
+  }
+
+  /** The listener hears of the end once. */
   start(onEnd: (session: PageSession) => void): void {
-    this.#connection.onMessage((message) => this.#receive(message));
-    this.#connection.onClose(() => {
-      this.#end(new HildaError('DEVICE_GONE', `the page ${this.id} closed or lost its connection`));
-      onEnd(this);
+    this.#onEnd = onEnd;
+  }
+
+  /** Goes on over a connection: the first one, or the next after a break. The page was welcomed on it. */
+  attach(
+    connection: Connection,
+    { state, heard }: { readonly state: PageState; readonly heard: number },
+  ): void {
+    const { clock } = this.#options;
+    const before = this.#line;
+    this.#break(before);
+    before?.connection.drop();
+    this.#state = state;
+    const bulk = new BulkSender({
+      clock,
+      rate: this.#rate,
+      peer: `the page ${this.id}`,
+      announce: (blob) => this.say({ op: 'blob', ...blob }),
+      sendPiece: (frame) => connection.send(frame),
     });
+    const line = { connection, bulk };
+    this.#line = line;
+    this.#peer = connection.peer;
+    connection.onMessage((message) => this.#receive(message));
+    connection.onClose((code) => this.#closed(line, code));
+    const beat = (): void => {
+      this.say({ op: 'beat', line: this.#rate.facts });
+      // The browser answers it, also for a page whose own code is slowed down as it is hidden.
+      connection.ping();
+    };
+    watchLine(connection, { clock, beat });
+    this.#calls.resume(heard);
+    for (const wake of this.#awaiting.splice(0)) wake();
   }
 
   close(reason: string, code: number = closeCodes.goingAway): void {
+    const connection = this.#line?.connection;
     this.#end(new HildaError('DEVICE_GONE', reason));
-    this.#connection.close(code, reason);
+    connection?.close(code, reason);
   }
 
   say(message: DaemonMessage): void {
-    this.#connection.send(JSON.stringify(message));
+    this.#line?.connection.send(JSON.stringify(message));
   }
 
-  /** Sends bytes ahead of the call that names them. */
-  sendBlob(bytes: Uint8Array): number {
-    const transfer = this.#nextTransfer++;
-    this.say({ op: 'blob', transfer, bytes: bytes.byteLength });
-    for (const frame of blobFrames(transfer, bytes)) this.#connection.send(frame);
-    return transfer;
+  /**
+   * Sends a content ahead of the call that names it, over as many connections as it takes; what the page has of it is not sent
+   * again. Answers with its SHA-256. Throws LINE_TOO_SLOW, NETWORK_TOO_LARGE, DEVICE_GONE or INTERRUPTED.
+   */
+  async deliver(bytes: Uint8Array, { signal }: { readonly signal: AbortSignal }): Promise<string> {
+    const sha256 = contentHash(bytes);
+    for (;;) {
+      if (this.#ended) throw this.#ended;
+      if (signal.aborted)
+        throw new HildaError('INTERRUPTED', 'a transfer to the page was aborted', { cause: signal.reason });
+      const line = this.#line;
+      if (!line) {
+        await this.#lineBack(signal);
+        continue;
+      }
+      try {
+        await line.bulk.deliver(bytes, sha256, { signal });
+        return sha256;
+      } catch (thrown) {
+        // The line broke under it; it goes on over the next one.
+        if (this.#line !== line || signal.aborted) continue;
+        throw asHildaError(thrown);
+      }
+    }
   }
 
-  takeBlob(transfer: number): Uint8Array {
+  /** A content that a reply names. */
+  take(sha256: string): Uint8Array {
     try {
-      return this.#blobs.take(transfer);
+      return this.#received.take(sha256);
     } catch (thrown) {
       throw this.#violated(asHildaError(thrown));
     }
   }
 
   /**
-   * Throws what the page's runtime threw (NETWORK_REJECTED, DEVICE_OUT_OF_MEMORY, PROVIDER_FALLBACK), DEVICE_TIMEOUT,
-   * DEVICE_GONE, MESSAGE_INVALID or INTERRUPTED. After a time-out or an abort the worker is gone.
+   * Throws what the page's runtime threw (NETWORK_REJECTED, DEVICE_OUT_OF_MEMORY, PROVIDER_FALLBACK), DEVICE_FAILED where the
+   * page itself could not, DEVICE_TIMEOUT, DEVICE_GONE, MESSAGE_INVALID or INTERRUPTED. After a time-out or an abort the worker is gone.
    */
-  async call<Call extends PageCall>(
-    call: Call,
-    { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
-  ): Promise<Answer<Call['op']>> {
+  async call<Call extends PageCall>(call: Call, options: PageCallOptions): Promise<Answer<Call['op']>> {
     if (this.#ended) throw this.#ended;
-    if (signal.aborted) throw interrupted(signal);
-    if (this.#pending) throw new HildaError('INTERNAL', 'a page is called by two at a time');
-    const id = this.#nextCall++;
-    const done = new AbortController();
-    const onAbort = (): void => this.#giveUp(id, interrupted(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#clock.sleep(timeoutMs, { signal: done.signal }).then(
-      () =>
-        this.#giveUp(
-          id,
-          new HildaError('DEVICE_TIMEOUT', `"${call.op}" did not end within ${timeoutMs} ms on the page`),
-        ),
-      () => {},
-    );
-    try {
-      const value = await new Promise<unknown>((resolve, reject) => {
-        this.#pending = { id, op: call.op, resolve, reject };
-        this.say({ op: 'call', id, call });
-      });
-      return value as Answer<Call['op']>;
-    } finally {
-      done.abort();
-      signal.removeEventListener('abort', onAbort);
-    }
+    return this.#calls.make(call, options, this.#line !== null);
   }
 
-  /** Ends the worker, which alone stops an endless network. The page's late reply is dropped by its number. */
-  #giveUp(id: number, error: HildaError): void {
-    if (this.#pending?.id !== id) return;
-    const { reject } = this.#pending;
-    this.#pending = null;
-    if (!this.#ended) this.say({ op: 'call', id: this.#nextCall++, call: { op: 'stop' } });
-    reject(error);
+  async #lineBack(signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    await new Promise<void>((resolve) => {
+      this.#awaiting.push(resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal });
+    });
+    over.abort();
+  }
+
+  /** The page said that it leaves, or its line broke: then it may come back. */
+  #closed(line: Line, code: number): void {
+    if (this.#line !== line) return;
+    this.#break(line);
+    if (wasMeant(code)) this.#end(new HildaError('DEVICE_GONE', `the page ${this.id} was closed`));
+    else void this.#waitForIt();
+  }
+
+  #break(line: Line | null): void {
+    if (!line) return;
+    this.#line = null;
+    this.#calls.pause();
+    this.#received.disconnect();
+    line.bulk.close(new HildaError('DEVICE_GONE', `the line to the page ${this.id} broke`));
+  }
+
+  async #waitForIt(): Promise<void> {
+    const { clock, graceMs } = this.#options;
+    const over = new AbortController();
+    this.#awaiting.push(() => over.abort());
+    try {
+      await clock.sleep(graceMs, { signal: over.signal });
+    } catch {
+      return;
+    }
+    this.#end(
+      new HildaError(
+        'DEVICE_GONE',
+        `the page ${this.id} lost its connection and was not back within ${graceMs} ms`,
+      ),
+    );
   }
 
   #receive(message: string | Uint8Array): void {
     if (this.#ended) return;
     try {
       if (typeof message === 'string') this.#hear(JSON.parse(message));
-      else this.#blobs.frame(message);
+      else {
+        const { transfer, bytes } = this.#received.piece(message);
+        this.say({ op: 'got', transfer, bytes });
+      }
     } catch (thrown) {
       this.#violated(
         thrown instanceof HildaError
@@ -160,22 +247,27 @@ export class PageSession {
         this.#state = message.state;
         return;
       case 'blob':
-        this.#blobs.announce(message);
+        this.say({ op: 'got', ...this.#received.announce(message) });
+        return;
+      case 'got':
+        this.#line?.bulk.acknowledge(message);
+        return;
+      case 'refuse':
+        this.#line?.bulk.refuse(message.transfer, new HildaError('NETWORK_TOO_LARGE', message.detail));
         return;
       case 'reply':
       case 'failed': {
-        if (message.id >= this.#nextCall)
+        if (!this.#calls.wasMade(message.id))
           throw new HildaError('MESSAGE_INVALID', `the page answered call ${message.id}, which nobody made`);
-        const pending = this.#pending;
-        // An answer to a call that was given up: it is late, not wrong.
-        if (pending?.id !== message.id) return;
-        this.#pending = null;
+        // An answer to a call that was given up, or one that is said again: it is late, not wrong.
+        const pending = this.#calls.answered(message.id);
+        if (!pending) return;
         if (message.op === 'failed') {
-          pending.reject(runtimeFailure(new Error(message.detail)));
+          pending.reject(failure(message));
           return;
         }
         try {
-          pending.resolve(checked(answerSchemas[pending.op], message.value));
+          pending.resolve(checked(answerSchemas[pending.call.op], message.value));
         } catch (thrown) {
           pending.reject(asHildaError(thrown));
           throw thrown;
@@ -185,17 +277,30 @@ export class PageSession {
   }
 
   #violated(error: HildaError): HildaError {
+    const connection = this.#line?.connection;
     this.#end(error);
-    this.#connection.close(closeCodes.refused, error.message.slice(0, 100));
+    connection?.close(closeCodes.refused, error.message.slice(0, 100));
     return error;
   }
 
   #end(error: HildaError): void {
-    this.#ended ??= error;
-    this.#pending?.reject(error);
-    this.#pending = null;
+    if (this.#ended) return;
+    this.#ended = error;
+    this.#break(this.#line);
+    this.#calls.fail(error);
+    for (const wake of this.#awaiting.splice(0)) wake();
+    this.#onEnd(this);
   }
 }
 
-const interrupted = (signal: AbortSignal): HildaError =>
-  new HildaError('INTERRUPTED', 'the call to the page was aborted', { cause: signal.reason });
+/** What a page says before any network is loaded says nothing against networks. */
+const failure = ({
+  origin,
+  detail,
+}: {
+  readonly origin: 'runtime' | 'page';
+  readonly detail: string;
+}): HildaError =>
+  origin === 'page'
+    ? new HildaError('DEVICE_FAILED', `the page could not: ${detail}`)
+    : runtimeFailure(new Error(detail));

@@ -1,8 +1,12 @@
 import '../join.css';
 import { render } from 'preact';
+import type { LineFacts } from '../../../daemon/core/link/line-rate.js';
+import { formatRate } from '../../../daemon/core/link/transfer-limits.js';
 import { readAbout } from './about.js';
 import { conditions, watchConditions } from './conditions.js';
-import { identity, join, type Link, link, measured, refusal, step } from './session.js';
+import { missingAbility } from './missing-ability.js';
+import type { Link } from './page-world.js';
+import { identity, join, line, link, measured, refusal, step } from './session.js';
 import type { About } from './wire.js';
 import { compiled } from './worker-host.js';
 
@@ -12,6 +16,8 @@ const headline: Readonly<Record<Link, string>> = {
   working: 'Measuring',
   lost: 'Looking for hilda',
   refused: 'Not let in',
+  displaced: 'Used elsewhere',
+  unable: 'Not possible here',
 };
 
 function explain(state: Link): string {
@@ -24,7 +30,10 @@ function explain(state: Link): string {
       return step.value;
     case 'lost':
       return 'The connection broke. It is tried again until it holds.';
+    case 'displaced':
+      return 'Another tab or window of this browser is at work. This one has stopped.';
     case 'refused':
+    case 'unable':
       return refusal.value?.detail ?? '';
   }
 }
@@ -32,6 +41,12 @@ function explain(state: Link): string {
 function Check({ good, children }: { readonly good: boolean; readonly children: string }) {
   return <li class={good ? 'good' : 'poor'}>{children}</li>;
 }
+
+/** A model of 20 MB takes more than a minute. */
+const slowBytesPerS = 300_000;
+
+const describeLine = ({ bytesPerS, roundTripMs }: LineFacts): string =>
+  `Line ${formatRate(bytesPerS ?? 0)}, ${Math.round(roundTripMs ?? 0)} ms`;
 
 function Conditions({ about }: { readonly about: About }) {
   const { hiddenCount, wakeLock, battery } = conditions.value;
@@ -54,6 +69,9 @@ function Conditions({ about }: { readonly about: About }) {
           ? 'In front since it joined'
           : `Hidden ${hiddenCount} time${hiddenCount === 1 ? '' : 's'}`}
       </Check>
+      {line.value && line.value.bytesPerS !== null && (
+        <Check good={line.value.bytesPerS > slowBytesPerS}>{describeLine(line.value)}</Check>
+      )}
       {battery && (
         <Check good={battery.charging || battery.level > 0.3}>
           {`Battery ${Math.round(battery.level * 100)} %${battery.charging ? ', charging' : ''}`}
@@ -62,6 +80,9 @@ function Conditions({ about }: { readonly about: About }) {
     </ul>
   );
 }
+
+const stopped: ReadonlySet<Link> = new Set<Link>(['refused', 'displaced', 'unable']);
+let joined: { takeOver(): void } | null = null;
 
 function Page({ about }: { readonly about: About }) {
   const state = link.value;
@@ -74,11 +95,16 @@ function Page({ about }: { readonly about: About }) {
       </header>
       <section class="stage" aria-live="polite">
         <div class="pulse" aria-hidden="true">
-          <span>{state === 'refused' ? '!' : measured.value}</span>
+          <span>{stopped.has(state) ? '!' : measured.value}</span>
         </div>
         <h1 data-testid="link">{headline[state]}</h1>
         <p>{explain(state)}</p>
-        {state === 'refused' && <p class="hint">{refusal.value?.hint}</p>}
+        {(state === 'refused' || state === 'unable') && <p class="hint">{refusal.value?.hint}</p>}
+        {state === 'displaced' && (
+          <button type="button" onClick={() => joined?.takeOver()}>
+            Use this one
+          </button>
+        )}
         <p class="count">
           {measured.value === 1 ? '1 network has run here' : `${measured.value} networks have run here`}
         </p>
@@ -95,8 +121,8 @@ function Page({ about }: { readonly about: About }) {
 }
 
 // While the page reads its surroundings and joins, the runtime that every device has first comes in.
-compiled('wasm').catch(() => {});
+if (!missingAbility(globalThis)) compiled('wasm').catch(() => {});
 watchConditions();
 const about = await readAbout();
 render(<Page about={about} />, document.getElementById('page') as HTMLElement);
-join(about);
+joined = join(about);

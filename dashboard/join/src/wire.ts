@@ -1,7 +1,9 @@
 import type { System } from '../../../daemon/core/browser-words.js';
+import type { LineFacts } from '../../../daemon/core/link/line-rate.js';
+import type { Acknowledgement, BlobAnnouncement } from '../../../daemon/core/link/pieces.js';
 
-/** The words between this page and the daemon, version 2; the daemon checks every one it hears. */
-export const protocol = 2;
+/** The words between this page and the daemon, version 3; the daemon checks every one it hears. */
+export const protocol = 3;
 
 export interface About {
   readonly model: string;
@@ -29,7 +31,7 @@ export type Slot = 'candidate' | 'reference';
 export interface NamedBlob {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly transfer: number;
+  readonly sha256: string;
 }
 
 /** A tensor from the daemon; its type as the runtime names it. */
@@ -56,7 +58,7 @@ export type Call =
   | {
       readonly op: 'load';
       readonly slot: Slot;
-      readonly transfer: number;
+      readonly sha256: string;
       readonly feeds: readonly TypedBlob[] | null;
     }
   | { readonly op: 'first'; readonly slot: Slot }
@@ -65,9 +67,16 @@ export type Call =
   | { readonly op: 'stop' };
 
 export type FromDaemon =
-  | { readonly op: 'welcome'; readonly id: string; readonly key: string | null }
+  | {
+      readonly op: 'welcome';
+      readonly id: string;
+      readonly key: string | null;
+      readonly resumed: boolean;
+    }
   | { readonly op: 'refused'; readonly code: string; readonly detail: string; readonly hint: string }
-  | { readonly op: 'blob'; readonly transfer: number; readonly bytes: number }
+  | ({ readonly op: 'blob' } & BlobAnnouncement)
+  | ({ readonly op: 'got' } & Acknowledgement)
+  | { readonly op: 'beat'; readonly line: LineFacts }
   | { readonly op: 'call'; readonly id: number; readonly call: Call };
 
 export interface Tensor {
@@ -78,7 +87,11 @@ export interface Tensor {
 
 /** What the worker is asked: blobs by then are bytes. */
 export type WorkerRequest =
-  | { readonly op: 'start'; readonly threads: number; readonly module: WebAssembly.Module }
+  | {
+      readonly op: 'start';
+      readonly threads: number /** A `WebAssembly.Module`, compiled once a page. */;
+      readonly module: object;
+    }
   | {
       readonly op: 'load';
       readonly slot: Slot;

@@ -1,4 +1,5 @@
-import type { Tensor, WorkerReply, WorkerRequest } from './wire.js';
+import type { Done, Runner } from './page-world.js';
+import type { WorkerReply, WorkerRequest } from './wire.js';
 
 declare const ortFiles: string;
 
@@ -19,12 +20,12 @@ export function compiled(provider: keyof typeof builds): Promise<WebAssembly.Mod
 }
 
 /** The worker that runs the present network. Ending it is the one way to stop a network that does not end. */
-export class WorkerHost {
+export class WorkerHost implements Runner {
   #worker: Worker | null = null;
   #fail: ((reason: Error) => void) | null = null;
 
   /** A fresh worker; answers with what it says about itself. */
-  async start(provider: 'wasm' | 'webgpu', threads: number) {
+  async start(provider: 'wasm' | 'webgpu', threads: number): Promise<Done> {
     this.stop();
     this.#worker = new Worker(`worker-${provider}.js`, { type: 'module' });
     return this.ask({ op: 'start', threads, module: await compiled(provider) });
@@ -37,7 +38,7 @@ export class WorkerHost {
     this.#fail = null;
   }
 
-  ask(request: WorkerRequest): Promise<{ readonly value: unknown; readonly outputs?: readonly Tensor[] }> {
+  ask(request: WorkerRequest): Promise<Done> {
     const worker = this.#worker;
     if (!worker) return Promise.reject(new Error('no worker was started'));
     return new Promise((resolve, reject) => {
