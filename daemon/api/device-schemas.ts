@@ -38,6 +38,13 @@ export const deviceSchema = z
       .object({ holder: z.string(), expiresMs: z.int() })
       .nullable()
       .describe('Who uses the device now.'),
+    line: z
+      .object({
+        bytesPerS: z.int().nullable().describe('What models lately reached; null before any was sent.'),
+        roundTripMs: z.number().nullable(),
+      })
+      .optional()
+      .describe('The line to the page or agent that it is behind, while it is there.'),
     repeatability: z
       .object({
         between: z.number().describe('Standard deviation of the logarithm of a latency, session to session.'),

@@ -2,6 +2,7 @@ import type { StoredJoinKeys } from '../access/join-keys.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
+import type { LineFacts } from '../core/link/line-rate.js';
 import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
@@ -57,6 +58,8 @@ export interface JoiningPort {
   /** Take a connection in; it proves who it is with its first message. */
   acceptPage(connection: Connection, admit: Admit): Promise<HildaError | null>;
   acceptAgent(connection: Connection, admit: Admit): Promise<HildaError | null>;
+  /** Of the line to the page or agent that a device is behind, while it is here. */
+  lineTo(device: DeviceId): LineFacts | undefined;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */

@@ -1,5 +1,6 @@
 import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import type { LineFacts } from '../core/link/line-rate.js';
 import type { Target } from '../core/target.js';
 import type { Presence } from '../fleet/lookout.js';
 import { betweenSessions, type Repeatability } from '../measure/repeatability.js';
@@ -29,12 +30,14 @@ export function viewDevice(
     nowMs,
     presence,
     repeatability,
+    line,
   }: {
     readonly leases: readonly Lease[];
     readonly nowMs: number;
     readonly presence: Presence;
     /** Null: no repeat yet. Left out: not asked. */
     readonly repeatability?: Repeatability | null;
+    readonly line?: LineFacts | undefined;
   },
 ): DeviceView {
   const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
@@ -43,6 +46,7 @@ export function viewDevice(
     tags: [...record.tags],
     ...presence,
     lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null,
+    ...(line && { line: { ...line } }),
     ...(repeatability !== undefined && { repeatability: viewRepeatability(repeatability, record.target) }),
   };
 }

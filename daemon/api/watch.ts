@@ -1,6 +1,8 @@
 import { WebSocket } from 'ws';
+import { BackOff } from '../core/back-off.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { processChance } from '../devices/chance.js';
 import type { EventView } from './schemas.js';
 
 export interface WatchOptions {
@@ -9,8 +11,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** Left out: from now on. */
   readonly since?: number;
-  /** Pauses between attempts to come back; when all failed, the watch ends with DAEMON_UNREACHABLE. */
-  readonly retryMs?: readonly number[];
+  /** Waits between tries to come back (`BackOff`); when as many failed, the watch ends with DAEMON_UNREACHABLE. */
+  readonly retry?: { readonly firstMs: number; readonly mostMs: number; readonly tries: number };
 }
 
 /**
@@ -21,9 +23,9 @@ export async function* watchEvents(
   base: string,
   options: WatchOptions,
 ): AsyncGenerator<EventView | 'subscribed'> {
-  const { clock, signal, retryMs = [250, 500, 1000, 2000, 4000] } = options;
+  const { clock, signal, retry = { firstMs: 300, mostMs: 5000, tries: 5 } } = options;
+  const backOff = new BackOff({ ...retry, chance: processChance() });
   let since = options.since;
-  let failures = 0;
   for (;;) {
     signal.throwIfAborted();
     try {
@@ -31,7 +33,7 @@ export async function* watchEvents(
         ...options,
         ...(since === undefined ? {} : { since }),
       })) {
-        failures = 0;
+        backOff.reset();
         if ('op' in message) {
           since = message.seq;
           yield 'subscribed';
@@ -43,14 +45,14 @@ export async function* watchEvents(
     } catch (thrown) {
       signal.throwIfAborted();
       if (thrown instanceof HildaError) throw thrown;
-      if (failures >= retryMs.length) {
+      if (backOff.failures >= retry.tries) {
         throw new HildaError('DAEMON_UNREACHABLE', `no daemon answers at ${base}`, {
           cause: thrown,
           details: { host: base },
         });
       }
     }
-    await clock.sleep(retryMs[failures++] ?? 0, { signal });
+    await clock.sleep(backOff.next(), { signal });
   }
 }
 

@@ -1,6 +1,8 @@
 import type { DeviceView } from '../api/device-schemas.js';
 import type { MeasurementView } from '../api/measurement-schemas.js';
 import type { StudySummaryView } from '../api/schemas.js';
+import type { LineFacts } from '../core/link/line-rate.js';
+import { formatRate } from '../core/link/transfer-limits.js';
 import {
   formatBytes,
   formatCount,
@@ -11,6 +13,12 @@ import {
 import { formatTime } from './format.js';
 import { type Field, formatFields } from './terminal/fields.js';
 import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';
+
+function describeLine({ bytesPerS, roundTripMs }: LineFacts): string {
+  if (bytesPerS === null) return 'up; nothing was sent over it yet';
+  const delay = roundTripMs === null ? '' : `, ${Math.round(roundTripMs)} ms there and back`;
+  return `${formatRate(bytesPerS)}${delay}`;
+}
 
 export function describeDevice(
   {
@@ -26,6 +34,7 @@ export function describeDevice(
     target,
     firstSeenMs,
     lastSeenMs,
+    line,
     repeatability,
   }: DeviceView,
   layout: Layout = plainLayout,
@@ -48,6 +57,7 @@ export function describeDevice(
         `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
       ],
       ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
+      ...(line ? [['line', describeLine(line)] as const] : []),
       ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
     ],
     layout,

@@ -188,6 +188,7 @@ export class Daemon {
         ],
         acceptPage: (...whom) => pages.accept(...whom),
         acceptAgent: (...whom) => agents.accept(...whom),
+        lineTo: (device) => pages.lineTo(device) ?? agents.lineTo(device),
       },
       jobs,
       readNetwork,

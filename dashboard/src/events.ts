@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { BackOff } from '../../daemon/core/back-off.js';
 
 export type Connection = 'connecting' | 'live' | 'lost';
 
@@ -11,7 +12,7 @@ interface Message {
   readonly seq: number;
 }
 
-const retryMs = [300, 600, 1200, 2500, 5000];
+const retry = { firstMs: 400, mostMs: 8000 };
 
 /**
  * Hears every event of the daemon and tells which topics have news. After a break it subscribes from the last number
@@ -23,7 +24,7 @@ export function followEvents(hear: {
   readonly afresh: () => void;
 }): void {
   let since: number | undefined;
-  let failures = 0;
+  const backOff = new BackOff({ ...retry, chance: Math.random });
   const pending = new Set<string>();
 
   // Bursts become one look at the API.
@@ -51,7 +52,7 @@ export function followEvents(hear: {
       const message = JSON.parse(String(data)) as Message;
       if (message.op === 'error') return;
       if (message.op === 'subscribed') {
-        failures = 0;
+        backOff.reset();
         connection.value = 'live';
         if (since === undefined || message.seq < since) hear.afresh();
       } else if (message.topic) {
@@ -61,7 +62,7 @@ export function followEvents(hear: {
     };
     socket.onclose = () => {
       connection.value = 'lost';
-      setTimeout(connect, retryMs[Math.min(failures++, retryMs.length - 1)]);
+      setTimeout(connect, backOff.next());
     };
   };
   connect();

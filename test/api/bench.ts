@@ -405,6 +405,7 @@ export async function openBench(
         return null;
       },
       acceptAgent: (...whom) => agents.accept(...whom),
+      lineTo: (device) => agents.lineTo(device),
     },
     pool,
     compareDevices: async (a, b) => {

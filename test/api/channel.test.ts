@@ -123,7 +123,7 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
     clock: systemClock,
     signal: abort.signal,
     // Long enough for the daemon to come back on a loaded machine.
-    retryMs: [20, 100, 500, 1000, 2000],
+    retry: { firstMs: 20, mostMs: 4000, tries: 10 },
   });
   t.equal((await watch.next()).value, 'subscribed');
   await bench.store.publish('devices', 'before');

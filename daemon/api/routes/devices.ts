@@ -6,21 +6,27 @@ import { defineRoute } from '../route.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
 import { viewDevice } from '../views.js';
 
-const view = async (record: DeviceRecord, { store, clock, pool }: DaemonServices) =>
+const view = async (record: DeviceRecord, { store, clock, pool, joining }: DaemonServices) =>
   viewDevice(record, {
     leases: await store.leases(),
     nowMs: clock.nowMs(),
     presence: pool.presence(record.id),
+    line: joining.lineTo(record.id),
     ...(isTimed(record) && { repeatability: await repeatabilityOf(store, record.id, record.target) }),
   });
 
 /** Emulators count and do not time: they are identical run after run. */
 const isTimed = ({ target: { tier } }: DeviceRecord): boolean => tier !== 'qemu' && tier !== 'rp2040js';
 
-const viewAll = async ({ store, clock, pool }: DaemonServices) => {
+const viewAll = async ({ store, clock, pool, joining }: DaemonServices) => {
   const [leases, nowMs] = [await store.leases(), clock.nowMs()];
   const devices = (await store.devices()).map((record) =>
-    viewDevice(record, { leases, nowMs, presence: pool.presence(record.id) }),
+    viewDevice(record, {
+      leases,
+      nowMs,
+      presence: pool.presence(record.id),
+      line: joining.lineTo(record.id),
+    }),
   );
   return { devices };
 };

@@ -18,6 +18,7 @@ interface Options {
   readonly fingerprint?: string;
   readonly data?: string;
   readonly name: string;
+  readonly takeOver?: boolean;
   readonly adb?: boolean;
   readonly runner?: readonly string[];
   readonly cores?: readonly string[];
@@ -29,7 +30,7 @@ export async function joinAsAgent(
   options: Options,
 ): Promise<void> {
   const { terminal } = context;
-  const { token, pin, fingerprint, name, adb, runner, cores } = options;
+  const { token, pin, fingerprint, name, takeOver = false, adb, runner, cores } = options;
   const given = [...(url === undefined ? [] : [url]), ...options.address];
   for (const one of given) assertAddress(one);
   assertHash('--pin', pin);
@@ -66,6 +67,7 @@ export async function joinAsAgent(
     dataDir,
     drivers: createDrivers({ adb: phones.adb }),
     clock: terminal.clock,
+    takeOver,
     ...(token !== undefined && { token }),
     boot: thisMachine().boot,
     connect: (call) => dialer.connect(call),

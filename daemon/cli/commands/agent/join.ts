@@ -18,6 +18,7 @@ export const agentJoinCommand = (terminal: Terminal): Command =>
     .option('--fingerprint <sha256>', 'one certificate of the daemon, as earlier versions named it')
     .option('--data <folder>', 'key, models and unsent results (default $XDG_STATE_HOME/hilda/agent)')
     .option('--name <name>', 'what people call this machine', hostname())
+    .option('--take-over', 'end another agent that works with the same key')
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
     .addOption(runnerOption())
     .addOption(coresOption())
