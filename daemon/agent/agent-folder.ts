@@ -6,7 +6,7 @@ import { storageFault } from './storage-fault.js';
 /** As much as a key takes, so that a disk that has room for a name alone is found out. */
 const probeBytes = 4096;
 
-/** What an agent keeps of itself: its key, and the invitation that it came by. */
+/** What an agent keeps about itself: its key, and the invitation that it came by. */
 export class AgentFolder {
   readonly path: string;
 

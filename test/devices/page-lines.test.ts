@@ -40,7 +40,7 @@ async function openBench(bitsPerS = 2e6, delayMs = 50) {
   return { clock, line, hub, open, device, calibrated };
 }
 
-/** What a measurement came to, for whoever lets time pass meanwhile. */
+/** What a measurement came to, for the test that lets time pass. */
 function outcome(measuring: Promise<Measurement>) {
   const seen: { measurement?: Measurement; code?: string } = {};
   measuring.then(

@@ -7,7 +7,7 @@ export interface BulkReceiverOptions {
   readonly maxBytes: number;
   /** Contents that were taken stay, the latest ones, within this bound; none by default. */
   readonly keepBytes?: number;
-  /** Where SHA-256 is to be had faster than in plain JavaScript. */
+  /** A SHA-256 that is faster than the one in plain JavaScript. */
   readonly hash?: (bytes: Uint8Array) => string;
 }
 
