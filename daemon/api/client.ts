@@ -157,7 +157,7 @@ export class DaemonClient {
   act = (id: string, action: 'pause' | 'resume' | 'stop', options: CallOptions) =>
     this.#post(`/studies/${encodeURIComponent(id)}/${action}`, studySchema, undefined, options);
   exportTrial = (id: string, trial: number, options: CallOptions) =>
-    this.#get(`/studies/${encodeURIComponent(id)}/trials/${trial}/export`, exportSchema, options);
+    this.#post(`/studies/${encodeURIComponent(id)}/trials/${trial}/export`, exportSchema, undefined, options);
 
   specialise = (request: z.input<typeof specialisationRequestSchema>, options: CallOptions) =>
     this.#post('/specialisations', specialisationSchema, request, options);

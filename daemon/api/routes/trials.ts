@@ -71,7 +71,7 @@ export const trialRoutes = [
     }),
   }),
   defineRoute({
-    method: 'get',
+    method: 'post',
     path: '/studies/{id}/trials/{number}/export',
     summary: "Cut the trial's sub-network out and keep it as a model, with the manifest of its measurements",
     answer: { status: 200, schema: exportSchema },

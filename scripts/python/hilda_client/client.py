@@ -132,7 +132,7 @@ class Study:
 
     def export(self, number: int) -> bytes:
         """The ONNX file of a trial's network."""
-        answer = self._http.call("GET", f"{self._path}/trials/{number}/export", repeatable=True, timeout_s=600)
+        answer = self._http.call("POST", f"{self._path}/trials/{number}/export", repeatable=True, timeout_s=600)
         return self._http.fetch(f"/v1/models/{answer['model']}", timeout_s=600)
 
     def ask(
