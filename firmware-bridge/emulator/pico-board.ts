@@ -15,7 +15,7 @@ export interface EmulatedBoard extends Transport {
 
 const ringBytes = 16 * 1024;
 
-/** A Raspberry Pi Pico in a thread of its own. Needs nothing that npm does not bring. */
+/** A Raspberry Pi Pico in its own thread. Needs nothing that npm does not bring. */
 export function startPico(image: Uint8Array): EmulatedBoard {
   const words = new SharedArrayBuffer(4 * control.words);
   const flags = new Int32Array(words);

@@ -9,7 +9,7 @@ export interface ControlRequest {
   readonly data?: Uint8Array;
 }
 
-/** What a device said of itself. */
+/** The descriptors of a device. */
 export interface UsbFacts {
   readonly vendorId: number;
   readonly productId: number;

@@ -17,6 +17,10 @@ const registers = { address: 0x00, busControl: 0x4c } as const;
 /** One transaction of 64 bytes at 12 Mbit/s, with its gaps. */
 const transactionNs = 50_000;
 const attachNs = 1_000_000;
+/** USB 2.0, 7.1.7.5: a reset lasts 10 ms, and as long as that a device may take to recover. */
+const resetNs = 20_000_000;
+/** What hosts give a device until it listens to its address; 9.2.6.3 asks for 2 ms, Linux waits 10. */
+const addressNs = 10_000_000;
 const endpoints = { data: 2 } as const;
 
 interface Transfer extends ControlRequest {
@@ -29,7 +33,7 @@ interface Transfer extends ControlRequest {
 
 export interface PicoUsbHostOptions {
   readonly onBytes: (bytes: Uint8Array) => void;
-  /** The device is there, and says this of itself. */
+  /** The device is there; these are its descriptors. */
   readonly onReady?: (facts: UsbFacts) => void;
   readonly onGone?: () => void;
 }
@@ -49,6 +53,8 @@ export class PicoUsbHost {
   #toggles = { in: 0, out: 0 };
   #ready = false;
   #outgoing: number[] = [];
+  /** Nothing is sent until then, in the chip's time. */
+  #quietUntilNs = 0;
   /** False: the host asks for no data, as one whose program has stopped reading. */
   reading = true;
   /** Packets of the data endpoint that were taken, with their lengths. */
@@ -73,6 +79,7 @@ export class PicoUsbHost {
   attach(chip: RP2040): void {
     this.detach();
     this.#chip = chip;
+    this.#quietUntilNs = 0;
     const alarm = chip.clock.createAlarm(() => {
       this.due = false;
       if (this.#chip === chip) this.#work();
@@ -115,7 +122,7 @@ export class PicoUsbHost {
     });
   }
 
-  /** Resets the bus, whatever is under way, and finds the device anew. */
+  /** Resets the bus in the middle of anything, and finds the device anew. */
   async reset(): Promise<void> {
     const chip = this.#chip;
     if (!chip) throw new HildaError('INTERNAL', 'no device is on the bus');
@@ -124,10 +131,12 @@ export class PicoUsbHost {
     controller.sieStatus |= busReset;
     chip.core.waiting = false;
     controller.sieStatusUpdated();
+    this.#quietUntilNs = chip.clock.nanos + resetNs;
     const facts = await describeUsbDevice(
       (request) => this.control(request),
       (address) => {
         this.#address = address;
+        this.#quietUntilNs = chip.clock.nanos + addressNs;
       },
     );
     this.#ready = true;
@@ -150,6 +159,11 @@ export class PicoUsbHost {
       this.#connected = (chip.usbCtrl.readUint32(registers.busControl) & pullUp) !== 0;
       if (this.#connected) this.reset().catch(() => {});
       else this.#schedule(attachNs);
+      return;
+    }
+    const quietNs = this.#quietUntilNs - chip.clock.nanos;
+    if (quietNs > 0) {
+      this.#schedule(quietNs);
       return;
     }
     const did = [this.#serveControl(chip), this.#take(chip), this.#give(chip)];

@@ -8,7 +8,7 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-/** Of the frame's layout; what the requests mean has a version of its own. */
+/** Of the frame's layout; what the requests mean has a separate version. */
 const frameVersion = 1;
 const headerBytes = 8;
 const crcBytes = 4;

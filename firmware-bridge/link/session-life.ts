@@ -31,7 +31,7 @@ export class SessionLife {
     this.#options = options;
   }
 
-  /** What the board said of itself last, and what is known of it since. Throws before the first `hello`. */
+  /** The last hello of the board, and what is known of it since. Throws before the first `hello`. */
   get board(): Hello {
     if (!this.#hello) throw new HildaError('DEVICE_FAILED', 'the board has not said hello yet');
     return this.#hello;

@@ -30,7 +30,7 @@ let nonces = 1;
 /** Runs for minutes. */
 const longProgram = (): Uint8Array => fillProgram(1, 4096, 60_000);
 const sessionOn = (transport: Transport): BoardSession =>
-  new BoardSession({ transport, nonce: () => nonces++, patience: 5 });
+  new BoardSession({ transport, nonce: () => nonces++, patience: 30 });
 
 function plugIn(t: Test): PicoOnUsb {
   const pico = picoOnUsb();
