@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { networkRangesSchema } from '../devices/stored-ranges.js';
+import { pageSchema } from './paging.js';
 
 /**
  * Studies, problems and events as they cross the wire; other shapes have files of their own (`*-schemas.ts`).
@@ -117,6 +118,13 @@ export const trialSchema = z
     finishedMs: z.int().nullable(),
   })
   .meta({ id: 'Trial' });
+
+export const columnsSchema = pageSchema({
+  numbers: z.array(z.int()).describe('Of the trials, ascending.'),
+  columns: z
+    .array(z.object({ metric: z.string(), values: z.array(z.number()) }))
+    .describe('One a metric asked for, with a value for each number.'),
+}).meta({ id: 'Columns' });
 
 const decisionBase = {
   name: z.string(),

@@ -88,7 +88,7 @@ export type JobPort = Pick<Jobs, 'submit' | 'show' | 'list' | 'cancel' | 'retry'
 /** What the API needs of the predictors. */
 export type PredictorPort = Pick<
   PredictorService,
-  'train' | 'importTable' | 'campaign' | 'list' | 'open' | 'predict' | 'probe' | 'refit' | 'table'
+  'train' | 'importTable' | 'campaign' | 'list' | 'open' | 'insight' | 'predict' | 'probe' | 'refit' | 'table'
 >;
 
 /**

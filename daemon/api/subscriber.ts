@@ -1,7 +1,10 @@
+import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
 import { type ClientMessage, clientMessageSchema, type ServerMessage } from './channel-messages.js';
+import type { EventFeed, Portion } from './event-feed.js';
+import { textFrame } from './text-frame.js';
 import { checkTopics } from './topics.js';
 import { viewEvent } from './views.js';
 
@@ -20,16 +23,18 @@ function parseMessage(data: RawData, isBinary: boolean): ClientMessage {
   throw new HildaError('REQUEST_INVALID', `${place}: ${issue?.message ?? 'not valid'}`.slice(0, 200));
 }
 
-/** Events read and written at a time; the next batch is read only when the socket has taken this one. */
+/** Events that a client far behind is given at a time. */
 const batchSize = 200;
 
 /**
- * One client of the channel: a cursor into the store's events. Nothing is queued for it beyond one batch, so a slow
+ * One client of the channel: a cursor into the store's events. Nothing is queued for it beyond one portion, so a slow
  * client costs no memory; it falls behind and catches up, and one that takes nothing between two pings is dropped.
  */
 export class Subscriber {
   readonly #client: WebSocket;
+  readonly #socket: Duplex;
   readonly #store: Store;
+  readonly #feed: EventFeed;
   #topics: readonly string[] | undefined;
   #cursor = 0;
   #generation = 0;
@@ -38,9 +43,12 @@ export class Subscriber {
   #pumping: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(client: WebSocket, store: Store) {
+  /** `socket`: what the client's frames are written to. */
+  constructor(client: WebSocket, socket: Duplex, store: Store, feed: EventFeed) {
     this.#client = client;
+    this.#socket = socket;
     this.#store = store;
+    this.#feed = feed;
     client.on('message', (data, isBinary) => void this.#hear(data, isBinary));
     client.on('pong', () => {
       this.#alive = true;
@@ -95,22 +103,41 @@ export class Subscriber {
       while (this.#woken && !this.#stopped && this.#topics) {
         this.#woken = false;
         const generation = this.#generation;
-        // Read before the events: what is committed between the two reads must not be skipped.
-        const lastSeq = await this.#store.lastSeq();
-        const events = await this.#store.events(this.#cursor, { topics: this.#topics, limit: batchSize });
+        await this.#feed.refresh();
+        const portion = this.#feed.after(this.#cursor, this.#topics) ?? (await this.#older(this.#topics));
         if (generation !== this.#generation) {
           this.#woken = true;
           continue;
         }
-        const full = events.length === batchSize;
-        this.#cursor = Math.max(this.#cursor, events.at(-1)?.seq ?? 0, full ? 0 : lastSeq);
-        this.#woken ||= full;
-        await Promise.all(events.map((event) => this.#send(viewEvent(event))));
+        this.#woken ||= portion.cursor < this.#feed.last;
+        this.#cursor = portion.cursor;
+        await this.#write(portion.frames);
       }
     } catch {
       // The socket closed under us, or the store did: either way the client comes back with its last number.
       this.#client.terminate();
     }
+  }
+
+  /** Out of the store: what came before all that the feed keeps. */
+  async #older(topics: readonly string[]): Promise<Portion> {
+    // Read before the events: what is committed between the two reads must not be skipped.
+    const lastSeq = await this.#store.lastSeq();
+    const events = await this.#store.events(this.#cursor, { topics, limit: batchSize });
+    const full = events.length === batchSize;
+    return {
+      frames: Buffer.concat(events.map((event) => textFrame(JSON.stringify(viewEvent(event))))),
+      cursor: Math.max(this.#cursor, events.at(-1)?.seq ?? 0, full ? 0 : lastSeq),
+    };
+  }
+
+  /** Whole frames, between those that the client's own sender writes. Resolves when the socket took them. */
+  #write(frames: Buffer): Promise<void> {
+    if (frames.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      if (this.#client.readyState !== this.#client.OPEN) reject(new Error('the client has left'));
+      else this.#socket.write(frames, (error) => (error ? reject(error) : resolve()));
+    });
   }
 
   /** Resolves when the socket took the message. */

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
 import { speedOf } from '../core/measurement.js';
-import { type Target, targetKey } from '../core/target.js';
+import type { Target } from '../core/target.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Predictions } from '../predict/contract.js';
@@ -16,9 +16,12 @@ import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
 import { type ExportedTable, exportTable, type TableKeys } from './export-table.js';
 import { type ImportRequest, importTable } from './import-table.js';
+import { KeptInsights } from './kept-insights.js';
+import { openPredictor, sourcesOf } from './open-predictor.js';
 import { asJson, type PredictorBody, readBody } from './predictor-body.js';
 import { learntFromLive, withLive } from './predictor-changes.js';
-import { StoredPredictor } from './stored-predictor.js';
+import type { PredictorInsight } from './predictor-insight.js';
+import type { StoredPredictor } from './stored-predictor.js';
 
 export interface CampaignRequest {
   readonly device: string;
@@ -50,8 +53,11 @@ export class PredictorService {
     { readonly updatedMs: number; readonly predictor: StoredPredictor }
   >();
 
+  readonly #insights: KeptInsights;
+
   constructor(options: PredictorServiceOptions) {
     this.#options = options;
+    this.#insights = new KeptInsights(options.store);
   }
 
   async stop(): Promise<void> {
@@ -126,6 +132,14 @@ export class PredictorService {
 
   list(): Promise<PredictorRecord[]> {
     return this.#options.store.predictors();
+  }
+
+  /** What there is to show of a predictor, without fitting it here. Throws PREDICTOR_UNKNOWN, PREDICTOR_CORRUPT. */
+  async insight(
+    id: PredictorId,
+  ): Promise<{ readonly record: PredictorRecord; readonly insight: PredictorInsight }> {
+    const record = await this.#options.store.predictor(id);
+    return { record, insight: await this.#insights.of(record) };
   }
 
   async open(id: PredictorId): Promise<StoredPredictor> {
@@ -218,21 +232,6 @@ export class PredictorService {
   }
 
   async #open(record: PredictorRecord): Promise<StoredPredictor> {
-    const others = (await this.#options.store.predictors()).filter(
-      (other) =>
-        other.id !== record.id &&
-        other.spaceId === record.spaceId &&
-        other.metric === record.metric &&
-        targetKey(other.target) !== targetKey(record.target),
-    );
-    // A damaged neighbour must not keep a sound predictor from answering.
-    const sources = others.flatMap((other) => {
-      try {
-        return [new StoredPredictor(other)];
-      } catch {
-        return [];
-      }
-    });
-    return new StoredPredictor(record, sources);
+    return openPredictor(record, sourcesOf(record, await this.#options.store.predictors()));
   }
 }

@@ -105,6 +105,26 @@ export interface TrialRecord {
   readonly finishedMs: number | null;
 }
 
+/** In the order that columns name states by. */
+export const trialStates = [
+  'asked',
+  'complete',
+  'infeasible',
+  'failed',
+] as const satisfies readonly TrialRecord['state'][];
+
+/** Trials of one study as columns, one entry a trial, numbered on from `from`. */
+export interface TrialColumns {
+  readonly from: number;
+  readonly length: number;
+  /** By their place in `trialStates`. */
+  readonly states: Uint8Array;
+  /** 1 where the sampler heard of it. */
+  readonly told: Uint8Array;
+  /** By metric; NaN where a trial does not know it. */
+  readonly values: ReadonlyMap<string, Float64Array>;
+}
+
 /** What a predictor of one metric of one target was fitted to, and how it has done since. */
 export interface PredictorRecord {
   readonly id: PredictorId;
@@ -150,6 +170,8 @@ export interface FinishedTrial {
 export interface TrialFilter {
   readonly states?: readonly TrialRecord['state'][];
   readonly architectureId?: ArchitectureId;
+  readonly architectureIds?: readonly ArchitectureId[];
+  readonly numbers?: readonly number[];
 }
 
 export interface TrialPage {
@@ -219,6 +241,8 @@ export interface Store extends JobStore {
     },
   ): Promise<MeasurementRecord[]>;
   measurementCount(filter: MeasurementFilter): Promise<number>;
+  /** Those of these ids that there are, without rounds. */
+  measurementsById(ids: readonly MeasurementId[]): Promise<ReadonlyMap<MeasurementId, MeasurementRecord>>;
 
   createStudy(study: {
     readonly name: string;
@@ -247,6 +271,11 @@ export interface Store extends JobStore {
   /** By number. */
   trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]>;
   trialCount(id: StudyId, filter?: TrialFilter): Promise<number>;
+  /**
+   * What all trials are, by number, in pieces that join without gaps. A piece that did not change is the same object as
+   * before; the last is another one each time. None where the study has no trials, or is not known.
+   */
+  trialColumns(id: StudyId): Promise<readonly TrialColumns[]>;
   /**
    * Keeps what a program outside says of trials, all of it or nothing. What is known and equal changes nothing; RESULT_CONFLICT
    * where another value is known. A trial that ended takes no first result, and one with a result no other step:

@@ -51,10 +51,12 @@ const summaryColumns = [
 ] as const satisfies readonly (keyof MeasurementRow)[];
 
 const defaultLimit = 100;
+/** An engine takes so many ids in one question, at least. */
+const asked = 500;
 
 export function measurementStore(
   database: Database,
-): Pick<Store, 'addMeasurement' | 'measurement' | 'measurements' | 'measurementCount'> {
+): Pick<Store, 'addMeasurement' | 'measurement' | 'measurements' | 'measurementCount' | 'measurementsById'> {
   return {
     addMeasurement: (measurement, { deviceId, lease, trial }) =>
       database.write(async (write) => {
@@ -96,6 +98,19 @@ export function measurementStore(
         return below === undefined ? query : query.andWhere('ordinal', '<', below);
       });
       return rows.map(toSummary);
+    },
+
+    measurementsById: async (ids) => {
+      const found = new Map<MeasurementId, MeasurementRecord>();
+      for (let from = 0; from < ids.length; from += asked) {
+        const rows = await database.read<MeasurementRow[]>((db) =>
+          db('measurements')
+            .select(summaryColumns)
+            .whereIn('id', ids.slice(from, from + asked)),
+        );
+        for (const row of rows) found.set(row.id, toSummary(row));
+      }
+      return found;
     },
 
     measurementCount: async (filter) => {

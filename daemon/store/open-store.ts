@@ -12,6 +12,7 @@ import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
 import { toldResultStore } from './told-results.js';
+import { trialColumnStore } from './trial-columns.js';
 import { trialStore } from './trials.js';
 import { valueStore } from './values.js';
 
@@ -34,6 +35,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...jobTurnStore(database),
     ...studyStore(database),
     ...trialStore(database),
+    ...trialColumnStore(database),
     ...toldResultStore(database),
     ...specialisationStore(database),
     ...predictorStore(database),

@@ -2,12 +2,14 @@ import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { AnswersOf } from '../core/evidence.js';
 import type { ArchitectureId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { packAnswers, unpackAnswers } from './answers.js';
 import type { Store, TrialFilter, TrialRecord } from './contract.js';
 import type { Database } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { noTrial } from './one-trial.js';
 import { requireStudy } from './studies.js';
+import { resealChunk, sealChunks } from './trial-chunks.js';
 
 interface TrialRow {
   readonly study_id: StudyId;
@@ -49,6 +51,8 @@ const columns: readonly (keyof TrialRow)[] = [
 
 /** An engine takes so many numbers in one question, at least. */
 const asked = 500;
+/** And so many rows at once. */
+const rowsAtOnce = 30;
 
 export function trialStore(
   database: Database,
@@ -64,30 +68,36 @@ export function trialStore(
           .where({ study_id: studyId })
           .max<{ last: number | null }[]>('number as last');
         const first = (numbered[0]?.last ?? -1) + 1;
-        for (const [i, { architectureId, architecture, note, predicted }] of trials.entries()) {
-          await db('trials').insert({
-            study_id: studyId,
-            number: first + i,
-            architecture_id: architectureId,
-            architecture: toJsonText(architecture),
-            note,
-            state: 'asked',
-            told: false,
-            metric_values: '{}',
-            evidence: '{}',
-            answers: '{}',
-            predicted: toJsonText(predicted),
-            measurements: '{}',
-            reason: null,
-            asked_ms: nowMs,
-            finished_ms: null,
-          });
-        }
+        const inserted = trials.map(({ architectureId, architecture, note, predicted }, i) => ({
+          study_id: studyId,
+          number: first + i,
+          architecture_id: architectureId,
+          architecture: toJsonText(architecture),
+          note,
+          state: 'asked',
+          told: false,
+          metric_values: '{}',
+          evidence: '{}',
+          answers: '{}',
+          predicted: toJsonText(predicted),
+          measurements: '{}',
+          reason: null,
+          asked_ms: nowMs,
+          finished_ms: null,
+        }));
+        for (let from = 0; from < inserted.length; from += rowsAtOnce)
+          await db('trials').insert(inserted.slice(from, from + rowsAtOnce));
         await db('studies')
           .where({ id: studyId })
           .update({ sampler: toJsonText(sampler), rng: toJsonText(rng), updated_ms: nowMs });
         const numbers = trials.map((_, i) => first + i);
-        if (numbers.length > 0) await publish(`study.${studyId}`, { type: 'asked', studyId, numbers });
+        if (numbers.length > 0)
+          await publish(`study.${studyId}`, {
+            type: 'asked',
+            studyId,
+            numbers,
+            notes: trials.map(({ note }) => note),
+          });
         const rows: TrialRow[] = await db('trials')
           .select(...columns)
           .where({ study_id: studyId })
@@ -108,7 +118,8 @@ export function trialStore(
           finished_ms: nowMs,
         };
         await db('trials').where({ study_id: studyId, number }).update(finished);
-        await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
+        const said = { state, values, evidence, reason } as unknown as { readonly [key: string]: Json };
+        await publish(`study.${studyId}`, { type: 'trial', studyId, number, ...said, revised: false });
         return toTrial(await requireTrial(db, studyId, number));
       }),
 
@@ -125,20 +136,21 @@ export function trialStore(
           reason,
         };
         await db('trials').where({ study_id: studyId, number }).update(revised);
-        await publish(`study.${studyId}`, { type: 'trial', studyId, number, state, values, reason });
-        return toTrial(await requireTrial(db, studyId, number));
+        await resealChunk(db, studyId, number);
+        const record = toTrial(await requireTrial(db, studyId, number));
+        const said = { state, values, evidence: record.evidence, reason } as unknown as {
+          readonly [key: string]: Json;
+        };
+        await publish(`study.${studyId}`, { type: 'trial', studyId, number, ...said, revised: true });
+        return record;
       }),
 
     tellTrials: (studyId, numbers, sampler) =>
       database.write(async ({ db, nowMs, publish }) => {
         await requireStudy(db, studyId);
-        for (const number of numbers) {
-          const trial = await requireTrial(db, studyId, number);
-          if (trial.state === 'asked' || trial.told) {
-            throw conflict(trial, trial.told ? 'was told already' : 'has no result yet');
-          }
-          await db('trials').where({ study_id: studyId, number }).update({ told: true });
-        }
+        for (let from = 0; from < numbers.length; from += asked)
+          await tell(db, studyId, numbers.slice(from, from + asked));
+        await sealChunks(db, studyId);
         await db('studies')
           .where({ id: studyId })
           .update({ sampler: toJsonText(sampler), updated_ms: nowMs });
@@ -148,22 +160,30 @@ export function trialStore(
 
     trials: async (studyId, { fromNumber = 0, limit, ...filter } = {}) => {
       await database.read((db) => requireStudy(db, studyId));
-      const rows = await database.read<TrialRow[]>((db) => {
-        const query = matching(db, studyId, filter)
-          .select(...columns)
-          .andWhere('number', '>=', fromNumber)
-          .orderBy('number');
-        return limit === undefined ? query : query.limit(limit);
-      });
-      return rows.map(toTrial);
+      const found: TrialRecord[] = [];
+      for (const part of inParts(filter)) {
+        const rows = await database.read<TrialRow[]>((db) => {
+          const query = matching(db, studyId, part)
+            .select(...columns)
+            .andWhere('number', '>=', fromNumber)
+            .orderBy('number');
+          return limit === undefined ? query : query.limit(limit);
+        });
+        for (const row of rows) found.push(toTrial(row));
+      }
+      return found.sort((a, b) => a.number - b.number).slice(0, limit);
     },
 
     trialCount: async (studyId, filter = {}) => {
       await database.read((db) => requireStudy(db, studyId));
-      const counted = await database.read<{ readonly count: number | string }[]>((db) =>
-        matching(db, studyId, filter).count({ count: '*' }),
-      );
-      return Number(counted[0]?.count ?? 0);
+      let total = 0;
+      for (const part of inParts(filter)) {
+        const counted = await database.read<{ readonly count: number | string }[]>((db) =>
+          matching(db, studyId, part).count({ count: '*' }),
+        );
+        total += Number(counted[0]?.count ?? 0);
+      }
+      return total;
     },
 
     answers: async (studyId, numbers) => {
@@ -173,8 +193,44 @@ export function trialStore(
   };
 }
 
-function matching(db: Knex, studyId: StudyId, { states, architectureId }: TrialFilter): Knex.QueryBuilder {
+/** Throws NOT_FOUND, or STATE_CONFLICT where one has no result or was told. */
+async function tell(db: Knex, studyId: StudyId, numbers: readonly number[]): Promise<void> {
+  const rows: readonly Pick<TrialRow, 'study_id' | 'number' | 'state' | 'told'>[] = await db('trials')
+    .select('study_id', 'number', 'state', 'told')
+    .where({ study_id: studyId })
+    .whereIn('number', numbers);
+  const known = new Map(rows.map((row) => [row.number, row]));
+  const seen = new Set<number>();
+  for (const number of numbers) {
+    const trial = known.get(number);
+    if (!trial) throw noTrial(studyId, number);
+    const told = Boolean(trial.told) || seen.has(number);
+    if (trial.state === 'asked' || told)
+      throw conflict(trial, told ? 'was told already' : 'has no result yet');
+    seen.add(number);
+  }
+  await db('trials').where({ study_id: studyId }).whereIn('number', numbers).update({ told: true });
+}
+
+/** The same question as several that an engine takes; together they exclude what it excludes. */
+function inParts({ architectureIds, numbers, ...filter }: TrialFilter): TrialFilter[] {
+  const slices = <T>(all: readonly T[]): T[][] =>
+    Array.from({ length: Math.ceil(all.length / asked) }, (_, i) => all.slice(i * asked, (i + 1) * asked));
+  const byIds = architectureIds
+    ? slices([...new Set(architectureIds)]).map((some) => ({ ...filter, architectureIds: some }))
+    : [filter];
+  if (!numbers) return byIds;
+  return byIds.flatMap((one) => slices([...new Set(numbers)]).map((some) => ({ ...one, numbers: some })));
+}
+
+function matching(
+  db: Knex,
+  studyId: StudyId,
+  { states, architectureId, architectureIds, numbers }: TrialFilter,
+): Knex.QueryBuilder {
   const query = db('trials').where({ study_id: studyId });
+  if (architectureIds) query.whereIn('architecture_id', [...architectureIds]);
+  if (numbers) query.whereIn('number', [...numbers]);
   if (architectureId !== undefined) query.andWhere({ architecture_id: architectureId });
   if (states) query.whereIn('state', [...states]);
   return query;

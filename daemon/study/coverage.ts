@@ -35,20 +35,9 @@ export function lackedDevices(
         });
 }
 
-/** One entry a device of the study, in its order. */
-export function coverage(trials: readonly TrialRecord[], spec: StudySpec): DeviceCoverage[] {
-  const lacked = lackedDevices(trials, spec);
-  const missing = trials.flatMap((trial) => lacked(trial));
-  return spec.devices.map((id, index) => ({
-    deviceId: id as DeviceId,
-    measured: trials.filter(({ values }) => hasCosts(values, spec, index)).length,
-    missing: missing.filter((one) => one === index).length,
-  }));
-}
-
 /** What devices of a study missed, for people; null where they missed nothing. */
-export function lacking(trials: readonly TrialRecord[], spec: StudySpec): string | null {
-  const short = coverage(trials, spec).filter(({ missing }) => missing > 0);
+export function lacking(coverage: readonly DeviceCoverage[]): string | null {
+  const short = coverage.filter(({ missing }) => missing > 0);
   if (short.length === 0) return null;
   const each = short.map(({ deviceId, missing }) => `${missing} trials lack ${deviceId}`);
   return `${each.join(', ')}: resume it once what is missing is there`;

@@ -1,13 +1,13 @@
 import type { EvidenceOf } from '../core/evidence.js';
-import type { ArchitectureId, DeviceId, MeasurementId } from '../core/ids.js';
+import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Interval } from '../core/intervals.js';
 import { costIntervals, costMetrics, costsOf, type Provenance } from '../core/measurement.js';
 import type { Objective } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store, TrialRecord } from '../store/contract.js';
 import { type Beside, beside, besideNeighbours, type Comparable } from './beside.js';
-import { frontTrials, jointFront } from './front.js';
-import { deviceMetric, deviceOf, floatAccuracy, type StudySpec } from './spec.js';
+import { deviceMetric, type StudySpec } from './spec.js';
+import { isSeenBy, type Standing } from './standing.js';
 
 /** One member of a study's Pareto front. Every value in it was measured, evaluated or counted; none is predicted. */
 export interface FrontRow {
@@ -46,45 +46,65 @@ interface Sources {
   readonly store: Store;
 }
 
-export const frontRows = (trials: readonly TrialRecord[], sources: Sources): Promise<FrontRow[]> =>
-  rowsOf(
-    jointFront(trials, sources.spec).map((trial) => ({ trial, measurements: trial.measurements })),
-    sources.spec.objectives,
-    sources,
-  );
+/** The trials of a study's fronts, as its standing names them. */
+export interface Members {
+  readonly joint: readonly TrialRecord[];
+  /** One a device, where the study has several. */
+  readonly devices: readonly {
+    readonly objectives: readonly Objective[];
+    /** See `Standing.hidesAccuracy`. */
+    readonly hidesAccuracy: boolean;
+    readonly trials: readonly TrialRecord[];
+  }[];
+}
+
+/** Reads the members of the fronts, and nothing else. */
+export async function frontMembers(id: StudyId, standing: Standing, store: Store): Promise<Members> {
+  const { jointFront, deviceFronts } = standing;
+  const wanted = [...new Set([jointFront, ...deviceFronts.map(({ numbers }) => numbers)].flat())];
+  const trials = await store.trials(id, { numbers: wanted });
+  const found = new Map(trials.map((trial) => [trial.number, trial]));
+  const trialsOf = (numbers: readonly number[]): TrialRecord[] =>
+    numbers.flatMap((number) => found.get(number) ?? []);
+  return {
+    joint: trialsOf(jointFront),
+    devices: deviceFronts.map(({ objectives, numbers }, index) => ({
+      objectives,
+      hidesAccuracy: standing.hidesAccuracy(index),
+      trials: trialsOf(numbers),
+    })),
+  };
+}
 
 /**
- * One front a device: over the network's own objectives, accuracy as the device runs the network, and what was measured
- * there. None for a study of one device, whose front is the study's.
+ * The front of all devices together, in which a trial that one of them was missing from has no place; and one a device: over
+ * the network's own objectives, accuracy as the device runs the network, and what was measured there. None for a study of
+ * one device, whose front is the study's.
  */
-export async function deviceFronts(trials: readonly TrialRecord[], sources: Sources): Promise<DeviceFront[]> {
+export async function frontsOf({ joint, devices }: Members, sources: Sources): Promise<Fronts> {
   const { spec } = sources;
-  if (spec.devices.length < 2) return [];
-  const complete = trials.filter(({ state }) => state === 'complete');
-  return Promise.all(
-    spec.devices.map(async (id, index) => {
-      const own = accuracyMetric(complete, spec, index);
-      // Where the first device runs an int8 network, `accuracy` is that network's, and no other device's.
-      const isFirsts = index > 0 && complete.some(({ values }) => values[floatAccuracy] !== undefined);
-      const isSeen = (metric: string): boolean =>
-        [index, undefined].includes(deviceOf(metric, spec)) && !(metric === 'accuracy' && isFirsts);
-      const objectives = spec.objectives
-        .map((objective) => (objective.metric === 'accuracy' ? { ...objective, metric: own } : objective))
-        .filter(({ metric }) => isSeen(metric));
-      const members = frontTrials(complete, objectives).map((trial) => ({
-        trial,
-        measurements: measuredOn(trial, id as DeviceId),
-      }));
-      const seen = <T>(by: Readonly<Record<string, T>>): Record<string, T> =>
-        Object.fromEntries(Object.entries(by).filter(([metric]) => isSeen(metric)));
-      const front = (await rowsOf(members, objectives, sources)).map((row) => ({
-        ...row,
-        values: seen(row.values),
-        evidence: seen(row.evidence),
-      }));
-      return { deviceId: id as DeviceId, objectives, front };
-    }),
+  const front = await rowsOf(
+    joint.map((trial) => ({ trial, measurements: trial.measurements })),
+    spec.objectives,
+    sources,
   );
+  const ofDevices = devices.map(
+    async ({ objectives, hidesAccuracy, trials }, index): Promise<DeviceFront> => {
+      const deviceId = spec.devices[index] as DeviceId;
+      const members = trials.map((trial) => ({ trial, measurements: measuredOn(trial, deviceId) }));
+      const seen = <T>(by: Readonly<Record<string, T>>): Record<string, T> =>
+        Object.fromEntries(
+          Object.entries(by).filter(([metric]) => isSeenBy(index, metric, hidesAccuracy, spec)),
+        );
+      const rows = await rowsOf(members, objectives, sources);
+      return {
+        deviceId,
+        objectives,
+        front: rows.map((row) => ({ ...row, values: seen(row.values), evidence: seen(row.evidence) })),
+      };
+    },
+  );
+  return { front, devices: await Promise.all(ofDevices) };
 }
 
 /** One complete trial beside another of its study, by every metric that both have an interval of. */
@@ -95,13 +115,6 @@ export async function compareTrials(
   const members = trials.map((trial) => ({ trial, measurements: trial.measurements }));
   const [a, b] = (await measuredMembers(members, sources)) as [Measured, Measured];
   return Object.keys(a.values).flatMap((metric) => beside(a, b, metric) ?? []);
-}
-
-/** By what name the trials know accuracy as a device runs the network: int8 where it does, float else. */
-function accuracyMetric(trials: readonly TrialRecord[], spec: StudySpec, index: number): string {
-  const known = (metric: string): boolean => trials.some(({ values }) => values[metric] !== undefined);
-  const own = deviceMetric('accuracy', spec, index);
-  return known(own) ? own : known(floatAccuracy) ? floatAccuracy : 'accuracy';
 }
 
 /** A device's own measurement, or that of the equivalent one that stood in for it. */
@@ -145,19 +158,20 @@ async function measuredMembers(
     studyId,
     members.map(({ trial }) => trial.number),
   );
-  return Promise.all(
-    members.map(async ({ trial, measurements }) => {
-      const taken = await Promise.all(Object.values(measurements).map((id) => store.measurement(id)));
-      return {
-        trial,
-        taken,
-        trialNumber: trial.number,
-        values: trial.values,
-        intervals: intervalsOf(trial, taken, spec),
-        answers: answers.get(trial.number) ?? {},
-      };
-    }),
+  const known = await store.measurementsById(
+    members.flatMap(({ measurements }) => Object.values(measurements)),
   );
+  return members.map(({ trial, measurements }) => {
+    const taken = Object.values(measurements).map((id) => known.get(id) as MeasurementRecord);
+    return {
+      trial,
+      taken,
+      trialNumber: trial.number,
+      values: trial.values,
+      intervals: intervalsOf(trial, taken, spec),
+      answers: answers.get(trial.number) ?? {},
+    };
+  });
 }
 
 /** Of evaluated values, and of costs: those of the device itself, or of the equivalent one that stood in for it. */

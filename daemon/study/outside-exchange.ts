@@ -4,7 +4,7 @@ import { HildaError } from '../core/errors.js';
 import type { ArchitectureId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Proposal } from '../search/samplers/contract.js';
-import type { Store, StudyState, TrialRecord, TrialStep } from '../store/contract.js';
+import type { Store, StudyState, TrialFilter, TrialRecord, TrialStep } from '../store/contract.js';
 import { noTrial } from '../store/one-trial.js';
 import { checkResult, OutsideEvaluator, type OutsideResult, type ProposalInbox } from './outside.js';
 import { outsideMetrics, type StudyParts } from './parts.js';
@@ -43,8 +43,10 @@ export interface TellRequest {
 /** How long a holder keeps a trial without a word of it. */
 const defaultHoldMs = 3_600_000;
 
-/** Between two looks at a study that somebody outside waits for. */
+/** Between two looks at whether there is news of a study that somebody outside waits for. */
 const pollMs = 50;
+/** After so long the trials are looked at without news. */
+const staleMs = 1000;
 
 /** What a study that runs shares with those outside. */
 interface RunningStudy {
@@ -101,12 +103,14 @@ export class OutsideExchange {
       });
     const normal = proposals.map((p) => ({ ...p, architecture: space.normalise(p.architecture) }));
     const ids = new Set(normal.map((p) => architectureId(space.id, p.architecture)));
-    const known = new Set((await this.#options.store.trials(id)).map((trial) => trial.architectureId));
+    const ofThese = { architectureIds: [...ids] };
+    const stored = await this.#options.store.trials(id, ofThese);
+    const known = new Set(stored.map((trial) => trial.architectureId));
     inbox.offer(normal.filter((p) => !known.has(architectureId(space.id, p.architecture))));
-    return this.#until(id, waitMs, signal, (trials) => {
-      const found = trials.filter((trial) => ids.has(trial.architectureId));
-      return { trials: found, enough: found.length === ids.size };
-    });
+    return this.#until(id, { waitMs, signal, filter: ofThese }, (found) => ({
+      trials: found,
+      enough: found.length === ids.size,
+    }));
   }
 
   async #waiting(
@@ -118,8 +122,9 @@ export class OutsideExchange {
     if (!(evaluator instanceof OutsideEvaluator)) throw notOutside(id);
     const { clock } = this.#options;
     const known = new Set(except);
-    const answer = await this.#until(id, waitMs, signal, (trials) => {
-      const open = trials.filter(({ state, result }) => state === 'asked' && result === null);
+    const filter = { states: ['asked'] } as const;
+    const answer = await this.#until(id, { waitMs, signal, filter, evaluator }, (trials) => {
+      const open = trials.filter(({ result }) => result === null);
       const waiting = open.filter((t) => evaluator.waiting.has(t.architectureId));
       const found = waiting
         .filter((t) => !known.has(t.number) && evaluator.isFree(t.architectureId, holder, clock.nowMs()))
@@ -154,26 +159,32 @@ export class OutsideExchange {
         steps,
       });
     }
-    const trials = await store.trials(id);
+    const wanted = new Set(numbers.length > 0 ? numbers : results.map(({ number }) => number));
+    const named = [...wanted, ...[...results, ...steps].map(({ number }) => number)];
+    const trials = new Map(
+      (await store.trials(id, { numbers: named })).map((trial) => [trial.number, trial]),
+    );
     const evaluator = running(id)?.parts.evaluator;
     if (evaluator instanceof OutsideEvaluator) {
-      const idOf = (number: number): ArchitectureId => (trials[number] as TrialRecord).architectureId;
+      const idOf = (number: number): ArchitectureId => (trials.get(number) as TrialRecord).architectureId;
       for (const { number } of steps) evaluator.renew(idOf(number), clock.nowMs());
       for (const { number, result } of results) evaluator.answer(idOf(number), result);
     }
-    const wanted = new Set(numbers.length > 0 ? numbers : results.map(({ number }) => number));
-    for (const number of wanted) if (!trials[number]) throw noTrial(id, number);
-    return this.#until(id, waitMs, signal, (all) => {
-      const found = all.filter((trial) => wanted.has(trial.number) && trial.state !== 'asked');
+    for (const number of wanted) if (!trials.has(number)) throw noTrial(id, number);
+    const filter = { numbers: [...wanted] };
+    return this.#until(id, { waitMs, signal, filter }, (all) => {
+      const found = all.filter((trial) => trial.state !== 'asked');
       return { trials: found, enough: found.length >= Math.min(wanted.size, minimum ?? wanted.size) };
     });
   }
 
-  /** Looks at the trials until there is enough, the study no longer runs, or the time is up. */
+  /**
+   * Looks at the trials of the filter until there is enough, the study no longer runs, or the time is up: when the store
+   * or the evaluator have news, and once a second, since claims of trials run out.
+   */
   async #until(
     id: StudyId,
-    waitMs: number,
-    signal: AbortSignal,
+    { waitMs, signal, filter, evaluator }: Waiting,
     look: (trials: readonly TrialRecord[]) => {
       readonly trials: readonly TrialRecord[];
       readonly enough: boolean;
@@ -181,13 +192,36 @@ export class OutsideExchange {
   ): Promise<Exchange> {
     const { store, clock } = this.#options;
     const deadlineMs = clock.nowMs() + waitMs;
-    for (;;) {
-      const { state } = await store.study(id);
-      const { trials, enough } = look(await store.trials(id));
-      if (enough || state !== 'running' || clock.nowMs() >= deadlineMs) return { state, trials };
-      await clock.sleep(pollMs, { signal });
+    let commits = 0;
+    const unlisten = store.onEvents(() => {
+      commits++;
+    });
+    const news = (): string => `${commits} ${evaluator?.changes ?? 0}`;
+    try {
+      for (let heard = '', lookedMs = 0; ; ) {
+        const nowMs = clock.nowMs();
+        if (news() !== heard || nowMs - lookedMs >= staleMs || nowMs >= deadlineMs) {
+          heard = news();
+          lookedMs = nowMs;
+          const { state } = await store.study(id);
+          const { trials, enough } = look(await store.trials(id, filter));
+          if (enough || state !== 'running' || nowMs >= deadlineMs) return { state, trials };
+        }
+        await clock.sleep(pollMs, { signal });
+      }
+    } finally {
+      unlisten();
     }
   }
+}
+
+/** How long somebody waits, and for which trials. */
+interface Waiting {
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+  readonly filter: TrialFilter;
+  /** Whose waiting trials count. */
+  readonly evaluator?: OutsideEvaluator;
 }
 
 const notOutside = (id: StudyId): HildaError =>

@@ -82,6 +82,7 @@ export class OutsideEvaluator implements Evaluator {
   readonly #questions = new Map<ArchitectureId, Question>();
   readonly #claims = new Map<ArchitectureId, Claim>();
   #recall: Recall = async () => null;
+  #changes = 0;
 
   constructor(spaceId: string, metrics: readonly string[]) {
     this.#spaceId = spaceId;
@@ -91,6 +92,11 @@ export class OutsideEvaluator implements Evaluator {
   /** Where results that were told already are found. */
   recallBy(recall: Recall): void {
     this.#recall = recall;
+  }
+
+  /** Grows whenever a trial begins to wait, no longer waits, or is claimed. */
+  get changes(): number {
+    return this.#changes;
   }
 
   get waiting(): ReadonlySet<ArchitectureId> {
@@ -105,6 +111,7 @@ export class OutsideEvaluator implements Evaluator {
 
   claim(id: ArchitectureId, { nowMs, ...claim }: Omit<Claim, 'untilMs'> & { readonly nowMs: number }): void {
     this.#claims.set(id, { ...claim, untilMs: nowMs + claim.holdMs });
+    this.#changes++;
   }
 
   /** Somebody said how far it is: the holder is at work. */
@@ -121,6 +128,7 @@ export class OutsideEvaluator implements Evaluator {
       onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
       this.#questions.set(id, { resolve, reject });
+      this.#changes++;
     });
     // Asked for before it is looked up: what is told between the two is heard twice, and never missed.
     this.#recall(id).then(
@@ -133,6 +141,7 @@ export class OutsideEvaluator implements Evaluator {
       if (onAbort) signal.removeEventListener('abort', onAbort);
       this.#questions.delete(id);
       this.#claims.delete(id);
+      this.#changes++;
     }
   }
 

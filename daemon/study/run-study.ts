@@ -41,9 +41,8 @@ export async function runStudy(
 ): Promise<string | null> {
   const absences = absencesOf(context);
   const isOver = timeLimit(context);
-  await search({ ...context, absences }, isOver, signal);
+  const trials = await search({ ...context, absences }, isOver, signal);
   const isOutOfTime = isOver();
-  const trials = await context.store.trials(context.study.id);
   await catchUp({ ...context, absences }, { trials, isOver, signal });
   const { trials: wanted, maxMinutes } = context.spec.budget;
   if (trials.length >= wanted) return null;
@@ -79,15 +78,16 @@ function timeLimit({ spec: { budget }, clock }: StudyContext): () => boolean {
   return () => clock.nowMs() >= deadlineMs;
 }
 
+/** Answers with the study's trials. They are read once: nobody else asks, finishes or tells them. */
 async function search(
   context: StudyContext & TrialContext,
   isOver: () => boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly TrialRecord[]> {
   const { study, spec, store, sampler } = context;
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
-  let trials = await store.trials(study.id);
+  const trials = await store.trials(study.id);
   const since = trials.filter(({ state }) => state !== 'asked').length;
   if (context.inbox)
     return searchOutside(context, {
@@ -103,8 +103,10 @@ async function search(
       trials.filter((t) => t.state === 'asked'),
       context,
       signal,
+      (finished) => {
+        trials[finished.number] = finished;
+      },
     );
-    trials = await store.trials(study.id);
     const untold = trials.filter((t) => !t.told);
     if (untold.length > 0) {
       sampler.tell(untold.map((trial) => toldTrial(trial, spec)));
@@ -113,15 +115,18 @@ async function search(
         untold.map((t) => t.number),
         sampler.state(),
       );
-      trials = await store.trials(study.id);
+      for (const trial of untold) trials[trial.number] = { ...trial, told: true };
     }
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
     const isDone = left <= 0 || isOver();
     requireFruit(trials, { study, spec, since, isOver: isDone });
-    if (isDone) return;
+    if (isDone) return trials;
     const asked = await askBatch(left, trials, context, rng, signal);
-    if (asked.length === 0) return requireFruit(trials, { study, spec, since, isOver: true });
-    trials = [...trials, ...asked];
+    if (asked.length === 0) {
+      requireFruit(trials, { study, spec, since, isOver: true });
+      return trials;
+    }
+    trials.push(...asked);
   }
 }
 
@@ -185,9 +190,10 @@ async function finishBatch(
   batch: readonly TrialRecord[],
   context: StudyContext & TrialContext,
   signal: AbortSignal,
+  onFinished: (trial: TrialRecord) => void,
 ): Promise<void> {
   const { store, absences, onStep } = context;
-  const work = await trialWork(context);
+  const work = await trialWork(context, async (finished) => onFinished(finished));
   for (let held = await workThrough(batch, { ...context, signal, work }); held.length > 0; ) {
     onStep?.(`wait for ${absences.missing.join(', ')}`);
     await absences.wait({ signal });

@@ -22,11 +22,12 @@ export interface SearchOutsideOptions {
 /**
  * The loop of a study whose proposals come from outside. What was proposed does not depend on the order of results here, so
  * a proposal starts as soon as it is handed in, beside all that are under way. Trials are marked as told in their order.
+ * Answers with all trials.
  */
 export async function searchOutside(
   context: SearchOutsideContext,
   { isOver, signal, ask, check }: SearchOutsideOptions,
-): Promise<void> {
+): Promise<readonly TrialRecord[]> {
   const { study, spec, store, sampler, absences, onStep } = context;
   const trials = await store.trials(study.id);
   let told: Promise<void> = Promise.resolve();
@@ -74,4 +75,5 @@ export async function searchOutside(
   });
   await crew.ended();
   check(trials, true);
+  return trials;
 }

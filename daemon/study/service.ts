@@ -9,23 +9,24 @@ import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
 import { type Decision, decisionsOf } from '../search/spaces/parts/decisions.js';
 import { loadSpace } from '../search/spaces/registry.js';
-import type {
-  Store,
-  StudyPart,
-  StudyRecord,
-  StudyState,
-  TrialFilter,
-  TrialPage,
-  TrialRecord,
+import {
+  type Store,
+  type StudyPart,
+  type StudyRecord,
+  type StudyState,
+  type TrialFilter,
+  type TrialPage,
+  type TrialRecord,
+  trialStates,
 } from '../store/contract.js';
 import { oneTrial } from '../store/one-trial.js';
 import type { Beside } from './beside.js';
 import { checkMetrics } from './check-metrics.js';
-import { coverage, type DeviceCoverage, lacking } from './coverage.js';
+import { type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import { hypervolumeShare, jointFront } from './front.js';
-import { compareTrials, deviceFronts, type Fronts, frontRows } from './front-rows.js';
+import { compareTrials, type Fronts, frontMembers, frontsOf } from './front-rows.js';
+import { KeptFronts } from './kept-fronts.js';
 import { LateStates } from './late-states.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
@@ -38,6 +39,7 @@ import {
 } from './parts.js';
 import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
+import { Standings } from './standings.js';
 import { timeLeft } from './time-left.js';
 import { devicesOf } from './work-through.js';
 
@@ -50,7 +52,7 @@ export interface StudySummary {
   readonly infeasible: number;
   readonly failed: number;
   readonly frontSize: number;
-  /** Share of the box between reference and ideal point, 0 to 1; see `hypervolumeShare`. */
+  /** Share of the box between reference and ideal point, 0 to 1; see `Standing.hypervolume`. */
   readonly hypervolume: number;
   /** One entry a device of the study, in its order. */
   readonly devices: readonly DeviceCoverage[];
@@ -95,10 +97,13 @@ export class StudyService {
   readonly #resuming = new Set<StudyId>();
   readonly #exchange: OutsideExchange;
   readonly #late: LateStates;
+  readonly #standings: Standings;
+  readonly #fronts = new KeptFronts();
 
   constructor(options: StudyServiceOptions) {
     this.#options = options;
     const { store, clock, onError } = options;
+    this.#standings = new Standings(store);
     this.#late = new LateStates({ store, clock, onError });
     this.#exchange = new OutsideExchange({ store, clock, running: (id) => this.#running.get(id) });
   }
@@ -174,12 +179,17 @@ export class StudyService {
   }
 
   async show(id: StudyId): Promise<StudySummary> {
-    const { store, clock } = this.#options;
+    const { clock } = this.#options;
     const record = await this.#record(id);
-    const trials = await store.trials(id);
     const spec = storedSpec(record);
-    const count = (state: TrialRecord['state']): number => trials.filter((t) => t.state === state).length;
-    const finished = trials.length - count('asked');
+    const standing = await this.#standings.of(id, spec);
+    const [asked, complete, infeasible, failed] = trialStates.map((state) => standing.count(state)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const finished = complete + infeasible + failed;
     const running = this.#running.get(id);
     const { etaMs, reached } = running
       ? timeLeft({
@@ -193,14 +203,14 @@ export class StudyService {
     return {
       record,
       budgetTrials: spec.budget.trials,
-      told: trials.filter((t) => t.told).length,
-      asked: count('asked'),
-      complete: count('complete'),
-      infeasible: count('infeasible'),
-      failed: count('failed'),
-      frontSize: jointFront(trials, spec).length,
-      hypervolume: hypervolumeShare(trials, spec),
-      devices: coverage(trials, spec),
+      told: standing.told,
+      asked,
+      complete,
+      infeasible,
+      failed,
+      frontSize: standing.frontSize,
+      hypervolume: standing.hypervolume,
+      devices: standing.coverage,
       etaMs,
       expectedTrials: reached === null ? null : finished + reached,
     };
@@ -213,10 +223,10 @@ export class StudyService {
   async fronts(id: StudyId): Promise<Fronts> {
     const { store } = this.#options;
     const spec = storedSpec(await store.study(id));
-    const trials = await store.trials(id);
-    const sources = { spec, space: loadSpace(spec.space), store };
-    const [front, devices] = await Promise.all([frontRows(trials, sources), deviceFronts(trials, sources)]);
-    return { front, devices };
+    const members = await frontMembers(id, await this.#standings.of(id, spec), store);
+    return this.#fronts.of(id, members, () =>
+      frontsOf(members, { spec, space: loadSpace(spec.space), store }),
+    );
   }
 
   async decisions(id: StudyId): Promise<StudyDecisions> {
@@ -260,7 +270,7 @@ export class StudyService {
     const { store, profilesDir } = this.#options;
     const study = await this.#record(id);
     const spec = storedSpec(study);
-    const lacks = study.state === 'completed' && lacking(await store.trials(id), spec) !== null;
+    const lacks = study.state === 'completed' && (await this.#lacking(id, spec)) !== null;
     const runs = this.#running.has(id);
     // What its row says is not what counts: a study whose end could not be written runs no more.
     const rests =
@@ -302,6 +312,10 @@ export class StudyService {
     await this.#running.get(id)?.done;
   }
 
+  async #lacking(id: StudyId, spec: StudySpec): Promise<string | null> {
+    return lacking((await this.#standings.of(id, spec)).coverage);
+  }
+
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
     const { store, pool, jobs, clock, onError } = this.#options;
     const isSearched = study.state === 'completed';
@@ -316,7 +330,8 @@ export class StudyService {
         const [trial] = await store.trials(study.id, { architectureId: architecture, limit: 1 });
         return (trial?.result ?? null) as OutsideResult | null;
       });
-    const toldAtStart = (await store.trials(study.id)).filter((t) => t.state !== 'asked').length;
+    const standing = await this.#standings.of(study.id, spec);
+    const toldAtStart = standing.trials - standing.count('asked');
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
@@ -327,7 +342,7 @@ export class StudyService {
       .then(async (early) =>
         this.#late.write(study.id, {
           state: 'completed',
-          reason: lacking(await store.trials(study.id), spec) ?? early,
+          reason: (await this.#lacking(study.id, spec)) ?? early,
         }),
       )
       .catch(async (thrown: unknown) => {

@@ -42,7 +42,5 @@ export function workersOf(hosts: readonly (string | null)[]): number {
 export async function refreshed(trials: readonly TrialRecord[], store: Store): Promise<TrialRecord[]> {
   const [first] = trials;
   if (!first) return [];
-  const numbers = new Set(trials.map(({ number }) => number));
-  const known = await store.trials(first.studyId, { fromNumber: Math.min(...numbers) });
-  return known.filter(({ number }) => numbers.has(number));
+  return store.trials(first.studyId, { numbers: trials.map(({ number }) => number) });
 }

@@ -1,4 +1,5 @@
 import type {
+  Columns,
   Device,
   Fronts,
   Invitation,
@@ -45,14 +46,26 @@ export const fetchStudies = async () => (await get<{ studies: Study[] }>('/studi
 export const fetchStudy = (id: string) => get<StudySummary>(`/studies/${encodeURIComponent(id)}`);
 export const fetchFronts = (id: string) => get<Fronts>(`/studies/${encodeURIComponent(id)}/front`);
 
-/** All from `from` on, page by page. */
-export async function fetchTrials(id: string, from: number): Promise<Trial[]> {
-  const found: Trial[] = [];
-  let next: string | null = `/studies/${encodeURIComponent(id)}/trials?from=${from}&limit=10000`;
+/** One page of trials, in any order. */
+export function fetchTrials(
+  id: string,
+  {
+    sort,
+    state,
+    limit,
+  }: { readonly sort: string; readonly state: Trial['state'] | undefined; readonly limit: number },
+): Promise<{ readonly trials: readonly Trial[]; readonly total: number }> {
+  const query = new URLSearchParams({ sort, limit: String(limit), ...(state && { state }) });
+  return get(`/studies/${encodeURIComponent(id)}/trials?${query}`);
+}
+
+/** Metrics of the complete trials that know them all, page by page. */
+export async function* fetchColumns(id: string, metrics: readonly string[]): AsyncGenerator<Columns> {
+  const query = new URLSearchParams({ metrics: metrics.join(','), state: 'complete' });
+  let next: string | null = `/studies/${encodeURIComponent(id)}/columns?${query}`;
   while (next !== null) {
-    const page: { trials: Trial[]; next: string | null } = await get(next);
-    found.push(...page.trials);
+    const page: Columns & { readonly next: string | null } = await get(next);
+    yield page;
     next = page.next?.replace(/^\/v1/, '') ?? null;
   }
-  return found;
 }

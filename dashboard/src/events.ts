@@ -10,31 +10,43 @@ interface Message {
   readonly op?: 'subscribed' | 'error';
   readonly topic?: string;
   readonly seq: number;
+  readonly data?: EventData;
 }
+
+/** What an event says; other kinds of events have other fields. */
+export interface EventData {
+  readonly type?: string;
+  readonly [field: string]: unknown;
+}
+
+/** Events of one topic, in order. */
+export type News = ReadonlyMap<string, readonly EventData[]>;
 
 const retry = { firstMs: 400, mostMs: 8000 };
 
 /**
- * Hears every event of the daemon and tells which topics have news. After a break it subscribes from the last number
+ * Hears every event of the daemon and tells what is new, by topic. After a break it subscribes from the last number
  * it saw, so that what was missed arrives as news; `afresh` says that there is no telling what was missed (the first
  * connection, or another store).
  */
 export function followEvents(hear: {
-  readonly news: (topics: ReadonlySet<string>) => void;
+  readonly news: (news: News) => void;
   readonly afresh: () => void;
 }): void {
   let since: number | undefined;
   const backOff = new BackOff({ ...retry, chance: Math.random });
-  const pending = new Set<string>();
+  let pending = new Map<string, EventData[]>();
 
-  // Bursts become one look at the API.
-  const note = (topic: string): void => {
-    pending.add(topic);
-    if (pending.size > 1) return;
+  // Bursts become one change of the page.
+  const note = (topic: string, data: EventData): void => {
+    const before = pending.get(topic);
+    if (before) before.push(data);
+    else pending.set(topic, [data]);
+    if (pending.size > 1 || before) return;
     setTimeout(() => {
-      const topics = new Set(pending);
-      pending.clear();
-      hear.news(topics);
+      const news = pending;
+      pending = new Map();
+      hear.news(news);
     }, 150);
   };
 
@@ -56,7 +68,7 @@ export function followEvents(hear: {
         connection.value = 'live';
         if (since === undefined || message.seq < since) hear.afresh();
       } else if (message.topic) {
-        note(message.topic);
+        note(message.topic, message.data ?? {});
       }
       since = message.seq;
     };

@@ -4,7 +4,8 @@ import uPlot from 'uplot';
 import { metricTitle } from '../../daemon/core/metric-title.js';
 import { formatMetric } from '../../daemon/core/quantities.js';
 import { chartColours } from './chart-colours.js';
-import { trials } from './state.js';
+import { pointsChange, pointsOver } from './points.js';
+import { studyId } from './study-state.js';
 import { drawWhiskers, rangeWith } from './whiskers.js';
 import type { FrontRow } from './wire.js';
 
@@ -13,12 +14,16 @@ type Series = [number[], (number | null)[], (number | null)[]];
 /** Points sorted by x, one series for the front and one for all other complete trials: uPlot's aligned form. */
 function points(x: string, y: string, rows: readonly FrontRow[]): Series {
   const onFront = new Set(rows.map(({ trialNumber }) => trialNumber));
-  const complete = trials.value
-    .filter(({ state, values }) => state === 'complete' && values[x] !== undefined && values[y] !== undefined)
-    .toSorted((a, b) => (a.values[x] as number) - (b.values[x] as number));
+  pointsChange.value;
+  const all = [...pointsOver(studyId.value ?? '', x, y)];
+  for (const { trialNumber, values } of rows) {
+    const [px, py] = [values[x], values[y]];
+    if (px !== undefined && py !== undefined) all.push([trialNumber, [px, py]]);
+  }
+  const known = [...new Map(all)].sort(([, [a]], [, [b]]) => a - b);
   const pick = (wanted: boolean) =>
-    complete.map(({ number, values }) => (onFront.has(number) === wanted ? (values[y] as number) : null));
-  return [complete.map(({ values }) => values[x] as number), pick(false), pick(true)];
+    known.map(([number, [, value]]) => (onFront.has(number) === wanted ? value : null));
+  return [known.map(([, [value]]) => value), pick(false), pick(true)];
 }
 
 function options(

@@ -27,3 +27,26 @@ export function inTurn(load: () => Promise<void>): () => Promise<void> {
     running = false;
   };
 }
+
+/** As `inTurn`, and no sooner than `restMs` after the last time: news that come faster are looked at together. */
+export function paced(load: () => Promise<void>, restMs = 1000): () => void {
+  const turn = inTurn(load);
+  let isResting = false;
+  let again = false;
+  const go = (): void => {
+    if (isResting) {
+      again = true;
+      return;
+    }
+    isResting = true;
+    void turn().then(() =>
+      setTimeout(() => {
+        isResting = false;
+        if (!again) return;
+        again = false;
+        go();
+      }, restMs),
+    );
+  };
+  return go;
+}

@@ -10,8 +10,9 @@ import { PredictorView } from './predictor-view.js';
 import { SpecialisationList } from './specialisation-list.js';
 import { specialisationId } from './specialisation-state.js';
 import { SpecialisationView } from './specialisation-view.js';
-import { predictorId, startState, studyId } from './state.js';
+import { predictorId, startState } from './state.js';
 import { StudyList } from './study-list.js';
+import { studyId } from './study-state.js';
 import { StudyView } from './study-view.js';
 
 const connectionText = {

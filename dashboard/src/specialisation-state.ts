@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import { fetchSpecialisation, fetchSpecialisations, fetchStudy } from './api.js';
-import { inTurn } from './loading.js';
+import type { News } from './events.js';
+import { inTurn, paced } from './loading.js';
 import type { Specialisation, SpecialisationSummary, StudySummary } from './wire.js';
 
 export const specialisations = signal<readonly SpecialisationSummary[]>([]);
@@ -29,6 +30,8 @@ export const loadSpecialisation = inTurn(async () => {
   if (specialisationId.value === id) specialisation.value = { detail, studies: Object.fromEntries(studies) };
 });
 
+const specialisationSoon = paced(loadSpecialisation);
+
 export function openSpecialisation(id: string | undefined): void {
   specialisationId.value = id;
   specialisation.value = undefined;
@@ -36,11 +39,11 @@ export function openSpecialisation(id: string | undefined): void {
 }
 
 /** Loads what these topics of events have news of. */
-export function hearOfSpecialisations(topics: ReadonlySet<string>): void {
-  if ([...topics].some((topic) => topic.startsWith('specialisation.'))) void loadSpecialisations();
+export function hearOfSpecialisations(topics: News): void {
+  if ([...topics.keys()].some((topic) => topic.startsWith('specialisation.'))) void loadSpecialisations();
   const studies = specialisation.value ? studiesOf(specialisation.value.detail) : [];
   const mine = [`specialisation.${specialisationId.value}`, ...studies.map((study) => `study.${study}`)];
-  if (mine.some((topic) => topics.has(topic))) void loadSpecialisation();
+  if (mine.some((topic) => topics.has(topic))) specialisationSoon();
 }
 
 const studiesOf = ({ columns }: SpecialisationSummary): string[] => [

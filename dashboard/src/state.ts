@@ -1,40 +1,18 @@
 import { signal } from '@preact/signals';
-import {
-  fetchDevices,
-  fetchFigures,
-  fetchFronts,
-  fetchPredictor,
-  fetchPredictors,
-  fetchStudies,
-  fetchStudy,
-  fetchTrials,
-} from './api.js';
-import { followEvents } from './events.js';
-import { attempt, inTurn } from './loading.js';
+import { fetchDevices, fetchFigures, fetchPredictor, fetchPredictors, fetchStudies } from './api.js';
+import { type EventData, followEvents } from './events.js';
+import { attempt, inTurn, paced } from './loading.js';
 import {
   hearOfSpecialisations,
   loadSpecialisation,
   loadSpecialisations,
   openSpecialisation,
 } from './specialisation-state.js';
-import type {
-  Device,
-  Fronts,
-  Predictor,
-  PredictorDetail,
-  PredictorFigures,
-  Study,
-  StudySummary,
-  Trial,
-} from './wire.js';
+import { hearOfStudy, loadStudy, openStudy, studyId } from './study-state.js';
+import type { Device, Predictor, PredictorDetail, PredictorFigures, Study } from './wire.js';
 
 export const devices = signal<readonly Device[]>([]);
 export const studies = signal<readonly Study[]>([]);
-export const studyId = signal<string | undefined>(undefined);
-export const summary = signal<StudySummary | undefined>(undefined);
-export const trials = signal<readonly Trial[]>([]);
-const noFronts: Fronts = { front: [], devices: [] };
-export const fronts = signal<Fronts>(noFronts);
 export const predictors = signal<readonly Predictor[]>([]);
 export const predictorId = signal<string | undefined>(undefined);
 /** What the page shows of the open one. */
@@ -49,6 +27,23 @@ const loadStudies = inTurn(async () => {
   studies.value = (await fetchStudies()).toSorted((a, b) => b.createdMs - a.createdMs);
 });
 
+const devicesSoon = paced(loadDevices);
+const studiesSoon = paced(loadStudies);
+
+/** A study's new state is in its event; a study that is not listed yet is looked for. */
+function hearOfState(event: EventData): void {
+  if (event.type !== 'state') return;
+  const { studyId: id, ...news } = event as unknown as Pick<Study, 'name' | 'state' | 'reason'> & {
+    readonly studyId: string;
+  };
+  const known = studies.value.find((study) => study.id === id);
+  if (known)
+    studies.value = studies.value.map((study) => (study === known ? { ...study, ...pick(news) } : study));
+  else studiesSoon();
+}
+
+const pick = ({ name, state, reason }: Pick<Study, 'name' | 'state' | 'reason'>) => ({ name, state, reason });
+
 const loadPredictors = () =>
   attempt(async () => {
     predictors.value = await fetchPredictors();
@@ -62,38 +57,13 @@ const loadPredictor = () =>
     if (predictorId.value === id) predictor.value = { detail, figures };
   });
 
-/** Only what can have changed: told trials stay as they are, unless they lack a device that may yet catch up. */
-const loadStudy = inTurn(async () => {
-  const id = studyId.value;
-  if (id === undefined) return;
-  const known = trials.value;
-  const isOpen = ({ told, state, reason }: Trial): boolean =>
-    !told || (state === 'complete' && reason !== null);
-  const firstOpen = known.find(isOpen)?.number ?? known.length;
-  const [newSummary, newTrials, newFronts] = await Promise.all([
-    fetchStudy(id),
-    fetchTrials(id, firstOpen),
-    fetchFronts(id),
-  ]);
-  // The user may have gone elsewhere meanwhile.
-  if (studyId.value !== id) return;
-  const kept = trials.value.filter(({ number }) => number < firstOpen);
-  trials.value = [...kept, ...newTrials];
-  summary.value = newSummary;
-  fronts.value = newFronts;
-});
-
 function openFromAddress(): void {
   const [, kind, id] = /^#\/(studies|predictors|specialisations)\/([^/]+)$/.exec(location.hash) ?? [];
   const opened = id === undefined ? undefined : decodeURIComponent(id);
-  studyId.value = kind === 'studies' ? opened : undefined;
   predictorId.value = kind === 'predictors' ? opened : undefined;
   openSpecialisation(kind === 'specialisations' ? opened : undefined);
   predictor.value = undefined;
-  summary.value = undefined;
-  trials.value = [];
-  fronts.value = noFronts;
-  void loadStudy();
+  openStudy(kind === 'studies' ? opened : undefined);
   void loadPredictor();
 }
 
@@ -106,20 +76,21 @@ export function startState(): void {
   void loadSpecialisations();
   followEvents({
     news: (topics) => {
-      if (topics.has('devices') || topics.has('measurements')) void loadDevices();
+      if (topics.has('devices') || topics.has('measurements')) devicesSoon();
       if (topics.has('predictors')) {
         void loadPredictors();
         void loadPredictor();
       }
       hearOfSpecialisations(topics);
-      if ([...topics].some((topic) => topic.startsWith('study.'))) void loadStudies();
-      if (studyId.value !== undefined && topics.has(`study.${studyId.value}`)) void loadStudy();
+      for (const [topic, events] of topics)
+        if (topic.startsWith('study.')) for (const event of events) hearOfState(event);
+      hearOfStudy(topics.get(`study.${studyId.value}`) ?? []);
     },
     afresh: () => {
       void loadDevices();
       void loadStudies();
       void loadPredictors();
-      void loadStudy();
+      loadStudy();
       void loadPredictor();
       void loadSpecialisations();
       void loadSpecialisation();

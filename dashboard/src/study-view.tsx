@@ -1,14 +1,10 @@
-import { evaluatedText } from '../../daemon/core/comparison-words.js';
-import { metricTitle } from '../../daemon/core/metric-title.js';
 import { formatDuration } from '../../daemon/core/quantities.js';
 import { FrontChart } from './front-chart.js';
 import { FrontTable } from './front-table.js';
 import { axesOf, objectivesOf } from './objectives.js';
-import { fronts, summary, trials } from './state.js';
+import { fronts, summary } from './study-state.js';
+import { TrialTable } from './trial-table.js';
 import type { FrontRow, Objective } from './wire.js';
-
-/** How many of the latest trials are listed; the API has them all. */
-const shownTrials = 200;
 
 /** One front as chart and table. */
 function Front({
@@ -103,41 +99,7 @@ export function StudyView() {
       </section>
       <section aria-labelledby="trials">
         <h2 id="trials">Trials</h2>
-        <div class="scroll">
-          <table data-testid="trials">
-            <thead>
-              <tr>
-                <th class="number">No.</th>
-                <th>State</th>
-                {axes && (
-                  <>
-                    <th class="number">{metricTitle(axes.x, front)}</th>
-                    <th class="number">{metricTitle(axes.y, front)}</th>
-                  </>
-                )}
-                <th>Note</th>
-              </tr>
-            </thead>
-            <tbody>
-              {trials.value
-                .slice(-shownTrials)
-                .reverse()
-                .map(({ number, state, values, evidence, note, reason }) => (
-                  <tr key={number}>
-                    <td class="number">{number}</td>
-                    <td>{state}</td>
-                    {axes && (
-                      <>
-                        <td class="number">{evaluatedText(axes.x, values, evidence)}</td>
-                        <td class="number">{evaluatedText(axes.y, values, evidence)}</td>
-                      </>
-                    )}
-                    <td>{reason ?? note}</td>
-                  </tr>
-                ))}
-            </tbody>
-          </table>
-        </div>
+        <TrialTable axes={axes} front={front} />
       </section>
     </>
   );

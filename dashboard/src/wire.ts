@@ -80,6 +80,11 @@ export interface Trial {
   readonly evidence: Readonly<Record<string, Evidence>>;
 }
 
+export interface Columns {
+  readonly numbers: readonly number[];
+  readonly columns: readonly { readonly metric: string; readonly values: readonly number[] }[];
+}
+
 export interface FrontRow {
   readonly trialNumber: number;
   readonly architectureId: string;

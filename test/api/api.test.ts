@@ -60,6 +60,9 @@ t.test('faults come as problem documents with their code and status', async (t) 
     ['REQUEST_INVALID', 400, '/v1/studies?limit=1&limit=2'],
     ['REQUEST_INVALID', 400, '/v1/studies/x/trials?state=complet'],
     ['REQUEST_INVALID', 400, '/v1/studies/x/trials/1e0'],
+    ['REQUEST_INVALID', 400, '/v1/studies/x/trials?limit=1001'],
+    ['STUDY_UNKNOWN', 404, '/v1/studies/none/columns?metrics=accuracy'],
+    ['REQUEST_INVALID', 400, '/v1/studies/x/columns'],
     ['NOT_FOUND', 404, '/v1/measurements?before=m99'],
     ['STUDY_UNKNOWN', 404, '/v1/studies?after=none'],
     ['REQUEST_TOO_LARGE', 413, '/v1/studies', post('x'.repeat(2 * 1024 * 1024))],
@@ -126,6 +129,32 @@ t.test('long lists come in pages that lead on to the next, by filter', async (t)
     total: 0,
     next: null,
   });
+  const slowest = await walk(
+    `/v1/studies/${id}/trials?limit=3&sort=-latencyUs&where=latencyUs>=120`,
+    'trials',
+  );
+  t.same(
+    [slowest.pages, slowest.found.map((one) => (one as { number: number }).number)],
+    [2, [6, 5, 4, 3, 2]],
+  );
+  const [architecture] = trials.found as { architectureId: string }[];
+  t.match((await call(url, `/v1/studies/${id}/trials?architecture=${architecture?.architectureId}`)).body, {
+    trials: [{ number: 0 }],
+    total: 1,
+    next: null,
+  });
+  const columns = `/v1/studies/${id}/columns?metrics=latencyUs,accuracy&limit=5`;
+  t.same((await call(url, columns)).body, {
+    numbers: [0, 1, 2, 3, 4],
+    columns: [
+      { metric: 'latencyUs', values: [100, 110, 120, 130, 140] },
+      { metric: 'accuracy', values: [0, 1, 2, 3, 4].map((n) => 0.5 + n / 100) },
+    ],
+    total: 7,
+    next: `/v1/studies/${id}/columns?${new URLSearchParams({ from: '5', metrics: 'latencyUs,accuracy', limit: '5' })}`,
+  });
+  t.match((await call(url, `${columns}&from=5`)).body, { numbers: [5, 6], total: 7, next: null });
+  t.match((await call(url, `/v1/studies/${id}/columns?metrics=none`)).body, { numbers: [], total: 0 });
   t.match((await call(url, `/v1/studies/${id}/trials/3`)).body, { studyId: id, number: 3 });
   const measured = await walk('/v1/measurements?limit=3&verdict=valid', 'measurements');
   t.same([measured.pages, new Set(measured.found.map((one) => (one as { id: string }).id)).size], [3, 7]);

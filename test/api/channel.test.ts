@@ -143,3 +143,37 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
   await again.stop();
   await t.rejects(end, { code: 'DAEMON_UNREACHABLE' });
 });
+
+t.test(
+  'messages of every length arrive whole, to all who hear the same, and to one far behind',
+  async (t) => {
+    const { url, store } = await openBench(t);
+    const seq = await store.lastSeq();
+    const live = await Promise.all([1, 2, 3].map(() => connect(t, url)));
+    for (const client of live) client.sub(['study.*', 'devices']);
+    for (const client of live) await client.until((heard) => heard.length === 1);
+    // Around the lengths at which a frame's header changes, and more than is kept for those behind.
+    const lengths = [
+      0,
+      60,
+      125 - 40,
+      126,
+      65_400,
+      65_600,
+      70_000,
+      ...Array.from({ length: 90 }, () => 60_000),
+    ];
+    for (const [i, length] of lengths.entries())
+      await store.publish(i % 10 === 9 ? 'measurements' : 'study.x', 'ä'.repeat(length));
+    const wanted = lengths.filter((_, i) => i % 10 !== 9);
+    const late = await connect(t, url);
+    late.sub(['study.*'], seq);
+    for (const client of [...live, late]) {
+      await client.until((heard) => heard.length === 1 + wanted.length);
+      t.same(
+        client.heard.slice(1).map(({ data }) => (data as string).length),
+        wanted,
+      );
+    }
+  },
+);

@@ -280,8 +280,11 @@ t.test('what is counted is an integer, and the study is described', async (t) =>
       .map(({ name, schema }) => [name, (schema as { type?: string }).type]),
     [
       ['from', 'integer'],
-      ['limit', 'integer'],
       ['state', 'string'],
+      ['where', 'string'],
+      ['limit', 'integer'],
+      ['sort', 'string'],
+      ['after', 'integer'],
       ['architecture', 'string'],
     ],
   );

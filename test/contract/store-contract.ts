@@ -10,7 +10,7 @@ import type {
   StudyId,
 } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
-import type { Lease, Store } from '../../daemon/store/contract.js';
+import { type Lease, type Store, type TrialColumns, trialStates } from '../../daemon/store/contract.js';
 import { runJobContract } from './job-contract.js';
 import { codeOf, deviceId, measurement, target } from './store-samples.js';
 
@@ -366,6 +366,88 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.trials(none)), 'STUDY_UNKNOWN');
     t.equal(await codeOf(store.finishTrial({ ...result, studyId: none })), 'STUDY_UNKNOWN');
     t.equal(await codeOf(store.finishTrial({ ...result, number: 77 })), 'NOT_FOUND');
+  });
+
+  withStore('columns are what the trials are, and told ones are read once', async (t, store) => {
+    const { id } = await store.createStudy(newStudy);
+    const after = { sampler: null, rng: newStudy.rng };
+    t.same(await store.trialColumns(id), []);
+    const count = 600;
+    await store.askTrials(
+      id,
+      Array.from({ length: count }, (_, i) => asked(`a${i}`)),
+      after,
+    );
+    const requireSame = async (): Promise<readonly TrialColumns[]> => {
+      const pieces = await store.trialColumns(id);
+      const told = pieces.flatMap(({ from, length, states, told, values }) =>
+        Array.from({ length }, (_, i) => ({
+          number: from + i,
+          state: trialStates[states[i] as number],
+          told: told[i] === 1,
+          values: Object.fromEntries(
+            [...values].flatMap(([metric, column]) =>
+              Number.isNaN(column[i]) ? [] : [[metric, column[i] as number]],
+            ),
+          ),
+        })),
+      );
+      const trials = await store.trials(id);
+      t.same(
+        told,
+        trials.map(({ number, state, told, values }) => ({ number, state, told, values })),
+      );
+      return pieces;
+    };
+    const finish = async (from: number, to: number): Promise<void> => {
+      for (let number = from; number < to; number++) {
+        const state = number % 7 === 3 ? 'failed' : 'complete';
+        const values =
+          state === 'failed' ? {} : { macs: number, ...(number > 300 && { 'latencyUs@b': number / 3 }) };
+        await store.finishTrial({ studyId: id, number, state, values, reason: null });
+      }
+    };
+    const tell = (from: number, to: number): Promise<void> =>
+      store.tellTrials(
+        id,
+        Array.from({ length: to - from }, (_, i) => from + i),
+        null,
+      );
+    await requireSame();
+    await finish(0, 300);
+    await requireSame();
+    await tell(1, 260);
+    t.equal((await requireSame()).length, 1, 'the first trial is not told: nothing is sealed');
+    await tell(0, 1);
+    const [first] = await requireSame();
+    t.equal((await store.trialColumns(id))[0], first, 'the same piece as before');
+    await finish(300, count);
+    await tell(260, count);
+    const [again, second, ...open] = await requireSame();
+    t.equal(again, first);
+    t.equal(open.length, 1);
+    await store.reviseTrial({
+      studyId: id,
+      number: 259,
+      state: 'infeasible',
+      values: { 'cycles@b': 5 },
+      reason: 'late',
+    });
+    await store.reviseTrial({
+      studyId: id,
+      number: 599,
+      state: 'complete',
+      values: { macs: 1 },
+      reason: null,
+    });
+    const [untouched, revised] = await requireSame();
+    t.equal(untouched, first, 'only the piece that changed is another one');
+    t.not(revised, second);
+    t.same(
+      (await store.trials(id, { numbers: [599, 3, 77_777] })).map(({ number }) => number),
+      [3, 599],
+    );
+    t.same(await store.trialColumns('none' as StudyId), []);
   });
 
   withStore('a specialisation has each of its studies once, and tells of them', async (t, store) => {

@@ -33,9 +33,9 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
     .getByTestId('connection')
     .filter({ hasText: /^live$/ })
     .waitFor();
-  t.match(await page.getByTestId('device').textContent(), /fake-0[\s\S]*sighted/);
-  await bench.store.setDeviceState('fake-0' as never, 'adopted');
-  await page.getByTestId('device').filter({ hasText: 'adopted' }).waitFor();
+  t.match(await page.getByTestId('device').textContent(), /fake-0[\s\S]*adopted/);
+  await bench.store.setDeviceState('fake-0' as never, 'ignored');
+  await page.getByTestId('device').filter({ hasText: 'ignored' }).waitFor();
 
   await page.getByTestId('pair').click();
   await page.getByAltText('The address below as a QR code').waitFor();
@@ -60,6 +60,18 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   t.match(await page.getByTestId('front-notes').textContent(), /accuracy: noise, 1000 images.*holds 0/);
   t.match(await trialRows.last().textContent(), /50\.0 % \(47\.0 to 53\.0\)/);
   await page.locator('.chart canvas').waitFor();
+  t.equal(await page.getByTestId('trials-shown').textContent(), '2 of 2');
+  const sortByNumber = page.getByRole('button', { name: 'No.' });
+  await sortByNumber.click();
+  await trialRows
+    .first()
+    .filter({ hasText: /^0complete/ })
+    .waitFor();
+  await sortByNumber.click();
+  await trialRows
+    .first()
+    .filter({ hasText: /^1complete/ })
+    .waitFor();
   t.match(await page.locator('.chart').getAttribute('aria-label'), /table below/);
 
   // The page is away while a trial ends, then hears of it without being loaded again.
@@ -127,7 +139,7 @@ t.test('the page shows devices, and trials as they end, across a restart of the 
   t.match(await page.getByTestId('predictor').textContent(), /predictor-1fake-0mbconv-fmnist12measured/);
   await page.getByRole('link', { name: predictorId }).click();
   const figures = page.locator('figure');
-  await figures.nth(3).locator('canvas').waitFor();
+  await figures.nth(3).locator('canvas').waitFor({ timeout: 120_000 });
   t.same(await figures.locator('figcaption').allTextContents(), [
     'Predicted (held out) against measured',
     'Measured over predicted, by size',

@@ -7,11 +7,18 @@ import { HildaError } from '../../daemon/core/errors.js';
 import type { StudyId } from '../../daemon/core/ids.js';
 import type { Target } from '../../daemon/core/target.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
-import type { DeviceRecord, Store, StudyRecord, TrialRecord } from '../../daemon/store/contract.js';
+import {
+  type DeviceRecord,
+  type Store,
+  type StudyRecord,
+  type TrialRecord,
+  trialStates,
+} from '../../daemon/store/contract.js';
 import { checkMetrics } from '../../daemon/study/check-metrics.js';
-import { deviceFronts } from '../../daemon/study/front-rows.js';
+import { frontMembers, frontsOf } from '../../daemon/study/front-rows.js';
 import { LateStates } from '../../daemon/study/late-states.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
+import { Standing } from '../../daemon/study/standing.js';
 import { openBench, smallSpace, smallSpec, testSpec } from './bench.js';
 
 const folder = async (t: Test): Promise<string> => {
@@ -114,11 +121,25 @@ t.test('each device has its own accuracy in its table, and no other', async (t) 
   const trial = (values: Record<string, number>) =>
     ({ number: 0, state: 'complete', architecture: [0, 0], values, evidence: {}, measurements: {} }) as never;
   const costs = { cycles: 5, 'instructions@m7': 6, 'latencyUs@cpu': 7 };
-  const store = { answers: async () => new Map() } as unknown as Store;
-  const columnsOf = async (values: Record<string, number>) => {
-    const trials: TrialRecord[] = [trial({ ...costs, ...values })];
-    const fronts = await deviceFronts(trials, { spec, space: loadSpace(smallSpace), store });
-    return fronts.map(({ front }) =>
+  const columnsOf = async (some: Record<string, number>) => {
+    const values = { ...costs, ...some };
+    const trials: TrialRecord[] = [trial(values)];
+    const store = {
+      trials: async () => trials,
+      answers: async () => new Map(),
+      measurementsById: async () => new Map(),
+    } as unknown as Store;
+    const standing = new Standing(spec);
+    standing.add({
+      from: 0,
+      length: 1,
+      states: Uint8Array.of(trialStates.indexOf('complete')),
+      told: Uint8Array.of(1),
+      values: new Map(Object.entries(values).map(([metric, value]) => [metric, Float64Array.of(value)])),
+    });
+    const members = await frontMembers('study-1' as StudyId, standing, store);
+    const { devices } = await frontsOf(members, { spec, space: loadSpace(smallSpace), store });
+    return devices.map(({ front }) =>
       Object.entries(front[0]?.values ?? {})
         .filter(([metric]) => /accuracy/i.test(metric))
         .sort(),

@@ -4,7 +4,7 @@ import type { PredictorId } from '../../core/ids.js';
 import { formatTable } from '../../predict/tables/table-formats.js';
 import type { Campaign } from '../../predictors/campaigns.js';
 import { readBody } from '../../predictors/predictor-body.js';
-import { predictorFigures } from '../../predictors/predictor-figures.js';
+import { detailOf, type PredictorInsight } from '../../predictors/predictor-insight.js';
 import { probeScheduleSchema } from '../../predictors/probe-schedule.js';
 import type { StoredPredictor } from '../../predictors/stored-predictor.js';
 import type { PredictorRecord } from '../../store/contract.js';
@@ -49,18 +49,27 @@ function viewPredictor(record: PredictorRecord): PredictorView {
   return { ...rest, provenance, samples: samples.length };
 }
 
-function viewDetail(predictor: StoredPredictor): PredictorDetailView {
-  const { model, transform, candidates } = predictor.report();
+type Detail = Omit<PredictorInsight, 'figures'>;
+
+function viewDetail(
+  record: PredictorRecord,
+  { report, score, drift, cautions }: Detail,
+): PredictorDetailView {
+  const { model, transform, candidates } = report;
   return {
-    ...viewPredictor(predictor.record),
+    ...viewPredictor(record),
     model,
     transform,
     candidates: { ...candidates },
-    score: predictor.score(),
-    drift: predictor.drift(),
-    cautions: predictor.cautions(),
+    score,
+    drift,
+    cautions: [...cautions],
   };
 }
+
+/** Of one that is fitted here already. */
+const viewOpened = (predictor: StoredPredictor): PredictorDetailView =>
+  viewDetail(predictor.record, detailOf(predictor));
 
 export const predictorRoutes = [
   defineRoute({
@@ -105,7 +114,7 @@ export const predictorRoutes = [
     body: importRequestSchema,
     answer: { status: 201, schema: predictorDetailSchema, location: true },
     handle: async ({ services, body }) => {
-      const view = viewDetail(await services.predictors.importTable(body));
+      const view = viewOpened(await services.predictors.importTable(body));
       return new Answer(view, { location: `/v1/predictors/${view.id}` });
     },
   }),
@@ -114,8 +123,10 @@ export const predictorRoutes = [
     path: '/predictors/{id}',
     summary: 'One predictor: model, cross-validated score, drift',
     answer: { status: 200, schema: predictorDetailSchema },
-    handle: async ({ services, params }) =>
-      viewDetail(await services.predictors.open(asPredictorId(params.id))),
+    handle: async ({ services, params }) => {
+      const { record, insight } = await services.predictors.insight(asPredictorId(params.id));
+      return viewDetail(record, insight);
+    },
   }),
   defineRoute({
     method: 'get',
@@ -123,7 +134,7 @@ export const predictorRoutes = [
     summary: 'Predicted against measured, residuals, reliability and learning curve',
     answer: { status: 200, schema: figuresSchema },
     handle: async ({ services, params }) =>
-      predictorFigures(await services.predictors.open(asPredictorId(params.id))),
+      (await services.predictors.insight(asPredictorId(params.id))).insight.figures,
   }),
   defineRoute({
     method: 'post',
@@ -210,7 +221,7 @@ export const predictorRoutes = [
     summary: 'Learn from the live measurements too; the drift alarm starts anew',
     answer: { status: 200, schema: predictorDetailSchema },
     handle: async ({ services, params }) =>
-      viewDetail(await services.predictors.refit(asPredictorId(params.id))),
+      viewOpened(await services.predictors.refit(asPredictorId(params.id))),
   }),
   defineRoute({
     method: 'get',

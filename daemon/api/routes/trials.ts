@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import type { ArchitectureId } from '../../core/ids.js';
 import { oneTrial } from '../../store/one-trial.js';
+import { selectColumns, selectTrials, type TrialSelection } from '../../study/select-trials.js';
+import type { Limit } from '../../study/winner.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';
-import { besideSchema, exportSchema, trialSchema } from '../schemas.js';
+import { besideSchema, columnsSchema, exportSchema, trialSchema } from '../schemas.js';
 import { asStudyId } from '../services.js';
 import { viewTrials } from '../views.js';
 
@@ -16,37 +18,123 @@ function asTrialNumber(text: string): number {
   throw new HildaError('REQUEST_INVALID', `${text} is not a trial number`);
 }
 
+/** What of a study's trials is asked for. */
+const selectionFields = {
+  from: z.coerce.number().int().min(0).default(0).describe('The first number wanted.'),
+  state: z
+    .string()
+    .regex(new RegExp(`^(${stateSchema.options.join('|')})(,(${stateSchema.options.join('|')}))*$`))
+    .optional()
+    .describe(`Some of ${stateSchema.options.join(', ')}, separated by commas.`),
+  where: z
+    .string()
+    .optional()
+    .describe('Bounds such as `latencyUs<=2000,accuracy>=0.9`; a trial that lacks the metric keeps none.'),
+};
+
+function selectionOf({
+  from,
+  state,
+  where,
+}: {
+  readonly from: number;
+  readonly state?: string | undefined;
+  readonly where?: string | undefined;
+}): TrialSelection {
+  return {
+    fromNumber: from,
+    ...(state !== undefined && { states: z.array(stateSchema).parse(state.split(',')) }),
+    ...(where !== undefined && { limits: where.split(',').map(asLimit) }),
+  };
+}
+
+function asLimit(text: string): Limit {
+  const [, metric = '', relation = '', bound = ''] =
+    /^\s*([\w@.:-]+?)\s*(<=|>=)\s*([-+\d.eE]+)\s*$/.exec(text) ?? [];
+  if (metric !== '' && bound !== '' && Number.isFinite(Number(bound)))
+    return { metric, relation: relation as Limit['relation'], bound: Number(bound) };
+  throw new HildaError('REQUEST_INVALID', `where: ${text} is no bound such as latencyUs<=2000`);
+}
+
 export const trialRoutes = [
   defineRoute({
     method: 'get',
     path: '/studies/{id}/trials',
-    summary: 'Trials, by number',
+    summary: 'Trials, by number or in another order',
     query: z.object({
-      from: z.coerce.number().int().min(0).default(0).describe('The first number wanted.'),
-      limit: pageLimit(1000, 10_000),
-      state: z
+      ...selectionFields,
+      limit: pageLimit(100),
+      sort: z
         .string()
-        .regex(new RegExp(`^(${stateSchema.options.join('|')})(,(${stateSchema.options.join('|')}))*$`))
+        .regex(/^-?[\w@.:-]+$/)
+        .default('number')
+        .describe(
+          'By `number` or by a metric, ascending, or descending with a minus before it; trials without it are last.',
+        ),
+      after: z.coerce
+        .number()
+        .int()
+        .min(0)
         .optional()
-        .describe(`Some of ${stateSchema.options.join(', ')}, separated by commas.`),
+        .describe('Only what comes after this trial in the order asked for.'),
       architecture: z.string().optional().describe('The id of an architecture.'),
     }),
     answer: { status: 200, schema: pageSchema({ trials: z.array(trialSchema) }) },
-    handle: async ({ services: { studies, store }, params, query }) => {
-      const { from, limit, state, architecture } = query;
+    handle: async ({ services: { store }, params, query }) => {
+      const { limit, sort, after, architecture } = query;
       const id = asStudyId(params.id);
-      const filter = {
-        ...(state !== undefined && { states: z.array(stateSchema).parse(state.split(',')) }),
-        ...(architecture !== undefined && { architectureId: architecture as ArchitectureId }),
-      };
-      // One after the other: an unknown study is told once.
-      const trials = await studies.trials(id, { ...filter, fromNumber: from, limit: limit + 1 });
-      const total = await store.trialCount(id, filter);
-      const next = trials.length > limit ? { ...query, from: trials[limit]?.number } : null;
+      // An unknown study is told before anything else is read.
+      await store.study(id);
+      const ofArchitecture =
+        architecture !== undefined &&
+        (await store.trials(id, { architectureId: architecture as ArchitectureId }));
+      const selected = selectTrials(
+        await store.trialColumns(id),
+        {
+          ...selectionOf(query),
+          ...(ofArchitecture && { numbers: new Set(ofArchitecture.map(({ number }) => number)) }),
+        },
+        { order: { by: sort.replace(/^-/, ''), descending: sort.startsWith('-') }, after, limit },
+      );
+      const found = await store.trials(id, { numbers: selected.numbers });
+      const views = new Map((await viewTrials(found, id, store)).map((view) => [view.number, view]));
+      const next = selected.hasMore ? { ...query, after: selected.numbers.at(-1) } : null;
       return {
-        trials: await viewTrials(trials.slice(0, limit), id, store),
-        total,
+        trials: selected.numbers.flatMap((number) => views.get(number) ?? []),
+        total: selected.total,
         next: nextPage(`/studies/${encodeURIComponent(id)}/trials`, next),
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/studies/{id}/columns',
+    summary: 'Values of some metrics of all trials that know them, as columns',
+    query: z.object({
+      ...selectionFields,
+      metrics: z
+        .string()
+        .regex(/^[\w@.:-]+(,[\w@.:-]+){0,15}$/)
+        .describe('Up to 16, separated by commas.'),
+      limit: pageLimit(10_000, 10_000),
+    }),
+    answer: { status: 200, schema: columnsSchema },
+    handle: async ({ services: { store }, params, query }) => {
+      const id = asStudyId(params.id);
+      await store.study(id);
+      const metrics = [...new Set(query.metrics.split(','))];
+      const { numbers, values, total, hasMore } = selectColumns(
+        await store.trialColumns(id),
+        metrics,
+        selectionOf(query),
+        query.limit,
+      );
+      const next = hasMore ? { ...query, from: (numbers.at(-1) as number) + 1 } : null;
+      return {
+        numbers,
+        columns: metrics.map((metric, i) => ({ metric, values: values[i] })),
+        total,
+        next: nextPage(`/studies/${encodeURIComponent(id)}/columns`, next),
       };
     },
   }),

@@ -9,6 +9,7 @@ import * as finals from './0007-finals.js';
 import * as evidence from './0008-evidence.js';
 import * as toldResults from './0009-told-results.js';
 import * as jobs from './0010-jobs.js';
+import * as trialChunks from './0011-trial-chunks.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -27,6 +28,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0008-evidence', up: evidence.up },
   { name: '0009-told-results', up: toldResults.up },
   { name: '0010-jobs', up: jobs.up },
+  { name: '0011-trial-chunks', up: trialChunks.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

@@ -116,7 +116,7 @@ class Study:
     def trials(self) -> List[Trial]:
         """All of them, by number."""
         trials: List[Trial] = []
-        path: Optional[str] = f"{self._path}/trials"
+        path: Optional[str] = f"{self._path}/trials?limit=1000"
         while path:
             page = self._http.call("GET", path, repeatable=True)
             trials += page["trials"]
