@@ -18,11 +18,12 @@ const known = new Map<string, (tier: string) => readonly CostMetric[]>([
 /** Emulated boards have no time: QEMU counts instructions, rp2040js models cycles. */
 function speedsOf(tier: string): readonly CostMetric[] {
   if (tier === 'qemu') return ['instructions'];
-  if (tier === 'rp2040js') return ['cycles'];
-  // Firmware that says of itself that it is emulated, over a port.
-  return tier === 'emulated' ? ['cycles', 'instructions'] : ['latencyUs', 'cycles'];
+  return tier === 'rp2040js' ? ['cycles'] : ['latencyUs', 'cycles'];
 }
 
 /** The costs that measurements of a target may hold; all of them where the runtime is not one of ours. */
-export const costsOfTarget = ({ runtime, tier }: Target): readonly CostMetric[] =>
-  known.get(runtime)?.(tier) ?? costMetrics;
+export function costsOfTarget({ runtime, tier }: Target): readonly CostMetric[] {
+  // Says of itself that it is emulated, e.g. firmware over a port: it counts one of the two.
+  if (tier === 'emulated') return ['cycles', 'instructions', ...sizes];
+  return known.get(runtime)?.(tier) ?? costMetrics;
+}

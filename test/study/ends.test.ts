@@ -35,6 +35,7 @@ const pico = device('pico', { tier: 'rp2040js' });
 const qemu = device('qemu', { tier: 'qemu' });
 const board = device('board', { tier: 'board' });
 const tiny = device('tiny', { runtime: 'mlperf-tiny', tier: 'board' });
+const counting = device('counting', { runtime: 'fake', tier: 'emulated' });
 const other = device('other', { runtime: 'of a plug-in', tier: 'any' });
 
 t.test('a metric that nothing of the study yields is refused at the start', async (t) => {
@@ -67,6 +68,7 @@ t.test('a metric that nothing of the study yields is refused at the start', asyn
     [[tiny], 'latencyUs'],
     [[pico], 'flashBytes'],
     [[other], 'instructions'],
+    [[counting], 'cycles'],
     [[host], 'parameters'],
   ] as const)
     t.equal(refusal([...devices], metric), undefined, `${devices.map(({ id }) => id)} ${metric}`);
@@ -78,6 +80,7 @@ t.test('a metric that nothing of the study yields is refused at the start', asyn
     [[host], 'peakRamBytes'],
     [[host, pico], 'latencyUs@pico'],
     [[tiny], 'cycles'],
+    [[counting], 'latencyUs'],
     [[host], 'params'],
     [[host], 'latencyMs'],
     [[host], 'flash'],
