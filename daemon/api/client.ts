@@ -5,6 +5,7 @@ import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import { type JobView, jobSchema } from './job-schemas.js';
+import { type leaseRequestSchema, leaseSchema } from './lease-schemas.js';
 import {
   type deploymentRequestSchema,
   type inferenceRequestSchema,
@@ -117,6 +118,17 @@ export class DaemonClient {
     const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
     return this.#get(`/jobs?${new URLSearchParams(given)}`, jobList, options);
   };
+  acquireLease = (request: z.input<typeof leaseRequestSchema>, options: CallOptions) =>
+    this.#post('/leases', leaseSchema, request, options);
+  leases = async (options: CallOptions) =>
+    (await this.#get('/leases', z.object({ leases: z.array(leaseSchema) }), options)).leases;
+  renewLease = (
+    id: string,
+    request: { readonly token: number; readonly ttlMs: number },
+    options: CallOptions,
+  ) => this.#post(`/leases/${encodeURIComponent(id)}/renew`, leaseSchema, request, options);
+  releaseLease = (id: string, request: { readonly token: number }, options: CallOptions) =>
+    this.#post(`/leases/${encodeURIComponent(id)}/release`, leaseSchema, request, options);
   actOnJob = (id: string, action: 'cancel' | 'retry', options: CallOptions) =>
     this.#post(`/jobs/${encodeURIComponent(id)}/${action}`, jobSchema, undefined, options);
   measurement = (id: string, options: CallOptions) =>

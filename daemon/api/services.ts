@@ -9,6 +9,7 @@ import type { Admit } from '../devices/join-keys.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Jobs } from '../jobs/jobs.js';
+import type { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
@@ -113,6 +114,8 @@ export interface DaemonServices {
   readNetwork(bytes: Uint8Array): Promise<Graph>;
   /** Device work. */
   readonly jobs: JobPort;
+  /** Devices held by people and scripts. */
+  readonly leases: Pick<PersonalLeases, 'acquire' | 'renew' | 'release' | 'list'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   compareDevices(
     a: DeviceId,

@@ -88,6 +88,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'lease',
+    {
+      description: 'hold devices for yourself: acquire, renew, release, list',
+      load: async () => (await import('./commands/lease/lease.js')).leaseCommand,
+    },
+  ],
+  [
     'search',
     {
       description: 'find the best architectures of a space under the limits of devices',

@@ -1,3 +1,4 @@
+import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
@@ -10,7 +11,7 @@ import { asConverted } from '../measure/converted.js';
 import { uncountedOperators } from '../measure/uncounted.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
-import type { MeasurementRecord, Store } from '../store/contract.js';
+import type { Lease, MeasurementRecord, Store } from '../store/contract.js';
 import { inputsUsed, type Places } from './bound-network.js';
 import { deploymentValue, requireDeployment } from './deployments.js';
 import type { Entry } from './entry.js';
@@ -29,7 +30,21 @@ export interface Yield {
   /** For the job's record. */
   readonly result: Json;
   readonly values?: Readonly<Record<string, Json>>;
+  /** Who has the device from now on. */
+  readonly handOver?: { readonly holder: string; readonly ttlMs: number };
 }
+
+/** Of a job that hands its device to a person or a script. */
+export const handedOver = (
+  { holder, ttlMs }: { readonly holder: string; readonly ttlMs: number },
+  { deviceId, token }: Lease,
+): Yield => ({
+  value: null,
+  outputs: null,
+  classifies: false,
+  result: { deviceId, holder, token },
+  handOver: { holder, ttlMs },
+});
 
 export interface AttemptParts {
   readonly store: Store;
@@ -95,6 +110,7 @@ async function prepared(
     const feeds = given.inputs ?? [await feedOf(inputs, deployment, places)];
     return { work: { kind: 'runDeployed', deployment }, materials: { ...plain, inputs: feeds } };
   }
+  if (work.kind === 'lease') throw new HildaError('INTERNAL', 'a lease is no work of a device');
   if (work.kind !== 'deploy' || !network) return { work, materials: plain };
   const { calibration = given.inputs ?? [], ranges = work.ranges } = await calibratingOf(
     inputs,

@@ -9,8 +9,8 @@ import type { JobRecord, MeasurementRecord, TrialOfMeasurement } from '../store/
 import { type Selector, selectorSchema } from './selector.js';
 
 /**
- * What a job does. Two things are settled only when its device is open: whether a measurement that is stored will do, and
- * what was deployed last.
+ * What a job does: device work, or to hand the device over. Two things are settled only when the device is open: whether a
+ * measurement that is stored will do, and what was deployed last.
  */
 const jobWorkSchema = z.union([
   /** `recall`: a valid measurement of the same network, target and protocol takes the place of a new one. */
@@ -19,6 +19,8 @@ const jobWorkSchema = z.union([
     recall: z.boolean().default(false),
   }),
   z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema.nullable() }),
+  /** The device is handed to a person or a script. */
+  z.object({ kind: z.literal('lease'), holder: z.string(), ttlMs: z.number() }),
   workSchema,
 ]);
 export type JobWork = z.input<typeof jobWorkSchema>;

@@ -227,6 +227,15 @@ export class Jobs {
     return record;
   }
 
+  /** The adopted devices that a selector means, those that are there first. Throws DEVICE_UNKNOWN. */
+  async devicesOf(selector: Selector): Promise<DeviceId[]> {
+    const named = await this.#namedOf(selector);
+    const all = this.#runner.stations.all();
+    const ids = named ?? all.filter((record) => isMeant(selector, record)).map(({ id }) => id);
+    const isAway = (id: DeviceId): number => (this.#options.pool.presence(id).present ? 0 : 1);
+    return [...ids].sort((a, b) => isAway(a) - isAway(b));
+  }
+
   async #cancel(entry: Entry, reason: HildaError): Promise<void> {
     if (entry.abort.signal.aborted) return;
     entry.abort.abort(reason);

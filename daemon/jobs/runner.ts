@@ -5,7 +5,7 @@ import type { Json } from '../core/json.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { DeviceRecord, Lease, Store } from '../store/contract.js';
 import type { Claimed, Ended, JobEnd } from '../store/job-contract.js';
-import { attempt, type Yield } from './attempt.js';
+import { attempt, handedOver, type Yield } from './attempt.js';
 import { Batches } from './batches.js';
 import type { Places } from './bound-network.js';
 import type { Entry } from './entry.js';
@@ -171,8 +171,10 @@ export class Runner {
     let done: Yield;
     try {
       signal.throwIfAborted();
+      const { work } = entry.job;
+      if (work.kind === 'lease') return await this.#yielded(entry, lease, handedOver(work, lease));
       const network = await networkOfJob(entry.job, entry.given, places);
-      const settles = isSettled(entry.job.work) && network !== null;
+      const settles = isSettled(work) && network !== null;
       done = await pool.use(deviceId, { signal, ...(settles && { network }) }, (device) =>
         attempt(entry, device, deviceId, network, { store, places, signal }),
       );
@@ -185,7 +187,7 @@ export class Runner {
 
   /** The one place that stores results: result, state, lease and events in one transaction. */
   async #yielded(entry: Entry, lease: Lease, done: Yield): Promise<void> {
-    const { measurement, recalled, result, values, value, outputs, classifies } = done;
+    const { measurement, recalled, result, values, value, outputs, classifies, handOver } = done;
     const trial = trialOf(entry.job.owner);
     if (measurement && measurement.verdict !== 'valid') entry.attempts++;
     const tried = { attempts: entry.attempts, maxAttempts: entry.record.maxAttempts };
@@ -198,6 +200,7 @@ export class Runner {
       error: null,
       ...(measurement && { measurement: { taken: measurement, ...(trial && { trial }) } }),
       ...(values && { values }),
+      ...(handOver && { handOver }),
     });
     if (ended instanceof HildaError) {
       if (ended.code === 'LEASE_STALE') return this.#failed(entry, lease, ended);

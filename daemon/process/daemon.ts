@@ -16,6 +16,7 @@ import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../jobs/compare.js';
 import { Jobs } from '../jobs/jobs.js';
+import { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import { PredictorService } from '../predictors/predictor-service.js';
@@ -191,6 +192,7 @@ export class Daemon {
         lineTo: (device) => pages.lineTo(device) ?? agents.lineTo(device),
       },
       jobs,
+      leases: new PersonalLeases({ store, jobs }),
       readNetwork,
       compareDevices: (a, b, given) => compareDevices(a, b, { store, jobs, clock }, given),
     };

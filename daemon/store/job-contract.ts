@@ -75,6 +75,8 @@ export interface JobEnd {
     readonly taken: Measurement;
     readonly trial?: TrialOfMeasurement;
   };
+  /** The lease is handed over instead of freed: its token stays, holder and end are these. */
+  readonly handOver?: { readonly holder: string; readonly ttlMs: number };
   /** Values by key, stored with it. */
   readonly values?: Readonly<Record<string, Json>>;
 }

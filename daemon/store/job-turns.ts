@@ -118,7 +118,12 @@ async function endAll(write: Write, ends: readonly JobEnd[]): Promise<(Ended | H
   const measurements: object[] = [];
   for (const end of ends) {
     const { deviceId } = end.lease;
-    if (live.has(keyOf(end))) events.push({ topic: 'devices', data: { type: 'freed', deviceId } });
+    if (live.has(keyOf(end)) && end.handOver) {
+      const { holder, ttlMs } = end.handOver;
+      const { token } = end.lease;
+      await db('leases').insert({ device_id: deviceId, holder, token, expires_ms: nowMs + ttlMs });
+      events.push({ topic: 'devices', data: { type: 'leased', deviceId, holder } });
+    } else if (live.has(keyOf(end))) events.push({ topic: 'devices', data: { type: 'freed', deviceId } });
     if (refusals.has(end)) continue;
     const job = rows.get(ordinalOfJob(end.job) ?? 0);
     if (!job) {

@@ -16,6 +16,7 @@ import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Deployment, Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
+import { PersonalLeases } from '../../daemon/jobs/personal-leases.js';
 import type { Graph } from '../../daemon/network/graph.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
@@ -387,6 +388,7 @@ export async function openBench(
     blobs,
     uploads,
     jobs,
+    leases: new PersonalLeases({ store, jobs }),
     readNetwork,
     studies,
     specialisations: {

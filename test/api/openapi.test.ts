@@ -151,6 +151,12 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
         runAtMs: 2 ** 42,
       })
     ).record.id;
+  await store.upsertDevice({ ...(await store.device(deviceId)), id: 'held' as DeviceId });
+  const lease = await store.acquireLease('held' as DeviceId, 'lease:anna', 600_000);
+  const token = lease?.token;
+  requests['post /v1/leases'] = { path: '/v1/leases', body: { device: 'spare', name: 'anna' } };
+  requests['post /v1/leases/{id}/renew'] = { path: '/v1/leases/held/renew', body: { token } };
+  requests['post /v1/leases/{id}/release'] = { path: '/v1/leases/held/release', body: { token } };
   const cancelled = await later();
   await jobs.cancel(cancelled);
   requests['post /v1/jobs/{id}/cancel'] = { path: `/v1/jobs/${await later()}/cancel` };

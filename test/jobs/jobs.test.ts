@@ -7,6 +7,8 @@ import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { compareDevices } from '../../daemon/jobs/compare.js';
 import type { Owner } from '../../daemon/jobs/job.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
+import { PersonalLeases } from '../../daemon/jobs/personal-leases.js';
+import type { Selector } from '../../daemon/jobs/selector.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { measurement } from '../contract/store-contract.js';
 import { asks, codeOf, gate, openStaged, StagedDriver } from './bench.js';
@@ -268,6 +270,49 @@ t.test('a lease of somebody else is waited for; a long job keeps its own', async
   };
   t.equal((await jobs.run(asks('a'), { signal })).measurement?.verdict, 'valid');
 });
+
+t.test(
+  'people hold devices: in line with the jobs, until they release them or their time is up',
+  async (t) => {
+    const driver = new StagedDriver(['a', 'b']);
+    const { jobs, store, pool } = await openStaged(t, driver);
+    const { signal } = new AbortController();
+    const leases = new PersonalLeases({ store, jobs });
+    const [a, b] = ['a', 'b'] as DeviceId[] as [DeviceId, DeviceId];
+    await pool.tag(a, ['shelf=2']);
+    const ask = (devices: Selector, wait = false, ttlMs = 600_000) =>
+      leases.acquire({ devices, name: 'anna', ttlMs, wait }, { signal });
+    const first = await ask({ tags: ['shelf=2'] });
+    t.match(first, { deviceId: a, holder: 'lease:anna' });
+    t.equal(await codeOf(ask({ device: a })), 'LEASE_DENIED', 'also to the same person');
+    t.equal(await codeOf(ask({ device: 'none' as DeviceId })), 'DEVICE_UNKNOWN');
+    t.equal((await ask({ target: 'Fake 1' })).deviceId, b, 'another one of the target is free');
+    t.equal((await leases.list()).length, 2);
+    const waiting = await jobs.submit(asks('a'));
+    const why = async () => (await jobs.whyWaiting([waiting.record.id])).get(waiting.record.id) ?? '';
+    await until(async () => /a is held by lease:anna/.test(await why()));
+    const longer = await leases.renew(a, { token: first.token, ttlMs: 700_000 });
+    t.ok(longer.expiresMs > first.expiresMs);
+    await leases.release(a, first);
+    t.equal(await codeOf(leases.release(a, first)), 'LEASE_STALE');
+    t.equal(await codeOf(leases.renew(a, { token: first.token, ttlMs: 1000 })), 'LEASE_STALE');
+    await waiting.done;
+
+    const { hasBegun, end, order } = held(driver);
+    const running = await jobs.submit(asks('a'));
+    await hasBegun;
+    const granted = ask({ device: a }, true, 300);
+    await until(async () => (await store.jobCount({ states: ['queued'] })) === 1);
+    const after = await jobs.submit(asks('a'));
+    end();
+    await running.done;
+    const mine = await granted;
+    t.match(mine, { deviceId: a, holder: 'lease:anna' });
+    t.equal((await store.job(after.record.id)).state, 'queued', 'before the job that came later');
+    await after.done;
+    t.ok(systemClock.nowMs() >= mine.expiresMs, 'a holder that died holds nothing');
+  },
+);
 
 t.test('a daemon that stops leaves its jobs to the next one', async (t) => {
   const store = await openStore({ dataDir: ':memory:', clock: systemClock });

@@ -4,6 +4,7 @@ import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { jobRoutes } from './jobs.js';
 import { joiningRoutes } from './joining.js';
+import { leaseRoutes } from './leases.js';
 import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
 import { predictorRoutes } from './predictors.js';
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...joiningRoutes,
   ...measurementRoutes,
   ...jobRoutes,
+  ...leaseRoutes,
   ...blobRoutes,
   ...deploymentRoutes,
   ...studyRoutes,
