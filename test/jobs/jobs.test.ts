@@ -298,7 +298,7 @@ t.test(
     t.equal(await codeOf(leases.renew(a, { token: first.token, ttlMs: 1000 })), 'LEASE_STALE');
     await waiting.done;
 
-    const { hasBegun, end, order } = held(driver);
+    const { hasBegun, end } = held(driver);
     const running = await jobs.submit(asks('a'));
     await hasBegun;
     const granted = ask({ device: a }, true, 300);
