@@ -36,6 +36,9 @@ interface Place {
 const compare = (a: Place, b: Place): number =>
   a.key === b.key ? a.number - b.number : a.key < b.key ? -1 : 1;
 
+const isBefore = (place: Place, key: number, number: number): boolean =>
+  place.key < key || (place.key === key && place.number < number);
+
 /**
  * The first `limit` trials that fit, after the trial `after` in this order. Reads columns alone: what it costs grows with the
  * number of trials, a few nanoseconds each.
@@ -61,11 +64,11 @@ export function selectTrials(
     for (let i = 0; i < piece.length; i++) {
       if (!fits(i)) continue;
       total++;
-      const place = { key: key(i), number: piece.from + i };
-      if (start && compare(place, start) <= 0) continue;
+      const [own, number] = [key(i), piece.from + i];
+      if (start && !isBefore(start, own, number)) continue;
       following++;
-      if (bound && compare(place, bound) >= 0) continue;
-      best.push(place);
+      if (bound && (own > bound.key || (own === bound.key && number >= bound.number))) continue;
+      best.push({ key: own, number });
       if (best.length < 2 * limit + 64) continue;
       best = best.sort(compare).slice(0, limit);
       bound = best[limit - 1];

@@ -116,7 +116,7 @@ export const trialRoutes = [
         .string()
         .regex(/^[\w@.:-]+(,[\w@.:-]+){0,15}$/)
         .describe('Up to 16, separated by commas.'),
-      limit: pageLimit(10_000, 10_000),
+      limit: pageLimit(5000, 10_000),
     }),
     answer: { status: 200, schema: columnsSchema },
     handle: async ({ services: { store }, params, query }) => {
