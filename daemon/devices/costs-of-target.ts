@@ -23,7 +23,7 @@ function speedsOf(tier: string): readonly CostMetric[] {
 
 /** The costs that measurements of a target may hold; all of them where the runtime is not one of ours. */
 export function costsOfTarget({ runtime, tier }: Target): readonly CostMetric[] {
-  // Says of itself that it is emulated, e.g. firmware over a port: it counts one of the two.
+  // Says that it is emulated itself, e.g. firmware over a port: it counts one of the two.
   if (tier === 'emulated') return ['cycles', 'instructions', ...sizes];
   return known.get(runtime)?.(tier) ?? costMetrics;
 }

@@ -65,7 +65,7 @@ export const picoId = Uint8Array.from([0xe6, 0x61, 0x4c, 0x31, 0x1b, 0x4c, 0x8f,
 export interface PicoOnUsb extends PicoHere {
   readonly host: PicoUsbHost;
   readonly usb: Transport;
-  /** What the device said of itself, each time it was found. */
+  /** What the device said about itself, each time it was found. */
   readonly found: UsbFacts[];
   /** Times it went. */
   readonly gone: () => number;
