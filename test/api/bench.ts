@@ -81,7 +81,7 @@ const measurement = (protocol: string): Measurement => ({
   },
   counts: null,
   memory: { weightBytes: 1000, activationPeakBytes: 500, peakBytes: 1500, runPeakRssBytes: null },
-  verdict: protocol === 'noisy' ? 'noisy' : 'valid',
+  verdict: protocol === 'careful' ? 'noisy' : 'valid',
   reason: 'as the test wants it',
   manifest: { threads: 1 },
   rounds: [1, 2, 3].map((i) => ({

@@ -233,7 +233,7 @@ t.test('failures end with the code of their kind and a problem document', async 
     ['DEVICE_UNKNOWN', ['measure', model, '--device', 'toaster']],
     ['DEVICE_UNKNOWN', ['devices', 'show', 'toaster']],
     ['PROTOCOL_UNKNOWN', ['measure', model, '--device', deviceId, '--protocol', 'unheard-of']],
-    ['MEASUREMENT_INVALID', ['measure', model, '--device', deviceId, '--protocol', 'noisy']],
+    ['MEASUREMENT_INVALID', ['measure', model, '--device', deviceId, '--protocol', 'careful']],
     ['NOT_FOUND', ['measure', '/no/such/file.onnx', '--device', deviceId]],
     ['STUDY_UNKNOWN', ['search', 'show', 'none']],
     ['SPEC_INVALID', ['search', 'start', notYaml]],
