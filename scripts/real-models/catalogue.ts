@@ -58,6 +58,8 @@ const catalogue: readonly Entry[] = [
     file: /PP-OCRv4_det/,
     shapes: { x: [1, 3, 96, 160] },
     input: { kind: 'text', value: unit },
+    // Each pixel is text or is not.
+    threshold: ['*'],
   },
   {
     file: /PP-OCRv4_rec/,
