@@ -175,6 +175,20 @@ t.test(
   },
 );
 
+t.test('a norm of two elements that lie a few steps apart', async (t) => {
+  const b = new GraphBuilder({ name: 'pairs', opset: 17 });
+  const ones = b.constant('ones', floatTensor([2], [1, 1]));
+  b.output(b.node('LayerNormalization', [b.input('x', 'float32', [40, 2]), ones], { axis: -1 }), 'y');
+  // Its epsilon is a fifth of what the integers of the norm count in.
+  let first: number | undefined;
+  const pairs = (rng: Rng): number => {
+    const value = first === undefined ? between(-1.6, 1.6)(rng) : first + between(0.07, 0.17)(rng);
+    first = first === undefined ? value : undefined;
+    return value;
+  };
+  await agreeOn(t, 'LayerNormalization', b.build(), 1.4, pairs);
+});
+
 t.test('Max, Min, Sum and Mean of any number of operands, which broadcast', async (t) => {
   const shapes: readonly Pick<Case, 'inputs' | 'constants'>[] = [
     { inputs: { a: [1, 4, 3, 5] } },

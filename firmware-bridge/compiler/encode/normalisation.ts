@@ -26,7 +26,7 @@ export function layerNormConstants(
     if (reach * 2 ** f >= 2 ** 31 || real(scale) * 2 ** (f + 8) >= 2 ** 31) continue;
     return {
       shift: f,
-      multiplier: Math.min(2 ** 32 - 1, Math.max(1, Math.round((n * n * epsilon) / x.scale ** 2))),
+      multiplier: Math.min(2 ** 32 - 1, Math.round((n * n * epsilon) / x.scale ** 2)),
       gamma: Int32Array.from(scale, (g) => Math.round((g / y.scale) * 2 ** (f + 8))),
       beta: Int32Array.from(
         shifts,
