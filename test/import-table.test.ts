@@ -12,6 +12,7 @@ const order = [
   'network',
   'data',
   'runtime',
+  'reading',
   'predict',
   'search',
   'measure',

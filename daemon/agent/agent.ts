@@ -150,7 +150,7 @@ export class Agent {
       const answer = checked(hubMessageSchema, await link.next());
       if (answer.op === 'refused')
         throw new HildaError(
-          answer.code in errorTable ? (answer.code as ErrorCode) : 'INTERNAL',
+          Object.hasOwn(errorTable, answer.code) ? (answer.code as ErrorCode) : 'INTERNAL',
           answer.detail,
           {
             hint: answer.hint,

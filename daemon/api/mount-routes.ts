@@ -2,6 +2,7 @@ import express, { type Request, type RequestHandler, type Router } from 'express
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { sendAnswer } from './answer.js';
+import { BodyBudget } from './body-budget.js';
 import { bodyReader } from './request-body.js';
 import { Answer, isJsonBody, type Route } from './route.js';
 import type { DaemonServices } from './services.js';
@@ -13,11 +14,12 @@ export function mountRoutes(
   stopping: AbortSignal,
 ): Router {
   const router = express.Router();
+  const budget = new BodyBudget();
   const methods = new Map<string, string[]>();
   for (const route of routes) {
     const path = route.path.replace(/\{(\w+)\}/g, ':$1');
     methods.set(path, [...(methods.get(path) ?? []), route.method]);
-    router[route.method](path, ...bodyReader(route), async (request, response) => {
+    router[route.method](path, ...bodyReader(route, budget), async (request, response) => {
       const gone = new AbortController();
       response.once('close', () => gone.abort(new HildaError('INTERRUPTED', 'the client went away')));
       const result = await route.handle({

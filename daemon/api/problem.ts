@@ -22,7 +22,7 @@ export function toProblem(error: HildaError): ProblemDocument {
 export function fromProblem(body: unknown, status: number): HildaError {
   const problem = body as Partial<ProblemDocument> | null;
   const code = problem?.code;
-  if (typeof code !== 'string' || !(code in errorTable)) {
+  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code)) {
     return new HildaError('INTERNAL', `the daemon answered ${status} without a problem document`, {
       hint: 'Is it a hilda daemon that listens there?',
     });
@@ -62,6 +62,8 @@ export const answerProblems =
     if (response.headersSent) return next(error);
     const allow = error.code === 'METHOD_NOT_ALLOWED' ? error.details.allow : undefined;
     if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
+    const { retryAfterS } = error.details;
+    if (typeof retryAfterS === 'number') response.set('Retry-After', String(retryAfterS));
     response
       .status(error.httpStatus)
       .set('Cache-Control', 'no-store')

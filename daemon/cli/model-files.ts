@@ -2,11 +2,11 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { zipSync } from 'fflate';
 import { HildaError } from '../core/errors.js';
-import { isZip, readModel } from '../devices/read-model.js';
 import type { Graph } from '../network/graph.js';
 import { externalConstants } from '../network/inline-external-data.js';
 import { isConfined } from '../network/read-tensor.js';
 import { isTflite } from '../network/tflite/model.js';
+import { isZip, readModel } from '../reading/read-model.js';
 import { readInput } from './read-input.js';
 
 /** As the daemon takes models; more is refused before it is read. */

@@ -37,6 +37,12 @@ export const errorTable = {
     true,
     'Too many websocket clients are connected. Close some, or come back later.',
   ),
+  REQUESTS_LIMITED: kind(
+    503,
+    1,
+    true,
+    'The daemon has as much to do as it takes. Come back after `details.retryAfterS` seconds (Retry-After).',
+  ),
   ORIGIN_REFUSED: kind(403, 8, false, 'The daemon answers only pages and clients of its own host.'),
   NOT_FOUND: kind(404, 3, false, 'List what exists first.'),
   DEVICE_UNKNOWN: kind(404, 3, false, 'Run `hilda devices list` to see the devices.'),
@@ -376,6 +382,6 @@ export function toErrorDocument(error: HildaError): ErrorDocument {
 }
 
 export function fromErrorDocument(document: ErrorDocument): HildaError {
-  const code: ErrorCode = document.code in errorTable ? document.code : 'INTERNAL';
+  const code: ErrorCode = Object.hasOwn(errorTable, document.code) ? document.code : 'INTERNAL';
   return new HildaError(code, document.message, { hint: document.hint, details: document.details });
 }

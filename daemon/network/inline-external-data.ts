@@ -2,6 +2,7 @@ import onnxProto from 'onnx-proto';
 import { byteCount } from './graph.js';
 import { whole } from './onnx-numbers.js';
 import { type ExternalFiles, readDtype, readTensor } from './read-tensor.js';
+import { checkWireSize } from './wire-size.js';
 
 const { onnx } = onnxProto;
 type TensorProto = onnxProto.onnx.ITensorProto;
@@ -35,6 +36,7 @@ export function externalConstants(bytes: Uint8Array): ExternalConstants {
   const locations = new Set<string>();
   let total = 0;
   try {
+    checkWireSize(bytes);
     const { graph } = onnx.ModelProto.decode(bytes);
     for (const proto of tensorsOf(graph ?? {})) {
       if (!proto.dataLocation && !proto.externalData?.length) continue;

@@ -9,6 +9,7 @@ import { invalid, whole } from './onnx-numbers.js';
 import { fieldsOf } from './protobuf-fields.js';
 import { type ExternalFiles, readDtype, readSparseTensor, readTensor } from './read-tensor.js';
 import { isGraph } from './shape-rules/rule.js';
+import { checkWireSize } from './wire-size.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
@@ -22,9 +23,10 @@ export interface ReadOptions {
 
 /**
  * Decodes an ONNX file. Shapes are not needed, unknown operators are kept; `writeOnnx` gives back all that was read.
- * Throws ONNX_INVALID or EXTERNAL_DATA_MISSING, never anything else.
+ * Throws ONNX_INVALID, EXTERNAL_DATA_MISSING or, before it decodes anything, NETWORK_TOO_LARGE; never anything else.
  */
 export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): Graph {
+  checkWireSize(bytes);
   let model: onnxProto.onnx.ModelProto;
   try {
     model = onnx.ModelProto.decode(bytes);

@@ -11,16 +11,15 @@ import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
-import { readModel } from '../devices/read-model.js';
 import { createDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../jobs/compare.js';
 import { Jobs } from '../jobs/jobs.js';
 import { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
-import { checkNetworkLimits } from '../network/limits.js';
 import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
+import { ModelReader } from '../reading/model-reader.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { fileUploads } from '../store/file-uploads.js';
 import { openStore } from '../store/open-store.js';
@@ -104,6 +103,9 @@ export class Daemon {
     const blobs = fileBlobs(join(dataDir, 'blobs'));
     const uploads = await fileUploads(join(dataDir, 'uploads'), clock);
 
+    const reader = new ModelReader({ clock });
+    this.#started.push(() => reader.stop());
+
     const keys = new StoredJoinKeys(store, clock);
     const pages = new PageHub({ keys, clock });
     const machine = thisMachine();
@@ -133,6 +135,7 @@ export class Daemon {
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
 
+    const readNetwork = (bytes: Uint8Array): Promise<Graph> => reader.read(bytes);
     const places = { blobs, uploads, readNetwork };
     const jobs = new Jobs({ store, pool, clock, places });
     await jobs.start(this.#life.signal);
@@ -218,10 +221,4 @@ export class Daemon {
     this.#started.push(() => server.stop());
     return server.start(this.#life.signal);
   }
-}
-
-async function readNetwork(bytes: Uint8Array): Promise<Graph> {
-  const network = await readModel(bytes);
-  checkNetworkLimits(network);
-  return network;
 }

@@ -165,7 +165,12 @@ export interface Answers {
   describe: RuntimeDescription;
 }
 
-export type Envelope = { readonly id: number; readonly request: Request };
+export interface SessionConversation {
+  readonly request: Request;
+  readonly answers: Answers;
+}
+
+export type Envelope<R> = { readonly id: number; readonly request: R };
 export type Reply =
-  | { readonly id: number; readonly value: Answers[keyof Answers] }
+  | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: Pick<ErrorDocument, 'code' | 'message' | 'hint' | 'details'> };

@@ -1,5 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { type CallLimits, ChildChannel, interrupted } from './child-channel.js';
 import {
   defaultSessionOptions,
   type FirstRun,
@@ -9,11 +11,11 @@ import {
   type RunOptions,
   type RuntimeDescription,
   type RuntimeTensors,
+  type SessionConversation,
   type SessionOptions,
   type TimedLegs,
   type TraceRow,
 } from './messages.js';
-import { type CallLimits, interrupted, SessionChannel } from './session-channel.js';
 
 export interface SessionProcessOptions {
   /** Bound of the child's address space; null for none. */
@@ -26,9 +28,11 @@ export interface SessionProcessOptions {
 }
 
 const defaultMemoryLimitBytes = 8 * 2 ** 30;
+const name = 'session';
+const childPath = fileURLToPath(new URL('./session-child.js', import.meta.url));
 
 interface Child {
-  readonly channel: SessionChannel;
+  readonly channel: ChildChannel<SessionConversation>;
   /** Handles are numbered by the child; those of an earlier child must not reach this one. */
   readonly handles: Map<number, number>;
 }
@@ -128,7 +132,7 @@ export class SessionProcess {
   }
 
   async #living({ signal }: CallLimits): Promise<Child> {
-    if (signal?.aborted) throw interrupted(signal);
+    if (signal?.aborted) throw interrupted(signal, name);
     if (this.#child !== null) return this.#child;
     this.#starting ??= this.#start().finally(() => {
       this.#starting = null;
@@ -138,7 +142,9 @@ export class SessionProcess {
 
   async #start(): Promise<Child> {
     const { memoryLimitBytes = defaultMemoryLimitBytes, cpu = null, environment = {}, clock } = this.#options;
-    const channel = await SessionChannel.open({
+    const channel = await ChildChannel.open<SessionConversation>({
+      program: childPath,
+      name,
       memoryLimitBytes,
       cpu,
       environment,

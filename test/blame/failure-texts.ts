@@ -173,7 +173,7 @@ export const failureTexts: readonly FailureText[] = [
   ),
   coded(
     'time is up',
-    'runtime/session-channel.ts',
+    'runtime/child-channel.ts',
     'DEVICE_TIMEOUT',
     '"time" did not end within 60000 ms; its process was killed',
   ),

@@ -12,7 +12,7 @@ import { examinePhones } from '../../daemon/devices/adb/preflight.js';
 import { abiOf, openRunners } from '../../daemon/devices/adb/runners/open-runner.js';
 import { cpuList, readCpuList } from '../../daemon/devices/adb/sysfs.js';
 import type { Device, Sighting } from '../../daemon/devices/contract.js';
-import { readModel } from '../../daemon/devices/read-model.js';
+import { readModel } from '../../daemon/reading/read-model.js';
 import { asConverted } from '../../daemon/measure/converted.js';
 import { referenceNetworks } from '../../daemon/measure/references.js';
 import { tfliteReferences } from '../../daemon/measure/tflite-references.js';

@@ -1,7 +1,7 @@
 import { HildaError } from '../../core/errors.js';
 import { formatBytes } from '../../core/quantities.js';
 import { bindNetwork, constantInputs } from '../../devices/bind-network.js';
-import { readModel } from '../../devices/read-model.js';
+import { readModel } from '../../reading/read-model.js';
 import { bindingsRequest, givenBindings } from '../bindings.js';
 import { calibratingFrom, uploadCalibrating } from '../calibration-files.js';
 import { type CalibrationOptions, randomNote } from '../calibration-options.js';

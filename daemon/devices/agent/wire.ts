@@ -84,7 +84,9 @@ export const agentHelloSchema = z.object({
 export type AgentHello = z.infer<typeof agentHelloSchema>;
 
 const errorSchema = z.object({
-  code: z.custom<keyof typeof errorTable>((code) => typeof code === 'string' && code in errorTable),
+  code: z.custom<keyof typeof errorTable>(
+    (code) => typeof code === 'string' && Object.hasOwn(errorTable, code),
+  ),
   message: z.string().max(5000),
   hint: z.string().max(1000),
   retryable: z.boolean(),

@@ -1,6 +1,6 @@
 import { GraphBuilder } from '../../network/graph-builder.js';
 import { writeOnnx } from '../../network/write-onnx.js';
-import type { CallLimits } from '../../runtime/session-channel.js';
+import type { CallLimits } from '../../runtime/child-channel.js';
 import type { SessionProcess } from '../../runtime/session-process.js';
 
 /** After about this many calls Node's compiler has settled: 120 us networks lose the last 2 to 4 % of their time. */

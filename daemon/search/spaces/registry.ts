@@ -48,7 +48,7 @@ const kinds: Readonly<Record<string, (file: unknown, read: ReadNetwork) => Space
 /** A space from its file's content. Throws SPACE_INVALID naming every wrong field by its path. */
 export function loadSpace(file: unknown, read: ReadNetwork = noNetworks): Space {
   const kind = typeof file === 'object' && file !== null && 'kind' in file ? file.kind : undefined;
-  const make = typeof kind === 'string' ? kinds[kind] : undefined;
+  const make = typeof kind === 'string' && Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
   if (!make)
     throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, {
       hint: `Known kinds: ${Object.keys(kinds).join(', ')}.`,

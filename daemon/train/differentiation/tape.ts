@@ -50,7 +50,7 @@ export class Tape {
   apply(node: Node): readonly string[] {
     const b = this.#b;
     const live = node.inputs.some((input) => this.#live.has(input));
-    const rule = rules[node.op];
+    const rule = Object.hasOwn(rules, node.op) ? rules[node.op] : undefined;
     if (!rule && live) {
       throw new HildaError('OPERATOR_UNSUPPORTED', `node ${node.name}: there is no gradient of ${node.op}`, {
         hint: `Operators that can be trained: ${trainableOperators.join(', ')}.`,

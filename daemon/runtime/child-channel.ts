@@ -2,14 +2,28 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { launchCommand, steadyHeap } from './launch.js';
-import type { Answers, Reply, Request } from './messages.js';
+import type { Reply } from './messages.js';
 import { programFailure } from './runtime-failure.js';
 
+/** What a child answers, by what it is asked. */
+export interface Conversation {
+  readonly request: { readonly op: string };
+  readonly answers: object;
+}
+
+type Asked<C extends Conversation, Op> = Extract<C['request'], { readonly op: Op }>;
+type Answered<C extends Conversation, Op> = Op extends keyof C['answers'] ? C['answers'][Op] : never;
+
 export interface ChannelOptions {
+  /** The child's entry, run by the daemon's own node. */
+  readonly program: string;
+  /** How errors name the child, e.g. `session`. */
+  readonly name: string;
+  /** Options of node, before the entry. */
+  readonly nodeOptions?: readonly string[];
   /** Bound of the child's address space; null for none. */
   readonly memoryLimitBytes: number | null;
   /** Index of the CPU to pin the child to; null lets the scheduler choose. */
@@ -28,10 +42,9 @@ export interface CallLimits {
 }
 
 const defaultTimeoutMs = 60_000;
-const childPath = fileURLToPath(new URL('./session-child.js', import.meta.url));
 
 interface Pending {
-  resolve(value: Answers[keyof Answers]): void;
+  resolve(value: unknown): void;
   reject(error: HildaError): void;
 }
 
@@ -39,7 +52,7 @@ interface Pending {
  * One child process and the messages to and fro: own process group, own working folder, cleared environment, bounded memory.
  * It lives once: a call that passes its limit or is aborted kills it, and every call under way fails with the reason.
  */
-export class SessionChannel {
+export class ChildChannel<C extends Conversation> {
   readonly #options: ChannelOptions;
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, Pending>();
@@ -57,12 +70,14 @@ export class SessionChannel {
     });
     process.on('message', (reply: Reply) => this.#settle(reply));
     process.on('error', (cause) =>
-      this.end(new HildaError('DEVICE_FAILED', `the session process failed: ${cause.message}`, { cause })),
+      this.end(
+        new HildaError('DEVICE_FAILED', `the ${options.name} process failed: ${cause.message}`, { cause }),
+      ),
     );
     // `close` comes after stderr was read to its end, and also when spawning itself failed.
     this.exited = new Promise((resolve) => {
       process.on('close', (code, signal) => {
-        this.end(crash(code, signal, this.#stderr));
+        this.end(this.#crash(code, signal));
         void rm(scratch, { recursive: true, force: true })
           .catch(() => {})
           .then(resolve);
@@ -70,10 +85,10 @@ export class SessionChannel {
     });
   }
 
-  static async open(options: ChannelOptions): Promise<SessionChannel> {
-    const { environment, ...limits } = options;
-    const scratch = await mkdtemp(join(tmpdir(), 'hilda-session-'));
-    const [command, ...args] = launchCommand([process.execPath, childPath], limits);
+  static async open<C extends Conversation>(options: ChannelOptions): Promise<ChildChannel<C>> {
+    const { environment, program, name, nodeOptions = [], ...limits } = options;
+    const scratch = await mkdtemp(join(tmpdir(), `hilda-${name}-`));
+    const [command, ...args] = launchCommand([process.execPath, ...nodeOptions, program], limits);
     const spawned = spawn(command, args, {
       cwd: scratch,
       env: { ...steadyHeap, ...environment },
@@ -81,7 +96,7 @@ export class SessionChannel {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
-    return new SessionChannel(spawned, scratch, options);
+    return new ChildChannel<C>(spawned, scratch, options);
   }
 
   /** Whether it takes no more calls. */
@@ -94,14 +109,14 @@ export class SessionChannel {
   }
 
   /** Answered in the order of asking. Throws what the child answers, DEVICE_TIMEOUT, DEVICE_FAILED and INTERRUPTED. */
-  async call<Op extends Request['op']>(
-    request: Extract<Request, { op: Op }>,
+  async call<Op extends C['request']['op']>(
+    request: Asked<C, Op>,
     { signal, timeoutMs = defaultTimeoutMs }: CallLimits,
-  ): Promise<Answers[Op]> {
-    if (signal?.aborted) throw interrupted(signal);
+  ): Promise<Answered<C, Op>> {
+    if (signal?.aborted) throw interrupted(signal, this.#options.name);
     const id = this.#nextId++;
     const done = new AbortController();
-    const onAbort = (): void => this.end(interrupted(signal));
+    const onAbort = (): void => this.end(interrupted(signal, this.#options.name));
     signal?.addEventListener('abort', onAbort, { once: true });
     const late = `"${request.op}" did not end within ${timeoutMs} ms; its process was killed`;
     this.#options.clock.sleep(timeoutMs, { signal: done.signal }).then(
@@ -109,14 +124,13 @@ export class SessionChannel {
       () => {},
     );
     try {
-      return (await new Promise<Answers[keyof Answers]>((resolve, reject) => {
+      return (await new Promise<unknown>((resolve, reject) => {
         this.#pending.set(id, { resolve, reject });
         this.#process.send({ id, request }, (error) => {
           // The exit, reported by `close`, says more than a broken pipe; it may have been reported already.
-          if (error && this.#ended)
-            reject(crash(this.#process.exitCode, this.#process.signalCode, this.#stderr));
+          if (error && this.#ended) reject(this.#crash(this.#process.exitCode, this.#process.signalCode));
         });
-      })) as Answers[Op];
+      })) as Answered<C, Op>;
     } finally {
       this.#pending.delete(id);
       done.abort();
@@ -149,10 +163,11 @@ export class SessionChannel {
     const { code, message, hint, details } = reply.error;
     pending.reject(new HildaError(code, message, { hint, details }));
   }
+
+  #crash(code: number | null, signal: NodeJS.Signals | null): HildaError {
+    return programFailure(`the ${this.#options.name} process`, { code, signal }, this.#stderr);
+  }
 }
 
-export const interrupted = (signal: AbortSignal | undefined): HildaError =>
-  new HildaError('INTERRUPTED', 'the call to the session process was aborted', { cause: signal?.reason });
-
-const crash = (code: number | null, signal: NodeJS.Signals | null, stderr: string): HildaError =>
-  programFailure('the session process', { code, signal }, stderr);
+export const interrupted = (signal: AbortSignal | undefined, name: string): HildaError =>
+  new HildaError('INTERRUPTED', `the call to the ${name} process was aborted`, { cause: signal?.reason });

@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../../daemon/core/clock.js';
+
+const main = fileURLToPath(new URL('../../../daemon/cli/main.js', import.meta.url));
+
+/** A real daemon, started as people start it. */
+export class AttackedDaemon {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | string>;
+  #log = '';
+  #longestMs = 0;
+  #watching = true;
+
+  private constructor(child: ChildProcess, url: string, dataDir: string) {
+    this.#child = child;
+    this.url = url;
+    this.dataDir = dataDir;
+    this.#ended = new Promise((resolve) =>
+      child.once('exit', (code, signal) => resolve(signal ?? code ?? -1)),
+    );
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#log = (this.#log + text).slice(-20_000);
+    });
+  }
+
+  static async start(dataDir: string, options: readonly string[] = []): Promise<AttackedDaemon> {
+    const args = [main, 'up', '--port', '0', '--data', dataDir, '--json', ...options];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    let log = '';
+    child.stderr.on('data', (text: Buffer) => {
+      log = (log + text).slice(-2000);
+    });
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { url } = JSON.parse(line) as { url: string };
+      return new AttackedDaemon(child, url, dataDir);
+    }
+    throw new Error(`the daemon did not start: ${log}`);
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}/v1${path}`, init);
+  }
+
+  post(path: string, body: Uint8Array | object, headers: Record<string, string> = {}): Promise<Response> {
+    const isBytes = body instanceof Uint8Array;
+    return this.fetch(path, {
+      method: 'POST',
+      headers: { 'content-type': isBytes ? 'application/octet-stream' : 'application/json', ...headers },
+      body: isBytes ? Buffer.from(body) : JSON.stringify(body),
+    });
+  }
+
+  /** Asks for its health again and again; `longestMs` is the longest that it did not answer. */
+  async watch(): Promise<void> {
+    while (this.#watching && !this.hasEnded) {
+      const startUs = systemClock.monotonicUs();
+      await this.fetch('/health', { signal: AbortSignal.timeout(60_000) }).then(
+        (response) => response.arrayBuffer(),
+        () => null,
+      );
+      this.#longestMs = Math.max(this.#longestMs, (systemClock.monotonicUs() - startUs) / 1000);
+      await systemClock.sleep(100);
+    }
+  }
+
+  get longestMs(): number {
+    return this.#longestMs;
+  }
+
+  /** High-water mark of its resident memory. */
+  async peakBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8').catch(() => '');
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Its exit code, or the signal that ended it. */
+  get ended(): Promise<number | string> {
+    return this.#ended;
+  }
+
+  async stop(): Promise<void> {
+    this.#watching = false;
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
