@@ -7,7 +7,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatTable } from '../../daemon/cli/table.js';
+import { formatTable } from '../../daemon/cli/terminal/table.js';
 import type { Attack } from './attacks/attack.js';
 import { AttackedDaemon } from './attacks/attacked-daemon.js';
 import { bombs, names } from './attacks/bombs.js';
