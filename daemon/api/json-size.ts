@@ -8,7 +8,7 @@ export interface JsonLimits {
 }
 
 /** Checkers of shapes recurse, and a stack holds some thousand calls. Architectures nest a few dozen deep. */
-export const jsonLimits: JsonLimits = { maxDepth: 200, maxValues: 250_000 };
+const jsonLimits: JsonLimits = { maxDepth: 200, maxValues: 250_000 };
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const opening = new Set([0x5b, 0x7b]);

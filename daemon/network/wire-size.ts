@@ -88,7 +88,7 @@ export interface WireLimits {
   readonly maxDepth: number;
 }
 
-export const defaultWireLimits: WireLimits = {
+const defaultWireLimits: WireLimits = {
   maxNodes: 100_000,
   maxDecodedBytes: 768 * 2 ** 20,
   maxDepth: 96,
