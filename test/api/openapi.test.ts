@@ -109,6 +109,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
     'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },
     'post /v1/studies': { path: '/v1/studies', body: spec },
+    'get /v1/studies/{id}/columns': { path: `/v1/studies/${id}/columns?metrics=accuracy` },
     'post /v1/studies/{id}/ask': { path: `/v1/studies/${id}/ask`, body: { n: 3, waitMs: 0 } },
     'post /v1/studies/{id}/tell': {
       path: `/v1/studies/${id}/tell`,
