@@ -60,7 +60,9 @@ built=dist/.built
 if [ ! -e "$built" ] || [ -n "$(find daemon scripts test dashboard firmware-bridge package.json tsconfig.json -newer "$built" -type f -print -quit 2>/dev/null)" ]; then
   say "building"
   # Outputs whose sources were moved or deleted would still be run as tests.
-  find dist/daemon dist/firmware-bridge dist/scripts dist/test -name '*.js' 2>/dev/null | while read -r file; do
+  for folder in daemon firmware-bridge scripts test; do
+    [ ! -d "dist/$folder" ] || find "dist/$folder" -name '*.js'
+  done | while read -r file; do
     source=${file#dist/}
     [ -e "${source%.js}.ts" ] || rm -f "$file" "$file.map"
   done
