@@ -28,7 +28,7 @@ const largeBytes = 32 * 2 ** 20;
 const exhausted = new Set(['DEVICE_OUT_OF_MEMORY', 'DEVICE_FAILED', 'DEVICE_TIMEOUT', 'FAILURE_UNEXPLAINED']);
 
 /**
- * Decodes and checks models in a child process of bounded memory and time, one after another: whatever a file asks for, the
+ * Decodes and checks models in a child process of bounded memory and time, one after another: for every file the
  * daemon goes on answering. The child starts with the first file, and anew after one that ended it.
  */
 export class ModelReader {

@@ -84,7 +84,7 @@ async function pair(client: DaemonClient, model: string): Promise<ReadonlyMap<St
     }
     note('listed');
     let job = await client.startMeasurement({ model, device, protocol: 'quick' }, options);
-    while (job.state === 'running') {
+    while (job.state === 'queued' || job.state === 'running') {
       await systemClock.sleep(20);
       job = await client.job(job.id, options);
     }

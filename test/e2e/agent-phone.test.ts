@@ -66,7 +66,7 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
   };
   const measure = async (id: string) => {
     let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'running') {
+    while (job.state === 'queued' || job.state === 'running') {
       await clock.sleep(50);
       job = await client.job(job.id, { signal });
     }
@@ -160,7 +160,7 @@ t.test('`hilda agent join --adb --runner`, as a user types it', async (t) => {
   );
   t.match(seen, { kind: 'agent', state: 'adopted', target: { runtime: 'onnxruntime', tier: 'native' } });
   let job = await client.startMeasurement({ model, device: seen.id, protocol: 'quick' }, { signal });
-  while (job.state === 'running') {
+  while (job.state === 'queued' || job.state === 'running') {
     await clock.sleep(50);
     job = await client.job(job.id, { signal });
   }

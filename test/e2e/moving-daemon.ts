@@ -113,7 +113,7 @@ const model = (await client.uploadModel(writeOnnx(doublingNetwork()), { signal }
 const measured = await Promise.all(
   hosts.map(async ({ id, kind }) => {
     let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'running') {
+    while (job.state === 'queued' || job.state === 'running') {
       await clock.sleep(50);
       job = await client.job(job.id, { signal });
     }

@@ -52,7 +52,7 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
     );
   const measure = async (id: string) => {
     let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, options);
-    while (job.state === 'running') {
+    while (job.state === 'queued' || job.state === 'running') {
       await systemClock.sleep(50);
       job = await client.job(job.id, options);
     }
@@ -161,7 +161,7 @@ t.test('a TensorFlow Lite file on chosen cores of a phone, through the whole dae
   const measure = async (bytes: Uint8Array) => {
     const { sha256 } = await client.uploadModel(bytes, { signal });
     let job = await client.startMeasurement({ model: sha256, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'running') {
+    while (job.state === 'queued' || job.state === 'running') {
       await systemClock.sleep(50);
       job = await client.job(job.id, { signal });
     }
