@@ -337,6 +337,13 @@ class Int8Driver extends LeavingDriver {
   }
 }
 
+const oneValue = { values: new Float32Array(1), count: 1 };
+const oneExample: Examples = {
+  ...oneValue,
+  ranges: async () => new Map(),
+  calibration: { ...oneValue, batch: 1 },
+};
+
 /** As if so many images had been counted. */
 const counted = (architecture: Architecture, images: number) => {
   const right = Uint8Array.from(
@@ -366,7 +373,7 @@ t.test('accuracy as a device runs the network is caught up too, wherever it left
       cost: table.cost,
       evaluate: async (...given) => ({ ...(await table.evaluate(...given)), ...counted(given[0], 8) }),
       deployed: async (architecture, classify) => {
-        const classes = await classify(space.network(architecture), {} as Examples);
+        const classes = await classify(space.network(architecture), oneExample);
         const values = { accuracy: (classes[0] as number) / 1000 };
         return { values, source: 'the one class', ...counted(architecture, 4) };
       },
