@@ -92,9 +92,10 @@ t.test('a study that could not be launched is taken up again, not made anew', as
   let refuse = true;
   const bench = await openBench(dataDir, { ids: devices }, undefined, (store) => ({
     ...store,
-    trials: async (...given) => {
+    // What a launch reads of the study's past.
+    trialColumns: async (...given) => {
       if (refuse) throw new Error('injected');
-      return store.trials(...given);
+      return store.trialColumns(...given);
     },
   }));
   t.teardown(() => bench.close());
