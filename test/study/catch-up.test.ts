@@ -299,7 +299,7 @@ t.test("nothing more is begun once the study's time is up", async (t) => {
   const bench = await open(t);
   const { driver, studies, dataDir, isSearched } = bench;
   const leaves = isAway(driver, 20);
-  const limitMs = 12_000;
+  const limitMs = 20_000;
   let late = 0;
   driver.before = async (device, count) => {
     await leaves(device, count);
