@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
@@ -111,6 +112,18 @@ export class DaemonClient {
     this.#post('/measurements?wait=false', jobSchema, request, options);
   job = (id: string, options: CallOptions) =>
     this.#get(`/jobs/${encodeURIComponent(id)}`, jobSchema, options);
+  /** Asks for a job every so many milliseconds until it neither waits nor runs. */
+  ended = async (
+    job: JobView,
+    { clock, everyMs, ...options }: CallOptions & { readonly clock: Clock; readonly everyMs: number },
+  ): Promise<JobView> => {
+    let seen = job;
+    while (seen.state === 'queued' || seen.state === 'running') {
+      await clock.sleep(everyMs, options);
+      seen = await this.job(seen.id, options);
+    }
+    return seen;
+  };
   jobs = (
     filter: { readonly state?: JobView['state']; readonly share?: string; readonly limit?: number },
     options: CallOptions,

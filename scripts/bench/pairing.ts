@@ -83,11 +83,10 @@ async function pair(client: DaemonClient, model: string): Promise<ReadonlyMap<St
       if (!device) await systemClock.sleep(20);
     }
     note('listed');
-    let job = await client.startMeasurement({ model, device, protocol: 'quick' }, options);
-    while (job.state === 'queued' || job.state === 'running') {
-      await systemClock.sleep(20);
-      job = await client.job(job.id, options);
-    }
+    const job = await client.ended(
+      await client.startMeasurement({ model, device, protocol: 'quick' }, options),
+      { ...options, clock: systemClock, everyMs: 20 },
+    );
     if (!job.measurement) throw new Error(`the measurement failed: ${job.problem?.detail}`);
     note('stored');
     await opened;

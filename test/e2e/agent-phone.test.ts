@@ -65,11 +65,10 @@ t.test("a phone on the cable of an agent's machine comes, is measured, leaves an
     throw new Error(`the phone is never ${isThere ? 'there' : 'gone'}: ${all}`);
   };
   const measure = async (id: string) => {
-    let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'queued' || job.state === 'running') {
-      await clock.sleep(50);
-      job = await client.job(job.id, { signal });
-    }
+    const job = await client.ended(
+      await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal }),
+      { signal, clock, everyMs: 50 },
+    );
     return job;
   };
   const browser = await openChromium(t);
@@ -159,11 +158,10 @@ t.test('`hilda agent join --adb --runner`, as a user types it', async (t) => {
     'the phone is offered',
   );
   t.match(seen, { kind: 'agent', state: 'adopted', target: { runtime: 'onnxruntime', tier: 'native' } });
-  let job = await client.startMeasurement({ model, device: seen.id, protocol: 'quick' }, { signal });
-  while (job.state === 'queued' || job.state === 'running') {
-    await clock.sleep(50);
-    job = await client.job(job.id, { signal });
-  }
+  const job = await client.ended(
+    await client.startMeasurement({ model, device: seen.id, protocol: 'quick' }, { signal }),
+    { signal, clock, everyMs: 50 },
+  );
   const { measurement } = job;
   t.match(
     measurement,

@@ -112,11 +112,10 @@ const hosts = [
 const model = (await client.uploadModel(writeOnnx(doublingNetwork()), { signal })).sha256;
 const measured = await Promise.all(
   hosts.map(async ({ id, kind }) => {
-    let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'queued' || job.state === 'running') {
-      await clock.sleep(50);
-      job = await client.job(job.id, { signal });
-    }
+    const job = await client.ended(
+      await client.startMeasurement({ model, device: id, protocol: 'quick' }, { signal }),
+      { signal, clock, everyMs: 50 },
+    );
     const { takenAtMs = 0, durationMs = 0, verdict, reason } = job.measurement ?? {};
     return { kind, takenAtMs, durationMs, verdict, reason, problem: job.problem };
   }),

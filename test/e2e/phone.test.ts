@@ -51,11 +51,10 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
       'a device',
     );
   const measure = async (id: string) => {
-    let job = await client.startMeasurement({ model, device: id, protocol: 'quick' }, options);
-    while (job.state === 'queued' || job.state === 'running') {
-      await systemClock.sleep(50);
-      job = await client.job(job.id, options);
-    }
+    const job = await client.ended(
+      await client.startMeasurement({ model, device: id, protocol: 'quick' }, options),
+      { ...options, clock: systemClock, everyMs: 50 },
+    );
     return job;
   };
 
@@ -160,11 +159,10 @@ t.test('a TensorFlow Lite file on chosen cores of a phone, through the whole dae
   await client.adopt(id, { signal });
   const measure = async (bytes: Uint8Array) => {
     const { sha256 } = await client.uploadModel(bytes, { signal });
-    let job = await client.startMeasurement({ model: sha256, device: id, protocol: 'quick' }, { signal });
-    while (job.state === 'queued' || job.state === 'running') {
-      await systemClock.sleep(50);
-      job = await client.job(job.id, { signal });
-    }
+    const job = await client.ended(
+      await client.startMeasurement({ model: sha256, device: id, protocol: 'quick' }, { signal }),
+      { signal, clock: systemClock, everyMs: 50 },
+    );
     return job;
   };
   const { measurement, problem } = await measure(tfliteReferences().convolution);

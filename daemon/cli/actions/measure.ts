@@ -38,11 +38,8 @@ export async function measureModel(
   { client, terminal, signal }: CliContext,
   request: Parameters<CliContext['client']['startMeasurement']>[0],
 ) {
-  let job = await client.startMeasurement(request, { signal });
-  while (job.state === 'queued' || job.state === 'running') {
-    await terminal.clock.sleep(pollMs, { signal });
-    job = await client.job(job.id, { signal });
-  }
+  const started = await client.startMeasurement(request, { signal });
+  const job = await client.ended(started, { signal, clock: terminal.clock, everyMs: pollMs });
   if (!job.measurement) throw fromProblem(job.problem, job.problem?.status ?? 500);
   return job.measurement;
 }
