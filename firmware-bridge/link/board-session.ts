@@ -91,9 +91,12 @@ export class BoardSession {
     return this.#life.ready(signal);
   }
 
-  /** Opens a session in any state of the board; what it still does for an earlier one ends. */
-  hello({ signal }: Call): Promise<Hello> {
-    return this.#life.hello(signal);
+  /**
+   * Opens a session in any state of the board; what it still does for an earlier one ends. `bootMs`: how long the board may
+   * take to start, 0 unless said.
+   */
+  hello({ signal, bootMs }: Call & { readonly bootMs?: number }): Promise<Hello> {
+    return this.#life.hello(signal, bootMs);
   }
 
   /** `running`: the operator that a run has reached; null while idle. */

@@ -49,9 +49,10 @@ export class SessionLife {
     await this.hello(signal);
   }
 
-  async hello(signal: AbortSignal): Promise<Hello> {
+  /** `bootMs`: how long the board may take to start. */
+  async hello(signal: AbortSignal, bootMs?: number): Promise<Hello> {
     const { name, expected, nonce } = this.#options;
-    const hello = await openSession(this.#requests, { nonce, signal });
+    const hello = await openSession(this.#requests, { nonce, signal, bootMs });
     this.#hello = sameBoard(hello, this.#hello ?? expected, name);
     this.#helloDue = false;
     this.#restarted = undefined;

@@ -200,6 +200,44 @@ t.test('a board that starts anew: the call under way fails, the next one says he
   t.equal((await after(session.fill(0, 64, 1, { signal }))).value, 0);
 });
 
+t.test('a board that starts late, or starts within a hello, is asked again', async (t) => {
+  /** Silent until `bootMs`, when it says that it came up. */
+  const late = (bootMs: number) => {
+    const up = { yet: false };
+    const rig = bench(t, { toBoard: () => up.yet });
+    void rig.clock.sleep(bootMs).then(() => {
+      up.yet = true;
+      rig.board.reset(0);
+    });
+    return rig;
+  };
+  // Of the five hellos, the boot ends each in turn, the last one too.
+  for (const bootMs of [100, 400, 800, 1000, 1300]) {
+    const { session, after } = late(bootMs);
+    t.match(
+      (await after(session.hello({ signal }))).value,
+      { board: 'nucleo-l4r5zi' },
+      `a boot after ${bootMs} ms`,
+    );
+  }
+  const slow = late(20_000);
+  t.match((await slow.after(slow.session.hello({ signal, bootMs: 30_000 }))).value, {
+    board: 'nucleo-l4r5zi',
+  });
+  const dead = late(60_000);
+  const given = await dead.after(dead.session.hello({ signal, bootMs: 10_000 }));
+  t.match(given.value, { code: 'DEVICE_FAILED', details: { unanswered: true } });
+  t.ok(given.ms >= 10_000 && given.ms < 12_000, `given up after ${given.ms} ms`);
+
+  const loop = bench(t, {
+    toBoard: ({ kind }) => {
+      if (kind === kinds.hello) queueMicrotask(() => loop.board.reset(3));
+      return false;
+    },
+  });
+  t.match((await loop.after(loop.session.hello({ signal }))).value, { details: { restarted: true } });
+});
+
 t.test('the boot loader is asked for; firmware of before does not know it and goes on', async (t) => {
   for (const linkVersion of [1, 2] as const) {
     const { session, after } = bench(t, { linkVersion });

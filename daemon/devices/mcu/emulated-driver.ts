@@ -31,6 +31,8 @@ export interface EmulatedDriverOptions {
 
 const defaultPingMs = 10_000;
 const defaultPatience = 20;
+/** A thread or a process starts first, on a machine that may have other work. */
+const bootMs = 120_000;
 
 /** Boards that need no hardware. They count instructions or modelled cycles: never milliseconds of a real board. */
 export class EmulatedDriver implements Driver {
@@ -106,7 +108,7 @@ export class EmulatedDriver implements Driver {
     onStart?.(transport);
     const session = new BoardSession({ transport, clock, nonce, patience });
     try {
-      const hello = await session.hello({ signal });
+      const hello = await session.hello({ signal, bootMs });
       if (hello.board !== board || hello.buildHash !== firmware.buildHash) {
         throw new HildaError(
           'FIRMWARE_MISMATCH',

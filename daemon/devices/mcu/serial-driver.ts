@@ -205,7 +205,7 @@ export class SerialDriver implements Driver {
     return openPort({ path, baud, lines, clock });
   }
 
-  /** Says hello; to a board that may be booting again and again. */
+  /** Says hello; `patient`: to a board that may be starting. */
   async #session(
     transport: Transport,
     { baud }: BoardProfile,
@@ -215,16 +215,9 @@ export class SerialDriver implements Driver {
   ): Promise<BoardSession> {
     const { clock = systemClock, patience = 1 } = this.#options;
     const session = new BoardSession({ transport, clock, nonce, baud, patience, expected });
-    const untilMs = clock.nowMs() + (patient ? bootMs : 0);
     try {
-      for (;;) {
-        try {
-          await session.hello({ signal });
-          return session;
-        } catch (error) {
-          if (asHildaError(error).details.unanswered !== true || clock.nowMs() >= untilMs) throw error;
-        }
-      }
+      await session.hello({ signal, bootMs: patient ? bootMs : 0 });
+      return session;
     } catch (error) {
       await session.close();
       throw error;
