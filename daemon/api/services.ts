@@ -26,8 +26,8 @@ import type { Beside } from '../study/beside.js';
 import type { ExportedTrial } from '../study/export.js';
 import type { Fronts } from '../study/front-rows.js';
 import type { AskRequest, Exchange, TellRequest } from '../study/outside-exchange.js';
-import type { StudyDecisions, StudySummary } from '../study/service.js';
 import type { Specialisations } from '../study/specialisation/specialisations.js';
+import type { StudyDecisions, StudySummary } from '../study/study-answers.js';
 
 /** What the API needs of the fleet. */
 export interface DevicePort {

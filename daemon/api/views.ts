@@ -15,8 +15,8 @@ import type {
   TrialRecord,
 } from '../store/contract.js';
 import { toldConstraints } from '../study/outside.js';
-import type { StudySummary } from '../study/service.js';
 import type { StudySpec } from '../study/spec.js';
+import type { StudySummary } from '../study/study-answers.js';
 import type { DeviceView } from './device-schemas.js';
 import type { MeasurementView, NetworkView } from './measurement-schemas.js';
 import type { EventView, StudySummaryView, StudyView, TrialView } from './schemas.js';

@@ -7,26 +7,20 @@ import type { DevicePool } from '../fleet/device-pool.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import { createSampler } from '../search/samplers/registry.js';
-import { type Decision, decisionsOf } from '../search/spaces/parts/decisions.js';
-import { loadSpace } from '../search/spaces/registry.js';
-import {
-  type Store,
-  type StudyPart,
-  type StudyRecord,
-  type StudyState,
-  type TrialFilter,
-  type TrialPage,
-  type TrialRecord,
-  trialStates,
+import type {
+  Store,
+  StudyPart,
+  StudyRecord,
+  StudyState,
+  TrialFilter,
+  TrialPage,
+  TrialRecord,
 } from '../store/contract.js';
-import { oneTrial } from '../store/one-trial.js';
 import type { Beside } from './beside.js';
 import { checkMetrics } from './check-metrics.js';
-import { type DeviceCoverage, lacking } from './coverage.js';
 import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.js';
 import { type ExportedTrial, exportTrial } from './export.js';
-import { compareTrials, type Fronts, frontMembers, frontsOf } from './front-rows.js';
-import { KeptFronts } from './kept-fronts.js';
+import type { Fronts } from './front-rows.js';
 import { LateStates } from './late-states.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
@@ -39,34 +33,8 @@ import {
 } from './parts.js';
 import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
-import { Standings } from './standings.js';
-import { timeLeft } from './time-left.js';
+import { StudyAnswers, type StudyDecisions, type StudySummary, storedSpec } from './study-answers.js';
 import { devicesOf } from './work-through.js';
-
-export interface StudySummary {
-  readonly record: StudyRecord;
-  readonly budgetTrials: number;
-  readonly told: number;
-  readonly asked: number;
-  readonly complete: number;
-  readonly infeasible: number;
-  readonly failed: number;
-  readonly frontSize: number;
-  /** Share of the box between reference and ideal point, 0 to 1; see `Standing.hypervolume`. */
-  readonly hypervolume: number;
-  /** One entry a device of the study, in its order. */
-  readonly devices: readonly DeviceCoverage[];
-  /** Time left at the pace so far and within its budget; null before the first trial, after the last, and when not running. */
-  readonly etaMs: number | null;
-  /** Trials that will have ended then: fewer than the budget's where its time is up before. Null where `etaMs` is. */
-  readonly expectedTrials: number | null;
-}
-
-export interface StudyDecisions {
-  readonly spaceId: string;
-  /** Null where the space has no fixed list of them. */
-  readonly decisions: readonly Decision[] | null;
-}
 
 export interface StudyServiceOptions {
   readonly store: Store;
@@ -97,14 +65,18 @@ export class StudyService {
   readonly #resuming = new Set<StudyId>();
   readonly #exchange: OutsideExchange;
   readonly #late: LateStates;
-  readonly #standings: Standings;
-  readonly #fronts = new KeptFronts();
+  readonly #answers: StudyAnswers;
 
   constructor(options: StudyServiceOptions) {
     this.#options = options;
     const { store, clock, onError } = options;
-    this.#standings = new Standings(store);
     this.#late = new LateStates({ store, clock, onError });
+    this.#answers = new StudyAnswers({
+      store,
+      clock,
+      late: this.#late,
+      running: (id) => this.#running.get(id),
+    });
     this.#exchange = new OutsideExchange({ store, clock, running: (id) => this.#running.get(id) });
   }
 
@@ -169,77 +141,29 @@ export class StudyService {
     }
   }
 
-  async list(): Promise<StudyRecord[]> {
-    return (await this.#options.store.studies()).map((record) => this.#late.known(record));
+  list(): Promise<StudyRecord[]> {
+    return this.#answers.list();
   }
 
-  /** As far as it is known: its row may lag behind. */
-  async #record(id: StudyId): Promise<StudyRecord> {
-    return this.#late.known(await this.#options.store.study(id));
+  show(id: StudyId): Promise<StudySummary> {
+    return this.#answers.show(id);
   }
 
-  async show(id: StudyId): Promise<StudySummary> {
-    const { clock } = this.#options;
-    const record = await this.#record(id);
-    const spec = storedSpec(record);
-    const standing = await this.#standings.of(id, spec);
-    const [asked, complete, infeasible, failed] = trialStates.map((state) => standing.count(state)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const finished = complete + infeasible + failed;
-    const running = this.#running.get(id);
-    const { etaMs, reached } = running
-      ? timeLeft({
-          nowMs: clock.nowMs(),
-          startedMs: running.startedMs,
-          ended: finished - running.toldAtStart,
-          left: Math.max(0, spec.budget.trials - finished),
-          maxMinutes: spec.budget.maxMinutes,
-        })
-      : { etaMs: null, reached: null };
-    return {
-      record,
-      budgetTrials: spec.budget.trials,
-      told: standing.told,
-      asked,
-      complete,
-      infeasible,
-      failed,
-      frontSize: standing.frontSize,
-      hypervolume: standing.hypervolume,
-      devices: standing.coverage,
-      etaMs,
-      expectedTrials: reached === null ? null : finished + reached,
-    };
+  fronts(id: StudyId): Promise<Fronts> {
+    return this.#answers.fronts(id);
+  }
+
+  decisions(id: StudyId): Promise<StudyDecisions> {
+    return this.#answers.decisions(id);
+  }
+
+  /** See `StudyAnswers`. */
+  compare(...given: Parameters<StudyAnswers['compare']>): Promise<Beside[]> {
+    return this.#answers.compare(...given);
   }
 
   trials(id: StudyId, filter?: TrialFilter & TrialPage): Promise<TrialRecord[]> {
     return this.#options.store.trials(id, filter);
-  }
-
-  async fronts(id: StudyId): Promise<Fronts> {
-    const { store } = this.#options;
-    const spec = storedSpec(await store.study(id));
-    const members = await frontMembers(id, await this.#standings.of(id, spec), store);
-    return this.#fronts.of(id, members, () =>
-      frontsOf(members, { spec, space: loadSpace(spec.space), store }),
-    );
-  }
-
-  async decisions(id: StudyId): Promise<StudyDecisions> {
-    const space = loadSpace(storedSpec(await this.#options.store.study(id)).space);
-    return { spaceId: space.id, decisions: decisionsOf(space) ?? null };
-  }
-
-  /** A trial of the study beside another one. Throws NOT_FOUND. */
-  async compare(id: StudyId, numbers: readonly [number, number]): Promise<Beside[]> {
-    const { store } = this.#options;
-    const spec = storedSpec(await store.study(id));
-    const [a, b] = await Promise.all(numbers.map((number) => oneTrial(id, number, store)));
-    return compareTrials([a as TrialRecord, b as TrialRecord], { spec, store });
   }
 
   pause(id: StudyId): Promise<StudyRecord> {
@@ -268,9 +192,9 @@ export class StudyService {
 
   async #resume(id: StudyId): Promise<StudyRecord> {
     const { store, profilesDir } = this.#options;
-    const study = await this.#record(id);
+    const study = await this.#answers.record(id);
     const spec = storedSpec(study);
-    const lacks = study.state === 'completed' && (await this.#lacking(id, spec)) !== null;
+    const lacks = study.state === 'completed' && (await this.#answers.lacking(id, spec)) !== null;
     const runs = this.#running.has(id);
     // What its row says is not what counts: a study whose end could not be written runs no more.
     const rests =
@@ -312,10 +236,6 @@ export class StudyService {
     await this.#running.get(id)?.done;
   }
 
-  async #lacking(id: StudyId, spec: StudySpec): Promise<string | null> {
-    return lacking((await this.#standings.of(id, spec)).coverage);
-  }
-
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
     const { store, pool, jobs, clock, onError } = this.#options;
     const isSearched = study.state === 'completed';
@@ -330,7 +250,7 @@ export class StudyService {
         const [trial] = await store.trials(study.id, { architectureId: architecture, limit: 1 });
         return (trial?.result ?? null) as OutsideResult | null;
       });
-    const standing = await this.#standings.of(study.id, spec);
+    const standing = await this.#answers.standing(study.id, spec);
     const toldAtStart = standing.trials - standing.count('asked');
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
@@ -342,7 +262,7 @@ export class StudyService {
       .then(async (early) =>
         this.#late.write(study.id, {
           state: 'completed',
-          reason: (await this.#lacking(study.id, spec)) ?? early,
+          reason: (await this.#answers.lacking(study.id, spec)) ?? early,
         }),
       )
       .catch(async (thrown: unknown) => {
@@ -369,14 +289,14 @@ export class StudyService {
   ): Promise<StudyRecord> {
     const { store } = this.#options;
     const running = this.#running.get(id);
-    const before = await this.#record(id);
+    const before = await this.#answers.record(id);
     if (running) {
       running.abort.abort(new HildaError('INTERRUPTED', reason));
       await running.done;
       // It was caught up, and may be so again.
       if (before.state === 'completed') return before;
     }
-    const study = await this.#record(id);
+    const study = await this.#answers.record(id);
     if (
       study.state === 'completed' ||
       study.state === 'stopped' ||
@@ -388,8 +308,6 @@ export class StudyService {
     return store.setStudyState(id, state, reason);
   }
 }
-
-const storedSpec = (record: StudyRecord): StudySpec => parseStudySpec(record.spec);
 
 /** A sampler that proposes nothing stands in for one outside: the loop reads the inbox instead. */
 function samplerOf({ sampler: { name, options } }: StudySpec): Sampler {

@@ -44,7 +44,7 @@ export class Standing {
   #worst: readonly number[] | undefined;
   #first: readonly number[] | undefined;
   /** What was added, so that a front whose objectives change can be made anew. */
-  #pieces: readonly TrialColumns[];
+  readonly #pieces: TrialColumns[];
 
   constructor(spec: StudySpec, other?: Standing) {
     this.#spec = spec;
@@ -54,7 +54,7 @@ export class Standing {
         : { measured: 0, lackCosts: 0, lackAny: 0, known: 0 },
     );
     this.#joint = other ? other.#joint.clone() : new WholeFront();
-    this.#pieces = other ? other.#pieces : [];
+    this.#pieces = other ? [...other.#pieces] : [];
     if (!other) {
       this.#remakeFronts();
       return;
@@ -74,7 +74,7 @@ export class Standing {
 
   add(piece: TrialColumns): void {
     const { devices, batch, objectives } = this.#spec;
-    this.#pieces = [...this.#pieces, piece];
+    this.#pieces.push(piece);
     const { length, states, told, values } = piece;
     const totals = this.#states;
     for (let i = 0; i < length; i++) {
@@ -109,11 +109,10 @@ export class Standing {
       if (whole[i] === 0) return;
       const number = piece.from + i;
       this.#joint.add(number, point);
-      this.#first ??= point;
+      this.#first ??= [...point];
       if (number >= batch) return;
-      this.#worst = this.#worst
-        ? point.map((value, k) => Math.max(value, this.#worst?.[k] as number))
-        : point;
+      const worst = this.#worst;
+      this.#worst = worst ? point.map((value, k) => Math.max(value, worst[k] as number)) : [...point];
     });
     this.#addToFronts(piece);
   }
@@ -236,7 +235,10 @@ function knownIn({ length, values }: TrialColumns, metrics: readonly string[]): 
   return known;
 }
 
-/** Calls back with the costs, all to be minimised, of each complete trial that has all objectives. */
+/**
+ * Calls back with the costs, all to be minimised, of each complete trial that has all objectives. The next call uses the same
+ * array again.
+ */
 function eachPoint(
   { length, states, values }: TrialColumns,
   objectives: readonly Objective[],
@@ -246,13 +248,13 @@ function eachPoint(
   // Without objectives there is nothing to be best in.
   if (columns.length === 0 || columns.includes(undefined)) return;
   const signs = objectives.map(({ goal }) => (goal === 'min' ? 1 : -1));
+  const point = new Array<number>(columns.length).fill(0);
   trials: for (let i = 0; i < length; i++) {
     if (states[i] !== complete) continue;
-    const point: number[] = [];
     for (let k = 0; k < columns.length; k++) {
       const value = columns[k]?.[i] as number;
       if (Number.isNaN(value)) continue trials;
-      point.push((signs[k] as number) * value);
+      point[k] = (signs[k] as number) * value;
     }
     then(i, point);
   }

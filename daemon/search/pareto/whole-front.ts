@@ -40,6 +40,7 @@ export class WholeFront {
     return new WholeFront(this.#members);
   }
 
+  /** Keeps a copy of the point where it becomes a member: callers may use the same array again. */
   add(number: number, point: Point): void {
     if (point.length === 2) this.#addToStaircase(number, point);
     else this.#addByComparing(number, point);
@@ -63,7 +64,7 @@ export class WholeFront {
     }
     let end = place;
     while (end < ys.length && (ys[end] as number) >= y) end++;
-    members.splice(place, end - place, { number, point });
+    members.splice(place, end - place, { number, point: [...point] });
     xs.splice(place, end - place, x);
     ys.splice(place, end - place, y);
   }
@@ -78,6 +79,6 @@ export class WholeFront {
       return;
     }
     this.#members = members.filter((other) => !dominates(point, other.point));
-    this.#members.push({ number, point });
+    this.#members.push({ number, point: [...point] });
   }
 }
