@@ -4,7 +4,9 @@ import { inferShapes } from '../network/infer-shapes.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { elementsOf, floatsFrom, isElementType } from './element-types.js';
 import type { RuntimeTensors } from './messages.js';
+import { toldByNode } from './refused-node.js';
 import type { SessionProcess } from './session-process.js';
+import { timeFirst } from './time-first.js';
 
 export interface ValueRangeOptions {
   readonly signal: AbortSignal;
@@ -35,12 +37,13 @@ export interface ValueRange {
  * network's inputs.
  */
 export async function valueRanges(
-  graph: Graph,
+  network: Graph,
   values: readonly string[],
   feeds: Iterable<RuntimeTensors> | AsyncIterable<RuntimeTensors>,
   runtime: SessionProcess,
   { signal, across = 'furthest', channels = new Map() }: ValueRangeOptions,
 ): Promise<ReadonlyMap<string, ValueRange>> {
+  const graph = timeFirst(network);
   const known = new Set([
     ...graph.inputs.map(({ name }) => name),
     ...graph.nodes.flatMap((node) => node.outputs),
@@ -49,8 +52,14 @@ export async function valueRanges(
   const asked = [...new Set([...values, ...channels.keys()])].filter(
     (value) => known.has(value) && numeric.has(typeOf(value)),
   );
+  // A session without an output is refused.
+  if (asked.length === 0) return new Map();
   const extremes = withExtremes(graph, asked, { typeOf, rankOf }, channels);
-  const { handle } = await runtime.load(writeOnnx(extremes.graph), { arena: false }, { signal });
+  const { handle } = await runtime
+    .load(writeOnnx(extremes.graph), { arena: false }, { signal })
+    .catch(async (error: unknown) => {
+      throw await toldByNode(error, graph, runtime, { signal });
+    });
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
     const along = new Map(

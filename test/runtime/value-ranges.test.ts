@@ -87,3 +87,55 @@ t.test('random inputs are valid indices, bytes and truth values', async (t) => {
   const bound = { ...graph, feeds: new Map([['ids', { low: 1, high: 2 }]]) };
   t.same((await calibrateOn({}, signal).ranges(bound, ['ids'])).get('ids'), { min: 1, max: 2 });
 });
+
+t.test('nothing to look at, layers with the batch first, and a refused node without a name', async (t) => {
+  t.equal((await valueRanges(mixed(), ['nothing'], [], runtime, { signal })).size, 0);
+
+  const layer = (layout: number): Graph => {
+    const b = new GraphBuilder({ name: 'layers', opset: 14 });
+    const [batch, steps, width, units] = [2, 3, 4, 5];
+    const weights = (dims: number[]) =>
+      floatTensor(
+        dims,
+        Array.from({ length: dims.reduce((a, c) => a * c, 1) }, (_, i) => Math.sin(i)),
+      );
+    const place = (time: number[], first: number[]): number[] => (layout === 1 ? first : time);
+    const x = b.input('x', 'float32', place([steps, batch, width], [batch, steps, width]));
+    const h = b.input('h', 'float32', place([1, batch, units], [batch, 1, units]));
+    const w = b.constant('w', weights([1, 3 * units, width]));
+    const r = b.constant('r', weights([1, 3 * units, units]));
+    const y = b.node('GRU', [x, w, r, '', '', h], { hidden_size: units, layout }, { name: 'y' });
+    b.output(y, 'out');
+    return b.build();
+  };
+  const values = [...Array(24).keys()].map((i) => Math.cos(i));
+  // The same numbers, once by time and once by sequence.
+  const byTime = Array.from({ length: 24 }, (_, i) => {
+    const [step, at, k] = [Math.floor(i / 8), Math.floor(i / 4) % 2, i % 4];
+    return values[(at * 3 + step) * 4 + k] as number;
+  });
+  const tensor = (dims: number[], data: number[]) => ({
+    type: 'float32' as const,
+    dims,
+    data: Float32Array.from(data),
+  });
+  const state = [...Array(10).keys()].map((i) => Math.sin(3 * i));
+  const seen = async (layout: number, x: ReturnType<typeof tensor>, h: ReturnType<typeof tensor>) =>
+    (await valueRanges(layer(layout), ['y'], [{ x, h }], runtime, { signal })).get('y');
+  t.same(
+    await seen(1, tensor([2, 3, 4], values), tensor([2, 1, 5], state)),
+    await seen(0, tensor([3, 2, 4], byTime), tensor([1, 2, 5], state)),
+  );
+
+  const b = new GraphBuilder({ name: 'nameless', opset: 15 });
+  const x = b.input('x', 'float32', [2]);
+  const power = b.node('Pow', [b.relu(x), b.input('n', 'uint32', [2])], {}, { name: 'power' });
+  b.output(power, 'y');
+  const graph = b.build();
+  const nameless = { ...graph, nodes: graph.nodes.map((node) => ({ ...node, name: '' })) };
+  await t.rejects(valueRanges(nameless, ['power'], [], runtime, { signal }), {
+    code: 'NETWORK_REJECTED',
+    message: /^node power \(Pow, opset 15\): /,
+    details: { node: 'power', operator: 'Pow', opset: 15 },
+  });
+});

@@ -16,7 +16,10 @@ import { median } from '../../measure/statistics.js';
 import type { Graph } from '../../network/graph.js';
 import { modelBytes } from '../../network/model-source.js';
 import { writeOnnx } from '../../network/write-onnx.js';
+import type { CallLimits } from '../../runtime/child-channel.js';
 import { graphFeeds } from '../../runtime/graph-feeds.js';
+import type { LoadedSession } from '../../runtime/messages.js';
+import { toldByNode } from '../../runtime/refused-node.js';
 import { SessionProcess } from '../../runtime/session-process.js';
 import { asInputs, asTensors } from '../../runtime/tensors.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
@@ -44,6 +47,20 @@ export interface OnnxRuntimeDeviceOptions {
 }
 
 const profileRuns = 20;
+
+/** Loads a network; what onnxruntime refuses is told by its node. */
+async function load(
+  process: SessionProcess,
+  network: Graph,
+  options: Parameters<SessionProcess['load']>[1],
+  limits: CallLimits,
+): Promise<LoadedSession> {
+  try {
+    return await process.load(modelBytes(network), options, limits);
+  } catch (error) {
+    throw await toldByNode(error, network, process, limits);
+  }
+}
 
 /** This host through onnxruntime. Every visit gets a session process of its own, so no network sees another's heap. */
 export class OnnxRuntimeDevice implements Device {
@@ -88,7 +105,7 @@ export class OnnxRuntimeDevice implements Device {
       const before = { ...readConditions(), ...(gpu && { gpu: await gpu.state() }) };
       await gpu?.markMemory(process);
       onProgress?.({ step: 'load', done: 0, of: 1 });
-      const candidate = await process.load(model, { ...this.#session, feeds }, limits);
+      const candidate = await load(process, network, { ...this.#session, feeds }, limits);
       const first = await process.firstRun(candidate.handle, limits);
       const gpuMemory = (await gpu?.memoryRise(process)) ?? null;
       const { convolution, transformer } = referenceNetworks();
@@ -155,7 +172,7 @@ export class OnnxRuntimeDevice implements Device {
     const limits = { signal, timeoutMs: this.#options.timeoutMs };
     return this.#visit(async (process) => {
       const options = { ...this.#session, feeds: graphFeeds(network), profile: true };
-      const { handle } = await process.load(modelBytes(network), options, limits);
+      const { handle } = await load(process, network, options, limits);
       const trace = await process.profile(handle, 1 + profileRuns, limits);
       assertPlacement(trace, this.target.provider);
       return operatorCosts(trace);
@@ -165,7 +182,7 @@ export class OnnxRuntimeDevice implements Device {
   async run(network: Graph, inputs: Tensors, { signal }: CallOptions): Promise<Tensors> {
     const limits = { signal, timeoutMs: this.#options.timeoutMs };
     return this.#visit(async (process) => {
-      const { handle } = await process.load(modelBytes(network), this.#session, limits);
+      const { handle } = await load(process, network, this.#session, limits);
       return asTensors(await process.run(handle, asInputs(network, inputs), {}, limits));
     });
   }

@@ -49,6 +49,8 @@ export class Conversion {
   readonly #floats = new Map<number, string>();
   readonly #parameters = new Map<number, readonly [string, string]>();
   readonly #small = new Map<string, string>();
+  /** By variable: the input that holds it before a run, and the value behind one. */
+  readonly #variables = new Map<number, { readonly before: string; after?: string }>();
   /** The tensor that a value is named after. */
   readonly #namesakes = new Map<string, number>();
   #values = 0;
@@ -139,6 +141,24 @@ export class Conversion {
     return made;
   }
 
+  /** A variable as one run finds it: an input of the network behind those of the file. One operator has it. */
+  variable(index: number): string {
+    const { name, dtype, dims, refused, variable } = this.tensor(index);
+    if (refused || !dtype) throw refusal(`the tensor ${name}: ${refused}`);
+    if (!variable) throw refusal(`the tensor ${name}: a state that is no variable is not supported`);
+    if (this.#variables.has(index))
+      throw refusal(`the tensor ${name}: a variable of several operators is not supported`);
+    const before = this.#declare({ dtype, dims }, index);
+    this.#variables.set(index, { before });
+    return before;
+  }
+
+  /** Says what a run leaves in a variable: an output of the network behind those of the file. */
+  leave(index: number, after: string): void {
+    const { before } = this.#variables.get(index) as { before: string };
+    this.#variables.set(index, { before, after });
+  }
+
   /** Says which value holds a tensor from now on. */
   define(index: number, value: string): void {
     if (this.#stored.has(index) || this.tensor(index).data)
@@ -193,14 +213,21 @@ export class Conversion {
 
   /** The network with the names of the file, in the layout of the file, and the shape of every value. */
   build(): { readonly graph: Graph; readonly shapes: ReadonlyMap<string, Shape> } {
-    const outputs = this.model.outputs.map((index) => this.#output(index));
-    const names = this.#finalNames(outputs);
+    const variables = [...this.#variables.values()];
+    const left = variables.map(({ after }) => this.emit('Identity', [after as string]));
+    const outputs = [...this.model.outputs.map((index) => this.#output(index)), ...left];
+    const inputs = [
+      ...this.model.inputs.map((index) => this.#stored.get(index) as string),
+      ...variables.map(({ before }) => before),
+    ];
+    [...this.#variables.keys()].forEach((index, i) => void this.#left.set(left[i] as string, index));
+    const names = this.#finalNames(inputs, outputs);
     const named = (value: string): string => (value === '' ? '' : (names.get(value) as string));
     const info = (value: string) => ({ name: named(value), ...this.#type(value) });
     const graph: Graph = {
       name: this.model.name,
       opset: this.opset,
-      inputs: this.model.inputs.map((index) => info(this.#stored.get(index) as string)),
+      inputs: inputs.map(info),
       outputs: outputs.map(info),
       initializers: new Map([...this.#initializers].map(([value, tensor]) => [named(value), tensor])),
       nodes: this.#nodes.map((node) => ({
@@ -229,9 +256,11 @@ export class Conversion {
   }
 
   readonly #named = new Map<string, number>();
+  /** The variable that an output hands back. */
+  readonly #left = new Map<string, number>();
 
   /** The file's names where they are free: inputs first, then outputs, then the rest in order. */
-  #finalNames(outputs: readonly string[]): Map<string, string> {
+  #finalNames(inputs: readonly string[], outputs: readonly string[]): Map<string, string> {
     const names = new Map<string, string>();
     const taken = new Set<string>();
     const claim = (value: string, base: string): void => {
@@ -242,8 +271,14 @@ export class Conversion {
       names.set(value, name);
     };
     const nameOf = (index: number): string => this.tensor(index).name || `tensor_${index}`;
-    for (const index of this.model.inputs) claim(this.#stored.get(index) as string, nameOf(index));
-    for (const value of outputs) claim(value, nameOf(this.#named.get(value) as number));
+    inputs.forEach((value) => void claim(value, nameOf(this.#namesakes.get(value) as number)));
+    for (const value of outputs) {
+      const variable = this.#left.get(value);
+      claim(
+        value,
+        variable === undefined ? nameOf(this.#named.get(value) as number) : `${nameOf(variable)}.next`,
+      );
+    }
     for (const [value, index] of this.#namesakes) claim(value, nameOf(index));
     for (const { op, outputs: made } of this.#nodes) for (const value of made) claim(value, op);
     for (const value of this.#initializers.keys()) claim(value, 'constant');

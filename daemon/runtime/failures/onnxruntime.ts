@@ -41,6 +41,13 @@ export const onnxruntimeWords: readonly FailureWords[] = [
     source: `${issues}/17214 (1.15), ${issues}/5643 (1.5)`,
   },
   {
+    // A kernel's constructor refuses attributes or constants that it does not run.
+    words: /Exception during initialization: [^\n]*\bOpKernelInfo\b/,
+    code: 'NETWORK_REJECTED',
+    suspect: 'network',
+    source: 'core/session/inference_session.cc and core/providers/cpu/rnn/rnn.h of onnxruntime 1.30',
+  },
+  {
     words: /: INVALID_GRAPH :|This is an invalid model\b|Unrecognized attribute: /,
     code: 'NETWORK_REJECTED',
     suspect: 'network',

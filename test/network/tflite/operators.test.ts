@@ -365,3 +365,98 @@ t.test('an LSTM, its cell cut or not', async (t) => {
     t.ok(furthest(y?.values ?? [], wanted) < 1e-5, `cut at ${clip}`);
   }
 });
+
+t.test('SVDF: a step of its filters, its state handed in and out', async (t) => {
+  const rng = Xoshiro128.fromSeed(74);
+  const [batch, width, rank, units] = [2, 5, 2, 3];
+  const filters = rank * units;
+  for (const steps of [1, 4]) {
+    const [feature, time] = [drawn(rng, [filters, width]), drawn(rng, [filters, steps])];
+    const [bias, x] = [drawn(rng, [units]), drawn(rng, [batch, width])];
+    const state = drawn(rng, [batch, filters * steps]);
+    const next = state.map((_, i) => {
+      const [n, f, s] = [Math.floor(i / filters / steps), Math.floor(i / steps) % filters, i % steps];
+      if (s < steps - 1) return state[i + 1]!;
+      return x.slice(n * width, (n + 1) * width).reduce((sum, v, k) => sum + v * feature[f * width + k]!, 0);
+    });
+    const wanted = Array.from({ length: batch * units }, (_, i) => {
+      const [n, u] = [Math.floor(i / units), i % units];
+      let sum = bias[u]!;
+      for (let k = 0; k < rank * steps; k++)
+        sum += time[u * rank * steps + k]! * next[(n * filters + u * rank) * steps + k]!;
+      return Math.max(0, sum);
+    });
+    const made = await runOne(
+      runtime,
+      'SVDF',
+      {
+        inputs: [
+          { dims: [batch, width] },
+          constant([filters, width], feature),
+          constant([filters, steps], time),
+          constant([units], bias),
+          { name: 'memory', dims: [batch, filters * steps], variable: true },
+        ],
+        outputs: [{ dims: [batch, units] }],
+        options: options('SVDF', int(rank), byte(1)),
+      },
+      [x, state],
+    );
+    t.ok(furthest(made[0]?.values ?? [], wanted) < 1e-5, `${steps} steps`);
+    t.ok(furthest(made[1]?.values ?? [], next) < 1e-5, 'what it keeps');
+  }
+});
+
+t.test('SVDF on integers, features kept in 16 bits', async (t) => {
+  const rng = Xoshiro128.fromSeed(75);
+  const [width, filters, steps] = [6, 4, 3];
+  const whole = (dims: readonly number[], most: number): number[] =>
+    drawn(rng, dims, -most, most).map((v) => Math.round(v));
+  const [feature, time] = [whole([filters, width], 127), whole([filters, steps], 30_000)];
+  const [bias, x] = [whole([filters], 2e7), whole([1, width], 127)];
+  const state = whole([1, filters * steps], 20_000);
+  const scale = { x: 2 ** -5, feature: 2 ** -7, state: 2 ** -10, time: 2 ** -15, y: 2 ** -3 };
+  const zero = -7;
+  const clampTo =
+    (low: number, high: number) =>
+    (v: number): number =>
+      Math.min(high, Math.max(low, halfEven(v)));
+  const next = state.map((_, i) => {
+    const f = Math.floor(i / steps);
+    if (i % steps < steps - 1) return state[i + 1]!;
+    const sum = x.reduce((all, v, k) => all + (v - zero) * feature[f * width + k]!, 0);
+    return clampTo(-32768, 32767)((sum * scale.x * scale.feature) / scale.state);
+  });
+  const wanted = bias.map((b, f) => {
+    let sum = b;
+    for (let k = 0; k < steps; k++) sum += time[f * steps + k]! * next[f * steps + k]!;
+    return clampTo(-128, 127)((sum * scale.state * scale.time) / scale.y - 128);
+  });
+  const inputs: TensorSpec[] = [
+    { dims: [1, width], type: 'int8', scales: [scale.x], zeros: [zero] },
+    { ...constant([filters, width], feature, 'int8'), scales: [scale.feature], zeros: [0] },
+    { ...constant([filters, steps], time, 'int16'), scales: [scale.time], zeros: [0] },
+    { ...constant([filters], bias, 'int32'), scales: [scale.state * scale.time], zeros: [0] },
+    {
+      name: 'memory',
+      dims: [1, filters * steps],
+      type: 'int16',
+      scales: [scale.state],
+      zeros: [0],
+      variable: true,
+    },
+  ];
+  const spec = {
+    inputs,
+    outputs: [{ dims: [1, filters], type: 'int8', scales: [scale.y], zeros: [-128] }],
+    options: options('SVDF', int(1), byte(1)),
+    version: 3,
+  };
+  const made = await runOne(runtime, 'SVDF', spec, [x, state]);
+  t.same([made[0]?.values, made[1]?.values], [wanted, next]);
+  const refused = inputs.map((input, i) => (i === 1 ? { ...input, zeros: [3] } : input));
+  await t.rejects(runOne(runtime, 'SVDF', { ...spec, inputs: refused }, [x, state]), {
+    code: 'OPERATOR_UNSUPPORTED',
+    message: /SVDF.*zero point/,
+  });
+});

@@ -8,7 +8,7 @@ import { paddingOf, padsOf, positive, spatial, toChannelsFirst, toChannelsLast }
  * The bias of a convolution or product. An integer bias has the scale of input times weights; the file may say otherwise
  * (TensorFlow Lite's 8-bit quantisation specification); 64-bit ones are taken where they fit 32 bits.
  */
-function bias(step: Step, input: number, x: number, weights: number): string | undefined {
+export function bias(step: Step, input: number, x: number, weights: number): string | undefined {
   if (!step.has(input)) return undefined;
   const { conversion } = step;
   const tensor = step.input(input);

@@ -10,6 +10,7 @@ import { reducingRules } from './reducing.js';
 import { resizingRules } from './resizing.js';
 import { shapingRules } from './shaping.js';
 import { slicingRules } from './slicing.js';
+import { svdfRules } from './svdf.js';
 
 /** Every operator that can be converted, by its name. */
 export const rules: ReadonlyMap<string, Rule> = new Map(
@@ -25,5 +26,6 @@ export const rules: ReadonlyMap<string, Rule> = new Map(
     resizingRules,
     shapingRules,
     slicingRules,
+    svdfRules,
   ].flatMap((family) => Object.entries(family)),
 );
