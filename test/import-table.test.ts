@@ -17,6 +17,7 @@ const order = [
   'search',
   'measure',
   'devices',
+  'plugins',
   'train',
   'evaluate',
   'store',
@@ -28,6 +29,8 @@ const order = [
   'predictors',
   'api',
   'process',
+  'testing',
+  'library',
   'cli',
 ];
 const pure = ['core', 'network', 'predict', 'search'];
@@ -46,7 +49,7 @@ const homes: Record<string, string[]> = {
   uqr: ['cli'],
   sharp: ['data'],
   wavefile: ['data'],
-  serialport: ['firmware-bridge/link', 'devices/mcu'],
+  serialport: ['firmware-bridge/link'],
   rp2040js: ['firmware-bridge/emulator'],
   commander: ['cli'],
   'string-width': ['cli'],
@@ -202,7 +205,7 @@ t.test('work reaches devices as data: jobs alone use the pool', async (t) => {
   const holders = files.filter((file) => /import[^;]*\bDevice\b[^;]*devices\/contract\.js/.test(text(file)));
   t.ok(holders.includes('daemon/jobs/attempt.ts'), `${holders.length} files know open devices`);
   t.same(
-    holders.filter((file) => !within(file, 'devices', 'fleet', 'agent', 'jobs')),
+    holders.filter((file) => !within(file, 'devices', 'plugins', 'fleet', 'agent', 'jobs', 'testing')),
     [],
   );
   const storing = files.filter((file) => /\b(addMeasurement|endJobs)\(/.test(text(file)));

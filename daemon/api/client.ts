@@ -51,7 +51,10 @@ interface ModelRequest extends BindingsRequest {
   readonly device: string;
 }
 
-const devices = z.object({ devices: z.array(deviceSchema) });
+const devices = z.object({
+  devices: z.array(deviceSchema),
+  unusable: z.array(z.object({ kind: z.string(), obstacle: z.string() })).default([]),
+});
 const jobList = z.object({ jobs: z.array(jobSchema), total: z.int() });
 const discovered = devices.extend({ obstacles: z.record(z.string(), z.string()) });
 
@@ -72,7 +75,9 @@ export class DaemonClient {
   }
 
   health = (options: CallOptions) => this.#get('/health', healthSchema, options);
-  devices = async (options: CallOptions) => (await this.#get('/devices', devices, options)).devices;
+  devices = async (options: CallOptions) => (await this.fleet(options)).devices;
+  /** The devices, and the kinds that cannot be used. */
+  fleet = (options: CallOptions) => this.#get('/devices', devices, options);
   device = (id: string, options: CallOptions) =>
     this.#get(`/devices/${encodeURIComponent(id)}`, deviceSchema, options);
   discover = (options: CallOptions) => this.#post('/devices/discover', discovered, undefined, options);

@@ -227,6 +227,17 @@ export const healthSchema = z
     lastSeq: z.int(),
     devices: z.int(),
     studiesRunning: z.int(),
+    plugins: z
+      .array(
+        z.object({
+          name: z.string(),
+          version: z.string(),
+          samplers: z.array(z.string()).readonly(),
+          drivers: z.array(z.string()).readonly().describe('Kinds of devices.'),
+        }),
+      )
+      .readonly()
+      .describe('Packages that were loaded when the daemon started.'),
   })
   .meta({ id: 'Health' });
 

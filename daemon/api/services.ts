@@ -6,11 +6,13 @@ import type { LineFacts } from '../core/link/line-rate.js';
 import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
+import type { UnusableKind } from '../devices/registry.js';
 import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
+import type { LoadedPlugin } from '../plugins/load-plugins.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
 import type {
@@ -98,6 +100,10 @@ export type PredictorPort = Pick<
  */
 export interface DaemonServices {
   readonly version: string;
+  /** Packages that were loaded into the daemon. */
+  readonly plugins?: readonly LoadedPlugin[];
+  /** Kinds of devices whose code does not load here. */
+  readonly unusable?: readonly UnusableKind[];
   readonly clock: Clock;
   readonly store: Store;
   /** Models, and what measurements refer to. */

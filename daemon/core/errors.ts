@@ -274,6 +274,25 @@ export const errorTable = {
     false,
     'Measure more networks of the space that holds them: `hilda lut build --samples`.',
   ),
+  PLUGIN_MISSING: kind(
+    422,
+    3,
+    false,
+    'Install the package into one of the folders named in the message: docs/library.md shows how.',
+  ),
+  PLUGIN_UNSUPPORTED: kind(
+    409,
+    1,
+    false,
+    'Install the version of the plug-in that belongs to this version of hilda.',
+  ),
+  PLUGIN_CONFLICT: kind(409, 2, false, 'Name only one of the two: names of plug-ins are never replaced.'),
+  PLUGIN_FAILED: kind(
+    502,
+    1,
+    false,
+    'The fault is in the plug-in: tell its author the message, and start without it meanwhile.',
+  ),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
   DAEMON_MISMATCH: kind(
     502,
@@ -356,9 +375,18 @@ export class HildaError extends Error {
   }
 }
 
-/** Turns any thrown value into a HildaError; an abort becomes INTERRUPTED, the unknown INTERNAL. */
+/**
+ * Turns any thrown value into a HildaError; an abort becomes INTERRUPTED, the unknown INTERNAL. The error of another copy of
+ * this module, which a plug-in may bring along, keeps its code.
+ */
 export function asHildaError(thrown: unknown): HildaError {
   if (thrown instanceof HildaError) return thrown;
+  if (isOfAnotherCopy(thrown))
+    return new HildaError(thrown.code, thrown.message, {
+      hint: thrown.hint,
+      cause: thrown,
+      details: thrown.details,
+    });
   if (thrown instanceof Error && thrown.name === 'AbortError') {
     return new HildaError('INTERRUPTED', thrown.message, { cause: thrown });
   }
@@ -366,6 +394,18 @@ export function asHildaError(thrown: unknown): HildaError {
     cause: thrown,
   });
 }
+
+const isOfAnotherCopy = (thrown: unknown): thrown is HildaError => {
+  if (!(thrown instanceof Error) || thrown.name !== 'HildaError') return false;
+  const { code, hint, details } = thrown as Partial<HildaError>;
+  return (
+    typeof code === 'string' &&
+    Object.hasOwn(errorTable, code) &&
+    typeof hint === 'string' &&
+    typeof details === 'object' &&
+    details !== null
+  );
+};
 
 /** What crosses a process or network boundary in place of an error. */
 export interface ErrorDocument {

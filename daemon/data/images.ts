@@ -1,4 +1,5 @@
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
+import { HildaError } from '../core/errors.js';
 import type { ArraySource } from './contract.js';
 import { readWholeFile } from './file-bytes.js';
 import { filesAsExamples } from './files.js';
@@ -21,11 +22,27 @@ export const imageFile = /\.(png|jpe?g)$/i;
 const maxImageBytes = 64 * 2 ** 20;
 const maxPixels = 64 * 2 ** 20;
 
-// Decoded images are used once: a cache would only hold memory.
-sharp.cache(false);
-// Only these two parsers ever see a person's bytes, by content and not by name.
-sharp.block({ operation: ['VipsForeignLoad'] });
-sharp.unblock({ operation: ['VipsForeignLoadPng', 'VipsForeignLoadJpeg'] });
+/** The native module, loaded at its first use: what reads no images works without it. Throws DATA_INVALID. */
+async function loadSharp(): Promise<typeof import('sharp')['default']> {
+  try {
+    const { default: sharp } = await import('sharp');
+    // Decoded images are used once: a cache would only hold memory.
+    sharp.cache(false);
+    // Only these two parsers ever see a person's bytes, by content and not by name.
+    sharp.block({ operation: ['VipsForeignLoad'] });
+    sharp.unblock({ operation: ['VipsForeignLoadPng', 'VipsForeignLoadJpeg'] });
+    return sharp;
+  } catch (cause) {
+    throw new HildaError(
+      'DATA_INVALID',
+      'images cannot be read here: the native module sharp does not load',
+      {
+        cause,
+        hint: 'Run npm run setup: it installs the modules for this version of Node.js.',
+      },
+    );
+  }
+}
 
 /**
  * PNG and JPEG files as float32 examples [1, channels, height, width], or [1, height, width, channels] with layout NHWC.
@@ -62,7 +79,7 @@ async function decodeImage(
 ): Promise<Uint8Array> {
   const bytes = await readWholeFile(path, maxImageBytes);
   await checkImage(path, bytes);
-  const image = open(bytes)
+  const image = (await open(bytes))
     .removeAlpha()
     .toColourspace('srgb')
     .resize({ height, width, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
@@ -108,7 +125,7 @@ async function checkImage(
   path: string,
   bytes: Uint8Array,
 ): Promise<{ readonly height: number; readonly width: number }> {
-  const { format, space, pages = 1, autoOrient } = await decoding(path, open(bytes).metadata());
+  const { format, space, pages = 1, autoOrient } = await decoding(path, (await open(bytes)).metadata());
   if (format !== 'png' && format !== 'jpeg')
     throw invalid(`${path} is a ${format} file; PNG and JPEG are read`);
   if (!['srgb', 'b-w', 'rgb16', 'grey16'].includes(space))
@@ -117,8 +134,13 @@ async function checkImage(
   return autoOrient;
 }
 
-const open = (bytes: Uint8Array): Sharp =>
-  sharp(bytes, { limitInputPixels: maxPixels, failOn: 'warning', ignoreIcc: true, autoOrient: true });
+const open = async (bytes: Uint8Array): Promise<Sharp> =>
+  (await loadSharp())(bytes, {
+    limitInputPixels: maxPixels,
+    failOn: 'warning',
+    ignoreIcc: true,
+    autoOrient: true,
+  });
 
 async function decoding<T>(path: string, work: Promise<T>): Promise<T> {
   try {

@@ -5,18 +5,20 @@ import { ApiServer } from '../api/api-server.js';
 import { JoinServer } from '../api/join-server.js';
 import type { DaemonServices } from '../api/services.js';
 import type { Clock } from '../core/clock.js';
-import { HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
 import { AdbServer } from '../devices/adb/adb-server.js';
 import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
-import { createDrivers } from '../devices/registry.js';
+import { openDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { compareDevices } from '../jobs/compare.js';
 import { Jobs } from '../jobs/jobs.js';
 import { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
+import { loadPlugins } from '../plugins/load-plugins.js';
+import type { PluginSettings } from '../plugins/read-settings.js';
 import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
 import { ModelReader } from '../reading/model-reader.js';
@@ -37,6 +39,10 @@ export interface DaemonOptions {
   readonly profilesDir?: string;
   /** Drivers beside the shipped ones, e.g. a fake. */
   readonly drivers?: readonly Driver[];
+  /** Packages that the person who starts the daemon names: their code runs in it. */
+  readonly plugins?: PluginSettings;
+  /** Whether this machine's hardware, pages, phones and agents are looked for; true by default. */
+  readonly shippedDrivers?: boolean;
   /** Ports on which phones and agents of the networks may join; left out, only this machine's may. */
   readonly lan?: LanPorts;
   /** Phones through the adb server; left out, none are looked for. */
@@ -93,11 +99,14 @@ export class Daemon {
       port,
       clock,
       drivers = [],
+      plugins: pluginSettings = { plugins: [], folders: [] },
       profilesDir: profiles = profilesDir,
+      shippedDrivers = true,
       lan = {},
       adb,
       onError,
     } = this.#options;
+    const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
     const blobs = fileBlobs(join(dataDir, 'blobs'));
@@ -125,12 +134,26 @@ export class Daemon {
       ...(adb.cores && { cores: adb.cores }),
       ...(adb.phonePort !== undefined && { phonePort: adb.phonePort }),
     };
-    const shipped = createDrivers({
-      browser: { hub: pages, clock, machine },
-      agents,
-      ...(phones && { adb: phones }),
+    const { drivers: shipped, unusable } = shippedDrivers
+      ? await openDrivers({
+          browser: { hub: pages, clock, machine },
+          agents,
+          ...(phones && { adb: phones }),
+        })
+      : { drivers: [], unusable: [] };
+    for (const { kind, obstacle } of unusable)
+      onError?.(new HildaError('DEVICE_FAILED', obstacle), `devices of the kind ${kind}`);
+    const pool = new DevicePool({
+      store,
+      drivers: [...shipped, ...plugins.drivers, ...drivers],
+      clock,
+      ...(onError && {
+        logger: {
+          warn: (details: object, message: string) =>
+            onError(asHildaError((details as { readonly err?: unknown }).err), message),
+        },
+      }),
     });
-    const pool = new DevicePool({ store, drivers: [...shipped, ...drivers], clock });
     signal.throwIfAborted();
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
@@ -151,6 +174,7 @@ export class Daemon {
       clock,
       profilesDir: profiles,
       predictors,
+      samplers: plugins.samplers,
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });
     await studies.start();
@@ -175,6 +199,8 @@ export class Daemon {
     });
     const services: DaemonServices = {
       version: hildaVersion(),
+      plugins: plugins.plugins,
+      unusable,
       clock,
       store,
       blobs,

@@ -6,6 +6,7 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { Sampler } from '../search/samplers/contract.js';
+import type { SamplerPlugin } from '../search/samplers/plugin.js';
 import { createSampler } from '../search/samplers/registry.js';
 import type {
   Store,
@@ -45,6 +46,8 @@ export interface StudyServiceOptions {
   readonly profilesDir: string;
   /** For studies that start from what is known of their devices. */
   readonly predictors?: StoredPredictors;
+  /** Samplers beside those of hilda: of plug-ins. */
+  readonly samplers?: readonly SamplerPlugin[];
   readonly onError?: (error: HildaError, study: StudyId) => void;
 }
 
@@ -111,7 +114,7 @@ export class StudyService {
       throw new HildaError('SPEC_INVALID', 'predictors: none are kept here', {
         details: { fields: ['predictors'] },
       });
-    const sampler = samplerOf(spec);
+    const sampler = samplerOf(spec, this.#options.samplers);
     const parts = await openStudyParts(spec, profilesDir, this.#options.predictors);
     try {
       checkMetrics(spec, parts.evaluator, await devicesOf(spec, store));
@@ -242,7 +245,7 @@ export class StudyService {
     this.#late.forget(study.id);
     const record = isSearched ? study : await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
-    const sampler = samplerOf(spec);
+    const sampler = samplerOf(spec, this.#options.samplers);
     const inbox = spec.sampler.name === externalSampler && !isSearched ? new ProposalInbox() : undefined;
     const earlier = await earlierStudies(spec, store);
     if (parts.evaluator instanceof OutsideEvaluator)
@@ -310,7 +313,7 @@ export class StudyService {
 }
 
 /** A sampler that proposes nothing stands in for one outside: the loop reads the inbox instead. */
-function samplerOf({ sampler: { name, options } }: StudySpec): Sampler {
-  if (name !== externalSampler) return createSampler(name, options);
+function samplerOf({ sampler: { name, options } }: StudySpec, plugins?: readonly SamplerPlugin[]): Sampler {
+  if (name !== externalSampler) return createSampler(name, options, plugins);
   return { name, needs: [], ask: () => [], tell: () => {}, state: () => null, restore: () => {} };
 }

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Json } from '../../daemon/core/json.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
-import { createDrivers } from '../../daemon/devices/registry.js';
+import { openDrivers } from '../../daemon/devices/registry.js';
 import type { Evaluator } from '../../daemon/evaluate/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
@@ -29,7 +29,7 @@ const { signal } = new AbortController();
 const clock = systemClock;
 
 const store = await openStore({ dataDir, clock });
-const pool = new DevicePool({ store, drivers: createDrivers(), clock });
+const pool = new DevicePool({ store, drivers: (await openDrivers()).drivers, clock });
 const jobs = new Jobs({ store, pool, clock });
 try {
   await pool.start(signal);

@@ -4,7 +4,7 @@ import { type Fault, fakeLatencyUs } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { activationPeakBytes, operatorCosts } from '../../daemon/devices/onnxruntime/trace-costs.js';
-import { createDrivers } from '../../daemon/devices/registry.js';
+import { openDrivers } from '../../daemon/devices/registry.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import type { TraceRow } from '../../daemon/runtime/messages.js';
 import { contractProtocol, deviceContract, doublingNetwork } from '../contract/device-contract.js';
@@ -59,7 +59,7 @@ t.test('each fault of the fake comes out as its code or verdict', async (t) => {
 });
 
 t.test('a provider that is not there is no CPU in disguise', async (t) => {
-  const [driver] = createDrivers({ onnxruntime: { provider: 'bogus' } });
+  const [driver] = (await openDrivers({ onnxruntime: { provider: 'bogus' } })).drivers;
   const sightings = [];
   for await (const sighting of (driver as Driver).discover({ signal })) sightings.push(sighting);
   t.match(sightings[0]?.obstacle, /bogus/);

@@ -18,7 +18,7 @@ const view = async (record: DeviceRecord, { store, clock, pool, joining }: Daemo
 /** Emulators count and do not time: they are identical run after run. */
 const isTimed = ({ target: { tier } }: DeviceRecord): boolean => tier !== 'qemu' && tier !== 'rp2040js';
 
-const viewAll = async ({ store, clock, pool, joining }: DaemonServices) => {
+const viewAll = async ({ store, clock, pool, joining, unusable = [] }: DaemonServices) => {
   const [leases, nowMs] = [await store.leases(), clock.nowMs()];
   const devices = (await store.devices()).map((record) =>
     viewDevice(record, {
@@ -28,10 +28,16 @@ const viewAll = async ({ store, clock, pool, joining }: DaemonServices) => {
       line: joining.lineTo(record.id),
     }),
   );
-  return { devices };
+  return { devices, unusable };
 };
 
-const devicesSchema = z.object({ devices: z.array(deviceSchema) });
+const devicesSchema = z.object({
+  devices: z.array(deviceSchema),
+  unusable: z
+    .array(z.object({ kind: z.string(), obstacle: z.string() }))
+    .readonly()
+    .describe('Kinds of devices whose code does not load here, and why.'),
+});
 
 export const deviceRoutes = [
   defineRoute({

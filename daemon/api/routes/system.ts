@@ -19,7 +19,7 @@ export const systemRoutes = [
     path: '/health',
     summary: 'Whether the daemon answers, and how far its events have come',
     answer: { status: 200, schema: healthSchema },
-    handle: async ({ services: { version, clock, store, studies: service } }) => {
+    handle: async ({ services: { version, clock, store, studies: service, plugins = [] } }) => {
       const [lastSeq, devices, studies] = await Promise.all([
         store.lastSeq(),
         store.devices(),
@@ -33,6 +33,7 @@ export const systemRoutes = [
         lastSeq,
         devices: devices.length,
         studiesRunning,
+        plugins,
       };
     },
   }),

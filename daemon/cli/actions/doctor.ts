@@ -1,5 +1,6 @@
 import { AdbServer } from '../../devices/adb/adb-server.js';
 import { examinePhones } from '../../devices/adb/preflight.js';
+import { examineKinds } from '../../devices/examine-kinds.js';
 import { loadBoardProfiles } from '../../devices/mcu/board-profile.js';
 import { examine } from '../../devices/mcu/doctor.js';
 import { udevRules } from '../../devices/mcu/udev-rules.js';
@@ -17,7 +18,11 @@ export async function doctorAction(
   }
   const port = terminal.env.ANDROID_ADB_SERVER_PORT;
   const adb = new AdbServer({ clock: terminal.clock, ...(port && { port: Number(port) }) });
-  const findings = [...(await examine(profiles, context)), ...(await examinePhones(adb, context))];
+  const findings = [
+    ...(await examineKinds(context)),
+    ...(await examine(profiles, context)),
+    ...(await examinePhones(adb, context)),
+  ];
   context.answer('doctor', { findings }, () =>
     findings
       .map(({ level, what, remedy }) => `${level.padEnd(6)}  ${what}${remedy ? `\n        ${remedy}` : ''}`)

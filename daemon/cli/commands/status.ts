@@ -6,11 +6,17 @@ export const statusCommand = (terminal: Terminal): Command =>
     act(terminal, async (context) => {
       const health = await context.client.health(context);
       const { base } = context.client;
-      context.answer(
-        'status',
-        { url: base, ...health },
-        () =>
+      context.answer('status', { url: base, ...health }, () =>
+        [
           `hilda ${health.version} at ${base}: ${health.devices} devices, ${health.studiesRunning} studies running, ${health.lastSeq} events`,
+          ...health.plugins.map(({ name, version, samplers, drivers }) => {
+            const parts = [
+              ...samplers.map((one) => `sampler ${one}`),
+              ...drivers.map((one) => `driver ${one}`),
+            ];
+            return `plug-in ${name} ${version}: ${parts.join(', ') || 'nothing'}`;
+          }),
+        ].join('\n'),
       );
     }),
   );

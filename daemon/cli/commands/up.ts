@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
 import { coresOption, runnerOption } from '../phone-options.js';
+import { pluginFolderOption, pluginOption } from '../plugin-options.js';
 import { stateFolder } from '../state-folder.js';
 
 interface Options {
@@ -12,6 +13,8 @@ interface Options {
   readonly adb?: boolean;
   readonly runner?: readonly string[];
   readonly cores?: readonly string[];
+  readonly plugin?: readonly string[];
+  readonly pluginFolder?: readonly string[];
 }
 
 const defaultLanPort = defaultPort + 1;
@@ -36,22 +39,33 @@ export const upCommand = (terminal: Terminal): Command =>
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
     .addOption(runnerOption())
     .addOption(coresOption())
+    .addOption(pluginOption())
+    .addOption(pluginFolderOption())
     .action(act(terminal, up));
 
 async function up(
   context: CliContext,
-  { port, data, lan, lanHttp, adb, runner, cores }: Options,
+  { port, data, lan, lanHttp, adb, runner, cores, plugin, pluginFolder }: Options,
 ): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
   await mkdir(dataDir, { recursive: true });
   // Loaded here, so that the other commands need not load databases and runtimes.
-  const [{ pino }, { Daemon }] = await Promise.all([import('pino'), import('../../process/daemon.js')]);
+  const [{ pino }, { Daemon }, { readPluginSettings }] = await Promise.all([
+    import('pino'),
+    import('../../process/daemon.js'),
+    import('../../plugins/read-settings.js'),
+  ]);
+  const plugins = await readPluginSettings(dataDir, {
+    ...(plugin && { names: plugin }),
+    ...(pluginFolder && { folders: pluginFolder }),
+  });
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const daemon = new Daemon({
     dataDir,
     port,
     clock: terminal.clock,
+    plugins,
     adb: { ...(adb && { start: true }), ...(runner && { runners: runner }), ...(cores && { cores }) },
     lan: {
       ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),

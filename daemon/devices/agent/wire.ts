@@ -37,16 +37,16 @@ const targetSchema = z.object({
 export const openedSchema = z.object({ abilities: z.array(z.enum(abilities)), target: targetSchema });
 export type OpenedDevice = z.infer<typeof openedSchema>;
 
-const offeredSchema = z.array(
-  z.object({
-    id,
-    kind: text,
-    label: text,
-    target: targetSchema,
-    host: text.nullable(),
-    obstacle: z.string().max(1000).nullable(),
-  }),
-);
+/** A device that another machine offers, or a plug-in. */
+export const offeredDeviceSchema = z.object({
+  id,
+  kind: text,
+  label: text,
+  target: targetSchema,
+  host: text.nullable(),
+  obstacle: z.string().max(1000).nullable(),
+});
+const offeredSchema = z.array(offeredDeviceSchema);
 export type OfferedDevice = z.infer<typeof offeredSchema>[number];
 
 const holdSchema = z.object({ job: id, epoch: count });

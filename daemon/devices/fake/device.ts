@@ -41,7 +41,7 @@ export interface FakeRates {
   readonly operatorUs: number;
 }
 
-const fakeRates: FakeRates = { macsPerUs: 2000, bytesPerUs: 4096, operatorUs: 2 };
+export const fakeRates: FakeRates = { macsPerUs: 2000, bytesPerUs: 4096, operatorUs: 2 };
 
 /** Latencies of the references on the fake, by definition. */
 const calibration: Calibration = { convolutionUs: 500, transformerUs: 400, takenAtMs: 0 };

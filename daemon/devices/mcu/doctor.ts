@@ -1,4 +1,5 @@
 import { qemuProgram } from '../../../firmware-bridge/emulator/qemu-board.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
 import type { BoardProfile } from './board-profile.js';
 import { examinePort } from './doctor-port.js';
 import type { Finding, SystemProbe } from './doctor-probe.js';
@@ -24,7 +25,12 @@ export async function examine(
     );
 
   const boards = [...profiles.values()].filter(({ usb }) => usb.length > 0);
-  const ours = (await probe.listPorts()).filter((port) =>
+  const listed = await probe.listPorts().catch((thrown: unknown) => asHildaError(thrown));
+  if (listed instanceof HildaError) {
+    add('fault', `boards on serial ports cannot be used: ${listed.message}`, listed.hint);
+    return findings;
+  }
+  const ours = listed.filter((port) =>
     boards.some(({ usb }) => usb.some(({ vendorId }) => vendorId === port.vendorId?.toLowerCase())),
   );
   if (ours.length === 0)

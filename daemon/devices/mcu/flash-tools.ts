@@ -3,8 +3,7 @@ import { accessSync, constants, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { SerialPort } from 'serialport';
-import { openSerial } from '../../../firmware-bridge/link/index.js';
+import { listSerialPorts, openSerial } from '../../../firmware-bridge/link/index.js';
 import { systemClock } from '../../core/clock.js';
 import type { BoardProfile } from './board-profile.js';
 import { isId, type PortFacts } from './port-identity.js';
@@ -73,7 +72,7 @@ export const systemTools: FlashTools = {
       await file.close().catch(() => {});
     }
   },
-  touch: (port) => touchPort(port, () => SerialPort.list()),
+  touch: (port) => touchPort(port, listSerialPorts),
   running: (profile) => findRunning(profile, {}),
   enterLoader: (profile, path) => enterLoader(profile, path, {}),
   wait: (ms) => systemClock.sleep(ms),

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { SerialPort } from 'serialport';
+import { listSerialPorts } from '../../../firmware-bridge/link/index.js';
 import type { Clock } from '../../core/clock.js';
 import { type PortFacts, portIdentity } from './port-identity.js';
 
@@ -48,7 +48,7 @@ async function portsNow({ listPorts }: Pick<PortWatchOptions, 'listPorts'>): Pro
       .sort()
       .join();
   }
-  const ports = await (listPorts ?? (() => SerialPort.list()))();
+  const ports = await (listPorts ?? listSerialPorts)();
   return ports
     .map((port) => `${portIdentity(port)} ${port.path}`)
     .sort()

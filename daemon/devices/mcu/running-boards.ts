@@ -1,6 +1,6 @@
-import { SerialPort } from 'serialport';
 import {
   BoardSession,
+  listSerialPorts,
   openSerial,
   type SerialOptions,
   type Transport,
@@ -25,7 +25,7 @@ export interface PortAccess {
 
 /** Asks every port that may lead to a board of this kind. Ports that say nothing or something else are passed over. */
 export async function findRunning(profile: BoardProfile, access: PortAccess): Promise<RunningBoards> {
-  const { listPorts = () => SerialPort.list() } = access;
+  const { listPorts = listSerialPorts } = access;
   const boards: { path: string; buildHash: string }[] = [];
   const held: string[] = [];
   for (const port of await listPorts()) {

@@ -1,7 +1,7 @@
-import { SerialPort } from 'serialport';
 import {
   BoardSession,
   type Hello,
+  listSerialPorts,
   openSerial,
   type SerialOptions,
   type Transport,
@@ -137,7 +137,7 @@ export class SerialDriver implements Driver {
   }
 
   async #ports(): Promise<readonly PortFacts[]> {
-    return (this.#options.listPorts ?? (() => SerialPort.list()))();
+    return (this.#options.listPorts ?? listSerialPorts)();
   }
 
   /** Profiles whose USB ids fit the port; several boards share the vendor of one adapter. */

@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { SerialPort } from 'serialport';
 import { findQemu } from '../../../firmware-bridge/emulator/qemu-board.js';
-import { BoardSession, openSerial } from '../../../firmware-bridge/link/index.js';
+import { BoardSession, listSerialPorts, openSerial } from '../../../firmware-bridge/link/index.js';
 import { systemClock } from '../../core/clock.js';
 import { asHildaError } from '../../core/errors.js';
 import type { SystemProbe } from './doctor-probe.js';
@@ -11,7 +10,7 @@ import { udevRulesPath } from './udev-rules.js';
 
 /** This machine, as the doctor looks at it. */
 export const systemProbe: SystemProbe = {
-  listPorts: () => SerialPort.list(),
+  listPorts: listSerialPorts,
   access: (path) => {
     try {
       accessSync(path, constants.R_OK | constants.W_OK);

@@ -163,7 +163,7 @@ export class OnnxRuntimeDriver implements Driver {
 
   /** Asked once: what is installed does not change under a running daemon. A failure is asked again. */
   #describe(signal: AbortSignal): Promise<RuntimeDescription> {
-    this.#description ??= describeRuntime(signal).catch((error) => {
+    this.#description ??= describeRuntime(this.#environment, signal).catch((error) => {
       this.#description = null;
       throw error;
     });
@@ -171,8 +171,11 @@ export class OnnxRuntimeDriver implements Driver {
   }
 }
 
-async function describeRuntime(signal: AbortSignal): Promise<RuntimeDescription> {
-  const process = new SessionProcess();
+async function describeRuntime(
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<RuntimeDescription> {
+  const process = new SessionProcess({ environment });
   try {
     return await process.describe({ signal, timeoutMs: 30_000 });
   } finally {

@@ -65,17 +65,18 @@ const byName: ReadonlyMap<string, SamplerPlugin> = new Map(plugins.map((plugin) 
 
 export const samplerNames: readonly string[] = plugins.map(({ name }) => name);
 
-/** Throws SAMPLER_UNKNOWN, or SPEC_INVALID for options the sampler does not take. */
-export function createSampler(name: string, options: unknown = {}): Sampler {
-  const plugin = byName.get(name);
+/** `others`: of plug-ins. Throws SAMPLER_UNKNOWN, or SPEC_INVALID for options the sampler does not take. */
+export function createSampler(
+  name: string,
+  options: unknown = {},
+  others: readonly SamplerPlugin[] = [],
+): Sampler {
+  const plugin = byName.get(name) ?? others.find((other) => other.name === name);
   if (!plugin) {
-    throw new HildaError(
-      'SAMPLER_UNKNOWN',
-      `there is no sampler ${name}; known: ${samplerNames.join(', ')}`,
-      {
-        details: { name, known: samplerNames },
-      },
-    );
+    const known = [...samplerNames, ...others.map((other) => other.name)];
+    throw new HildaError('SAMPLER_UNKNOWN', `there is no sampler ${name}; known: ${known.join(', ')}`, {
+      details: { name, known },
+    });
   }
   const parsed = plugin.options.safeParse(options ?? {});
   if (!parsed.success) {

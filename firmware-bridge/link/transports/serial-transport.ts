@@ -1,6 +1,6 @@
-import { SerialPort } from 'serialport';
 import { type Clock, systemClock } from '../../../daemon/core/clock.js';
 import { HildaError } from '../../../daemon/core/errors.js';
+import { loadSerialPort } from './serial-ports.js';
 import type { Transport } from './transport.js';
 
 /** State of the two control lines while a board runs, and how they restart it. Many boards hang their reset on one. */
@@ -29,6 +29,7 @@ export async function openSerial({
   lines,
   clock = systemClock,
 }: SerialOptions): Promise<Transport> {
+  const SerialPort = await loadSerialPort();
   const port = new SerialPort({ path, baudRate: baud, lock: true, hupcl: false, autoOpen: false });
   await new Promise<void>((resolve, reject) => {
     port.open((cause) => (cause ? reject(explain(path, cause)) : resolve()));

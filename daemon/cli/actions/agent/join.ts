@@ -4,7 +4,9 @@ import { Agent } from '../../../agent/agent.js';
 import { KnownDaemonFile } from '../../../agent/known-daemon.js';
 import { HildaError } from '../../../core/errors.js';
 import { thisMachine } from '../../../devices/own-machine.js';
-import { createDrivers } from '../../../devices/registry.js';
+import { openDrivers } from '../../../devices/registry.js';
+import { loadPlugins } from '../../../plugins/load-plugins.js';
+import { readPluginSettings } from '../../../plugins/read-settings.js';
 import { openAgentPhones } from '../../../process/agent-phones.js';
 import { DaemonDialer } from '../../../process/dial-daemon.js';
 import { isHash } from '../../../process/trust.js';
@@ -22,6 +24,8 @@ interface Options {
   readonly adb?: boolean;
   readonly runner?: readonly string[];
   readonly cores?: readonly string[];
+  readonly plugin?: readonly string[];
+  readonly pluginFolder?: readonly string[];
 }
 
 export async function joinAsAgent(
@@ -30,7 +34,18 @@ export async function joinAsAgent(
   options: Options,
 ): Promise<void> {
   const { terminal } = context;
-  const { token, pin, fingerprint, name, takeOver = false, adb, runner, cores } = options;
+  const {
+    token,
+    pin,
+    fingerprint,
+    name,
+    takeOver = false,
+    adb,
+    runner,
+    cores,
+    plugin,
+    pluginFolder,
+  } = options;
   const given = [...(url === undefined ? [] : [url]), ...options.address];
   for (const one of given) assertAddress(one);
   assertHash('--pin', pin);
@@ -53,6 +68,11 @@ export async function joinAsAgent(
     throw new HildaError('USAGE_INVALID', 'no address of a daemon is known', {
       hint: 'Name one, with wss:// where a key is pinned: `hilda agent token` on its machine prints the command.',
     });
+  const { plugins, folders } = await readPluginSettings(dataDir, {
+    ...(plugin && { names: plugin }),
+    ...(pluginFolder && { folders: pluginFolder }),
+  });
+  const loaded = await loadPlugins(plugins, { folders, clock: terminal.clock });
   const phones = await openAgentPhones(
     {
       clock: terminal.clock,
@@ -62,10 +82,13 @@ export async function joinAsAgent(
     },
     terminal.signal,
   );
+  const { drivers, unusable } = await openDrivers({ adb: phones.adb });
+  for (const { kind, obstacle } of unusable)
+    log.warn({ kind, obstacle }, 'devices of this kind cannot be used');
   const agent = new Agent({
     name,
     dataDir,
-    drivers: createDrivers({ adb: phones.adb }),
+    drivers: [...drivers, ...loaded.drivers],
     clock: terminal.clock,
     takeOver,
     ...(token !== undefined && { token }),

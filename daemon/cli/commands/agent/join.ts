@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { lazily, type Terminal } from '../../context.js';
 import { coresOption, runnerOption } from '../../phone-options.js';
+import { pluginFolderOption, pluginOption } from '../../plugin-options.js';
 
 const also = (url: string, before: readonly string[]): string[] => [...before, url];
 
@@ -22,4 +23,6 @@ export const agentJoinCommand = (terminal: Terminal): Command =>
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
     .addOption(runnerOption())
     .addOption(coresOption())
+    .addOption(pluginOption())
+    .addOption(pluginFolderOption())
     .action(lazily(terminal, async () => (await import('../../actions/agent/join.js')).joinAsAgent));

@@ -12,8 +12,10 @@ export const devicesListCommand = (terminal: Terminal): Command =>
       act(terminal, async (context, { discover }: { readonly discover?: boolean }) => {
         const found = discover
           ? await context.client.discover(context)
-          : { devices: await context.client.devices(context), obstacles: {} };
-        const { devices, obstacles } = found;
+          : { ...(await context.client.fleet(context)), obstacles: {} };
+        const { devices, obstacles, unusable } = found;
+        for (const { kind, obstacle } of unusable)
+          terminal.note(`devices of the kind ${kind} cannot be used: ${obstacle}`);
         for (const [id, obstacle] of Object.entries(obstacles)) terminal.note(`${id}: ${obstacle}`);
         const joiners = await context.client.joiners(context);
         for (const [came, left] of lookAlikes(devices, joiners))
@@ -22,7 +24,7 @@ export const devicesListCommand = (terminal: Terminal): Command =>
           );
         context.answerTable(
           'devices',
-          { devices, obstacles },
+          { devices, obstacles, unusable },
           [
             { title: 'DEVICE', value: (d) => d.id },
             {

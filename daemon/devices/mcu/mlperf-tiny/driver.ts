@@ -1,5 +1,4 @@
-import { SerialPort } from 'serialport';
-import { openSerial, type Transport } from '../../../../firmware-bridge/link/index.js';
+import { listSerialPorts, openSerial, type Transport } from '../../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../../core/clock.js';
 import { asHildaError, HildaError } from '../../../core/errors.js';
 import { sha256Hex } from '../../../core/hash.js';
@@ -105,7 +104,7 @@ export class MlperfTinyDriver implements Driver {
   }
 
   async #ports(): Promise<readonly PortFacts[]> {
-    return (this.#options.listPorts ?? (() => SerialPort.list()))();
+    return (this.#options.listPorts ?? listSerialPorts)();
   }
 
   #open(path: string): Promise<Transport> {

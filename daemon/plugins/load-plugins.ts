@@ -1,0 +1,175 @@
+import { z } from 'zod';
+import type { Clock } from '../core/clock.js';
+import { asHildaError, HildaError } from '../core/errors.js';
+import type { Driver } from '../devices/contract.js';
+import { deviceKinds } from '../devices/registry.js';
+import type { SamplerPlugin } from '../search/samplers/plugin.js';
+import { samplerNames } from '../search/samplers/registry.js';
+import { pluginApi } from './api.js';
+import { CheckedDriver } from './checked-driver.js';
+import { checkedSampler } from './checked-sampler.js';
+import type { DriverKind, GivenOptions, Plugin, PluginFactory } from './contract.js';
+import { type FoundPlugin, findPlugin } from './find-plugin.js';
+
+/** A plug-in to load, and the options of its drivers by their kind. */
+export interface PluginSetting {
+  readonly name: string;
+  readonly drivers?: Readonly<Record<string, GivenOptions>> | undefined;
+}
+
+export interface LoadOptions {
+  /** Folders whose `node_modules` may hold plug-ins; see `findPlugin`. */
+  readonly folders: readonly string[];
+  readonly clock: Clock;
+}
+
+/** What was loaded, for people. */
+export interface LoadedPlugin {
+  readonly name: string;
+  readonly version: string;
+  readonly samplers: readonly string[];
+  readonly drivers: readonly string[];
+}
+
+export interface LoadedPlugins {
+  readonly plugins: readonly LoadedPlugin[];
+  readonly samplers: readonly SamplerPlugin[];
+  readonly drivers: readonly Driver[];
+}
+
+/** How long the module of a plug-in may take to load. */
+const loadMs = 60_000;
+
+const name = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'lower-case letters, digits and hyphens');
+const method = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'a function');
+const pluginSchema = z.strictObject({
+  samplers: z
+    .array(z.looseObject({ name, create: method, readOptions: method.optional() }))
+    .max(100)
+    .default([]),
+  drivers: z
+    .array(z.looseObject({ kind: name, create: method, readOptions: method.optional() }))
+    .max(100)
+    .default([]),
+});
+
+/**
+ * Loads plug-ins by package name, in order. Their code runs in this process with its rights, so only the person who starts the
+ * process may name them. Throws what `findPlugin` throws, PLUGIN_CONFLICT for a name that is taken, and PLUGIN_FAILED where
+ * a module throws, hangs, or exports something else than a plug-in.
+ */
+export async function loadPlugins(
+  settings: readonly PluginSetting[],
+  { folders, clock }: LoadOptions,
+): Promise<LoadedPlugins> {
+  // All are found before the first one runs.
+  const found = onlyOnce(settings).map((setting) => ({ setting, at: findPlugin(setting.name, folders) }));
+  return runPlugins(found, clock);
+}
+
+/** Loads what was found. Throws PLUGIN_CONFLICT, PLUGIN_FAILED. */
+export async function runPlugins(
+  found: readonly { readonly setting: PluginSetting; readonly at: FoundPlugin }[],
+  clock: Clock,
+): Promise<LoadedPlugins> {
+  const owners = {
+    sampler: new Map<string, string>([...samplerNames, 'external'].map((own) => [own, 'hilda'])),
+    driver: new Map<string, string>(deviceKinds.map((own) => [own, 'hilda'])),
+  };
+  const take = (what: 'sampler' | 'driver', word: string, plugin: string): void => {
+    const owner = owners[what].get(word);
+    if (owner !== undefined)
+      throw new HildaError(
+        'PLUGIN_CONFLICT',
+        `the plug-in ${plugin} brings the ${what} ${word}, a name that ${owner} has`,
+        { details: { name: word, plugin, owner } },
+      );
+    owners[what].set(word, plugin);
+  };
+  const plugins: LoadedPlugin[] = [];
+  const samplers: SamplerPlugin[] = [];
+  const drivers: Driver[] = [];
+  for (const { setting, at } of found) {
+    const plugin = await importPlugin(at, clock);
+    for (const kind of plugin.samplers ?? []) {
+      take('sampler', kind.name, at.name);
+      samplers.push(checkedSampler(kind, at.name));
+    }
+    for (const kind of plugin.drivers ?? []) {
+      take('driver', kind.kind, at.name);
+      drivers.push(makeDriver(kind, at.name, setting, clock));
+    }
+    assertKnown(setting, plugin);
+    plugins.push({
+      name: at.name,
+      version: at.version,
+      samplers: (plugin.samplers ?? []).map((kind) => kind.name),
+      drivers: (plugin.drivers ?? []).map(({ kind }) => kind),
+    });
+  }
+  return { plugins, samplers, drivers };
+}
+
+/** One named twice is loaded once; the later entry that sets options counts. */
+function onlyOnce(settings: readonly PluginSetting[]): PluginSetting[] {
+  const byName = new Map<string, PluginSetting>();
+  for (const setting of settings)
+    if (setting.drivers || !byName.has(setting.name)) byName.set(setting.name, setting);
+  return [...byName.values()];
+}
+
+async function importPlugin({ name: plugin, version, entry }: FoundPlugin, clock: Clock): Promise<Plugin> {
+  const failed = (why: string, cause?: unknown): HildaError =>
+    new HildaError('PLUGIN_FAILED', `the plug-in ${plugin} ${version} ${why}`, { cause });
+  const loading = async (): Promise<unknown> => {
+    const { default: make } = (await import(entry)) as { readonly default?: unknown };
+    if (typeof make !== 'function') throw failed('has no function as its default export');
+    return (make as PluginFactory)(pluginApi);
+  };
+  const ended = new AbortController();
+  const late = clock.sleep(loadMs, { signal: ended.signal }).then(() => {
+    throw failed(`did not load within ${loadMs / 1000} s`);
+  });
+  late.catch(() => {});
+  let made: unknown;
+  try {
+    made = await Promise.race([loading(), late]);
+  } catch (thrown) {
+    const error = asHildaError(thrown);
+    throw error.code === 'PLUGIN_FAILED' ? error : failed(`threw on load: ${error.message}`, thrown);
+  } finally {
+    ended.abort(new HildaError('INTERRUPTED', 'the plug-in has loaded'));
+  }
+  const parsed = pluginSchema.safeParse(made);
+  if (!parsed.success) throw failed(`is no plug-in: ${z.prettifyError(parsed.error)}`);
+  return made as Plugin;
+}
+
+function makeDriver(kind: DriverKind, plugin: string, setting: PluginSetting, clock: Clock): Driver {
+  const given = ownOf(setting, kind.kind);
+  const [first] = Object.keys(given);
+  try {
+    if (!kind.readOptions && first !== undefined) throw new Error(`it takes no options, not ${first}`);
+    const options = kind.readOptions ? kind.readOptions(given) : {};
+    return new CheckedDriver(kind.kind, kind.create(options, { clock }), plugin);
+  } catch (thrown) {
+    const error = asHildaError(thrown);
+    if (error.code !== 'INTERNAL') throw error;
+    throw new HildaError('PLUGIN_FAILED', `the driver ${kind.kind} of ${plugin}: ${error.message}`, {
+      cause: thrown,
+      hint: 'Look at the options of the plug-in in plugins.json: docs/library.md.',
+    });
+  }
+}
+
+const ownOf = ({ drivers = {} }: PluginSetting, kind: string): GivenOptions =>
+  Object.hasOwn(drivers, kind) ? (drivers[kind] as GivenOptions) : {};
+
+/** Options of a kind that the plug-in does not bring would be lost without a word. */
+function assertKnown({ name: plugin, drivers = {} }: PluginSetting, { drivers: kinds = [] }: Plugin): void {
+  const unknown = Object.keys(drivers).filter((word) => !kinds.some(({ kind }) => kind === word));
+  if (unknown.length > 0)
+    throw new HildaError('USAGE_INVALID', `plugins.json: ${plugin} brings no driver ${unknown.join(', ')}`, {
+      hint: `It brings: ${kinds.map(({ kind }) => kind).join(', ') || 'no driver'}.`,
+    });
+}
