@@ -32,7 +32,7 @@ for (const name of shipped.filter((known) => known === (process.env.SPACE ?? kno
   t.test(name, async (t) => {
     const space = loadSpace(file(name));
     t.equal(space.id, name);
-    runSpaceContract(t, space, isLarge(name) ? 4 : 30);
+    await runSpaceContract(t, space, isLarge(name) ? 4 : 30);
   });
 }
 
@@ -116,7 +116,7 @@ t.test(
     const kinds = space.dims?.map(({ name }) => name.split('.').at(-1)) ?? [];
     t.ok(kinds.filter((kind) => kind === 'heads').length >= 2, kinds.join(' '));
     t.ok(kinds.filter((kind) => kind === 'hidden').length >= 2);
-    runSpaceContract(t, space, 8);
+    await runSpaceContract(t, space, 8);
     const whole = space.network(space.seeds?.().at(-1) as Architecture);
     t.equal(structureHash(whole), structureHash(given), 'the widest is the given network');
     const smallest = space.network(space.seeds?.()[0] as Architecture);

@@ -1,0 +1,25 @@
+/** `hilda/plugin`: what a plug-in is written against. At run time a plug-in is called with `PluginApi`. */
+export type { Architecture } from '../core/architecture.js';
+export type { Clock } from '../core/clock.js';
+export type { DeviceId } from '../core/ids.js';
+export type { Json } from '../core/json.js';
+export type { Measurement } from '../core/measurement.js';
+export type { Rng } from '../core/rng.js';
+export type { Target } from '../core/target.js';
+export type { CallOptions, Device, Driver, Limits, Sighting, Tensors } from '../devices/contract.js';
+export type { Calibration } from '../measure/calibration.js';
+export type { Protocol } from '../measure/protocol.js';
+export type { RoundLeg, RoundRunner, TimedRound } from '../measure/round-runner.js';
+export type { Graph } from '../network/graph.js';
+export type { PluginApi } from '../plugins/api.js';
+export {
+  type DriverHost,
+  type DriverKind,
+  type GivenOptions,
+  type Plugin,
+  type PluginFactory,
+  pluginContract,
+  type SamplerKind,
+} from '../plugins/contract.js';
+export type { AskContext, Proposal, Sampler, SamplerNeed, Trial } from '../search/samplers/contract.js';
+export type { Space } from '../search/spaces/contract.js';

@@ -1,0 +1,11 @@
+/** `hilda/testing`: devices without hardware, a daemon to test against, and the suites that hold each contract. */
+export { FakeDevice, type FakeDeviceOptions, type FakeRates, type Fault } from '../devices/fake/device.js';
+export { FakeDriver, type FakeDriverOptions } from '../devices/fake/driver.js';
+export type { ContractCase } from '../testing/contract-case.js';
+export { type DeviceContractOptions, deviceContract } from '../testing/device-contract.js';
+export { contractProtocol, doublingNetwork } from '../testing/doubling-network.js';
+export { type OpenedPlugin, openPlugin } from '../testing/open-plugin.js';
+export { samplerContract } from '../testing/sampler-contract.js';
+export { spaceContract } from '../testing/space-contract.js';
+export { startTestDaemon, type TestDaemon, type TestDaemonOptions } from '../testing/test-daemon.js';
+export { type VirtualFleetOptions, virtualFleet } from '../testing/virtual-fleet.js';

@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DaemonClient } from '../api/client.js';
+import { systemClock } from '../core/clock.js';
+import type { Driver } from '../devices/contract.js';
+import type { PluginSettings } from '../plugins/read-settings.js';
+import { Daemon } from '../process/daemon.js';
+import { virtualFleet } from './virtual-fleet.js';
+
+export interface TestDaemonOptions {
+  /** Its only devices, beside those of plug-ins; a virtual fleet of one by default. */
+  readonly drivers?: readonly Driver[];
+  readonly plugins?: PluginSettings;
+}
+
+export interface TestDaemon {
+  readonly url: string;
+  readonly client: DaemonClient;
+  /** Stops it and removes its data. */
+  stop(): Promise<void>;
+}
+
+/** A whole daemon on a free port and a temporary folder, which looks at no hardware of this machine. */
+export async function startTestDaemon({
+  drivers = [virtualFleet(1)],
+  plugins = { plugins: [], folders: [] },
+}: TestDaemonOptions = {}): Promise<TestDaemon> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-test-'));
+  const daemon = new Daemon({
+    dataDir,
+    port: 0,
+    clock: systemClock,
+    drivers,
+    plugins,
+    shippedDrivers: false,
+  });
+  const removeData = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
+  try {
+    const url = await daemon.start(new AbortController().signal);
+    return {
+      url,
+      client: new DaemonClient(url),
+      stop: async () => {
+        await daemon.stop();
+        await removeData();
+      },
+    };
+  } catch (error) {
+    await removeData();
+    throw error;
+  }
+}
