@@ -37,13 +37,13 @@ done
 url=$(node -p 'JSON.parse(require("fs").readFileSync(process.argv[1], "utf8").split("\n")[0]).url' "$ready")
 export HILDA_HOST=$url
 
-echo "The page: $url" >&2
+echo "The page: $(hilda open --print)" >&2
 device=$(hilda devices list --json | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).devices.find((d) => d.kind === "onnxruntime").id')
 hilda devices adopt "$device" >&2
 hilda devices adopt emulated-rp2040-pico >&2
 study=$(hilda search start profiles/studies/quickstart.yaml --wait --json | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).study.id')
 hilda search front "$study"
-echo "The page: $url  (study $study)"
+echo "The page: $(hilda open --print)  (study $study)"
 
 if [ -n "$stay" ]; then
   echo "The daemon stays up; Ctrl-C stops it." >&2

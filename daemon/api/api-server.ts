@@ -1,8 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type Express } from 'express';
+import { checkScope } from '../access/access.js';
 import { AttemptLimit } from '../access/attempt-limit.js';
-import { HildaError } from '../core/errors.js';
+import { asHildaError, HildaError } from '../core/errors.js';
+import { type AuditEntry, checkFetchSite, openPage, recogniseCaller, withCaller } from './caller.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin, guarded } from './host-guard.js';
 import { JoinChannel } from './join-channel.js';
@@ -14,14 +16,14 @@ import { answerParseErrors } from './parse-errors.js';
 import { answerProblems } from './problem.js';
 import { routes } from './routes/index.js';
 import type { DaemonServices } from './services.js';
-import { refusePlain, routeUpgrades } from './upgrades.js';
+import { refusePlain, refuseUpgrade, routeUpgrades, type UpgradeHandler } from './upgrades.js';
 
 const channelPaths = ['/v1/ws', '/v1/join', '/v1/agents/join'];
 
 export interface ApiServerOptions {
   /** 0 lets the system choose. */
   readonly port: number;
-  /** Loopback only: there is no authentication yet. */
+  /** Loopback only: tokens would travel in the clear. */
   readonly hostname?: '127.0.0.1' | '::1';
   /** The built dashboard; left out where none is served. */
   readonly dashboardDir?: string;
@@ -29,6 +31,8 @@ export interface ApiServerOptions {
   readonly joinDir?: string;
   /** Hears of defects and of requests refused with a status of 500 and above. */
   readonly onError?: (error: HildaError, request: string) => void;
+  /** Hears of every write that was asked for, and what became of it. */
+  readonly onAudit?: (entry: AuditEntry) => void;
 }
 
 /** REST under /v1, the ws channel /v1/ws and the page at /, on one port. */
@@ -67,7 +71,7 @@ export class ApiServer {
     await listen(http, port, hostname);
     const life = AbortSignal.any([signal, this.#stopping.signal]);
     routeUpgrades(http, checkHostAndOrigin, {
-      '/v1/ws': (...args) => this.#channel.upgrade(...args),
+      '/v1/ws': (...args) => void this.#upgrade(...args),
       '/v1/join': (...args) => this.pages.upgrade(...args),
       '/v1/agents/join': (...args) => this.agents.upgrade(...args),
     });
@@ -89,13 +93,30 @@ export class ApiServer {
     });
   }
 
+  /** The channel of events reads all: who opens it shows a token as a request does. */
+  async #upgrade(...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> {
+    try {
+      checkFetchSite(request);
+      if (this.#services.access) checkScope(await recogniseCaller(request, this.#services.access), 'read');
+      this.#channel.upgrade(request, socket, head);
+    } catch (thrown) {
+      refuseUpgrade(socket, asHildaError(thrown));
+    }
+  }
+
   #app(): Express {
     const app = express();
     app.disable('x-powered-by');
     app.set('query parser', 'simple');
     app.set('etag', false);
     app.use(guarded(checkHostAndOrigin), securityHeaders);
-    app.use('/v1', mountRoutes(routes, this.#services, this.#stopping.signal));
+    const { access } = this.#services;
+    if (access) app.get('/open', openPage(access));
+    app.use(
+      '/v1',
+      withCaller(access, this.#options.onAudit),
+      mountRoutes(routes, this.#services, this.#stopping.signal),
+    );
     for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { localTokenFor } from '../access/local-token.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
+import { linkSchema, newTokenSchema, type tokenRequestSchema, tokenSchema } from './access-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import { type JobView, jobSchema } from './job-schemas.js';
@@ -64,10 +66,15 @@ const discovered = devices.extend({ obstacles: z.record(z.string(), z.string()) 
  */
 export class DaemonClient {
   readonly #base: string;
+  readonly #token: string | undefined;
 
-  /** `base`: the daemon's address, e.g. `http://127.0.0.1:8766`. */
-  constructor(base: string) {
+  /**
+   * `base`: the daemon's address, e.g. `http://127.0.0.1:8766`. Without a token, each request shows the one that the daemon
+   * wrote down for its user, where this is that user.
+   */
+  constructor(base: string, { token }: { readonly token?: string } = {}) {
     this.#base = base.replace(/\/+$/, '');
+    this.#token = token;
   }
 
   get base(): string {
@@ -159,6 +166,16 @@ export class DaemonClient {
     this.#post('/deployments', deploymentSchema, request, options);
   runDeployed = async (request: z.input<typeof inferenceRequestSchema>, options: CallOptions) =>
     (await this.#post('/deployments/run', z.object({ outputs: tensorsSchema }), request, options)).outputs;
+
+  createToken = (request: z.input<typeof tokenRequestSchema>, options: CallOptions) =>
+    this.#post('/access/tokens', newTokenSchema, request, options);
+  tokens = async (options: CallOptions) =>
+    (await this.#get('/access/tokens', z.object({ tokens: z.array(tokenSchema) }), options)).tokens;
+  revokeToken = (id: string, options: CallOptions) =>
+    this.#post(`/access/tokens/${encodeURIComponent(id)}/revoke`, tokenSchema, undefined, options);
+  /** An address that opens the page once. */
+  pageLink = async (options: CallOptions) =>
+    `${this.#base}${(await this.#post('/access/links', linkSchema, undefined, options)).path}`;
 
   createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
   studies = async (options: CallOptions) =>
@@ -255,7 +272,9 @@ export class DaemonClient {
   }
 
   async #fetch(path: string, init: RequestInit, { signal }: CallOptions): Promise<Response> {
-    const attempt = (): Promise<Response> => fetch(`${this.#base}/v1${path}`, { ...init, signal });
+    const token = this.#token ?? (await localTokenFor(this.#base));
+    const headers = { ...init.headers, ...(token && { authorization: `Bearer ${token}` }) };
+    const attempt = (): Promise<Response> => fetch(`${this.#base}/v1${path}`, { ...init, headers, signal });
     let response: Response;
     try {
       // A connection that was kept open may be closed by the daemon in the moment of asking: asking again is harmless.

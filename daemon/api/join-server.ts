@@ -7,6 +7,7 @@ import type { DaemonIdentity } from './identity/daemon-identity.js';
 import { createIdentityServer } from './identity/identity-server.js';
 import type { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
+import { limitSilent } from './limit-silent.js';
 import { listen } from './listen.js';
 import { answerProblems } from './problem.js';
 import { routeUpgrades } from './upgrades.js';
@@ -25,6 +26,10 @@ export interface JoinServerOptions {
   /** Left out where no agent may join. */
   readonly agents?: JoinChannel;
 }
+
+/** Of a request: slow clients must not use the sockets up. */
+const headMs = 5000;
+const mostConnections = 1000;
 
 /**
  * What the daemon shows to its networks, and to phones on cables, as an agent does to its own: the page that phones open and
@@ -56,10 +61,12 @@ export class JoinServer {
       });
     });
     app.use(answerProblems());
-    const http = identity ? createIdentityServer(identity, app) : createServer(app);
-    // Slow clients must not use the sockets up (Node checks every 30 s unless told otherwise).
-    http.headersTimeout = 5000;
-    http.maxConnections = 500;
+    const http = identity
+      ? createIdentityServer(identity, app)
+      : createServer({ connectionsCheckingInterval: 1000 }, app);
+    http.headersTimeout = headMs;
+    http.maxConnections = mostConnections;
+    limitSilent(http);
     http.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));

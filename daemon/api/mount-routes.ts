@@ -1,8 +1,10 @@
 import express, { type Request, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
+import { checkScope } from '../access/access.js';
 import { HildaError } from '../core/errors.js';
 import { sendAnswer } from './answer.js';
 import { BodyBudget } from './body-budget.js';
+import { callerOf } from './caller.js';
 import { bodyReader } from './request-body.js';
 import { Answer, isJsonBody, type Route } from './route.js';
 import type { DaemonServices } from './services.js';
@@ -19,13 +21,19 @@ export function mountRoutes(
   for (const route of routes) {
     const path = route.path.replace(/\{(\w+)\}/g, ':$1');
     methods.set(path, [...(methods.get(path) ?? []), route.method]);
-    router[route.method](path, ...bodyReader(route, budget), async (request, response) => {
+    const scope = route.scope ?? (route.method === 'get' ? 'read' : 'measure');
+    const mayAsk: RequestHandler = (request, _response, next) => {
+      checkScope(callerOf(request), scope);
+      next();
+    };
+    router[route.method](path, mayAsk, ...bodyReader(route, budget), async (request, response) => {
       const gone = new AbortController();
       response.once('close', () => gone.abort(new HildaError('INTERRUPTED', 'the client went away')));
       const result = await route.handle({
         params: request.params as Record<string, string>,
         query: parse((route.query ?? noQuery).strict(), request.query, 'query'),
         body: readBody(route, request),
+        caller: callerOf(request),
         services,
         idempotencyKey: idempotencyKeyOf(request),
         routes,

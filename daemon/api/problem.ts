@@ -62,6 +62,7 @@ export const answerProblems =
     if (response.headersSent) return next(error);
     const allow = error.code === 'METHOD_NOT_ALLOWED' ? error.details.allow : undefined;
     if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
+    if (error.httpStatus === 401) response.set('WWW-Authenticate', 'Bearer realm="hilda"');
     const { retryAfterS } = error.details;
     if (typeof retryAfterS === 'number') response.set('Retry-After', String(retryAfterS));
     response

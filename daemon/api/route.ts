@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Caller, Scope } from '../access/access.js';
 import type { DaemonServices } from './services.js';
 
 /** Bytes instead of JSON, either way. */
@@ -19,6 +20,7 @@ export interface RouteContext<Params, Query, Body> {
   readonly services: DaemonServices;
   /** The header Idempotency-Key; null where the client sent none. */
   readonly idempotencyKey: string | null;
+  readonly caller: Caller;
   /** The whole table. */
   readonly routes: readonly Route[];
   /** Aborts when the client goes away, or the daemon stops. */
@@ -53,6 +55,8 @@ export interface Route {
   readonly body?: z.ZodType | { readonly maxBytes: number } | undefined;
   /** What openapi.json says of a body that the handler's own parser checks. */
   readonly described?: z.ZodType | undefined;
+  /** What a token must allow; `read` for get and `measure` for post where left out. */
+  readonly scope?: Scope | undefined;
   readonly answer: Success;
   readonly also?: readonly Success[];
   handle(context: RouteContext<Record<string, string>, unknown, unknown>): Promise<unknown>;

@@ -1,3 +1,4 @@
+import type { Access } from '../access/access.js';
 import type { StoredJoinKeys } from '../access/join-keys.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
@@ -105,6 +106,8 @@ export interface DaemonServices {
   /** Kinds of devices whose code does not load here. */
   readonly unusable?: readonly UnusableKind[];
   readonly clock: Clock;
+  /** Who may use the API. Left out, whoever reaches it is the local user: for tests of routes. */
+  readonly access?: Access;
   readonly store: Store;
   /** Models, and what measurements refer to. */
   readonly blobs: BlobStore;

@@ -23,6 +23,9 @@ function parseMessage(data: RawData, isBinary: boolean): ClientMessage {
   throw new HildaError('REQUEST_INVALID', `${place}: ${issue?.message ?? 'not valid'}`.slice(0, 200));
 }
 
+/** A client says what it wants when that changes. More than this between two pings is a flood. */
+const mostMessages = 500;
+
 /** Events that a client far behind is given at a time. */
 const batchSize = 200;
 
@@ -41,6 +44,11 @@ export class Subscriber {
   #woken = false;
   #alive = true;
   #pumping: Promise<void> | undefined;
+  /** The latest subscription that was asked for; those before it need no answer any more. */
+  #asked: ClientMessage | undefined;
+  #subscribing = false;
+  /** Messages since the last look at whether it lives. */
+  #heard = 0;
   #stopped = false;
 
   /** `socket`: what the client's frames are written to. */
@@ -49,7 +57,7 @@ export class Subscriber {
     this.#socket = socket;
     this.#store = store;
     this.#feed = feed;
-    client.on('message', (data, isBinary) => void this.#hear(data, isBinary));
+    client.on('message', (data, isBinary) => this.#hear(data, isBinary));
     client.on('pong', () => {
       this.#alive = true;
     });
@@ -71,6 +79,7 @@ export class Subscriber {
       return;
     }
     this.#alive = false;
+    this.#heard = 0;
     this.#client.ping();
   }
 
@@ -79,23 +88,47 @@ export class Subscriber {
     await this.#pumping;
   }
 
-  async #hear(data: RawData, isBinary: boolean): Promise<void> {
+  #hear(data: RawData, isBinary: boolean): void {
     this.#alive = true;
-    try {
-      const { topics, since } = parseMessage(data, isBinary);
-      checkTopics(topics);
-      const generation = ++this.#generation;
-      const lastSeq = await this.#store.lastSeq();
-      // Two messages in a row: the later one counts, whichever read ended first.
-      if (generation !== this.#generation) return;
-      this.#cursor = Math.min(since ?? lastSeq, lastSeq);
-      this.#topics = topics;
-      await this.#send({ op: 'subscribed', seq: this.#cursor });
-      this.wake();
-    } catch (thrown) {
-      const { code, message } = asHildaError(thrown);
-      await this.#send({ op: 'error', code, detail: message }).catch(() => {});
+    if (++this.#heard > mostMessages) {
+      this.#client.close(1008, 'too many messages');
+      this.#client.terminate();
+      return;
     }
+    try {
+      const message = parseMessage(data, isBinary);
+      checkTopics(message.topics);
+      this.#asked = message;
+      if (!this.#subscribing) void this.#subscribe();
+    } catch (thrown) {
+      void this.#refuse(thrown);
+    }
+  }
+
+  /** One read of the store for all that were asked for meanwhile: the latest counts. */
+  async #subscribe(): Promise<void> {
+    this.#subscribing = true;
+    try {
+      while (this.#asked && !this.#stopped) {
+        const lastSeq = await this.#store.lastSeq();
+        const { topics, since } = this.#asked;
+        this.#asked = undefined;
+        this.#generation++;
+        this.#cursor = Math.min(since ?? lastSeq, lastSeq);
+        this.#topics = topics;
+        await this.#send({ op: 'subscribed', seq: this.#cursor });
+        this.wake();
+      }
+    } catch (thrown) {
+      void this.#refuse(thrown);
+    } finally {
+      this.#subscribing = false;
+    }
+  }
+
+  async #refuse(thrown: unknown): Promise<void> {
+    const { code, message } = asHildaError(thrown);
+    await this.#send({ op: 'error', code, detail: message }).catch(() => {});
   }
 
   async #pump(): Promise<void> {

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { localTokenFor } from '../access/local-token.js';
 import { BackOff } from '../core/back-off.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
@@ -66,7 +67,11 @@ async function* connection(
   base: string,
   { topics, since, signal }: WatchOptions,
 ): AsyncGenerator<Exclude<Message, { op: 'error' }>> {
-  const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/v1/ws`, { perMessageDeflate: false });
+  const token = await localTokenFor(base);
+  const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/v1/ws`, {
+    perMessageDeflate: false,
+    headers: { ...(token && { authorization: `Bearer ${token}` }) },
+  });
   const queue: Message[] = [];
   let failure: Error | undefined;
   let closed = false;

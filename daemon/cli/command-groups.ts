@@ -23,6 +23,20 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'open',
+    {
+      description: 'open the page in a browser, by a link that works once',
+      load: async () => (await import('./commands/open.js')).openCommand,
+    },
+  ],
+  [
+    'token',
+    {
+      description: 'who else may use the daemon: make, list and revoke tokens',
+      load: async () => (await import('./commands/token.js')).tokenCommand,
+    },
+  ],
+  [
     'devices',
     {
       description: 'what networks can be measured on',

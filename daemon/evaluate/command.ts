@@ -1,7 +1,9 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { z } from 'zod';
 import type { Architecture } from '../core/architecture.js';
+import { systemClock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { guardDescriptor, guardedCommand, killGroup } from '../core/guarded-command.js';
 import type { Evaluator, Quality } from './contract.js';
 import { givenValueSchema, readGiven } from './given-values.js';
 
@@ -11,6 +13,8 @@ export interface CommandOptions {
   /** What it prints; more is kept, less is a fault. */
   readonly metrics: readonly string[];
 }
+
+const maxOutputBytes = 2 ** 20;
 
 const answerSchema = z.record(z.string(), givenValueSchema);
 
@@ -48,29 +52,81 @@ export class CommandEvaluator implements Evaluator {
 
   async close(): Promise<void> {}
 
-  #run(file: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
+  /** The program's output. It and all it started end with the call, and with the daemon. */
+  async #run(file: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
     const { PATH = '', HOME = '' } = process.env;
+    const { timeoutMs } = this.#options;
+    const [command, ...rest] = guardedCommand([file, ...args], process.platform);
+    const failed = (why: string, cause?: unknown): HildaError =>
+      new HildaError('EVALUATION_FAILED', `${file} ${why}`, { cause });
+    if (signal.aborted) throw interrupted(signal);
     return new Promise((resolve, reject) => {
-      const child = execFile(
-        file,
-        args,
-        { signal, timeout: this.#options.timeoutMs, killSignal: 'SIGKILL', env: { PATH, HOME } },
-        (error, stdout, stderr) => {
-          if (!error) return resolve(stdout);
-          if (signal.aborted)
-            return reject(
-              new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason }),
-            );
-          const why = error.killed
-            ? `gave no answer within ${this.#options.timeoutMs} ms`
-            : `failed: ${stderr.trim().slice(-300) || error.message}`;
-          reject(new HildaError('EVALUATION_FAILED', `${file} ${why}`, { cause: error }));
-        },
-      );
+      const child = spawn(command, rest, {
+        env: { PATH, HOME },
+        detached: true,
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      });
+      const [output, words] = [new Tail(maxOutputBytes), new Tail(4096)];
+      child.stdout?.on('data', (bytes: Buffer) => {
+        output.add(bytes);
+        if (output.isCut) end(failed(`printed more than ${maxOutputBytes} bytes`));
+      });
+      child.stderr?.on('data', (bytes: Buffer) => words.add(bytes));
+      let reason: HildaError | undefined;
+      const end = (why: HildaError): void => {
+        reason ??= why;
+        killGroup(child.pid, process.kill);
+      };
+      const onAbort = (): void => end(interrupted(signal));
+      signal.addEventListener('abort', onAbort, { once: true });
+      const late = setTimer(timeoutMs, () => end(failed(`gave no answer within ${timeoutMs} ms`)));
+      child.once('error', (cause) => {
+        reason ??= failed(`failed: ${cause.message}`, cause);
+      });
+      // What the program left running may hold its output open: its exit is the end of the call.
+      child.once('exit', () => killGroup(child.pid, process.kill));
+      child.once('close', (code, killed) => {
+        late.abort();
+        signal.removeEventListener('abort', onAbort);
+        if (reason) return reject(reason);
+        if (code === 0) return resolve(output.text);
+        reject(failed(`failed: ${words.text.trim().slice(-300) || `it ended with ${killed ?? code}`}`));
+      });
       // A program that does not read its input closes the pipe; its exit says the rest.
-      child.stdin?.on('error', () => {});
+      for (const stream of [child.stdin, child.stdio[guardDescriptor]]) stream?.on('error', () => {});
       child.stdin?.end(input);
     });
+  }
+}
+
+const interrupted = (signal: AbortSignal): HildaError =>
+  new HildaError('INTERRUPTED', 'the evaluation was aborted', { cause: signal.reason });
+
+/** Calls `act` after a time unless the controller is aborted before. */
+function setTimer(ms: number, act: () => void): AbortController {
+  const done = new AbortController();
+  systemClock.sleep(ms, { signal: done.signal }).then(act, () => {});
+  return done;
+}
+
+/** What a program prints: the last bytes of it. */
+class Tail {
+  readonly #most: number;
+  #bytes: Buffer = Buffer.alloc(0);
+  isCut = false;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(bytes: Buffer): void {
+    const all = Buffer.concat([this.#bytes, bytes]);
+    this.isCut ||= all.length > this.#most;
+    this.#bytes = all.subarray(-this.#most);
+  }
+
+  get text(): string {
+    return this.#bytes.toString('utf8');
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { readIdxImages } from '../data/labelled/idx-images.js';
@@ -70,6 +70,8 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('table'), file: z.string(), source: z.string() }),
 ]);
 
+const maxTableBytes = 64 * 2 ** 20;
+
 type InheritSpec = Extract<z.infer<typeof evaluatorSchema>, { kind: 'inherit' }>;
 
 const tableSchema = z
@@ -104,7 +106,9 @@ export async function createEvaluator(
     case 'table':
       return new TableEvaluator(
         space.id,
-        readTable(data.file, data.source).map(({ architecture, values }) => [architecture, values] as const),
+        (await readTable(data.file, data.source)).map(
+          ({ architecture, values }) => [architecture, values] as const,
+        ),
         data.source,
       );
   }
@@ -185,10 +189,13 @@ async function shippedParts(
 }
 
 /** Throws SPEC_INVALID naming the first row that is no architecture, lacks a metric, or holds a value that cannot be. */
-function readTable(file: string, source: string): z.infer<typeof tableSchema> {
+async function readTable(file: string, source: string): Promise<z.infer<typeof tableSchema>> {
   let rows: z.infer<typeof tableSchema>;
   try {
-    rows = tableSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const found = await stat(file);
+    // A pipe would keep the read waiting for ever.
+    if (!found.isFile() || found.size > maxTableBytes) throw new Error('it is no regular file, or too large');
+    rows = tableSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
     throw new HildaError('SPEC_INVALID', `evaluator.file: ${file} is no table of architectures and values`, {
       cause,

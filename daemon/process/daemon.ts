@@ -1,7 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { Access } from '../access/access.js';
 import { StoredJoinKeys } from '../access/join-keys.js';
+import { announceToken, newLocalToken } from '../access/local-token.js';
 import { ApiServer } from '../api/api-server.js';
+import type { AuditEntry } from '../api/caller.js';
 import { JoinServer } from '../api/join-server.js';
 import type { DaemonServices } from '../api/services.js';
 import type { Clock } from '../core/clock.js';
@@ -58,6 +61,8 @@ export interface DaemonOptions {
     readonly phonePort?: number;
   };
   readonly onError?: (error: HildaError, place: string) => void;
+  /** Hears of every write that somebody asked for. */
+  readonly onAudit?: (entry: AuditEntry) => void;
 }
 
 /** The composition root: the one place that knows which parts a daemon is made of. */
@@ -67,6 +72,8 @@ export class Daemon {
   readonly #life = new AbortController();
   /** What was started, in order; stopped in reverse. */
   readonly #started: (() => Promise<void>)[] = [];
+
+  #pageLink: (() => string) | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -80,6 +87,12 @@ export class Daemon {
       await this.stop();
       throw error;
     }
+  }
+
+  /** An address that opens the page once, within ten minutes, and gives it its session. Of a daemon that has started. */
+  pageLink(): string {
+    if (this.#pageLink) return this.#pageLink();
+    throw new HildaError('STATE_CONFLICT', 'the daemon has not started');
   }
 
   /** Idempotent: requests end, then studies, then devices, then the store. */
@@ -105,6 +118,7 @@ export class Daemon {
       lan = {},
       adb,
       onError,
+      onAudit,
     } = this.#options;
     const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
     const store = await openStore({ dataDir, clock });
@@ -197,11 +211,14 @@ export class Daemon {
       onChange: (urls) => agents.peers.announce(urls),
       ...(onError && { onError }),
     });
+    const localToken = newLocalToken();
+    const access = new Access(store, clock, localToken);
     const services: DaemonServices = {
       version: hildaVersion(),
       plugins: plugins.plugins,
       unusable,
       clock,
+      access,
       store,
       blobs,
       uploads,
@@ -230,11 +247,14 @@ export class Daemon {
       ...(existsSync(dashboardDir) && { dashboardDir }),
       ...(existsSync(joinDir) && { joinDir }),
       ...(onError && { onError }),
+      ...(onAudit && { onAudit }),
     });
     // After the API and its channels, which tell those who joined that the daemon stops.
     this.#started.push(() => door.stop());
     this.#started.push(() => server.stop());
     url = await server.start(this.#life.signal);
+    this.#started.push(await announceToken(localToken, { dataDir, url }));
+    this.#pageLink = () => `${url}/open?code=${access.link()}`;
     if (phones) tunnelPort = await this.#openToTunnels(server);
     await door.start(server, this.#life.signal);
     await pool.discover({ signal });

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
@@ -17,7 +17,8 @@ export const openSpace = (file: unknown, profilesDir: string): Space =>
 export function pinNetwork<T extends { readonly kind: string }>(file: T, profilesDir: string): T {
   if (file.kind !== 'instatune') return file;
   const named = file as unknown as InstatuneFile;
-  if (typeof named.network !== 'string') return file;
+  // The schema says what is wrong with such a name; a path is not read before that.
+  if (typeof named.network !== 'string' || !/^[\w-][\w.-]*\.onnx$/.test(named.network)) return file;
   return { ...file, sha256: sha256Hex(readNetwork(named, profilesDir)) };
 }
 
@@ -25,9 +26,11 @@ function readNetwork({ network, sha256 }: InstatuneFile, profilesDir: string): U
   const path = join(profilesDir, 'networks', network);
   let bytes: Uint8Array;
   try {
+    // A pipe or device would keep the daemon waiting for ever.
+    if (!statSync(path).isFile()) throw new Error('it is no regular file');
     bytes = new Uint8Array(readFileSync(path));
   } catch (cause) {
-    throw new HildaError('SPACE_INVALID', `network: cannot read ${path}`, { cause });
+    throw new HildaError('SPACE_INVALID', `network: cannot read ${network} of profiles/networks`, { cause });
   }
   if (sha256 !== undefined && sha256Hex(bytes) !== sha256)
     throw new HildaError('SPACE_INVALID', `network: ${path} is not the network this began with`, {

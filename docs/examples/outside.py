@@ -1,10 +1,11 @@
 """A search of your own, in twenty lines: proposes to a study with `sampler: {name: external}` and hears the results."""
-import json, random, sys, urllib.request
+import json, os, random, sys, urllib.request
 
 study, sizes = sys.argv[1], json.loads(sys.argv[2])  # e.g. http://127.0.0.1:4380/v1/studies/study-1 "[9, 10, 10]"
 
 def post(verb, body):
-    request = urllib.request.Request(f"{study}/{verb}", json.dumps(body).encode(), {"content-type": "application/json"})
+    headers = {"content-type": "application/json", "authorization": f"Bearer {os.environ['HILDA_TOKEN']}"}  # hilda token create
+    request = urllib.request.Request(f"{study}/{verb}", json.dumps(body).encode(), headers)
     return json.load(urllib.request.urlopen(request))
 
 best, state, rng = None, "running", random.Random(1)

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { HildaError } from '../../daemon/core/errors.js';
+import { guardedCommand, killGroup } from '../../daemon/core/guarded-command.js';
 import { openSerial } from '../link/transports/serial-transport.js';
 import type { Transport } from '../link/transports/transport.js';
 import type { EmulatedBoard } from './pico-board.js';
@@ -39,7 +40,7 @@ function watchExit(): void {
   if (watching) return;
   watching = true;
   process.once('exit', () => {
-    for (const child of living) child.kill('SIGKILL');
+    for (const { pid } of living) killGroup(pid, process.kill);
   });
 }
 
@@ -109,9 +110,9 @@ export function spawnBoard(
   { machine, imagePath, loadAddress = 0, signal }: QemuOptions,
 ): Promise<{ child: ChildProcess; path: string }> {
   const icount = `shift=${Math.log2(qemuInstructionNs)},sleep=off`;
-  const child = spawn(
-    program,
+  const [command, ...args] = guardedCommand(
     [
+      program,
       '-M',
       machine,
       // A raw image given as kernel goes to address 0, occupied or not.
@@ -127,10 +128,14 @@ export function spawnBoard(
       '-icount',
       icount,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], signal },
+    process.platform,
   );
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], signal, detached: true });
   living.add(child);
-  child.once('exit', () => living.delete(child));
+  child.once('exit', () => {
+    living.delete(child);
+    killGroup(child.pid, process.kill);
+  });
   return new Promise((resolve, reject) => {
     let said = '';
     const hear = (chunk: Buffer): void => {

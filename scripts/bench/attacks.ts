@@ -11,6 +11,7 @@ import { formatTable } from '../../daemon/cli/terminal/table.js';
 import type { Attack } from './attacks/attack.js';
 import { AttackedDaemon } from './attacks/attacked-daemon.js';
 import { bombs, names } from './attacks/bombs.js';
+import { floods, strangers } from './attacks/strangers.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -58,7 +59,9 @@ async function row({ kind, name, run, prepare, options }: Attack): Promise<Row> 
   }
 }
 
-const attacks = [...bombs, ...names].filter(({ kind, name }) => `${kind} ${name}`.includes(flags.only));
+const attacks = [...strangers, ...floods, ...bombs, ...names].filter(({ kind, name }) =>
+  `${kind} ${name}`.includes(flags.only),
+);
 const rows: Row[] = [];
 for (const attack of attacks) {
   const one = await row(attack);

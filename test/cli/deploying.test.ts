@@ -12,6 +12,7 @@ import type { DType } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { Daemon } from '../../daemon/process/daemon.js';
+import { ownerFetch } from '../owner-fetch.js';
 import { runCommand } from './run-command.js';
 
 t.setTimeout(300_000);
@@ -213,14 +214,14 @@ t.test('calibration and inputs reach the board, from every kind of file', async 
   t.equal(await run(files.short), 'REQUEST_INVALID');
 
   const post = async (path: string, body: object) => {
-    const answer = await fetch(`${url}/v1${path}`, {
+    const answer = await ownerFetch(`${url}/v1${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     return (await answer.json()) as { code?: string; calibratedOn?: string };
   };
-  const uploaded = await fetch(`${url}/v1/models`, { method: 'POST', body: Buffer.from(sum()) });
+  const uploaded = await ownerFetch(`${url}/v1/models`, { method: 'POST', body: Buffer.from(sum()) });
   const { sha256 } = (await uploaded.json()) as { sha256: string };
   const request = { model: sha256, device: 'fake-0' };
   t.match(await post('/deployments', { ...request, calibration: [[1, 2, 5, 6]] }), {
@@ -232,7 +233,7 @@ t.test('calibration and inputs reach the board, from every kind of file', async 
   const closed = odd.build();
   const open = closed.inputs.map((input) => ({ ...input, dims: ['__proto__', 2] }));
   const outputs = closed.outputs.map((output) => ({ ...output, dims: ['__proto__', 2] }));
-  const oddly = await fetch(`${url}/v1/models`, {
+  const oddly = await ownerFetch(`${url}/v1/models`, {
     method: 'POST',
     body: Buffer.from(writeOnnx({ ...closed, inputs: open, outputs })),
   });

@@ -7,6 +7,7 @@ import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { npyBytes } from '../../daemon/data/write-npy.js';
 import { Daemon } from '../../daemon/process/daemon.js';
+import { ownerFetch } from '../owner-fetch.js';
 import { runCommand } from './run-command.js';
 
 const { onnx } = onnxProto;
@@ -119,7 +120,7 @@ t.test('open dimensions and inputs, by options and over HTTP', async (t) => {
   const measured = JSON.parse((await runCommand(url, ...args, '--dim', 'T=4', '--input', 'x=range:0,9')).out);
   const inputs = [{ name: 'x', dtype: 'float32', dims: [1, 4], values: 'from 0 to 9' }];
   t.same(measured.measurement.manifest.inputs, inputs, 'what was used is kept');
-  const stored = await fetch(`${url}/v1/measurements/${measured.measurement.id}`);
+  const stored = await ownerFetch(`${url}/v1/measurements/${measured.measurement.id}`);
   t.same(((await stored.json()) as { manifest: { inputs: unknown } }).manifest.inputs, inputs);
 
   const hashed = onnx.ModelProto.encode({
@@ -140,7 +141,7 @@ t.test('open dimensions and inputs, by options and over HTTP', async (t) => {
   t.match(told.out, /uncounted +MurmurHash3: MACs unknown/, told.err);
 
   const post = async (path: string, body: string | Uint8Array) => {
-    const response = await fetch(`${url}/v1${path}`, {
+    const response = await ownerFetch(`${url}/v1${path}`, {
       method: 'POST',
       ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
       body: typeof body === 'string' ? body : Buffer.from(body),
@@ -225,7 +226,7 @@ t.test('weights in other files', async (t) => {
 
   const upload = async (files: Readonly<Record<string, Uint8Array>> | Uint8Array) => {
     const body = Buffer.from(files instanceof Uint8Array ? files : zipSync(files));
-    const answer = await fetch(`${url}/v1/models`, { method: 'POST', body });
+    const answer = await ownerFetch(`${url}/v1/models`, { method: 'POST', body });
     // biome-ignore lint/suspicious/noExplicitAny: answers of two shapes, asserted on.
     const { code, sha256 } = (await answer.json()) as any;
     return code ?? sha256;

@@ -16,6 +16,7 @@ import { checkTunnel } from '../android/tunnel.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
+import { ownerFetch } from '../owner-fetch.js';
 
 t.setTimeout(280_000);
 const signal = AbortSignal.timeout(280_000);
@@ -104,7 +105,7 @@ t.test('a phone on a cable and a page by invitation, measured through the whole 
       t.match(measurement, { deviceId: seen.id, provenance: 'measured', target: { tier: 'isolated' } });
       t.ok(measurement!.latency!.rawUs.median > 0);
       const { rounds } = (await (
-        await fetch(`${url}/v1/measurements/${measurement!.id}/samples`)
+        await ownerFetch(`${url}/v1/measurements/${measurement!.id}/samples`)
       ).json()) as {
         rounds: unknown[];
       };

@@ -13,6 +13,7 @@ import {
   specialisationSchema,
 } from '../../daemon/study/specialisation/shapes.js';
 import { openBench } from '../api/bench.js';
+import { ownerFetch } from '../owner-fetch.js';
 import { smallSpec } from '../study/bench.js';
 import { CountingDriver } from '../study/specialisation/counting-driver.js';
 import { desktop, openPage, phone, sidewaysOverflow } from './open-page.js';
@@ -231,7 +232,7 @@ t.test('a specialisation seen live, from its start to what was measured', async 
   const url = await daemon.start(new AbortController().signal);
   t.teardown(() => daemon.stop());
   const post = (path: string, body: object) =>
-    fetch(`${url}/v1${path}`, {
+    ownerFetch(`${url}/v1${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
@@ -262,7 +263,7 @@ t.test('a specialisation seen live, from its start to what was measured', async 
 
   await page.getByTestId('specialisation-state').filter({ hasText: 'completed' }).waitFor();
   await host.filter({ hasText: /Finals: study-\d completed/ }).waitFor();
-  const answer = await (await fetch(`${url}/v1/specialisations/specialisation-1`)).json();
+  const answer = await (await ownerFetch(`${url}/v1/specialisations/specialisation-1`)).json();
   const { level, rows } = specialisationSchema.parse(answer);
   t.ok(rows.length === 2 && level !== null);
   for (const [i, row] of rows.entries()) {

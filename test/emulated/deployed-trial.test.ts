@@ -13,6 +13,7 @@ import { type CompiledNetwork, compile, Reference } from '../../firmware-bridge/
 import { findQemu } from '../../firmware-bridge/emulator/qemu-board.js';
 import { roomyBoard } from '../agreement/int8-stage.js';
 import { runCommand } from '../cli/run-command.js';
+import { ownerFetch } from '../owner-fetch.js';
 
 t.setTimeout(600_000);
 /** Skipped only where QEMU cannot be had; CI installs it and forbids the skip. */
@@ -81,7 +82,7 @@ t.test(
       }),
     );
     const { study } = await hilda('search', 'start', spec, '--wait');
-    const { trials } = (await (await fetch(`${url}/v1/studies/${study.id}/trials`)).json()) as {
+    const { trials } = (await (await ownerFetch(`${url}/v1/studies/${study.id}/trials`)).json()) as {
       trials: { number: number; state: string }[];
     };
     const trial = trials.find(({ state }) => state === 'complete');

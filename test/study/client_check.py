@@ -8,6 +8,7 @@ import threading
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts/python"))
+from hilda_client.http import local_token
 from hilda_client import Client, Conflict, HildaError, Invalid, NotFound, Unreachable
 
 url, folder = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -45,7 +46,8 @@ class Lossy(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
-        request = urllib.request.Request(url + self.path, body, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", "authorization": f"Bearer {local_token(url)}"}
+        request = urllib.request.Request(url + self.path, body, headers)
         answer = urllib.request.urlopen(request).read()
         if self.path.endswith("/tell"):
             Lossy.tells += 1

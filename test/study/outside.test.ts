@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
+import { localTokenFor } from '../../daemon/access/local-token.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { FakeDriver, type FakeDriverOptions } from '../../daemon/devices/fake/driver.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { Daemon } from '../../daemon/process/daemon.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { runCommand } from '../cli/run-command.js';
+import { ownerFetch } from '../owner-fetch.js';
 import { smallSpace, smallSpec, testSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 
@@ -58,7 +60,7 @@ async function openDaemon(
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
 async function request(url: string, path: string, body?: unknown): Promise<any> {
-  const response = await fetch(`${url}/v1${path}`, {
+  const response = await ownerFetch(`${url}/v1${path}`, {
     method: body === undefined ? 'GET' : 'POST',
     ...(body !== undefined && {
       headers: { 'content-type': 'application/json' },
@@ -72,7 +74,9 @@ async function run(
   command: string,
   args: readonly string[],
 ): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const token = await localTokenFor(new URL(args.find((arg) => arg.startsWith('http')) ?? 'http://x').origin);
+  const env = { ...process.env, ...(token && { HILDA_TOKEN: token }) };
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   let [out, err] = ['', ''];
   child.stdout.on('data', (data) => {
     out += data;

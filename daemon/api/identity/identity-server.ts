@@ -17,6 +17,9 @@ export function createIdentityServer(identity: DaemonIdentity, listener: Request
   const server = createServer(
     {
       ...shown,
+      // Node waits two minutes for a handshake, and looks every half minute for requests that are late.
+      handshakeTimeout: 5000,
+      connectionsCheckingInterval: 1000,
       SNICallback: (name, answer) => answer(null, contextOf(identity.certificateNamed(name))),
     },
     listener,

@@ -1,4 +1,5 @@
 import type { Route } from '../route.js';
+import { accessRoutes } from './access.js';
 import { blobRoutes } from './blobs.js';
 import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
@@ -28,4 +29,5 @@ export const routes: readonly Route[] = [
   ...outsideRoutes,
   ...specialisationRoutes,
   ...predictorRoutes,
+  ...accessRoutes,
 ];

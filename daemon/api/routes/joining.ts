@@ -7,6 +7,7 @@ const kinds = { page: '/join/#t=', agent: '' } as const;
 export const joiningRoutes = [
   defineRoute({
     method: 'post',
+    scope: 'admin',
     path: '/joiners/invite',
     summary:
       'A token for one page or agent to join with, good for ten minutes, and the addresses to use it at',
@@ -40,6 +41,7 @@ export const joiningRoutes = [
   }),
   defineRoute({
     method: 'post',
+    scope: 'admin',
     path: '/joiners/{id}/revoke',
     summary: 'Cut a page or agent off for good',
     answer: { status: 200, schema: joinerSchema },

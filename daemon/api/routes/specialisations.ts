@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkConsent } from '../consent.js';
 import { Answer, defineRoute } from '../route.js';
 import { asSpecialisationId } from '../services.js';
 import {
@@ -15,7 +16,8 @@ export const specialisationRoutes = [
       'One search a device, then the best of all searches measured on every device; look at it for the outcome',
     body: specialisationRequestSchema,
     answer: { status: 202, schema: specialisationSchema, location: true },
-    handle: async ({ services, body }) => {
+    handle: async ({ services, body, caller }) => {
+      checkConsent(body, caller);
       const made = await services.specialisations.create(body);
       return new Answer(made, { location: `/v1/specialisations/${made.id}` });
     },

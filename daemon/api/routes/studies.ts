@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import { studySpecSchema } from '../../study/spec.js';
+import { checkConsent } from '../consent.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
 import { frontsSchema, studySchema, studySummarySchema } from '../schemas.js';
@@ -33,7 +34,8 @@ export const studyRoutes = [
       description: 'A study specification: docs/cli.md, `search start`, tells what each field means.',
     }),
     answer: { status: 201, schema: studySchema, location: true },
-    handle: async ({ services, body }) => {
+    handle: async ({ services, body, caller }) => {
+      checkConsent(body, caller);
       const study = viewStudy(await services.studies.create(body));
       return new Answer(study, { location: `/v1/studies/${study.id}` });
     },

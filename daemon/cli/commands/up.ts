@@ -49,7 +49,7 @@ async function up(
 ): Promise<void> {
   const { terminal } = context;
   const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
-  await mkdir(dataDir, { recursive: true });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Loaded here, so that the other commands need not load databases and runtimes.
   const [{ pino }, { Daemon }, { readPluginSettings }] = await Promise.all([
     import('pino'),
@@ -73,11 +73,13 @@ async function up(
     },
     onError: (error, place) =>
       log.error({ code: error.code, place, err: error.cause ?? error }, error.message),
+    onAudit: (entry) => log.info({ audit: entry }, 'asked for'),
   });
   const url = await daemon.start(terminal.signal);
   try {
     log.info({ url, dataDir }, 'hilda is up');
-    context.answer('up', { url, dataDir }, () => `hilda is up: ${url}`);
+    const page = daemon.pageLink();
+    context.answer('up', { url, dataDir, page }, () => `hilda is up: ${url}\nopen the page: ${page}`);
     await aborted(terminal.signal);
   } finally {
     await daemon.stop();

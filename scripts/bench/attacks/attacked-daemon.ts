@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { localTokenFor } from '../../../daemon/access/local-token.js';
 import { systemClock } from '../../../daemon/core/clock.js';
 
 const main = fileURLToPath(new URL('../../../daemon/cli/main.js', import.meta.url));
@@ -54,8 +55,14 @@ export class AttackedDaemon {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`${this.url}/v1${path}`, init);
+  /** As the local user asks, who may do all; `token` is somebody else's, null shows none. */
+  async fetch(path: string, init: RequestInit = {}, token?: string | null): Promise<Response> {
+    const shown = token === undefined ? await localTokenFor(this.url) : token;
+    const headers = {
+      ...(init.headers as Record<string, string>),
+      ...(shown && { authorization: `Bearer ${shown}` }),
+    };
+    return fetch(`${this.url}/v1${path}`, { ...init, headers });
   }
 
   post(path: string, body: Uint8Array | object, headers: Record<string, string> = {}): Promise<Response> {

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import pathlib
 import random
+import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -14,6 +18,24 @@ from .errors import HildaError, Invalid, Unreachable, from_problem
 
 _pauses_s = (0.1, 5.0)
 _passing = (429, 502, 503, 504)
+
+
+def local_token(base: str) -> str | None:
+    """HILDA_TOKEN, or the token that the daemon at this address wrote down for its user; None where there is none."""
+    given = os.environ.get("HILDA_TOKEN")
+    if given:
+        return given.strip()
+    home = os.environ.get("HOME")
+    state = os.environ.get("XDG_STATE_HOME") or (os.path.join(home, ".local", "state") if home else None)
+    address = urllib.parse.urlsplit(base)
+    if not state or not address.hostname:
+        return None
+    host = "127.0.0.1" if address.hostname == "localhost" else re.sub(r"[^\w.-]", "", address.hostname)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        return (pathlib.Path(state) / "hilda" / "tokens" / f"{host}-{port}").read_text().strip() or None
+    except OSError:
+        return None
 
 
 class Http:
@@ -49,6 +71,9 @@ class Http:
 
     def _once(self, method: str, path: str, data: bytes | None, kind: str, timeout_s: float) -> bytes:
         headers = {"content-type": kind} if data is not None else {}
+        token = local_token(self.base)
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.base + path, data=data, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=timeout_s) as response:

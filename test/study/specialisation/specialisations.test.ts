@@ -9,6 +9,7 @@ import { Daemon } from '../../../daemon/process/daemon.js';
 import { parseStudySpec } from '../../../daemon/study/spec.js';
 import { Specialisations } from '../../../daemon/study/specialisation/specialisations.js';
 import { runCommand } from '../../cli/run-command.js';
+import { ownerFetch } from '../../owner-fetch.js';
 import { openBench, profilesDir, smallSpec } from '../bench.js';
 import { CountingDriver } from './counting-driver.js';
 
@@ -24,14 +25,14 @@ async function openDaemon(t: Test, dataDir: string, driver: Driver, ids: readonl
   const daemon = new Daemon({ dataDir, port: 0, clock: systemClock, drivers: [driver] });
   const url = await daemon.start(new AbortController().signal);
   t.teardown(() => daemon.stop());
-  for (const id of ids) await fetch(`${url}/v1/devices/${id}/adopt`, { method: 'POST', body: '{}' });
+  for (const id of ids) await ownerFetch(`${url}/v1/devices/${id}/adopt`, { method: 'POST', body: '{}' });
   return { daemon, url };
 }
 
 const json = { 'content-type': 'application/json' };
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted on.
-const get = async (url: string, path: string): Promise<any> => (await fetch(`${url}/v1${path}`)).json();
+const get = async (url: string, path: string): Promise<any> => (await ownerFetch(`${url}/v1${path}`)).json();
 
 t.test('each winner is the fastest on its own device; the matrix is stored', async (t) => {
   const dir = await temporaryFolder(t);
@@ -115,7 +116,7 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
       ...more,
     });
     return (await (
-      await fetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body })
+      await ownerFetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body })
     ).json()) as Problem;
   };
   t.equal((await posted({ searches: { any: studies[0] } })).code, 'REQUEST_INVALID', 'a list, not a map');
@@ -207,11 +208,11 @@ t.test('a daemon that stops leaves it paused; it goes on with the same studies',
     };
   });
   const body = JSON.stringify({ spec, devices: ids });
-  const created = await fetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body });
+  const created = await ownerFetch(`${url}/v1/specialisations`, { method: 'POST', headers: json, body });
   t.equal(created.status, 202);
   const { id } = (await created.json()) as { id: string };
   await midway;
-  const refused = await fetch(`${url}/v1/specialisations/${id}/resume`, { method: 'POST', body: '{}' });
+  const refused = await ownerFetch(`${url}/v1/specialisations/${id}/resume`, { method: 'POST', body: '{}' });
   t.equal(refused.status, 409, 'it runs');
   await daemon.stop();
 

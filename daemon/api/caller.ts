@@ -1,0 +1,76 @@
+import type { IncomingMessage } from 'node:http';
+import type { Handler } from 'express';
+import { type Access, type Caller, localCaller } from '../access/access.js';
+import { HildaError } from '../core/errors.js';
+
+const callers = new WeakMap<IncomingMessage, Caller>();
+
+/** Who makes a request; a server without access control, as tests of routes use, serves the local user alone. */
+export const callerOf = (request: IncomingMessage): Caller => callers.get(request) ?? localCaller;
+
+/** One write that somebody asked for, as the audit log holds it. */
+export interface AuditEntry {
+  readonly who: string;
+  readonly what: string;
+  readonly status: number;
+}
+
+/** Browsers say where a request comes from: a page of another place may ask nothing, whether it names an origin or not. */
+export function checkFetchSite({ headers }: IncomingMessage): void {
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'same-origin' && site !== 'none')
+    throw new HildaError('ORIGIN_REFUSED', `requests from pages elsewhere (${site}) are not answered`, {
+      details: { site },
+    });
+}
+
+/** Finds out who asks. Throws TOKEN_REFUSED. */
+export async function recogniseCaller(request: IncomingMessage, access: Access): Promise<Caller> {
+  const caller = await access.recognise(tokenOf(request));
+  callers.set(request, caller);
+  return caller;
+}
+
+/** The handler of plain requests. Every write is told to `onAudit` once it is answered, refused ones included. */
+export const withCaller =
+  (access: Access | undefined, onAudit?: (entry: AuditEntry) => void): Handler =>
+  async (request, response, next) => {
+    checkFetchSite(request);
+    const isRead = request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS';
+    let who = 'nobody known';
+    if (!isRead && onAudit) {
+      const what = `${request.method} ${request.originalUrl.split('?')[0]}`;
+      response.once('close', () => onAudit({ who, what, status: response.statusCode }));
+    }
+    // The description of the API holds nothing of this daemon.
+    if (access && request.path !== '/openapi.json') who = (await recogniseCaller(request, access)).name;
+    next();
+  };
+
+/** Cookies know no ports: each daemon has its own name. */
+const cookieName = ({ headers: { host = '' } }: IncomingMessage): string =>
+  `hilda_${/:(\d+)$/.exec(host)?.[1] ?? '80'}`;
+
+function tokenOf(request: IncomingMessage): string | undefined {
+  const { authorization, cookie = '' } = request.headers;
+  const [, bearer] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
+  if (authorization !== undefined) return bearer ?? '';
+  const name = cookieName(request);
+  const pairs = cookie.split(/; */).map((pair) => pair.split('='));
+  return pairs.find(([key]) => key === name)?.[1];
+}
+
+/** Where the link that `hilda open` makes leads: it gives the page its session, once, and shows it. */
+export const openPage =
+  (access: Access): Handler =>
+  async (request, response) => {
+    const { code } = request.query;
+    const { token, maxAgeS } = await access.redeem(typeof code === 'string' ? code : '');
+    response
+      .set('Cache-Control', 'no-store')
+      .set(
+        'Set-Cookie',
+        `${cookieName(request)}=${token}; Max-Age=${maxAgeS}; Path=/; HttpOnly; SameSite=Strict`,
+      )
+      .redirect(303, '/');
+  };

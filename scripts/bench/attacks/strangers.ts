@@ -1,0 +1,140 @@
+import { connect } from 'node:net';
+import { WebSocket } from 'ws';
+import { systemClock } from '../../../daemon/core/clock.js';
+import { type Attack, type Outcome, refusalOf } from './attack.js';
+import type { AttackedDaemon } from './attacked-daemon.js';
+
+const json = { 'content-type': 'application/json' };
+const program = { name: 'a', evaluator: { kind: 'command', command: ['/bin/sh', '-c', 'id'] } };
+const post = (body: unknown): RequestInit => ({ method: 'POST', headers: json, body: JSON.stringify(body) });
+
+const unknown = (
+  name: string,
+  path: string,
+  init: RequestInit = {},
+  token: string | null = null,
+): Attack => ({
+  kind: 'access',
+  name,
+  run: async (daemon) => refusalOf(await daemon.fetch(path, init, token)),
+});
+
+/** A token of a scope, as the local user makes it for somebody else. */
+async function tokenOf(daemon: AttackedDaemon, scope: string): Promise<string> {
+  const made = await daemon.post('/access/tokens', { name: 'other', scope, days: 1 });
+  return ((await made.json()) as { token: string }).token;
+}
+
+const scoped = (name: string, scope: string, path: string, init: RequestInit): Attack => ({
+  kind: 'access',
+  name,
+  run: async (daemon) => refusalOf(await daemon.fetch(path, init, await tokenOf(daemon, scope))),
+});
+
+const named = (name: string, evaluator: object): Attack =>
+  scoped(`a token names ${name}`, 'admin', '/studies', post({ name: 'a', evaluator }));
+
+/** What somebody asks who has no right to it. */
+export const strangers: readonly Attack[] = [
+  unknown('another user of the machine starts a program', '/studies', post(program)),
+  unknown('another user of the machine lists devices', '/devices'),
+  unknown('another user of the machine invites an agent', '/joiners/invite', post({ kind: 'agent' })),
+  unknown('a guessed token', '/devices', {}, 'hilda.00000000.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'),
+  {
+    kind: 'access',
+    name: '2,000 guessed tokens',
+    run: async (daemon) => {
+      const codes = new Set<number>();
+      for (let i = 0; i < 2000; i += 50) {
+        const some = Array.from({ length: 50 }, (_, j) =>
+          daemon.fetch('/devices', {}, `hilda.0000${i + j}.x`),
+        );
+        for (const { status } of await Promise.all(some)) codes.add(status);
+      }
+      return { code: [...codes].join() === '401' ? 'TOKEN_REFUSED' : null };
+    },
+  },
+  unknown('the channel of events without a token', '/ws', { headers: { upgrade: 'none' } }),
+  scoped('a token to read measures', 'read', '/measurements', post({})),
+  scoped('a token to measure makes tokens', 'measure', '/access/tokens', post({ name: 'x' })),
+  scoped('a token to measure invites an agent', 'measure', '/joiners/invite', post({ kind: 'agent' })),
+  named('a program', program.evaluator),
+  named('a table by path', { kind: 'table', file: '/etc/passwd', source: 'x' }),
+  named('a folder to write weights to', { kind: 'inherit', work: '/tmp/x' }),
+  named('weights by path', { kind: 'supernet', weights: '/etc/passwd' }),
+  {
+    kind: 'access',
+    name: 'a link to the page, used twice',
+    run: async (daemon) => {
+      const { path } = (await (await daemon.post('/access/links', {})).json()) as { path: string };
+      await fetch(daemon.url + path, { redirect: 'manual' });
+      return refusalOf(await fetch(daemon.url + path, { redirect: 'manual' }));
+    },
+  },
+  ...(
+    [
+      ['a page of another site', { origin: 'https://evil.example' }],
+      ['a page of another port', { origin: 'http://127.0.0.1:1' }],
+      ['a request of another site without an origin', { 'sec-fetch-site': 'cross-site' }],
+      ['a page without an origin of its own', { origin: 'null' }],
+    ] as const
+  ).map(
+    ([name, headers]): Attack => ({
+      kind: 'other sites',
+      name,
+      run: async (daemon) => refusalOf(await daemon.fetch('/devices', { headers })),
+    }),
+  ),
+  {
+    kind: 'other sites',
+    name: 'a name that was bound to this machine (DNS rebinding)',
+    run: (daemon) =>
+      new Promise<Outcome>((resolve) => {
+        const socket = connect(Number(new URL(daemon.url).port), '127.0.0.1');
+        socket.end('GET /v1/devices HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n');
+        let answer = '';
+        socket.setEncoding('utf8').on('data', (text) => {
+          answer += text;
+        });
+        socket.on('close', () => resolve({ code: /ORIGIN_REFUSED/.exec(answer)?.[0] ?? null }));
+      }),
+  },
+  {
+    kind: 'paths',
+    name: 'a space that names a path for its network',
+    run: async (daemon) =>
+      refusalOf(
+        await daemon.post('/studies', {
+          name: 'a',
+          space: { kind: 'instatune', id: 'a', network: '../../../../dev/stdin' },
+          sampler: { name: 'random' },
+          devices: ['x'],
+          objectives: ['latencyUs'],
+          budget: { trials: 1 },
+        }),
+      ),
+  },
+];
+
+/** Many messages or connections at once. */
+export const floods: readonly Attack[] = [
+  {
+    kind: 'floods',
+    name: '50,000 subscriptions on one channel',
+    run: async (daemon) => {
+      const { localTokenFor } = await import('../../../daemon/access/local-token.js');
+      const token = await localTokenFor(daemon.url);
+      const socket = new WebSocket(`${daemon.url.replace('http', 'ws')}/v1/ws`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      await new Promise((resolve) => socket.once('open', resolve));
+      const closed = new Promise<Outcome>((resolve) =>
+        socket.once('close', (code) => resolve({ code: `CLOSED ${code}` })),
+      );
+      socket.on('error', () => {});
+      for (let i = 0; i < 50_000; i++) socket.send('{"op":"sub","topics":["devices"],"since":0}');
+      const never = systemClock.sleep(60_000).then((): Outcome => ({ code: null, note: 'it stays open' }));
+      return Promise.race([closed, never]);
+    },
+  },
+];
