@@ -48,19 +48,23 @@ const gone = (pids: readonly number[]) => until(() => pids.length === 2 && !pids
 
 t.test('what a command left running ends with it', async (t) => {
   const { command, pids } = program('leaves', `echo '{"accuracy": 0.5}'`);
-  const evaluator = new CommandEvaluator({ command, timeoutMs: 60_000 });
+  const evaluator = new CommandEvaluator({ metrics: ['accuracy'], command, timeoutMs: 60_000 });
   t.same((await evaluator.evaluate([1], { signal: never })).values.accuracy, 0.5);
   t.ok(await gone(pids()));
 });
 
 t.test('time-out and abort end the whole group', async (t) => {
   const slow = program('slow', 'sleep 1000');
-  const late = new CommandEvaluator({ command: slow.command, timeoutMs: 3000 });
+  const late = new CommandEvaluator({ metrics: ['accuracy'], command: slow.command, timeoutMs: 3000 });
   await t.rejects(late.evaluate([1], { signal: never }), { code: 'EVALUATION_FAILED', message: /3000 ms/ });
   t.ok(await gone(slow.pids()));
   const stopped = program('stopped', 'sleep 1000');
   const abort = new AbortController();
-  const running = new CommandEvaluator({ command: stopped.command, timeoutMs: 60_000 }).evaluate([1], {
+  const running = new CommandEvaluator({
+    metrics: ['accuracy'],
+    command: stopped.command,
+    timeoutMs: 60_000,
+  }).evaluate([1], {
     signal: abort.signal,
   });
   running.catch(() => {});
@@ -72,7 +76,9 @@ t.test('time-out and abort end the whole group', async (t) => {
 
 t.test('a program that is not there, prints too much, or fails is told', async (t) => {
   const evaluate = (...command: string[]) =>
-    new CommandEvaluator({ command, timeoutMs: 60_000 }).evaluate([1], { signal: never });
+    new CommandEvaluator({ metrics: ['accuracy'], command, timeoutMs: 60_000 }).evaluate([1], {
+      signal: never,
+    });
   await t.rejects(evaluate('/no/such/program'), { code: 'EVALUATION_FAILED' });
   await t.rejects(evaluate('/bin/sh', '-c', 'echo bad luck >&2; exit 3'), { message: /bad luck/ });
   await t.rejects(evaluate('/bin/sh', '-c', 'kill -9 $$'), { message: /SIGKILL/ });
@@ -86,7 +92,7 @@ t.test('a command and its own children die with a daemon that is killed', async 
     '--input-type=module',
     '-e',
     `const { CommandEvaluator } = await import(${JSON.stringify(module)});
-     await new CommandEvaluator({ command: ${JSON.stringify(command)}, timeoutMs: 600000 })
+     await new CommandEvaluator({ metrics: ['accuracy'], command: ${JSON.stringify(command)}, timeoutMs: 600000 })
        .evaluate([1], { signal: new AbortController().signal });`,
   ]);
   t.teardown(() => parent.kill('SIGKILL'));
