@@ -5,7 +5,7 @@ import { HildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
 
 /** What a token may do; each holds those before it. `page` is the session of the daemon's own page. */
-export const scopes = ['read', 'measure', 'admin'] as const;
+const scopes = ['read', 'measure', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
 
 const recordSchema = z.object({
