@@ -79,10 +79,16 @@ export class Access {
     return records.filter((record) => record !== undefined).filter((record) => !this.#isOver(record));
   }
 
+  /** Throws NOT_FOUND. */
+  async show(id: string): Promise<TokenRecord> {
+    const record = await this.#read(id);
+    if (record) return record;
+    throw new HildaError('NOT_FOUND', `there is no token ${id}`);
+  }
+
   /** For good. Throws NOT_FOUND. */
   async revoke(id: string): Promise<TokenRecord> {
-    const record = await this.#read(id);
-    if (!record) throw new HildaError('NOT_FOUND', `there is no token ${id}`);
+    const record = await this.show(id);
     const revoked = { ...record, state: 'revoked' } as const;
     await this.#store.setValue(`access token ${id}`, revoked);
     return revoked;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -10,15 +11,23 @@ export const tokenFile = 'token';
 /** Made anew at each start: one that was shown to another program at an old address is worth nothing. */
 export const newLocalToken = (): string => randomBytes(32).toString('base64url');
 
-/** Writes the token where the user's own commands find it: in the data folder, and under the daemon's address. */
+/**
+ * Writes the token where the user's own commands find it: in the data folder, and under the daemon's address. A state folder
+ * that cannot be written, as that of a system service, is told to `onUnwritten`: commands then need HILDA_TOKEN.
+ */
 export async function announceToken(
   token: string,
-  { dataDir, url, env = process.env }: { dataDir: string; url: string; env?: Environment },
+  {
+    dataDir,
+    url,
+    env = process.env,
+    onUnwritten,
+  }: { dataDir: string; url: string; env?: Environment; onUnwritten?: (thrown: unknown) => void },
 ): Promise<() => Promise<void>> {
-  const paths = [join(dataDir, tokenFile)];
-  const byAddress = tokenPath(url, env);
-  if (byAddress) paths.push(byAddress);
-  for (const path of paths) await writeSecret(path, token);
+  const [inData, byAddress] = [join(dataDir, tokenFile), tokenPath(url, env)];
+  await writeSecret(inData, token);
+  if (byAddress) await writeSecret(byAddress, token).catch((thrown) => onUnwritten?.(thrown));
+  const paths = byAddress ? [inData, byAddress] : [inData];
   return async () => {
     // Another daemon may have taken the address since.
     for (const path of paths) if ((await read(path)) === token) await rm(path, { force: true });
@@ -40,8 +49,8 @@ export async function localTokenFor(
 
 /** Kept in sync with scripts/python/hilda_client/http.py. */
 function tokenPath(base: string, env: Environment): string | undefined {
-  const state = env.XDG_STATE_HOME || (env.HOME && join(env.HOME, '.local', 'state'));
-  if (!state || !URL.canParse(base)) return undefined;
+  const state = env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local', 'state');
+  if (!URL.canParse(base)) return undefined;
   const { hostname, port, protocol } = new URL(base);
   const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replace(/[^\w.-]/g, '');
   return join(state, 'hilda', 'tokens', `${host}-${port || (protocol === 'https:' ? '443' : '80')}`);

@@ -31,6 +31,9 @@ export async function recogniseCaller(request: IncomingMessage, access: Access):
   return caller;
 }
 
+/** Needs no token: the description of the API holds nothing of this daemon. */
+export const openPath = '/openapi.json';
+
 /** The handler of plain requests. Every write is told to `onAudit` once it is answered, refused ones included. */
 export const withCaller =
   (access: Access | undefined, onAudit?: (entry: AuditEntry) => void): Handler =>
@@ -42,8 +45,7 @@ export const withCaller =
       const what = `${request.method} ${request.originalUrl.split('?')[0]}`;
       response.once('close', () => onAudit({ who, what, status: response.statusCode }));
     }
-    // The description of the API holds nothing of this daemon.
-    if (access && request.path !== '/openapi.json') who = (await recogniseCaller(request, access)).name;
+    if (access && request.path !== openPath) who = (await recogniseCaller(request, access)).name;
     next();
   };
 

@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 const mostSilent = 64;
 
 /**
- * Closes the connections of an address beyond `most` that have sent no request: whoever opens many and says nothing keeps the
- * sockets of its own address busy, not those of the others. A TLS handshake is no request.
+ * Closes the connections of an address beyond `most` that have sent no request. An address that opens many and says nothing
+ * uses up its own share of the sockets alone. A TLS handshake is no request.
  */
 export function limitSilent(http: Server, most = mostSilent): void {
   const silent = new Map<string, Set<string>>();

@@ -6,7 +6,7 @@ import { sendAnswer } from './answer.js';
 import { BodyBudget } from './body-budget.js';
 import { callerOf } from './caller.js';
 import { bodyReader } from './request-body.js';
-import { Answer, isJsonBody, type Route } from './route.js';
+import { Answer, isJsonBody, type Route, scopeOf } from './route.js';
 import type { DaemonServices } from './services.js';
 
 /** Serves the table of operations: validates each request, answers as the table says, refuses other methods. */
@@ -21,7 +21,7 @@ export function mountRoutes(
   for (const route of routes) {
     const path = route.path.replace(/\{(\w+)\}/g, ':$1');
     methods.set(path, [...(methods.get(path) ?? []), route.method]);
-    const scope = route.scope ?? (route.method === 'get' ? 'read' : 'measure');
+    const scope = scopeOf(route);
     const mayAsk: RequestHandler = (request, _response, next) => {
       checkScope(callerOf(request), scope);
       next();

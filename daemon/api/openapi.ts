@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { isJsonBody, octets, type Route, type Success } from './route.js';
+import { openPath } from './caller.js';
+import { isJsonBody, octets, type Route, type Success, scopeOf } from './route.js';
 import { problemSchema } from './schemas.js';
 
 type JsonObject = Record<string, unknown>;
@@ -23,9 +24,19 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
       description: 'Times are in the unit their name carries. The ws channel is described in docs/api.md.',
     },
     paths,
-    components: { schemas: components },
+    components: { schemas: components, securitySchemes },
   };
 }
+
+const securitySchemes = {
+  token: { type: 'http', scheme: 'bearer', description: 'The local user’s token, or one made for somebody.' },
+  page: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: 'hilda_4380',
+    description: 'The session of the page; the number is the port of the daemon.',
+  },
+};
 
 function operation(route: Route, components: Components): JsonObject {
   const { answer, also = [], body, described } = route;
@@ -33,6 +44,7 @@ function operation(route: Route, components: Components): JsonObject {
     operationId: operationId(route),
     summary: route.summary,
     tags: [route.path.split('/')[1]],
+    security: route.path === openPath ? [] : [{ token: [scopeOf(route)] }, { page: [scopeOf(route)] }],
     parameters: [...pathParameters(route), ...queryParameters(route, components)],
     ...(body && {
       requestBody: {

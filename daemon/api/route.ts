@@ -83,4 +83,8 @@ export function defineRoute<
   return route as unknown as Route;
 }
 
+/** What a caller must be allowed, to use an operation. */
+export const scopeOf = ({ scope, method }: Pick<Route, 'scope' | 'method'>): Scope =>
+  scope ?? (method === 'get' ? 'read' : 'measure');
+
 export const isJsonBody = (body: Route['body']): body is z.ZodType => body instanceof z.ZodType;

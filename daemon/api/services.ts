@@ -106,7 +106,7 @@ export interface DaemonServices {
   /** Kinds of devices whose code does not load here. */
   readonly unusable?: readonly UnusableKind[];
   readonly clock: Clock;
-  /** Who may use the API. Left out, whoever reaches it is the local user: for tests of routes. */
+  /** Who may use the API. Left out, every request is the local user's: for tests of routes. */
   readonly access?: Access;
   readonly store: Store;
   /** Models, and what measurements refer to. */

@@ -253,7 +253,15 @@ export class Daemon {
     this.#started.push(() => door.stop());
     this.#started.push(() => server.stop());
     url = await server.start(this.#life.signal);
-    this.#started.push(await announceToken(localToken, { dataDir, url }));
+    const onUnwritten = (thrown: unknown): void =>
+      onError?.(
+        new HildaError('INTERNAL', 'the token could not be written where commands look for it', {
+          hint: 'The data folder holds it in the file `token`: commands take it from HILDA_TOKEN.',
+          cause: thrown,
+        }),
+        'the token',
+      );
+    this.#started.push(await announceToken(localToken, { dataDir, url, onUnwritten }));
     this.#pageLink = () => `${url}/open?code=${access.link()}`;
     if (phones) tunnelPort = await this.#openToTunnels(server);
     await door.start(server, this.#life.signal);

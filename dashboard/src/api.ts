@@ -16,8 +16,12 @@ import type {
 
 /** The daemon's public API, from the page's own address. */
 
+const noSession =
+  'This browser has no session with the daemon, or it has ended. Run `hilda open` on the daemon’s machine: its link opens this page with a new one.';
+
 async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   const response = await fetch(`/v1${path}`, init);
+  if (response.status === 401) throw new Error(noSession);
   const body: unknown = await response.json();
   if (!response.ok) throw new Error((body as Problem).detail);
   return body as T;

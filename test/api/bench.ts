@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { Access } from '../../daemon/access/access.js';
 import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
@@ -350,7 +351,15 @@ export async function openBench(
     port = 0,
     dashboardDir,
     specialisation: shown = specialisation,
-  }: { dir?: string; port?: number; dashboardDir?: string; specialisation?: Specialisation } = {},
+    localToken,
+  }: {
+    dir?: string;
+    port?: number;
+    dashboardDir?: string;
+    specialisation?: Specialisation;
+    /** The local user's. Left out, requests need no token. */
+    localToken?: string;
+  } = {},
 ): Promise<Bench> {
   const folder = dir ?? (await temporaryFolder(t));
   const store = await openStore({ dataDir: folder, clock });
@@ -384,6 +393,7 @@ export async function openBench(
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
+    ...(localToken !== undefined && { access: new Access(store, clock, localToken) }),
     store,
     blobs,
     uploads,

@@ -21,6 +21,7 @@ interface Operation {
   readonly parameters: readonly { readonly name: string; readonly in: string; readonly schema: Shape }[];
   readonly requestBody?: { readonly content: Record<string, Media> };
   readonly responses: Record<string, Success>;
+  readonly security: readonly { readonly token?: readonly string[] }[];
 }
 interface Document {
   readonly openapi: string;
@@ -34,6 +35,8 @@ interface Asked {
 }
 
 const bytes = 'application/octet-stream';
+/** The local user's. */
+const localToken = 'of-the-local-user';
 
 /** The document's own shapes as checks: read from its JSON, by a reader that knows nothing of our schemas. */
 function checker({ components }: Document): (shape: Shape, value: unknown) => string | undefined {
@@ -54,6 +57,7 @@ function send(url: string, method: string, { path, body }: Asked, headers: Recor
   return fetch(`${url}${path}`, {
     method: method.toUpperCase(),
     headers: {
+      authorization: `Bearer ${localToken}`,
       ...(body !== undefined && { 'content-type': isBytes ? bytes : 'application/json' }),
       ...headers,
     },
@@ -73,7 +77,7 @@ function fbnetTable(): string {
 
 /** A daemon that holds one of everything, and a request for each operation that must succeed. */
 async function prepared(t: Parameters<typeof openBench>[0]) {
-  const { url, studies, keys, store, jobs } = await openBench(t);
+  const { url, studies, keys, store, jobs } = await openBench(t, { localToken });
   // What nobody trusts any more must not be what others measure on.
   await store.upsertDevice({ ...(await store.device(deviceId)), id: 'spare' as DeviceId });
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
@@ -92,6 +96,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     budget: { trials: 10, maxMinutes: 5 },
   };
   const requests: Record<string, Asked> = {
+    'post /v1/access/tokens': { path: '/v1/access/tokens', body: { name: 'x', scope: 'read', days: 1 } },
     'post /v1/models': { path: '/v1/models', body: modelBytes },
     'post /v1/blobs': { path: '/v1/blobs', body: modelBytes },
     'post /v1/measurements': {
@@ -143,6 +148,11 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       body: { cron: '0 3 1 1 *', count: 5 },
     },
   };
+  const tokenOf = async (scope: string) =>
+    (await (
+      await send(url, 'post', { path: '/v1/access/tokens', body: { name: scope, scope } })
+    ).json()) as { id: string; token: string };
+  const lesser = { measure: await tokenOf('read'), admin: await tokenOf('measure') };
   const later = async () =>
     (
       await jobs.submit({
@@ -170,6 +180,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     body: { model, device: deviceId, protocol: 'quick' },
   });
   const ids: readonly [prefix: string, id: string][] = [
+    ['/v1/access/tokens/', (await tokenOf('read')).id],
     ['/v1/campaigns/', '1'],
     ['/v1/predictors/', predictor.id],
     ['/v1/joiners/', joiner.id],
@@ -187,11 +198,11 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       .replace('{sha256}', model);
   const asked = (method: string, path: string): Asked =>
     requests[`${method} ${path}`] ?? { path: pathOf(path) };
-  return { url, asked, job };
+  return { url, asked, job, lesser };
 }
 
 t.test('every operation of openapi.json does what it promises', async (t) => {
-  const { url, asked, job } = await prepared(t);
+  const { url, asked, job, lesser } = await prepared(t);
   const document = (await (await fetch(`${url}/v1/openapi.json`)).json()) as Document;
   t.equal(document.openapi, '3.1.0');
   const faultOf = checker(document);
@@ -216,7 +227,8 @@ t.test('every operation of openapi.json does what it promises', async (t) => {
   t.equal(job.status, 202);
   const accepted = document.paths['/v1/measurements']?.post?.responses['202'];
   t.equal(faultOf(accepted?.content['application/json']?.schema as Shape, await job.json()), undefined);
-  t.equal((await fetch(`${url}${job.headers.get('location')}`)).status, 200);
+  const found = async (path: string | null) => (await send(url, 'get', { path: String(path) })).status;
+  t.equal(await found(job.headers.get('location')), 200);
 
   for (const { path, method, operation } of operations) {
     const name = `${method} ${path}`;
@@ -235,12 +247,24 @@ t.test('every operation of openapi.json does what it promises', async (t) => {
     else t.same(new Uint8Array(answer), modelBytes, name);
     const location = response.headers.get('location');
     t.equal(location !== null, success?.headers?.Location !== undefined, `${name}: ${location}`);
-    if (location !== null) t.equal((await fetch(`${url}${location}`)).status, 200, `${name}: ${location}`);
+    if (location !== null) t.equal(await found(location), 200, `${name}: ${location}`);
     t.equal(
       response.status === 201,
       response.status === 201 && location !== null,
       `${name}: 201 has a place`,
     );
+
+    const [needed] = operation.security[0]?.token ?? [];
+    t.equal(needed === undefined, path === '/v1/openapi.json', `${name}: its scope is documented`);
+    const stranger = await send(url, method, request, { authorization: 'Bearer guessed' });
+    t.equal(stranger.status, needed === undefined ? 200 : 401, `${name}: a stranger`);
+    if (stranger.status === 401) await isProblem(stranger, operation, name);
+    if (needed === 'measure' || needed === 'admin') {
+      const authorization = `Bearer ${lesser[needed].token}`;
+      const refused = await send(url, method, request, { authorization });
+      t.equal(refused.status, 403, `${name}: a token of a lesser scope`);
+      await isProblem(refused, operation, name);
+    }
 
     const asks = (suffix: string): Asked => ({ ...request, path: `${request.path}${suffix}` });
     const unknown = await send(url, method, asks('?nonsense=1'));

@@ -239,7 +239,7 @@ t.test('a specialisation seen live, from its start to what was measured', async 
     });
   for (const id of ['fake-0', 'board']) await post(`/devices/${id}/adopt`, {});
 
-  const { page, faults } = await openPage(t, url, desktop);
+  const { page, faults } = await openPage(t, daemon.pageLink(), desktop);
   await page
     .getByTestId('connection')
     .filter({ hasText: /^live$/ })

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
-import { localTokenFor } from '../../daemon/access/local-token.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { FakeDriver, type FakeDriverOptions } from '../../daemon/devices/fake/driver.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
@@ -74,9 +73,7 @@ async function run(
   command: string,
   args: readonly string[],
 ): Promise<{ code: number | null; out: string; err: string }> {
-  const token = await localTokenFor(new URL(args.find((arg) => arg.startsWith('http')) ?? 'http://x').origin);
-  const env = { ...process.env, ...(token && { HILDA_TOKEN: token }) };
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
   child.stdout.on('data', (data) => {
     out += data;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Access, TokenRecord } from '../../access/access.js';
 import { HildaError } from '../../core/errors.js';
 import { linkSchema, newTokenSchema, tokenRequestSchema, tokenSchema } from '../access-schemas.js';
-import { defineRoute } from '../route.js';
+import { Answer, defineRoute } from '../route.js';
 import type { DaemonServices } from '../services.js';
 
 function accessOf({ access }: DaemonServices): Access {
@@ -19,10 +19,10 @@ export const accessRoutes = [
     summary: 'Make a token for a program or a person; it is shown this once',
     scope: 'admin',
     body: tokenRequestSchema,
-    answer: { status: 201, schema: newTokenSchema, secret: true },
+    answer: { status: 201, schema: newTokenSchema, secret: true, location: true },
     handle: async ({ services, body }) => {
       const { record, token } = await accessOf(services).create(body);
-      return { ...view(record), token };
+      return new Answer({ ...view(record), token }, { location: `/v1/access/tokens/${record.id}` });
     },
   }),
   defineRoute({
@@ -32,6 +32,14 @@ export const accessRoutes = [
     scope: 'admin',
     answer: { status: 200, schema: z.object({ tokens: z.array(tokenSchema) }) },
     handle: async ({ services }) => ({ tokens: (await accessOf(services).list()).map(view) }),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/access/tokens/{id}',
+    summary: 'One token or session, without the token itself',
+    scope: 'admin',
+    answer: { status: 200, schema: tokenSchema },
+    handle: async ({ services, params }) => view(await accessOf(services).show(params.id)),
   }),
   defineRoute({
     method: 'post',

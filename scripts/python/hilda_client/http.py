@@ -25,10 +25,9 @@ def local_token(base: str) -> str | None:
     given = os.environ.get("HILDA_TOKEN")
     if given:
         return given.strip()
-    home = os.environ.get("HOME")
-    state = os.environ.get("XDG_STATE_HOME") or (os.path.join(home, ".local", "state") if home else None)
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser(os.path.join("~", ".local", "state"))
     address = urllib.parse.urlsplit(base)
-    if not state or not address.hostname:
+    if not address.hostname:
         return None
     host = "127.0.0.1" if address.hostname == "localhost" else re.sub(r"[^\w.-]", "", address.hostname)
     port = address.port or (443 if address.scheme == "https" else 80)
