@@ -149,9 +149,10 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     },
   };
   const tokenOf = async (scope: string) =>
-    (await (
-      await send(url, 'post', { path: '/v1/access/tokens', body: { name: scope, scope } })
-    ).json()) as { id: string; token: string };
+    (await (await send(url, 'post', { path: '/v1/access/tokens', body: { name: scope, scope } })).json()) as {
+      id: string;
+      token: string;
+    };
   const lesser = { measure: await tokenOf('read'), admin: await tokenOf('measure') };
   const later = async () =>
     (
