@@ -6,17 +6,20 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { DaemonClient } from '../daemon/api/client.js';
 
 const [url = '', out = 'docs/images'] = process.argv.slice(2);
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((file) => existsSync(file));
 if (!executablePath || url === '')
   throw new Error('usage: screenshots URL [OUT]; Chromium must be installed');
 mkdirSync(out, { recursive: true });
-const { studies } = (await (await fetch(`${url}/v1/studies`)).json()) as { studies: { id: string }[] };
-const study = studies.at(-1);
+const client = new DaemonClient(url);
+const calls = { signal: AbortSignal.timeout(60_000) };
+const study = (await client.studies(calls)).at(-1);
 if (!study) throw new Error('the daemon has no study yet');
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 830 }, colorScheme: 'light' });
+await page.goto(await client.pageLink(calls));
 await page.goto(`${url}/#/studies/${study.id}`);
 await page.getByTestId('trials-done').waitFor({ timeout: 60_000 });
 // The charts are drawn by then.
