@@ -18,11 +18,11 @@ import { openChromium } from '../devices/chromium.js';
 import { knock } from '../devices/join-bench.js';
 import { ownerFetch } from '../owner-fetch.js';
 
-t.setTimeout(280_000);
-const signal = AbortSignal.timeout(280_000);
+t.setTimeout(600_000);
+const signal = AbortSignal.timeout(600_000);
 
 async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 3000; i++) {
     const found = await look();
     if (found !== undefined) return found;
     await systemClock.sleep(100);
