@@ -177,6 +177,56 @@ t.test('what came before a break is not sent again', async (t) => {
   t.ok(second.line.up.bytes - upBefore < 300, 'a content that is there costs its name');
 });
 
+t.test('cuts that a connection outlives cost their own time, at every rate and delay', async (t) => {
+  for (const [kbitPerS, delayMs, bytes] of [
+    [256, 300, 1_500_000],
+    [256, 50, 1_000_000],
+    [8000, 300, 20_000_000],
+  ] as const) {
+    const { clock, line, sender } = await bulkLine({ kbitPerS, delayMs });
+    const blob = blobOf(bytes);
+    const startMs = clock.nowMs();
+    const sending = watched(sender.deliver(blob, nameOf(blob)));
+    let cutMs = 0;
+    for (const [share, ms] of [
+      [0.1, 5000],
+      [0.2, 5000],
+      [0.4, 12_000],
+    ] as const) {
+      await clock.until(() => line.up.bytes > share * bytes);
+      line.cut(ms);
+      // TCP's own next try may come as late again.
+      cutMs += 2 * ms;
+    }
+    await clock.until(() => sending.is() !== 'pending');
+    t.equal(sending.is(), 'done');
+    const tookMs = clock.nowMs() - startMs;
+    const limitMs = (1.25 * 8 * bytes) / kbitPerS + cutMs + 20 * delayMs;
+    t.ok(tookMs < limitMs, `${kbitPerS} kbit/s, ${delayMs} ms: ${tookMs} ms of ${limitMs}`);
+  }
+});
+
+t.test('the rate from before a cut outlives it, and a line that became slower is found out', async (t) => {
+  const rate = new LineRate();
+  let nowUs = 0;
+  const send = (bytes: number, tookUs: number): void => {
+    const departure = rate.depart(nowUs, true);
+    nowUs += tookUs;
+    rate.arrive(departure, bytes, nowUs, true);
+  };
+  for (let i = 0; i < 20; i++) send(64_000, 100_000);
+  const { pieceBytes } = rate;
+  for (let i = 0; i < 3; i++) send(64_000, 12e6);
+  t.equal(rate.facts.bytesPerS, 640_000);
+  nowUs += 600e6;
+  rate.broke();
+  send(64_000, 5e6);
+  send(64_000, 100_000);
+  t.same([rate.facts.bytesPerS, rate.pieceBytes], [640_000, pieceBytes], 'also over a new connection');
+  for (let i = 0; i < 12; i++) send(rate.pieceBytes, 4e6);
+  t.ok(rate.facts.bytesPerS! < 20_000, `${rate.facts.bytesPerS} bytes/s`);
+});
+
 t.test('contents that are damaged, foreign or too large', async (t) => {
   const blob = blobOf(40_000);
   const { clock, sender, whole, received } = await bulkLine(
@@ -211,14 +261,18 @@ t.test('a line that would take hours is named, with its rate; one that stands st
     peer: 'the page browser-3f2a91',
     bytes: 1e8,
     done: 1e5,
+    came: 75_000,
     elapsedMs: 30_000,
     stillMs: 0,
     bytesPerS: 2500,
   });
   t.match(told, { code: 'LINE_TOO_SLOW', message: /browser-3f2a91 carries 20 kbit\/s/ });
-  const fits = { peer: 'x', bytes: 1e8, done: 0, elapsedMs: 30_000, stillMs: 0, bytesPerS: 1e5 };
+  const fits = { peer: 'x', bytes: 1e8, done: 0, came: 0, elapsedMs: 30_000, stillMs: 0, bytesPerS: 1e5 };
   t.equal(transferFault(fits), null, 'limits follow the size and the rate');
   t.ok(transferFault({ ...fits, elapsedMs: longestTransferMs }), 'up to a last one');
+  const bad = { ...fits, elapsedMs: 600_000, bytesPerS: 2500 };
+  t.equal(transferFault({ ...bad, done: 5e7, came: 3e7 }), null, 'a bad minute is not the whole line');
+  t.ok(transferFault({ ...bad, done: 5e7, came: 1e6 }), 'what was there before says nothing of the line');
 
   const still = await bulkLine({ kbitPerS: 2000, delayMs: 50 });
   const stopped = watched(still.sender.deliver(blob, nameOf(blob)));

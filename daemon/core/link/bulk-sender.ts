@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { HildaError } from '../errors.js';
-import { type Departure, type LineFacts, LineRate } from './line-rate.js';
+import { InFlight } from './in-flight.js';
+import { type LineFacts, LineRate } from './line-rate.js';
 import { type Acknowledgement, type BlobAnnouncement, encodePiece } from './pieces.js';
 import { transferFault } from './transfer-limits.js';
 
@@ -26,16 +27,10 @@ interface Outgoing {
   /** Null until the receiver said what it has. */
   sent: number | null;
   acknowledged: number;
+  /** What the receiver had of it before. */
+  present: number;
   restarts: number;
   readonly settle: { resolve(): void; reject(error: HildaError): void };
-}
-
-interface OnItsWay {
-  readonly outgoing: Outgoing;
-  readonly end: number;
-  readonly bytes: number;
-  readonly departure: Departure;
-  readonly alone: boolean;
 }
 
 /** Side by side, so that a small one is not kept waiting by a large one. */
@@ -52,8 +47,7 @@ export class BulkSender {
   readonly #rate: LineRate;
   #active: Outgoing[] = [];
   #waiting: Outgoing[] = [];
-  #onItsWay: OnItsWay[] = [];
-  #onItsWayBytes = 0;
+  readonly #inFlight = new InFlight();
   #nextTransfer = 1;
   #ended: HildaError | null = null;
 
@@ -90,6 +84,7 @@ export class BulkSender {
           heardUs: nowUs,
           sent: null,
           acknowledged: 0,
+          present: 0,
           restarts: 0,
           settle: { resolve, reject },
         };
@@ -120,17 +115,15 @@ export class BulkSender {
         'MESSAGE_INVALID',
         `${bytes} bytes of transfer ${transfer} were acknowledged unsent`,
       );
-    if (outgoing.sent === null) outgoing.sent = bytes;
-    else if (bytes < outgoing.acknowledged && !this.#restart(outgoing, bytes)) return;
+    if (outgoing.sent === null) {
+      outgoing.sent = bytes;
+      outgoing.present = bytes;
+    } else if (bytes < outgoing.acknowledged && !this.#restart(outgoing, bytes)) return;
     this.#options.onProgress?.(Math.max(0, bytes - outgoing.acknowledged));
     outgoing.acknowledged = bytes;
     outgoing.heardUs = nowUs;
-    const arrived = this.#onItsWay.filter((piece) => piece.outgoing === outgoing && piece.end <= bytes);
-    for (const { departure, bytes: size, alone } of arrived) {
-      this.#onItsWayBytes -= size;
+    for (const { departure, bytes: size, alone } of this.#inFlight.arrived(transfer, bytes))
       this.#rate.arrive(departure, size, nowUs, alone);
-    }
-    if (arrived.length > 0) this.#onItsWay = this.#onItsWay.filter((piece) => !arrived.includes(piece));
     if (bytes === outgoing.blob.byteLength) {
       this.#remove(outgoing);
       outgoing.settle.resolve();
@@ -152,7 +145,7 @@ export class BulkSender {
     for (const outgoing of [...this.#active, ...this.#waiting]) outgoing.settle.reject(error);
     this.#active = [];
     this.#waiting = [];
-    this.#onItsWay = [];
+    this.#inFlight.clear();
   }
 
   #pump(): void {
@@ -160,30 +153,27 @@ export class BulkSender {
     this.#begin();
     const { clock, sendPiece } = this.#options;
     for (;;) {
-      const size = this.#rate.pieceBytes;
-      const alone = this.#onItsWay.length === 0;
+      const alone = this.#inFlight.isEmpty;
       const nowUs = clock.monotonicUs();
-      if (!alone && (this.#rate.mustDrain(nowUs) || this.#onItsWayBytes + size > this.#rate.windowBytes))
-        return;
+      if (!alone && (this.#rate.mustDrain(nowUs) || this.#isFull(0))) return;
       const at = this.#active.findIndex(({ sent, blob }) => sent !== null && sent < blob.byteLength);
       const [outgoing] = at < 0 ? [] : this.#active.splice(at, 1);
       if (!outgoing || outgoing.sent === null) return;
       // In turn.
       this.#active.push(outgoing);
-      const offset = outgoing.sent;
-      const bytes = outgoing.blob.subarray(offset, offset + size);
-      outgoing.sent = offset + bytes.byteLength;
-      this.#onItsWayBytes += bytes.byteLength;
-      const full = this.#onItsWayBytes + size > this.#rate.windowBytes;
-      this.#onItsWay.push({
-        outgoing,
-        end: outgoing.sent,
-        bytes: bytes.byteLength,
-        departure: this.#rate.depart(nowUs, full),
-        alone,
-      });
-      sendPiece(encodePiece({ transfer: outgoing.transfer, offset, bytes }));
+      const { transfer, blob, sent: offset } = outgoing;
+      const bytes = blob.subarray(offset, offset + this.#rate.pieceBytes);
+      const end = offset + bytes.byteLength;
+      outgoing.sent = end;
+      const departure = this.#rate.depart(nowUs, this.#isFull(bytes.byteLength));
+      this.#inFlight.add({ transfer, end, bytes: bytes.byteLength, departure, alone });
+      sendPiece(encodePiece({ transfer, offset, bytes }));
     }
+  }
+
+  /** Whether one more piece is too much, besides as many bytes. */
+  #isFull(besides: number): boolean {
+    return this.#inFlight.bytes + besides + this.#rate.pieceBytes > this.#rate.windowBytes;
   }
 
   /** One at a time of one content: the second then finds it there. */
@@ -208,7 +198,7 @@ export class BulkSender {
       return false;
     }
     outgoing.sent = from;
-    this.#forget(outgoing);
+    this.#inFlight.forget(outgoing.transfer);
     return true;
   }
 
@@ -219,12 +209,14 @@ export class BulkSender {
         await clock.sleep(judgeEveryMs, { signal: over });
         if (!this.#active.includes(outgoing)) continue;
         const nowUs = clock.monotonicUs();
+        const { blob, acknowledged, present, startUs, heardUs } = outgoing;
         const fault = transferFault({
           peer,
-          bytes: outgoing.blob.byteLength,
-          done: outgoing.acknowledged,
-          elapsedMs: (nowUs - outgoing.startUs) / 1000,
-          stillMs: (nowUs - outgoing.heardUs) / 1000,
+          bytes: blob.byteLength,
+          done: acknowledged,
+          came: acknowledged - present,
+          elapsedMs: (nowUs - startUs) / 1000,
+          stillMs: (nowUs - heardUs) / 1000,
           bytesPerS: this.#rate.facts.bytesPerS,
         });
         if (fault) this.#fail(outgoing, fault);
@@ -243,11 +235,6 @@ export class BulkSender {
   #remove(outgoing: Outgoing): void {
     this.#active = this.#active.filter((one) => one !== outgoing);
     this.#waiting = this.#waiting.filter((one) => one !== outgoing);
-    this.#forget(outgoing);
-  }
-
-  #forget(outgoing: Outgoing): void {
-    this.#onItsWay = this.#onItsWay.filter((piece) => piece.outgoing !== outgoing);
-    this.#onItsWayBytes = this.#onItsWay.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#inFlight.forget(outgoing.transfer);
   }
 }

@@ -19,6 +19,18 @@ interface Sample {
   readonly value: number;
 }
 
+interface RateSample {
+  /** On the clock of a line that carries: see `#live`. */
+  readonly liveUs: number;
+  readonly value: number;
+}
+
+interface Start {
+  best: number;
+  end: number;
+  flat: number;
+}
+
 /** A small message waits this long behind bulk, besides the line's own delay. */
 const queueUs = 150_000;
 const pieceUs = 75_000;
@@ -29,6 +41,8 @@ const mostWindow = 8 * 2 ** 20;
 /** Rates count for so long, and at least so many of them. */
 const rateLifeUs = 5e6;
 const leastSamples = 6;
+/** A line that is silent for longer is cut or idle: the rest of that time says nothing of its rate. */
+const mostSilenceUs = 1e6;
 /** At first the window doubles with each round trip, until the rate grew by less than a quarter in three of them. */
 const startGain = 2;
 const startGrowth = 1.25;
@@ -43,10 +57,13 @@ const drainUs = 15e6;
  */
 export class LineRate {
   #delivered = 0;
-  #rates: Sample[] = [];
+  #rates: RateSample[] = [];
+  /** Time in which the line carried something, and when it was last counted. */
+  #liveUs = 0;
+  #eventUs: number | null = null;
   #least: Sample | null = null;
   /** Until the line's rate is found: the best of earlier rounds, where this one ends, and rounds without growth. */
-  #start: { best: number; end: number; flat: number } | null = { best: 0, end: 0, flat: 0 };
+  #start: Start | null = newStart();
 
   get facts(): LineFacts {
     const rate = this.#rate;
@@ -61,7 +78,8 @@ export class LineRate {
     if (rate === null || !this.#least) return firstWindow;
     const fullUs = this.#least.value + queueUs;
     const windowUs = this.#start ? Math.max(startGain * this.#least.value, fullUs) : fullUs;
-    const bytes = (rate * windowUs) / 1e6;
+    // With whole pieces below it, a window of two small ones would never grow on a line with a long delay.
+    const bytes = (rate * windowUs) / 1e6 + (this.#start ? 0 : this.pieceBytes);
     return Math.min(mostWindow, Math.max(2 * this.pieceBytes, bytes));
   }
 
@@ -77,21 +95,23 @@ export class LineRate {
   }
 
   depart(nowUs: number, full: boolean): Departure {
+    this.#live(nowUs);
     return { atUs: nowUs, delivered: this.#delivered, full };
   }
 
   /** The piece was acknowledged; `alone` says that nothing else was on its way when it left. */
   arrive({ atUs, delivered, full }: Departure, bytes: number, nowUs: number, alone: boolean): void {
     this.#delivered += bytes;
+    const liveUs = this.#live(nowUs);
     const tookUs = Math.max(1, nowUs - atUs);
     if (!this.#least || tookUs <= this.#least.value || (alone && this.mustDrain(nowUs)))
       this.#least = { atUs: nowUs, value: tookUs };
     const rate = ((this.#delivered - delivered) * 1e6) / tookUs;
     // A sender that had no more to send says nothing against the line.
     if (!full && rate < (this.#rate ?? 0)) return;
-    this.#rates.push({ atUs: nowUs, value: rate });
+    this.#rates.push({ liveUs, value: rate });
     this.#judgeStart(delivered);
-    const old = this.#rates.findIndex((sample) => nowUs - sample.atUs <= rateLifeUs);
+    const old = this.#rates.findIndex((sample) => liveUs - sample.liveUs <= rateLifeUs);
     const most = Math.max(0, this.#rates.length - leastSamples);
     this.#rates.splice(0, Math.min(old < 0 ? most : old, most));
   }
@@ -99,7 +119,17 @@ export class LineRate {
   /** A line that broke may come back as another one: its delay is measured anew, its rate stays the first guess. */
   broke(): void {
     this.#least = null;
-    this.#rates = this.#rates.slice(-leastSamples);
+    this.#start = newStart();
+  }
+
+  /**
+   * Counts the time since the last event. A cut counts for a second: what left before it arrives late and tells a low rate, which
+   * must not outlive the rates from before it.
+   */
+  #live(nowUs: number): number {
+    this.#liveUs += Math.min(mostSilenceUs, Math.max(0, nowUs - (this.#eventUs ?? nowUs)));
+    this.#eventUs = nowUs;
+    return this.#liveUs;
   }
 
   #judgeStart(delivered: number): void {
@@ -116,3 +146,5 @@ export class LineRate {
     return this.#rates.length === 0 ? null : Math.max(...this.#rates.map(({ value }) => value));
   }
 }
+
+const newStart = (): Start => ({ best: 0, end: 0, flat: 0 });

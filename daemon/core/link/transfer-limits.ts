@@ -6,6 +6,8 @@ export interface TransferProgress {
   readonly peer: string;
   readonly bytes: number;
   readonly done: number;
+  /** Of `done`, what came in the elapsed time. */
+  readonly came: number;
   readonly elapsedMs: number;
   /** Since bytes were acknowledged last, with the line up. */
   readonly stillMs: number;
@@ -21,7 +23,9 @@ const stillLimitMs = 60_000;
 
 /** LINE_TOO_SLOW, in words that name the line, where the bytes will not come in an acceptable time; null otherwise. */
 export function transferFault(progress: TransferProgress): HildaError | null {
-  const { peer, bytes, done, elapsedMs, stillMs, bytesPerS } = progress;
+  const { peer, bytes, done, came, elapsedMs, stillMs } = progress;
+  // A bad minute of a line that was good so far is not the whole line.
+  const bytesPerS = progress.bytesPerS && Math.max(progress.bytesPerS, (1000 * came) / elapsedMs);
   const details = { bytes, done, elapsedMs, bytesPerS };
   const whole = formatBytes(bytes);
   if (stillMs > stillLimitMs)
