@@ -82,6 +82,7 @@ export class Agent {
       bench,
       outbox,
       models: new ModelCache(join(dataDir, 'models')),
+      clock,
       ...(onAddresses && { onAddresses }),
       ...(onEvent && { onEvent }),
     });
@@ -163,7 +164,7 @@ export class Agent {
       if (answer.addresses) onAddresses?.(answer.addresses);
       onEvent?.('joined', { id: answer.id, devices: devices.map(({ id }) => id) });
       if (bench.offered !== devices) link.say({ op: 'devices', devices: [...bench.offered] });
-      await work.serve(link, answer, { clock, signal });
+      await work.serve(link, answer, signal);
       const last = link.refused;
       if (last) throw last;
       return true;

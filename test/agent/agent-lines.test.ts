@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { asHildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
+import type { Measurement } from '../../daemon/core/measurement.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import type { Graph } from '../../daemon/network/graph.js';
@@ -41,8 +42,8 @@ async function openLine(t: Test, bitsPerS = 2e6, delayMs = 50) {
       const device = await open(hub);
       return device.measure(network, contractProtocol, { signal });
     })().then(
-      ({ verdict }) => {
-        job.seen = { verdict };
+      (measurement) => {
+        job.seen = measurement;
       },
       (thrown) => {
         const { code, message, details } = asHildaError(thrown);
@@ -69,16 +70,66 @@ t.test('an agent whose line dies without a word notices, comes back and goes on'
   t.ok(total < 1.1e6, `${total} bytes for a network of 1 MB`);
 
   const done = agent.said('finished');
-  const measured = await measure(doublingNetwork());
-  await clock.pass(2000);
-  line.cut(24_000);
-  t.ok(await clock.until(() => measured.seen !== null));
-  t.match(measured.seen, { verdict: 'valid' }, 'a cut in the job');
-  t.equal(agent.said('joined'), 3);
-  t.equal(agent.said('finished') - done, 2, 'opened once, run once');
+  for (const cutMs of [24_000, 60_000, 120_000]) {
+    const measured = await measure(doublingNetwork());
+    await clock.pass(2000);
+    line.cut(cutMs);
+    t.ok(await clock.until(() => measured.seen !== null));
+    t.match(measured.seen, { verdict: 'valid', code: undefined }, `a cut of ${cutMs} ms in the job`);
+  }
+  t.equal(agent.said('joined'), 5);
+  t.equal(agent.said('finished') - done, 6, 'opened once and run once each');
   t.equal(hub.counts.refusedResults, 0);
   const { bytesPerS } = hub.lineTo('agent-x-fake-0' as DeviceId) ?? {};
   t.ok(bytesPerS! > 150_000 && bytesPerS! < 300_000, `${bytesPerS} bytes/s`);
+});
+
+t.test('an agent that was stopped is gone at once, one that is silent later', async (t) => {
+  const { clock, line, hub, start, measure } = await openLine(t);
+  const stopped = start('a');
+  t.ok(await clock.until(() => hub.agents().length === 1));
+  const ended = await measure(doublingNetwork());
+  await clock.pass(2000);
+  void stopped.stop();
+  t.ok(await clock.until(() => ended.seen !== null, 20_000));
+  t.match(ended.seen, { code: 'DEVICE_GONE', message: /was stopped/ });
+  t.same(hub.agents(), []);
+  start('b');
+  t.ok(await clock.until(() => hub.agents().length === 1));
+  const silent = await measure(doublingNetwork());
+  await clock.pass(2000);
+  line.cut(1e9);
+  t.notOk(await clock.until(() => silent.seen !== null, 120_000), 'a lift or a tunnel');
+  t.ok(await clock.until(() => silent.seen !== null));
+  t.match(silent.seen, { code: 'DEVICE_GONE', message: /no sign of life/ });
+  t.ok(await clock.until(() => hub.agents().length === 0));
+});
+
+t.test('a measurement that came too late answers who asks for the same, once', async (t) => {
+  const { clock, line, hub, start, measure } = await openLine(t);
+  const agent = start();
+  t.ok(await clock.until(() => hub.agents().length === 1));
+  const network = doublingNetwork();
+  const gone = await measure(network);
+  await clock.pass(3000);
+  const beganMs = clock.nowMs();
+  line.cut(600_000);
+  t.ok(await clock.until(() => gone.seen !== null));
+  t.match(gone.seen, { code: 'DEVICE_GONE' });
+  t.ok(await clock.until(() => agent.said('refused') === 1));
+  const [askedMs, done] = [clock.nowMs(), agent.said('finished')];
+  t.ok(askedMs - beganMs > 500_000);
+  const again = await measure(network);
+  t.ok(await clock.until(() => again.seen !== null));
+  t.match(again.seen, { verdict: 'valid', manifest: { clock: { basis: 'agrees' } } });
+  t.ok(clock.nowMs() - askedMs < 4000, 'without the time that it takes');
+  const { takenAtMs, durationMs, manifest } = again.seen as Measurement;
+  t.ok(takenAtMs < beganMs + 3000, 'its time is its own');
+  t.ok(durationMs > 0 && Number(manifest.heldMs) > 500_000);
+  t.equal(agent.said('finished') - done, 2, 'opened anew, and answered');
+  const third = await measure(network);
+  t.ok(await clock.until(() => third.seen !== null));
+  t.ok((third.seen as Measurement).takenAtMs > askedMs, 'who asks once more gets a new one');
 });
 
 t.test('of two agents with one key one works, the other ends and says why', async (t) => {

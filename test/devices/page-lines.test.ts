@@ -67,7 +67,7 @@ t.test('a cut in the transfer, in a call and in a reply: everything goes on, onc
   t.ok(await clock.until(() => runner.counts.loads === loads + 4));
   const timed = runner.counts.timed;
   t.ok(await clock.until(() => runner.counts.timed > timed + 3));
-  line.cut(22_000);
+  line.cut(120_000);
   t.ok(await clock.until(job.over, 600_000));
   t.match(job.seen, { code: undefined, measurement: { verdict: 'valid' } });
   t.equal(
@@ -88,7 +88,7 @@ t.test('a page that is away for longer than it is waited for keeps what it has',
   const network = heavyNetwork(1e6);
   const gone = outcome((await device()).measure(network, contractProtocol, { signal }));
   t.ok(await clock.until(() => line.down.bytes - bytes > 600_000));
-  line.cut(120_000);
+  line.cut(300_000);
   t.ok(await clock.until(gone.over));
   t.equal(gone.seen.code, 'DEVICE_GONE');
   t.ok(await clock.until(() => hub.pages().length === 1), 'it is back');
@@ -129,17 +129,16 @@ t.test('a line that breaks under a page leaves its place to the page alone', asy
   const page = open();
   t.ok(await clock.until(() => page.shown.link === 'ready'));
   const session = hub.pages()[0];
-  for (const cutMs of [5000, 21_000, 40_000]) {
+  for (const cutMs of [5000, 21_000, 120_000, 900_000]) {
     line.cut(cutMs);
     await clock.pass(cutMs + 60_000);
     t.equal(page.shown.link, 'ready', `back after ${cutMs} ms`);
-    t.equal(hub.pages()[0] === session, cutMs < 40_000, 'as itself, while it is waited for');
+    t.equal(hub.pages()[0] === session, cutMs < 900_000, 'as itself, while it is waited for');
   }
   t.notOk(page.links.includes('displaced'));
   // A cut in the greeting: what the daemon waits for in vain is said again.
   page.page.stop();
-  await clock.pass(60_000);
-  t.equal(hub.pages().length, 0);
+  t.ok(await clock.until(() => hub.pages().length === 0));
   const late = open('late');
   await clock.pass(210);
   line.cut(8000);

@@ -78,23 +78,29 @@ class Direction {
   send(bytes: number, arrived: () => void): void {
     const { clock, bitsPerS, delayMs } = this.#line.options;
     const nowMs = clock.monotonicUs() / 1000;
-    // Bytes that are in the line when it is cut are lost and sent again: they pass after it.
-    const leftMs = this.#line.passesAt(Math.max(nowMs, this.#freeMs)) + (8000 * bytes) / bitsPerS;
-    this.#freeMs = leftMs;
-    void this.#arrive(leftMs + delayMs - nowMs, arrived);
+    const startMs = Math.max(nowMs, this.#freeMs);
+    const passesMs = this.#line.passesAt(startMs);
+    if (passesMs > startMs) {
+      void this.#again(passesMs - nowMs, bytes, arrived);
+      return;
+    }
+    this.#freeMs = startMs + (8000 * bytes) / bitsPerS;
+    void this.#arrive(this.#freeMs + delayMs - nowMs, bytes, arrived);
   }
 
-  async #arrive(afterMs: number, arrived: () => void): Promise<void> {
+  async #arrive(afterMs: number, bytes: number, arrived: () => void): Promise<void> {
     const { clock } = this.#line.options;
     await clock.sleep(afterMs);
-    for (;;) {
-      const nowMs = clock.monotonicUs() / 1000;
-      const atMs = this.#line.passesAt(nowMs);
-      if (atMs <= nowMs) break;
-      this.#freeMs = Math.max(this.#freeMs, atMs);
-      await clock.sleep(atMs - nowMs);
-    }
-    arrived();
+    const nowMs = clock.monotonicUs() / 1000;
+    const passesMs = this.#line.passesAt(nowMs);
+    if (passesMs <= nowMs) arrived();
+    else await this.#again(passesMs - nowMs, bytes, arrived);
+  }
+
+  /** What a cut swallowed is sent anew. Its sender waits for that, and nobody else does. */
+  async #again(afterMs: number, bytes: number, arrived: () => void): Promise<void> {
+    await this.#line.options.clock.sleep(afterMs);
+    this.send(bytes, arrived);
   }
 }
 

@@ -18,6 +18,7 @@ import {
   calibrationSchema,
   deploymentSchema,
   measurementSchema,
+  mostHeldMs,
   type OfferedDevice,
   type OpenedDevice,
   openedSchema,
@@ -64,14 +65,17 @@ class AgentDevice implements Device {
     const { ramBytes = null } = options;
     const work = { kind: 'measure', protocol, calibration: this.#calibration, ramBytes } as const;
     const askedUs = this.#hub.peers.nowUs();
-    const { value } = await this.#perform(work, { ...options, network: sentNetwork(network) });
+    const { value, heldMs } = await this.#perform(work, { ...options, network: sentNetwork(network) });
     const told = asMeasurement(checked(measurementSchema, value));
-    const measurement = this.#hub.peers.placed(this.#agentId, told, askedUs);
+    // Done before it was asked for: how long it took then is the agent's word.
+    const earlierMs = heldMs === 0 ? 0 : heldMs + mostHeldMs;
+    const measurement = this.#hub.peers.placed(this.#agentId, told, askedUs - 1000 * earlierMs);
     if (targetKey(measurement.target) !== targetKey(this.target))
       throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} answered for another target`);
     if (measurement.structureHash !== structureHash(network))
       throw new HildaError('MESSAGE_INVALID', `the agent ${this.#agentId} answered for another network`);
-    return { ...measurement, manifest: { ...measurement.manifest, agent: this.#agentId } };
+    const manifest = { ...measurement.manifest, agent: this.#agentId, ...(heldMs > 0 && { heldMs }) };
+    return { ...measurement, manifest };
   }
 
   async close(): Promise<void> {

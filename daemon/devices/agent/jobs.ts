@@ -16,6 +16,8 @@ export interface Blob {
 export interface Answer {
   readonly value: unknown;
   readonly bytes: Uint8Array | null;
+  /** See `agentMessageSchema`; 0 for work that was done as it was asked for. */
+  readonly heldMs: number;
 }
 
 export interface Job {

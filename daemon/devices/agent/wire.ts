@@ -15,6 +15,9 @@ import { bindingSchema } from './sent-network.js';
  */
 export const agentProtocol = 7;
 
+/** How long an agent keeps a result that came too late, for the next one who asks for the same. */
+export const mostHeldMs = 3_600_000;
+
 const count = z.number().int().min(0);
 const text = z.string().max(500);
 const id = z.string().regex(/^[\w.:/-]{1,200}$/);
@@ -110,6 +113,8 @@ export const agentMessageSchema = z.discriminatedUnion('op', [
     valueContent: sha256.optional(),
     /** Its tensors (tensor-bytes.ts), where it has any. */
     tensors: sha256.optional(),
+    /** It answers work that was done before it was asked for, and ended this long before that at most. */
+    heldMs: z.number().min(0).max(mostHeldMs).optional(),
   }),
   z.object({ op: z.literal('failed'), ...holdSchema.shape, error: errorSchema }),
 ]);

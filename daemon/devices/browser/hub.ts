@@ -3,7 +3,7 @@ import { asHildaError, HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { LineFacts } from '../../core/link/line-rate.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes } from '../connection.js';
+import { type Connection, closeCodes, mostAwayMs } from '../connection.js';
 import { firstMessage } from '../first-message.js';
 import { giveWay } from '../instances.js';
 import type { Admit, Joined, JoinKeys } from '../join-keys.js';
@@ -15,7 +15,7 @@ export interface PageHubOptions {
   readonly clock: Clock;
   /** How long a connection may take to say who it is. */
   readonly helloMs?: number;
-  /** How long a page whose line broke may take to come back; 30 s by default. */
+  /** How long a page whose line broke may take to come back; `mostAwayMs` by default. */
   readonly graceMs?: number;
 }
 
@@ -137,7 +137,7 @@ export class PageHub {
   }
 
   #begin(id: string, { about, instance, state }: Hello): PageSession {
-    const { clock, graceMs = 30_000 } = this.#options;
+    const { clock, graceMs = mostAwayMs } = this.#options;
     const session = new PageSession(id, about, { clock, instance, state, graceMs });
     this.#pages.set(id, session);
     session.start((ended) => {

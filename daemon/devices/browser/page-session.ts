@@ -1,14 +1,13 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import { BulkReceiver } from '../../core/link/bulk-receiver.js';
-import { BulkSender } from '../../core/link/bulk-sender.js';
-import { type LineFacts, LineRate } from '../../core/link/line-rate.js';
-import { watchLine } from '../../core/link/watched-line.js';
+import type { LineFacts } from '../../core/link/line-rate.js';
 import { runtimeFailure } from '../../runtime/runtime-failure.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes, wasMeant } from '../connection.js';
+import { type Connection, closeCodes } from '../connection.js';
 import { contentHash } from '../content-hash.js';
 import { type PageCallOptions, PageCalls } from './page-calls.js';
+import { PageLine } from './page-line.js';
 import {
   type About,
   type Answer,
@@ -28,12 +27,6 @@ export interface PageSessionOptions {
   readonly graceMs: number;
 }
 
-/** One connection of the page, and the bulk on its way there. */
-interface Line {
-  readonly connection: Connection;
-  readonly bulk: BulkSender;
-}
-
 const maxIncomingBytes = 64 * 2 ** 20;
 
 /**
@@ -45,12 +38,8 @@ export class PageSession {
   readonly #options: PageSessionOptions;
   readonly #calls: PageCalls;
   readonly #received = new BulkReceiver({ maxBytes: maxIncomingBytes, hash: contentHash });
-  readonly #rate = new LineRate();
+  readonly #line: PageLine;
   #state: PageState;
-  #line: Line | null = null;
-  #peer = '';
-  /** Who waits for the line to come back. */
-  #awaiting: (() => void)[] = [];
   #ended: HildaError | null = null;
   #onEnd: (session: PageSession) => void = () => {};
 
@@ -62,6 +51,17 @@ export class PageSession {
     this.#options = options;
     this.#state = options.state;
     this.#calls = new PageCalls(options.clock, (id, call) => this.say({ op: 'call', id, call }));
+    this.#line = new PageLine({
+      id,
+      clock: options.clock,
+      graceMs: options.graceMs,
+      onMessage: (message) => this.#receive(message),
+      onBreak: () => {
+        this.#calls.pause();
+        this.#received.disconnect();
+      },
+      onGone: (error) => this.#end(error),
+    });
   }
 
   get instance(): string {
@@ -74,7 +74,7 @@ export class PageSession {
 
   /** Where its last connection came from. */
   get peer(): string {
-    return this.#peer;
+    return this.#line.peer;
   }
 
   get alive(): boolean {
@@ -82,12 +82,12 @@ export class PageSession {
   }
 
   get facts(): LineFacts {
-    return this.#rate.facts;
+    return this.#line.rate.facts;
   }
 
   /** Its present connection; null while the line is down. */
   get connection(): Connection | null {
-    return this.#line?.connection ?? null;
+    return this.#line.connection;
   }
 
   /** The listener hears of the end once. */
@@ -100,67 +100,27 @@ export class PageSession {
     connection: Connection,
     { state, heard }: { readonly state: PageState; readonly heard: number },
   ): void {
-    const { clock } = this.#options;
-    const before = this.#line;
-    this.#break(before);
-    before?.connection.drop();
     this.#state = state;
-    const bulk = new BulkSender({
-      clock,
-      rate: this.#rate,
-      peer: `the page ${this.id}`,
-      announce: (blob) => this.say({ op: 'blob', ...blob }),
-      sendPiece: (frame) => connection.send(frame),
-    });
-    const line = { connection, bulk };
-    this.#line = line;
-    this.#peer = connection.peer;
-    connection.onMessage((message) => this.#receive(message));
-    connection.onClose((code) => this.#closed(line, code));
-    const beat = (): void => {
-      this.say({ op: 'beat', line: this.#rate.facts });
-      // The browser answers it, also for a page whose own code is slowed down as it is hidden.
-      connection.ping();
-    };
-    watchLine(connection, { clock, beat });
+    this.#line.attach(connection);
     this.#calls.resume(heard);
-    for (const wake of this.#awaiting.splice(0)) wake();
   }
 
   close(reason: string, code: number = closeCodes.goingAway): void {
-    const connection = this.#line?.connection;
+    const { connection } = this.#line;
     this.#end(new HildaError('DEVICE_GONE', reason));
     connection?.close(code, reason);
   }
 
   say(message: DaemonMessage): void {
-    this.#line?.connection.send(JSON.stringify(message));
+    this.#line.say(message);
   }
 
   /**
    * Sends a content ahead of the call that names it, over as many connections as it takes; what the page has of it is not sent
    * again. Answers with its SHA-256. Throws LINE_TOO_SLOW, NETWORK_TOO_LARGE, DEVICE_GONE or INTERRUPTED.
    */
-  async deliver(bytes: Uint8Array, { signal }: { readonly signal: AbortSignal }): Promise<string> {
-    const sha256 = contentHash(bytes);
-    for (;;) {
-      if (this.#ended) throw this.#ended;
-      if (signal.aborted)
-        throw new HildaError('INTERRUPTED', 'a transfer to the page was aborted', { cause: signal.reason });
-      const line = this.#line;
-      if (!line) {
-        await this.#lineBack(signal);
-        continue;
-      }
-      try {
-        await line.bulk.deliver(bytes, sha256, { signal });
-        return sha256;
-      } catch (thrown) {
-        // The line broke under it; it goes on over the next one.
-        if (this.#line !== line || signal.aborted) continue;
-        throw asHildaError(thrown);
-      }
-    }
+  deliver(bytes: Uint8Array, options: { readonly signal: AbortSignal }): Promise<string> {
+    return this.#line.deliver(bytes, options);
   }
 
   /** A content that a reply names. */
@@ -178,49 +138,7 @@ export class PageSession {
    */
   async call<Call extends PageCall>(call: Call, options: PageCallOptions): Promise<Answer<Call['op']>> {
     if (this.#ended) throw this.#ended;
-    return this.#calls.make(call, options, this.#line !== null);
-  }
-
-  async #lineBack(signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    await new Promise<void>((resolve) => {
-      this.#awaiting.push(resolve);
-      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal });
-    });
-    over.abort();
-  }
-
-  /** The page said that it leaves, or its line broke: then it may come back. */
-  #closed(line: Line, code: number): void {
-    if (this.#line !== line) return;
-    this.#break(line);
-    if (wasMeant(code)) this.#end(new HildaError('DEVICE_GONE', `the page ${this.id} was closed`));
-    else void this.#waitForIt();
-  }
-
-  #break(line: Line | null): void {
-    if (!line) return;
-    this.#line = null;
-    this.#calls.pause();
-    this.#received.disconnect();
-    line.bulk.close(new HildaError('DEVICE_GONE', `the line to the page ${this.id} broke`));
-  }
-
-  async #waitForIt(): Promise<void> {
-    const { clock, graceMs } = this.#options;
-    const over = new AbortController();
-    this.#awaiting.push(() => over.abort());
-    try {
-      await clock.sleep(graceMs, { signal: over.signal });
-    } catch {
-      return;
-    }
-    this.#end(
-      new HildaError(
-        'DEVICE_GONE',
-        `the page ${this.id} lost its connection and was not back within ${graceMs} ms`,
-      ),
-    );
+    return this.#calls.make(call, options, this.#line.connection !== null);
   }
 
   #receive(message: string | Uint8Array): void {
@@ -250,10 +168,10 @@ export class PageSession {
         this.say({ op: 'got', ...this.#received.announce(message) });
         return;
       case 'got':
-        this.#line?.bulk.acknowledge(message);
+        this.#line.bulk?.acknowledge(message);
         return;
       case 'refuse':
-        this.#line?.bulk.refuse(message.transfer, new HildaError('NETWORK_TOO_LARGE', message.detail));
+        this.#line.bulk?.refuse(message.transfer, new HildaError('NETWORK_TOO_LARGE', message.detail));
         return;
       case 'reply':
       case 'failed': {
@@ -277,7 +195,7 @@ export class PageSession {
   }
 
   #violated(error: HildaError): HildaError {
-    const connection = this.#line?.connection;
+    const { connection } = this.#line;
     this.#end(error);
     connection?.close(closeCodes.refused, error.message.slice(0, 100));
     return error;
@@ -286,9 +204,8 @@ export class PageSession {
   #end(error: HildaError): void {
     if (this.#ended) return;
     this.#ended = error;
-    this.#break(this.#line);
+    this.#line.end(error);
     this.#calls.fail(error);
-    for (const wake of this.#awaiting.splice(0)) wake();
     this.#onEnd(this);
   }
 }
