@@ -63,7 +63,7 @@ export class LineRate {
   #eventUs: number | null = null;
   #least: Sample | null = null;
   /** Until the line's rate is found: the best of earlier rounds, where this one ends, and rounds without growth. */
-  #start: Start | null = newStart();
+  #start: Start | null = { best: 0, end: 0, flat: 0 };
 
   get facts(): LineFacts {
     const rate = this.#rate;
@@ -119,7 +119,6 @@ export class LineRate {
   /** A line that broke may come back as another one: its delay is measured anew, its rate stays the first guess. */
   broke(): void {
     this.#least = null;
-    this.#start = newStart();
   }
 
   /**
@@ -146,5 +145,3 @@ export class LineRate {
     return this.#rates.length === 0 ? null : Math.max(...this.#rates.map(({ value }) => value));
   }
 }
-
-const newStart = (): Start => ({ best: 0, end: 0, flat: 0 });
