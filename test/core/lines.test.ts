@@ -7,6 +7,7 @@ import { sha256Hex } from '../../daemon/core/hash.js';
 import { BulkReceiver } from '../../daemon/core/link/bulk-receiver.js';
 import { BulkSender } from '../../daemon/core/link/bulk-sender.js';
 import { LineRate } from '../../daemon/core/link/line-rate.js';
+import { encodePiece } from '../../daemon/core/link/pieces.js';
 import { longestTransferMs, transferFault } from '../../daemon/core/link/transfer-limits.js';
 import { watchLine } from '../../daemon/core/link/watched-line.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
@@ -225,6 +226,36 @@ t.test('the rate from before a cut outlives it, and a line that became slower is
   t.same([rate.facts.bytesPerS, rate.pieceBytes], [640_000, pieceBytes], 'also over a new connection');
   for (let i = 0; i < 12; i++) send(rate.pieceBytes, 4e6);
   t.ok(rate.facts.bytesPerS! < 20_000, `${rate.facts.bytesPerS} bytes/s`);
+});
+
+t.test('pieces that come by a line that was given up count, until the next one carries them', async (t) => {
+  const blob = blobOf(1000);
+  const piece = (offset: number, bytes: Uint8Array): Uint8Array =>
+    encodePiece({ transfer: 1, offset, bytes });
+  const begun = () => {
+    const received = new BulkReceiver({ maxBytes: 1e6 });
+    received.announce({ transfer: 1, bytes: 1000, sha256: nameOf(blob) });
+    received.piece(piece(0, blob.subarray(0, 300)));
+    return { received, late: received.disconnect() };
+  };
+  const again = { transfer: 7, bytes: 1000, sha256: nameOf(blob) };
+  const { received, late } = begun();
+  late(piece(300, blob.subarray(300, 500)));
+  late(piece(900, blob.subarray(900)));
+  late(encodePiece({ transfer: 5, offset: 500, bytes: blob.subarray(500) }));
+  t.equal(received.announce(again).bytes, 500, 'in order, of what was announced there');
+  late(piece(500, blob.subarray(500, 700)));
+  t.match(
+    received.piece(encodePiece({ transfer: 7, offset: 500, bytes: blob.subarray(500) })),
+    { bytes: 1000, whole: nameOf(blob) },
+    'the next line has it now',
+  );
+  const whole = begun();
+  whole.late(piece(300, blob.subarray(300)));
+  t.same([whole.received.announce(again).bytes, whole.received.has(nameOf(blob))], [1000, true]);
+  const damaged = begun();
+  damaged.late(piece(300, blob.subarray(299, 999)));
+  t.same([damaged.received.announce(again).bytes, damaged.received.has(nameOf(blob))], [0, false]);
 });
 
 t.test('contents that are damaged, foreign or too large', async (t) => {

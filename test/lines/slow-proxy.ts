@@ -3,12 +3,13 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Speed } from './speed.js';
 
-/** What waits in one direction at most, as in a router: the sender's TCP is held up beyond. */
-const bufferBytes = 256 * 1024;
 const sliceMs = 5;
 const leastSlice = 1460;
 
-/** A TCP proxy on loopback: all connections share one rate a direction, and each byte comes later. */
+/**
+ * A TCP proxy on loopback: all connections share one rate a direction, and each byte comes later. What waits is held here,
+ * in place of kernels and routers: a paused socket would not hear that its sender reset the connection.
+ */
 export class SlowProxy {
   readonly #target: number;
   readonly #ways: { readonly down: Way; readonly up: Way };
@@ -59,8 +60,6 @@ class Way {
   readonly #speed: Speed;
   #freeMs = 0;
   #openMs = 0;
-  #queued = 0;
-  readonly #paused = new Set<Socket>();
   bytes = 0;
 
   constructor(speed: Speed) {
@@ -77,11 +76,6 @@ class Way {
     let order = Promise.resolve();
     let isReset = false;
     from.on('data', (data: Buffer) => {
-      this.#queued += data.byteLength;
-      if (this.#queued > bufferBytes) {
-        from.pause();
-        this.#paused.add(from);
-      }
       for (let at = 0; at < data.byteLength; at += slice) {
         const part = data.subarray(at, at + slice);
         const leftMs = this.#leaves(part.byteLength);
@@ -107,12 +101,6 @@ class Way {
 
   async #pass(part: Buffer, leftMs: number, to: Socket | null): Promise<void> {
     if (to) await this.#wait(leftMs + this.#speed.delayMs);
-    this.#queued -= part.byteLength;
-    if (this.#queued < bufferBytes / 2)
-      for (const socket of this.#paused) {
-        this.#paused.delete(socket);
-        socket.resume();
-      }
     if (!to || to.destroyed) return;
     this.bytes += part.byteLength;
     to.write(part);

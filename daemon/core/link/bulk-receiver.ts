@@ -55,14 +55,8 @@ export class BulkReceiver {
       throw invalid(`a piece of transfer ${transfer}, which was not announced`);
     if (offset !== content.received || offset + bytes.byteLength > content.blob.byteLength)
       throw invalid(`a piece of transfer ${transfer} at ${offset}, expected at ${content.received}`);
-    content.blob.set(bytes, offset);
-    content.received += bytes.byteLength;
-    if (content.received < content.blob.byteLength) return { transfer, bytes: content.received, whole: null };
-    if (this.#options.hash(content.blob) === sha256)
-      return { transfer, bytes: content.received, whole: sha256 };
-    // Damaged, or it began as something else: all of it comes again.
-    content.received = 0;
-    return { transfer, bytes: 0, whole: null };
+    this.#add(content, sha256, bytes);
+    return { transfer, bytes: content.received, whole: this.has(sha256) ? sha256 : null };
   }
 
   /** Whether all of a content is here. */
@@ -80,9 +74,28 @@ export class BulkReceiver {
     return content.blob;
   }
 
-  /** The connection ended: its transfers mean nothing to the next one, their bytes do. */
-  disconnect(): void {
+  /**
+   * The connection is given up: its transfers mean nothing to the next one, their bytes do. Answers with what takes a piece that
+   * still comes by it, as long as the next one does not carry the same content.
+   */
+  disconnect(): (frame: Uint8Array) => void {
+    const former = this.#transfers;
     this.#transfers = new Map();
+    return (frame) => {
+      const { transfer, offset, bytes } = decodePiece(frame);
+      const sha256 = former.get(transfer);
+      const content = sha256 === undefined ? undefined : this.#contents.get(sha256);
+      if (sha256 === undefined || !content || [...this.#transfers.values()].includes(sha256)) return;
+      const fits = offset === content.received && offset + bytes.byteLength <= content.blob.byteLength;
+      if (fits) this.#add(content, sha256, bytes);
+    };
+  }
+
+  #add(content: Content, sha256: string, bytes: Uint8Array): void {
+    content.blob.set(bytes, content.received);
+    content.received += bytes.byteLength;
+    // Damaged, or it began as something else: all of it comes again.
+    if (this.has(sha256) && this.#options.hash(content.blob) !== sha256) content.received = 0;
   }
 
   /** Announced contents of the present connection that were not taken yet keep their place; older ones give way. */

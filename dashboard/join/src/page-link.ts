@@ -26,6 +26,8 @@ const displacedCode = 4001;
 interface Line {
   readonly socket: PageSocket;
   readonly bulk: BulkSender;
+  /** Takes a piece that comes after the line was given up; null before. */
+  late: ((frame: Uint8Array) => void) | null;
   /** Ends its listeners. */
   over(code: number): void;
 }
@@ -41,6 +43,8 @@ export class PageLink {
   readonly #received = new BulkReceiver({ maxBytes: mostHeldBytes, keepBytes: keptBytes });
   readonly #backOff: BackOff;
   #line: Line | null = null;
+  /** Given up and still open: what is on its way over it arrives all the same. Closed once the next one holds. */
+  #former: Line | null = null;
   #awaiting: (() => void)[] = [];
   /** Ends the wait before the next try. */
   #pause: AbortController | null = null;
@@ -84,6 +88,7 @@ export class PageLink {
   stop(): void {
     this.#stopped = true;
     this.#pause?.abort();
+    this.#closeFormer();
     this.#line?.socket.close();
     this.#line?.over(1000);
     this.#calls.drop();
@@ -103,7 +108,10 @@ export class PageLink {
     const socket = connect({
       opened: () => this.#greet(line),
       message: (data) => {
-        if (isOver) return;
+        if (isOver) {
+          if (typeof data !== 'string') line.late?.(data);
+          return;
+        }
         receivedBytes += data.length;
         this.#receive(line, data);
       },
@@ -115,7 +123,7 @@ export class PageLink {
       announce: (blob) => say(socket, { op: 'blob', ...blob }),
       sendPiece: (frame) => socket.send(frame as Uint8Array<ArrayBuffer>),
     });
-    const line: Line = { socket, bulk, over };
+    const line: Line = { socket, bulk, late: null, over };
     this.#line = line;
     this.#welcome = false;
     listeners.push(
@@ -125,9 +133,9 @@ export class PageLink {
       {
         onClose: (listener) => void listeners.push(listener),
         receivedBytes: () => receivedBytes,
-        // A browser waits long for the other side's farewell, which a dead line does not bring.
         drop: () => {
-          socket.close();
+          this.#closeFormer();
+          this.#former = line;
           over(1006);
         },
       },
@@ -155,11 +163,17 @@ export class PageLink {
     line.bulk.close(new HildaError('DAEMON_UNREACHABLE', 'the line broke'));
     if (this.#line !== line) return;
     this.#line = null;
-    this.#received.disconnect();
+    if (this.#former !== line) this.#closeFormer();
+    line.late = this.#received.disconnect();
     if (code === displacedCode) this.#giveWay();
     if (this.#stopped) return;
     this.#world.show({ link: 'lost' });
     void this.#tryAgain();
+  }
+
+  #closeFormer(): void {
+    this.#former?.socket.close();
+    this.#former = null;
   }
 
   async #tryAgain(): Promise<void> {
@@ -217,6 +231,7 @@ export class PageLink {
   }
 
   #welcomed({ id, key, resumed }: Extract<FromDaemon, { op: 'welcome' }>): void {
+    this.#closeFormer();
     this.#backOff.reset();
     this.#takeOver = false;
     this.#welcome = true;
