@@ -208,10 +208,10 @@ t.test('work reaches devices as data: jobs alone use the pool', async (t) => {
     holders.filter((file) => !within(file, 'devices', 'plugins', 'fleet', 'agent', 'jobs', 'testing')),
     [],
   );
-  const storing = files.filter((file) => /\b(addMeasurement|endJobs)\(/.test(text(file)));
+  const storing = files.filter((file) => /\b(addMeasurement|turnJobs)\(/.test(text(file)));
   t.same(
     storing.filter((file) => !within(file, 'store')),
-    ['daemon/jobs/runner.ts'],
+    ['daemon/jobs/job-turns.ts'],
     'one place stores results',
   );
 });

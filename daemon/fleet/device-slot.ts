@@ -30,6 +30,8 @@ export interface UseOptions {
    * may run several times, so it must record nothing before its last step.
    */
   readonly network?: Graph | undefined;
+  /** The device's record, where the caller read it just now. */
+  readonly record?: DeviceRecord;
 }
 
 /** After so many failures in a row the device itself is examined before it is used again. */
@@ -60,7 +62,7 @@ export class DeviceSlot {
   /** See `DevicePool.use`. */
   use<T>(options: UseOptions, work: (device: Device) => Promise<T>): Promise<T> {
     return this.#turns.run(async () => {
-      const { kind } = await this.#assertInUse();
+      const { kind } = assertInUse(options.record ?? (await this.#parts.store.device(this.#id)));
       return this.#perform(options, kind === 'agent', work);
     }, options.signal);
   }
@@ -173,16 +175,6 @@ export class DeviceSlot {
     if (!known) await store.setValue(key, calibration);
   }
 
-  async #assertInUse(): Promise<DeviceRecord> {
-    const record = await this.#parts.store.device(this.#id);
-    const { id, state, reason } = record;
-    if (state !== 'ignored' && state !== 'quarantined') return record;
-    throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
-      hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
-      details: { setAside: state },
-    });
-  }
-
   /** Throws STATE_CONFLICT after it quarantined a device that does not open or cannot run a reference network either. */
   async #examine(signal: AbortSignal): Promise<void> {
     try {
@@ -201,7 +193,7 @@ export class DeviceSlot {
     const reason = `failed ${this.#strikes} times in a row, then a reference network: ${why}`;
     await this.#parts.store.setDeviceState(this.#id, 'quarantined', reason);
     await this.#close();
-    await this.#assertInUse();
+    assertInUse(await this.#parts.store.device(this.#id));
     throw new HildaError('STATE_CONFLICT', `the device ${this.#id} is quarantined: ${reason}`);
   }
 
@@ -212,6 +204,16 @@ export class DeviceSlot {
       ?.close()
       .catch((thrown: unknown) => this.#parts.warn(asHildaError(thrown), `closing ${this.#id} failed`));
   }
+}
+
+/** Throws STATE_CONFLICT for a device that was taken out of use. */
+function assertInUse(record: DeviceRecord): DeviceRecord {
+  const { id, state, reason } = record;
+  if (state !== 'ignored' && state !== 'quarantined') return record;
+  throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
+    hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
+    details: { setAside: state },
+  });
 }
 
 /** Errors during opening that do not mean that the device failed to open. */

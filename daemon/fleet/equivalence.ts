@@ -26,13 +26,21 @@ export type EquivalenceVerdict = z.infer<typeof verdictSchema>;
 export const equivalenceKey = (a: DeviceId, b: DeviceId): string => `equivalence ${[a, b].sort().join(' ')}`;
 
 /** The device itself and every adopted one that passed the test against it under the target that both have now. */
-export async function pooledWith(id: DeviceId, store: Store): Promise<DeviceId[]> {
-  const self = await store.device(id);
+export async function pooledWith(
+  id: DeviceId,
+  store: Pick<Store, 'device' | 'devices' | 'values'>,
+): Promise<DeviceId[]> {
+  const devices = await store.devices();
+  const self = devices.find((one) => one.id === id) ?? (await store.device(id));
   const key = targetKey(self.target);
+  const alike = devices.filter(
+    (other) => other.id !== id && other.state === 'adopted' && targetKey(other.target) === key,
+  );
+  if (alike.length === 0) return [id];
+  const verdicts = await store.values(alike.map((other) => equivalenceKey(id, other.id)));
   const pooled = [id];
-  for (const other of await store.devices()) {
-    if (other.id === id || other.state !== 'adopted' || targetKey(other.target) !== key) continue;
-    const { data } = verdictSchema.safeParse(await store.value(equivalenceKey(id, other.id)));
+  for (const other of alike) {
+    const { data } = verdictSchema.safeParse(verdicts.get(equivalenceKey(id, other.id)));
     if (data?.equivalent && data.target === key) pooled.push(other.id);
   }
   return pooled;

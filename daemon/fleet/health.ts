@@ -24,8 +24,19 @@ export interface Ran {
 /** Larger ones are not kept for a second run: they would hold too much of the daemon's memory. */
 const keptWeightBytes = 64 * 2 ** 20;
 
+/** A network is measured on several devices, and more than once. */
+const sizes = new WeakMap<Graph, Ran | { readonly unknown: true }>();
+
 /** Undefined where the cost is not known. */
 function sizeOf(network: Graph): Ran | undefined {
+  const known = sizes.get(network);
+  if (known) return 'unknown' in known ? undefined : known;
+  const size = countedSize(network);
+  sizes.set(network, size ?? { unknown: true });
+  return size;
+}
+
+function countedSize(network: Graph): Ran | undefined {
   try {
     const activationBytes = countKnownCost(network).peakActivationBytes;
     return activationBytes === null

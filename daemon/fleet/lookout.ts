@@ -1,5 +1,6 @@
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import { targetKey } from '../core/target.js';
 import type { Driver, Sighting } from '../devices/contract.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
 
@@ -21,7 +22,7 @@ export interface LookoutOptions {
   readonly store: Store;
   readonly drivers: readonly Driver[];
   readonly warn: (error: HildaError, message: string) => void;
-  /** Hears of each look that found a device that was not there before. */
+  /** Hears of each look that found a device that was not there before, or is another target or on another host now. */
   readonly onSeen?: () => void;
   /** Hears of each device that was there and no longer is. */
   readonly onGone?: (id: DeviceId) => void;
@@ -105,7 +106,9 @@ export class Lookout {
       if (invited && record.state === 'sighted') record = await store.setDeviceState(id, 'adopted');
       this.#seen.set(id, { driver, sighting });
       found.set(id, { ...record, obstacle });
-      isNews ||= !known;
+      // Jobs choose devices by target and host: what changed counts from now on.
+      isNews ||=
+        !known || known.sighting.host !== host || targetKey(known.sighting.target) !== targetKey(target);
       if (!known || known.sighting.obstacle !== obstacle)
         await store.publish('devices', { type: 'presence', deviceId: id, present: true, obstacle });
     }

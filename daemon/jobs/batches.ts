@@ -1,15 +1,15 @@
+import { asHildaError } from '../core/errors.js';
+import { mayPass } from './outbox.js';
+
 /**
  * Collects what comes while an earlier batch is under way, so that busy times share transactions and idle times wait for
- * nothing. `write` answers in the order of what it was given.
+ * nothing. `write` answers in the order of what it was given. Where a batch is refused for good, each item is tried alone: one
+ * that cannot be written takes no other with it.
  */
 export class Batches<Item, Answer> {
   readonly #write: (items: readonly Item[]) => Promise<readonly Answer[]>;
   readonly #most: number;
-  #waiting: {
-    readonly item: Item;
-    readonly resolve: (answer: Answer) => void;
-    readonly reject: (reason: unknown) => void;
-  }[] = [];
+  #waiting: Waiting<Item, Answer>[] = [];
   #busy = false;
 
   constructor(write: (items: readonly Item[]) => Promise<readonly Answer[]>, most: number) {
@@ -30,13 +30,27 @@ export class Batches<Item, Answer> {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, this.#most);
-      try {
-        const answers = await this.#write(batch.map(({ item }) => item));
-        for (const [i, { resolve }] of batch.entries()) resolve(answers[i] as Answer);
-      } catch (thrown) {
-        for (const { reject } of batch) reject(thrown);
-      }
+      if (await this.#settle(batch)) continue;
+      for (const one of batch) await this.#settle([one]);
     }
     this.#busy = false;
   }
+
+  /** Whether its items know what became of them. */
+  async #settle(batch: readonly Waiting<Item, Answer>[]): Promise<boolean> {
+    try {
+      const answers = await this.#write(batch.map(({ item }) => item));
+      for (const [i, { resolve }] of batch.entries()) resolve(answers[i] as Answer);
+    } catch (thrown) {
+      if (batch.length > 1 && !mayPass(asHildaError(thrown))) return false;
+      for (const { reject } of batch) reject(thrown);
+    }
+    return true;
+  }
+}
+
+interface Waiting<Item, Answer> {
+  readonly item: Item;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (reason: unknown) => void;
 }

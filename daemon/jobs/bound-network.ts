@@ -67,3 +67,19 @@ function valuesUsed(dtype: string, feed: Feed | undefined): Json {
   const { data, strings } = feed;
   return { sha256: sha256Hex(strings ? Buffer.concat(strings) : data) };
 }
+
+/** For jobs that bring everything in memory. */
+export const nowhere: Places = {
+  blobs: missing(),
+  uploads: missing(),
+  readNetwork: async () => {
+    throw new HildaError('NOT_FOUND', 'there is no store of models here');
+  },
+};
+
+function missing(): Places['blobs'] {
+  const none = async (): Promise<never> => {
+    throw new HildaError('NOT_FOUND', 'there is no store of blobs here');
+  };
+  return { put: none, get: none, has: async () => false };
+}

@@ -1,26 +1,25 @@
 import { hostname } from 'node:os';
 import type { Clock } from '../core/clock.js';
-import {
-  asHildaError,
-  type ErrorDocument,
-  fromErrorDocument,
-  HildaError,
-  toErrorDocument,
-} from '../core/errors.js';
-import { sha256Hex } from '../core/hash.js';
-import type { DeviceId, JobId, MeasurementId } from '../core/ids.js';
-import { canonicalJson, type Json } from '../core/json.js';
+import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
+import type { DeviceId, JobId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import { pooledWith } from '../fleet/equivalence.js';
 import type { JobRecord, Store } from '../store/contract.js';
 import type { JobFilter, NewJob } from '../store/job-contract.js';
+import { Appointments } from './appointments.js';
 import { Batches } from './batches.js';
-import type { Places } from './bound-network.js';
+import { nowhere, type Places } from './bound-network.js';
+import { EndedJobs } from './ended-jobs.js';
 import { canOutlive, Entry } from './entry.js';
-import { type Given, type JobRequest, type Outcome, parseJob, shareOf } from './job.js';
+import { type Given, type JobRequest, type Outcome, parseJob } from './job.js';
+import { KnownDevices } from './known-devices.js';
+import { endedBy, rowOf } from './new-job.js';
+import { Outbox } from './outbox.js';
 import { Runner } from './runner.js';
-import { formatSelector, isMeant, type Selector } from './selector.js';
+import type { Selector } from './selector.js';
+import { takeUpJobs } from './take-up-jobs.js';
 import { whyWaiting } from './why-waiting.js';
+import { Withdrawals } from './withdrawals.js';
 
 export interface JobsOptions {
   readonly store: Store;
@@ -34,6 +33,8 @@ export interface JobsOptions {
   readonly ttlMs?: number;
   /** How often a device that somebody else holds is asked for again; 0.5 s by default. */
   readonly retryMs?: number;
+  /** How often a store that takes nothing, e.g. on a full disk, is asked again; 5 s by default. */
+  readonly storeAgainMs?: number;
   /** How many jobs may wait; 10,000 by default. */
   readonly limit?: number;
   readonly warn?: (error: HildaError, message: string) => void;
@@ -45,11 +46,6 @@ export interface Submitted {
   readonly done: Promise<Outcome>;
 }
 
-/** Ended jobs that are remembered, and how many more there may be before the oldest are forgotten. */
-const remembered = { most: 10_000, slack: 500 };
-/** A job during which the daemon ended so often is to blame for it. */
-const mostLost = 3;
-
 /** All device work: submitted as data, stored, queued, run, shown, cancelled, and taken up again after the daemon ended. */
 export class Jobs {
   readonly #options: JobsOptions;
@@ -57,55 +53,61 @@ export class Jobs {
   readonly #runner: Runner;
   /** Jobs that wait or run here. */
   readonly #entries = new Map<JobId, Entry>();
-  /** Jobs that are not to begin yet. */
-  readonly #later = new Set<Entry>();
   readonly #life = new AbortController();
+  readonly #devices: KnownDevices;
+  readonly #appointments: Appointments;
+  readonly #outbox: Outbox;
+  readonly #ended: EndedJobs;
   readonly #submits: Batches<NewJob, JobRecord | HildaError>;
-  readonly #cancels: Batches<JobId, JobRecord | undefined>;
-  #known: Promise<void> = Promise.resolve();
+  readonly #withdrawals: Withdrawals;
   #coming = 0;
-  #sinceForgotten = 0;
 
   constructor(options: JobsOptions) {
     this.#options = options;
-    const { store, pool, clock, ttlMs = 30_000, retryMs = 500, warn = () => {} } = options;
+    const {
+      store,
+      pool,
+      clock,
+      ttlMs = 30_000,
+      retryMs = 500,
+      storeAgainMs = 5000,
+      warn = () => {},
+    } = options;
     this.#owner = `${options.owner ?? hostname()}/`;
+    this.#outbox = new Outbox({ clock, warn, againMs: storeAgainMs });
+    this.#ended = new EndedJobs(store);
+    this.#appointments = new Appointments({ clock, signal: this.#life.signal });
     this.#runner = new Runner({
       store,
       pool,
       clock,
       places: options.places ?? nowhere,
+      outbox: this.#outbox,
       owner: this.#owner,
       ttlMs,
       retryMs,
+      storeAgainMs,
       warn,
       onEnded: (entry) => void this.#entries.delete(entry.record.id),
     });
+    this.#devices = new KnownDevices({ store, pool, dispatcher: this.#runner.dispatcher });
     this.#submits = new Batches((jobs) => store.submitJobs(jobs), 100);
-    this.#cancels = new Batches(async (ids) => {
-      const closed = await store.closeJobs(ids, 'cancelled', cancelled);
-      return ids.map((id) => closed.find((job) => job.id === id));
-    }, 500);
+    this.#withdrawals = new Withdrawals({
+      store,
+      dispatcher: this.#runner.dispatcher,
+      appointments: this.#appointments,
+      outbox: this.#outbox,
+      onEnded: (entry) => void this.#entries.delete(entry.record.id),
+    });
   }
 
   /** Frees the leases that a former daemon of this host left behind, and takes up its jobs. */
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { store, pool } = this.#options;
-    await store.expireLeases(this.#owner);
-    await store.requeueLostJobs();
-    await this.#learnDevices();
-    const stop = pool.onChange(() => void this.#learnDevices().catch(() => {}));
-    this.#life.signal.addEventListener('abort', stop);
-    const left: JobId[] = [];
-    const lost: JobId[] = [];
-    for (const record of await store.queuedJobs()) {
-      if (!canOutlive(record)) left.push(record.id);
-      else if (record.attempt >= record.maxAttempts + mostLost) lost.push(record.id);
-      else this.#enter(record, await this.#namedOf(parseJob(record).devices), {});
-    }
-    if (left.length > 0) await store.closeJobs(left, 'cancelled', ownerLeft);
-    if (lost.length > 0) await store.closeJobs(lost, 'failed', daemonEnded);
+    const { store } = this.#options;
+    const goOn = await takeUpJobs(store, this.#owner);
+    await this.#devices.start();
+    for (const record of goOn) await this.#goOn(record);
     this.#runner.start();
   }
 
@@ -113,12 +115,18 @@ export class Jobs {
   async stop(): Promise<void> {
     const reason = new HildaError('INTERRUPTED', 'the daemon is stopping');
     this.#life.abort(reason);
+    this.#devices.stop();
     await this.#runner.stop();
+    await this.#outbox.stop();
     const left = [...this.#entries.values()];
     this.#entries.clear();
     const mortal = left.filter((entry) => !entry.outlives).map(({ record }) => record.id);
-    if (mortal.length > 0) await this.#options.store.closeJobs(mortal, 'cancelled', ownerLeft);
     for (const entry of left) entry.reject(reason);
+    // What cannot be stored now, the next daemon does when it starts.
+    if (mortal.length > 0)
+      await this.#options.store
+        .closeJobs(mortal, 'cancelled', endedBy.leaving)
+        .catch((thrown: unknown) => this.#options.warn?.(asHildaError(thrown), 'jobs stay as they are'));
   }
 
   /**
@@ -129,8 +137,8 @@ export class Jobs {
     this.#life.signal.throwIfAborted();
     signal?.throwIfAborted();
     const { limit = 10_000 } = this.#options;
-    const named = await this.#namedOf(request.devices);
-    if (this.#runner.schedule.size + this.#later.size + this.#coming >= limit)
+    const named = await this.#devices.named(request.devices);
+    if (this.#waiting >= limit)
       throw new HildaError('QUEUE_FULL', `${limit} jobs wait already`, { details: { limit } });
     this.#coming++;
     let record: JobRecord | HildaError;
@@ -140,17 +148,18 @@ export class Jobs {
       this.#coming--;
     }
     if (record instanceof HildaError) throw record;
-    this.#forget();
+    this.#ended.forgetOldest();
     const known = this.#entries.get(record.id);
     if (!known && record.state !== 'queued') {
-      const done = this.#outcomeOf(record);
+      const done = this.#ended.outcomeOf(record);
       // Nobody need wait for it.
       done.catch(() => {});
       return { record, done };
     }
     const entry = known ?? this.#enter(record, named, request.given ?? {});
     if (signal && request.attached !== false) {
-      const leave = (): void => void this.#cancel(entry, asHildaError(signal.reason)).catch(() => {});
+      const leave = (): void =>
+        void this.#withdrawals.cancel(entry, asHildaError(signal.reason)).catch(() => {});
       if (signal.aborted) leave();
       else {
         signal.addEventListener('abort', leave, { once: true });
@@ -201,7 +210,7 @@ export class Jobs {
         details: { jobId: id, state },
       });
     }
-    await this.#cancel(entry, new HildaError('INTERRUPTED', `the job ${id} was cancelled`));
+    await this.#withdrawals.cancel(entry, new HildaError('INTERRUPTED', `the job ${id} was cancelled`));
     await entry.done.catch(() => {});
     return store.job(id);
   }
@@ -219,33 +228,26 @@ export class Jobs {
           details: { jobId: id },
         },
       );
-    if (this.#runner.schedule.size >= limit)
+    if (this.#waiting >= limit)
       throw new HildaError('QUEUE_FULL', `${limit} jobs wait already`, { details: { limit } });
-    const named = await this.#namedOf(parseJob(before).devices);
+    const named = await this.#devices.named(parseJob(before).devices);
     const record = await store.reviveJob(id);
     this.#enter(record, named, {});
     return record;
   }
 
   /** The adopted devices that a selector means, those that are there first. Throws DEVICE_UNKNOWN. */
-  async devicesOf(selector: Selector): Promise<DeviceId[]> {
-    const named = await this.#namedOf(selector);
-    const all = this.#runner.stations.all();
-    const ids = named ?? all.filter((record) => isMeant(selector, record)).map(({ id }) => id);
-    const isAway = (id: DeviceId): number => (this.#options.pool.presence(id).present ? 0 : 1);
-    return [...ids].sort((a, b) => isAway(a) - isAway(b));
+  devicesOf(selector: Selector): Promise<DeviceId[]> {
+    return this.#devices.meant(selector);
   }
 
-  async #cancel(entry: Entry, reason: HildaError): Promise<void> {
-    if (entry.abort.signal.aborted) return;
-    entry.abort.abort(reason);
-    // One that is not in line runs, or is about to: its end sees the abort.
-    if (!this.#leavesLine(entry)) return;
-    this.#entries.delete(entry.record.id);
+  /** Takes up a job of a former daemon. One that this version cannot read fails. */
+  async #goOn(record: JobRecord): Promise<void> {
     try {
-      await this.#cancels.put(entry.record.id);
-    } finally {
-      entry.reject(reason);
+      this.#enter(record, await this.#devices.named(parseJob(record).devices, { mayWait: true }), {});
+    } catch (thrown) {
+      const document = toErrorDocument(asHildaError(thrown)) as unknown as Json;
+      await this.#options.store.closeJobs([record.id], 'failed', document);
     }
   }
 
@@ -253,140 +255,18 @@ export class Jobs {
     const entry = new Entry(record, parseJob(record), { given, named });
     this.#entries.set(record.id, entry);
     const { runAtMs, deadlineMs } = record;
-    const nowMs = this.#options.clock.nowMs();
-    if (deadlineMs !== null) void this.#expire(entry, deadlineMs);
-    if (runAtMs !== null && runAtMs > nowMs) void this.#addLater(entry, runAtMs);
-    else this.#runner.add(entry);
+    const { dispatcher } = this.#runner;
+    const line = this.#appointments;
+    if (deadlineMs !== null)
+      void line.missAt(entry, deadlineMs, () => void this.#withdrawals.miss(entry, deadlineMs));
+    if (runAtMs !== null && runAtMs > this.#options.clock.nowMs())
+      void line.beginAt(entry, runAtMs, () => dispatcher.add(entry));
+    else dispatcher.add(entry);
     return entry;
   }
 
-  async #addLater(entry: Entry, atMs: number): Promise<void> {
-    this.#later.add(entry);
-    if ((await this.#slept(entry, atMs)) && this.#later.delete(entry)) this.#runner.add(entry);
-  }
-
-  /** Takes a job that neither runs nor is about to out of line; answers whether it was there. */
-  #leavesLine(entry: Entry): boolean {
-    return this.#later.delete(entry) || this.#runner.schedule.remove(entry);
-  }
-
-  /** A job that waits at its deadline fails. */
-  async #expire(entry: Entry, atMs: number): Promise<void> {
-    if (!(await this.#slept(entry, atMs)) || !this.#leavesLine(entry)) return;
-    const { id } = entry.record;
-    const error = new HildaError('DEADLINE_MISSED', `the job ${id} had not begun by its deadline`, {
-      details: { jobId: id, deadlineMs: atMs },
-    });
-    this.#entries.delete(id);
-    await this.#options.store
-      .closeJobs([id], 'failed', toErrorDocument(error) as unknown as Json)
-      .catch(() => {});
-    entry.reject(error);
-  }
-
-  /** Whether the time came while the job was still to be done. */
-  async #slept(entry: Entry, untilMs: number): Promise<boolean> {
-    const { clock } = this.#options;
-    const signal = AbortSignal.any([entry.abort.signal, this.#life.signal]);
-    // A timer takes no more than 2^31 ms.
-    const most = 2 ** 30;
-    try {
-      for (let left = untilMs - clock.nowMs(); left > 0; left = untilMs - clock.nowMs())
-        await clock.sleep(Math.min(left, most), { signal });
-    } catch {
-      return false;
-    }
-    return this.#entries.get(entry.record.id) === entry;
-  }
-
-  /** The devices that a selector names; null where target or tags decide. Throws DEVICE_UNKNOWN where there is none. */
-  async #namedOf(selector: Selector): Promise<readonly DeviceId[] | null> {
-    const { store } = this.#options;
-    const { stations } = this.#runner;
-    if ('device' in selector || 'pool' in selector) {
-      const id = 'device' in selector ? selector.device : selector.pool;
-      if (!stations.record(id)) {
-        await store.device(id);
-        await this.#learnDevices();
-      }
-      return 'device' in selector ? [id] : pooledWith(id, store);
-    }
-    // What was changed before this request counts.
-    await this.#known;
-    if (!stations.all().some((record) => isMeant(selector, record))) await this.#learnDevices();
-    if (stations.all().some((record) => isMeant(selector, record))) return null;
-    throw new HildaError('DEVICE_UNKNOWN', `no adopted device is ${formatSelector(selector)}`, {
-      hint: 'Run `hilda devices list` to see devices, targets and tags.',
-    });
-  }
-
-  /** One look at a time; a caller that comes meanwhile gets what is true after its call. */
-  #learnDevices(): Promise<void> {
-    const learn = this.#known.then(async () => {
-      if (this.#life.signal.aborted) return;
-      this.#runner.stations.know(await this.#options.store.devices());
-      this.#runner.wakeAll();
-    });
-    this.#known = learn.catch(() => {});
-    return learn;
-  }
-
-  async #outcomeOf(job: JobRecord): Promise<Outcome> {
-    if (job.state !== 'done') throw fromErrorDocument(job.error as unknown as ErrorDocument);
-    const { measurementId, classifies } = (job.result ?? {}) as {
-      measurementId?: MeasurementId;
-      classifies?: boolean;
-    };
-    const measurement = measurementId ? await this.#options.store.measurement(measurementId) : null;
-    return { job, measurement, value: job.result, outputs: null, classifies: classifies ?? null };
-  }
-
-  #forget(): void {
-    if (++this.#sinceForgotten < remembered.slack) return;
-    this.#sinceForgotten = 0;
-    void this.#options.store.forgetJobs(remembered.most).catch(() => {});
+  /** How many wait, those included that are about to be stored. */
+  get #waiting(): number {
+    return this.#runner.dispatcher.schedule.size + this.#appointments.size + this.#coming;
   }
 }
-
-function rowOf(request: JobRequest): NewJob {
-  const { owner, priority = 0, maxAttempts = 1, attached = false, idempotencyKey = null } = request;
-  const asked = {
-    work: request.work as unknown as Json,
-    network: (request.network ?? null) as Json,
-    inputs: (request.inputs ?? null) as Json,
-    devices: request.devices as unknown as Json,
-  };
-  return {
-    ...asked,
-    priority,
-    share: shareOf(owner),
-    owner: owner as unknown as Json,
-    attached,
-    runAtMs: request.runAtMs ?? null,
-    deadlineMs: request.deadlineMs ?? null,
-    maxAttempts,
-    idempotencyKey,
-    requestHash: idempotencyKey === null ? null : sha256Hex(canonicalJson(asked)),
-  };
-}
-
-const nowhere: Places = {
-  blobs: missing(),
-  uploads: missing(),
-  readNetwork: async () => {
-    throw new HildaError('NOT_FOUND', 'there is no store of models here');
-  },
-};
-
-function missing(): Places['blobs'] {
-  const none = async (): Promise<never> => {
-    throw new HildaError('NOT_FOUND', 'there is no store of blobs here');
-  };
-  return { put: none, get: none, has: async () => false };
-}
-
-const document = (message: string): Json =>
-  toErrorDocument(new HildaError('INTERRUPTED', message)) as unknown as Json;
-const cancelled = document('the job was cancelled');
-const ownerLeft = document('the daemon ended, and the owner of the job asks for it again');
-const daemonEnded = document('the daemon ended each time that the job ran');

@@ -1,6 +1,8 @@
+import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Lease, Store } from '../store/contract.js';
+import { ExpiringLeases } from './expiring-leases.js';
 import type { Jobs } from './jobs.js';
 import type { Selector } from './selector.js';
 
@@ -13,16 +15,33 @@ export interface LeaseRequest {
   readonly wait: boolean;
 }
 
+export interface PersonalLeasesOptions {
+  readonly store: Store;
+  readonly jobs: Pick<Jobs, 'run' | 'devicesOf'>;
+  readonly clock: Clock;
+}
+
 const prefix = 'lease:';
 
 /** Devices that people and scripts hold for themselves: no job runs there until the lease is released or has run out. */
 export class PersonalLeases {
   readonly #store: Store;
   readonly #jobs: Pick<Jobs, 'run' | 'devicesOf'>;
+  readonly #expiring: ExpiringLeases;
 
-  constructor({ store, jobs }: { readonly store: Store; readonly jobs: Pick<Jobs, 'run' | 'devicesOf'> }) {
+  constructor({ store, jobs, clock }: PersonalLeasesOptions) {
     this.#store = store;
     this.#jobs = jobs;
+    this.#expiring = new ExpiringLeases({ store, clock, prefix });
+  }
+
+  /** Frees leases as they run out, those of a former daemon too. */
+  start(): void {
+    this.#expiring.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#expiring.stop();
   }
 
   /** Throws DEVICE_UNKNOWN, and LEASE_DENIED where every device is in use and the caller does not wait. */
@@ -36,7 +55,10 @@ export class PersonalLeases {
       const held = new Set((await this.#store.leases()).map(({ deviceId }) => deviceId));
       for (const id of ids.filter((one) => !held.has(one))) {
         const lease = await this.#store.acquireLease(id, holder, ttlMs);
-        if (lease) return lease;
+        if (lease) {
+          this.#expiring.changed();
+          return lease;
+        }
       }
       throw new HildaError('LEASE_DENIED', `${ids.join(', ')}: in use`, {
         hint: 'Wait for it with --wait, or choose another device.',
@@ -47,6 +69,7 @@ export class PersonalLeases {
       { signal },
     );
     const { deviceId, token } = job.result as { readonly deviceId: DeviceId; readonly token: number };
+    this.#expiring.changed();
     return this.#present(deviceId, token);
   }
 
@@ -54,7 +77,9 @@ export class PersonalLeases {
     deviceId: DeviceId,
     { token, ttlMs }: { readonly token: number; readonly ttlMs: number },
   ): Promise<Lease> {
-    return this.#store.renewLease(await this.#present(deviceId, token), ttlMs);
+    const lease = await this.#store.renewLease(await this.#present(deviceId, token), ttlMs);
+    this.#expiring.changed();
+    return lease;
   }
 
   /** Answers with the lease that ended. */

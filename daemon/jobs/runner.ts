@@ -4,253 +4,199 @@ import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { DeviceRecord, Lease, Store } from '../store/contract.js';
-import type { Claimed, Ended, JobEnd } from '../store/job-contract.js';
+import type { Ended, JobEnd } from '../store/job-contract.js';
 import { attempt, handedOver, type Yield } from './attempt.js';
-import { Batches } from './batches.js';
 import type { Places } from './bound-network.js';
+import { Dispatcher } from './dispatcher.js';
+import { type Ending, failed, outcomeOf, yielded } from './ending.js';
 import type { Entry } from './entry.js';
-import { isSettled, trialOf } from './job.js';
+import { isSettled } from './job.js';
+import { JobTurns, type Next } from './job-turns.js';
 import { networkOfJob } from './materials.js';
-import { afterFailure, afterMeasurement, type Next } from './retry.js';
-import { Schedule } from './schedule.js';
+import { mayPass, type Outbox } from './outbox.js';
+import { renewLeases } from './renew-leases.js';
 import { isMeant } from './selector.js';
-import { Stations } from './stations.js';
 
 export interface RunnerOptions {
   readonly store: Store;
   readonly pool: Pick<DevicePool, 'use' | 'presence'>;
   readonly clock: Clock;
   readonly places: Places;
+  readonly outbox: Outbox;
   /** Names this daemon's leases. Ends with a slash. */
   readonly owner: string;
   /** How long a lease outlives its last renewal. */
   readonly ttlMs: number;
   /** How often a device that somebody else holds is asked for again. */
   readonly retryMs: number;
+  /** Between two tries where the store takes nothing. */
+  readonly storeAgainMs: number;
   readonly warn: (error: HildaError, message: string) => void;
   /** The job has ended for good, or an abort ended it. */
   readonly onEnded: (entry: Entry) => void;
 }
 
-/** So many jobs share a transaction: a larger one would keep the others waiting. */
-const most = { claims: 32, ends: 32 };
-
-/** Between two tries to store what became of a job, where the store takes nothing. */
-const storeAgainMs = 5000;
-
-/** Gives devices to jobs, does the work, and stores what came of it: the one place that does each of these. */
+/** Runs the jobs of every station, one after the other: claim, work, and what follows from it. */
 export class Runner {
-  readonly schedule: Schedule;
-  readonly stations = new Stations();
+  readonly dispatcher: Dispatcher;
   /** Running jobs, by device. */
   readonly running = new Map<DeviceId, Entry>();
   readonly #options: RunnerOptions;
   readonly #life = new AbortController();
-  readonly #claims: Batches<{ entry: Entry; device: DeviceRecord }, Claimed>;
-  readonly #ends: Batches<JobEnd, Ended | HildaError>;
-  readonly #active = new Set<Promise<void>>();
-  readonly #awake = new Set<string>();
-  #kicked = false;
+  readonly #turns: JobTurns;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    const { store, owner, ttlMs, pool } = options;
-    this.schedule = new Schedule({ isPresent: (id) => pool.presence(id).present });
-    this.#claims = new Batches(
-      (items) =>
-        store.claimJobs(
-          items.map(({ entry: { record }, device }) => ({
-            job: record.id,
-            deviceId: device.id,
-            holder: owner + record.share,
-          })),
-          ttlMs,
-        ),
-      most.claims,
-    );
-    this.#ends = new Batches((ends) => store.endJobs(ends), most.ends);
+    this.dispatcher = new Dispatcher({ pool: options.pool, serve: (station) => this.#serve(station) });
+    this.#turns = new JobTurns({
+      ...options,
+      pick: (station) => this.dispatcher.pick(station),
+      putBack: ({ entry }) => {
+        this.dispatcher.schedule.unbegin(entry);
+        void this.#again(entry);
+      },
+    });
   }
 
   /** Keeps the leases of running jobs alive until it stops. */
   start(): void {
-    void this.#renew();
+    const isHolding = (): boolean => this.dispatcher.isServing;
+    void renewLeases({ ...this.#options, isHolding, signal: this.#life.signal });
   }
 
   /** Ends what runs: it is queued again, or cancelled where it cannot outlive the daemon. */
   async stop(): Promise<void> {
     this.#life.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
-    while (this.#active.size > 0) await Promise.all(this.#active);
+    await this.dispatcher.stop();
   }
 
-  /** Puts a job in line. */
-  add(entry: Entry): void {
-    this.schedule.add(entry);
-    if (entry.named?.length === 1) this.wake(entry.named[0] as DeviceId);
-    else if (entry.named) for (const id of entry.named) this.wake(id);
-    else this.wakeAll();
-  }
-
-  /** The device may be free, or come back. */
-  wake(id: DeviceId): void {
-    const key = this.stations.keyOf(id);
-    if (key !== undefined) this.#wakeStation(key);
-  }
-
-  wakeAll(): void {
-    for (const key of this.stations.keys()) this.#wakeStation(key);
-  }
-
-  #wakeStation(key: string): void {
-    this.#awake.add(key);
-    if (this.#kicked || this.#life.signal.aborted) return;
-    this.#kicked = true;
-    queueMicrotask(() => {
-      this.#kicked = false;
-      const keys = [...this.#awake];
-      this.#awake.clear();
-      for (const one of keys) this.#dispatch(one);
-    });
-  }
-
-  #dispatch(key: string): void {
-    if (this.#life.signal.aborted || this.stations.isBusy(key)) return;
-    const { pool } = this.#options;
-    const offers = this.stations
-      .devices(key)
-      .map((record) => ({ record, present: pool.presence(record.id).present }));
-    const best = this.schedule.best(offers);
-    if (!best) return;
-    const { entry, device } = best;
-    this.schedule.remove(entry);
-    this.stations.take(key);
-    const run = this.#serve(entry, device)
-      .catch((thrown: unknown) => {
-        const error = asHildaError(thrown);
-        this.#options.warn(error, `the job ${entry.record.id} could not be begun`);
-        this.#settle(entry, error);
-      })
-      .finally(() => {
-        this.#active.delete(run);
-        this.stations.free(key);
-        this.#wakeStation(key);
-      });
-    this.#active.add(run);
-  }
-
-  /** Claims the device for the job and runs it. The station is free again once this resolves. */
-  async #serve(entry: Entry, device: DeviceRecord): Promise<void> {
-    const { clock, retryMs } = this.#options;
-    const claimed = await this.#claims.put({ entry, device });
-    if (claimed === 'closed') {
-      this.#settle(entry, new HildaError('INTERRUPTED', `the job ${entry.record.id} was cancelled`));
-      return;
-    }
-    if (claimed === 'taken') {
-      await this.#again(entry);
-      // Not left by an abort alone: the station must not ask again at once.
-      await clock.sleep(retryMs, { signal: this.#life.signal }).catch(() => {});
-      return;
-    }
-    entry.record = claimed.job;
-    this.running.set(device.id, entry);
-    const { share } = entry.record;
-    const beganUs = clock.monotonicUs();
-    this.schedule.begin(share);
+  /** Serves jobs until none waits for the station, or somebody else has its device. */
+  async #serve(station: string): Promise<void> {
+    const { clock, retryMs, storeAgainMs, warn } = this.#options;
+    const pause = (ms: number): Promise<void> =>
+      clock.sleep(ms, { signal: this.#life.signal }).catch(() => {});
     try {
-      await this.#run(entry, claimed.lease);
-    } finally {
-      this.running.delete(device.id);
-      this.schedule.end(share, (clock.monotonicUs() - beganUs) / 1000);
+      let { next } = await this.#turns.put({ end: null, station });
+      while (next) {
+        if (next.kind === 'begun') {
+          next = await this.#run(next, station);
+          continue;
+        }
+        this.dispatcher.schedule.unbegin(next.entry);
+        if (next.kind === 'taken') {
+          await this.#again(next.entry);
+          // Not left by an abort alone: the station must not ask again at once.
+          return await pause(retryMs);
+        }
+        const { id } = next.entry.record;
+        this.#settle(next.entry, new HildaError('INTERRUPTED', `the job ${id} was cancelled`));
+        ({ next } = await this.#turns.put({ end: null, station }));
+      }
+    } catch (thrown) {
+      warn(asHildaError(thrown), `no job could be begun on the ${station}`);
+      await pause(storeAgainMs);
     }
   }
 
-  async #run(entry: Entry, lease: Lease): Promise<void> {
+  /** Does the job's work and stores what came of it; answers with what the station does next. */
+  async #run({ entry, lease, device }: Next & { kind: 'begun' }, station: string): Promise<Next | null> {
+    const { clock } = this.#options;
+    this.running.set(lease.deviceId, entry);
+    const beganUs = clock.monotonicUs();
+    let ending: Ending;
+    try {
+      ending = yielded(entry, await this.#work(entry, lease, device));
+    } catch (thrown) {
+      ending = this.#failed(entry, lease, asHildaError(thrown));
+    }
+    this.dispatcher.schedule.end(entry, (clock.monotonicUs() - beganUs) / 1000);
+    return this.#end(entry, lease, ending, station);
+  }
+
+  async #work(entry: Entry, lease: Lease, record: DeviceRecord): Promise<Yield> {
     const { pool, store, places } = this.#options;
     const { deviceId } = lease;
+    const { work } = entry.job;
     const signal = AbortSignal.any([entry.abort.signal, this.#life.signal]);
-    let done: Yield;
-    try {
-      signal.throwIfAborted();
-      const { work } = entry.job;
-      if (work.kind === 'lease') return await this.#yielded(entry, lease, handedOver(work, lease));
-      const network = await networkOfJob(entry.job, entry.given, places);
-      const settles = isSettled(work) && network !== null;
-      done = await pool.use(deviceId, { signal, ...(settles && { network }) }, (device) =>
-        attempt(entry, device, deviceId, network, { store, places, signal }),
-      );
-    } catch (thrown) {
-      await this.#failed(entry, lease, asHildaError(thrown));
-      return;
-    }
-    await this.#yielded(entry, lease, done);
+    signal.throwIfAborted();
+    if (work.kind === 'lease') return handedOver(work, lease);
+    const network = await networkOfJob(entry.job, entry.given, places);
+    const settles = isSettled(work) && network !== null;
+    return pool.use(deviceId, { signal, record, ...(settles && { network }) }, (device) =>
+      attempt(entry, device, deviceId, network, { store, places, signal }),
+    );
   }
 
-  /** The one place that stores results: result, state, lease and events in one transaction. */
-  async #yielded(entry: Entry, lease: Lease, done: Yield): Promise<void> {
-    const { measurement, recalled, result, values, value, outputs, classifies, handOver } = done;
-    const trial = trialOf(entry.job.owner);
-    if (measurement && measurement.verdict !== 'valid') entry.attempts++;
-    const tried = { attempts: entry.attempts, maxAttempts: entry.record.maxAttempts };
-    const next = measurement ? afterMeasurement(measurement.verdict === 'valid', tried) : 'final';
-    const ended = await this.#store({
-      job: entry.record.id,
-      lease,
-      state: next === 'again' ? 'queued' : 'done',
-      result,
-      error: null,
-      ...(measurement && { measurement: { taken: measurement, ...(trial && { trial }) } }),
-      ...(values && { values }),
-      ...(handOver && { handOver }),
-    });
-    if (ended instanceof HildaError) {
-      if (ended.code === 'LEASE_STALE') return this.#failed(entry, lease, ended);
-      return this.#settle(entry, ended);
-    }
-    entry.record = ended.job;
-    const record = ended.measurement ?? recalled ?? null;
-    if (record) entry.last = { measurement: record, classifies };
-    if (next === 'again') return this.#again(entry);
-    this.#options.onEnded(entry);
-    entry.resolve({ job: ended.job, measurement: record, value, outputs, classifies });
-  }
-
-  async #failed(entry: Entry, lease: Lease, error: HildaError): Promise<void> {
-    const { attempt: begun, maxAttempts, id } = entry.record;
-    const isStopping = this.#life.signal.aborted && !entry.abort.signal.aborted;
-    const isCancelled = entry.abort.signal.aborted;
-    let next: Next = 'final';
-    if (!isStopping && !isCancelled) {
-      entry.attempts++;
-      next = afterFailure(error, { attempts: entry.attempts, maxAttempts });
-      if (next === 'elsewhere') {
-        entry.attempts--;
-        entry.excluded.add(lease.deviceId);
-        if (!this.#hasOthers(entry)) next = 'final';
-      }
-    }
-    const kept = next === 'final' && !isCancelled && !isStopping ? entry.last : undefined;
-    const staysQueued = next !== 'final' || (isStopping && entry.outlives);
-    const document = toErrorDocument(error) as unknown as Json;
-    const ended = await this.#store({
-      job: id,
-      lease,
-      state: staysQueued ? 'queued' : kept ? 'done' : isCancelled || isStopping ? 'cancelled' : 'failed',
-      result: kept ? { measurementId: kept.measurement.id, classifies: kept.classifies } : null,
-      error: document,
-    });
-    if (ended instanceof HildaError)
-      this.#options.warn(ended, `attempt ${begun} of ${id} ended, and another one has the job`);
-    else entry.record = ended.job;
-    if (next !== 'final') return this.#again(entry);
-    if (!kept) return this.#settle(entry, error);
-    this.#options.onEnded(entry);
-    const { measurement, classifies } = kept;
-    entry.resolve({ job: entry.record, measurement, value: null, outputs: null, classifies });
+  #failed(entry: Entry, { deviceId }: Lease, error: HildaError): Ending {
+    const isStopping = this.#life.signal.aborted;
+    return failed(entry, error, { deviceId, isStopping, hasOthers: () => this.#hasOthers(entry) });
   }
 
   #hasOthers({ named, excluded, job }: Entry): boolean {
     if (named) return named.some((id) => !excluded.has(id));
-    return this.stations.all().some((record) => !excluded.has(record.id) && isMeant(job.devices, record));
+    return this.dispatcher.stations
+      .all()
+      .some((record) => !excluded.has(record.id) && isMeant(job.devices, record));
+  }
+
+  /** Stores an ending. A job that runs again keeps its place before those that wait, so the station asks anew for it. */
+  async #end(entry: Entry, lease: Lease, ending: Ending, station: string | null): Promise<Next | null> {
+    const { id } = entry.record;
+    const end = { ...ending.end, job: id, lease, workEndedMs: this.#options.clock.nowMs() };
+    const takesNext = ending.next === 'final' && !end.handOver;
+    try {
+      const { ended, next } = await this.#turns.put({ end, station: takesNext ? station : null });
+      this.running.delete(lease.deviceId);
+      await this.#stored(entry, lease, ending, ended as Ended | HildaError);
+      return next;
+    } catch (thrown) {
+      this.running.delete(lease.deviceId);
+      this.#unstored(entry, end, ending, asHildaError(thrown));
+      return null;
+    }
+  }
+
+  async #stored(entry: Entry, lease: Lease, ending: Ending, ended: Ended | HildaError): Promise<void> {
+    if (ended instanceof HildaError && ending.done) {
+      if (ended.code !== 'LEASE_STALE') return this.#settle(entry, ended);
+      await this.#end(entry, lease, this.#failed(entry, lease, ended), null);
+      return;
+    }
+    let taken: Ended['measurement'] = null;
+    if (ended instanceof HildaError)
+      this.#options.warn(ended, `an attempt of ${entry.record.id} ended, and another one has the job`);
+    else {
+      entry.record = ended.job;
+      taken = ended.measurement;
+      const measurement = taken ?? ending.done?.recalled;
+      if (measurement) entry.last = { measurement, classifies: ending.done?.classifies ?? null };
+    }
+    if (ending.next !== 'final') return this.#again(entry);
+    const outcome = outcomeOf(entry, ending, taken);
+    if (!outcome) return this.#settle(entry, ending.error as HildaError);
+    this.#options.onEnded(entry);
+    entry.resolve(outcome);
+  }
+
+  /** The store takes nothing: the owner of an ended job hears of it, and the ending is stored once it can be. */
+  #unstored(entry: Entry, end: JobEnd, ending: Ending, error: HildaError): void {
+    const { id } = entry.record;
+    const document = toErrorDocument(error) as unknown as Json;
+    const { job, lease, workEndedMs = this.#options.clock.nowMs() } = end;
+    const inVain = { job, lease, workEndedMs, state: 'failed', result: null, error: document } as const;
+    // Whoever waited for the device, or for a result that fits no store, hears of a failure.
+    const stored = mayPass(error) && !end.handOver ? end : inVain;
+    const { outbox } = this.#options;
+    const write = async (): Promise<void> => {
+      const { ended } = await this.#turns.put({ end: stored, station: null });
+      if (ended instanceof HildaError) throw ended;
+      if (ending.next !== 'final' && stored === end) await this.#stored(entry, lease, ending, ended as Ended);
+      this.dispatcher.wake(lease.deviceId);
+    };
+    const what = `what became of ${id}`;
+    if (mayPass(error)) outbox.keep(what, error, write);
+    else void outbox.write(what, write).catch(() => {});
+    if (ending.next === 'final' || stored !== end) this.#settle(entry, error);
   }
 
   /** It waits again, unless it was cancelled meanwhile. What waits when the daemon stops, stays queued. */
@@ -258,15 +204,16 @@ export class Runner {
     const { signal } = entry.abort;
     if (this.#life.signal.aborted) return;
     if (!signal.aborted) {
-      this.add(entry);
+      this.dispatcher.add(entry);
       return;
     }
     const error = asHildaError(signal.reason);
-    await this.#options.store.closeJobs(
-      [entry.record.id],
-      'cancelled',
-      toErrorDocument(error) as unknown as Json,
-    );
+    const { outbox, store } = this.#options;
+    const { id } = entry.record;
+    const document = toErrorDocument(error) as unknown as Json;
+    await outbox
+      .write(`the cancellation of ${id}`, () => store.closeJobs([id], 'cancelled', document))
+      .catch(() => {});
     this.#settle(entry, error);
   }
 
@@ -274,54 +221,5 @@ export class Runner {
     this.#options.onEnded(entry);
     const { signal } = entry.abort;
     entry.reject(signal.aborted ? asHildaError(signal.reason) : error);
-  }
-
-  /** Where the store takes nothing, the owner hears of it, and the job is ended once it can be. */
-  async #store(end: JobEnd): Promise<Ended | HildaError> {
-    try {
-      return await this.#ends.put(end);
-    } catch (thrown) {
-      const error = asHildaError(thrown);
-      this.#options.warn(error, `what became of ${end.job} is not stored`);
-      void this.#storeLater(end, error);
-      return error;
-    }
-  }
-
-  async #storeLater({ job, lease }: JobEnd, error: HildaError): Promise<void> {
-    const { clock } = this.#options;
-    const document = toErrorDocument(error) as unknown as Json;
-    for (;;) {
-      try {
-        await clock.sleep(storeAgainMs, { signal: this.#life.signal });
-      } catch {
-        return;
-      }
-      const failed = { job, lease, state: 'failed', result: null, error: document } as const;
-      if (
-        await this.#ends.put(failed).then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
-    }
-  }
-
-  async #renew(): Promise<void> {
-    const { clock, store, owner, ttlMs, warn } = this.#options;
-    for (;;) {
-      try {
-        // Three tries in a lease's life, so that one slow write does not lose the devices.
-        await clock.sleep(ttlMs / 3, { signal: this.#life.signal });
-      } catch {
-        if (this.#active.size === 0) return;
-      }
-      if (this.running.size > 0)
-        await store
-          .renewLeases(owner, ttlMs)
-          .catch((thrown: unknown) => warn(asHildaError(thrown), 'leases could not be renewed'));
-      if (this.#life.signal.aborted) return;
-    }
   }
 }

@@ -38,6 +38,8 @@ export class Schedule {
   /** Device time by share, ms; a share that comes back starts beside the others. */
   readonly #usedMs = new Map<string, number>();
   readonly #meanMs = new Map<string, number>();
+  /** What was charged for jobs that run. */
+  readonly #guessed = new Map<Entry, number>();
   readonly #waiting = new Map<string, number>();
 
   constructor({ isPresent }: ScheduleOptions) {
@@ -107,11 +109,6 @@ export class Schedule {
     return best;
   }
 
-  /** Whether any job waits for which this device is one of several. */
-  hasFloating(): boolean {
-    return this.#floating.size > 0;
-  }
-
   /** How many of those that wait go before this one on a device that both may take. */
   ahead(entry: Entry): number {
     const key = this.#bucketOf.get(entry)?.key;
@@ -121,16 +118,30 @@ export class Schedule {
     return count;
   }
 
-  /** A job of the share begins; what it will take is not known yet. */
-  begin(share: string): void {
-    this.#charge(share, this.#meanMs.get(share) ?? guessMs);
+  /** A job begins; what it will take is guessed by what others of its share took. */
+  begin(entry: Entry): void {
+    const { share } = entry.record;
+    const guess = this.#meanMs.get(share) ?? guessMs;
+    this.#guessed.set(entry, guess);
+    this.#charge(share, guess);
   }
 
-  /** A job of the share took so long. */
-  end(share: string, tookMs: number): void {
-    const mean = this.#meanMs.get(share) ?? guessMs;
-    this.#charge(share, tookMs - mean);
-    this.#meanMs.set(share, 0.8 * mean + 0.2 * tookMs);
+  /** It did not begin after all. */
+  unbegin(entry: Entry): void {
+    this.#charge(entry.record.share, -this.#settleGuess(entry));
+  }
+
+  /** It took so long. */
+  end(entry: Entry, tookMs: number): void {
+    const { share } = entry.record;
+    this.#charge(share, tookMs - this.#settleGuess(entry));
+    this.#meanMs.set(share, 0.8 * (this.#meanMs.get(share) ?? guessMs) + 0.2 * tookMs);
+  }
+
+  #settleGuess(entry: Entry): number {
+    const guess = this.#guessed.get(entry) ?? 0;
+    this.#guessed.delete(entry);
+    return guess;
   }
 
   #charge(share: string, ms: number): void {

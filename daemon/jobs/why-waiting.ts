@@ -15,7 +15,7 @@ export interface Circumstances {
 /** The one explanation of why a queued job does not run. */
 export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circumstances): string {
   const { record, job, named, excluded } = entry;
-  const { stations } = runner;
+  const { stations, schedule } = runner.dispatcher;
   if (record.runAtMs !== null && record.runAtMs > nowMs)
     return `it is not to begin before ${new Date(record.runAtMs).toISOString()}`;
   const meant = named
@@ -29,7 +29,7 @@ export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circum
     return `no device of ${name} is there: ${possible.map(({ id }) => id).join(', ')} are away`;
   const user = (device: DeviceRecord): string | undefined => userOf(device, runner, leases);
   const busy = here.map(user);
-  const ahead = runner.schedule.ahead(entry);
+  const ahead = schedule.ahead(entry);
   const others = ahead === 1 ? '1 job goes before it' : ahead > 1 ? `${ahead} jobs go before it` : '';
   const held = busy.every((one) => one !== undefined) ? busy.slice(0, 3).join('; ') : '';
   return [held, others].filter((part) => part !== '').join('; ') || 'it is about to begin';
@@ -37,7 +37,8 @@ export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circum
 
 /** Who uses the device, or the host that it shares. */
 function userOf(device: DeviceRecord, runner: Runner, leases: readonly Lease[]): string | undefined {
-  const { running, stations } = runner;
+  const { running } = runner;
+  const { stations } = runner.dispatcher;
   const runs = (id: DeviceId): string | undefined => {
     const entry = running.get(id);
     return entry && `${id} runs ${entry.record.id} of ${entry.record.share}`;

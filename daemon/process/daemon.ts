@@ -178,6 +178,10 @@ export class Daemon {
     await jobs.start(this.#life.signal);
     this.#started.push(() => jobs.stop());
 
+    const leases = new PersonalLeases({ store, jobs, clock });
+    leases.start();
+    this.#started.push(() => leases.stop());
+
     const predictors = new PredictorService({ store, jobs, clock, profilesDir: profiles });
     this.#started.push(() => predictors.stop());
 
@@ -238,7 +242,7 @@ export class Daemon {
         lineTo: (device) => pages.lineTo(device) ?? agents.lineTo(device),
       },
       jobs,
-      leases: new PersonalLeases({ store, jobs }),
+      leases,
       readNetwork,
       compareDevices: (a, b, given) => compareDevices(a, b, { store, jobs, clock }, given),
     };

@@ -14,26 +14,10 @@ import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
 import type { Target } from '../core/target.js';
 import type { JobStore } from './job-contract.js';
-import type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+import type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
 
 export type { JobRecord } from './job-contract.js';
-export type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
-
-export interface DeviceRecord {
-  readonly id: DeviceId;
-  readonly kind: string;
-  readonly label: string;
-  readonly target: Target;
-  /** As `Sighting.host`. */
-  readonly host: string | null;
-  readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
-  /** Why it is in this state, e.g. what a quarantined device did; null where nobody said. */
-  readonly reason: string | null;
-  /** Sorted. Of people's own making, e.g. `shelf=2`. */
-  readonly tags: readonly string[];
-  readonly firstSeenMs: number;
-  readonly lastSeenMs: number;
-}
+export type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
 
 export type StudyState = 'running' | 'paused' | 'completed' | 'stopped' | 'failed';
 
@@ -216,6 +200,8 @@ export interface Store extends JobStore {
   releaseLease(lease: Lease): Promise<void>;
   /** Frees leases that ran out, and those of `holder` (a restarted daemon names its own). How many were freed. */
   expireLeases(holderPrefix?: string): Promise<number>;
+  /** Frees leases that ran out of holders that begin so. Answers with their devices. */
+  freeExpired(holderPrefix: string): Promise<DeviceId[]>;
   leases(): Promise<Lease[]>;
 
   /**
@@ -329,6 +315,8 @@ export interface Store extends JobStore {
   /** A value by key, for what needs no table of its own (calibrations). */
   setValue(key: string, value: Json): Promise<void>;
   value(key: string): Promise<Json | undefined>;
+  /** Those of these keys that there are. */
+  values(keys: readonly string[]): Promise<ReadonlyMap<string, Json>>;
 
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { StoredEvent } from './contract.js';
+import { Gate } from './gate.js';
 import { toJsonText } from './json-columns.js';
 import { mapStoreError } from './map-errors.js';
 import type { Engine } from './sqlite-engine.js';
@@ -11,19 +12,22 @@ export type CounterName = 'events' | 'studies' | 'measurements' | 'predictors' |
 
 /** What the body of a write has in hand; all of it becomes durable together, or none of it. */
 export interface Write {
-  readonly db: Knex.Transaction;
+  readonly db: Knex;
+  /** Rows of a statement with `?` for values: for what runs often. */
+  all<Row>(sql: string, values: readonly unknown[]): Promise<Row[]>;
   readonly nowMs: number;
   /** The next number of a gapless count; of `many`, the first one. */
   next(counter: CounterName, many?: number): Promise<number>;
   publish(topic: string, data: Json): Promise<StoredEvent>;
   /** In this order, with as many statements as for one. */
-  publishAll(events: readonly Pick<StoredEvent, 'topic' | 'data'>[]): Promise<void>;
+  publishAll(events: readonly Pick<StoredEvent, 'topic' | 'data'>[]): Promise<StoredEvent[]>;
 }
 
 /** One engine's connection with the rules every method of the store obeys: transactions, events, error codes. */
 export class Database {
   readonly clock: Clock;
   readonly #engine: Engine;
+  readonly #gate = new Gate();
   readonly #listeners = new Set<() => void>();
   #closed = false;
 
@@ -36,51 +40,66 @@ export class Database {
   async read<T>(query: (db: Knex) => PromiseLike<T>): Promise<T> {
     this.#assertOpen();
     try {
-      return await query(this.#engine.db);
+      return await this.#gate.run(() => {
+        this.#assertOpen();
+        return query(this.#engine.db);
+      });
     } catch (thrown) {
       throw mapStoreError(thrown, 'reading the store');
     }
   }
 
-  async write<T>(body: (write: Write) => Promise<T>): Promise<T> {
+  /** `urgent`: before what else waits for the connection. */
+  async write<T>(
+    body: (write: Write) => Promise<T>,
+    { urgent = false }: { readonly urgent?: boolean } = {},
+  ): Promise<T> {
     this.#assertOpen();
-    let published = false;
-    // After a full disk the engine has rolled back by itself, and knex would report its own ROLLBACK's failure instead.
-    let first: { readonly thrown: unknown } | undefined;
     try {
-      const result = await this.#engine.db.transaction(async (db) => {
-        const nowMs = this.clock.nowMs();
-        const next = async (counter: CounterName, many = 1): Promise<number> =>
-          (await increment(db, counter, many)) - many + 1;
-        const publish = async (topic: string, data: Json): Promise<StoredEvent> => {
-          published = true;
-          const seq = await next('events');
-          await db('events').insert({ seq, topic, at_ms: nowMs, data: toJsonText(data) });
-          return { seq, topic, atMs: nowMs, data };
-        };
-        const publishAll: Write['publishAll'] = async (events) => {
-          if (events.length === 0) return;
-          published = true;
-          const first = await next('events', events.length);
-          const rows = events.map(({ topic, data }, i) => ({
-            seq: first + i,
-            topic,
-            at_ms: nowMs,
-            data: toJsonText(data),
-          }));
-          await insertAll(db, 'events', rows);
-        };
-        try {
-          return await body({ db, nowMs, next, publish, publishAll });
-        } catch (thrown) {
-          first = { thrown };
-          throw thrown;
-        }
-      });
+      const { result, published } = await this.#gate.run(() => this.#transact(body), { urgent });
       if (published) this.#notify();
       return result;
     } catch (thrown) {
-      throw mapStoreError(first ? first.thrown : thrown, 'writing to the store');
+      throw mapStoreError(thrown, 'writing to the store');
+    }
+  }
+
+  async #transact<T>(
+    body: (write: Write) => Promise<T>,
+  ): Promise<{ readonly result: T; readonly published: boolean }> {
+    this.#assertOpen();
+    const { db, all } = this.#engine;
+    const nowMs = this.clock.nowMs();
+    let published = false;
+    const next = async (counter: CounterName, many = 1): Promise<number> =>
+      (await increment(all, counter, many)) - many + 1;
+    const publishAll = async (
+      events: readonly Pick<StoredEvent, 'topic' | 'data'>[],
+    ): Promise<StoredEvent[]> => {
+      if (events.length === 0) return [];
+      published = true;
+      const first = await next('events', events.length);
+      const stored = events.map(({ topic, data }, i) => ({ seq: first + i, topic, atMs: nowMs, data }));
+      const rows = stored.map(({ seq, topic, data }) => ({
+        seq,
+        topic,
+        at_ms: nowMs,
+        data: toJsonText(data),
+      }));
+      await insertAll(all, 'events', rows);
+      return stored;
+    };
+    const publish = async (topic: string, data: Json): Promise<StoredEvent> =>
+      (await publishAll([{ topic, data }]))[0] as StoredEvent;
+    await all('BEGIN IMMEDIATE');
+    try {
+      const result = await body({ db, all, nowMs, next, publish, publishAll });
+      await all('COMMIT');
+      return { result, published };
+    } catch (thrown) {
+      // After a full disk the engine has rolled back by itself, and refuses to do it again.
+      await all('ROLLBACK').catch(() => {});
+      throw thrown;
     }
   }
 
@@ -112,17 +131,36 @@ export class Database {
   }
 }
 
-/** Rows in one statement, or few: an engine takes so many at once, at least. */
-export async function insertAll(db: Knex, table: string, rows: readonly object[]): Promise<void> {
-  const most = 250;
-  for (let from = 0; from < rows.length; from += most) await db(table).insert(rows.slice(from, from + most));
+/** An engine takes so many values in one statement, at least. */
+const mostValues = 16_000;
+
+/** Rows in one statement, or few; all have the columns of the first. Answers with what `suffix` returns. */
+export async function insertAll<Row>(
+  all: Write['all'],
+  table: string,
+  rows: readonly object[],
+  suffix = '',
+): Promise<Row[]> {
+  const [first] = rows;
+  if (!first) return [];
+  const columns = Object.keys(first);
+  const most = Math.max(1, Math.floor(mostValues / columns.length));
+  const one = `(${columns.map(() => '?').join(', ')})`;
+  const answered: Row[] = [];
+  for (let from = 0; from < rows.length; from += most) {
+    const some = rows.slice(from, from + most) as Readonly<Record<string, unknown>>[];
+    const values = some.flatMap((row) => columns.map((column) => row[column] ?? null));
+    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${some.map(() => one).join(', ')} ${suffix}`;
+    answered.push(...(await all<Row>(sql, values)));
+  }
+  return answered;
 }
 
-async function increment(db: Knex.Transaction, name: CounterName, by: number): Promise<number> {
-  const rows = await db('counters')
-    .where({ name })
-    .increment('value', by)
-    .returning<{ value: number }[]>('value');
+async function increment(all: Write['all'], name: CounterName, by: number): Promise<number> {
+  const rows = await all<{ readonly value: number }>(
+    'UPDATE counters SET value = value + ? WHERE name = ? RETURNING value',
+    [by, name],
+  );
   const value = rows[0]?.value;
   if (value === undefined) throw new HildaError('STORE_CORRUPT', `the counter ${name} is missing`);
   return value;

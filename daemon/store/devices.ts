@@ -72,7 +72,7 @@ export async function requireDevice(db: Knex, id: DeviceId): Promise<DeviceRow> 
   return row;
 }
 
-const toDevice = (row: DeviceRow): DeviceRecord => ({
+export const toDevice = (row: DeviceRow): DeviceRecord => ({
   id: row.id,
   kind: row.kind,
   label: row.label,

@@ -2,7 +2,7 @@ import type { HildaError } from '../core/errors.js';
 import type { DeviceId, JobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
-import type { Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+import type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
@@ -59,8 +59,18 @@ export type NewJob = Omit<
   | 'endedMs'
 >;
 
+/** A device for a job. */
+export interface Claim {
+  readonly job: JobId;
+  readonly deviceId: DeviceId;
+  readonly holder: string;
+}
+
 /** `taken`: another holder has the device. `closed`: the job is no longer queued. */
-export type Claimed = { readonly job: JobRecord; readonly lease: Lease } | 'taken' | 'closed';
+export type Claimed =
+  | { readonly job: JobRecord; readonly lease: Lease; readonly device: DeviceRecord }
+  | 'taken'
+  | 'closed';
 
 /** How one attempt of a job ended. */
 export interface JobEnd {
@@ -70,6 +80,8 @@ export interface JobEnd {
   readonly state: Exclude<JobState, 'running'>;
   readonly result: Json | null;
   readonly error: Json | null;
+  /** When the work ended, where that was before now: a lease that runs out while nothing can be stored was not lost. */
+  readonly workEndedMs?: number;
   /** Stored with it; its id becomes `measurementId` of the result. */
   readonly measurement?: {
     readonly taken: Measurement;
@@ -106,16 +118,17 @@ export interface JobStore {
    * IDEMPOTENCY_CONFLICT where the request was another one.
    */
   submitJobs(jobs: readonly NewJob[]): Promise<(JobRecord | HildaError)[]>;
-  /** Gives devices to jobs: lease, state and events at once. Each device at most once. */
-  claimJobs(
-    claims: readonly { readonly job: JobId; readonly deviceId: DeviceId; readonly holder: string }[],
-    ttlMs: number,
-  ): Promise<Claimed[]>;
   /**
-   * Ends attempts. LEASE_STALE stands for one whose lease ran out, or whose job another attempt has: nothing of it is stored.
-   * STATE_CONFLICT stands for a measurement of a trial that takes none; its job is failed.
+   * Ends attempts, then gives devices to jobs, in one transaction: a device that an end frees can be claimed by the next job.
+   *
+   * An end is answered with LEASE_STALE where its lease ran out before the work ended, or another attempt has its job: nothing
+   * of it is stored. It is answered with STATE_CONFLICT for a measurement of a trial that takes none; its job is failed.
+   * Each device is claimed at most once.
    */
-  endJobs(ends: readonly JobEnd[]): Promise<(Ended | HildaError)[]>;
+  turnJobs(
+    turn: { readonly ends?: readonly JobEnd[]; readonly claims?: readonly Claim[] },
+    ttlMs: number,
+  ): Promise<{ readonly ended: (Ended | HildaError)[]; readonly claimed: Claimed[] }>;
   /** Ends jobs that are queued; those that are not are left out of the answer. */
   closeJobs(ids: readonly JobId[], state: 'failed' | 'cancelled', error: Json): Promise<JobRecord[]>;
   /** A failed or cancelled job is queued anew, as if it had not begun. STATE_CONFLICT for any other. */

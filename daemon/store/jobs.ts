@@ -6,7 +6,7 @@ import type { JobFilter, JobRecord, JobStore } from './job-contract.js';
 import { type JobRow, jobEvent, jobId, ordinalOfJob, toJob, toJobRow } from './job-rows.js';
 import { toJsonText } from './json-columns.js';
 
-type Kept = Omit<JobStore, 'claimJobs' | 'endJobs' | 'renewLeases'>;
+type Kept = Omit<JobStore, 'turnJobs' | 'renewLeases'>;
 
 const ended = ['done', 'failed', 'cancelled'] as const;
 const defaultLimit = 100;
@@ -14,7 +14,7 @@ const defaultLimit = 100;
 export function jobStore(database: Database): Kept {
   return {
     submitJobs: (jobs) =>
-      database.write(async ({ db, nowMs, next, publishAll }) => {
+      database.write(async ({ db, all, nowMs, next, publishAll }) => {
         const keys = jobs.flatMap(({ idempotencyKey: key }) => (key === null ? [] : [key]));
         const known = new Map<string, JobRow>();
         if (keys.length > 0)
@@ -39,7 +39,7 @@ export function jobStore(database: Database): Kept {
           if (key !== null) known.set(key, row);
           answers.push(() => toJob(row));
         }
-        await insertAll(db, 'jobs', rows);
+        await insertAll(all, 'jobs', rows);
         await publishAll(rows.map(jobEvent));
         return answers.map((answer) => answer());
       }),
@@ -70,6 +70,7 @@ export function jobStore(database: Database): Kept {
           attempt: 0,
           result: null,
           error: null,
+          started_ms: null,
           ended_ms: null,
           attached: false,
         };

@@ -12,7 +12,10 @@ interface LeaseRow {
   readonly expires_ms: number;
 }
 
-type LeaseStore = Pick<Store, 'acquireLease' | 'renewLease' | 'releaseLease' | 'expireLeases' | 'leases'>;
+type LeaseStore = Pick<
+  Store,
+  'acquireLease' | 'renewLease' | 'releaseLease' | 'expireLeases' | 'freeExpired' | 'leases'
+>;
 
 /** A lease lives while `now < expiresMs`. One that ran out is stale even before another job took the device. */
 export function leaseStore(database: Database): LeaseStore {
@@ -62,6 +65,18 @@ export function leaseStore(database: Database): LeaseStore {
           await publish('devices', { type: 'freed', deviceId });
         }
         return gone.length;
+      }),
+
+    freeExpired: (holderPrefix) =>
+      database.write(async ({ db, nowMs, publishAll }) => {
+        const gone: LeaseRow[] = await db('leases')
+          .whereRaw('substr(holder, 1, ?) = ?', [holderPrefix.length, holderPrefix])
+          .where('expires_ms', '<=', nowMs)
+          .orderBy('device_id');
+        const ids = gone.map(({ device_id: id }) => id);
+        if (ids.length > 0) await db('leases').whereIn('device_id', ids).delete();
+        await publishAll(ids.map((deviceId) => ({ topic: 'devices', data: { type: 'freed', deviceId } })));
+        return ids;
       }),
 
     leases: async () => {

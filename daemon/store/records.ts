@@ -1,7 +1,24 @@
 import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
+import type { Target } from '../core/target.js';
 
 /** Records that jobs and the rest of the store share. */
+
+export interface DeviceRecord {
+  readonly id: DeviceId;
+  readonly kind: string;
+  readonly label: string;
+  readonly target: Target;
+  /** As `Sighting.host`. */
+  readonly host: string | null;
+  readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
+  /** Why it is in this state, e.g. what a quarantined device did; null where nobody said. */
+  readonly reason: string | null;
+  /** Sorted. Of people's own making, e.g. `shelf=2`. */
+  readonly tags: readonly string[];
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
 
 export interface MeasurementRecord extends Measurement {
   readonly id: MeasurementId;

@@ -6,10 +6,14 @@ import type { Database as SqliteConnection } from 'sqlite3';
 import { HildaError } from '../core/errors.js';
 import { mapStoreError } from './map-errors.js';
 import { knownMigrations, migrate, migrationsTable } from './migrations/index.js';
+import { PreparedStatements } from './prepared-statements.js';
 
 /** What an engine offers the rest of the store; another engine adds another file like this one. */
 export interface Engine {
+  /** Statements share one connection: within a transaction, all belong to it. The caller runs one thing at a time. */
   readonly db: Knex;
+  /** Rows of a statement with `?` for values; faster than through knex where it runs again. */
+  all<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
   close(): Promise<void>;
 }
 
@@ -52,8 +56,15 @@ class ImmediateSqliteClient extends SqliteClient {
  */
 export async function openSqlite({ onStatement, ...options }: SqliteOptions): Promise<Engine> {
   const engine = await openEngine(options);
-  if (onStatement) engine.db.on('query', ({ sql }: { readonly sql: string }) => onStatement(sql));
-  return engine;
+  if (!onStatement) return engine;
+  engine.db.on('query', ({ sql }: { readonly sql: string }) => onStatement(sql));
+  return {
+    ...engine,
+    all: (sql, values) => {
+      onStatement(sql);
+      return engine.all(sql, values);
+    },
+  };
 }
 
 async function openEngine({ dataDir, maxPages = null }: SqliteOptions): Promise<Engine> {
@@ -133,13 +144,20 @@ async function connect(
     await db.destroy();
     throw thrown;
   }
+  const prepared = new PreparedStatements(await (db.client as SqliteConnections).acquireConnection());
   return {
     db,
+    all: (sql, values = []) => prepared.all(sql, values),
     close: async () => {
+      await prepared.drop();
       await db.destroy();
       await unlock();
     },
   };
+}
+
+interface SqliteConnections {
+  acquireConnection(): Promise<SqliteConnection>;
 }
 
 interface FileOptions {
@@ -150,11 +168,26 @@ interface FileOptions {
 
 /** One connection, never closed while idle: a lock and an in-memory database live exactly as long as it does. */
 function openFile(filename: string, { readOnly = false, pragmas = [] }: FileOptions = {}): Knex {
+  let connection: Promise<SqliteConnection> | undefined;
   class Client extends ImmediateSqliteClient {
+    // A pool of one would cost each statement a turn of its own.
+    override acquireConnection(): Promise<SqliteConnection> {
+      connection ??= this.acquireRawConnection();
+      return connection;
+    }
+
+    override async releaseConnection(): Promise<void> {}
+
+    override async destroy(callback?: () => void): Promise<void> {
+      const opened = await connection?.catch(() => undefined);
+      if (opened) await this.destroyRawConnection(opened);
+      await super.destroy(callback as never);
+    }
+
     override async acquireRawConnection(): Promise<SqliteConnection> {
       // Knex always opens for writing, and creates.
       const driver = (this as unknown as { driver: typeof import('sqlite3') }).driver;
-      const connection = await new Promise<SqliteConnection>((resolve, reject) => {
+      const fresh = await new Promise<SqliteConnection>((resolve, reject) => {
         const mode = readOnly ? driver.OPEN_READONLY : driver.OPEN_READWRITE | driver.OPEN_CREATE;
         const opened = new driver.Database(filename, mode, (error) =>
           error ? reject(error) : resolve(opened),
@@ -162,10 +195,10 @@ function openFile(filename: string, { readOnly = false, pragmas = [] }: FileOpti
       });
       for (const pragma of pragmas) {
         await new Promise<void>((resolve, reject) =>
-          connection.exec(pragma, (error) => (error ? reject(error) : resolve())),
+          fresh.exec(pragma, (error) => (error ? reject(error) : resolve())),
         );
       }
-      return connection;
+      return fresh;
     }
   }
   return knex({

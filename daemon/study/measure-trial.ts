@@ -28,7 +28,8 @@ export async function measureOrRecall(
   signal: AbortSignal,
 ): Promise<Taken> {
   const { store, spec } = context;
-  const pooled = await pooledWith(deviceId, store);
+  const hasAny = Object.keys(trial.measurements).length > 0;
+  const pooled = hasAny ? await pooledWith(deviceId, store) : [];
   const id = pooled.map((other) => trial.measurements[other]).find((found) => found !== undefined);
   const stored = id && (await store.measurement(id));
   if (stored?.verdict === 'valid') return { measurement: stored, classifies: undefined };

@@ -398,7 +398,7 @@ export async function openBench(
     blobs,
     uploads,
     jobs,
-    leases: new PersonalLeases({ store, jobs }),
+    leases: new PersonalLeases({ store, jobs, clock }),
     readNetwork,
     studies,
     specialisations: {

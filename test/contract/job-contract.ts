@@ -3,7 +3,7 @@ import type { ManualClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { ArchitectureId, DeviceId, JobId } from '../../daemon/core/ids.js';
 import type { Store } from '../../daemon/store/contract.js';
-import type { Claimed, Ended, NewJob } from '../../daemon/store/job-contract.js';
+import type { Claim, Claimed, Ended, JobEnd, NewJob } from '../../daemon/store/job-contract.js';
 import { codeOf, deviceId, measurement, target } from './store-samples.js';
 
 type WithStore = (name: string, body: (t: Test, store: Store, clock: ManualClock) => Promise<void>) => void;
@@ -49,13 +49,17 @@ export function runJobContract(withStore: WithStore): void {
       if (job instanceof HildaError) throw job;
       return job.id;
     });
-  const claim = (store: Store, job: JobId, device = deviceId, ttlMs = 100) =>
-    store.claimJobs([{ job, deviceId: device, holder: 'host/people' }], ttlMs).then(([claimed]) => claimed);
+  const claimAll = async (store: Store, claims: readonly Claim[], ttlMs = 100) =>
+    (await store.turnJobs({ claims }, ttlMs)).claimed;
+  const endAll = async (store: Store, ends: readonly JobEnd[]) => (await store.turnJobs({ ends }, 100)).ended;
+  const claim = async (store: Store, job: JobId, device = deviceId, ttlMs = 100) =>
+    (await claimAll(store, [{ job, deviceId: device, holder: 'host/people' }], ttlMs))[0];
 
   withStore('jobs are claimed with a lease and end with what they yield', async (t, store, clock) => {
     await open(store);
     const [a, b, c] = (await submit(store, {}, {}, {})) as [JobId, JobId, JobId];
-    const answers = await store.claimJobs(
+    const answers = await claimAll(
+      store,
       [
         { job: a, deviceId, holder: 'host/people' },
         { job: b, deviceId: other, holder: 'host/people' },
@@ -67,7 +71,7 @@ export function runJobContract(withStore: WithStore): void {
     t.equal((await store.leases()).length, 2);
     t.equal(await claim(store, c), 'taken');
     await clock.advance(7);
-    const [ended] = await store.endJobs([
+    const [ended] = await endAll(store, [
       {
         job: a,
         lease,
@@ -116,6 +120,32 @@ export function runJobContract(withStore: WithStore): void {
     t.equal(await codeOf(store.job('99; DROP' as JobId)), 'NOT_FOUND');
   });
 
+  withStore('a device goes from one job to the next in one turn', async (t, store, clock) => {
+    await open(store);
+    const [a, b] = (await submit(store, {}, {})) as [JobId, JobId];
+    const { lease } = held(await claim(store, a));
+    const workEndedMs = clock.nowMs() + 50;
+    await clock.advance(5000);
+    const end = { job: a, lease, state: 'done' as const, result: null, error: null, workEndedMs };
+    const next = { job: b, deviceId, holder: 'host/people' };
+    const { ended, claimed } = await store.turnJobs({ ends: [end], claims: [next] }, 100);
+    t.match(stored(ended[0]).job, { id: a, state: 'done' }, 'the lease lived when the work ended');
+    const second = held(claimed[0]);
+    t.match(second, { job: { id: b, state: 'running' }, device: { id: deviceId, state: 'sighted' } });
+    t.ok(second.lease.token > lease.token);
+    await clock.advance(200);
+    const late = { ...end, job: b, lease: second.lease, workEndedMs: clock.nowMs() };
+    t.same(codes(await endAll(store, [late])), ['LEASE_STALE']);
+    const told = await store.events(0, { topics: ['devices'] });
+    t.same(
+      told.flatMap(({ data }) => {
+        const { type } = data as { readonly type: string };
+        return type === 'leased' || type === 'freed' ? [type] : [];
+      }),
+      ['leased', 'freed', 'leased', 'freed'],
+    );
+  });
+
   withStore('a result is stored once, under a live lease', async (t, store, clock) => {
     await open(store);
     const [id] = (await submit(store, {})) as [JobId];
@@ -130,15 +160,15 @@ export function runJobContract(withStore: WithStore): void {
       values: { key: 'kept' },
     };
     await clock.advance(100);
-    t.same(codes(await store.endJobs([end])), ['LEASE_STALE']);
+    t.same(codes(await endAll(store, [end])), ['LEASE_STALE']);
     t.equal(await store.requeueLostJobs(), 1);
     const again = held(await claim(store, id));
     t.equal(again.job.attempt, 2);
-    t.same(codes(await store.endJobs([end])), ['LEASE_STALE'], 'the first attempt comes late');
+    t.same(codes(await endAll(store, [end])), ['LEASE_STALE'], 'the first attempt comes late');
     t.same([await store.measurements({}), await store.value('key')], [[], undefined]);
     const last = { ...end, lease: again.lease };
-    t.same(codes(await store.endJobs([last])), ['ok']);
-    t.same(codes(await store.endJobs([last])), ['LEASE_STALE'], 'told twice');
+    t.same(codes(await endAll(store, [last])), ['ok']);
+    t.same(codes(await endAll(store, [last])), ['LEASE_STALE'], 'told twice');
     t.equal((await store.measurements({})).length, 1);
     t.equal(await store.value('key'), 'kept');
     t.equal(await store.requeueLostJobs(), 0);
@@ -153,7 +183,7 @@ export function runJobContract(withStore: WithStore): void {
     await open(store);
     const [id] = (await submit(store, {})) as [JobId];
     const first = held(await claim(store, id));
-    const [ended] = await store.endJobs([
+    const [ended] = await endAll(store, [
       {
         job: id,
         lease: first.lease,
@@ -177,7 +207,7 @@ export function runJobContract(withStore: WithStore): void {
       result: null,
       error: { code: 'X' },
     };
-    t.match(stored((await store.endJobs([failed]))[0]).job, {
+    t.match(stored((await endAll(store, [failed]))[0]).job, {
       state: 'failed',
       result: { measurementId: 'm1' },
     });
@@ -205,7 +235,7 @@ export function runJobContract(withStore: WithStore): void {
       error: null,
       measurement: { taken: measurement, trial: { studyId: study.id, number } },
     });
-    t.same(codes(await store.endJobs([end(first, 7), end(second, 0)])), ['NOT_FOUND', 'ok']);
+    t.same(codes(await endAll(store, [end(first, 7), end(second, 0)])), ['NOT_FOUND', 'ok']);
     t.match(await store.job(a), { state: 'failed', error: { code: 'NOT_FOUND' } });
     t.match((await store.trials(study.id))[0]?.measurements, { [other]: 'm1' });
     t.match(await store.measurements({}), [{ id: 'm1', trialNumber: trial.number, studyId: study.id }]);

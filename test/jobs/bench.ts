@@ -71,9 +71,13 @@ export interface Staged {
 export async function openStaged(
   t: Test,
   driver: StagedDriver,
-  { clock = systemClock, ...options }: Partial<JobsOptions> = {},
+  {
+    clock = systemClock,
+    wrap = (store) => store,
+    ...options
+  }: Partial<JobsOptions> & { readonly wrap?: (store: Store) => Store } = {},
 ): Promise<Staged> {
-  const store = await openStore({ dataDir: ':memory:', clock });
+  const store = wrap(await openStore({ dataDir: ':memory:', clock }));
   const pool = new DevicePool({ store, drivers: [driver], clock });
   const jobs = new Jobs({ store, pool, clock, owner: 'here', retryMs: 5, ...options });
   const { signal } = new AbortController();

@@ -277,7 +277,9 @@ t.test(
     const driver = new StagedDriver(['a', 'b']);
     const { jobs, store, pool } = await openStaged(t, driver);
     const { signal } = new AbortController();
-    const leases = new PersonalLeases({ store, jobs });
+    const leases = new PersonalLeases({ store, jobs, clock: systemClock });
+    leases.start();
+    t.teardown(() => leases.stop());
     const [a, b] = ['a', 'b'] as DeviceId[] as [DeviceId, DeviceId];
     await pool.tag(a, ['shelf=2']);
     const ask = (devices: Selector, wait = false, ttlMs = 600_000) =>
@@ -311,6 +313,15 @@ t.test(
     t.equal((await store.job(after.record.id)).state, 'queued', 'before the job that came later');
     await after.done;
     t.ok(systemClock.nowMs() >= mine.expiresMs, 'a holder that died holds nothing');
+    const own = (await leases.list()).find((one) => one.deviceId === b);
+    await leases.renew(b, { token: own?.token ?? 0, ttlMs: 100 });
+    const isFreed = async (): Promise<boolean> =>
+      (await store.events(0, { topics: ['devices'], limit: 10_000 })).some(({ data }) => {
+        const { type, deviceId } = data as { readonly type: string; readonly deviceId: string };
+        return type === 'freed' && deviceId === b;
+      });
+    await until(isFreed);
+    t.same(await leases.list(), [], 'readers hear of it although nobody asks for the device');
   },
 );
 
@@ -360,4 +371,81 @@ t.test('a daemon that stops leaves its jobs to the next one', async (t) => {
     'it ran: the device cannot be reset',
   );
   await second.stop();
+});
+
+t.test('a full disk delays results and claims, and loses nothing', async (t) => {
+  const driver = new StagedDriver(['a']);
+  let isFull = false;
+  const refuse = (): void => {
+    if (isFull) throw new HildaError('DISK_FULL', 'no room');
+  };
+  const { jobs, store } = await openStaged(t, driver, {
+    storeAgainMs: 20,
+    wrap: (inner) => ({
+      ...inner,
+      turnJobs: async (...given) => {
+        refuse();
+        return inner.turnJobs(...given);
+      },
+      closeJobs: async (...given) => {
+        refuse();
+        return inner.closeJobs(...given);
+      },
+    }),
+  });
+  const { hasBegun, end } = held(driver);
+  const first = await jobs.submit(asks('a'));
+  await hasBegun;
+  const second = await jobs.submit(asks('a'));
+  const third = await jobs.submit(asks('a'));
+  isFull = true;
+  t.equal(await codeOf(jobs.cancel(third.record.id)), 'DISK_FULL');
+  end();
+  t.equal(await codeOf(first.done), 'DISK_FULL', 'its owner hears of it at once');
+  t.match(await store.job(first.record.id), { state: 'running' });
+  t.match(await store.job(third.record.id), { state: 'queued' });
+  isFull = false;
+  t.match(await second.done, { measurement: { verdict: 'valid' } }, 'it waited');
+  await until(async () => (await store.job(third.record.id)).state === 'cancelled');
+  t.match(await store.job(first.record.id), { state: 'done', result: { measurementId: /^m/ } });
+  t.equal((await store.measurements({})).length, 2);
+  const attempts = [first, second].map(async ({ record: { id } }) => (await store.job(id)).attempt);
+  t.same(await Promise.all(attempts), [1, 1], 'nothing ran twice');
+  t.same(await store.leases(), []);
+});
+
+t.test('one result that cannot be stored takes no other along', async (t) => {
+  const driver = new StagedDriver(['a', 'b', 'c']);
+  const { jobs, store } = await openStaged(t, driver);
+  const { signal } = new AbortController();
+  driver.measure = async (id) => (id === 'b' ? { ...measurement, durationMs: Number.NaN } : measurement);
+  const codes = await Promise.all(['a', 'b', 'c'].map((id) => codeOf(jobs.run(asks(id), { signal }))));
+  t.same([codes[0], codes[2]], [undefined, undefined]);
+  t.ok(codes[1], `${codes[1]}`);
+  await until(async () => (await store.jobCount({ states: ['failed'] })) === 1);
+  t.same(await store.leases(), []);
+});
+
+t.test('jobs taken up: of tags that nobody has, and one that began before its deadline', async (t) => {
+  const driver = new StagedDriver(['a']);
+  const { jobs, store, pool } = await openStaged(t, driver);
+  const a = 'a' as DeviceId;
+  await pool.tag(a, ['blue']);
+  const reset = asks('a', { work: { kind: 'reset' }, network: null, given: {} });
+  const runAtMs = systemClock.nowMs() + 3_600_000;
+  const { record } = await jobs.submit({ ...reset, devices: { tags: ['blue'] }, runAtMs });
+  await jobs.stop();
+  await pool.tag(a, []);
+  const next = new Jobs({ store, pool, clock: systemClock, owner: 'here' });
+  await next.start(new AbortController().signal);
+  t.equal((await store.job(record.id)).state, 'queued');
+  let attempts = 0;
+  const deadlineMs = systemClock.nowMs() + 200;
+  driver.measure = async () => {
+    await until(() => systemClock.nowMs() > deadlineMs + 20);
+    return ++attempts === 1 ? { ...measurement, verdict: 'noisy' as const } : measurement;
+  };
+  const { done } = await next.submit(asks('a', { deadlineMs, maxAttempts: 2 }));
+  t.match((await done).measurement, { verdict: 'valid' });
+  await next.stop();
 });
