@@ -1,16 +1,26 @@
 /**
- * `npm run bench -- jobs [--devices 1000] [--jobs 10] [--few 100]`: the queue alone, over devices that answer at once.
- * Prints jobs a second from submission to stored result, SQL statements a job with `--devices` devices and with `--few`,
- * transactions included (bar: at most 5, and no more with more devices), and the 99th percentile of a claim, from the
- * call of the store to its answer (bar: at most 10 ms).
+ * `npm run bench -- jobs [--devices 1000] [--jobs 10] [--few 100] [--work-ms 5000] [--seconds 30]`: the queue alone, over
+ * devices on paper and SQLite on disk.
+ *
+ * 1. Saturated: devices answer at once, all ask at once. Jobs a second from submission to stored result, and SQL statements a
+ *    job with `--devices` and with `--few` devices, transactions included (bar: at most 5, and no more with more devices).
+ * 2. Paced: each device works for half to one and a half of `--work-ms`, and a job waits for it, so that it asks when its work
+ *    ends: `devices / work-ms` jobs a second. Owners submit the next job when one ends.
+ *
+ * A claim takes from the moment a device is free, with its result in hand, to the moment it works on the next job: the result
+ * is stored and the next job claimed meanwhile. `claimP99Ms` is the 99th percentile when paced (bar: at most 10 ms);
+ * `timerP99Ms` says how late a timer of 5 ms is then, and `syncP99Ms` how long the disk takes to keep 4 KiB, of which each claim
+ * needs one: neither depends on hilda, and no claim is faster. Saturated, each of N devices waits for the N - 1 others on one connection: `saturatedP99Ms` cannot be below N / jobs a second.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { setMaxListeners } from 'node:events';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
+import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Target } from '../../daemon/core/target.js';
 import type { Driver } from '../../daemon/devices/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
@@ -18,6 +28,7 @@ import { Jobs } from '../../daemon/jobs/jobs.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { referenceNetworks } from '../../daemon/measure/references.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
+import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 
 const { values: flags } = parseArgs({
@@ -25,9 +36,12 @@ const { values: flags } = parseArgs({
     devices: { type: 'string', default: '1000' },
     few: { type: 'string', default: '100' },
     jobs: { type: 'string', default: '10' },
+    'work-ms': { type: 'string', default: '5000' },
+    seconds: { type: 'string', default: '30' },
   },
 });
 const clock = systemClock;
+const rng = Xoshiro128.fromSeed(1);
 const protocol = loadProtocol('quick');
 const network = referenceNetworks().convolution;
 /** Emulated: it counts, so that nothing is repeated and no variance is learnt beside the queue. */
@@ -58,7 +72,32 @@ const measurement: Measurement = {
   durationMs: 0,
 };
 
-const paper = (count: number): Driver => ({
+/** When each device was last free, us; what it did until then is stored and its next job claimed since. */
+class Claims {
+  readonly #freeUs = new Map<string, number>();
+  readonly #tookMs: number[] = [];
+
+  begins(device: string): void {
+    const freeUs = this.#freeUs.get(device);
+    if (freeUs !== undefined) this.#tookMs.push((clock.monotonicUs() - freeUs) / 1000);
+  }
+
+  ends(device: string): void {
+    this.#freeUs.set(device, clock.monotonicUs());
+  }
+
+  restart(): void {
+    this.#freeUs.clear();
+    this.#tookMs.length = 0;
+  }
+
+  quantile(share: number): number {
+    const sorted = [...this.#tookMs].sort((a, b) => a - b);
+    return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
+  }
+}
+
+const paper = (count: number, claims: Claims, workMs: () => number): Driver => ({
   kind: 'paper',
   async *discover() {
     for (let i = 0; i < count; i++)
@@ -71,39 +110,48 @@ const paper = (count: number): Driver => ({
         obstacle: null,
       };
   },
-  open: async () => ({
+  open: async ({ id }) => ({
     target,
     limits: { memoryBytes: null, weightBytes: null },
-    measure: async () => measurement,
+    measure: async (_network, _protocol, { signal }) => {
+      claims.begins(id);
+      const ms = workMs();
+      if (ms > 0) await clock.sleep(ms, { signal });
+      claims.ends(id);
+      return measurement;
+    },
     close: async () => {},
   }),
 });
 
-interface Figures {
-  readonly jobsPerSecond: number;
-  readonly statementsPerJob: number;
-  readonly claimP99Ms: number;
-  readonly claimP50Ms: number;
+interface Laid {
+  readonly count: number;
+  readonly claims: Claims;
+  readonly store: Store;
+  readonly statements: () => number;
+  /** A job for the device of this number. */
+  readonly submit: (n: number) => Promise<unknown>;
 }
 
-async function run(count: number, each: number): Promise<Figures> {
+/** Lays out the devices, each opened once, which is no part of a job. */
+async function withDevices<T>(
+  count: number,
+  workMs: () => number,
+  body: (laid: Laid) => Promise<T>,
+): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-bench-jobs-'));
   let statements = 0;
   const store = await openStore({ dataDir, clock, onStatement: () => statements++ });
-  const claimsMs: number[] = [];
-  const timed = {
-    ...store,
-    claimJobs: async (...given: Parameters<typeof store.claimJobs>) => {
-      const beganUs = clock.monotonicUs();
-      const answer = await store.claimJobs(...given);
-      const tookMs = (clock.monotonicUs() - beganUs) / 1000;
-      for (const _ of answer) claimsMs.push(tookMs);
-      return answer;
-    },
-  };
-  const pool = new DevicePool({ store, drivers: [paper(count)], clock });
-  const jobs = new Jobs({ store: timed, pool, clock, limit: count * each });
+  const claims = new Claims();
+  let isOpen = false;
+  const pool = new DevicePool({
+    store,
+    drivers: [paper(count, claims, () => (isOpen ? workMs() : 0))],
+    clock,
+  });
+  const jobs = new Jobs({ store, pool, clock, limit: 1_000_000 });
   const { signal } = new AbortController();
+  setMaxListeners(0, signal);
   try {
     await pool.start(signal);
     await pool.discover({ signal });
@@ -119,23 +167,11 @@ async function run(count: number, each: number): Promise<Figures> {
         },
         { signal },
       );
-    // Each device is opened once, which is no part of a job.
     await Promise.all(Array.from({ length: count }, (_, n) => submit(n)));
-    claimsMs.length = 0;
+    isOpen = true;
+    claims.restart();
     statements = 0;
-    const beganMs = clock.nowMs();
-    await Promise.all(Array.from({ length: count * each }, (_, n) => submit(n)));
-    const seconds = (clock.nowMs() - beganMs) / 1000;
-    const done = await store.jobCount({ states: ['done'] });
-    if (done !== count * (each + 1)) throw new Error(`${done} jobs are done, not ${count * (each + 1)}`);
-    claimsMs.sort((a, b) => a - b);
-    const at = (share: number): number => claimsMs[Math.floor((claimsMs.length - 1) * share)] as number;
-    return {
-      jobsPerSecond: (count * each) / seconds,
-      statementsPerJob: statements / (count * each),
-      claimP99Ms: at(0.99),
-      claimP50Ms: at(0.5),
-    };
+    return await body({ count, claims, store, statements: () => statements, submit });
   } finally {
     await jobs.stop();
     await pool.stop();
@@ -144,10 +180,89 @@ async function run(count: number, each: number): Promise<Figures> {
   }
 }
 
-const few = await run(Number(flags.few), Number(flags.jobs));
+const saturated = (devices: number, each: number) =>
+  withDevices(
+    devices,
+    () => 0,
+    async ({ count, claims, store, statements, submit }) => {
+      const beganMs = clock.nowMs();
+      await Promise.all(Array.from({ length: count * each }, (_, n) => submit(n)));
+      const seconds = (clock.nowMs() - beganMs) / 1000;
+      const done = await store.jobCount({ states: ['done'] });
+      if (done !== count * (each + 1)) throw new Error(`${done} jobs are done, not ${count * (each + 1)}`);
+      return {
+        jobsPerSecond: (count * each) / seconds,
+        statementsPerJob: statements() / (count * each),
+        saturatedP50Ms: claims.quantile(0.5),
+        saturatedP99Ms: claims.quantile(0.99),
+      };
+    },
+  );
+
+const paced = (devices: number, workMs: number, seconds: number) =>
+  withDevices(
+    devices,
+    () => workMs * (0.5 + rng.next()),
+    async ({ count, claims, statements, submit }) => {
+      const endsMs = clock.nowMs() + workMs + seconds * 1000;
+      let ended = 0;
+      let [before, said] = [0, 0];
+      const owner = async (n: number): Promise<void> => {
+        while (clock.nowMs() < endsMs) {
+          await submit(n);
+          ended++;
+        }
+      };
+      // Two owners a device: one job waits while another one runs. They spread out during the first round.
+      const owners = Array.from({ length: 2 * count }, (_, n) => owner(n));
+      await clock.sleep(workMs);
+      claims.restart();
+      [before, said] = [ended, statements()];
+      const lateMs: number[] = [];
+      while (clock.nowMs() < endsMs) {
+        const dueUs = clock.monotonicUs() + 5000;
+        await clock.sleep(5);
+        lateMs.push((clock.monotonicUs() - dueUs) / 1000);
+      }
+      const [jobs, sent] = [ended - before, statements() - said];
+      const figures = {
+        pacedJobsPerSecond: jobs / seconds,
+        pacedStatementsPerJob: sent / jobs,
+        claimP50Ms: claims.quantile(0.5),
+        claimP99Ms: claims.quantile(0.99),
+        timerP99Ms: lateMs.sort((a, b) => a - b)[Math.floor(0.99 * lateMs.length)],
+      };
+      await Promise.all(owners);
+      return figures;
+    },
+  );
+
+/** How long the disk takes to keep a page, ms. */
+async function syncP99Ms(): Promise<number> {
+  const dir = await mkdtemp(join(tmpdir(), 'hilda-bench-sync-'));
+  const file = await open(join(dir, 'page'), 'w');
+  const tookMs: number[] = [];
+  for (let i = 0; i < 300; i++) {
+    await file.write(new Uint8Array(4096), 0, 4096, 4096 * i);
+    const beganUs = clock.monotonicUs();
+    await file.datasync();
+    tookMs.push((clock.monotonicUs() - beganUs) / 1000);
+  }
+  await file.close();
+  await rm(dir, { recursive: true, force: true });
+  return tookMs.sort((a, b) => a - b)[Math.floor(0.99 * tookMs.length)] as number;
+}
+
+const few = await saturated(Number(flags.few), Number(flags.jobs));
 console.log(`${flags.few} devices: ${JSON.stringify(few)}`);
+const many = await saturated(Number(flags.devices), Number(flags.jobs));
+console.log(`${flags.devices} devices: ${JSON.stringify(many)}`);
+const atWork = await paced(Number(flags.devices), Number(flags['work-ms']), Number(flags.seconds));
 const figures = {
-  ...(await run(Number(flags.devices), Number(flags.jobs))),
+  ...many,
   statementsPerJobOfFew: few.statementsPerJob,
+  saturatedFloorMs: (1000 * Number(flags.devices)) / many.jobsPerSecond,
+  ...atWork,
+  syncP99Ms: await syncP99Ms(),
 };
 console.log(JSON.stringify({ bench: 'jobs', devices: Number(flags.devices), figures }));
