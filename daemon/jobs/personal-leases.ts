@@ -70,7 +70,8 @@ export class PersonalLeases {
     );
     const { deviceId, token } = job.result as { readonly deviceId: DeviceId; readonly token: number };
     this.#expiring.changed();
-    return this.#present(deviceId, token);
+    // A short one may have run out already.
+    return { deviceId, holder, token, expiresMs: (job.endedMs ?? 0) + ttlMs };
   }
 
   async renew(
