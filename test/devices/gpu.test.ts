@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -189,6 +190,16 @@ esac`,
   t.match((await readNvidiaGpus({ signal, program: old }))[0], { name: 'Old', celsius: null });
   const hanging = await script(t, 'exec sleep 60');
   t.same(await readNvidiaGpus({ signal, program: hanging, timeoutMs: 200 }), []);
+  const life = new AbortController();
+  const missing = { signal: life.signal, program: join(tmpdir(), 'hilda-no-such-program') };
+  for (let i = 0; i < 12; i++) t.same(await readNvidiaGpus(missing), []);
+  t.equal(
+    getEventListeners(life.signal, 'abort').length,
+    0,
+    'a program that is missing leaves nothing behind',
+  );
+  life.abort();
+  t.same(await readNvidiaGpus(missing), []);
   t.same(await readNvidiaGpus({ signal, program: '/nowhere/nvidia-smi' }), []);
   t.same([...(await readProcessMemory({ signal, program: await script(t, 'exit 9') }))], []);
 

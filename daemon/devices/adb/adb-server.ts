@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
+import { withCallSignal } from '../../core/call-signal.js';
 import type { Clock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
 import { obstacleOf } from './obstacles.js';
@@ -219,13 +220,15 @@ export class AdbServer {
   async #startServer({ signal }: CallOptions): Promise<void> {
     const { program = 'adb', port } = this.#options;
     const args = [...(port === undefined ? [] : ['-P', String(port)]), 'start-server'];
-    await new Promise<void>((resolve, reject) => {
-      execFile(program, args, { signal, timeout: 20_000 }, (cause) =>
-        cause
-          ? reject(new HildaError('ADB_FAILED', `adb does not start: ${cause.message}`, { cause }))
-          : resolve(),
-      );
-    });
+    const start = (own: AbortSignal): Promise<void> =>
+      new Promise((resolve, reject) => {
+        execFile(program, args, { signal: own, timeout: 20_000 }, (cause) =>
+          cause
+            ? reject(new HildaError('ADB_FAILED', `adb does not start: ${cause.message}`, { cause }))
+            : resolve(),
+        );
+      });
+    await withCallSignal(signal, start);
   }
 }
 

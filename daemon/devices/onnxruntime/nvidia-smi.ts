@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { withCallSignal } from '../../core/call-signal.js';
 
 export interface NvidiaGpu {
   readonly index: number;
@@ -94,19 +95,21 @@ function query(
   { signal, program = 'nvidia-smi', timeoutMs = 5000 }: RunOptions,
 ): Promise<string[][] | null> {
   const args = [`--query-${what}=${names}`, '--format=csv,noheader,nounits'];
-  return new Promise((resolve) => {
-    execFile(program, args, { signal, timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
-      if (error) resolve(null);
-      else
-        resolve(
-          stdout
-            .split('\n')
-            .filter((line) => line.trim() !== '')
-            .map((line) => line.split(',').map((cell) => cell.trim())),
-        );
-    });
-  });
+  return withCallSignal(
+    signal,
+    (own) =>
+      new Promise((resolve) => {
+        const options = { signal: own, timeout: timeoutMs, killSignal: 'SIGKILL' } as const;
+        execFile(program, args, options, (error, stdout) => resolve(error ? null : rowsOf(stdout)));
+      }),
+  );
 }
+
+const rowsOf = (text: string): string[][] =>
+  text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => line.split(',').map((cell) => cell.trim()));
 
 /** `[N/A]`, `[Not Supported]`, `[Unknown Error]` and the like say that there is no value. */
 const present = (cell: string | undefined): string | undefined =>
