@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,8 @@ function run(dataDir: string, count: number, killAfterMs: number | null): Promis
   return new Promise((resolve, reject) => {
     const daemon = spawn(process.execPath, [child, dataDir, String(count)], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      // All that it starts has this home, whatever else of the environment it gets.
+      env: { ...process.env, HOME: dataDir },
     });
     let text = '';
     let armed = false;
@@ -39,18 +42,43 @@ function run(dataDir: string, count: number, killAfterMs: number | null): Promis
   });
 }
 
+/** Processes that a daemon of this folder started and that are still there. */
+function leftBehind(dataDir: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`HOME=${dataDir}`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** How many do not end within a minute; they are ended then. */
+async function orphansOf(dataDir: string): Promise<number> {
+  for (let i = 0; i < 600 && leftBehind(dataDir).length > 0; i++) await systemClock.sleep(100);
+  const left = leftBehind(dataDir);
+  for (const pid of left) process.kill(pid, 'SIGKILL');
+  return left.length;
+}
+
 t.test(`jobs survive ${kills} kills: none is lost, none counts twice`, async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-killed-jobs-'));
   t.teardown(() => rm(dataDir, { recursive: true, force: true }));
   const seed = randomBytes(4).readUInt32LE();
   const rng = Xoshiro128.fromSeed(seed);
   let killed = 0;
+  let orphans = 0;
   let count = perKill;
   for (; killed < kills; killed++) {
     // New work each time that all of it was done before the blow.
     if (await run(dataDir, count, randomInt(rng, 400))) count += perKill;
     else if (killed % 3 === 2) count += perKill;
+    if (existsSync('/proc/self/environ')) orphans += await orphansOf(dataDir);
   }
+  t.equal(orphans, 0, 'sessions, evaluators and emulators end with the daemon');
   t.ok(await run(dataDir, count, null), `seed ${seed}`);
   const store = await openStore({ dataDir, clock: systemClock });
   t.teardown(() => store.close());
@@ -71,4 +99,5 @@ t.test(`jobs survive ${kills} kills: none is lost, none counts twice`, async (t)
   t.equal(measurements.length, jobs.filter(isMeasured).length, 'each result is stored once');
   t.equal(new Set(yields.filter((id) => id !== undefined)).size, measurements.length);
   t.same(await store.leases(), []);
+  t.comment(`kills ${kills}, jobs ${count}, orphans ${orphans}`);
 });
