@@ -13,6 +13,13 @@ export function rowOf(request: JobRequest): NewJob {
     inputs: (request.inputs ?? null) as Json,
     devices: request.devices as unknown as Json,
   };
+  // Left out where they say nothing, as in hashes of before.
+  const hashed = {
+    ...asked,
+    ...(priority !== 0 && { priority }),
+    ...(request.runAtMs != null && { runAtMs: request.runAtMs }),
+    ...(request.deadlineMs != null && { deadlineMs: request.deadlineMs }),
+  };
   return {
     ...asked,
     priority,
@@ -23,7 +30,7 @@ export function rowOf(request: JobRequest): NewJob {
     deadlineMs: request.deadlineMs ?? null,
     maxAttempts,
     idempotencyKey,
-    requestHash: idempotencyKey === null ? null : sha256Hex(canonicalJson(asked)),
+    requestHash: idempotencyKey === null ? null : sha256Hex(canonicalJson(hashed)),
   };
 }
 

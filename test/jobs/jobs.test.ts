@@ -230,7 +230,8 @@ t.test('deadlines, times to begin, keys, and a queue that is full', async (t) =>
   await hasBegun;
   const again = await jobs.submit(asks('a', { idempotencyKey: 'k' }));
   t.equal(again.record.id, first.record.id);
-  t.equal(await codeOf(jobs.submit(asks('b', { idempotencyKey: 'k' }))), 'IDEMPOTENCY_CONFLICT');
+  for (const other of [asks('b'), asks('a', { priority: 1 }), asks('a', { deadlineMs: 2 ** 42 })])
+    t.equal(await codeOf(jobs.submit({ ...other, idempotencyKey: 'k' })), 'IDEMPOTENCY_CONFLICT');
   const missed = await jobs.submit(asks('a', { deadlineMs: systemClock.nowMs() + 30 }));
   t.equal(await codeOf(missed.done), 'DEADLINE_MISSED');
   t.match(await store.job(missed.record.id), { state: 'failed', error: { code: 'DEADLINE_MISSED' } });
