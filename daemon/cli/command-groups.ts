@@ -95,6 +95,27 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'backup',
+    {
+      description: 'copies the data folder, while the daemon runs or not, and checks the copy',
+      load: async () => (await import('./commands/backup.js')).backupCommand,
+    },
+  ],
+  [
+    'restore',
+    {
+      description: 'makes a data folder of a backup',
+      load: async () => (await import('./commands/restore.js')).restoreCommand,
+    },
+  ],
+  [
+    'check',
+    {
+      description: 'looks for damage in the data folder, and changes nothing',
+      load: async () => (await import('./commands/check.js')).checkCommand,
+    },
+  ],
+  [
     'jobs',
     {
       description: 'device work that waits, runs or ended: list, show, cancel, retry',

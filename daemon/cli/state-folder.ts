@@ -2,6 +2,10 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { Terminal } from './context.js';
 
+/** The data folder: as the option says, else HILDA_DATA, else the user's own. Throws USAGE_INVALID where there is no home. */
+export const dataFolder = (data: string | undefined, env: Terminal['env']): string =>
+  data ?? env.HILDA_DATA ?? stateFolder(env);
+
 /** Where data is kept that the user named no place for. Throws USAGE_INVALID where there is no home. */
 export function stateFolder(env: Terminal['env']): string {
   const state = env.XDG_STATE_HOME ?? (env.HOME && join(env.HOME, '.local', 'state'));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { BlobId } from '../core/ids.js';
 import type { BlobStore } from './contract.js';
+import { fileSum } from './file-sum.js';
 import { mapStoreError } from './map-errors.js';
 import { writeWhole } from './write-whole.js';
 
@@ -29,7 +30,8 @@ export function fileBlobs(folder: string): BlobStore {
 
     put: async (bytes) => {
       const id = sha256(bytes);
-      if (await has(id)) return id;
+      // What is damaged is replaced by what is whole.
+      if (await isWhole(pathOf(id), id)) return id;
       try {
         await writeWhole(pathOf(id), bytes);
       } catch (thrown) {
@@ -49,12 +51,19 @@ export function fileBlobs(folder: string): BlobStore {
       }
       if (sha256(bytes) !== id) {
         throw new HildaError('STORE_CORRUPT', `blob ${id} is damaged`, {
-          hint: 'Delete the file and store its content again.',
+          hint: 'Store its content again: that replaces it.',
         });
       }
       return bytes;
     },
   };
 }
+
+/** Whether a file is there and is what its name says. */
+const isWhole = (path: string, id: BlobId): Promise<boolean> =>
+  fileSum(path).then(
+    ({ sha256 }) => sha256 === id,
+    () => false,
+  );
 
 const sha256 = (bytes: Uint8Array): BlobId => createHash('sha256').update(bytes).digest('hex') as BlobId;

@@ -26,6 +26,11 @@ const unusable: ReadonlySet<string> = new Set([
 /** Turns an engine's or the file system's error into ours; errors of ours pass. */
 export function mapStoreError(thrown: unknown, what: string): unknown {
   if (thrown instanceof HildaError || !(thrown instanceof Error)) return thrown;
+  if (thrown.name === 'KnexTimeoutError')
+    return new HildaError('STORE_BUSY', `${what}: the store has more to do than it can`, {
+      cause: thrown,
+      hint: 'Try again.',
+    });
   const engineCode = String((thrown as { code?: unknown }).code ?? '');
   // Knex puts the whole statement with its values before the engine's words.
   const message = `${what}: ${thrown.message.slice(Math.max(0, thrown.message.lastIndexOf(`${engineCode}:`)))}`;

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import knex, { type Knex } from 'knex';
@@ -6,6 +6,7 @@ import type { Database as SqliteConnection } from 'sqlite3';
 import { HildaError } from '../core/errors.js';
 import { mapStoreError } from './map-errors.js';
 import { knownMigrations, migrate, migrationsTable } from './migrations/index.js';
+import { madeWhole, ownFiles, ownFolder } from './own-folder.js';
 import { PreparedStatements } from './prepared-statements.js';
 
 /** What an engine offers the rest of the store; another engine adds another file like this one. */
@@ -29,6 +30,10 @@ export interface SqliteOptions {
 const databaseFile = 'hilda.sqlite';
 const lockFile = 'hilda.lock';
 const busyTimeoutMs = 5000;
+/** All statements wait for the one connection: a long queue is no fault, one that stands still is. */
+const acquireTimeoutMs = 600_000;
+/** `hild` in ASCII, in the header of the file. */
+const applicationId = 0x68696c64;
 
 // Knex publishes no types for its dialects; `Client` is their common base.
 const SqliteClient = createRequire(import.meta.url)(
@@ -72,6 +77,7 @@ async function openEngine({ dataDir, maxPages = null }: SqliteOptions): Promise<
   const unlock = await lockFolder(dataDir);
   try {
     const filename = join(dataDir, databaseFile);
+    await ownFiles(dataDir, [databaseFile, `${databaseFile}-wal`, `${databaseFile}-shm`, lockFile]);
     await checkUntouched(filename);
     return await connect(filename, maxPages, unlock);
   } catch (thrown) {
@@ -87,7 +93,7 @@ async function openEngine({ dataDir, maxPages = null }: SqliteOptions): Promise<
 async function lockFolder(dataDir: string): Promise<() => Promise<void>> {
   let lock: Knex | undefined;
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await ownFolder(dataDir);
     lock = openFile(join(dataDir, lockFile));
     await lock.raw('PRAGMA journal_mode = MEMORY');
     await lock.raw('BEGIN EXCLUSIVE');
@@ -101,13 +107,20 @@ async function lockFolder(dataDir: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Read-only, so that a damaged or newer file keeps every byte for repair. */
+/**
+ * Read-only, so that a damaged or newer file keeps every byte for repair. A missing file is made, with its header: an empty one
+ * is never ours, and held data once.
+ */
 async function checkUntouched(filename: string): Promise<void> {
-  const size = await stat(filename).then(
-    (file) => file.size,
-    () => 0,
-  );
-  if (size === 0) return;
+  const found = await stat(filename).catch((thrown: NodeJS.ErrnoException) => {
+    if (thrown.code === 'ENOENT') return null;
+    throw thrown;
+  });
+  if (!found) return madeWhole(filename, writeHeader);
+  if (found.size === 0)
+    throw new HildaError('STORE_CORRUPT', `${filename} is empty`, {
+      hint: 'Restore a backup. If the folder never held data, delete the file.',
+    });
   const db = openFile(filename, { readOnly: true });
   try {
     const problems = await db.raw<{ quick_check: string }[]>('PRAGMA quick_check(3)');
@@ -122,6 +135,21 @@ async function checkUntouched(filename: string): Promise<void> {
   } finally {
     await db.destroy();
   }
+}
+
+/** Of an empty file. */
+async function writeHeader(filename: string): Promise<void> {
+  const db = openFile(filename);
+  try {
+    await db.raw(`PRAGMA application_id = ${applicationId}`);
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** A connection that cannot change the file, beside the daemon that has it. The caller destroys it. */
+export async function readDatabase(filename: string): Promise<Knex> {
+  return openFile(filename, { readOnly: true, pragmas: [`PRAGMA busy_timeout = ${busyTimeoutMs}`] });
 }
 
 async function connect(
@@ -205,6 +233,7 @@ function openFile(filename: string, { readOnly = false, pragmas = [] }: FileOpti
     client: Client,
     connection: { filename },
     useNullAsDefault: true,
+    acquireConnectionTimeout: acquireTimeoutMs,
     pool: { min: 1, max: 1, idleTimeoutMillis: 2 ** 31 - 1 },
   });
 }

@@ -35,6 +35,7 @@ import {
 import { catchUpStudy, runStudy } from './run-study.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 import { StudyAnswers, type StudyDecisions, type StudySummary, storedSpec } from './study-answers.js';
+import { whileBusy } from './while-busy.js';
 import { devicesOf } from './work-through.js';
 
 export interface StudyServiceOptions {
@@ -240,12 +241,11 @@ export class StudyService {
   }
 
   async #launch(study: StudyRecord, spec: StudySpec, parts: StudyParts): Promise<StudyRecord> {
-    const { store, pool, jobs, clock, onError } = this.#options;
+    const { store, pool, jobs, clock, samplers, onError } = this.#options;
     const isSearched = study.state === 'completed';
     this.#late.forget(study.id);
     const record = isSearched ? study : await store.setStudyState(study.id, 'running');
     const abort = new AbortController();
-    const sampler = samplerOf(spec, this.#options.samplers);
     const inbox = spec.sampler.name === externalSampler && !isSearched ? new ProposalInbox() : undefined;
     const earlier = await earlierStudies(spec, store);
     if (parts.evaluator instanceof OutsideEvaluator)
@@ -258,10 +258,15 @@ export class StudyService {
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
-    const done = (isSearched ? catchUpStudy : runStudy)(
-      { ...parts, spec, study, sampler, store, pool, jobs, clock, onStep, earlier, ...(inbox && { inbox }) },
-      { signal: abort.signal },
-    )
+    const given = { ...parts, spec, store, pool, jobs, clock, onStep, earlier, ...(inbox && { inbox }) };
+    const { signal } = abort;
+    const run = async (): Promise<string | null> => {
+      // Each time from what is stored: what was told before the store failed is told again.
+      const context = { ...given, study: await store.study(study.id), sampler: samplerOf(spec, samplers) };
+      return (isSearched ? catchUpStudy : runStudy)(context, { signal });
+    };
+    const onBusy = (error: HildaError): void => onError?.(error, study.id);
+    const done = whileBusy(run, { clock, signal, onBusy })
       .then(async (early) =>
         this.#late.write(study.id, {
           state: 'completed',
