@@ -3,7 +3,8 @@ import type { Graph } from '../network/graph.js';
 /** Asks the reader for a model's graph. */
 export interface ReadRequest {
   readonly op: 'model';
-  readonly bytes: Uint8Array;
+  /** Its content, or the path of a file that holds it: large ones take a second and more to hand over. */
+  readonly model: Uint8Array | string;
 }
 
 /** The bytes that a graph was read from: those that were given, or others. */

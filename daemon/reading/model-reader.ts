@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
@@ -9,6 +13,8 @@ import type { ReadingConversation } from './messages.js';
 
 export interface ModelReaderOptions {
   readonly clock: Clock;
+  /** Where large files lie while they are read; one of its own, emptied at first. By default in the system's. */
+  readonly folder?: string;
   /** For one file; 60 s by default. */
   readonly timeoutMs?: number;
   /** Of the child's JavaScript objects; 1 GiB by default. Its whole address space has 8 GiB, which node reserves most of. */
@@ -23,6 +29,8 @@ const addressSpaceBytes = 8 * 2 ** 30;
 const idleMs = 30_000;
 /** A child that read a file of this size ends at once, and gives its memory back. */
 const largeBytes = 32 * 2 ** 20;
+/** Files of this size and more are handed over by path. */
+const byPathBytes = 2 ** 20;
 
 /** The child's ends that say no more than that the file was too much for it. */
 const exhausted = new Set(['DEVICE_OUT_OF_MEMORY', 'DEVICE_FAILED', 'DEVICE_TIMEOUT', 'FAILURE_UNEXPLAINED']);
@@ -33,6 +41,8 @@ const exhausted = new Set(['DEVICE_OUT_OF_MEMORY', 'DEVICE_FAILED', 'DEVICE_TIME
  */
 export class ModelReader {
   readonly #options: Required<ModelReaderOptions>;
+  /** Resolves when the folder is there, and empty. */
+  #folder: Promise<unknown> | undefined;
   readonly #life = new AbortController();
   #channel: ChildChannel<ReadingConversation> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -40,7 +50,8 @@ export class ModelReader {
   #uses = 0;
 
   constructor(options: ModelReaderOptions) {
-    this.#options = { timeoutMs: 60_000, heapBytes: 2 ** 30, mostWaiting: 64, ...options };
+    const folder = join(tmpdir(), `hilda-reading-${randomUUID()}`);
+    this.#options = { folder, timeoutMs: 60_000, heapBytes: 2 ** 30, mostWaiting: 64, ...options };
   }
 
   /**
@@ -66,6 +77,31 @@ export class ModelReader {
   async stop(): Promise<void> {
     this.#life.abort();
     await this.#end();
+    if (this.#folder) await rm(this.#options.folder, { recursive: true, force: true }).catch(() => {});
+  }
+
+  /** Gives a file's content to `read`, large ones by path. Throws what it throws. */
+  async #handed<T>(bytes: Uint8Array, read: (model: Uint8Array | string) => Promise<T>): Promise<T> {
+    if (bytes.byteLength < byPathBytes) return read(bytes);
+    const { folder } = this.#options;
+    const path = join(folder, randomUUID());
+    // What an earlier life left there is of no use to anybody.
+    this.#folder ??= rm(folder, { recursive: true, force: true }).then(() =>
+      mkdir(folder, { recursive: true, mode: 0o700 }),
+    );
+    try {
+      await this.#folder;
+      await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
+    } catch {
+      // A disk that is full does not keep a model from being read.
+      await rm(path, { force: true }).catch(() => {});
+      return read(bytes);
+    }
+    try {
+      return await read(path);
+    } finally {
+      await rm(path, { force: true }).catch(() => {});
+    }
   }
 
   async #read(bytes: Uint8Array): Promise<Graph> {
@@ -76,7 +112,9 @@ export class ModelReader {
     const channel = this.#channel;
     this.#uses++;
     try {
-      const { graph, source, tflite } = await channel.call({ op: 'model', bytes }, { signal, timeoutMs });
+      const { graph, source, tflite } = await this.#handed(bytes, (model) =>
+        channel.call({ op: 'model', model }, { signal, timeoutMs }),
+      );
       const read = unpackGraph(graph);
       if (source) keepSource(read, source === 'given' ? bytes : source);
       if (tflite) keepTflite(read, tflite === 'given' ? bytes : tflite);

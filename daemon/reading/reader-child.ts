@@ -1,5 +1,6 @@
 /** Entry of the child process that decodes people's files: what they do to its memory and time ends with it. */
 
+import { readFile } from 'node:fs/promises';
 import { asHildaError, HildaError } from '../core/errors.js';
 import { packGraph } from '../network/graph-message.js';
 import { checkNetworkLimits } from '../network/limits.js';
@@ -8,7 +9,8 @@ import { serveParent } from '../runtime/serve-parent.js';
 import type { ReadModel, ReadRequest, SourceBytes } from './messages.js';
 import { readModel } from './read-model.js';
 
-async function serve({ bytes }: ReadRequest): Promise<ReadModel> {
+async function serve({ model }: ReadRequest): Promise<ReadModel> {
+  const bytes = typeof model === 'string' ? await readFile(model) : model;
   const graph = await readModel(bytes);
   checkNetworkLimits(graph);
   const named = (own: Uint8Array | undefined): SourceBytes | undefined => (own === bytes ? 'given' : own);
