@@ -11,7 +11,11 @@ import { formatTable } from '../../daemon/cli/terminal/table.js';
 import type { Attack } from './attacks/attack.js';
 import { AttackedDaemon } from './attacks/attacked-daemon.js';
 import { bombs, names } from './attacks/bombs.js';
+import { networks } from './attacks/networks.js';
+import { peers } from './attacks/peers.js';
+import { rawRequests } from './attacks/raw.js';
 import { floods, strangers } from './attacks/strangers.js';
+import { users } from './attacks/users.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -59,9 +63,8 @@ async function row({ kind, name, run, prepare, options }: Attack): Promise<Row> 
   }
 }
 
-const attacks = [...strangers, ...floods, ...bombs, ...names].filter(({ kind, name }) =>
-  `${kind} ${name}`.includes(flags.only),
-);
+const all = [...strangers, ...users, ...networks, ...rawRequests, ...peers, ...floods, ...bombs, ...names];
+const attacks = all.filter(({ kind, name }) => `${kind} ${name}`.includes(flags.only));
 const rows: Row[] = [];
 for (const attack of attacks) {
   const one = await row(attack);

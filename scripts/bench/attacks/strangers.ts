@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { systemClock } from '../../../daemon/core/clock.js';
 import { type Attack, type Outcome, refusalOf } from './attack.js';
@@ -54,7 +56,32 @@ export const strangers: readonly Attack[] = [
       return { code: [...codes].join() === '401' ? 'TOKEN_REFUSED' : null };
     },
   },
-  unknown('the channel of events without a token', '/ws', { headers: { upgrade: 'none' } }),
+  {
+    kind: 'access',
+    name: 'the channel of events without a token',
+    run: (daemon) =>
+      new Promise<Outcome>((resolve) => {
+        const socket = new WebSocket(`${daemon.url.replace('http', 'ws')}/v1/ws`);
+        socket.on('error', () => {});
+        socket.once('unexpected-response', (_, { statusCode }) =>
+          resolve({ code: statusCode === 401 ? 'TOKEN_REFUSED' : null, note: String(statusCode) }),
+        );
+        socket.once('open', () => resolve({ code: null, note: 'it is open' }));
+      }),
+  },
+  {
+    kind: 'access',
+    name: 'a revoked token',
+    run: async (daemon) => {
+      const made = await daemon.post('/access/tokens', { name: 'other', scope: 'read', days: 1 });
+      const { id, token } = (await made.json()) as { id: string; token: string };
+      await daemon.post(`/access/tokens/${id}/revoke`, {});
+      return refusalOf(await daemon.fetch('/devices', {}, token));
+    },
+  },
+  scoped('the page starts a program', 'page', '/studies', post(program)),
+  scoped('the page makes a token', 'page', '/access/tokens', post({ name: 'x' })),
+  scoped('a token for machines to join lists devices', 'agent', '/devices', {}),
   scoped('a token to read measures', 'read', '/measurements', post({})),
   scoped('a token to measure makes tokens', 'measure', '/access/tokens', post({ name: 'x' })),
   scoped('a token to measure invites an agent', 'measure', '/joiners/invite', post({ kind: 'agent' })),
@@ -98,6 +125,26 @@ export const strangers: readonly Attack[] = [
         });
         socket.on('close', () => resolve({ code: /ORIGIN_REFUSED/.exec(answer)?.[0] ?? null }));
       }),
+  },
+  {
+    kind: 'paths',
+    name: 'a pipe named as a table, by the local user',
+    run: async (daemon) => {
+      const file = join(daemon.dataDir, 'pipe');
+      execFileSync('mkfifo', [file]);
+      const { devices } = (await (await daemon.fetch('/devices')).json()) as { devices: { id: string }[] };
+      return refusalOf(
+        await daemon.post('/studies', {
+          name: 'a',
+          space: 'mbconv-fmnist',
+          sampler: { name: 'random' },
+          devices: [devices[0]?.id],
+          objectives: ['latencyUs'],
+          budget: { trials: 1 },
+          evaluator: { kind: 'table', file, source: 'x' },
+        }),
+      );
+    },
   },
   {
     kind: 'paths',
