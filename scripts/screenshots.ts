@@ -19,7 +19,7 @@ const study = (await client.studies(calls)).at(-1);
 if (!study) throw new Error('the daemon has no study yet');
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 830 }, colorScheme: 'light' });
-await page.goto(await client.pageLink(calls));
+await page.goto((await client.pageLink(calls)).url);
 await page.goto(`${url}/#/studies/${study.id}`);
 await page.getByTestId('trials-done').waitFor({ timeout: 60_000 });
 // The charts are drawn by then.

@@ -4,9 +4,21 @@ import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
 
-/** What a token may do; each holds those before it. `page` is the session of the daemon's own page. */
-const scopes = ['read', 'measure', 'admin'] as const;
+/**
+ * What a token may do. `page`: what the daemon's own page does, which reads and invites. `agent`: nothing of the API; machines
+ * join with it, as many as its holder likes.
+ */
+export const scopes = ['read', 'measure', 'admin', 'page', 'agent'] as const;
 export type Scope = (typeof scopes)[number];
+
+/** What each scope holds. */
+const held: Readonly<Record<Scope, readonly Scope[]>> = {
+  read: ['read'],
+  page: ['read', 'page'],
+  measure: ['read', 'measure'],
+  admin: scopes,
+  agent: ['agent'],
+};
 
 const recordSchema = z.object({
   id: z.string(),
@@ -33,6 +45,7 @@ export interface Caller {
 
 export const localCaller: Caller = { name: 'the local user', scope: 'admin', local: true };
 
+const prefix = 'hilda.';
 const dayMs = 24 * 3600 * 1000;
 const linkLifeMs = 10 * 60_000;
 const sessionDays = 30;
@@ -57,15 +70,22 @@ export class Access {
 
   /** Throws TOKEN_REFUSED. Every wrong token is refused in the same words. */
   async recognise(token: string | undefined): Promise<Caller> {
-    if (token === undefined) throw refused('the request shows no token');
+    if (token === undefined) throw refusedToken('the request shows no token');
     const hash = sha256(token);
     if (timingSafeEqual(hash, this.#local)) return localCaller;
     const [, id = ''] = /^hilda\.([0-9a-f]{8})\./.exec(token) ?? [];
     const record = await this.#read(id);
     const fits = record && timingSafeEqual(Buffer.from(record.hash, 'hex'), hash);
     if (!fits || record.state !== 'active' || this.#isOver(record))
-      throw refused('the token is unknown, revoked or too old');
+      throw refusedToken('the token is unknown, revoked or too old');
     return { name: `${record.kind} ${record.id} (${record.name})`, scope: record.scope, local: false };
+  }
+
+  /** Whether machines may join with this token. */
+  async invitesAgents(token: string): Promise<boolean> {
+    if (!token.startsWith(prefix)) return false;
+    const caller = await this.recognise(token).catch(() => undefined);
+    return caller !== undefined && held[caller.scope].includes('agent');
   }
 
   /** The token is shown once. `days`: how long it lasts; null for good. */
@@ -108,14 +128,14 @@ export class Access {
     const hash = sha256(code).toString('hex');
     const untilMs = this.#links.get(hash) ?? 0;
     this.#links.delete(hash);
-    if (untilMs <= this.#clock.nowMs()) throw refused('the link is unknown, used or too old');
-    const { token } = await this.#add({ name: 'the page', scope: 'admin', days: sessionDays, kind: 'page' });
+    if (untilMs <= this.#clock.nowMs()) throw refusedToken('the link is unknown, used or too old');
+    const { token } = await this.#add({ name: 'the page', scope: 'page', days: sessionDays, kind: 'page' });
     return { token, maxAgeS: (sessionDays * dayMs) / 1000 };
   }
 
   #add({ name, scope, days, kind }: Pick<TokenRecord, 'name' | 'scope' | 'kind'> & { days: number | null }) {
     const id = randomBytes(4).toString('hex');
-    const token = `hilda.${id}.${randomBytes(24).toString('base64url')}`;
+    const token = `${prefix}${id}.${randomBytes(24).toString('base64url')}`;
     const createdMs = this.#clock.nowMs();
     const record: TokenRecord = {
       id,
@@ -165,12 +185,12 @@ export class Access {
 
 /** Throws SCOPE_MISSING where a caller may do less. */
 export function checkScope({ scope, name }: Caller, needed: Scope): void {
-  if (scopes.indexOf(scope) >= scopes.indexOf(needed)) return;
+  if (held[scope].includes(needed)) return;
   throw new HildaError('SCOPE_MISSING', `${name} may ${scope}, this needs ${needed}`, {
     details: { has: scope, needs: needed },
   });
 }
 
-const refused = (why: string): HildaError => new HildaError('TOKEN_REFUSED', why);
+export const refusedToken = (why: string): HildaError => new HildaError('TOKEN_REFUSED', why);
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

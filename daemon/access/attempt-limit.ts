@@ -9,6 +9,7 @@ export interface AttemptLimitOptions {
   readonly windowMs?: number;
 }
 
+const counted: ReadonlySet<string> = new Set(['PAIRING_REFUSED', 'TOKEN_REFUSED']);
 /** Peers that are remembered; beyond that the oldest are forgotten. */
 const mostPeers = 10_000;
 
@@ -38,7 +39,7 @@ export class AttemptLimit {
 
   /**
    * Looks at what a peer shows, one after another, so that many shown at once cannot all pass before the first is counted.
-   * Throws ATTEMPTS_LIMITED without a look, or what the look throws: PAIRING_REFUSED counts.
+   * Throws ATTEMPTS_LIMITED without a look, or what the look throws: PAIRING_REFUSED and TOKEN_REFUSED count.
    */
   async admit<T>(peer: string, look: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(peer) ?? Promise.resolve()).then(() => this.#look(peer, look));
@@ -59,7 +60,7 @@ export class AttemptLimit {
     try {
       return await look();
     } catch (thrown) {
-      if (asHildaError(thrown).code === 'PAIRING_REFUSED') this.#count(peer);
+      if (counted.has(asHildaError(thrown).code)) this.#count(peer);
       throw thrown;
     }
   }

@@ -40,6 +40,7 @@ const prefixes = { page: 'browser', agent: 'agent' } as const;
 export class StoredJoinKeys implements JoinKeys {
   readonly #store: Pick<Store, 'value' | 'setValue'>;
   readonly #clock: Clock;
+  readonly #invitesAgents: (token: string) => Promise<boolean>;
   readonly #listeners = new Set<(id: string) => void>();
   #tokens: Token[] = [];
   /** Guests by pairing, the oldest first. */
@@ -47,9 +48,15 @@ export class StoredJoinKeys implements JoinKeys {
   /** Pairings of those who joined and may come again; read once. */
   #joined: Promise<Set<string>> | undefined;
 
-  constructor(store: Pick<Store, 'value' | 'setValue'>, clock: Clock) {
+  /** `invitesAgents`: whether a token that somebody else made lets machines join; it is not used up. */
+  constructor(
+    store: Pick<Store, 'value' | 'setValue'>,
+    clock: Clock,
+    invitesAgents: (token: string) => Promise<boolean> = async () => false,
+  ) {
     this.#store = store;
     this.#clock = clock;
+    this.#invitesAgents = invitesAgents;
   }
 
   async issue(kind: JoinerKind, bound?: DeviceId) {
@@ -77,6 +84,19 @@ export class StoredJoinKeys implements JoinKeys {
     return { token, pairing, expiresMs };
   }
 
+  /** The invitation that a standing token is, to the one who shows it now. */
+  #standing(hash: Buffer): Token {
+    const pairing = randomBytes(6).toString('hex');
+    return {
+      hash,
+      kind: 'agent',
+      bound: undefined,
+      again: undefined,
+      pairing,
+      expiresMs: Number.POSITIVE_INFINITY,
+    };
+  }
+
   async guestOf(pairing: string): Promise<string | undefined> {
     const invited = this.#invited.get(pairing);
     if (invited !== undefined) return invited;
@@ -85,7 +105,9 @@ export class StoredJoinKeys implements JoinKeys {
 
   async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
     const hash = sha256(token);
-    const found = this.#tokens.find((other) => other.kind === kind && timingSafeEqual(other.hash, hash));
+    const found =
+      this.#tokens.find((other) => other.kind === kind && timingSafeEqual(other.hash, hash)) ??
+      (kind === 'agent' && (await this.#invitesAgents(token)) ? this.#standing(hash) : undefined);
     if (!found || found.expiresMs <= this.#clock.nowMs())
       throw new HildaError('PAIRING_REFUSED', 'the token is unknown, used or too old');
     this.#tokens = this.#tokens.filter((other) => other !== found);

@@ -1,10 +1,17 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type Express } from 'express';
+import express, { type Express, type Router } from 'express';
 import { checkScope } from '../access/access.js';
 import { AttemptLimit } from '../access/attempt-limit.js';
 import { asHildaError, HildaError } from '../core/errors.js';
-import { type AuditEntry, checkFetchSite, openPage, recogniseCaller, withCaller } from './caller.js';
+import {
+  type AuditEntry,
+  checkFetchSite,
+  type Door,
+  openPage,
+  recogniseCaller,
+  withCaller,
+} from './caller.js';
 import { EventChannel } from './event-channel.js';
 import { checkHostAndOrigin, guarded } from './host-guard.js';
 import { JoinChannel } from './join-channel.js';
@@ -19,6 +26,13 @@ import type { DaemonServices } from './services.js';
 import { refusePlain, refuseUpgrade, routeUpgrades, type UpgradeHandler } from './upgrades.js';
 
 const channelPaths = ['/v1/ws', '/v1/join', '/v1/agents/join'];
+
+/** The API as another server takes it in. */
+export interface RemoteApi {
+  readonly app: Express;
+  /** Of `/v1/ws`. */
+  readonly upgrade: UpgradeHandler;
+}
 
 export interface ApiServerOptions {
   /** 0 lets the system choose. */
@@ -44,12 +58,14 @@ export class ApiServer {
   /** Shared with the servers that the daemon shows to its networks. */
   readonly pages: JoinChannel;
   readonly agents: JoinChannel;
+  readonly #router: Router;
   #http: Server | undefined;
 
   constructor(services: DaemonServices, options: ApiServerOptions) {
     this.#services = services;
     this.#options = options;
     this.#channel = new EventChannel(services);
+    this.#router = mountRoutes(routes, services, this.#stopping.signal);
     const { joining, clock } = services;
     const shared = {
       clock,
@@ -65,19 +81,35 @@ export class ApiServer {
     signal.throwIfAborted();
     const { port, hostname = '127.0.0.1' } = this.#options;
     // A request without a host name is refused by the guard, as one with a foreign name is.
-    const http = createServer({ requireHostHeader: false }, this.#app());
+    const door = { access: this.#services.access };
+    const app = express();
+    app.use(guarded(checkHostAndOrigin));
+    const http = createServer({ requireHostHeader: false }, this.#serve(app, door));
     answerParseErrors(http);
     this.#http = http;
     await listen(http, port, hostname);
     const life = AbortSignal.any([signal, this.#stopping.signal]);
     routeUpgrades(http, checkHostAndOrigin, {
-      '/v1/ws': (...args) => void this.#upgrade(...args),
+      '/v1/ws': (...args) => void this.#upgrade(door, ...args),
       '/v1/join': (...args) => this.pages.upgrade(...args),
       '/v1/agents/join': (...args) => this.agents.upgrade(...args),
     });
     for (const channel of [this.#channel, this.pages, this.agents]) channel.start(life);
     const address = http.address() as AddressInfo;
     return `http://${hostname === '::1' ? '[::1]' : hostname}:${address.port}`;
+  }
+
+  /**
+   * What a server open to the networks serves beside what joins there: the same for those who were given a token or a link, and
+   * nothing for others. The server's own guard stands before it.
+   */
+  remote(): RemoteApi {
+    const { clock, access } = this.#services;
+    const door = { access, attempts: new AttemptLimit({ clock, most: 30 }) };
+    return {
+      app: this.#serve(express(), door),
+      upgrade: (...args) => void this.#upgrade(door, ...args),
+    };
   }
 
   /** Ends running requests, then the connections. May be called more than once. */
@@ -94,29 +126,25 @@ export class ApiServer {
   }
 
   /** The channel of events reads all: who opens it shows a token as a request does. */
-  async #upgrade(...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> {
+  async #upgrade(door: Door, ...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> {
     try {
       checkFetchSite(request);
-      if (this.#services.access) checkScope(await recogniseCaller(request, this.#services.access), 'read');
+      const caller = await recogniseCaller(request, door);
+      if (caller) checkScope(caller, 'read');
       this.#channel.upgrade(request, socket, head);
     } catch (thrown) {
       refuseUpgrade(socket, asHildaError(thrown));
     }
   }
 
-  #app(): Express {
-    const app = express();
+  /** The API and the page, behind the guard that `app` begins with. */
+  #serve(app: Express, door: Door): Express {
     app.disable('x-powered-by');
     app.set('query parser', 'simple');
     app.set('etag', false);
-    app.use(guarded(checkHostAndOrigin), securityHeaders);
-    const { access } = this.#services;
-    if (access) app.get('/open', openPage(access));
-    app.use(
-      '/v1',
-      withCaller(access, this.#options.onAudit),
-      mountRoutes(routes, this.#services, this.#stopping.signal),
-    );
+    app.use(securityHeaders);
+    if (door.access) app.get('/open', openPage(door.access));
+    app.use('/v1', withCaller(door, this.#options.onAudit), this.#router);
     for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Handler } from 'express';
-import { type Access, type Caller, localCaller } from '../access/access.js';
+import { type Access, type Caller, localCaller, refusedToken } from '../access/access.js';
+import type { AttemptLimit } from '../access/attempt-limit.js';
 import { HildaError } from '../core/errors.js';
 
 const callers = new WeakMap<IncomingMessage, Caller>();
@@ -24,9 +25,28 @@ export function checkFetchSite({ headers }: IncomingMessage): void {
     });
 }
 
-/** Finds out who asks. Throws TOKEN_REFUSED. */
-export async function recogniseCaller(request: IncomingMessage, access: Access): Promise<Caller> {
-  const caller = await access.recognise(tokenOf(request));
+/** Where requests come in. */
+export interface Door {
+  readonly access: Access | undefined;
+  /** Given for a door that is open to the networks: the local user's token is not taken there, and wrong ones are limited. */
+  readonly attempts?: AttemptLimit;
+}
+
+/** Finds out who asks; undefined where nothing is checked. Throws TOKEN_REFUSED, ATTEMPTS_LIMITED. */
+export async function recogniseCaller(
+  request: IncomingMessage,
+  { access, attempts }: Door,
+): Promise<Caller | undefined> {
+  if (!access) return undefined;
+  const token = tokenOf(request);
+  const look = async (): Promise<Caller> => {
+    const caller = await access.recognise(token);
+    if (attempts && caller.local) throw refusedToken('the token is unknown, revoked or too old');
+    return caller;
+  };
+  // To show none is no attempt.
+  const limited = token !== undefined && attempts;
+  const caller = await (limited ? attempts.admit(request.socket.remoteAddress ?? '', look) : look());
   callers.set(request, caller);
   return caller;
 }
@@ -36,7 +56,7 @@ export const openPath = '/openapi.json';
 
 /** The handler of plain requests. Every write is told to `onAudit` once it is answered, refused ones included. */
 export const withCaller =
-  (access: Access | undefined, onAudit?: (entry: AuditEntry) => void): Handler =>
+  (door: Door, onAudit?: (entry: AuditEntry) => void): Handler =>
   async (request, response, next) => {
     checkFetchSite(request);
     const isRead = request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS';
@@ -45,7 +65,7 @@ export const withCaller =
       const what = `${request.method} ${request.originalUrl.split('?')[0]}`;
       response.once('close', () => onAudit({ who, what, status: response.statusCode }));
     }
-    if (access && request.path !== openPath) who = (await recogniseCaller(request, access)).name;
+    if (request.path !== openPath) who = (await recogniseCaller(request, door))?.name ?? who;
     next();
   };
 
@@ -72,7 +92,7 @@ export const openPage =
       .set('Cache-Control', 'no-store')
       .set(
         'Set-Cookie',
-        `${cookieName(request)}=${token}; Max-Age=${maxAgeS}; Path=/; HttpOnly; SameSite=Strict`,
+        `${cookieName(request)}=${token}; Max-Age=${maxAgeS}; Path=/; HttpOnly; SameSite=Strict${request.secure ? '; Secure' : ''}`,
       )
       .redirect(303, '/');
   };

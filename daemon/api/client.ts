@@ -173,9 +173,11 @@ export class DaemonClient {
     (await this.#get('/access/tokens', z.object({ tokens: z.array(tokenSchema) }), options)).tokens;
   revokeToken = (id: string, options: CallOptions) =>
     this.#post(`/access/tokens/${encodeURIComponent(id)}/revoke`, tokenSchema, undefined, options);
-  /** An address that opens the page once. */
-  pageLink = async (options: CallOptions) =>
-    `${this.#base}${(await this.#post('/access/links', linkSchema, undefined, options)).path}`;
+  /** An address that opens the page once; `elsewhere`: the same link, from other machines. */
+  pageLink = async (options: CallOptions) => {
+    const { path, elsewhere } = await this.#post('/access/links', linkSchema, undefined, options);
+    return { url: `${this.#base}${path}`, elsewhere };
+  };
 
   createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
   studies = async (options: CallOptions) =>

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import { HildaError } from '../core/errors.js';
+import type { RemoteApi } from './api-server.js';
 import { checkHostAndOrigin, checkOwnOrigin, guarded } from './host-guard.js';
 import type { DaemonIdentity } from './identity/daemon-identity.js';
 import { createIdentityServer } from './identity/identity-server.js';
@@ -25,6 +26,8 @@ export interface JoinServerOptions {
   readonly pages: JoinChannel;
   /** Left out where no agent may join. */
   readonly agents?: JoinChannel;
+  /** Left out, nothing of the API is served. Needs an identity: tokens would travel in the clear. */
+  readonly remote?: RemoteApi;
 }
 
 /** Of a request: slow clients must not use the sockets up. */
@@ -33,7 +36,7 @@ const mostConnections = 1000;
 
 /**
  * What the daemon shows to its networks, and to phones on cables, as an agent does to its own: the page that phones open and
- * the channels to join by, and nothing of the API (NOT_FOUND). Everyone who joins needs a token or key, which no page
+ * the channels to join by, and nothing of the API (NOT_FOUND) unless `remote` is given. Everyone who joins needs a token or key, which no page
  * elsewhere can have: a foreign Origin is refused all the same.
  */
 export class JoinServer {
@@ -49,15 +52,17 @@ export class JoinServer {
   /** Listens; answers with the port. Throws PORT_IN_USE. */
   async start(signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
-    const { identity, port, loopback = false, joinDir, pages, agents } = this.#options;
+    const { identity, port, loopback = false, joinDir, pages, agents, remote } = this.#options;
+    if (remote && !identity) throw new HildaError('INTERNAL', 'the API is served to networks by https alone');
     const hostname = loopback ? '127.0.0.1' : (this.#options.hostname ?? '0.0.0.0');
     const check = loopback ? checkHostAndOrigin : checkOwnOrigin(identity ? 'https' : 'http');
     const app = express();
     app.disable('x-powered-by');
     app.use(guarded(check), serveJoinPage(joinDir));
+    if (remote) app.use(remote.app);
     app.use(({ method, path }) => {
       throw new HildaError('NOT_FOUND', `nothing answers ${method} ${path} here`, {
-        hint: "Phones find /join/ here. The API and the dashboard are on the daemon's own machine alone.",
+        hint: "Phones find /join/ here. The API and the page are on the daemon's own machine, unless it runs with --lan-api.",
       });
     });
     app.use(answerProblems());
@@ -75,6 +80,7 @@ export class JoinServer {
     routeUpgrades(http, check, {
       '/v1/join': (...args) => pages.upgrade(...args),
       ...(agents && { '/v1/agents/join': (...args) => agents.upgrade(...args) }),
+      ...(remote && { '/v1/ws': remote.upgrade }),
     });
     await listen(http, port, hostname);
     return (http.address() as AddressInfo).port;

@@ -3,6 +3,7 @@ import type { StoredJoinKeys } from '../access/join-keys.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { LineFacts } from '../core/link/line-rate.js';
 import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
@@ -108,6 +109,10 @@ export interface DaemonServices {
   readonly clock: Clock;
   /** Who may use the API. Left out, every request is the local user's: for tests of routes. */
   readonly access?: Access;
+  /** Where the networks are served the page, e.g. `https://10.0.0.2:4381`. */
+  readonly pageBases?: () => readonly string[];
+  /** Evaluators that anybody with the scope to start studies may name, as they are written here. */
+  readonly allowedEvaluators?: readonly Json[];
   readonly store: Store;
   /** Models, and what measurements refer to. */
   readonly blobs: BlobStore;

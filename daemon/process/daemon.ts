@@ -9,6 +9,7 @@ import { JoinServer } from '../api/join-server.js';
 import type { DaemonServices } from '../api/services.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
+import type { Json } from '../core/json.js';
 import { AdbServer } from '../devices/adb/adb-server.js';
 import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
@@ -28,6 +29,7 @@ import { ModelReader } from '../reading/model-reader.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { fileUploads } from '../store/file-uploads.js';
 import { openStore } from '../store/open-store.js';
+import { collectTemporary } from '../store/temporary-files.js';
 import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
@@ -61,8 +63,27 @@ export interface DaemonOptions {
     readonly phonePort?: number;
   };
   readonly onError?: (error: HildaError, place: string) => void;
+  /** Evaluators that tokens may name though they run programs or name files, word for word. */
+  readonly allowedEvaluators?: readonly Json[];
   /** Hears of every write that somebody asked for. */
   readonly onAudit?: (entry: AuditEntry) => void;
+}
+
+/** What each part may take to stop. */
+const leastStopMs = 200;
+
+/** Throws INTERNAL where it takes longer. */
+async function within(ms: number, work: Promise<void>, clock: Clock): Promise<void> {
+  const done = new AbortController();
+  const late = clock.sleep(ms, { signal: done.signal }).then(() => {
+    throw new HildaError('INTERNAL', `a part of the daemon did not stop within ${Math.round(ms)} ms`);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    done.abort();
+    late.catch(() => {});
+  }
 }
 
 /** The composition root: the one place that knows which parts a daemon is made of. */
@@ -95,12 +116,18 @@ export class Daemon {
     throw new HildaError('STATE_CONFLICT', 'the daemon has not started');
   }
 
-  /** Idempotent: requests end, then studies, then devices, then the store. */
-  async stop(): Promise<void> {
+  /**
+   * Idempotent: requests end, then studies, then devices, then the store. A part that takes longer than the time left, or
+   * than what each may take in any case, is left to the end of the process: what is stored is whole at every moment.
+   */
+  async stop({ withinMs = 600_000 }: { readonly withinMs?: number } = {}): Promise<void> {
     const failures: unknown[] = [];
+    const { clock } = this.#options;
+    const endUs = clock.monotonicUs() + 1000 * withinMs;
     for (let stop = this.#started.pop(); stop; stop = this.#started.pop()) {
+      const leftMs = Math.max(leastStopMs, (endUs - clock.monotonicUs()) / 1000);
       // One part's failure must not keep the others, the store above all, from closing.
-      await stop().catch((error: unknown) => failures.push(error));
+      await within(leftMs, stop(), clock).catch((error: unknown) => failures.push(error));
     }
     this.#life.abort(new HildaError('INTERRUPTED', 'the daemon has stopped'));
     if (failures.length > 0) throw failures[0];
@@ -119,17 +146,23 @@ export class Daemon {
       adb,
       onError,
       onAudit,
+      allowedEvaluators,
     } = this.#options;
     const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
+    // This daemon has the folder to itself, and has written nothing yet.
+    const collected = collectTemporary(dataDir, clock.nowMs()).catch(() => 0);
+    this.#started.push(async () => void (await collected));
     const blobs = fileBlobs(join(dataDir, 'blobs'));
     const uploads = await fileUploads(join(dataDir, 'uploads'), clock);
 
-    const reader = new ModelReader({ clock });
+    const reader = new ModelReader({ clock, folder: join(dataDir, 'reading') });
     this.#started.push(() => reader.stop());
 
-    const keys = new StoredJoinKeys(store, clock);
+    const localToken = newLocalToken();
+    const access = new Access(store, clock, localToken);
+    const keys = new StoredJoinKeys(store, clock, (token) => access.invitesAgents(token));
     const pages = new PageHub({ keys, clock });
     const machine = thisMachine();
     const agents = new AgentHub({ keys, clock, machine });
@@ -215,14 +248,14 @@ export class Daemon {
       onChange: (urls) => agents.peers.announce(urls),
       ...(onError && { onError }),
     });
-    const localToken = newLocalToken();
-    const access = new Access(store, clock, localToken);
     const services: DaemonServices = {
       version: hildaVersion(),
       plugins: plugins.plugins,
       unusable,
       clock,
       access,
+      pageBases: () => door.pageBases(),
+      ...(allowedEvaluators && { allowedEvaluators }),
       store,
       blobs,
       uploads,

@@ -1,3 +1,4 @@
+import type { RemoteApi } from '../api/api-server.js';
 import { DaemonIdentity } from '../api/identity/daemon-identity.js';
 import type { JoinChannel } from '../api/join-channel.js';
 import { JoinServer } from '../api/join-server.js';
@@ -12,6 +13,8 @@ export interface LanPorts {
   readonly http?: number;
   /** All networks by default. */
   readonly hostname?: string;
+  /** Serves the API and the page by https too, to those who show a token. */
+  readonly api?: boolean;
 }
 
 export interface LanDoorOptions extends LanPorts {
@@ -24,6 +27,13 @@ export interface LanDoorOptions extends LanPorts {
   /** Hears the ws addresses that agents can come back to, at the start and whenever they are others. */
   readonly onChange: (urls: readonly string[]) => void;
   readonly onError?: (error: HildaError, place: string) => void;
+}
+
+/** What the networks may reach of the API server. */
+export interface LanChannels {
+  readonly pages: JoinChannel;
+  readonly agents: JoinChannel;
+  remote?(): RemoteApi;
 }
 
 /** How often the machine's addresses are looked at. */
@@ -45,11 +55,9 @@ export class LanDoor {
   }
 
   /** Throws PORT_IN_USE, IDENTITY_UNUSABLE, DISK_FULL. What was opened before is closed by `stop`. */
-  async start(
-    { pages, agents }: { readonly pages: JoinChannel; readonly agents: JoinChannel },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { https, http, hostname, dataDir, clock, joinDir } = this.#options;
+  async start(channels: LanChannels, signal: AbortSignal): Promise<void> {
+    const { pages, agents } = channels;
+    const { https, http, hostname, api, dataDir, clock, joinDir } = this.#options;
     // The secure server first: it is the better address.
     for (const [scheme, port] of [
       ['https', https],
@@ -65,7 +73,16 @@ export class LanDoor {
         });
       const identity = scheme === 'https' ? this.#identity : null;
       const place = hostname === undefined ? {} : { hostname };
-      const server = new JoinServer({ port, identity, joinDir, pages, agents, ...place });
+      const remote = identity && api ? channels.remote?.() : undefined;
+      const server = new JoinServer({
+        port,
+        identity,
+        joinDir,
+        pages,
+        agents,
+        ...(remote && { remote }),
+        ...place,
+      });
       this.#servers.push(server);
       this.#bound.push({ scheme, port: await server.start(signal) });
     }
@@ -78,6 +95,12 @@ export class LanDoor {
     this.#life.abort();
     await this.#watching;
     await Promise.all(this.#servers.splice(0).map((server) => server.stop()));
+  }
+
+  /** Where the page is served; none unless `api` is set. */
+  pageBases(): string[] {
+    const bases = this.addresses().map(({ base }) => base);
+    return this.#options.api ? bases.filter((base) => base.startsWith('https:')) : [];
   }
 
   /** As they are now, the best first. */

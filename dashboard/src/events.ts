@@ -51,7 +51,8 @@ export function followEvents(hear: {
   };
 
   const connect = (): void => {
-    const socket = new WebSocket(`ws://${location.host}/v1/ws`);
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const socket = new WebSocket(`${scheme}://${location.host}/v1/ws`);
     socket.onopen = () =>
       socket.send(
         JSON.stringify({

@@ -1,24 +1,32 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { Access } from '../../daemon/access/access.js';
+import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { localTokenFor } from '../../daemon/access/local-token.js';
 import type { AuditEntry } from '../../daemon/api/caller.js';
 import { DaemonClient } from '../../daemon/api/client.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Json } from '../../daemon/core/json.js';
-import { Daemon } from '../../daemon/process/daemon.js';
+import { Daemon, type DaemonOptions } from '../../daemon/process/daemon.js';
 import { runCommand } from '../cli/run-command.js';
 
 const { signal } = new AbortController();
 const json = { 'content-type': 'application/json' };
 
-async function startDaemon(t: Test) {
+async function startDaemon(t: Test, options: Partial<DaemonOptions> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-access-'));
   const audit: AuditEntry[] = [];
-  const daemon = new Daemon({ dataDir, port: 0, clock: systemClock, onAudit: (entry) => audit.push(entry) });
+  const daemon = new Daemon({
+    dataDir,
+    port: 0,
+    clock: systemClock,
+    onAudit: (entry) => audit.push(entry),
+    ...options,
+  });
   const url = await daemon.start(signal);
   t.teardown(async () => {
     await daemon.stop();
@@ -114,7 +122,7 @@ t.test('a token runs out, and its hash alone is stored', async (t) => {
 });
 
 t.test('the page gets its session by a link that works once', async (t) => {
-  const { daemon, ask } = await startDaemon(t);
+  const { daemon, url, ask } = await startDaemon(t);
   const { pathname, search } = new URL(daemon.pageLink());
   const opened = await ask(pathname + search);
   t.match(opened, { status: 303 });
@@ -128,13 +136,15 @@ t.test('the page gets its session by a link that works once', async (t) => {
   t.match(await ask('/v1/devices', { headers: { cookie, 'sec-fetch-site': 'same-site' } }), {
     code: 'ORIGIN_REFUSED',
   });
-  const spec = (evaluator: Json) => ({ name: 'x', evaluator });
-  const create = (evaluator: Json) =>
-    ask('/v1/studies', {
-      method: 'POST',
-      headers: { ...json, cookie },
-      body: JSON.stringify(spec(evaluator)),
-    });
+  const post = (headers: Record<string, string>, path: string, body: Json) =>
+    ask(path, { method: 'POST', headers: { ...json, ...headers }, body: JSON.stringify(body) });
+  t.match(await post({ cookie }, '/v1/joiners/invite', { kind: 'page' }), { status: 200 });
+  for (const path of ['/v1/studies', '/v1/access/tokens', '/v1/devices/discover'])
+    t.match(await post({ cookie }, path, {}), { status: 403, code: 'SCOPE_MISSING' }, path);
+
+  const request = { name: 'x', scope: 'admin', days: 1 } as const;
+  const { token } = await new DaemonClient(url).createToken(request, { signal });
+  const create = (evaluator: Json) => post(bearer(token), '/v1/studies', { name: 'x', evaluator });
   for (const evaluator of [
     { kind: 'command', command: ['/bin/sh', '-c', 'id'] },
     { kind: 'table', file: '/etc/passwd', source: 'x' },
@@ -146,14 +156,93 @@ t.test('the page gets its session by a link that works once', async (t) => {
   ])
     t.match(await create(evaluator), { status: 403, code: 'CONSENT_NEEDED' }, JSON.stringify(evaluator));
   t.match(await create({ kind: 'supernet' }), { code: 'SPEC_INVALID' }, 'its own check says the rest');
-  t.match(
-    await ask('/v1/specialisations', {
-      method: 'POST',
-      headers: { ...json, cookie },
-      body: JSON.stringify({ name: 'x' }),
-    }),
-    { code: 'REQUEST_INVALID' },
-  );
+  t.match(await post(bearer(token), '/v1/specialisations', { name: 'x' }), { code: 'REQUEST_INVALID' });
+});
+
+t.test('what the local user agreed to beforehand, tokens may name', async (t) => {
+  const agreed = { kind: 'command', command: ['true'], metrics: ['accuracy'] };
+  const { url, ask } = await startDaemon(t, { allowedEvaluators: [agreed] });
+  const request = { name: 'x', scope: 'measure', days: 1 } as const;
+  const { token } = await new DaemonClient(url).createToken(request, { signal });
+  const code = async (evaluator: Json) => {
+    const body = JSON.stringify({ name: 'x', evaluator });
+    return (await ask('/v1/studies', { method: 'POST', headers: { ...json, ...bearer(token) }, body })).code;
+  };
+  const { kind, command, metrics } = agreed;
+  t.equal(await code({ metrics, command, kind }), 'SPEC_INVALID', 'its own check says the rest');
+  t.equal(await code({ ...agreed, command: ['true', 'x'] }), 'CONSENT_NEEDED');
+  t.equal(await code({ kind, command }), 'CONSENT_NEEDED', 'word for word');
+});
+
+t.test('machines join with a token of their own scope, as often as they like', async (t) => {
+  const values = new Map<string, Json>();
+  const store = {
+    value: async (key: string) => values.get(key) ?? null,
+    setValue: async (key: string, value: Json) => void values.set(key, value),
+  };
+  const access = new Access(store, systemClock, 'local');
+  const keys = new StoredJoinKeys(store, systemClock, (token) => access.invitesAgents(token));
+  const { record, token } = await access.create({ name: 'rack', scope: 'agent', days: 1 });
+  const other = await access.create({ name: 'reader', scope: 'measure', days: 1 });
+  const [first, second] = [await keys.redeem('agent', token, 'a'), await keys.redeem('agent', token, 'b')];
+  t.not(first.id, second.id);
+  t.match(await keys.recognise('agent', String(first.key)), { id: first.id });
+  await t.rejects(keys.redeem('page', token, 'c'), { code: 'PAIRING_REFUSED' });
+  await t.rejects(keys.redeem('agent', other.token, 'd'), { code: 'PAIRING_REFUSED' });
+  await access.revoke(record.id);
+  await t.rejects(keys.redeem('agent', token, 'e'), { code: 'PAIRING_REFUSED' });
+});
+
+t.test('other machines are served the API by https, with tokens of their own', async (t) => {
+  const { url, dataDir } = await startDaemon(t, { lan: { https: 0, hostname: '127.0.0.1', api: true } });
+  const client = new DaemonClient(url);
+  const { origin, pathname, search } = new URL((await client.pageLink({ signal })).elsewhere[0] ?? '');
+  t.match(origin, /^https:/);
+  // As NODE_EXTRA_CA_CERTS has it.
+  const ca = await readFile(join(dataDir, 'certificates.pem'));
+  const far = (path: string, headers: Record<string, string> = {}) =>
+    new Promise<{ status: number; code: string | undefined; cookie: string }>((resolve, reject) => {
+      const sent = httpsRequest(`${origin}${path}`, { headers, ca }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        response.once('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            code: /"code":"(\w+)"/.exec(text)?.[1],
+            cookie: response.headers['set-cookie']?.[0] ?? '',
+          }),
+        );
+      });
+      sent.once('error', reject).end();
+    });
+  const refused = { status: 401, code: 'TOKEN_REFUSED' };
+  t.match(await far('/v1/devices'), refused);
+  t.match(await far('/v1/devices', bearer(String(await localTokenFor(url)))), refused, 'it stays at home');
+  const { token } = await client.createToken({ name: 'desk', scope: 'read' }, { signal });
+  t.match(await far('/v1/devices', bearer(token)), { status: 200 });
+  t.match(await far('/v1/devices', { ...bearer(token), origin: 'https://evil.example' }), { status: 403 });
+
+  const opened = await far(pathname + search);
+  t.match(opened, { status: 303, cookie: /SameSite=Strict; Secure$/ });
+  const cookie = String(opened.cookie.split(';')[0]);
+  t.match(await far('/v1/devices', { cookie }), { status: 200 });
+  const status = (headers: Record<string, string>) =>
+    new Promise((resolve) => {
+      const socket = new WebSocket(`${origin.replace('http', 'ws')}/v1/ws`, { headers, ca });
+      socket.once('unexpected-response', (_, response) => resolve(response.statusCode));
+      socket.once('open', () => {
+        socket.close();
+        resolve('open');
+      });
+    });
+  t.equal(await status({ cookie }), 'open');
+  t.equal(await status({}), 401);
+
+  for (let i = 0; i < 30; i++) await far('/v1/devices', bearer('guessed'));
+  t.match(await far('/v1/devices', bearer('guessed')), { status: 429, code: 'ATTEMPTS_LIMITED' });
+  t.equal((await client.devices({ signal })).length >= 0, true, 'this machine goes on');
 });
 
 t.test('the local user may name programs', async (t) => {

@@ -55,6 +55,9 @@ export const accessRoutes = [
     summary: 'A path that opens the page once, within ten minutes, and gives it its session',
     scope: 'admin',
     answer: { status: 200, schema: linkSchema, secret: true },
-    handle: async ({ services }) => ({ path: `/open?code=${accessOf(services).link()}` }),
+    handle: async ({ services }) => {
+      const path = `/open?code=${accessOf(services).link()}`;
+      return { path, elsewhere: (services.pageBases?.() ?? []).map((base) => `${base}${path}`) };
+    },
   }),
 ];

@@ -7,7 +7,7 @@ const kinds = { page: '/join/#t=', agent: '' } as const;
 export const joiningRoutes = [
   defineRoute({
     method: 'post',
-    scope: 'admin',
+    scope: 'page',
     path: '/joiners/invite',
     summary:
       'A token for one page or agent to join with, good for ten minutes, and the addresses to use it at',

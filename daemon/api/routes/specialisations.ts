@@ -17,7 +17,7 @@ export const specialisationRoutes = [
     body: specialisationRequestSchema,
     answer: { status: 202, schema: specialisationSchema, location: true },
     handle: async ({ services, body, caller }) => {
-      checkConsent(body, caller);
+      checkConsent(body, caller, services.allowedEvaluators);
       const made = await services.specialisations.create(body);
       return new Answer(made, { location: `/v1/specialisations/${made.id}` });
     },

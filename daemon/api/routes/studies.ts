@@ -35,7 +35,7 @@ export const studyRoutes = [
     }),
     answer: { status: 201, schema: studySchema, location: true },
     handle: async ({ services, body, caller }) => {
-      checkConsent(body, caller);
+      checkConsent(body, caller, services.allowedEvaluators);
       const study = viewStudy(await services.studies.create(body));
       return new Answer(study, { location: `/v1/studies/${study.id}` });
     },

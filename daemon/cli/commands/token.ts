@@ -14,8 +14,8 @@ export const tokenCommand = (terminal: Terminal): Command =>
         .description('makes a token and prints it this once; programs name it in HILDA_TOKEN')
         .argument('<name>', 'whom it is for')
         .addOption(
-          new Option('--scope <scope>', 'what it may do; each holds those before it')
-            .choices(['read', 'measure', 'admin'])
+          new Option('--scope <scope>', 'what it may do; agent: machines join with it')
+            .choices(['read', 'measure', 'admin', 'page', 'agent'])
             .default('measure'),
         )
         .option('--days <number>', 'how long it lasts; 0: for good', dayCount, 90)

@@ -1,15 +1,20 @@
-import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { HildaError } from '../../core/errors.js';
+import type { Json } from '../../core/json.js';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
 import { coresOption, runnerOption } from '../phone-options.js';
 import { pluginFolderOption, pluginOption } from '../plugin-options.js';
-import { stateFolder } from '../state-folder.js';
+import { readSpec } from '../read-input.js';
+import { dataFolder } from '../state-folder.js';
 
 interface Options {
   readonly port: number;
   readonly data?: string;
   readonly lan?: number | true;
+  readonly lanApi?: boolean;
   readonly lanHttp?: number | true;
+  readonly allowEvaluators?: string;
   readonly adb?: boolean;
   readonly runner?: readonly string[];
   readonly cores?: readonly string[];
@@ -17,6 +22,8 @@ interface Options {
   readonly pluginFolder?: readonly string[];
 }
 
+/** Service managers and people wait for a stop; what is left undone is taken up at the next start. */
+const stopMs = 3000;
 const defaultLanPort = defaultPort + 1;
 
 function portNumber(text: string): number {
@@ -35,7 +42,12 @@ export const upCommand = (terminal: Terminal): Command =>
       `let phones and agents of your networks join, by https (default port ${defaultLanPort})`,
       portNumber,
     )
+    .option('--lan-api', 'serve the API and the page there too, by https, to those who show a token')
     .option('--lan-http [port]', 'the same by plain http: the basic tier', portNumber)
+    .option(
+      '--allow-evaluators <file>',
+      'a list of evaluators that tokens may name, though they run programs or name files',
+    )
     .option('--adb', "start adb's server where none runs; one that runs is used in any case")
     .addOption(runnerOption())
     .addOption(coresOption())
@@ -45,11 +57,15 @@ export const upCommand = (terminal: Terminal): Command =>
 
 async function up(
   context: CliContext,
-  { port, data, lan, lanHttp, adb, runner, cores, plugin, pluginFolder }: Options,
+  { port, data, lan, lanApi, lanHttp, allowEvaluators, adb, runner, cores, plugin, pluginFolder }: Options,
 ): Promise<void> {
   const { terminal } = context;
-  const dataDir = data ?? terminal.env.HILDA_DATA ?? stateFolder(terminal.env);
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  if (lanApi && lan === undefined)
+    throw new HildaError('USAGE_INVALID', '--lan-api needs --lan', {
+      hint: 'The API is served to networks by https alone.',
+    });
+  const allowed = allowEvaluators === undefined ? [] : await readAllowed(allowEvaluators);
+  const dataDir = dataFolder(data, terminal.env);
   // Loaded here, so that the other commands need not load databases and runtimes.
   const [{ pino }, { Daemon }, { readPluginSettings }] = await Promise.all([
     import('pino'),
@@ -66,25 +82,43 @@ async function up(
     port,
     clock: terminal.clock,
     plugins,
+    allowedEvaluators: allowed,
     adb: { ...(adb && { start: true }), ...(runner && { runners: runner }), ...(cores && { cores }) },
     lan: {
       ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),
+      ...(lanApi && { api: true }),
       ...(lanHttp !== undefined && { http: lanHttp === true ? defaultLanPort + 1 : lanHttp }),
     },
     onError: (error, place) =>
       log.error({ code: error.code, place, err: error.cause ?? error }, error.message),
     onAudit: (entry) => log.info({ audit: entry }, 'asked for'),
   });
-  const url = await daemon.start(terminal.signal);
+  const url = await daemon.start(terminal.signal).catch((thrown: unknown) => {
+    if (terminal.signal.aborted) return undefined;
+    throw thrown;
+  });
+  // Told to stop while it started: it has, and that is no failure.
+  if (url === undefined) return log.info('hilda is down');
   try {
     log.info({ url, dataDir }, 'hilda is up');
     const page = daemon.pageLink();
     context.answer('up', { url, dataDir, page }, () => `hilda is up: ${url}\nopen the page: ${page}`);
     await aborted(terminal.signal);
   } finally {
-    await daemon.stop();
+    await daemon
+      .stop({ withinMs: stopMs })
+      .catch((thrown: unknown) => log.error({ err: thrown }, 'a part did not stop as it should'));
     log.info('hilda is down');
   }
+}
+
+/** Throws NOT_FOUND, SPEC_INVALID. */
+async function readAllowed(path: string): Promise<Json[]> {
+  const parsed = z.array(z.record(z.string(), z.json())).safeParse(await readSpec(path));
+  if (parsed.success) return parsed.data;
+  throw new HildaError('SPEC_INVALID', `${path} is no list of evaluators`, {
+    hint: 'Write each as a study has it, e.g. `- {kind: command, command: [/opt/score]}`.',
+  });
 }
 
 /** A daemon that is told to stop has done its work: this resolves. */

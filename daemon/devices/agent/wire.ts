@@ -40,6 +40,9 @@ const targetSchema = z.object({
 export const openedSchema = z.object({ abilities: z.array(z.enum(abilities)), target: targetSchema });
 export type OpenedDevice = z.infer<typeof openedSchema>;
 
+/** Each is stored for good: no machine has more. */
+const mostDevices = 1000;
+
 /** A device that another machine offers, or a plug-in. */
 export const offeredDeviceSchema = z.object({
   id,
@@ -49,7 +52,7 @@ export const offeredDeviceSchema = z.object({
   host: text.nullable(),
   obstacle: z.string().max(1000).nullable(),
 });
-const offeredSchema = z.array(offeredDeviceSchema);
+const offeredSchema = z.array(offeredDeviceSchema).max(mostDevices);
 export type OfferedDevice = z.infer<typeof offeredSchema>[number];
 
 const holdSchema = z.object({ job: id, epoch: count });
