@@ -151,8 +151,8 @@ export class Daemon {
     const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
-    // This daemon has the folder to itself, and has written nothing yet.
-    const collected = collectTemporary(dataDir, clock.nowMs()).catch(() => 0);
+    // No writer takes a minute for a file.
+    const collected = collectTemporary(dataDir, clock.nowMs() - 60_000).catch(() => 0);
     this.#started.push(async () => void (await collected));
     const blobs = fileBlobs(join(dataDir, 'blobs'));
     const uploads = await fileUploads(join(dataDir, 'uploads'), clock);

@@ -131,6 +131,8 @@ t.test('a backup taken under writes is whole, and becomes a data folder', async 
   const model = await blobs.put(bytesOf('a model'));
   writeFileSync(join(dataDir, 'key.pem'), 'a key', { mode: 0o600 });
   writeFileSync(join(dataDir, 'token'), 'a secret', { mode: 0o600 });
+  mkdirSync(join(dataDir, 'tokens'));
+  writeFileSync(join(dataDir, 'tokens', '127.0.0.1-1'), 'a secret', { mode: 0o600 });
   symlinkSync('/etc/passwd', join(dataDir, 'link'));
   await store.publish('t', 'before');
   let isWriting = true;

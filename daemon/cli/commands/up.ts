@@ -1,11 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
-import type { Json } from '../../core/json.js';
 import { act, type CliContext, defaultPort, type Terminal } from '../context.js';
 import { coresOption, runnerOption } from '../phone-options.js';
 import { pluginFolderOption, pluginOption } from '../plugin-options.js';
-import { readSpec } from '../read-input.js';
 import { dataFolder } from '../state-folder.js';
 
 interface Options {
@@ -64,7 +61,10 @@ async function up(
     throw new HildaError('USAGE_INVALID', '--lan-api needs --lan', {
       hint: 'The API is served to networks by https alone.',
     });
-  const allowed = allowEvaluators === undefined ? [] : await readAllowed(allowEvaluators);
+  const allowed =
+    allowEvaluators === undefined
+      ? []
+      : await (await import('../allowed-evaluators.js')).readAllowed(allowEvaluators);
   const dataDir = dataFolder(data, terminal.env);
   // Loaded here, so that the other commands need not load databases and runtimes.
   const [{ pino }, { Daemon }, { readPluginSettings }] = await Promise.all([
@@ -110,15 +110,6 @@ async function up(
       .catch((thrown: unknown) => log.error({ err: thrown }, 'a part did not stop as it should'));
     log.info('hilda is down');
   }
-}
-
-/** Throws NOT_FOUND, SPEC_INVALID. */
-async function readAllowed(path: string): Promise<Json[]> {
-  const parsed = z.array(z.record(z.string(), z.json())).safeParse(await readSpec(path));
-  if (parsed.success) return parsed.data;
-  throw new HildaError('SPEC_INVALID', `${path} is no list of evaluators`, {
-    hint: 'Write each as a study has it, e.g. `- {kind: command, command: [/opt/score]}`.',
-  });
 }
 
 /** A daemon that is told to stop has done its work: this resolves. */

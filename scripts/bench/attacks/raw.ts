@@ -3,7 +3,7 @@ import { localTokenFor } from '../../../daemon/access/local-token.js';
 import type { Attack, Outcome } from './attack.js';
 
 /** Sends bytes and hears all that comes back. */
-export const exchange = (port: number, bytes: string): Promise<string> =>
+const exchange = (port: number, bytes: string): Promise<string> =>
   new Promise((resolve) => {
     let answer = '';
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
