@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { checkFormat } from './firmware/c-format.js';
 
 /** Documents, fragments and words of the tree, held to docs/style.md. */
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -111,4 +112,31 @@ t.test('lint and format', async (t) => {
     const { stdout = '', stderr = '' } = thrown as { stdout?: string; stderr?: string };
     t.fail(`${stdout}\n${stderr}`);
   }
+});
+
+t.test('C is formatted as all of it is', async (t) => {
+  const sources = files.filter((file) => /\.[ch]$/.test(file));
+  t.ok(sources.length > 100, `${sources.length} files`);
+  t.same(
+    sources.flatMap((file) => checkFormat(read(file)).map(({ line, rule }) => `${file}:${line}: ${rule}`)),
+    [],
+  );
+  const slips = (source: string): string[] => checkFormat(source).map(({ line, rule }) => `${line} ${rule}`);
+  t.same(slips('int f(void) {\n  if (a) {\n    b();\n  } else {\n    c("if( {");\n  }\n}\n'), []);
+  for (const [source, found] of [
+    ['int f(void) {\n\treturn 1;\n}\n', '2 no tabs'],
+    ['int f(void) {\n  return 1; \n}\n', '2 no white space at the end'],
+    ['int f(void) {\n  return 1;\n}', '3 one line feed at the end'],
+    ['int f(void) {\n  return 1;\n}\n\n', '5 one line feed at the end'],
+    ['int f(void) {\n  if(a) return 1;\n}\n', '2 a space after a keyword'],
+    ['int f(void)\n{\n  return 1;\n}\n', '2 a brace ends the line that it belongs to'],
+    ['int f(void) {\n  if (a) {\n    b();\n  }\n  else\n    c();\n}\n', '5 else follows its brace'],
+    ['int f(void) {\n  if (a){\n    b();\n  }\n}\n', '2 a space before a brace'],
+    ['int f(void) {\n  if (a) {\n  b();\n  }\n}\n', '3 indentation of 4'],
+    ['int f(void) {\n   return 1;\n}\n', '2 indentation by two'],
+    ['int f(void) {\n  return 1;\n', '3 braces in pairs'],
+    [`int f(void) {\n  return ${'1 + '.repeat(40)}1;\n}\n`, '2 at most 140 columns'],
+    ['int f(const char * a) {\n  return 1;\n}\n', '1 a star stands at its name'],
+  ] as const)
+    t.ok(slips(source).includes(found), `${found}: ${slips(source).join(', ')}`);
 });

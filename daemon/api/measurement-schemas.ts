@@ -93,7 +93,7 @@ export const measurementSchema = z
       weightBytes: z.int(),
       activationPeakBytes: z.int().nullable().describe('Null where neither runtime nor graph tells.'),
       peakBytes: z.int().nullable(),
-      runPeakRssBytes: z.number().nullable(),
+      runPeakRssBytes: z.int().nullable(),
     }),
     verdict: z.enum(['valid', 'noisy', 'throttled', 'drifted', 'contended', 'suspect']),
     reason: z.string(),

@@ -115,6 +115,35 @@ t.test('faults come as problem documents with their code and status', async (t) 
   }
 });
 
+t.test('a model that is too large is refused by its stated length, before a byte of it', async (t) => {
+  const { url } = await openBench(t);
+  const limitBytes = 256 * 2 ** 20;
+  const answer = await new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': limitBytes + 1 };
+    const upload = request(`${url}/v1/models`, { method: 'POST', headers }, (response) => {
+      let text = '';
+      response.on('data', (data) => {
+        text += data;
+      });
+      response.on('end', () => {
+        resolve({ status: response.statusCode, text });
+        upload.destroy();
+      });
+    });
+    upload.on('error', reject);
+    upload.flushHeaders();
+  });
+  t.equal(answer.status, 413);
+  t.match(problemSchema.parse(JSON.parse(answer.text)), {
+    code: 'NETWORK_TOO_LARGE',
+    status: 413,
+    details: { limitBytes },
+  });
+  // A file whose content is larger than it says is counted as it is decoded: test/network/hostile-files.test.ts.
+  const { status } = await call(url, '/v1/models', { method: 'POST', body: modelBytes });
+  t.equal(status, 201, 'the daemon takes the next one');
+});
+
 t.test('long lists come in pages that lead on to the next, by filter', async (t) => {
   const { url, studies, store } = await openBench(t);
   const { id } = await studies.create({ name: 'long' });

@@ -322,6 +322,34 @@ t.test('search start --wait follows a study to its end', async (t) => {
   t.match(err, /trials 3\/10 .* front 3, hypervolume 0\.3000, completed/);
 });
 
+t.test('a study that failed ends its command with a code and the reason', async (t) => {
+  const { url, store } = await openBench(t);
+  const { file } = await inputs(t);
+  const spec = await file('spec.yaml', 'name: fruitless');
+  for (const [state, reason] of [
+    ['failed', 'DEVICE_FAILED: 10 of 10 trials failed'],
+    ['stopped', 'stopped by the user'],
+  ] as const) {
+    const waiting = start(['search', 'start', spec, '--wait', '--json', '--host', url]);
+    const id = await new Promise<string>((resolve) => {
+      let text = '';
+      waiting.child.stderr.on('data', (data) => {
+        text += data;
+        const [, found] = /^study (\S+): /m.exec(text) ?? [];
+        if (found) resolve(found);
+      });
+    });
+    await store.setStudyState(id as never, state, reason);
+    const { code, out, err } = await waiting.ended;
+    t.equal(code, errorTable.STATE_CONFLICT.exit, err);
+    t.match(JSON.parse(out), { schema: 'hilda.study.v1', study: { id, state, reason } });
+    t.match(JSON.parse(err.trim().split('\n').at(-1) as string), {
+      code: 'STATE_CONFLICT',
+      detail: `the study ended ${state}: ${reason}`,
+    });
+  }
+});
+
 t.test(
   'search front prints a front for each of several devices, with the unit of what a board counts',
   async (t) => {
