@@ -1,6 +1,7 @@
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { toProblem } from '../api/problem.js';
-import { asHildaError, HildaError } from '../core/errors.js';
+import { asHildaError, errorTable, HildaError } from '../core/errors.js';
+import { findId } from '../core/id-beginnings.js';
 import type { Terminal } from './context.js';
 import { buildProgram } from './program.js';
 
@@ -12,6 +13,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   const json = args.includes('--json');
   try {
     const program = await buildProgram(args, terminal);
+    checkHelpWords(program, args);
     await program.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (thrown) {
@@ -25,11 +27,54 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   }
 }
 
+/** What commander suggests goes to the hint: a message is one line. */
 function toUsageError(thrown: unknown): HildaError | undefined {
   if (!(thrown instanceof CommanderError)) return undefined;
-  const message =
+  const said =
     thrown.code === 'commander.help' ? 'a command is missing' : thrown.message.replace(/^error: /, '');
-  return new HildaError('USAGE_INVALID', message, { cause: thrown });
+  const [message = '', ...more] = said.split('\n');
+  const suggestion = more.join(' ').replace(/^\((.*)\)$/, '$1');
+  return usageError(message, suggestion, thrown);
+}
+
+const usageError = (message: string, suggestion: string, cause?: unknown): HildaError =>
+  new HildaError('USAGE_INVALID', message, {
+    cause,
+    ...(suggestion !== '' && { hint: `${suggestion} ${errorTable.USAGE_INVALID.hint}` }),
+  });
+
+/** Asked for help with a command that does not exist, commander would give the help of the one above it, and no error. */
+function checkHelpWords(program: Command, args: readonly string[]): void {
+  const words = operands(args);
+  const isAsked = args.includes('--help') || args.includes('-h') || words[0] === 'help';
+  if (!isAsked) return;
+  let command: Command = program;
+  for (const word of words.filter((one) => one !== 'help')) {
+    if (command.commands.length === 0) return;
+    const known = command.commands.map((one) => one.name());
+    const next = command.commands.find((one) => one.name() === word);
+    if (!next) {
+      const found = findId(known, word);
+      const near = 'near' in found ? found.near : 'several' in found ? found.several : [found.id];
+      throw usageError(
+        `unknown command '${word}'`,
+        near.length > 0 ? `Did you mean ${near.slice(0, 3).join(' or ')}?` : '',
+      );
+    }
+    command = next;
+  }
+}
+
+/** The words before the first option that is not global. */
+function operands(args: readonly string[]): string[] {
+  const words: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    if (arg === '--host') i++;
+    else if (!arg.startsWith('-')) words.push(arg);
+    else if (!/^(--json|--host=.*|--help|-h)$/.test(arg)) break;
+  }
+  return words;
 }
 
 const interrupted = (cause: unknown): HildaError =>
