@@ -24,6 +24,8 @@ export interface StudyParts {
   readonly space: Space;
   readonly evaluator: Evaluator;
   readonly protocol: Protocol;
+  /** Of `budget.protocolWhenSlow`. */
+  readonly slowProtocol: Protocol | undefined;
   readonly bank: PredictorBank;
 }
 
@@ -106,6 +108,15 @@ export async function openStudyParts(
 ): Promise<StudyParts> {
   const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
+  const { maxMinutes, protocolWhenSlow } = spec.budget;
+  if (protocolWhenSlow !== undefined && maxMinutes === undefined)
+    throw new HildaError('SPEC_INVALID', 'budget.protocolWhenSlow: needs budget.maxMinutes', {
+      details: { fields: ['budget.protocolWhenSlow'] },
+    });
+  const slowProtocol =
+    protocolWhenSlow === undefined
+      ? undefined
+      : loadProtocol(protocolWhenSlow, join(profilesDir, 'protocols'));
   const priors = await priorsOf(spec, space, stored);
   const outside = outsideMetrics(spec);
   const evaluator = outside
@@ -117,7 +128,7 @@ export async function openStudyParts(
     kindOf: (metric: string) => (isCostMetric(metric) ? 'cost' : 'quality'),
     priors,
   });
-  return { space, evaluator, protocol, bank };
+  return { space, evaluator, protocol, slowProtocol, bank };
 }
 
 const externalSchema = z.strictObject({

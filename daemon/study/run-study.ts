@@ -2,12 +2,14 @@ import { architectureId } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import type { DeviceId } from '../core/ids.js';
 import { Xoshiro128 } from '../core/rng.js';
+import type { Protocol } from '../measure/protocol.js';
 import type { PredictorBank } from '../predict/bank.js';
 import type { EarlierStudy, Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
 import { Absences } from './absences.js';
 import { catchUp } from './catch-up.js';
 import { fruitless } from './fruitless.js';
+import { Haste } from './haste.js';
 import type { ProposalInbox } from './outside.js';
 import { searchOutside } from './search-outside.js';
 import { toldTrial, toTrial } from './told-trial.js';
@@ -24,6 +26,8 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
   readonly earlier?: readonly EarlierStudy[];
   /** In place of the sampler's `ask`, where the proposals come from outside. */
   readonly inbox?: ProposalInbox;
+  /** Takes the place of `protocol` once the time of the budget is short: see `Haste`. */
+  readonly slowProtocol?: Protocol | undefined;
 }
 
 /**
@@ -97,11 +101,12 @@ async function search(
       check: (known, isDone) => requireFruit(known, { study, spec, since, isOver: isDone }),
     });
 
+  const haste = new Haste(context, since);
   for (;;) {
     signal.throwIfAborted();
     await finishBatch(
       trials.filter((t) => t.state === 'asked'),
-      context,
+      { ...context, protocol: haste.protocol },
       signal,
       (finished) => {
         trials[finished.number] = finished;
@@ -117,6 +122,7 @@ async function search(
       );
       for (const trial of untold) trials[trial.number] = { ...trial, told: true };
     }
+    haste.look(trials.length);
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
     const isDone = left <= 0 || isOver();
     requireFruit(trials, { study, spec, since, isOver: isDone });

@@ -47,6 +47,8 @@ export const studySpecSchema = z.strictObject({
     trials: z.number().int().min(1).max(1_000_000),
     /** Wall-clock time of running, summed over restarts is not kept: each start has this much. */
     maxMinutes: z.number().positive().optional(),
+    /** A protocol that takes less time: for the rest of a run once its pace would not reach all trials in `maxMinutes`. */
+    protocolWhenSlow: z.string().optional(),
   }),
   /** Trials proposed at a time. The sampler hears of all of them, in order, before it proposes the next. */
   batch: z.number().int().min(1).max(1000).default(10),

@@ -262,30 +262,42 @@ t.test('failures end with the code of their kind and a problem document', async 
   );
 });
 
-t.test('words that are no command are refused in one line, with those they resemble, also where help is asked for', async (t) => {
-  const table: [args: string[], said: RegExp, hint: RegExp][] = [
-    [['devics', 'list'], /^unknown command 'devics'$/, /^Did you mean devices\? Run the command/],
-    [['devices', 'lst'], /^unknown command 'lst'$/, /^Did you mean list\? Run/],
-    [['devices', 'list', '--jsn'], /^unknown option '--jsn'$/, /^Did you mean --json\? Run/],
-    [['--host', 'http://127.0.0.1:1', 'devics', '--help'], /^unknown command 'devics'$/, /^Did you mean devices\?/],
-    [['devices', 'lst', '--help'], /^unknown command 'lst'$/, /^Did you mean list\?/],
-    [['help', 'devics'], /^unknown command 'devics'$/, /^Did you mean devices\?/],
-    [['devices', 'help', 'lst'], /^unknown command 'lst'$/, /^Did you mean list\?/],
-    [['constructor', '--help'], /^unknown command 'constructor'$/, /^Run the command/],
-    [['größe', '-h'], /^unknown command 'größe'$/, /^Run the command/],
-  ];
-  for (const [args, said, hint] of table) {
-    const { code, out, err } = await runHere(['--json', ...args]);
-    t.equal(code, errorTable.USAGE_INVALID.exit, args.join(' '));
-    t.match(JSON.parse(err), { code: 'USAGE_INVALID', detail: said, hint }, args.join(' '));
-    t.equal(out, '', 'no help of another command');
-  }
-  for (const args of [['devices', 'list', '--help'], ['help', 'devices'], ['--help'], ['measure', 'x', '--help']]) {
-    const { code, out } = await runHere(args);
-    t.equal(code, 0, args.join(' '));
-    t.match(out, /^Usage: hilda /);
-  }
-});
+t.test(
+  'words that are no command are refused in one line, with those they resemble, also where help is asked for',
+  async (t) => {
+    const table: [args: string[], said: RegExp, hint: RegExp][] = [
+      [['devics', 'list'], /^unknown command 'devics'$/, /^Did you mean devices\? Run the command/],
+      [['devices', 'lst'], /^unknown command 'lst'$/, /^Did you mean list\? Run/],
+      [['devices', 'list', '--jsn'], /^unknown option '--jsn'$/, /^Did you mean --json\? Run/],
+      [
+        ['--host', 'http://127.0.0.1:1', 'devics', '--help'],
+        /^unknown command 'devics'$/,
+        /^Did you mean devices\?/,
+      ],
+      [['devices', 'lst', '--help'], /^unknown command 'lst'$/, /^Did you mean list\?/],
+      [['help', 'devics'], /^unknown command 'devics'$/, /^Did you mean devices\?/],
+      [['devices', 'help', 'lst'], /^unknown command 'lst'$/, /^Did you mean list\?/],
+      [['constructor', '--help'], /^unknown command 'constructor'$/, /^Run the command/],
+      [['größe', '-h'], /^unknown command 'größe'$/, /^Run the command/],
+    ];
+    for (const [args, said, hint] of table) {
+      const { code, out, err } = await runHere(['--json', ...args]);
+      t.equal(code, errorTable.USAGE_INVALID.exit, args.join(' '));
+      t.match(JSON.parse(err), { code: 'USAGE_INVALID', detail: said, hint }, args.join(' '));
+      t.equal(out, '', 'no help of another command');
+    }
+    for (const args of [
+      ['devices', 'list', '--help'],
+      ['help', 'devices'],
+      ['--help'],
+      ['measure', 'x', '--help'],
+    ]) {
+      const { code, out } = await runHere(args);
+      t.equal(code, 0, args.join(' '));
+      t.match(out, /^Usage: hilda /);
+    }
+  },
+);
 
 t.test('ids may be cut to a unique beginning, a slip is told, and a name moves no cursor', async (t) => {
   const { url, studies, store, keys } = await openBench(t);

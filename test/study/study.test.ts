@@ -5,14 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse as parseYaml } from 'yaml';
+import { ManualClock } from '../../daemon/core/clock.js';
 import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { Device } from '../../daemon/devices/contract.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
 import { compareDevices } from '../../daemon/jobs/compare.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
+import { StudyService } from '../../daemon/study/service.js';
 import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { timeLeft } from '../../daemon/study/time-left.js';
 import { workersOf } from '../../daemon/study/work-through.js';
@@ -275,6 +279,56 @@ t.test('time left keeps to the time that the budget allows', async (t) => {
   t.same(timeLeft({ ...pace, maxMinutes: 0.5 }), { etaMs: 0, reached: 0 }, 'its last trials end late');
   t.same(timeLeft({ ...pace, ended: 0, maxMinutes: 2 }), { etaMs: null, reached: null }, 'no pace yet');
   t.same(timeLeft({ ...pace, left: 0, maxMinutes: 2 }), { etaMs: null, reached: null });
+});
+
+/** Each measurement takes this many seconds of a clock that only it moves. */
+class TimedDriver extends FakeDriver {
+  readonly clock = new ManualClock(1_000_000);
+
+  override async open(...given: Parameters<FakeDriver['open']>): Promise<Device> {
+    const device = await super.open(...given);
+    const measure = device.measure.bind(device);
+    device.measure = async (network, protocol, options) => {
+      const taken = await measure(network, protocol, options);
+      await this.clock.advance(protocol.name === 'quick' ? 4000 : 10_000);
+      return taken;
+    };
+    return device;
+  }
+}
+
+t.test('a slow machine spends less on each trial, where the budget says so', async (t) => {
+  const driver = new TimedDriver();
+  const bench = await openBench(await dataDir(t), {}, () => [driver]);
+  t.teardown(() => bench.close());
+  const { store, pool, jobs } = bench;
+  const studies = new StudyService({ store, pool, jobs, clock: driver.clock, profilesDir });
+  const run = async (budget: object) => {
+    const { id } = await studies.create(testSpec({ protocol: 'search', budget: { trials: 24, ...budget } }));
+    await studies.settled(id);
+    const trials = await store.trials(id);
+    const taken = await Promise.all(
+      trials.map(async ({ measurements }) => store.measurement(measurements['fake-0' as DeviceId]!)),
+    );
+    return { ...(await store.study(id)), protocols: taken.map(({ protocol }) => protocol) };
+  };
+  const hasty = await run({ maxMinutes: 3, protocolWhenSlow: 'quick' });
+  t.match(hasty, { state: 'completed', reason: null }, 'it reaches all trials');
+  t.same(
+    hasty.protocols,
+    Array.from({ length: 24 }, (_, i) => (i < 6 ? 'search' : 'quick')),
+    'a batch tells the pace; the next ones take less',
+  );
+  const patient = await run({ maxMinutes: 3 });
+  t.match(patient.reason, /^its 3 minutes were over after 18 of 24 trials$/);
+  t.same([...new Set(patient.protocols)], ['search']);
+  const unhurried = await run({ maxMinutes: 30, protocolWhenSlow: 'quick' });
+  t.same([...new Set(unhurried.protocols)], ['search'], 'there is time enough');
+  for (const [budget, code] of [
+    [{ trials: 24, protocolWhenSlow: 'quick' }, 'SPEC_INVALID'],
+    [{ trials: 24, maxMinutes: 1, protocolWhenSlow: 'hasty' }, 'PROTOCOL_UNKNOWN'],
+  ] as const)
+    await t.rejects(studies.create(testSpec({ budget })), { code });
 });
 
 t.test('a study that ends before its last trial says why', async (t) => {
