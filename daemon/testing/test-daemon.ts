@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { tokenFile } from '../access/local-token.js';
 import { DaemonClient } from '../api/client.js';
 import { systemClock } from '../core/clock.js';
 import type { Driver } from '../devices/contract.js';
@@ -40,7 +41,7 @@ export async function startTestDaemon({
     const url = await daemon.start(new AbortController().signal);
     return {
       url,
-      client: new DaemonClient(url),
+      client: new DaemonClient(url, { token: (await readFile(join(dataDir, tokenFile), 'utf8')).trim() }),
       stop: async () => {
         await daemon.stop();
         await removeData();

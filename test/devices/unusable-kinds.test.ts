@@ -27,7 +27,9 @@ async function without(t: Test, ...modules: readonly string[]): Promise<{ folder
 
 t.test('without serialport and sharp, the daemon runs and says which boards it cannot use', async (t) => {
   const { folder, flag } = await without(t, 'serialport', 'sharp');
-  const env = { PATH: process.env.PATH ?? '' };
+  // The daemon's token is looked for in the user's own folders.
+  const { PATH, HOME, XDG_STATE_HOME } = process.env;
+  const env = { PATH, ...(HOME && { HOME }), ...(XDG_STATE_HOME && { XDG_STATE_HOME }) };
   const doctor = await promisify(execFile)(process.execPath, [flag, main, 'doctor', '--json'], { env });
   const { findings } = JSON.parse(doctor.stdout) as { findings: { level: string; what: string }[] };
   t.match(
