@@ -1,7 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { toProblem } from '../api/problem.js';
 import { asHildaError, errorTable, HildaError } from '../core/errors.js';
-import { findId } from '../core/id-beginnings.js';
 import type { Terminal } from './context.js';
 import { buildProgram } from './program.js';
 
@@ -13,7 +12,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   const json = args.includes('--json');
   try {
     const program = await buildProgram(args, terminal);
-    checkHelpWords(program, args);
+    await checkHelpWords(program, args);
     await program.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (thrown) {
@@ -44,7 +43,7 @@ const usageError = (message: string, suggestion: string, cause?: unknown): Hilda
   });
 
 /** Asked for help with a command that does not exist, commander would give the help of the one above it, and no error. */
-function checkHelpWords(program: Command, args: readonly string[]): void {
+async function checkHelpWords(program: Command, args: readonly string[]): Promise<void> {
   const words = operands(args);
   const isAsked = args.includes('--help') || args.includes('-h') || words[0] === 'help';
   if (!isAsked) return;
@@ -54,6 +53,8 @@ function checkHelpWords(program: Command, args: readonly string[]): void {
     const known = command.commands.map((one) => one.name());
     const next = command.commands.find((one) => one.name() === word);
     if (!next) {
+      // Only who errs needs it.
+      const { findId } = await import('../core/id-beginnings.js');
       const found = findId(known, word);
       const near = 'near' in found ? found.near : 'several' in found ? found.several : [found.id];
       throw usageError(
