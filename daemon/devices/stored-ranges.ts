@@ -26,6 +26,11 @@ export const networkRangesSchema = z.strictObject({
           .array(z.tuple([z.string(), z.number().int().min(0), perChannel, perChannel, perChannel]))
           .max(100_000)
           .optional(),
+        /** Counts of a sample in equal parts of the range, where the compiler asked for them. */
+        histograms: z
+          .array(z.tuple([z.string(), z.array(z.number().int().min(0)).max(4096)]))
+          .max(100_000)
+          .optional(),
       }),
     )
     .max(64),
@@ -70,12 +75,14 @@ export const storedRanges =
     );
   };
 
-function rangesOf({ ranges, channels = [] }: NetworkRanges['sets'][number]): Ranges {
+function rangesOf({ ranges, channels = [], histograms = [] }: NetworkRanges['sets'][number]): Ranges {
+  const counts = new Map(histograms);
   const along = new Map(channels.map(([name, axis, min, max, mean]) => [name, { axis, min, max, mean }]));
   return new Map(
     ranges.map(([name, min, max]) => {
       const ends = along.get(name);
-      return [name, { min, max, ...(ends && { channels: ends }) }];
+      const histogram = counts.get(name);
+      return [name, { min, max, ...(ends && { channels: ends }), ...(histogram && { histogram }) }];
     }),
   );
 }
@@ -98,11 +105,15 @@ export function recordRanges(ask: AskRanges): {
         ([name, { channels: ends }]): [string, number, number[], number[], number[]][] =>
           ends ? [[name, ends.axis, [...ends.min], [...ends.max], [...ends.mean]]] : [],
       );
+      const histograms = [...answer].flatMap(([name, { histogram }]): [string, number[]][] =>
+        histogram ? [[name, [...histogram]]] : [],
+      );
       sets.push({
         structureHash: structure,
         weightsHash: weights,
         ranges,
         ...(channels.length > 0 && { channels }),
+        ...(histograms.length > 0 && { histograms }),
       });
       return answer;
     },

@@ -1,10 +1,11 @@
 import { freshNames } from '../network/fresh-names.js';
-import { type DType, type Graph, int64Tensor, type Node } from '../network/graph.js';
+import { type DType, elementCount, type Graph, int64Tensor, type Node } from '../network/graph.js';
 import { inferShapes } from '../network/infer-shapes.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { elementsOf, floatsFrom, isElementType } from './element-types.js';
 import type { RuntimeTensors } from './messages.js';
 import { toldByNode } from './refused-node.js';
+import { Sample, withSamples } from './samples.js';
 import type { SessionProcess } from './session-process.js';
 import { timeFirst } from './time-first.js';
 
@@ -15,7 +16,10 @@ export interface ValueRangeOptions {
    * move less where each input is a batch (Krishnamoorthi 2018, section 3.1.2).
    */
   readonly across?: 'furthest' | 'mean';
-  /** Values that are also wanted along an axis, each with the axis, be they among the others or not. */
+  /**
+   * Values that are also wanted along an axis, each with the axis, be they among the others or not. Given, it also asks for
+   * the histograms of all float values.
+   */
   readonly channels?: ReadonlyMap<string, number> | undefined;
 }
 
@@ -29,6 +33,8 @@ export interface ValueRange {
     readonly max: readonly number[];
     readonly mean: readonly number[];
   };
+  /** How many elements of a sample lie in each of equal parts from `min` to `max`. */
+  readonly histogram?: readonly number[];
 }
 
 /**
@@ -41,20 +47,23 @@ export async function valueRanges(
   values: readonly string[],
   feeds: Iterable<RuntimeTensors> | AsyncIterable<RuntimeTensors>,
   runtime: SessionProcess,
-  { signal, across = 'furthest', channels = new Map() }: ValueRangeOptions,
+  { signal, across = 'furthest', channels: wanted }: ValueRangeOptions,
 ): Promise<ReadonlyMap<string, ValueRange>> {
   const graph = timeFirst(network);
+  const channels = wanted ?? new Map<string, number>();
   const known = new Set([
     ...graph.inputs.map(({ name }) => name),
     ...graph.nodes.flatMap((node) => node.outputs),
   ]);
-  const { typeOf, rankOf } = shapesOf(graph);
+  const { typeOf, rankOf, countOf } = shapesOf(graph);
   const asked = [...new Set([...values, ...channels.keys()])].filter(
     (value) => known.has(value) && numeric.has(typeOf(value)),
   );
   // A session without an output is refused.
   if (asked.length === 0) return new Map();
-  const extremes = withExtremes(graph, asked, { typeOf, rankOf }, channels);
+  const shown = withExtremes(graph, asked, { typeOf, rankOf }, channels);
+  const sampled = wanted && across === 'furthest' ? asked.filter((value) => typeOf(value) === 'float32') : [];
+  const extremes = { ...shown, ...withSamples(shown.graph, sampled, countOf) };
   const { handle } = await runtime
     .load(writeOnnx(extremes.graph), { arena: false }, { signal })
     .catch(async (error: unknown) => {
@@ -65,6 +74,7 @@ export async function valueRanges(
     const along = new Map(
       extremes.along.map(({ value }) => [value, new ChannelSeen(channels.get(value) ?? 0)]),
     );
+    const samples = new Map(extremes.samples.map(({ value }) => [value, new Sample()]));
     for await (const feed of feeds) {
       const answer = await runtime.run(handle, fitted(graph, feed), {}, { signal });
       for (const [i, { min, max }] of seen.entries()) {
@@ -73,22 +83,27 @@ export async function valueRanges(
       }
       for (const { value, least, most, middle } of extremes.along)
         along.get(value)?.add(answer[least]?.data, answer[most]?.data, answer[middle]?.data);
+      for (const { value, output } of extremes.samples)
+        samples.get(value)?.add((answer[output]?.data ?? []) as ArrayLike<number>);
     }
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     return new Map(
       asked.map((name, i) => {
         const { min, max } = seen[i] as { min: number[]; max: number[] };
-        const ends = along.get(name);
-        return [
-          name,
-          across === 'mean'
-            ? { min: mean(min), max: mean(max) }
-            : {
-                min: min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-                max: max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-                ...(ends && { channels: ends.ranges() }),
-              },
+        if (across === 'mean') return [name, { min: mean(min), max: mean(max) }];
+        const [least, most] = [
+          min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
+          max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
         ];
+        const ends = along.get(name);
+        const histogram = samples.get(name)?.histogram(least, most);
+        const range: ValueRange = {
+          min: least,
+          max: most,
+          ...(ends && { channels: ends.ranges() }),
+          ...(histogram && { histogram }),
+        };
+        return [name, range];
       }),
     );
   } finally {
@@ -155,6 +170,8 @@ interface ValueShapes {
   typeOf(value: string): DType;
   /** Undefined where no shape rule tells it. */
   rankOf(value: string): number | undefined;
+  /** The number of elements; undefined likewise. */
+  countOf(value: string): number | undefined;
 }
 
 function shapesOf(graph: Graph): ValueShapes {
@@ -168,6 +185,10 @@ function shapesOf(graph: Graph): ValueShapes {
   return {
     typeOf: (value) => shapes?.get(value)?.dtype ?? stated.get(value) ?? 'float32',
     rankOf: (value) => shapes?.get(value)?.dims.length,
+    countOf: (value) => {
+      const dims = shapes?.get(value)?.dims;
+      return dims && elementCount(dims);
+    },
   };
 }
 

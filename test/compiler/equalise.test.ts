@@ -11,6 +11,8 @@ import { FixedGrids } from '../../firmware-bridge/compiler/lower/fixed-grids.js'
 import { channelGroups } from '../../firmware-bridge/compiler/passes/channel-groups.js';
 import { channelValues, equalised } from '../../firmware-bridge/compiler/passes/equalise.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
+import { fitted } from '../../firmware-bridge/compiler/quantise/fitted.js';
+import { quantisationOf } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import { board, drawn } from './agreement.js';
 
 const { signal } = new AbortController();
@@ -160,6 +162,23 @@ t.test('channels of unlike size lose less', async (t) => {
     t.ok(equal < plain / gain, `${graph.name}: ${equal} for ${plain}`);
     await runtime.release(handle, { signal });
   }
+});
+
+t.test('a range leaves out what a large sample does not hold', (t) => {
+  const counts = new Array<number>(512).fill(0);
+  for (let i = 0; i < 20_000; i++) counts[Math.floor(((4 * Math.sin(i) + 5) / 20) * 512)]! += 1;
+  // A sample from -4 to 4 of a value that was once seen at 15.
+  const seen = { min: -5, max: 15, histogram: counts };
+  const cut = fitted(seen, seen);
+  t.ok(cut.max >= 3.9 && cut.max < 6 && cut.min <= -3.9, `${cut.min} to ${cut.max}`);
+  const relu = { f: (x: number) => Math.min(1, Math.max(0, x)), y: quantisationOf({ min: 0, max: 1 }) };
+  t.ok(fitted(seen, seen, relu).max < cut.max, 'what the reader does not tell apart costs nothing');
+  const far = { ...seen, histogram: counts.with(511, 20) };
+  t.same(fitted(far, far).max, 15, 'far elements that are not rare stay');
+  const few = { ...seen, histogram: counts.map((count) => Math.floor(count / 100)) };
+  t.same(fitted(few, few), few, 'a small sample says nothing of what is rare');
+  t.same(fitted({ min: -5, max: 15 }, { min: -5, max: 15 }), { min: -5, max: 15 }, 'nothing is known');
+  t.end();
 });
 
 t.test('what rounding takes from weights is given back by the bias', async (t) => {

@@ -3,6 +3,7 @@ import { type DType, elementCount, floatsOf, type Graph, type Node } from '../..
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
+import { type Behind, fitted } from '../quantise/fitted.js';
 import { narrowed } from '../quantise/narrowed.js';
 import { coarsened, type Quantisation, quantisationOf, type Range } from '../quantise/quantisation.js';
 import { nodeName, unsupported } from '../unsupported.js';
@@ -32,6 +33,18 @@ export interface Waiting {
   readonly emit: () => void;
 }
 
+/** Operators whose results hang on which of their elements are largest. */
+const decidesByLargest = new Set([
+  'Softmax',
+  'LogSoftmax',
+  'ArgMax',
+  'ArgMin',
+  'ReduceMax',
+  'ReduceMin',
+  'GlobalMaxPool',
+  'MaxPool',
+]);
+
 /** What a lowering rule sees and fills: the network's values as they lie in storages, and the operators so far. */
 export class Lowering {
   readonly storages: Storage[] = [];
@@ -44,6 +57,7 @@ export class Lowering {
   readonly #values = new Map<string, Value>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #readers = new Map<string, Node[]>();
+  readonly #chosen = new Map<string, Quantisation>();
 
   /** Without ranges every activation takes one from -4 to 4: right for latency, meaningless for accuracy. */
   constructor(prepared: Prepared, ranges: ReadonlyMap<string, Range> | undefined) {
@@ -192,12 +206,25 @@ export class Lowering {
           details: { value: name, range },
         },
       );
-    const behind = this.graph.inputs.some((input) => input.name === name) ? undefined : this.#behind(name);
-    return quantisationOf(behind ? narrowed(range, behind.f, behind.y) : range);
+    const known = this.#chosen.get(name);
+    if (known) return known;
+    const isInput = this.graph.inputs.some((input) => input.name === name);
+    const behind = isInput ? undefined : this.#behind(name);
+    const whole = behind ? narrowed(range, behind.f, behind.y) : range;
+    const chosen = quantisationOf(isInput || !this.#mayBeCut(name) ? whole : fitted(whole, range, behind));
+    this.#chosen.set(name, chosen);
+    return chosen;
+  }
+
+  /** Whether far elements of a value may be cut off: not where they are answers, or the largest is looked for. */
+  #mayBeCut(name: string): boolean {
+    const readers = this.#readers.get(name) ?? [];
+    if (this.graph.outputs.some((output) => output.name === name)) return false;
+    return !readers.some(({ op }) => decidesByLargest.has(op));
   }
 
   /** What the tables that alone read a value make of it, in the steps of the last. */
-  #behind(name: string): { readonly f: Real; readonly y: Quantisation } | undefined {
+  #behind(name: string): Behind | undefined {
     if (!this.goesIntoTable(name)) return undefined;
     const next = this.onlyReader(name) as Node;
     const { f } = this.table(next) as TableFunction;

@@ -12,6 +12,8 @@ export interface Range {
   readonly max: number;
   /** Of each channel along `axis`, where that was asked for. */
   readonly channels?: ChannelRanges;
+  /** How many elements of a sample lie in each of equal parts from `min` to `max`, where that is known. */
+  readonly histogram?: readonly number[];
 }
 
 export interface ChannelRanges {
