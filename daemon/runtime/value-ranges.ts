@@ -211,7 +211,7 @@ interface Extremes {
 function withExtremes(
   graph: Graph,
   values: readonly string[],
-  { typeOf, rankOf }: ValueShapes,
+  { typeOf, rankOf }: Pick<ValueShapes, 'typeOf' | 'rankOf'>,
   channels: ReadonlyMap<string, number>,
 ): Extremes {
   const fresh = freshNames(graph);
