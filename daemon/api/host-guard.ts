@@ -9,7 +9,12 @@ const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[
  * name in `Host` (DNS rebinding), or a foreign `Origin` (a plain cross-site request, or a ws handshake, which no
  * same-origin rule guards). Programs send no Origin and pass. Throws ORIGIN_REFUSED.
  */
-export function checkHostAndOrigin({ headers: { host, origin } }: IncomingMessage): void {
+export function checkHostAndOrigin({ headers: { host, origin }, headersDistinct }: IncomingMessage): void {
+  // Node takes the first of several (RFC 9112, section 3.2, refuses them).
+  if ((headersDistinct.host?.length ?? 0) > 1)
+    throw new HildaError('ORIGIN_REFUSED', 'the request names several hosts', {
+      details: { host: headersDistinct.host },
+    });
   const name = host?.replace(/:\d+$/, '').toLowerCase() ?? '';
   if (!loopbackNames.has(name)) {
     throw new HildaError(
