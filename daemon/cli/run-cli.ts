@@ -45,7 +45,7 @@ const usageError = (message: string, suggestion: string, cause?: unknown): Hilda
 /** Asked for help with a command that does not exist, commander would give the help of the one above it, and no error. */
 async function checkHelpWords(program: Command, args: readonly string[]): Promise<void> {
   const words = operands(args);
-  const isAsked = args.includes('--help') || args.includes('-h') || words[0] === 'help';
+  const isAsked = args.includes('--help') || args.includes('-h') || words.includes('help');
   if (!isAsked) return;
   let command: Command = program;
   for (const word of words.filter((one) => one !== 'help')) {
