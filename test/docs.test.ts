@@ -129,7 +129,7 @@ t.test('C is formatted as all of it is', async (t) => {
     ['int f(void) {\n  return 1;\n}', '3 one line feed at the end'],
     ['int f(void) {\n  return 1;\n}\n\n', '5 one line feed at the end'],
     ['int f(void) {\n  if(a) return 1;\n}\n', '2 a space after a keyword'],
-    ['int f(void)\n{\n  return 1;\n}\n', '2 a brace ends the line that it belongs to'],
+    ['int f(void)\n{\n  if (a)\n  {\n    b();\n  }\n}\n', '4 a brace ends the line that it belongs to'],
     ['int f(void) {\n  if (a) {\n    b();\n  }\n  else\n    c();\n}\n', '5 else follows its brace'],
     ['int f(void) {\n  if (a){\n    b();\n  }\n}\n', '2 a space before a brace'],
     ['int f(void) {\n  if (a) {\n  b();\n  }\n}\n', '3 indentation of 4'],

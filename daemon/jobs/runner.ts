@@ -184,7 +184,7 @@ export class Runner {
     const document = toErrorDocument(error) as unknown as Json;
     const { job, lease, workEndedMs = this.#options.clock.nowMs() } = end;
     const inVain = { job, lease, workEndedMs, state: 'failed', result: null, error: document } as const;
-    // Whoever waited for the device, or for a result that fits no store, hears of a failure.
+    // A caller that waited for the device, or for a result that fits no store, hears of a failure.
     const stored = mayPass(error) && !end.handOver ? end : inVain;
     const { outbox } = this.#options;
     const write = async (): Promise<void> => {

@@ -29,14 +29,11 @@ export function checkFormat(source: string): Slip[] {
     if (/[ \r]$/.test(original)) add('no white space at the end');
     if (/\b(if|for|while|switch)\(/.test(code)) add('a space after a keyword');
     if (/\b(if|for|while|switch|return|else|do)\s{2,}\S/.test(code)) add('one space after a keyword');
-    if (/^\s*\{\s*$/.test(code) && !continues && depth === 0) add('a brace ends the line that it belongs to');
+    // Those of functions stand in the first column.
+    if (/^\s+\{\s*$/.test(code)) add('a brace ends the line that it belongs to');
     if (/^\s*else\b/.test(code) && /\}\s*$/.test(before(text, i))) add('else follows its brace');
     if (/^\s*(?:if|for|while|switch)\b.*\)\{\s*$|\b(?:else|do)\{/.test(code)) add('a space before a brace');
-    if (
-      /\w\s*\*\s+\w+\s*[;,)=]/.test(code) &&
-      /^\s*(?:const |static |volatile |unsigned |struct )*\w+ ?\* \w/.test(code)
-    )
-      add('a star stands at its name');
+    if (/\b(?:char|int|float|double|void|\w+_t)\s*\*\s+\w/.test(code)) add('a star stands at its name');
     const trimmed = code.trim();
     if (/^#\s*ifdef __cplusplus/.test(trimmed)) isForCpp = true;
     else if (/^#\s*endif/.test(trimmed)) isForCpp = false;

@@ -23,7 +23,7 @@ function run(dataDir: string, count: number, killAfterMs: number | null): Promis
   return new Promise((resolve, reject) => {
     const daemon = spawn(process.execPath, [child, dataDir, String(count)], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      // All that it starts has this home, whatever else of the environment it gets.
+      // All that it starts has this home beside the rest of its environment.
       env: { ...process.env, HOME: dataDir },
     });
     let text = '';
