@@ -38,12 +38,19 @@ export async function openJoinBench(
     readonly keys?: StoredJoinKeys;
     /** A minute by default: a busy machine's browser may be slow to speak. */
     readonly helloMs?: number;
+    /** How long a page may be away; half a minute by default, so that tests of what leaves stay short. */
+    readonly graceMs?: number;
   } = {},
 ): Promise<JoinBench> {
   const clock = systemClock;
   const store = await openStore({ dataDir: ':memory:', clock });
   const keys = options.keys ?? new StoredJoinKeys(store, clock);
-  const pages = new PageHub({ keys, clock, helloMs: options.helloMs ?? 60_000 });
+  const pages = new PageHub({
+    keys,
+    clock,
+    helloMs: options.helloMs ?? 60_000,
+    graceMs: options.graceMs ?? 30_000,
+  });
   const attempts = options.attempts ?? new AttemptLimit({ clock, most: Number.MAX_SAFE_INTEGER });
   const pageChannel = new JoinChannel({
     accept: (...whom) => pages.accept(...whom),
