@@ -74,6 +74,7 @@ export async function openAgentPhones(
       life.abort();
       await channel.stop();
       await server.stop();
+      pages.close();
     },
   };
 }

@@ -164,6 +164,7 @@ export class Daemon {
     const access = new Access(store, clock, localToken);
     const keys = new StoredJoinKeys(store, clock, (token) => access.invitesAgents(token));
     const pages = new PageHub({ keys, clock });
+    this.#started.push(async () => pages.close());
     const machine = thisMachine();
     const agents = new AgentHub({ keys, clock, machine });
     let tunnelPort = 0;

@@ -114,7 +114,8 @@ export class Database {
     if (this.#closed) return;
     this.#closed = true;
     this.#listeners.clear();
-    await this.#engine.close();
+    // What runs ends first: a statement under way keeps its connection open.
+    await this.#gate.run(() => this.#engine.close());
   }
 
   #notify(): void {

@@ -527,6 +527,18 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.value('k')), 'INTERRUPTED');
   });
 
+  withStore('closing waits for what is under way', async (t, store) => {
+    const work = Array.from({ length: 40 }, (_, i) => [
+      store.setValue(`k${i % 7}`, { i }),
+      store.value(`k${i % 7}`),
+      store.publish('a', { i }),
+    ]).flat();
+    const settled = Promise.allSettled(work);
+    await store.close();
+    for (const one of await settled)
+      if (one.status === 'rejected') t.equal(one.reason.code, 'INTERRUPTED', 'not begun before the end');
+  });
+
   withStore('never two holders, in any order', async (t, store, clock) => {
     let runs = 0;
     const holder = fc.constantFrom('a', 'b', 'c');

@@ -86,6 +86,7 @@ export async function openJoinBench(
     life.abort();
     await Promise.all([pageChannel.stop(), agentChannel.stop()]);
     await server.stop();
+    pages.close();
     await store.close();
   });
   return {

@@ -44,6 +44,11 @@ export class PageHub {
     return this.#pages.get(id);
   }
 
+  /** Waits for no page any more; after the server that brought them has stopped. */
+  close(): void {
+    for (const session of this.pages()) session.close('the daemon stops');
+  }
+
   /** Of the line to the page that a device is, while it is here. */
   lineTo(device: DeviceId): LineFacts | undefined {
     return this.pages().find(({ id }) => device === id || device.startsWith(`${id}-`))?.facts;
