@@ -114,7 +114,9 @@ export class ApiServer {
 
   /** Ends running requests, then the connections. May be called more than once. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
+    this.#stopping.abort(
+      new HildaError('INTERRUPTED', 'the daemon is stopping', { details: { stopping: true } }),
+    );
     await Promise.all([this.#channel, this.pages, this.agents].map((channel) => channel.stop()));
     const http = this.#http;
     this.#http = undefined;

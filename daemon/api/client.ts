@@ -17,6 +17,7 @@ import {
   tensorsSchema,
 } from './measurement-schemas.js';
 import {
+  type CampaignView,
   type campaignRequestSchema,
   campaignSchema,
   driftSchema,
@@ -225,6 +226,16 @@ export class DaemonClient {
 
   startCampaign = (request: z.input<typeof campaignRequestSchema>, options: CallOptions) =>
     this.#post('/campaigns', campaignSchema, request, options);
+  campaigns = async (
+    filter: { readonly state?: CampaignView['state']; readonly limit?: number },
+    options: CallOptions,
+  ) => {
+    const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
+    const schema = z.object({ campaigns: z.array(campaignSchema) });
+    return (await this.#get(`/campaigns?${new URLSearchParams(given)}`, schema, options)).campaigns;
+  };
+  cancelCampaign = (id: string, options: CallOptions) =>
+    this.#post(`/campaigns/${encodeURIComponent(id)}/cancel`, campaignSchema, undefined, options);
   campaign = (id: string, options: CallOptions) =>
     this.#get(`/campaigns/${encodeURIComponent(id)}`, campaignSchema, options);
   importTable = (request: z.input<typeof importRequestSchema>, options: CallOptions) =>

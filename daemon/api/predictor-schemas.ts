@@ -3,6 +3,7 @@ import { tableFormats } from '../predict/tables/format-names.js';
 import { choices } from '../predictors/choose-networks.js';
 import { probeScheduleStateSchema } from '../predictors/probe-schedule.js';
 import { targetSchema } from './device-schemas.js';
+import { campaignStates } from './job-state-names.js';
 import { problemSchema } from './schemas.js';
 
 const scoreSchema = z
@@ -96,7 +97,8 @@ export const campaignRequestSchema = z.object({
 export const campaignSchema = z
   .object({
     id: z.string(),
-    state: z.enum(['running', 'done', 'failed']),
+    kind: z.string().describe('train, probe or compare.'),
+    state: z.enum(campaignStates),
     done: z.int(),
     of: z.int(),
     predictorId: z.string().nullable(),
@@ -108,7 +110,10 @@ export const campaignSchema = z
       ),
     problem: problemSchema.nullable(),
   })
-  .meta({ id: 'Campaign', description: 'Networks being measured for a predictor.' });
+  .meta({
+    id: 'Campaign',
+    description: 'Several jobs with one purpose: measuring for a predictor, comparing devices.',
+  });
 
 export const probeRequestSchema = z.object({
   count: z.int().min(1).max(200).default(10),

@@ -9,8 +9,9 @@ import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { UnusableKind } from '../devices/registry.js';
-import type { EquivalenceVerdict } from '../fleet/equivalence.js';
 import type { Presence } from '../fleet/lookout.js';
+import type { Campaigns } from '../jobs/campaigns.js';
+import type { Comparisons } from '../jobs/comparisons.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
@@ -93,7 +94,7 @@ export type JobPort = Pick<Jobs, 'submit' | 'show' | 'list' | 'cancel' | 'retry'
 /** What the API needs of the predictors. */
 export type PredictorPort = Pick<
   PredictorService,
-  'train' | 'importTable' | 'campaign' | 'list' | 'open' | 'insight' | 'predict' | 'probe' | 'refit' | 'table'
+  'train' | 'importTable' | 'list' | 'open' | 'insight' | 'predict' | 'probe' | 'refit' | 'table'
 >;
 
 /**
@@ -130,12 +131,10 @@ export interface DaemonServices {
   readonly jobs: JobPort;
   /** Devices held by people and scripts. */
   readonly leases: Pick<PersonalLeases, 'acquire' | 'renew' | 'release' | 'list'>;
+  /** Several jobs with one purpose. */
+  readonly campaigns: Pick<Campaigns, 'show' | 'list' | 'cancel'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
-  compareDevices(
-    a: DeviceId,
-    b: DeviceId,
-    options: { readonly signal: AbortSignal; readonly margin?: number },
-  ): Promise<EquivalenceVerdict>;
+  readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
 }
 
 export const asDeviceId = (text: string): DeviceId => text as DeviceId;

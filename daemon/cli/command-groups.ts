@@ -123,6 +123,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'campaigns',
+    {
+      description: 'measuring for predictors, and comparisons: list, show, cancel',
+      load: async () => (await import('./commands/campaigns/campaigns.js')).campaignsCommand,
+    },
+  ],
+  [
     'lease',
     {
       description: 'hold devices for yourself: acquire, renew, release, list',

@@ -145,6 +145,7 @@ async function recall(
     (one) =>
       one.verdict === 'valid' &&
       one.protocol === work.protocol.name &&
+      one.takenAtMs >= work.recallSinceMs &&
       // A board's plan under a study's RAM limit trades time for memory.
       (one.manifest.ramLimitBytes ?? null) === null &&
       targetKey(one.target) === targetKey(device.target),

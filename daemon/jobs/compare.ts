@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
-import type { DeviceId } from '../core/ids.js';
+import type { DeviceId, MeasurementId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { type Measurement, speedOf } from '../core/measurement.js';
 import { targetDifference, targetKey } from '../core/target.js';
 import { type EquivalenceVerdict, equivalenceKey } from '../fleet/equivalence.js';
@@ -8,7 +9,9 @@ import { type KnownVariance, testEquivalence } from '../measure/equivalence.js';
 import { loadProtocol } from '../measure/protocols.js';
 import { referenceNetworks } from '../measure/references.js';
 import { structureHash } from '../network/canonical-text.js';
-import type { Store } from '../store/contract.js';
+import type { CampaignRecord } from '../store/campaign-contract.js';
+import type { MeasurementRecord, Store } from '../store/contract.js';
+import type { CampaignContext, CampaignWork } from './campaigns.js';
 import type { Jobs } from './jobs.js';
 
 export interface EquivalenceOptions {
@@ -26,17 +29,24 @@ export interface CompareParts {
   readonly clock: Clock;
 }
 
-/**
- * Measures both reference networks on two devices in turn, so that a drift of the room hits both, and keeps the
- * verdict. Only valid measurements count. Throws STATE_CONFLICT where the targets differ, MEASUREMENT_INVALID where the
- * devices are too unsteady to say anything, and what measuring throws.
- */
-export async function compareDevices(
+/** What a campaign of the kind `compare` asks for. */
+export interface ComparisonRequest {
+  readonly devices: readonly [DeviceId, DeviceId];
+  readonly margin: number;
+  readonly visits: number;
+  readonly protocol: string;
+}
+
+const references = ['convolution', 'transformer'] as const;
+type Reference = (typeof references)[number];
+
+/** Refuses what cannot be compared. Throws DEVICE_UNKNOWN, PROTOCOL_UNKNOWN, STATE_CONFLICT where the targets differ. */
+export async function comparisonOf(
   a: DeviceId,
   b: DeviceId,
-  { store, jobs, clock }: CompareParts,
-  { signal, margin = 0.05, visits = 5, protocol: name = 'search' }: EquivalenceOptions,
-): Promise<EquivalenceVerdict> {
+  { margin = 0.05, visits = 5, protocol = 'search' }: Omit<EquivalenceOptions, 'signal'>,
+  store: Store,
+): Promise<{ readonly request: ComparisonRequest; readonly of: number }> {
   const [first, second] = [await store.device(a), await store.device(b)];
   const differ = targetDifference(first.target, second.target);
   if (a === b || differ.length > 0)
@@ -45,38 +55,65 @@ export async function compareDevices(
       a === b ? 'a device is compared with another one' : `${a} and ${b} differ in ${differ.join(', ')}`,
       { hint: 'Only devices of one target can be pooled.' },
     );
+  loadProtocol(protocol);
+  return { request: { devices: [a, b], margin, visits, protocol }, of: 2 * visits * references.length };
+}
+
+/**
+ * Measures both reference networks on two devices in turn, so that a drift of the room hits both. Each measurement is kept as
+ * progress, so that a comparison that a daemon left goes on where it stood. Only valid measurements count. Throws
+ * MEASUREMENT_INVALID where the devices are too unsteady to say anything, and what measuring throws.
+ */
+export async function compare(
+  { request, progress }: Pick<CampaignRecord, 'request' | 'progress'>,
+  { signal, onProgress }: CampaignContext,
+  { store, jobs, clock }: CompareParts,
+): ReturnType<CampaignWork> {
+  const { devices, margin, visits, protocol: name } = request as unknown as ComparisonRequest;
+  const [a, b] = devices;
   const protocol = loadProtocol(name);
-  const references = referenceNetworks();
-  const samples = {
-    [a]: { convolution: [], transformer: [] },
-    [b]: { convolution: [], transformer: [] },
-  } as Record<string, Record<'convolution' | 'transformer', number[]>>;
+  const networks = referenceNetworks();
+  const { target } = await store.device(a);
+  const samples = new Map<string, number[]>();
   let known: KnownVariance | undefined;
-  for (let visit = 0; visit < visits; visit++) {
-    // The order alternates: neither is always the first to meet a change.
-    for (const id of visit % 2 === 0 ? [a, b] : [b, a]) {
-      for (const reference of ['convolution', 'transformer'] as const) {
-        const network = references[reference];
-        const { measurement: measured } = await jobs.run(
-          {
-            work: { kind: 'measure', protocol, calibration: null, ramBytes: null },
-            network: { structure: structureHash(network) },
-            devices: { device: id },
-            owner: { kind: 'comparison', name: `${a} ${b}` },
-            attached: true,
-            given: { network },
-          },
-          { signal },
-        );
-        if (measured?.verdict !== 'valid') continue;
-        const told = knownVariance(measured);
-        if (told && !(known && known.variance >= told.variance)) known = told;
-        samples[id]?.[reference].push(measured.latency?.rawUs.median ?? speedOf(measured).value);
-      }
+  const take = (id: DeviceId, reference: Reference, measured: MeasurementRecord | null): void => {
+    if (measured?.verdict !== 'valid') return;
+    const told = knownVariance(measured);
+    if (told && !(known && known.variance >= told.variance)) known = told;
+    const key = `${reference} ${id}`;
+    const value = measured.latency?.rawUs.median ?? speedOf(measured).value;
+    samples.set(key, [...(samples.get(key) ?? []), value]);
+  };
+  // The order alternates: neither is always the first to meet a change.
+  const steps = Array.from({ length: visits }, (_, visit) => (visit % 2 === 0 ? [a, b] : [b, a])).flatMap(
+    (ids) => ids.flatMap((id) => references.map((reference) => [id, reference] as const)),
+  );
+  const taken = [...((progress ?? []) as (MeasurementId | null)[])];
+  const stored = await store.measurementsById(taken.filter((id) => id !== null));
+  for (const [step, [id, reference]] of steps.entries()) {
+    const before = taken[step];
+    if (before !== undefined) {
+      take(id, reference, (before && stored.get(before)) || null);
+      continue;
     }
+    const network = networks[reference];
+    const { measurement } = await jobs.run(
+      {
+        work: { kind: 'measure', protocol, calibration: null, ramBytes: null },
+        network: { structure: structureHash(network) },
+        devices: { device: id },
+        owner: { kind: 'comparison', name: `${a} ${b}` },
+        attached: true,
+        given: { network },
+      },
+      { signal },
+    );
+    take(id, reference, measurement);
+    taken.push(measurement?.id ?? null);
+    await onProgress(taken.length, taken);
   }
-  const compared = (reference: 'convolution' | 'transformer') => {
-    const [x, y] = [samples[a]?.[reference] ?? [], samples[b]?.[reference] ?? []];
+  const compared = (reference: Reference) => {
+    const [x, y] = [a, b].map((id) => samples.get(`${reference} ${id}`) ?? []) as [number[], number[]];
     if (x.length < 2 || y.length < 2)
       throw new HildaError(
         'MEASUREMENT_INVALID',
@@ -87,15 +124,15 @@ export async function compareDevices(
   const byReference = { convolution: compared('convolution'), transformer: compared('transformer') };
   const verdict: EquivalenceVerdict = {
     devices: [a, b],
-    target: targetKey(first.target),
+    target: targetKey(target),
     margin,
     visits,
     equivalent: byReference.convolution.equivalent && byReference.transformer.equivalent,
     ...byReference,
     takenAtMs: clock.nowMs(),
   };
-  await store.setValue(equivalenceKey(a, b), verdict as never);
-  return verdict;
+  const kept = verdict as unknown as Json;
+  return { result: kept, values: { [equivalenceKey(a, b)]: kept } };
 }
 
 /**

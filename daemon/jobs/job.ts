@@ -13,10 +13,11 @@ import { type Selector, selectorSchema } from './selector.js';
  * measurement that is stored will do, and what was deployed last.
  */
 const jobWorkSchema = z.union([
-  /** `recall`: a valid measurement of the same network, target and protocol takes the place of a new one. */
+  /** `recall`: a valid measurement of the same network, target and protocol, taken since then, takes the place of a new one. */
   z.object({
     ...workSchema.options[0].shape,
     recall: z.boolean().default(false),
+    recallSinceMs: z.number().default(0),
   }),
   z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema.nullable() }),
   /** The device is handed to a person or a script. */

@@ -28,12 +28,12 @@ export interface CollectOptions {
   /** How those after the first are chosen; default `random`. */
   readonly choice?: NetworkChoice;
   readonly seed: number;
-  /** Whether to measure even what was measured before: a check of today needs today's figures. */
-  readonly fresh?: boolean;
+  /** What was measured before this moment is measured again: a check of today needs today's figures. Default 0. */
+  readonly recallSinceMs?: number;
   /** Whether each network is profiled by operator too. */
   readonly profile: boolean;
   readonly signal: AbortSignal;
-  readonly onProgress?: (done: number, of: number) => void;
+  readonly onProgress?: (done: number) => Promise<void>;
 }
 
 export interface Collected {
@@ -87,14 +87,14 @@ export async function collectSamples(options: CollectOptions): Promise<Collected
         );
       }
     }
-    onProgress?.(samples.length + failures.length, count);
+    await onProgress?.(samples.length + failures.length);
   }
   return { samples: withParts(samples, profiles, space), records, failures, reasons };
 }
 
 async function takeSample(
   architecture: Architecture,
-  { jobs, space, deviceId, protocol, fresh = false, profile, signal }: CollectOptions,
+  { jobs, space, deviceId, protocol, recallSinceMs = 0, profile, signal }: CollectOptions,
 ): Promise<{
   readonly sample: PredictorSample;
   readonly record: MeasurementRecord;
@@ -109,7 +109,14 @@ async function takeSample(
     attached: true,
     given: { network },
   };
-  const measure = { kind: 'measure', protocol, calibration: null, ramBytes: null, recall: !fresh } as const;
+  const measure = {
+    kind: 'measure',
+    protocol,
+    calibration: null,
+    ramBytes: null,
+    recall: true,
+    recallSinceMs,
+  } as const;
   const { measurement: record } = await jobs.run({ ...request, work: measure, maxAttempts: 2 }, { signal });
   if (!record) throw new HildaError('MEASUREMENT_INVALID', `no measurement on ${deviceId}`);
   if (record.verdict !== 'valid')

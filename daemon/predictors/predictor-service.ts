@@ -3,15 +3,18 @@ import type { Architecture } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { speedOf } from '../core/measurement.js';
 import type { Target } from '../core/target.js';
+import type { CampaignContext, CampaignWork } from '../jobs/campaigns.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Predictions } from '../predict/contract.js';
 import { loadSpace } from '../search/spaces/registry.js';
+import type { CampaignRecord } from '../store/campaign-contract.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
 import { findSpace } from '../study/parts.js';
-import { type Campaign, Campaigns } from './campaigns.js';
+import { type Campaign, type CampaignPort, viewCampaign } from './campaigns.js';
 import type { NetworkChoice } from './choose-networks.js';
 import { collectSamples } from './collect-samples.js';
 import { type ExportedTable, exportTable, type TableKeys } from './export-table.js';
@@ -39,15 +42,20 @@ export interface CampaignRequest {
 export interface PredictorServiceOptions {
   readonly store: Store;
   readonly jobs: Pick<Jobs, 'run'>;
+  readonly campaigns: CampaignPort;
   readonly clock: Clock;
   readonly profilesDir: string;
+}
+
+interface ProbeRequest {
+  readonly predictor: PredictorId;
+  readonly count: number;
+  readonly seed: number;
 }
 
 /** Trains predictors by campaigns of measurements, keeps them, asks them, and watches whether they still hold. */
 export class PredictorService {
   readonly #options: PredictorServiceOptions;
-  readonly #campaigns = new Campaigns();
-  readonly #life = new AbortController();
   readonly #ready = new Map<
     PredictorId,
     { readonly updatedMs: number; readonly predictor: StoredPredictor }
@@ -58,55 +66,62 @@ export class PredictorService {
   constructor(options: PredictorServiceOptions) {
     this.#options = options;
     this.#insights = new KeptInsights(options.store);
-  }
-
-  async stop(): Promise<void> {
-    this.#life.abort(new HildaError('INTERRUPTED', 'the daemon is stopping'));
-    await this.#campaigns.settled();
+    const { campaigns } = options;
+    campaigns.define('train', (campaign, context) => this.#train(campaign, context));
+    campaigns.define('probe', (campaign, context) => this.#probe(campaign, context));
   }
 
   /** Everything that can be refused is refused here. Throws DEVICE_UNKNOWN, NOT_FOUND, SPACE_INVALID, PROTOCOL_UNKNOWN. */
   async train(request: CampaignRequest): Promise<Campaign> {
+    const { file } = await this.#asked(request);
+    // The space as it is now: a file may change before a campaign goes on.
+    const kept = { ...request, space: file } as unknown as Json;
+    return viewCampaign(await this.#options.campaigns.launch('train', kept, request.samples));
+  }
+
+  async #asked(request: CampaignRequest) {
     const { store, profilesDir } = this.#options;
     const device = await store.device(request.device as DeviceId);
     const file = typeof request.space === 'string' ? findSpace(request.space, profilesDir) : request.space;
-    const space = loadSpace(file);
     const protocol = loadProtocol(request.protocol, join(profilesDir, 'protocols'));
-    return this.#campaigns.launch(request.samples, async (onProgress) => {
-      const { samples, records, failures, reasons } = await collectSamples({
-        ...this.#options,
-        space,
-        deviceId: device.id,
-        protocol,
-        count: request.samples,
-        seed: request.seed,
-        profile: request.profile,
-        ...(request.choice && { choice: request.choice }),
-        signal: this.#life.signal,
-        onProgress,
-      });
-      const [first] = records;
-      if (!first) throw new HildaError('PREDICTOR_UNFIT', 'no network gave a valid measurement');
-      const body: PredictorBody = {
-        version: 1,
-        space: file as PredictorBody['space'],
-        provenance: first.provenance,
-        protocol: protocol.name,
-        seed: request.seed,
-        samples: [...samples],
-        live: [],
-      };
-      // A fit before it is stored: what cannot be learnt from is no predictor.
-      const draft = {
-        deviceId: device.id,
-        target: first.target,
-        spaceId: space.id,
-        metric: speedOf(first).metric,
-        body: asJson(body),
-      };
-      await this.#open({ ...draft, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });
-      return { record: await store.addPredictor(draft), failures, reasons };
+    return { device, file, space: loadSpace(file), protocol };
+  }
+
+  async #train(campaign: CampaignRecord, context: CampaignContext): ReturnType<CampaignWork> {
+    const request = campaign.request as unknown as CampaignRequest;
+    const { device, file, space, protocol } = await this.#asked(request);
+    const { samples, records, failures, reasons } = await collectSamples({
+      ...this.#options,
+      ...context,
+      space,
+      deviceId: device.id,
+      protocol,
+      count: request.samples,
+      seed: request.seed,
+      profile: request.profile,
+      ...(request.choice && { choice: request.choice }),
     });
+    const [first] = records;
+    if (!first) throw new HildaError('PREDICTOR_UNFIT', 'no network gave a valid measurement');
+    const body: PredictorBody = {
+      version: 1,
+      space: file as PredictorBody['space'],
+      provenance: first.provenance,
+      protocol: protocol.name,
+      seed: request.seed,
+      samples: [...samples],
+      live: [],
+    };
+    // A fit before it is stored: what cannot be learnt from is no predictor.
+    const predictor = {
+      deviceId: device.id,
+      target: first.target,
+      spaceId: space.id,
+      metric: speedOf(first).metric,
+      body: asJson(body),
+    };
+    await this.#open({ ...predictor, id: 'draft' as PredictorId, createdMs: 0, updatedMs: 0 });
+    return { predictor, result: { failures: [...failures], reasons: { ...reasons } } };
   }
 
   /**
@@ -121,13 +136,13 @@ export class PredictorService {
   }
 
   /** Throws NOT_FOUND. */
-  campaign(id: string): Campaign {
-    return this.#campaigns.campaign(id);
+  async campaign(id: string): Promise<Campaign> {
+    return viewCampaign(await this.#options.campaigns.show(id));
   }
 
   /** The campaign once it has ended, well or not. Throws NOT_FOUND. */
-  finished(id: string): Promise<Campaign> {
-    return this.#campaigns.finished(id);
+  async finished(id: string): Promise<Campaign> {
+    return viewCampaign(await this.#options.campaigns.finished(id));
   }
 
   list(): Promise<PredictorRecord[]> {
@@ -190,27 +205,31 @@ export class PredictorService {
    * schedule runs each night.
    */
   async probe(id: PredictorId, count: number, seed: number): Promise<Campaign> {
+    await this.open(id);
+    const request: ProbeRequest = { predictor: id, count, seed };
+    return viewCampaign(await this.#options.campaigns.launch('probe', request as unknown as Json, count));
+  }
+
+  /** What was measured since the campaign began counts: a daemon that goes on with it measures the rest. */
+  async #probe(campaign: CampaignRecord, context: CampaignContext): ReturnType<CampaignWork> {
     const { store, clock, profilesDir } = this.#options;
+    const { predictor: id, count, seed } = campaign.request as unknown as ProbeRequest;
     const predictor = await this.open(id);
     const { space, record, body } = predictor;
-    const protocol = loadProtocol(body.protocol, join(profilesDir, 'protocols'));
-    return this.#campaigns.launch(count, async (onProgress) => {
-      const { samples, failures } = await collectSamples({
-        ...this.#options,
-        space,
-        deviceId: record.deviceId,
-        protocol,
-        count,
-        seed,
-        profile: false,
-        signal: this.#life.signal,
-        fresh: true,
-        onProgress,
-      });
-      const said = predictor.predict(samples.map(({ architecture }) => architecture as Architecture));
-      const next = withLive(readBody(await store.predictor(id)), samples, said, clock.nowMs());
-      return { record: await store.updatePredictor(id, asJson(next)), failures };
+    const { samples, failures } = await collectSamples({
+      ...this.#options,
+      ...context,
+      space,
+      deviceId: record.deviceId,
+      protocol: loadProtocol(body.protocol, join(profilesDir, 'protocols')),
+      count,
+      seed,
+      profile: false,
+      recallSinceMs: campaign.createdMs,
     });
+    const said = predictor.predict(samples.map(({ architecture }) => architecture as Architecture));
+    const next = withLive(readBody(await store.predictor(id)), samples, said, clock.nowMs());
+    return { changed: { id, body: asJson(next) }, result: { predictorId: id, failures: [...failures] } };
   }
 
   /** Learns from the live measurements alone when the target drifted, else from all; the alarm starts anew. */

@@ -17,7 +17,8 @@ import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
 import { openDrivers } from '../devices/registry.js';
 import { DevicePool } from '../fleet/device-pool.js';
-import { compareDevices } from '../jobs/compare.js';
+import { Campaigns } from '../jobs/campaigns.js';
+import { Comparisons } from '../jobs/comparisons.js';
 import { Jobs } from '../jobs/jobs.js';
 import { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
@@ -216,8 +217,10 @@ export class Daemon {
     leases.start();
     this.#started.push(() => leases.stop());
 
-    const predictors = new PredictorService({ store, jobs, clock, profilesDir: profiles });
-    this.#started.push(() => predictors.stop());
+    const campaigns = new Campaigns({ store, clock });
+    const predictors = new PredictorService({ store, jobs, campaigns, clock, profilesDir: profiles });
+    const comparisons = new Comparisons({ store, jobs, campaigns, clock });
+    this.#started.push(() => campaigns.stop());
 
     const studies = new StudyService({
       store,
@@ -278,7 +281,8 @@ export class Daemon {
       jobs,
       leases,
       readNetwork,
-      compareDevices: (a, b, given) => compareDevices(a, b, { store, jobs, clock }, given),
+      campaigns,
+      comparisons,
     };
     const server = new ApiServer(services, {
       port,
@@ -304,6 +308,7 @@ export class Daemon {
     if (phones) tunnelPort = await this.#openToTunnels(server);
     await door.start(server, this.#life.signal);
     await pool.discover({ signal });
+    await campaigns.start();
     return url;
   }
 

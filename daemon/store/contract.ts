@@ -12,12 +12,24 @@ import type {
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
-import type { Target } from '../core/target.js';
+import type { CampaignStore } from './campaign-contract.js';
 import type { JobStore } from './job-contract.js';
-import type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+import type {
+  DeviceRecord,
+  Lease,
+  MeasurementRecord,
+  PredictorRecord,
+  TrialOfMeasurement,
+} from './records.js';
 
 export type { JobRecord } from './job-contract.js';
-export type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+export type {
+  DeviceRecord,
+  Lease,
+  MeasurementRecord,
+  PredictorRecord,
+  TrialOfMeasurement,
+} from './records.js';
 
 export type StudyState = 'running' | 'paused' | 'completed' | 'stopped' | 'failed';
 
@@ -109,24 +121,10 @@ export interface TrialColumns {
   readonly values: ReadonlyMap<string, Float64Array>;
 }
 
-/** What a predictor of one metric of one target was fitted to, and how it has done since. */
-export interface PredictorRecord {
-  readonly id: PredictorId;
-  /** Where its networks were measured; any device of the same target may be asked about. */
-  readonly deviceId: DeviceId;
-  readonly target: Target;
-  readonly spaceId: string;
-  readonly metric: string;
-  /** `daemon/predictors/predictor-body.ts`. */
-  readonly body: Json;
-  readonly createdMs: number;
-  readonly updatedMs: number;
-}
-
 /** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `jobs`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
+  /** `devices`, `jobs`, `campaigns`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -184,7 +182,7 @@ export interface MeasurementFilter {
  * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
-export interface Store extends JobStore {
+export interface Store extends JobStore, CampaignStore {
   /** `host` is null where it is left out. */
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,

@@ -8,7 +8,14 @@ import { toJsonText } from './json-columns.js';
 import { mapStoreError } from './map-errors.js';
 import type { Engine } from './sqlite-engine.js';
 
-export type CounterName = 'events' | 'studies' | 'measurements' | 'predictors' | 'specialisations' | 'jobs';
+export type CounterName =
+  | 'events'
+  | 'studies'
+  | 'measurements'
+  | 'predictors'
+  | 'specialisations'
+  | 'jobs'
+  | 'campaigns';
 
 /** What the body of a write has in hand; all of it becomes durable together, or none of it. */
 export interface Write {

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { campaignStore } from './campaigns.js';
 import type { Store } from './contract.js';
 import { Database } from './database.js';
 import { deviceStore } from './devices.js';
@@ -33,6 +34,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...measurementStore(database),
     ...jobStore(database),
     ...jobTurnStore(database),
+    ...campaignStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

@@ -1,8 +1,9 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, PredictorId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { PredictorRecord, Store } from './contract.js';
-import type { Database } from './database.js';
+import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 
 interface PredictorRow {
@@ -21,42 +22,51 @@ export function predictorStore(
   database: Database,
 ): Pick<Store, 'addPredictor' | 'updatePredictor' | 'predictors' | 'predictor'> {
   return {
-    addPredictor: ({ deviceId, target, spaceId, metric, body }) =>
-      database.write(async ({ db, nowMs, next, publish }) => {
-        const ordinal = await next('predictors');
-        const id = `predictor-${ordinal}` as PredictorId;
-        await db('predictors').insert({
-          ordinal,
-          id,
-          device_id: deviceId,
-          target: toJsonText(target),
-          space_id: spaceId,
-          metric,
-          body: toJsonText(body),
-          created_ms: nowMs,
-          updated_ms: nowMs,
-        });
-        await publish('predictors', { type: 'predictor', id, deviceId, spaceId, metric });
-        return toPredictor(await requirePredictor(db, id));
-      }),
+    addPredictor: (predictor) => database.write((write) => addPredictorIn(write, predictor)),
 
-    updatePredictor: (id, body) =>
-      database.write(async ({ db, nowMs, publish }) => {
-        await requirePredictor(db, id);
-        await db('predictors')
-          .where({ id })
-          .update({ body: toJsonText(body), updated_ms: nowMs });
-        const record = toPredictor(await requirePredictor(db, id));
-        const { deviceId, spaceId, metric } = record;
-        await publish('predictors', { type: 'predictor', id, deviceId, spaceId, metric });
-        return record;
-      }),
+    updatePredictor: (id, body) => database.write((write) => updatePredictorIn(write, id, body)),
 
     predictors: async () =>
       (await database.read<PredictorRow[]>((db) => db('predictors').orderBy('ordinal'))).map(toPredictor),
 
     predictor: async (id) => toPredictor(await database.read((db) => requirePredictor(db, id))),
   };
+}
+
+export async function addPredictorIn(
+  { db, nowMs, next, publish }: Write,
+  { deviceId, target, spaceId, metric, body }: Omit<PredictorRecord, 'id' | 'createdMs' | 'updatedMs'>,
+): Promise<PredictorRecord> {
+  const ordinal = await next('predictors');
+  const id = `predictor-${ordinal}` as PredictorId;
+  await db('predictors').insert({
+    ordinal,
+    id,
+    device_id: deviceId,
+    target: toJsonText(target),
+    space_id: spaceId,
+    metric,
+    body: toJsonText(body),
+    created_ms: nowMs,
+    updated_ms: nowMs,
+  });
+  await publish('predictors', { type: 'predictor', id, deviceId, spaceId, metric });
+  return toPredictor(await requirePredictor(db, id));
+}
+
+export async function updatePredictorIn(
+  { db, nowMs, publish }: Write,
+  id: PredictorId,
+  body: Json,
+): Promise<PredictorRecord> {
+  await requirePredictor(db, id);
+  await db('predictors')
+    .where({ id })
+    .update({ body: toJsonText(body), updated_ms: nowMs });
+  const record = toPredictor(await requirePredictor(db, id));
+  const { deviceId, spaceId, metric } = record;
+  await publish('predictors', { type: 'predictor', id, deviceId, spaceId, metric });
+  return record;
 }
 
 /** Throws PREDICTOR_UNKNOWN. */

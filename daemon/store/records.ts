@@ -1,4 +1,5 @@
-import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { DeviceId, MeasurementId, PredictorId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { Target } from '../core/target.js';
 
@@ -40,4 +41,18 @@ export interface Lease {
   readonly holder: string;
   readonly token: number;
   readonly expiresMs: number;
+}
+
+/** What a predictor of one metric of one target was fitted to, and how it has done since. */
+export interface PredictorRecord {
+  readonly id: PredictorId;
+  /** Where its networks were measured; any device of the same target may be asked about. */
+  readonly deviceId: DeviceId;
+  readonly target: Target;
+  readonly spaceId: string;
+  readonly metric: string;
+  /** `daemon/predictors/predictor-body.ts`. */
+  readonly body: Json;
+  readonly createdMs: number;
+  readonly updatedMs: number;
 }

@@ -16,6 +16,8 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Deployment, Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Campaigns } from '../../daemon/jobs/campaigns.js';
+import { Comparisons } from '../../daemon/jobs/comparisons.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { PersonalLeases } from '../../daemon/jobs/personal-leases.js';
 import type { Graph } from '../../daemon/network/graph.js';
@@ -380,7 +382,10 @@ export async function openBench(
   await pool.discover();
   await pool.adopt(deviceId);
   await jobs.start(life.signal);
+  const campaigns = new Campaigns({ store, clock });
+  const comparisons = new Comparisons({ store, jobs, campaigns, clock });
   const predictors = new PredictorService({
+    campaigns,
     store,
     clock,
     profilesDir,
@@ -420,20 +425,24 @@ export async function openBench(
       lineTo: (device) => agents.lineTo(device),
     },
     pool,
-    compareDevices: async (a, b) => {
-      await store.device(a);
-      const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
-      const { target } = sighting;
-      return {
-        devices: [a, b],
-        target: JSON.stringify(target),
-        margin: 0.05,
-        visits: 5,
-        equivalent: true,
-        convolution: same,
-        transformer: same,
-        takenAtMs: 1,
-      };
+    campaigns,
+    comparisons: {
+      start: (a, b) => comparisons.start(a, b),
+      verdict: async (a, b) => {
+        await store.device(a);
+        const same = { equivalent: true, ratio: 1, interval: [0.99, 1.01] as const };
+        const { target } = sighting;
+        return {
+          devices: [a, b],
+          target: JSON.stringify(target),
+          margin: 0.05,
+          visits: 5,
+          equivalent: true,
+          convolution: same,
+          transformer: same,
+          takenAtMs: 1,
+        };
+      },
     },
   };
   const server = new ApiServer(services, { port, ...(dashboardDir && { dashboardDir }) });
@@ -442,6 +451,7 @@ export async function openBench(
     if (stopped) return;
     stopped = true;
     await server.stop();
+    await campaigns.stop();
     await jobs.stop();
     await pool.stop();
     await store.close();

@@ -6,12 +6,12 @@ import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js'
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { pooledWith } from '../../daemon/fleet/equivalence.js';
-import { compareDevices } from '../../daemon/jobs/compare.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { testEquivalence } from '../../daemon/measure/equivalence.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { codeOf, deviceId, measurement, target } from '../contract/store-contract.js';
+import { compareDevices } from '../jobs/compare-devices.js';
 
 /** Counts what the pool does with it; `obstacle` and `present` may be changed between looks. */
 class CountingDriver implements Driver {

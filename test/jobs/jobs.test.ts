@@ -4,7 +4,6 @@ import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, JobId } from '../../daemon/core/ids.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
-import { compareDevices } from '../../daemon/jobs/compare.js';
 import type { Owner } from '../../daemon/jobs/job.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { PersonalLeases } from '../../daemon/jobs/personal-leases.js';
@@ -12,6 +11,7 @@ import type { Selector } from '../../daemon/jobs/selector.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { measurement } from '../contract/store-contract.js';
 import { asks, codeOf, gate, openStaged, StagedDriver } from './bench.js';
+import { compareDevices } from './compare-devices.js';
 
 t.setTimeout(300_000);
 

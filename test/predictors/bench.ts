@@ -5,6 +5,7 @@ import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
 import type { FakeDeviceOptions } from '../../daemon/devices/fake/device.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Campaigns } from '../../daemon/jobs/campaigns.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
@@ -35,9 +36,10 @@ export async function openService(
   await jobs.start(signal);
   await pool.discover({ signal });
   for (const id of ids) await pool.adopt(id as DeviceId);
-  const service = new PredictorService({ store, jobs, clock, profilesDir });
+  const campaigns = new Campaigns({ store, clock });
+  const service = new PredictorService({ store, jobs, campaigns, clock, profilesDir });
   t.teardown(async () => {
-    await service.stop();
+    await campaigns.stop();
     await jobs.stop();
     await pool.stop();
     await store.close();
@@ -45,12 +47,12 @@ export async function openService(
   /** Waits for a campaign; the predictor it made. */
   const ended = async (id: string): Promise<PredictorId> => {
     for (;;) {
-      const campaign = service.campaign(id);
+      const campaign = await service.campaign(id);
       if (campaign.state === 'failed') throw campaign.error;
-      if (campaign.predictorId) return campaign.predictorId;
+      if (campaign.state === 'done' && campaign.predictorId) return campaign.predictorId;
       await clock.sleep(5, { signal });
     }
   };
   const request = { device, space: 'mbconv-fmnist', samples: 24, seed: 3, protocol: 'quick', profile: true };
-  return { store, pool, jobs, service, ended, request };
+  return { store, pool, jobs, campaigns, service, ended, request };
 }

@@ -5,6 +5,8 @@ import type { DeviceId, PredictorId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import { randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { fakeLatencyUs } from '../../daemon/devices/fake/device.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { Campaigns } from '../../daemon/jobs/campaigns.js';
 import { tableSum } from '../../daemon/predict/tables/latency-table.js';
 import { formatTable, parseTable } from '../../daemon/predict/tables/table-formats.js';
 import { randomNetworks } from '../../daemon/predictors/choose-networks.js';
@@ -17,6 +19,7 @@ import {
 import type { PredictorBody, PredictorSample } from '../../daemon/predictors/predictor-body.js';
 import { learntFromLive, withLive } from '../../daemon/predictors/predictor-changes.js';
 import { predictorFigures } from '../../daemon/predictors/predictor-figures.js';
+import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
 import {
   type Profiled,
@@ -24,7 +27,7 @@ import {
   withoutProfiling,
 } from '../../daemon/predictors/profiling-overhead.js';
 import { FailingDriver } from '../blame/failing-driver.js';
-import { clock, device, openService, space } from './bench.js';
+import { clock, device, openService, profilesDir, space } from './bench.js';
 
 t.test('what profiling adds to every operator is taken off', async (t) => {
   const rng = Xoshiro128.fromSeed(8);
@@ -134,7 +137,7 @@ t.test('an active campaign measures the front, what tells most, and an audit', a
   const active = { ...request, samples: 40, profile: false, choice: 'active' } as const;
   const campaign = await service.train(active);
   const id = await ended(campaign.id);
-  const { reasons } = service.campaign(campaign.id);
+  const { reasons } = await service.campaign(campaign.id);
   t.same(reasons, { given: 2, random: 18, front: 6, uncertain: 12, audit: 2 });
   const predictor = await service.open(id);
   const chosen = predictor.body.samples.map(({ architecture }) => JSON.stringify(architecture));
@@ -244,7 +247,7 @@ t.test('a campaign goes on with other networks where one ends in a fault, and sa
   const { service, ended, request } = await openService(t, {}, driver);
   const started = await service.train({ ...request, samples: 12, profile: false });
   const id = await ended(started.id);
-  const { failures, done, of } = service.campaign(started.id);
+  const { failures, done, of } = await service.campaign(started.id);
   t.equal(failures.length, 1, failures.join());
   t.match(failures[0], /^DEVICE_FAILED: fake-0 does not run a reference network either/);
   t.equal(done, of);
@@ -256,7 +259,7 @@ t.test('what cannot be answered is refused by name', async (t) => {
   await t.rejects(service.train({ ...request, device: 'none' }), { code: 'DEVICE_UNKNOWN' });
   await t.rejects(service.train({ ...request, space: 'none' }), { code: 'NOT_FOUND' });
   await t.rejects(service.train({ ...request, protocol: 'none' }), { code: 'PROTOCOL_UNKNOWN' });
-  t.throws(() => service.campaign('9'), { code: 'NOT_FOUND' });
+  await t.rejects(service.campaign('9'), { code: 'NOT_FOUND' });
   await t.rejects(service.open('predictor-9' as PredictorId), { code: 'PREDICTOR_UNKNOWN' });
   const tooFew = await service.train({ ...request, samples: 1, profile: false });
   await t.rejects(ended(tooFew.id), { code: 'PREDICTOR_UNFIT' });
@@ -362,4 +365,40 @@ t.test('residuals are the latest; learning from them moves what was known by the
   t.same(learnt.samples[0]?.parts, [{ key: 'k', cost: 1 }]);
   t.same(learnt.live, []);
   t.same(learntFromLive(given, 1), given);
+});
+
+t.test('campaigns are rows: listed, cancelled, and taken up by the next daemon', async (t) => {
+  const driver = new FakeDriver({ ids: ['fake-0', 'fake-1'] });
+  const { store, jobs, service, campaigns, ended, request } = await openService(t, {}, driver);
+  const asked = { ...request, samples: 8, profile: false };
+  const cancelled = await service.train({ ...asked, samples: 5000 });
+  t.match(await campaigns.list({ state: 'running' }), [{ id: cancelled.id, kind: 'train', of: 5000 }]);
+  t.match(await campaigns.cancel(cancelled.id), { state: 'cancelled', error: { code: 'INTERRUPTED' } });
+  await t.rejects(campaigns.cancel(cancelled.id), { code: 'STATE_CONFLICT' });
+  await t.rejects(campaigns.cancel('99'), { code: 'NOT_FOUND' });
+
+  const whole = await store.predictor(await ended((await service.train(asked)).id));
+  const measured = await store.measurementCount({});
+  const broken = await service.train({ ...asked, seed: 4 });
+  for (let i = 0; i < 20_000 && (await service.campaign(broken.id)).done < 3; i++) await clock.sleep(5);
+  // As a daemon that ends: the row stays as it is.
+  await campaigns.stop();
+  const left = await store.campaign(broken.id);
+  t.match(left, { state: 'running', kind: 'train' });
+  const before = await store.measurementCount({});
+  const next = new Campaigns({ store, clock });
+  const later = new PredictorService({ store, jobs, campaigns: next, clock, profilesDir });
+  await next.start();
+  const done = await later.finished(broken.id);
+  t.match(done, { state: 'done', done: 8, of: 8, error: null });
+  const made = await store.predictor(done.predictorId as PredictorId);
+  t.equal((made.body as { samples: unknown[] }).samples.length, 8);
+  t.not(made.id, whole.id);
+  t.equal((await store.predictors()).length, 2, 'one predictor a campaign');
+  t.ok((await store.measurementCount({})) - before <= 8 - (before - measured), 'nothing is measured twice');
+
+  const probe = await later.probe(whole.id, 4, 9);
+  await next.finished(probe.id);
+  t.match(await later.campaign(probe.id), { state: 'done', predictorId: whole.id });
+  await next.stop();
 });

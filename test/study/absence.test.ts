@@ -6,9 +6,9 @@ import { systemClock } from '../../daemon/core/clock.js';
 import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import { pooledWith } from '../../daemon/fleet/equivalence.js';
-import { compareDevices } from '../../daemon/jobs/compare.js';
 import type { TrialRecord } from '../../daemon/store/contract.js';
 import { toldTrial } from '../../daemon/study/told-trial.js';
+import { compareDevices } from '../jobs/compare-devices.js';
 import { type Bench, openBench, smallSpec } from './bench.js';
 import { LeavingDriver } from './leaving-driver.js';
 

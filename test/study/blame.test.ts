@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
-import { compareDevices } from '../../daemon/jobs/compare.js';
 import { FailingDriver } from '../blame/failing-driver.js';
 import { failureTexts } from '../blame/failure-texts.js';
 import { departing, parties } from '../blame/parties.js';
 import { blameSpec, runCase } from '../blame/run-case.js';
+import { compareDevices } from '../jobs/compare-devices.js';
 import { openBench, smallSpec } from './bench.js';
 
 t.setTimeout(300_000);

@@ -11,7 +11,6 @@ import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
 import type { Device } from '../../daemon/devices/contract.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { loadBoardProfiles, profilesFolder } from '../../daemon/devices/mcu/board-profile.js';
-import { compareDevices } from '../../daemon/jobs/compare.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
 import { readOnnx } from '../../daemon/network/read-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
@@ -21,6 +20,7 @@ import { parseStudySpec, renameDevices } from '../../daemon/study/spec.js';
 import { timeLeft } from '../../daemon/study/time-left.js';
 import { workersOf } from '../../daemon/study/work-through.js';
 import { FailingDriver } from '../blame/failing-driver.js';
+import { compareDevices } from '../jobs/compare-devices.js';
 import { openBench, profilesDir, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {

@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
+import { viewCampaign } from '../../predictors/campaigns.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
-import { defineRoute } from '../route.js';
+import { campaignSchema } from '../predictor-schemas.js';
+import { Answer, defineRoute } from '../route.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
+import { showCampaign } from '../show-campaign.js';
 import { viewDevice } from '../views.js';
 
 const view = async (record: DeviceRecord, { store, clock, pool, joining }: DaemonServices) =>
@@ -102,9 +105,17 @@ export const deviceRoutes = [
     method: 'post',
     path: '/devices/{id}/compare',
     summary: 'Test whether two devices of one target are equivalent, so that their costs may be pooled',
+    query: z.object({ wait: z.enum(['true', 'false']).default('true') }),
     body: z.object({ with: z.string(), margin: z.number().gt(0).max(1).default(0.05) }),
     answer: { status: 200, schema: equivalenceSchema },
-    handle: ({ services, params, body: { with: other, margin }, signal }) =>
-      services.compareDevices(asDeviceId(params.id), asDeviceId(other), { signal, margin }),
+    also: [
+      { status: 202, schema: campaignSchema, location: true, when: 'With wait=false: it runs on its own.' },
+    ],
+    handle: async ({ services, params, body: { with: other, margin }, query, signal }) => {
+      const [a, b] = [asDeviceId(params.id), asDeviceId(other)];
+      if (query.wait === 'true') return services.comparisons.verdict(a, b, { signal, margin });
+      const campaign = showCampaign(viewCampaign(await services.comparisons.start(a, b, { margin })));
+      return new Answer(campaign, { status: 202, location: `/v1/campaigns/${campaign.id}` });
+    },
   }),
 ];

@@ -1,6 +1,7 @@
 import type { Route } from '../route.js';
 import { accessRoutes } from './access.js';
 import { blobRoutes } from './blobs.js';
+import { campaignRoutes } from './campaigns.js';
 import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
 import { jobRoutes } from './jobs.js';
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   ...joiningRoutes,
   ...measurementRoutes,
   ...jobRoutes,
+  ...campaignRoutes,
   ...leaseRoutes,
   ...blobRoutes,
   ...deploymentRoutes,

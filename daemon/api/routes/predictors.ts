@@ -2,14 +2,12 @@ import { z } from 'zod';
 import type { Architecture } from '../../core/architecture.js';
 import type { PredictorId } from '../../core/ids.js';
 import { formatTable } from '../../predict/tables/table-formats.js';
-import type { Campaign } from '../../predictors/campaigns.js';
 import { readBody } from '../../predictors/predictor-body.js';
 import { detailOf, type PredictorInsight } from '../../predictors/predictor-insight.js';
 import { probeScheduleSchema } from '../../predictors/probe-schedule.js';
 import type { StoredPredictor } from '../../predictors/stored-predictor.js';
 import type { PredictorRecord } from '../../store/contract.js';
 import {
-  type CampaignView,
   campaignRequestSchema,
   campaignSchema,
   driftSchema,
@@ -26,19 +24,10 @@ import {
   tableQuerySchema,
   tableSchema,
 } from '../predictor-schemas.js';
-import { toProblem } from '../problem.js';
 import { Answer, defineRoute } from '../route.js';
+import { showCampaign } from '../show-campaign.js';
 
 const asPredictorId = (text: string): PredictorId => text as PredictorId;
-
-function viewCampaign({ error, failures, reasons, ...rest }: Campaign): CampaignView {
-  return {
-    ...rest,
-    failures: [...failures],
-    reasons: { ...reasons },
-    problem: error ? toProblem(error) : null,
-  };
-}
 
 const unitOf = (metric: string): 'us' | 'cycles' | 'instructions' =>
   metric === 'cycles' || metric === 'instructions' ? metric : 'us';
@@ -80,16 +69,9 @@ export const predictorRoutes = [
     body: campaignRequestSchema,
     answer: { status: 202, schema: campaignSchema, location: true },
     handle: async ({ services, body }) => {
-      const campaign = viewCampaign(await services.predictors.train(body));
+      const campaign = showCampaign(await services.predictors.train(body));
       return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });
     },
-  }),
-  defineRoute({
-    method: 'get',
-    path: '/campaigns/{id}',
-    summary: 'How far a campaign is, and which predictor it made',
-    answer: { status: 200, schema: campaignSchema },
-    handle: async ({ services, params }) => viewCampaign(services.predictors.campaign(params.id)),
   }),
   defineRoute({
     method: 'get',
@@ -178,7 +160,7 @@ export const predictorRoutes = [
     body: probeRequestSchema,
     answer: { status: 202, schema: campaignSchema, location: true },
     handle: async ({ services, params, body }) => {
-      const campaign = viewCampaign(
+      const campaign = showCampaign(
         await services.predictors.probe(asPredictorId(params.id), body.count, body.seed),
       );
       return new Answer(campaign, { location: `/v1/campaigns/${campaign.id}` });

@@ -10,6 +10,7 @@ import * as evidence from './0008-evidence.js';
 import * as toldResults from './0009-told-results.js';
 import * as jobs from './0010-jobs.js';
 import * as trialChunks from './0011-trial-chunks.js';
+import * as campaigns from './0012-campaigns.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -29,6 +30,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0009-told-results', up: toldResults.up },
   { name: '0010-jobs', up: jobs.up },
   { name: '0011-trial-chunks', up: trialChunks.up },
+  { name: '0012-campaigns', up: campaigns.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

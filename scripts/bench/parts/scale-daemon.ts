@@ -4,6 +4,7 @@ import type { DaemonServices } from '../../../daemon/api/services.js';
 import { systemClock } from '../../../daemon/core/clock.js';
 import type { StudyId } from '../../../daemon/core/ids.js';
 import { DevicePool } from '../../../daemon/fleet/device-pool.js';
+import { Campaigns } from '../../../daemon/jobs/campaigns.js';
 import { Jobs } from '../../../daemon/jobs/jobs.js';
 import { PredictorService } from '../../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../../daemon/predictors/probe-schedules.js';
@@ -30,7 +31,8 @@ const batch = 10;
 const store = await openStore({ dataDir, clock });
 const pool = new DevicePool({ store, drivers: [], clock });
 const jobs = new Jobs({ store, pool, clock });
-const predictors = new PredictorService({ store, jobs, clock, profilesDir });
+const campaigns = new Campaigns({ store, clock });
+const predictors = new PredictorService({ store, jobs, campaigns, clock, profilesDir });
 const studies = new StudyService({ store, pool, jobs, clock, profilesDir, predictors });
 // What the page and the channel ask for; nothing here is measured or deployed.
 const services: Partial<DaemonServices> = {

@@ -1,0 +1,121 @@
+import type { Knex } from 'knex';
+import type { ErrorDocument } from '../core/errors.js';
+import { HildaError } from '../core/errors.js';
+import type { CampaignRecord, CampaignState, CampaignStore } from './campaign-contract.js';
+import type { Database, Write } from './database.js';
+import { fromJsonText, toJsonText } from './json-columns.js';
+import { addPredictorIn, updatePredictorIn } from './predictors.js';
+
+interface CampaignRow {
+  readonly ordinal: number;
+  readonly kind: string;
+  readonly request: string;
+  readonly state: CampaignState;
+  readonly done: number;
+  readonly of: number;
+  readonly progress: string | null;
+  readonly result: string | null;
+  readonly error: string | null;
+  readonly created_ms: number;
+  readonly ended_ms: number | null;
+}
+
+const defaultLimit = 100;
+
+export function campaignStore(database: Database): CampaignStore {
+  return {
+    addCampaign: ({ kind, request, of }) =>
+      database.write(async (write) => {
+        const { db, nowMs, next } = write;
+        const ordinal = await next('campaigns');
+        const row = { ordinal, kind, request: toJsonText(request), state: 'running', done: 0, of };
+        await db('campaigns').insert({ ...row, created_ms: nowMs });
+        return tell(ordinal, write);
+      }),
+
+    noteCampaign: (id, { done, progress }) =>
+      database.write(async (write) => {
+        const ordinal = ordinalOf(id);
+        const changed = await write
+          .db('campaigns')
+          .where({ ordinal, state: 'running' })
+          .update({ done, ...(progress !== undefined && { progress: toJsonText(progress) }) });
+        if (changed > 0) await tell(ordinal, write);
+      }),
+
+    endCampaign: (id, { state, result, error, predictor, changed, values = {} }) =>
+      database.write(async (write) => {
+        const { db, nowMs } = write;
+        const { ordinal, state: before } = await requireCampaign(db, ordinalOf(id));
+        if (before !== 'running')
+          throw new HildaError('STATE_CONFLICT', `the campaign ${id} is ${before}`, {
+            details: { campaignId: id, state: before },
+          });
+        const made = predictor && (await addPredictorIn(write, predictor));
+        if (changed) await updatePredictorIn(write, changed.id, changed.body);
+        for (const [key, value] of Object.entries(values))
+          await db('key_values')
+            .insert({ key, value: toJsonText(value) })
+            .onConflict('key')
+            .merge();
+        const yielded = made ? { ...(result as object), predictorId: made.id } : result;
+        await db('campaigns')
+          .where({ ordinal })
+          .update({
+            state,
+            result: yielded === null ? null : toJsonText(yielded),
+            error: error === null ? null : toJsonText(error),
+            progress: null,
+            ended_ms: nowMs,
+          });
+        return tell(ordinal, write);
+      }),
+
+    campaign: async (id) => toCampaign(await database.read((db) => requireCampaign(db, ordinalOf(id)))),
+
+    campaigns: async ({ state, limit = defaultLimit } = {}) => {
+      const rows = await database.read<CampaignRow[]>((db) => {
+        const query = db('campaigns').orderBy('ordinal', 'desc').limit(limit);
+        return state === undefined ? query : query.where({ state });
+      });
+      return rows.map(toCampaign);
+    },
+  };
+}
+
+/** -1, which no campaign has, for what is no id. */
+const ordinalOf = (id: string): number => (/^[1-9]\d{0,14}$/.test(id) ? Number(id) : -1);
+
+async function tell(ordinal: number, { db, publish }: Write): Promise<CampaignRecord> {
+  const record = toCampaign(await requireCampaign(db, ordinal));
+  const { id, kind, state, done, of } = record;
+  await publish('campaigns', { type: 'campaign', id, kind, state, done, of });
+  return record;
+}
+
+async function requireCampaign(db: Knex, ordinal: number): Promise<CampaignRow> {
+  const row: CampaignRow | undefined = await db('campaigns').where({ ordinal }).first();
+  if (row) return row;
+  throw new HildaError('NOT_FOUND', 'there is no such campaign', {
+    hint: 'GET /v1/campaigns lists them.',
+  });
+}
+
+function toCampaign(row: CampaignRow): CampaignRecord {
+  const id = String(row.ordinal);
+  const parse = <T>(text: string | null): T | null =>
+    text === null ? null : (fromJsonText(text, `the campaign ${id}`) as T);
+  return {
+    id,
+    kind: row.kind,
+    request: fromJsonText(row.request, `the campaign ${id}`),
+    state: row.state,
+    done: row.done,
+    of: row.of,
+    progress: parse(row.progress),
+    result: parse(row.result),
+    error: parse<ErrorDocument>(row.error),
+    createdMs: row.created_ms,
+    endedMs: row.ended_ms,
+  };
+}
