@@ -16,6 +16,7 @@ import { pageProtocol } from '../../daemon/devices/browser/wire.js';
 import type { Connection } from '../../daemon/devices/connection.js';
 import { OnnxRuntimeDriver } from '../../daemon/devices/onnxruntime/driver.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
+import { structureHash } from '../../daemon/network/canonical-text.js';
 import { connectWs } from '../../daemon/process/connect-ws.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { until } from '../agent/agent-bench.js';
@@ -73,7 +74,7 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
     new AgentDriver(agents),
     new AdbDriver({ adb: server, clock, pages, keys, joinPort: () => port, runners: [runnerPath] }),
   ]);
-  const { store, pool, studies } = bench;
+  const { store, pool, studies, jobs } = bench;
   t.teardown(async () => {
     await bench.close();
     await memory.close();
@@ -211,6 +212,23 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
   for (const { reason } of failed) t.match(reason, /^DEVICE_FAILED: the agent .* failed with DISK_FULL/);
   t.equal(trials.filter(({ measurements }) => measurements['fake-0' as DeviceId]).length, 18);
   t.ok((await studies.fronts(id)).devices[0]!.front.length > 0, 'with a front');
+  // A fast study ends before its third fault. The next jobs of the device meet the others.
+  const liarId = `${liar.first.id}-x` as DeviceId;
+  for (let i = 0; i < 20 && (await store.device(liarId)).state !== 'quarantined'; i++) {
+    const network = doublingNetwork();
+    const asked = jobs.run(
+      {
+        work: { kind: 'measure', protocol: loadProtocol('quick'), calibration: null, ramBytes: null },
+        network: { structure: structureHash(network) },
+        devices: { device: liarId },
+        owner: { kind: 'person' },
+        attached: true,
+        given: { network },
+      },
+      { signal },
+    );
+    await t.rejects(asked, { code: /^(DEVICE_FAILED|STATE_CONFLICT)$/ });
+  }
   for (const [what, [device, code, hint]] of Object.entries(bad)) {
     const use = pool.use(device as DeviceId, { signal }, (opened) =>
       opened.measure(doublingNetwork(), loadProtocol('quick'), { signal }),
@@ -223,7 +241,7 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
   }
   t.equal(await ended, 'KEY_REVOKED', 'the agent ends');
   t.equal(joined.length, 1, 'and does not knock again');
-  t.match(await store.device(`${liar.first.id}-x` as DeviceId), {
+  t.match(await store.device(liarId), {
     state: 'quarantined',
     reason: /DISK_FULL/,
   });
