@@ -1,8 +1,9 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
+import { tokenHash } from './token-hash.js';
 
 /**
  * What a token may do. `page`: what the daemon's own page does, which reads and invites. `agent`: nothing of the API; machines
@@ -52,6 +53,7 @@ const sessionDays = 30;
 const mostLinks = 100;
 const mostSessions = 50;
 const indexKey = 'access tokens';
+const keyOf = (id: string): string => `access token ${id}`;
 
 /** Who may use the API: the local user by the token file, others by tokens made for them, pages by a link that works once. */
 export class Access {
@@ -65,13 +67,13 @@ export class Access {
   constructor(store: Pick<Store, 'value' | 'setValue'>, clock: Clock, localToken: string) {
     this.#store = store;
     this.#clock = clock;
-    this.#local = sha256(localToken);
+    this.#local = tokenHash(localToken);
   }
 
   /** Throws TOKEN_REFUSED. Every wrong token is refused in the same words. */
   async recognise(token: string | undefined): Promise<Caller> {
     if (token === undefined) throw refusedToken('the request shows no token');
-    const hash = sha256(token);
+    const hash = tokenHash(token);
     if (timingSafeEqual(hash, this.#local)) return localCaller;
     const [, id = ''] = /^hilda\.([0-9a-f]{8})\./.exec(token) ?? [];
     const record = await this.#read(id);
@@ -110,14 +112,14 @@ export class Access {
   async revoke(id: string): Promise<TokenRecord> {
     const record = await this.show(id);
     const revoked = { ...record, state: 'revoked' } as const;
-    await this.#store.setValue(`access token ${id}`, revoked);
+    await this.#store.setValue(keyOf(id), revoked);
     return revoked;
   }
 
   /** A code that opens the page once, within ten minutes. */
   link(): string {
     const code = randomBytes(24).toString('base64url');
-    this.#links.set(sha256(code).toString('hex'), this.#clock.nowMs() + linkLifeMs);
+    this.#links.set(tokenHash(code).toString('hex'), this.#clock.nowMs() + linkLifeMs);
     const [oldest] = this.#links.keys();
     if (this.#links.size > mostLinks && oldest !== undefined) this.#links.delete(oldest);
     return code;
@@ -125,7 +127,7 @@ export class Access {
 
   /** A page's session for a link's code: its token and how long it lasts. Throws TOKEN_REFUSED. */
   async redeem(code: string): Promise<{ readonly token: string; readonly maxAgeS: number }> {
-    const hash = sha256(code).toString('hex');
+    const hash = tokenHash(code).toString('hex');
     const untilMs = this.#links.get(hash) ?? 0;
     this.#links.delete(hash);
     if (untilMs <= this.#clock.nowMs()) throw refusedToken('the link is unknown, used or too old');
@@ -142,14 +144,14 @@ export class Access {
       name,
       scope,
       kind,
-      hash: sha256(token).toString('hex'),
+      hash: tokenHash(token).toString('hex'),
       state: 'active',
       createdMs,
       expiresMs: days === null ? null : createdMs + days * dayMs,
     };
     // One after another: the index is read and written.
     const added = this.#turn.then(async () => {
-      await this.#store.setValue(`access token ${id}`, record);
+      await this.#store.setValue(keyOf(id), record);
       await this.#store.setValue(indexKey, [...(await this.#withoutOld(kind)), id]);
       return { record, token };
     });
@@ -163,7 +165,7 @@ export class Access {
     const sessions = known.filter(({ kind }) => kind === 'page');
     const most = adding === 'page' ? mostSessions - 1 : mostSessions;
     const ended = new Set(sessions.slice(0, Math.max(0, sessions.length - most)).map(({ id }) => id));
-    for (const id of ended) await this.#store.setValue(`access token ${id}`, null);
+    for (const id of ended) await this.#store.setValue(keyOf(id), null);
     return known.map(({ id }) => id).filter((id) => !ended.has(id));
   }
 
@@ -179,7 +181,7 @@ export class Access {
   }
 
   async #read(id: string): Promise<TokenRecord | undefined> {
-    return id === '' ? undefined : recordSchema.safeParse(await this.#store.value(`access token ${id}`)).data;
+    return id === '' ? undefined : recordSchema.safeParse(await this.#store.value(keyOf(id))).data;
   }
 }
 
@@ -192,5 +194,3 @@ export function checkScope({ scope, name }: Caller, needed: Scope): void {
 }
 
 export const refusedToken = (why: string): HildaError => new HildaError('TOKEN_REFUSED', why);
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,10 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Joined, JoinerKind, JoinKeys } from '../devices/join-keys.js';
 import type { Store } from '../store/contract.js';
+import { tokenHash } from './token-hash.js';
 
 const recordSchema = z.object({
   id: z.string(),
@@ -79,7 +80,7 @@ export class StoredJoinKeys implements JoinKeys {
     const token = `${pairing}.${randomBytes(18).toString('base64url')}`;
     const expiresMs = this.#clock.nowMs() + tokenLifeMs;
     this.#tokens = this.#tokens.filter((other) => other.expiresMs > this.#clock.nowMs());
-    this.#tokens.push({ hash: sha256(token), kind, bound, again, pairing, expiresMs });
+    this.#tokens.push({ hash: tokenHash(token), kind, bound, again, pairing, expiresMs });
     this.#remember(pairing, bound ?? guestBy(pairing));
     return { token, pairing, expiresMs };
   }
@@ -104,7 +105,7 @@ export class StoredJoinKeys implements JoinKeys {
   }
 
   async redeem(kind: JoinerKind, token: string, label: string, held?: string): Promise<Joined> {
-    const hash = sha256(token);
+    const hash = tokenHash(token);
     const found =
       this.#tokens.find((other) => other.kind === kind && timingSafeEqual(other.hash, hash)) ??
       (kind === 'agent' && (await this.#invitesAgents(token)) ? this.#standing(hash) : undefined);
@@ -123,7 +124,7 @@ export class StoredJoinKeys implements JoinKeys {
       if (known?.state !== 'active')
         throw new HildaError('KEY_REVOKED', `the key of ${found.again} was revoked`);
       const key = keyFor(known.id);
-      const hash = sha256(key).toString('hex');
+      const hash = tokenHash(key).toString('hex');
       await this.#write({ ...known, label, hash, pairing: found.pairing });
       return { id: known.id, key };
     }
@@ -132,7 +133,7 @@ export class StoredJoinKeys implements JoinKeys {
     const createdMs = this.#clock.nowMs();
     const { pairing } = found;
     const state = 'active';
-    await this.#write({ id, kind, label, hash: sha256(key).toString('hex'), state, createdMs, pairing });
+    await this.#write({ id, kind, label, hash: tokenHash(key).toString('hex'), state, createdMs, pairing });
     const index = await this.#index();
     await this.#store.setValue(indexKey, [...index, id]);
     return { id, key };
@@ -142,7 +143,7 @@ export class StoredJoinKeys implements JoinKeys {
     const id = key.slice(0, key.indexOf('.'));
     const record = await this.#read(id);
     const known =
-      record?.kind === kind && timingSafeEqual(Buffer.from(record.hash, 'hex'), sha256(key))
+      record?.kind === kind && timingSafeEqual(Buffer.from(record.hash, 'hex'), tokenHash(key))
         ? record
         : undefined;
     if (!known) throw new HildaError('PAIRING_REFUSED', 'the key is unknown');
@@ -205,5 +206,3 @@ export class StoredJoinKeys implements JoinKeys {
 const guestBy = (pairing: string): string => `the guest of invitation ${pairing}`;
 
 const keyFor = (id: string): string => `${id}.${randomBytes(24).toString('base64url')}`;
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

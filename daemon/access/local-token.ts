@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { writeWhole } from '../store/write-whole.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,8 +26,8 @@ export async function announceToken(
   }: { dataDir: string; url: string; env?: Environment; onUnwritten?: (thrown: unknown) => void },
 ): Promise<() => Promise<void>> {
   const [inData, byAddress] = [join(dataDir, tokenFile), tokenPath(url, env)];
-  await writeSecret(inData, token);
-  if (byAddress) await writeSecret(byAddress, token).catch((thrown) => onUnwritten?.(thrown));
+  await writeWhole(inData, `${token}\n`);
+  if (byAddress) await writeWhole(byAddress, `${token}\n`).catch((thrown) => onUnwritten?.(thrown));
   const paths = byAddress ? [inData, byAddress] : [inData];
   return async () => {
     // Another daemon may have taken the address since.
@@ -61,12 +62,3 @@ const read = (path: string): Promise<string | undefined> =>
     (text) => text.trim() || undefined,
     () => undefined,
   );
-
-/** For the user alone from its first byte on, and never half written. */
-async function writeSecret(path: string, text: string): Promise<void> {
-  await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  await writeFile(fresh, `${text}\n`, { mode: 0o600, flag: 'wx' });
-  await chmod(fresh, 0o600);
-  await rename(fresh, path);
-}
