@@ -9,6 +9,7 @@ import { cyclesOf, readModules } from './module-graph.js';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const order = [
   'core',
+  'faults',
   'network',
   'data',
   'runtime',

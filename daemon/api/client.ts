@@ -118,7 +118,7 @@ export class DaemonClient {
 
   async modelBytes(sha256: string, options: CallOptions): Promise<Uint8Array> {
     const response = await this.#fetch(`/models/${sha256}`, { method: 'GET' }, options);
-    return new Uint8Array(await response.arrayBuffer());
+    return new Uint8Array(await whole(response, () => response.arrayBuffer()));
   }
 
   startMeasurement = (request: ModelRequest & { readonly protocol: string }, options: CallOptions) =>
@@ -304,8 +304,31 @@ export class DaemonClient {
   }
 }
 
+/** What is taken of an answer's body. Throws DAEMON_UNREACHABLE where it breaks off. */
+async function whole<T>(response: Response, take: () => Promise<T>): Promise<T> {
+  try {
+    return await take();
+  } catch (thrown) {
+    // As undici says it; an abort has another name.
+    if (!(thrown instanceof TypeError)) throw thrown;
+    throw new HildaError('DAEMON_UNREACHABLE', `the answer of ${response.url} broke off`, {
+      cause: thrown,
+      hint: 'Ask again; look at the log of the daemon where that happens again.',
+    });
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 async function read<S extends z.ZodType>(response: Response, schema: S): Promise<z.infer<S>> {
-  const parsed = schema.safeParse(await response.json().catch(() => undefined));
+  const text = await whole(response, () => response.text());
+  const parsed = schema.safeParse(jsonOf(text));
   if (parsed.success) return parsed.data;
   throw new HildaError('INTERNAL', `the daemon's answer to ${response.url} has another shape than expected`, {
     hint: 'The command and the daemon may be of different versions.',

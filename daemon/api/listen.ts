@@ -1,8 +1,11 @@
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { asHildaError, HildaError } from '../core/errors.js';
+import { withSocketFaults } from '../faults/edges/socket.js';
 
 /** Throws PORT_IN_USE. */
 export function listen(http: Server, port: number, hostname: string): Promise<void> {
+  withSocketFaults(http, () => (http.address() as AddressInfo | null)?.port ?? port);
   return new Promise((resolve, reject) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       reject(

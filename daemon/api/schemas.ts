@@ -238,6 +238,10 @@ export const healthSchema = z
       )
       .readonly()
       .describe('Packages that were loaded when the daemon started.'),
+    faults: z
+      .object({ rules: z.int(), strikes: z.int() })
+      .nullable()
+      .describe('Faults that are injected on purpose; null where none are.'),
   })
   .meta({ id: 'Health' });
 

@@ -9,6 +9,7 @@ import type { Connection } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { UnusableKind } from '../devices/registry.js';
+import type { Switchboard } from '../faults/switchboard.js';
 import type { Presence } from '../fleet/lookout.js';
 import type { Campaigns } from '../jobs/campaigns.js';
 import type { Comparisons } from '../jobs/comparisons.js';
@@ -107,6 +108,8 @@ export interface DaemonServices {
   readonly plugins?: readonly LoadedPlugin[];
   /** Kinds of devices whose code does not load here. */
   readonly unusable?: readonly UnusableKind[];
+  /** Where faults are injected on purpose. */
+  readonly faults?: Pick<Switchboard, 'rules' | 'strikes'>;
   readonly clock: Clock;
   /** Who may use the API. Left out, every request is the local user's: for tests of routes. */
   readonly access?: Access;

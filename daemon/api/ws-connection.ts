@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection } from '../devices/connection.js';
+import { withMessageFaults } from '../faults/edges/ws.js';
 
 /** A ws socket, of a server or a client, as the drivers see it. `line` is the stream beneath it, once there is one. */
 export function wsConnection(socket: WebSocket, peer: string, line: () => Socket | undefined): Connection {
@@ -19,7 +20,7 @@ export function wsConnection(socket: WebSocket, peer: string, line: () => Socket
   socket.once('close', (given) => {
     code = given;
   });
-  return {
+  return withMessageFaults({
     peer,
     send: (message) => {
       if (socket.readyState === socket.OPEN) socket.send(message);
@@ -45,5 +46,5 @@ export function wsConnection(socket: WebSocket, peer: string, line: () => Socket
       if (socket.readyState === socket.OPEN) socket.ping();
     },
     receivedBytes: () => line()?.bytesRead ?? 0,
-  };
+  });
 }

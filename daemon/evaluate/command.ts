@@ -4,6 +4,7 @@ import type { Architecture } from '../core/architecture.js';
 import { systemClock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { guardDescriptor, guardedCommand, killGroup } from '../core/guarded-command.js';
+import { printedText, startedCommand } from '../faults/edges/child.js';
 import type { Evaluator, Quality } from './contract.js';
 import { givenValueSchema, readGiven } from './given-values.js';
 
@@ -56,7 +57,7 @@ export class CommandEvaluator implements Evaluator {
   async #run(file: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
     const { PATH = '', HOME = '' } = process.env;
     const { timeoutMs } = this.#options;
-    const [command, ...rest] = guardedCommand([file, ...args], process.platform);
+    const [command, ...rest] = startedCommand(file, guardedCommand([file, ...args], process.platform));
     const failed = (why: string, cause?: unknown): HildaError =>
       new HildaError('EVALUATION_FAILED', `${file} ${why}`, { cause });
     if (signal.aborted) throw interrupted(signal);
@@ -89,7 +90,7 @@ export class CommandEvaluator implements Evaluator {
         late.abort();
         signal.removeEventListener('abort', onAbort);
         if (reason) return reject(reason);
-        if (code === 0) return resolve(output.text);
+        if (code === 0) return resolve(printedText(file, output.text));
         reject(failed(`failed: ${words.text.trim().slice(-300) || `it ended with ${killed ?? code}`}`));
       });
       // A program that does not read its input closes the pipe; its exit says the rest.

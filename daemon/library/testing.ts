@@ -1,6 +1,8 @@
 /** `hilda/testing`: devices without hardware, a daemon to test against, and the suites that hold each contract. */
 export { FakeDevice, type FakeDeviceOptions, type FakeRates, type Fault } from '../devices/fake/device.js';
 export { FakeDriver, type FakeDriverOptions } from '../devices/fake/driver.js';
+export type { Action, Edge, FaultPlanInput } from '../faults/fault-plan.js';
+export { type StruckPlace, Switchboard, type SwitchboardOptions } from '../faults/switchboard.js';
 export type { ContractCase } from '../testing/contract-case.js';
 export { type DeviceContractOptions, deviceContract } from '../testing/device-contract.js';
 export { contractProtocol, doublingNetwork } from '../testing/doubling-network.js';

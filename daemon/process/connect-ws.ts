@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import { wsConnection } from '../api/ws-connection.js';
 import { HildaError } from '../core/errors.js';
 import type { Connection } from '../devices/connection.js';
+import { dialFault } from '../faults/edges/ws.js';
 import { openTrusted, type Trust } from './trust.js';
 
 export interface ConnectOptions extends Trust {
@@ -25,6 +26,7 @@ export async function connectWs(url: string, options: ConnectOptions): Promise<C
       'DAEMON_MISMATCH',
       `${address.origin} is no wss address: nothing there proves a key`,
     );
+  dialFault(url);
   const met = named ? await openTrusted(address, options, signal) : null;
   const connection = await open(url, {
     signal,

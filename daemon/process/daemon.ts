@@ -16,6 +16,9 @@ import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
 import { openDrivers } from '../devices/registry.js';
+import { faultyClock } from '../faults/edges/clock.js';
+import { useSwitchboard } from '../faults/present.js';
+import type { Switchboard } from '../faults/switchboard.js';
 import { DevicePool } from '../fleet/device-pool.js';
 import { Campaigns } from '../jobs/campaigns.js';
 import { Comparisons } from '../jobs/comparisons.js';
@@ -66,6 +69,8 @@ export interface DaemonOptions {
   readonly onError?: (error: HildaError, place: string) => void;
   /** Evaluators that tokens may name though they run programs or name files, word for word. */
   readonly allowedEvaluators?: readonly Json[];
+  /** Injects faults into this process; left out, there are none. */
+  readonly faults?: Switchboard;
   /** Hears of every write that somebody asked for. */
   readonly onAudit?: (entry: AuditEntry) => void;
 }
@@ -138,7 +143,6 @@ export class Daemon {
     const {
       dataDir,
       port,
-      clock,
       drivers = [],
       plugins: pluginSettings = { plugins: [], folders: [] },
       profilesDir: profiles = profilesDir,
@@ -148,7 +152,13 @@ export class Daemon {
       onError,
       onAudit,
       allowedEvaluators,
+      faults,
     } = this.#options;
+    const clock = faults ? faultyClock(this.#options.clock, faults) : this.#options.clock;
+    if (faults) {
+      const unuse = useSwitchboard(faults);
+      this.#started.push(async () => unuse());
+    }
     const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
@@ -256,6 +266,7 @@ export class Daemon {
       version: hildaVersion(),
       plugins: plugins.plugins,
       unusable,
+      ...(faults && { faults }),
       clock,
       access,
       pageBases: () => door.pageBases(),

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { askedChild, startedCommand } from '../faults/edges/child.js';
+import { switchboard } from '../faults/present.js';
 import { launchCommand, steadyHeap } from './launch.js';
 import type { Reply } from './messages.js';
 import { programFailure } from './runtime-failure.js';
@@ -88,7 +90,8 @@ export class ChildChannel<C extends Conversation> {
   static async open<C extends Conversation>(options: ChannelOptions): Promise<ChildChannel<C>> {
     const { environment, program, name, nodeOptions = [], ...limits } = options;
     const scratch = await mkdtemp(join(tmpdir(), `hilda-${name}-`));
-    const [command, ...args] = launchCommand([process.execPath, ...nodeOptions, program], limits);
+    const line = launchCommand([process.execPath, ...nodeOptions, program], limits);
+    const [command, ...args] = startedCommand(name, line);
     const spawned = spawn(command, args, {
       cwd: scratch,
       env: { ...steadyHeap, ...environment },
@@ -124,8 +127,10 @@ export class ChildChannel<C extends Conversation> {
       () => {},
     );
     try {
+      const dies = switchboard() !== null && (await askedChild(`${this.#options.name} ${request.op}`));
       return (await new Promise<unknown>((resolve, reject) => {
         this.#pending.set(id, { resolve, reject });
+        if (dies) return this.#kill();
         this.#process.send({ id, request }, (error) => {
           // The exit, reported by `close`, says more than a broken pipe; it may have been reported already.
           if (error && this.#ended) reject(this.#crash(this.#process.exitCode, this.#process.signalCode));
@@ -144,6 +149,10 @@ export class ChildChannel<C extends Conversation> {
     this.#ended = true;
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
+    this.#kill();
+  }
+
+  #kill(): void {
     const { pid, exitCode, signalCode } = this.#process;
     if (pid === undefined || exitCode !== null || signalCode !== null) return;
     try {

@@ -2,6 +2,8 @@ import type { Knex } from 'knex';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { statementFault } from '../faults/edges/store.js';
+import { switchboard } from '../faults/present.js';
 import type { StoredEvent } from './contract.js';
 import { Gate } from './gate.js';
 import { toJsonText } from './json-columns.js';
@@ -47,8 +49,9 @@ export class Database {
   async read<T>(query: (db: Knex) => PromiseLike<T>): Promise<T> {
     this.#assertOpen();
     try {
-      return await this.#gate.run(() => {
+      return await this.#gate.run(async () => {
         this.#assertOpen();
+        if (switchboard()) await statementFault('read');
         return query(this.#engine.db);
       });
     } catch (thrown) {

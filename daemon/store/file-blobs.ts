@@ -3,6 +3,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import type { BlobId } from '../core/ids.js';
+import { struckRead } from '../faults/edges/file.js';
 import type { BlobStore } from './contract.js';
 import { fileSum } from './file-sum.js';
 import { mapStoreError } from './map-errors.js';
@@ -43,7 +44,7 @@ export function fileBlobs(folder: string): BlobStore {
     get: async (id) => {
       let bytes: Uint8Array;
       try {
-        bytes = await readFile(pathOf(id));
+        bytes = await struckRead(pathOf(id), (path) => readFile(path));
       } catch (thrown) {
         if ((thrown as { code?: string }).code === 'ENOENT')
           throw new HildaError('NOT_FOUND', `there is no blob ${id}`, { cause: thrown });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import knex, { type Knex } from 'knex';
 import type { Database as SqliteConnection } from 'sqlite3';
 import { HildaError } from '../core/errors.js';
+import { withStatementFaults } from '../faults/edges/store.js';
 import { mapStoreError } from './map-errors.js';
 import { knownMigrations, migrate, migrationsTable } from './migrations/index.js';
 import { madeWhole, ownFiles, ownFolder } from './own-folder.js';
@@ -175,7 +176,7 @@ async function connect(
   const prepared = new PreparedStatements(await (db.client as SqliteConnections).acquireConnection());
   return {
     db,
-    all: (sql, values = []) => prepared.all(sql, values),
+    all: withStatementFaults((sql, values = []) => prepared.all(sql, values)),
     close: async () => {
       await prepared.drop();
       await db.destroy();

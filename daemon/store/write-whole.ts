@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { struckWrite } from '../faults/edges/file.js';
 
 /**
  * Writes a file (mode 0600) beside its place first, and on the disk before it gets its name: a crash or a full disk leaves
@@ -10,9 +11,11 @@ export async function writeWhole(path: string, content: Uint8Array | string): Pr
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
+    const arriving = await struckWrite(path, content);
+    if (arriving === null) return;
     const file = await open(temporary, 'wx', 0o600);
     try {
-      await file.writeFile(content);
+      await file.writeFile(arriving);
       await file.sync();
     } finally {
       await file.close();

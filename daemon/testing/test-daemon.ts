@@ -5,6 +5,8 @@ import { tokenFile } from '../access/local-token.js';
 import { DaemonClient } from '../api/client.js';
 import { systemClock } from '../core/clock.js';
 import type { Driver } from '../devices/contract.js';
+import type { FaultPlanInput } from '../faults/fault-plan.js';
+import { Switchboard } from '../faults/switchboard.js';
 import type { PluginSettings } from '../plugins/read-settings.js';
 import { Daemon } from '../process/daemon.js';
 import { virtualFleet } from './virtual-fleet.js';
@@ -13,6 +15,8 @@ export interface TestDaemonOptions {
   /** Its only devices, beside those of plug-ins; a virtual fleet of one by default. */
   readonly drivers?: readonly Driver[];
   readonly plugins?: PluginSettings;
+  /** Faults to inject: a plan, or a switchboard whose rules the test changes as it goes. */
+  readonly faults?: FaultPlanInput | Switchboard;
 }
 
 export interface TestDaemon {
@@ -26,6 +30,7 @@ export interface TestDaemon {
 export async function startTestDaemon({
   drivers = [virtualFleet(1)],
   plugins = { plugins: [], folders: [] },
+  faults,
 }: TestDaemonOptions = {}): Promise<TestDaemon> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-test-'));
   const daemon = new Daemon({
@@ -35,6 +40,7 @@ export async function startTestDaemon({
     drivers,
     plugins,
     shippedDrivers: false,
+    ...(faults && { faults: faults instanceof Switchboard ? faults : new Switchboard(faults) }),
   });
   const removeData = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
   try {

@@ -19,7 +19,7 @@ export const systemRoutes = [
     path: '/health',
     summary: 'Whether the daemon answers, and how far its events have come',
     answer: { status: 200, schema: healthSchema },
-    handle: async ({ services: { version, clock, store, studies: service, plugins = [] } }) => {
+    handle: async ({ services: { version, clock, store, studies: service, plugins = [], faults } }) => {
       const [lastSeq, devices, studies] = await Promise.all([
         store.lastSeq(),
         store.devices(),
@@ -34,6 +34,7 @@ export const systemRoutes = [
         devices: devices.length,
         studiesRunning,
         plugins,
+        faults: faults ? { rules: faults.rules, strikes: faults.strikes } : null,
       };
     },
   }),

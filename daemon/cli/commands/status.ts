@@ -9,6 +9,11 @@ export const statusCommand = (terminal: Terminal): Command =>
       context.answer('status', { url: base, ...health }, () =>
         [
           `hilda ${health.version} at ${base}: ${health.devices} devices, ${health.studiesRunning} studies running, ${health.lastSeq} events`,
+          ...(health.faults
+            ? [
+                `faults are injected on purpose: ${health.faults.rules} rules, ${health.faults.strikes} strikes`,
+              ]
+            : []),
           ...health.plugins.map(({ name, version, samplers, drivers }) => {
             const parts = [
               ...samplers.map((one) => `sampler ${one}`),

@@ -77,12 +77,15 @@ async function up(
     ...(pluginFolder && { folders: pluginFolder }),
   });
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const { HILDA_FAULTS: faultFile } = terminal.env;
+  const faults = faultFile ? await (await import('../read-faults.js')).readFaults(faultFile, log) : undefined;
   const daemon = new Daemon({
     dataDir,
     port,
     clock: terminal.clock,
     plugins,
     allowedEvaluators: allowed,
+    ...(faults && { faults }),
     adb: { ...(adb && { start: true }), ...(runner && { runners: runner }), ...(cores && { cores }) },
     lan: {
       ...(lan !== undefined && { https: lan === true ? defaultLanPort : lan }),

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { withCallSignal } from '../../core/call-signal.js';
 import type { Clock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
+import { dialledSocket } from '../../faults/edges/socket.js';
 import { obstacleOf } from './obstacles.js';
 import { SocketReader } from './socket-reader.js';
 import { syncPush } from './sync.js';
@@ -202,7 +203,7 @@ export class AdbServer {
   /** A connection on which the server said OKAY to the service. Destroyed when the signal aborts. */
   async #open(service: string, signal: AbortSignal): Promise<{ socket: Socket; reader: SocketReader }> {
     const port = this.#options.port ?? Number(process.env.ANDROID_ADB_SERVER_PORT ?? 5037);
-    const socket = connect({ port, host: '127.0.0.1' });
+    const socket = dialledSocket(connect({ port, host: '127.0.0.1' }), 'adb');
     const abort = (): void => void socket.destroy();
     signal.addEventListener('abort', abort, { once: true });
     socket.once('close', () => signal.removeEventListener('abort', abort));

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
 import type { Target } from '../../core/target.js';
+import { withSerialFaults } from '../../faults/edges/serial.js';
 import type { Device, Driver, Sighting } from '../contract.js';
 import { BoardDevice } from './board-device.js';
 import { BoardKeeper } from './board-keeper.js';
@@ -104,7 +105,9 @@ export class EmulatedDriver implements Driver {
     signal: AbortSignal,
   ): Promise<BoardSession> {
     const { clock = systemClock, onStart, patience = defaultPatience } = this.#options;
-    const transport = await startEmulated(emulator, firmware, signal);
+    const transport = await withSerialFaults(`emulated-${board}`, () =>
+      startEmulated(emulator, firmware, signal),
+    );
     onStart?.(transport);
     const session = new BoardSession({ transport, clock, nonce, patience });
     try {

@@ -6,6 +6,7 @@ import {
   type Transport,
 } from '../../../firmware-bridge/link/index.js';
 import { asHildaError } from '../../core/errors.js';
+import { withSerialFaults } from '../../faults/edges/serial.js';
 import type { BoardProfile } from './board-profile.js';
 import { nonce } from './emulated-driver.js';
 import { mayLeadTo, type PortFacts } from './port-identity.js';
@@ -64,7 +65,7 @@ async function withBoard<T>(
   { openPort = openSerial, patience = 1 }: PortAccess,
   work: (session: BoardSession) => Promise<T>,
 ): Promise<T> {
-  const transport = await openPort({ path, baud, lines });
+  const transport = await withSerialFaults(path, () => openPort({ path, baud, lines }));
   const session = new BoardSession({ transport, nonce, baud, patience });
   try {
     await session.hello({ signal: never });

@@ -8,6 +8,7 @@ import {
 } from '../../../firmware-bridge/link/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
+import { withSerialFaults } from '../../faults/edges/serial.js';
 import type { Device, Driver, Sighting } from '../contract.js';
 import { AskedPorts, watchDue } from './asked-ports.js';
 import { BoardDevice } from './board-device.js';
@@ -202,7 +203,7 @@ export class SerialDriver implements Driver {
 
   #open(path: string, { baud, lines }: BoardProfile): Promise<Transport> {
     const { clock = systemClock, openPort = openSerial } = this.#options;
-    return openPort({ path, baud, lines, clock });
+    return withSerialFaults(path, () => openPort({ path, baud, lines, clock }));
   }
 
   /** Says hello; `patient`: to a board that may be starting. */

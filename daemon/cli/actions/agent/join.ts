@@ -5,12 +5,14 @@ import { KnownDaemonFile } from '../../../agent/known-daemon.js';
 import { HildaError } from '../../../core/errors.js';
 import { thisMachine } from '../../../devices/own-machine.js';
 import { openDrivers } from '../../../devices/registry.js';
+import { useSwitchboard } from '../../../faults/present.js';
 import { loadPlugins } from '../../../plugins/load-plugins.js';
 import { readPluginSettings } from '../../../plugins/read-settings.js';
 import { openAgentPhones } from '../../../process/agent-phones.js';
 import { DaemonDialer } from '../../../process/dial-daemon.js';
 import { isHash } from '../../../process/trust.js';
 import type { CliContext } from '../../context.js';
+import { readFaults } from '../../read-faults.js';
 import { stateFolder } from '../../state-folder.js';
 
 interface Options {
@@ -52,6 +54,8 @@ export async function joinAsAgent(
   assertHash('--fingerprint', fingerprint);
   const dataDir = options.data ?? join(terminal.env.HILDA_DATA ?? stateFolder(terminal.env), 'agent');
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const { HILDA_FAULTS: faultFile } = terminal.env;
+  if (faultFile) useSwitchboard(await readFaults(faultFile, log));
   const memory = new KnownDaemonFile(dataDir);
   if (!(await memory.read()))
     log.warn(

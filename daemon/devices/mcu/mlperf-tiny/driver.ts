@@ -4,6 +4,7 @@ import { asHildaError, HildaError } from '../../../core/errors.js';
 import { sha256Hex } from '../../../core/hash.js';
 import type { DeviceId } from '../../../core/ids.js';
 import type { Target } from '../../../core/target.js';
+import { withSerialFaults } from '../../../faults/edges/serial.js';
 import type { Device, Driver, Sighting } from '../../contract.js';
 import { AskedPorts, watchDue } from '../asked-ports.js';
 import { type BoardProfile, loadBoardProfiles } from '../board-profile.js';
@@ -109,7 +110,9 @@ export class MlperfTinyDriver implements Driver {
 
   #open(path: string): Promise<Transport> {
     const { openPort } = this.#options;
-    return openPort ? openPort(path) : openSerial({ path, baud: mlperfTinyBaud, clock: this.#clock });
+    return withSerialFaults(path, () =>
+      openPort ? openPort(path) : openSerial({ path, baud: mlperfTinyBaud, clock: this.#clock }),
+    );
   }
 
   #forget(identity: string, { path }: PortFacts): void {
