@@ -21,6 +21,8 @@ export interface PredictorBankOptions {
 export interface BankSample {
   readonly architecture: Architecture;
   readonly values: Readonly<Record<string, number>>;
+  /** By metric: standard error of the logarithm of its value; left out where that is unknown. */
+  readonly deviations?: Readonly<Record<string, number>>;
 }
 
 export interface BankPrediction {
@@ -72,6 +74,13 @@ export class PredictorBank {
     this.#history = history;
   }
 
+  /** The samples of a history that a cost is learnt from; none as long as too few know it. */
+  learntFrom<S extends BankSample>(metric: string, history: readonly S[]): S[] {
+    const known = history.filter(({ values }) => (values[metric] ?? 0) > 0 && values[metric] !== Infinity);
+    if (known.length < leastSamples) return [];
+    return evenly(milestone(known.length, costFitsADoubling), mostCostSamples).map((i) => known[i] as S);
+  }
+
   /** Undefined as long as the metric has too few measurements. */
   predict(metric: string, architectures: readonly Architecture[]): BankPrediction[] | undefined {
     const fitted = this.#fittedTo(metric);
@@ -107,33 +116,39 @@ export class PredictorBank {
   }
 
   #fit(metric: string): Fitted | undefined {
-    const kind = this.#options.kindOf(metric);
-    const known = this.#history.filter(({ values }) => {
-      const value = values[metric] ?? Number.NaN;
-      return Number.isFinite(value) && (kind === 'quality' || value > 0);
-    });
-    if (known.length < leastSamples) return undefined;
     const earlier = this.#earlier.get(metric);
-    const y = known.map(({ values }) => values[metric] as number);
-    if (kind === 'quality') {
-      const predictor = earlier?.kind === kind ? earlier.predictor : new RidgePredictor();
-      const features = known.map(({ architecture }) => this.#decisionsOf(architecture));
-      predictor.fit(features, y);
-      return { kind, predictor };
-    }
-    const chosen = evenly(milestone(known.length, costFitsADoubling), mostCostSamples);
-    const architectures = chosen.map((i) => (known[i] as BankSample).architecture);
-    const costs = chosen.map((i) => y[i] as number);
+    return this.#options.kindOf(metric) === 'quality'
+      ? this.#fitQuality(metric, earlier)
+      : this.#fitCost(metric, earlier);
+  }
+
+  #fitQuality(metric: string, earlier: Fitted | undefined): Fitted | undefined {
+    const known = this.#history.filter(({ values }) => Number.isFinite(values[metric] ?? Number.NaN));
+    if (known.length < leastSamples) return undefined;
+    const predictor = earlier?.kind === 'quality' ? earlier.predictor : new RidgePredictor();
+    predictor.fit(
+      known.map(({ architecture }) => this.#decisionsOf(architecture)),
+      known.map(({ values }) => values[metric] as number),
+    );
+    return { kind: 'quality', predictor };
+  }
+
+  #fitCost(metric: string, earlier: Fitted | undefined): Fitted | undefined {
+    const chosen = this.learntFrom(metric, this.#history);
+    if (chosen.length === 0) return undefined;
+    const architectures = chosen.map(({ architecture }) => architecture);
+    const costs = chosen.map(({ values }) => values[metric] as number);
     // The cache gives equal architectures the same views.
     const views = architectures.map((architecture) => this.#viewsOf(architecture));
     const stands =
-      earlier?.kind === kind &&
+      earlier?.kind === 'cost' &&
       earlier.y.length === costs.length &&
       earlier.views.every((view, i) => view === views[i] && earlier.y[i] === costs[i]);
     if (stands) return earlier;
     const predictor = new PickedPredictor();
-    predictor.fit(this.#costViews(metric, architectures, costs.length), costs);
-    return { kind, predictor, views, y: costs };
+    const deviations = chosen.map((sample) => sample.deviations?.[metric] ?? 0);
+    predictor.fit(this.#costViews(metric, architectures, costs.length), costs, deviations);
+    return { kind: 'cost', predictor, views, y: costs };
   }
 
   #costViews(metric: string, architectures: readonly Architecture[], samples: number): readonly Views[] {

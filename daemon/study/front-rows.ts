@@ -1,12 +1,13 @@
 import type { EvidenceOf } from '../core/evidence.js';
 import type { ArchitectureId, DeviceId, MeasurementId, StudyId } from '../core/ids.js';
 import type { Interval } from '../core/intervals.js';
-import { costIntervals, costMetrics, costsOf, type Provenance } from '../core/measurement.js';
+import type { Provenance } from '../core/measurement.js';
 import type { Objective } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { MeasurementRecord, Store, TrialRecord } from '../store/contract.js';
 import { type Beside, beside, besideNeighbours, type Comparable } from './beside.js';
-import { deviceMetric, type StudySpec } from './spec.js';
+import { measuredIntervals } from './exactness.js';
+import type { StudySpec } from './spec.js';
 import { isSeenBy, type Standing } from './standing.js';
 
 /** One member of a study's Pareto front. Every value in it was measured, evaluated or counted; none is predicted. */
@@ -174,26 +175,16 @@ async function measuredMembers(
   });
 }
 
-/** Of evaluated values, and of costs: those of the device itself, or of the equivalent one that stood in for it. */
+/** Of evaluated values, and of measured costs. */
 function intervalsOf(
-  { evidence, values }: TrialRecord,
+  trial: TrialRecord,
   taken: readonly MeasurementRecord[],
   spec: StudySpec,
 ): Record<string, Interval> {
-  const measured = spec.devices.flatMap((id, index) =>
-    costMetrics.flatMap((cost) => {
-      const metric = deviceMetric(cost, spec, index);
-      const own =
-        taken.find(({ deviceId }) => deviceId === id) ??
-        taken.find((one) => costsOf(one)[cost] === values[metric]);
-      const ci = own && costIntervals(own)[cost];
-      return ci ? [[metric, ci] as const] : [];
-    }),
-  );
-  const evaluated = Object.entries(evidence).flatMap(([metric, { ci }]) =>
+  const evaluated = Object.entries(trial.evidence).flatMap(([metric, { ci }]) =>
     ci ? [[metric, ci] as const] : [],
   );
-  return Object.fromEntries([...evaluated, ...measured]);
+  return { ...Object.fromEntries(evaluated), ...measuredIntervals(trial, taken, spec) };
 }
 
 function frontRow({ trial, taken }: Measured, space: Space): Omit<FrontRow, 'beside'> {

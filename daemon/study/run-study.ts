@@ -8,11 +8,12 @@ import type { EarlierStudy, Sampler } from '../search/samplers/contract.js';
 import type { StudyRecord, TrialRecord } from '../store/contract.js';
 import { Absences } from './absences.js';
 import { catchUp } from './catch-up.js';
+import { ExactSamples } from './exactness.js';
 import { fruitless } from './fruitless.js';
 import { Haste } from './haste.js';
 import type { ProposalInbox } from './outside.js';
 import { searchOutside } from './search-outside.js';
-import { toldTrial, toTrial } from './told-trial.js';
+import { toldTrial } from './told-trial.js';
 import type { TrialContext } from './trial-context.js';
 import { trialWork } from './trial-work.js';
 import { refreshed, workThrough } from './work-through.js';
@@ -91,13 +92,14 @@ async function search(
   const { study, spec, store, sampler } = context;
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
+  const samples = new ExactSamples(spec, store);
   const trials = await store.trials(study.id);
   const since = trials.filter(({ state }) => state !== 'asked').length;
   if (context.inbox)
     return searchOutside(context, {
       isOver,
       signal,
-      ask: (n, known, both) => askBatch(n, known, context, rng, both),
+      ask: (n, known, both) => askBatch(n, known, { ...context, samples }, rng, both),
       check: (known, isDone) => requireFruit(known, { study, spec, since, isOver: isDone }),
     });
 
@@ -127,7 +129,7 @@ async function search(
     const isDone = left <= 0 || isOver();
     requireFruit(trials, { study, spec, since, isOver: isDone });
     if (isDone) return trials;
-    const asked = await askBatch(left, trials, context, rng, signal);
+    const asked = await askBatch(left, trials, { ...context, samples }, rng, signal);
     if (asked.length === 0) {
       requireFruit(trials, { study, spec, since, isOver: true });
       return trials;
@@ -149,13 +151,13 @@ function requireFruit(
 async function askBatch(
   n: number,
   trials: readonly TrialRecord[],
-  context: StudyContext,
+  context: StudyContext & { readonly samples: ExactSamples },
   rng: Xoshiro128,
   signal: AbortSignal,
 ): Promise<TrialRecord[]> {
-  const { study, spec, space, store, sampler, bank, inbox, earlier = [] } = context;
+  const { study, spec, space, store, sampler, bank, samples, inbox, earlier = [] } = context;
   // The predictors learn from what was measured alone.
-  bank.refit(trials.map(toTrial));
+  await samples.refit(bank, trials);
   const predict = bank.predict.bind(bank);
   const known = new Set(trials.map((t) => t.architectureId));
   const asked = inbox

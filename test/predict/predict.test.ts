@@ -230,3 +230,34 @@ t.test('a bank that saw a study grow answers as one that opens it late', async (
       t.same(old.predict(metric, vectors), late.predict(metric, vectors), `${metric} after ${n}`);
   }
 });
+
+t.test('a bank believes inexact samples less, and equally exact ones alike', async (t) => {
+  const { vectors, y } = samples(60, 12);
+  const open = () =>
+    new PredictorBank({
+      costViews: (a) => ({ counts: new Map((a as number[]).map((v, i) => [`op${i}`, v])) }),
+      decisionFeatures: (a) => new Map((a as number[]).map((v, i) => [`op${i}=${v}`, 1])),
+      kindOf: () => 'cost',
+    });
+  // A third was measured on a busy machine: 30 to 60 % slower, and its intervals say so.
+  const isBusy = (i: number): boolean => i % 3 === 0;
+  const history = (deviation: (i: number) => number | undefined) =>
+    vectors.map((architecture, i) => {
+      const us = (y[i] as number) * (isBusy(i) ? 1.3 + 0.3 * ((i * 7) % 10) * 0.1 : 1);
+      const known = deviation(i);
+      return { architecture, values: { us }, ...(known !== undefined && { deviations: { us: known } }) };
+    });
+  const error = (deviation: (i: number) => number | undefined): number => {
+    const bank = open();
+    bank.refit(history(deviation));
+    const answers = bank.predict('us', vectors) ?? [];
+    return answers.reduce((sum, { mean }, i) => sum + Math.abs(Math.log(mean / (y[i] as number))), 0) / 60;
+  };
+  const [unweighted, even, weighted] = [
+    () => undefined,
+    () => 0.01,
+    (i: number) => (isBusy(i) ? 0.4 : 0.01),
+  ].map(error);
+  t.equal(even, unweighted, 'equal exactness changes nothing');
+  t.ok((weighted as number) < 0.6 * (unweighted as number), `${weighted} of ${unweighted}`);
+});

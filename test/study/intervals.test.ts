@@ -2,13 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { architectureId } from '../../daemon/core/architecture.js';
+import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import type { Answers } from '../../daemon/core/evidence.js';
 import type { StudyId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Fault } from '../../daemon/devices/fake/device.js';
 import { countedAccuracy } from '../../daemon/evaluate/evidence.js';
-import type { TrialRecord } from '../../daemon/store/contract.js';
+import { type BankSample, PredictorBank } from '../../daemon/predict/bank.js';
+import type { Store, TrialRecord } from '../../daemon/store/contract.js';
+import { ExactSamples } from '../../daemon/study/exactness.js';
 import { fruitless } from '../../daemon/study/fruitless.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
 import { leadOf } from '../../daemon/study/winner.js';
@@ -276,3 +278,75 @@ t.test('a study that says something of its space is not taken for a fault', (t) 
   t.match(judge(often, true), /3 DEVICE_FAILED, 2 ADB_FAILED; most often: .*the frequent one$/);
   t.end();
 });
+
+t.test(
+  'a study tells its predictors how exactly each trial was measured, and reads each measurement once',
+  async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'hilda-exact-'));
+    t.teardown(() => rm(dir, { recursive: true, force: true }));
+    const spec = parseStudySpec(await smallSpec(dir, { devices: ['board:a', 'board:b'] }));
+    const heard: (readonly BankSample[])[] = [];
+    const features = (a: Architecture) => new Map((a as number[]).map((v, i) => [`${i}=${v}`, 1]));
+    const bank = new (class extends PredictorBank {
+      override refit(history: readonly BankSample[]): void {
+        heard.push(history);
+      }
+    })({ costViews: (a) => ({ all: features(a) }), decisionFeatures: features, kindOf: () => 'cost' });
+    const asked: string[] = [];
+    const measurementsById = async (ids: readonly string[]) => {
+      asked.push(...ids);
+      return new Map(
+        ids.map((id) => {
+          const [deviceId, number] = id.split(' ') as [string, string];
+          const normalisedCiUs = [
+            100 * Math.exp(-0.0196 * (1 + Number(number))),
+            100 * Math.exp(0.0196 * (1 + Number(number))),
+          ];
+          return [
+            id,
+            {
+              id,
+              deviceId,
+              latency: { normalisedUs: 100, normalisedCiUs },
+              counts: null,
+              memory: { peakBytes: null },
+            },
+          ];
+        }),
+      );
+    };
+    const samples = new ExactSamples(spec, { measurementsById } as unknown as Store);
+    const trial = (number: number, devices: readonly string[]): TrialRecord =>
+      ({
+        number,
+        state: 'complete',
+        architectureId: `${number}`,
+        architecture: [Math.floor(number / 9), number % 9],
+        values: Object.fromEntries(
+          devices.map((device) => [device === 'board:a' ? 'latencyUs' : `latencyUs@${device}`, 100 + number]),
+        ),
+        measurements: Object.fromEntries(devices.map((device) => [device, `${device} ${number}`])),
+      }) as unknown as TrialRecord;
+    const both = ['board:a', 'board:b'];
+    const few = Array.from({ length: 9 }, (_, i) => trial(i, both));
+    await samples.refit(bank, few);
+    t.same(asked, [], 'nothing is learnt from nine trials');
+    const trials = Array.from({ length: 12 }, (_, i) => trial(i, i === 3 ? ['board:a'] : both));
+    await samples.refit(bank, trials);
+    await samples.refit(bank, trials);
+    t.equal(new Set(asked).size, asked.length, 'none is read twice');
+    const learnt = heard.at(-1)?.filter(({ deviations }) => deviations) as BankSample[];
+    t.ok(learnt.length >= 10);
+    for (const [i, { deviations }] of heard.at(-1)?.entries() ?? []) {
+      if (!deviations) continue;
+      t.same(Object.keys(deviations), i === 3 ? ['latencyUs'] : ['latencyUs', 'latencyUs@board:b']);
+      t.ok(Math.abs((deviations.latencyUs ?? 0) - 0.01 * (1 + i)) < 1e-9, `${i}`);
+    }
+    // A device that was away has caught up.
+    await samples.refit(
+      bank,
+      trials.map((one, i) => (i === 3 ? trial(3, both) : one)),
+    );
+    t.same(Object.keys(heard.at(-1)?.[3]?.deviations ?? {}), ['latencyUs', 'latencyUs@board:b']);
+  },
+);
