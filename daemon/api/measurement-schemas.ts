@@ -59,6 +59,11 @@ export const measurementSchema = z
           .describe(
             'Standard deviations of the logarithm of the latency, within a session, between sessions, and by the state of the machine.',
           ),
+        clockOff: z
+          .number()
+          .nullable()
+          .optional()
+          .describe('Share by which the clock of the device may be off; a part of the interval.'),
         reference: z.enum(['convolution', 'transformer', 'none']),
         convolutionWeight: z.number().nullable().optional(),
         loadUs: z.number().nullable(),

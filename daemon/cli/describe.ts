@@ -139,13 +139,14 @@ type Spread = NonNullable<NonNullable<MeasurementView['latency']>['spread']>;
 type Lines = Field[];
 
 function describeLatency(latency: NonNullable<MeasurementView['latency']>, provenance: string): Lines {
-  const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs, spread } = latency;
+  const { rawUs, normalisedUs, normalisedCiUs, loadUs, firstRunUs, spread, clockOff } = latency;
   return [
     [
       'latency',
       `${formatLatency(normalisedUs)}, 95 % ${formatInterval(normalisedCiUs)} (normalised, ${provenance})`,
     ],
     ...(spread ? [['spread', describeSpread(spread)] as const] : []),
+    ...(clockOff ? [['clock', `may be off by ${formatShare(clockOff)}, in the interval`] as const] : []),
     [
       'raw',
       `median ${formatLatency(rawUs.median)}, p90 ${formatLatency(rawUs.p90)}, min ${formatLatency(rawUs.min)}, ${rawUs.n} rounds`,

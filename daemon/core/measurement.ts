@@ -38,6 +38,11 @@ export interface Latency {
   readonly normalisedCiUs: readonly [low: number, high: number];
   /** Null in what a device returns of one session, and in rows of versions that knew one part alone. */
   readonly spread?: Spread | null;
+  /**
+   * By which share the device's clock may be off, both ways: 0.0025 is 0.25 %. A part of the interval that is equal in every
+   * measurement on the device, so no repetition narrows it. Left out where the host's clock was read.
+   */
+  readonly clockOff?: number | null;
   /** Which reference network is more like the candidate; none where only one network can run: the ratio is to its median. */
   readonly reference: 'convolution' | 'transformer' | 'none';
   /**

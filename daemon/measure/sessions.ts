@@ -13,16 +13,20 @@ export function sessionValue({
   verdict,
 }: Pick<Measurement, 'latency' | 'verdict'>): SessionValue | null {
   if (!latency || verdict !== 'valid') return null;
-  const { spread, normalisedCiUs } = latency;
+  const { spread, normalisedCiUs, clockOff } = latency;
   const within = spread
     ? Math.hypot(spread.within, spread.regime * Math.sqrt(spread.sessions))
-    : withinOf(normalisedCiUs);
+    : withinOf(normalisedCiUs) - clockHalf(clockOff) / 1.96;
   const value = { logUs: Math.log(latency.normalisedUs), within, sessions: latency.spread?.sessions ?? 1 };
   return Number.isFinite(value.logUs) && Number.isFinite(within) ? value : null;
 }
 
 /** The standard error, of the logarithm, that the 95 % interval of one session stands for. */
 export const withinOf = ([low, high]: Latency['normalisedCiUs']): number => Math.log(high / low) / 2 / 1.96;
+
+/** Half of what a clock that may be off by a share adds to the interval of the logarithm. */
+const clockHalf = (off: number | null | undefined): number =>
+  off ? (Math.log1p(off) - Math.log1p(-off)) / 2 : 0;
 
 /**
  * How many sessions reach the protocol's half-width, from the two variances; and how many rounds each of them is worth,
@@ -75,7 +79,9 @@ export function joinSessions(
   const between = withOwn(known, sure, withinVariance);
   // Sessions of one measurement are mostly in one regime: their number does not narrow its part.
   const regime = mean(sessions.map((session) => regimeDeviation(session, undisturbed)));
-  const half = Math.hypot(halfInterval(between, withinVariance, sessions.length), 1.96 * regime);
+  // Every session reads one clock: what it may be off by is the same in all.
+  const clock = Math.max(...sessions.map(({ latency }) => clockHalf(latency?.clockOff)));
+  const half = Math.hypot(halfInterval(between, withinVariance, sessions.length), 1.96 * regime) + clock;
   const latencies = sessions.map(({ latency }) => latency as Latency);
   const latency: Latency = {
     ...first.latency,
@@ -95,7 +101,7 @@ export function joinSessions(
   return {
     ...first,
     latency,
-    reason: `${first.reason.replace(/\.$/, '')}; ${limitOf({ half, withinVariance, between, regime }, sessions.length, protocol)}.`,
+    reason: `${first.reason.replace(/\.$/, '')}; ${limitOf({ half, withinVariance, between, regime, clock }, sessions.length, protocol)}.`,
     rounds: sessions.flatMap(({ rounds }) => rounds),
     // Not from the first moment to the last: the clock may be set meanwhile.
     durationMs: sessions.reduce((sum, session) => sum + session.durationMs, 0),
@@ -122,21 +128,24 @@ interface Limits {
   readonly withinVariance: number;
   readonly between: Between;
   readonly regime: number;
+  readonly clock: number;
 }
 
 /** Which part keeps the interval from being narrower. */
 function limitOf(
-  { half, withinVariance, between, regime }: Limits,
+  { half, withinVariance, between, regime, clock }: Limits,
   sessions: number,
   { ciHalfWidth }: Pick<Protocol, 'ciHalfWidth'>,
 ): string {
   const share = between.variance / (between.variance + withinVariance || 1);
   const part =
-    1.96 * regime > 0.7 * half
-      ? `the machine is not in its undisturbed state (${percent(regime)})`
-      : share > 0.5
-        ? `the spread between sessions limits it (${percent(Math.sqrt(between.variance))}${between.repeats === 0 ? ', assumed' : ''})`
-        : `the spread within a session limits it (${percent(Math.sqrt(withinVariance))})`;
+    clock > 0.7 * half
+      ? `the clock of the device limits it (off by up to ${percent(clock)})`
+      : 1.96 * regime > 0.7 * half
+        ? `the machine is not in its undisturbed state (${percent(regime)})`
+        : share > 0.5
+          ? `the spread between sessions limits it (${percent(Math.sqrt(between.variance))}${between.repeats === 0 ? ', assumed' : ''})`
+          : `the spread within a session limits it (${percent(Math.sqrt(withinVariance))})`;
   const known = besideLimit(half, ciHalfWidth, {
     decimals: 2,
     write: (value, digits) => `${(value * 100).toPrecision(digits)} %`,

@@ -324,3 +324,44 @@ t.test('a machine that is not in its undisturbed state widens the interval', asy
   t.equal(learnUndisturbed(undisturbed, one), undisturbed);
   t.equal(regimeDeviation(one, undisturbed), 0);
 });
+
+t.test(
+  'what the clock of a device may be off by is in every interval, and no repetition narrows it',
+  async (t) => {
+    const [protocol, rng] = [loadProtocol('careful'), Xoshiro128.fromSeed(21)];
+    const between = { variance: 0.004 ** 2, freedom: 60, repeats: 56 };
+    const width = ({ latency }: Measurement): number =>
+      Math.log((latency?.normalisedCiUs[1] ?? 0) / (latency?.normalisedCiUs[0] ?? 1)) / 2;
+    /** As a board with such a clock returns it. */
+    const offBy = (off: number, taken: Measurement): Measurement => {
+      const [low, high] = taken.latency?.normalisedCiUs ?? [0, 0];
+      const normalisedCiUs = [low * (1 - off), high * (1 + off)] as const;
+      return { ...taken, latency: taken.latency && { ...taken.latency, normalisedCiUs, clockOff: off } };
+    };
+    const sessions: Measurement[] = [];
+    while (sessions.length < 12)
+      sessions.push(await session({ between: 0.004, within: 0.005 }, rng, protocol));
+    for (const off of [0.0025, 0.01, 0.05]) {
+      for (const n of [1, 3, 12]) {
+        const exact = joinSessions(sessions.slice(0, n), between, protocol);
+        const joined = joinSessions(
+          sessions.slice(0, n).map((one) => offBy(off, one)),
+          between,
+          protocol,
+        );
+        t.ok(Math.abs(width(joined) - width(exact) - off) < 0.01 * off, `${off} over ${n}: ${width(joined)}`);
+        t.equal(joined.latency?.clockOff, off);
+        const [value, plain] = [sessionValue(joined), sessionValue(exact)];
+        t.ok(Math.abs((value?.within ?? 0) - (plain?.within ?? 1)) < 1e-9, 'it teaches nothing of repeats');
+      }
+    }
+    t.match(
+      joinSessions(
+        sessions.map((one) => offBy(0.05, one)),
+        between,
+        protocol,
+      ).reason,
+      /the clock of the device/,
+    );
+  },
+);

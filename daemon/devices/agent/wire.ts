@@ -207,6 +207,7 @@ export const measurementSchema = z.looseObject({
         })
         .nullable()
         .optional(),
+      clockOff: number.min(0).max(0.5).nullable().optional(),
       reference: z.enum(['convolution', 'transformer', 'none']),
       convolutionWeight: number.nullable().optional(),
       loadUs: number.nullable(),

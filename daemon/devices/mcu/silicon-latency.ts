@@ -46,6 +46,7 @@ export function timesOf(
       ratio,
       normalisedUs: ratio.median * unitUs,
       normalisedCiUs: [ratio.ciLow * unitUs * (1 - off), ratio.ciHigh * unitUs * (1 + off)],
+      clockOff: off,
       reference,
       loadUs,
       firstRunUs: usOf(firstRunTicks),
