@@ -25,6 +25,8 @@ const abilities = ['calibrate', 'profile', 'classify', 'run', 'deploy', 'runDepl
 
 /** Every so many measurements a probe network is measured again. */
 const probeEvery = 32;
+/** Once a target knows so many repeats, early probes would cost more than they teach. */
+const enoughRepeats = 6;
 
 /** A session beyond this is taken again: its references were 5 % slower than undisturbed. */
 const calmDeviation = 0.01;
@@ -146,33 +148,38 @@ export class RepeatingDevice implements Device {
     await ledger.write({ ...record, repeatability });
   }
 
-  /** At the second, fourth, eighth measurement and so on, later at every 32nd: the first ones teach most. */
+  /**
+   * Both probes at the second, fourth, eighth and sixteenth measurement, until enough repeats are known; then one of them,
+   * in turn, at every 32nd: the first repeats teach most, and a device that was opened again is known already.
+   */
   async #probeNowAndThen({ signal }: CallOptions): Promise<void> {
     const n = ++this.#measured;
-    const isDue = n % probeEvery === 0 || (n > 1 && n < probeEvery && (n & (n - 1)) === 0);
-    if (!isDue) return;
+    const all = Object.entries(probeNetworks());
+    const isEarly = n > 1 && n < probeEvery && (n & (n - 1)) === 0;
+    if (!isEarly && n % probeEvery !== 0) return;
+    const { repeatability } = await this.#options.ledger.read();
+    if (isEarly && (repeatability?.freedom ?? 0) >= enoughRepeats) return;
+    const due = isEarly ? all : [all[(n / probeEvery) % all.length] as (typeof all)[number]];
     try {
-      const search = loadProtocol('search');
-      for (const [name, network] of Object.entries(probeNetworks())) {
-        const taken = await this.#device.measure(network, search, { signal });
-        const { ledger, clock } = this.#options;
-        const record = inUnit(await ledger.read(), calibratedMs(taken));
-        const value = sessionValue(
-          joinSessions([taken], betweenSessions(null, this.target), search, record.undisturbed),
-        );
-        if (!value) continue;
-        const repeatability = learnRepeat(
-          record.repeatability,
-          record.probes[name] ?? [],
-          value,
-          clock.nowMs(),
-        );
-        await ledger.write(withProbe({ ...record, repeatability }, name, value));
-      }
+      for (const [name, network] of due) await this.#probe(name, network, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       this.#options.onTrouble?.(asHildaError(thrown));
     }
+  }
+
+  async #probe(name: string, network: Graph, signal: AbortSignal): Promise<void> {
+    const search = loadProtocol('search');
+    const taken = await this.#device.measure(network, search, { signal });
+    const { ledger, clock } = this.#options;
+    const record = inUnit(await ledger.read(), calibratedMs(taken));
+    const value = sessionValue(
+      joinSessions([taken], betweenSessions(null, this.target), search, record.undisturbed),
+    );
+    if (!value) return;
+    const earlier = record.probes[name] ?? [];
+    const repeatability = learnRepeat(record.repeatability, earlier, value, clock.nowMs());
+    await ledger.write(withProbe({ ...record, repeatability }, name, value));
   }
 }
 

@@ -208,3 +208,30 @@ t.test('careful: several sessions, the invalid ones told and not used', async (t
   );
   t.not(networkFacts(probeNetworks().convolution).structureHash, networkFacts(network('d')).structureHash);
 });
+
+t.test(
+  'probes cost eight sessions of a new target, later one in 32, and none again once it is known',
+  async (t) => {
+    const { clock, store, inner, take } = await bench(t);
+    const distinct = (from: number) => Array.from({ length: 31 }, (_, i) => network('x'.repeat(from + i)));
+    for (const one of distinct(1)) await take(one);
+    t.equal(inner.asked.length, 31 + 8, 'both probes after 2, 4, 8 and 16');
+    await take(network('y'.repeat(500)));
+    t.equal(inner.asked.length, 32 + 9);
+    const ledger = storeLedger(store, deviceId, target);
+    const known = (await ledger.read()).repeatability?.freedom ?? 0;
+    t.ok(known >= 6, `${known} repeats`);
+    const opened = new RepeatingDevice(inner, { ledger, clock });
+    const before = inner.asked.length;
+    for (const one of distinct(100)) await opened.measure(one, loadProtocol('search'), { signal });
+    t.equal(inner.asked.length, before + 31, 'the target is known since before');
+    for (let i = 0; i < 65; i++)
+      await opened.measure(network('z'.repeat(200 + i)), loadProtocol('search'), { signal });
+    t.equal(inner.asked.length, before + 96 + 3);
+    t.same(
+      Object.values((await ledger.read()).probes).map((all) => all.length > 1),
+      [true, true],
+      'each in turn',
+    );
+  },
+);
