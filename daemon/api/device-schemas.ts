@@ -42,6 +42,10 @@ export const deviceSchema = z
       .object({
         bytesPerS: z.int().nullable().describe('What models lately reached; null before any was sent.'),
         roundTripMs: z.number().nullable(),
+        downMs: z
+          .number()
+          .nullable()
+          .describe('For how long it has been down, while its peer is waited for; null while it is up.'),
       })
       .optional()
       .describe('The line to the page or agent that it is behind, while it is there.'),

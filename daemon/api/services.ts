@@ -4,8 +4,7 @@ import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
-import type { LineFacts } from '../core/link/line-rate.js';
-import type { Connection } from '../devices/connection.js';
+import type { Connection, LineState } from '../devices/connection.js';
 import type { Sighting } from '../devices/contract.js';
 import type { Admit } from '../devices/join-keys.js';
 import type { UnusableKind } from '../devices/registry.js';
@@ -66,7 +65,7 @@ export interface JoiningPort {
   acceptPage(connection: Connection, admit: Admit): Promise<HildaError | null>;
   acceptAgent(connection: Connection, admit: Admit): Promise<HildaError | null>;
   /** Of the line to the page or agent that a device is behind, while it is here. */
-  lineTo(device: DeviceId): LineFacts | undefined;
+  lineTo(device: DeviceId): LineState | undefined;
 }
 
 /** What the API needs of the studies; `StudyService` fits it. */

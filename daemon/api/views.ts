@@ -1,7 +1,7 @@
 import type { StudyId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
-import type { LineFacts } from '../core/link/line-rate.js';
 import type { Target } from '../core/target.js';
+import type { LineState } from '../devices/connection.js';
 import type { Presence } from '../fleet/lookout.js';
 import { betweenSessions, type Repeatability } from '../measure/repeatability.js';
 import type { Graph } from '../network/graph.js';
@@ -37,7 +37,7 @@ export function viewDevice(
     readonly presence: Presence;
     /** Null: no repeat yet. Left out: not asked. */
     readonly repeatability?: Repeatability | null;
-    readonly line?: LineFacts | undefined;
+    readonly line?: LineState | undefined;
   },
 ): DeviceView {
   const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);

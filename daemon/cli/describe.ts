@@ -1,7 +1,6 @@
 import type { DeviceView } from '../api/device-schemas.js';
 import type { MeasurementView } from '../api/measurement-schemas.js';
 import type { StudySummaryView } from '../api/schemas.js';
-import type { LineFacts } from '../core/link/line-rate.js';
 import { formatRate } from '../core/link/transfer-limits.js';
 import {
   formatBytes,
@@ -10,15 +9,22 @@ import {
   formatInterval,
   formatLatency,
 } from '../core/quantities.js';
+import { mostAwayMs } from '../devices/connection.js';
 import { formatTime } from './format.js';
 import { type Field, formatFields } from './terminal/fields.js';
 import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';
 
-function describeLine({ bytesPerS, roundTripMs }: LineFacts): string {
+function describeLine({ bytesPerS, roundTripMs, downMs }: NonNullable<DeviceView['line']>): string {
+  if (downMs !== null)
+    return `down for ${formatDuration(downMs)}; waited for ${formatDuration(mostAwayMs)} in all`;
   if (bytesPerS === null) return 'up; nothing was sent over it yet';
   const delay = roundTripMs === null ? '' : `, ${Math.round(roundTripMs)} ms there and back`;
   return `${formatRate(bytesPerS)}${delay}`;
 }
+
+/** A peer whose line broke is waited for: it may be back in a moment, or be gone for good. */
+export const presentWord = (line: DeviceView['line']): string =>
+  typeof line?.downMs === 'number' ? 'cut off' : 'here';
 
 export function describeDevice(
   {
@@ -39,7 +45,7 @@ export function describeDevice(
   }: DeviceView,
   layout: Layout = plainLayout,
 ): string {
-  const now = present ? (obstacle ?? 'here') : 'away';
+  const now = present ? (obstacle ?? presentWord(line)) : 'away';
   return formatFields(
     [
       ['device', id],

@@ -1,3 +1,11 @@
+import type { LineFacts } from '../core/link/line-rate.js';
+
+/** What is known of the line to a peer that is here, as people and programs see it. */
+export interface LineState extends LineFacts {
+  /** For how long it has been down, while the peer is waited for; null while it is up. */
+  readonly downMs: number | null;
+}
+
 /**
  * A two-way channel of text and binary messages, in order. `api` makes one of each ws client that joins, so that the
  * drivers behind it know nothing of ws.

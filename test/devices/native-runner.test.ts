@@ -297,6 +297,11 @@ t.test('a phone that fails is the one to blame, with evidence', async (t) => {
     code: 'RUNNER_OUTPUT_INVALID',
     message: /told to run 20 times and counts 3/,
   });
+  // A unit that was mixed up: each run alone took longer than the whole program.
+  t.match(await failing(perfTest('today').replace('n=$runs -v ms=$ms', 'n=$runs -v ms=$ms"000"')), {
+    code: 'RUNNER_OUTPUT_INVALID',
+    message: /its 20 runs took 4.0\d*e\+7 us by what it printed, and the whole program/,
+  });
   // Somebody at the phone withdraws the permission during a run.
   const path = await put('onnxruntime_perf_test', perfTest('today'));
   const driver = driverWith({ runners: [path] });

@@ -1,10 +1,13 @@
 import t from 'tap';
 import { asHildaError } from '../../daemon/core/errors.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { BrowserDriver } from '../../daemon/devices/browser/driver.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
 import type { Device } from '../../daemon/devices/contract.js';
+import type { Runner } from '../../dashboard/join/src/page-world.js';
+import type { WorkerRequest } from '../../dashboard/join/src/wire.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 import { heavyNetwork } from '../lines/heavy-network.js';
 import { namedKeys } from '../lines/keys.js';
@@ -64,6 +67,8 @@ t.test('a cut in the transfer, in a call and in a reply: everything goes on, onc
   line.cut(25_000);
   await clock.pass(24_000);
   t.ok(links.includes('lost'), 'both ends noticed, though nobody said farewell');
+  const { downMs } = hub.lineTo(hub.pages()[0]!.id as DeviceId)!;
+  t.ok(downMs! > 0 && downMs! < 25_000, `and it is shown: down for ${downMs} ms`);
   t.ok(await clock.until(() => runner.counts.loads === loads + 4));
   const timed = runner.counts.timed;
   t.ok(await clock.until(() => runner.counts.timed > timed + 3));
@@ -79,6 +84,7 @@ t.test('a cut in the transfer, in a call and in a reply: everything goes on, onc
   t.ok(total < 1.1e6, `${total} bytes for a network of 1 MB`);
   const { bytesPerS } = hub.pages()[0]!.facts;
   t.ok(bytesPerS! > 150_000 && bytesPerS! < 400_000, `${bytesPerS} bytes/s`);
+  t.equal(hub.lineTo(hub.pages()[0]!.id as DeviceId)!.downMs, null, 'up');
   t.match(job.seen.measurement?.manifest.line, { bytesPerS }, 'a measurement says by which line it came');
 });
 
@@ -98,6 +104,50 @@ t.test('a page that is away for longer than it is waited for keeps what it has',
   const total = line.down.bytes + line.up.bytes - bytes;
   t.ok(total < 1.1e6, `${total} bytes for a network of 1 MB, measured twice`);
 });
+
+t.test('times and outputs that cannot be end the measurement, and none is stored', async (t) => {
+  const time = (change: (value: { samplesUs: number[][]; tookUs: number }) => object) =>
+    ['time', (value: unknown) => change(value as { samplesUs: number[][]; tookUs: number })] as const;
+  const lies: readonly (readonly [op: WorkerRequest['op'], lie: (value: unknown) => unknown])[] = [
+    time((value) => ({ ...value, samplesUs: value.samplesUs.map((one) => one.map(() => 1e308)) })),
+    time((value) => ({ ...value, samplesUs: value.samplesUs.map((one) => one.map((us) => 1e6 * us)) })),
+    time((value) => ({ ...value, tookUs: 3.6e9 })),
+    time((value) => ({ ...value, samplesUs: value.samplesUs.map((one) => one.slice(1)) })),
+    time((value) => ({ ...value, samplesUs: value.samplesUs.slice(1) })),
+    ['load', () => ({ loadUs: 9e15 })],
+    ['first', () => ({ firstRunUs: 1e300, touchedBytes: 2e6 })],
+  ];
+  for (const [op, lie] of lies) {
+    const { clock, device, calibrated } = await openBench(2e7);
+    const { runner } = await calibrated();
+    tellInstead(runner, op, (done) => ({ ...done, value: lie(done.value) }));
+    const job = outcome((await device()).measure(doublingNetwork(), contractProtocol, { signal }));
+    t.ok(await clock.until(job.over));
+    t.match(job.seen, { code: 'MESSAGE_INVALID', measurement: undefined }, `${op}: ${lie}`);
+  }
+  const { clock, device, calibrated } = await openBench(2e7);
+  const { runner } = await calibrated();
+  tellInstead(runner, 'run', (done) => ({
+    ...done,
+    outputs: (done.outputs ?? []).map((output) => ({ ...output, dims: [7] })),
+  }));
+  let code = '';
+  const inputs = { x: { dims: [1, 4, 8, 8], data: new Float32Array(256) } };
+  (await device()).run?.(doublingNetwork(), inputs, { signal }).catch((thrown) => {
+    code = asHildaError(thrown).code;
+  });
+  t.ok(await clock.until(() => code !== ''));
+  t.equal(code, 'MESSAGE_INVALID');
+});
+
+function tellInstead(
+  runner: Runner,
+  op: WorkerRequest['op'],
+  change: (done: Awaited<ReturnType<Runner['ask']>>) => Awaited<ReturnType<Runner['ask']>>,
+): void {
+  const ask = runner.ask.bind(runner);
+  runner.ask = async (request) => (request.op === op ? change(await ask(request)) : ask(request));
+}
 
 t.test('of two tabs of one phone one works, the other stops and can take over', async (t) => {
   const { clock, hub, open, device } = await openBench();

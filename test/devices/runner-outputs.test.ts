@@ -90,6 +90,12 @@ t.test('no digit more or less, no value out of place: right, or an error', async
   t.throws(() => readPerfTest(today.replace('0.0995086 s', '-nan s')), { message: /not finite/ });
   t.throws(() => readPerfTest(today.replace('0.0995086', '0.995086')), { message: /median is above/ });
   t.throws(() => readPerfTest(today.replace('98.961997 ms', '98.961997 m')), { message: /no unit of time/ });
+  for (const figure of ['1e308 ms', '4000 s', '1e-10 ms'])
+    t.throws(
+      () => readPerfTest(`Average inference time cost total: ${figure}\n`),
+      { ...invalid, message: /which no run takes|not finite/ },
+      figure,
+    );
   t.throws(
     () => readPerfTest(today.replace('98.961997 ms', '98.96\n[W:onnxruntime] slow\n1997 ms')),
     invalid,
@@ -226,11 +232,30 @@ t.test('results as of llama-bench', async (t) => {
     t.equal(report.samplesUs?.length ?? null, samples, text.slice(0, 20));
     t.match(report, { meanUs: 70285.66, deviationUs: 982.04 });
   }
+  for (const [peak, bytes] of [
+    [4096, 4096],
+    ['4096', 4096],
+    ['', null],
+    [null, null],
+  ] as const)
+    t.equal(readJsonResults(JSON.stringify([{ ...result, peak_bytes: peak }])).peakBytes, bytes);
   t.match(readJsonResults(JSON.stringify([result])), { loadUs: 5000, version: '5163 8cf427ff' });
   const spoilt: object[] = [
     { ...result, avg_ns: 0 },
     { ...result, avg_ns: null, samples_ns: [] },
     { ...result, avg_ns: 'nan' },
+    { ...result, avg_ns: 1e308, samples_ns: [1e308, 1e308] },
+    { avg_ns: 1e308 },
+    { avg_ns: 4e12 },
+    { avg_ns: 1e-4 },
+    { ...result, load_ns: 1e300 },
+    { ...result, first_ns: -1 },
+    { ...result, stddev_ns: -1 },
+    { ...result, stddev_ns: 1e300 },
+    { ...result, peak_bytes: 0 },
+    { ...result, peak_bytes: 1.5 },
+    { ...result, peak_bytes: 1e300 },
+    { ...result, peak_bytes: 'much' },
     { ...result, samples_ns: [70285000, null] },
     { ...result, samples_ns: [70285000, 170286320] },
     { ...result, samples_ns: '70285000' },

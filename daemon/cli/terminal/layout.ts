@@ -40,7 +40,7 @@ const states: Readonly<Record<Tone, readonly string[]>> = {
   title: [],
   good: ['adopted', 'here', 'completed', 'valid', 'active', 'fastest', 'done', 'yes'],
   bad: ['failed', 'quarantined', 'blocked', 'invalid', 'revoked', 'drifted'],
-  caution: ['running', 'paused', 'noisy', 'throttled', 'contended', 'queued', 'expired'],
+  caution: ['running', 'paused', 'noisy', 'throttled', 'contended', 'queued', 'expired', 'cut'],
   faint: ['away', 'stopped', 'ignored', 'sighted', 'cancelled', 'none'],
 };
 const tones = new Map(

@@ -1,8 +1,10 @@
+import type { Clock } from '../../core/clock.js';
 import { HildaError } from '../../core/errors.js';
+import { mostWithinUs } from '../told-times.js';
 import { type AdbServer, quoted } from './adb-server.js';
 import type { CoreChoice } from './cores.js';
 import { clocksCommand } from './phone-state.js';
-import type { RunnerReport } from './runners/report.js';
+import { leastTotalUs, type RunnerReport, unreadable } from './runners/report.js';
 import { runLine, runOutput } from './runners/run-line.js';
 import type { Runner } from './runners/runner.js';
 import { runnerFailure } from './runners/runner-failure.js';
@@ -14,6 +16,7 @@ export interface PhoneRunnerOptions {
   readonly runner: Runner;
   readonly cores: CoreChoice | null;
   readonly target: { readonly threads: number };
+  readonly clock: Clock;
   /** Of one run of the program; 60 s by default. */
   readonly timeoutMs?: number;
 }
@@ -44,7 +47,7 @@ export class PhoneRunner {
     runs: number,
     signal: AbortSignal,
   ): Promise<{ readonly report: RunnerReport; readonly clocks: string }> {
-    const { adb, serial, runner, cores, target, timeoutMs = 60_000 } = this.#options;
+    const { adb, serial, runner, cores, target, clock, timeoutMs = 60_000 } = this.#options;
     const result = `${phoneFolder}/result`;
     const order = {
       folder: phoneFolder,
@@ -60,7 +63,9 @@ export class PhoneRunner {
       mask: cores?.mask ?? null,
       clocks: clocksCommand(cores?.cores ?? null),
     });
+    const startUs = clock.monotonicUs();
     const answer = await adb.shell(serial, line, { signal, timeoutMs });
+    const elapsedUs = clock.monotonicUs() - startUs;
     const { output, clocks } = runOutput(answer);
     if (answer.exitCode !== 0)
       throw runnerFailure({
@@ -74,6 +79,13 @@ export class PhoneRunner {
       throw new HildaError(
         'RUNNER_OUTPUT_INVALID',
         `${runner.name}: it was told to run ${runs} times and counts ${report.runs}`,
+      );
+    const toldUs = leastTotalUs(report, runs);
+    if (toldUs > mostWithinUs(elapsedUs))
+      throw unreadable(
+        runner.name,
+        `its ${runs} runs took ${toldUs.toPrecision(4)} us by what it printed, and the whole program ${elapsedUs.toPrecision(4)} us`,
+        output.stdout,
       );
     return { report, clocks };
   }

@@ -1,10 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
-import type { LineFacts } from '../../core/link/line-rate.js';
 import { watchLine } from '../../core/link/watched-line.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes, mostAwayMs } from '../connection.js';
+import { type Connection, closeCodes, type LineState, mostAwayMs } from '../connection.js';
 import { firstMessage } from '../first-message.js';
 import { giveWay } from '../instances.js';
 import type { Admit, JoinKeys } from '../join-keys.js';
@@ -80,9 +79,9 @@ export class AgentHub {
   }
 
   /** Of the line to the agent that has a device, while it is here. */
-  lineTo(device: DeviceId): LineFacts | undefined {
+  lineTo(device: DeviceId): LineState | undefined {
     const agent = this.agents().find(({ id }) => device.startsWith(`${id}-`));
-    return agent && this.#sessions.get(agent.id)?.rate.facts;
+    return agent && this.#sessions.get(agent.id)?.line;
   }
 
   onChange(listener: () => void): () => void {

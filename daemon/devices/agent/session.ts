@@ -3,7 +3,7 @@ import { HildaError } from '../../core/errors.js';
 import { BulkReceiver } from '../../core/link/bulk-receiver.js';
 import { BulkSender } from '../../core/link/bulk-sender.js';
 import { LineRate } from '../../core/link/line-rate.js';
-import { type Connection, closeCodes } from '../connection.js';
+import { type Connection, closeCodes, type LineState } from '../connection.js';
 import { contentHash } from '../content-hash.js';
 import type { AgentHello, HubMessage, OfferedDevice } from './wire.js';
 
@@ -37,6 +37,8 @@ export class AgentSession {
   readonly #options: AgentSessionOptions;
   #connection: Connection | null;
   #goneMs = 0;
+  /** When its line was cut; null before that. */
+  #cutUs: number | null = null;
 
   constructor(options: AgentSessionOptions) {
     const { id, hello, connection, clock, before } = options;
@@ -68,6 +70,11 @@ export class AgentSession {
     return this.#connection !== null || this.#goneMs > this.#options.clock.nowMs();
   }
 
+  get line(): LineState {
+    const downUs = this.#cutUs === null ? null : this.#options.clock.monotonicUs() - this.#cutUs;
+    return { ...this.rate.facts, downMs: downUs && downUs / 1000 };
+  }
+
   /** Says nothing where the line is cut. */
   say(message: HubMessage): void {
     this.#connection?.send(JSON.stringify(message));
@@ -78,6 +85,7 @@ export class AgentSession {
     if (!this.#connection) return;
     const { clock, awayMs } = this.#options;
     this.#connection = null;
+    this.#cutUs = clock.monotonicUs();
     this.#goneMs = leaves ? 0 : clock.nowMs() + awayMs;
     this.received.disconnect();
     this.bulk.close(new HildaError('DEVICE_GONE', `the line to the agent ${this.name} broke`));

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { asHildaError, HildaError } from '../../core/errors.js';
+import { HildaError } from '../../core/errors.js';
 import type { Json } from '../../core/json.js';
 import type { Measurement } from '../../core/measurement.js';
 import { Xoshiro128 } from '../../core/rng.js';
@@ -14,16 +14,12 @@ import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import { median } from '../../measure/statistics.js';
 import type { Judgement } from '../../measure/verdict.js';
 import type { Graph } from '../../network/graph.js';
-import { modelBytes, sourceOf } from '../../network/model-source.js';
-import { fixedFeeds } from '../../runtime/fixed-feeds.js';
-import { graphFeeds } from '../../runtime/graph-feeds.js';
-import type { RuntimeTensors } from '../../runtime/messages.js';
 import { asInputs } from '../../runtime/tensors.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
-import { unreached } from '../unreached.js';
 import { PageRounds } from './page-rounds.js';
 import type { PageSession } from './page-session.js';
-import type { NamedTensor, PageState, Slot } from './wire.js';
+import { PageWorker } from './page-worker.js';
+import type { PageState } from './wire.js';
 
 /** Facts of the phone around a measurement, and whether they spoil it; what the page itself cannot know. */
 export interface Surroundings {
@@ -41,11 +37,6 @@ export interface BrowserDeviceOptions {
   readonly timeoutMs?: number;
   readonly seed?: number;
   readonly surroundings?: Surroundings;
-}
-
-interface Worker {
-  readonly timerStepUs: number;
-  readonly touchedBytes: number;
 }
 
 const calibrationLegs = 30;
@@ -78,13 +69,14 @@ export class BrowserDevice implements Device {
     const reference = referenceFor(network);
     const takenAtMs = clock.nowMs();
     const startUs = clock.monotonicUs();
-    return this.#visit(signal, async ({ timerStepUs, touchedBytes: baseBytes }) => {
+    return this.#visit(signal, async (worker) => {
+      const { timerStepUs, touchedBytes: baseBytes } = worker.start;
       const before = { page: page.state, phone: (await surroundings?.read({ signal })) ?? null };
       onProgress?.({ step: 'load', done: 0, of: 1 });
-      const { loadUs } = await this.#load('candidate', network, signal);
-      const first = await this.#call({ op: 'first', slot: 'candidate' }, signal);
-      await this.#load('reference', referenceNetworks()[reference], signal);
-      await this.#call({ op: 'first', slot: 'reference' }, signal);
+      const { loadUs } = await worker.load('candidate', network);
+      const first = await worker.call({ op: 'first', slot: 'candidate' });
+      await worker.load('reference', referenceNetworks()[reference]);
+      await worker.call({ op: 'first', slot: 'reference' });
       const rounds = new PageRounds(page, {
         clock,
         timerStepUs,
@@ -141,17 +133,9 @@ export class BrowserDevice implements Device {
   }
 
   async run(network: Graph, inputs: Tensors, { signal }: CallOptions): Promise<Tensors> {
-    const { page } = this.#options;
-    return this.#visit(signal, async () => {
-      await this.#load('candidate', network, signal);
-      const named = await this.#send(asInputs(network, inputs), signal);
-      const { outputs } = await this.#call({ op: 'run', slot: 'candidate', inputs: named }, signal);
-      return Object.fromEntries(
-        outputs.map(({ name, dims, sha256 }) => [
-          name,
-          { dims, data: new Float32Array(page.take(sha256).buffer) },
-        ]),
-      );
+    return this.#visit(signal, async (worker) => {
+      await worker.load('candidate', network);
+      return worker.run('candidate', asInputs(network, inputs));
     });
   }
 
@@ -173,12 +157,13 @@ export class BrowserDevice implements Device {
 
   async #takeCalibration(signal: AbortSignal): Promise<Calibration> {
     const { clock, page } = this.#options;
-    return this.#visit(signal, async ({ timerStepUs }) => {
+    return this.#visit(signal, async (worker) => {
+      const { timerStepUs } = worker.start;
       const rounds = new PageRounds(page, { clock, timerStepUs, timeoutMs: this.#timeoutMs });
       const networks = referenceNetworks();
       // Both stand in one worker, as a candidate and its reference do.
-      await this.#load('candidate', networks.convolution, signal);
-      await this.#load('reference', networks.transformer, signal);
+      await worker.load('candidate', networks.convolution);
+      await worker.load('reference', networks.transformer);
       const medians: number[][] = [[], []];
       const legs = [
         { network: 'candidate', runs: 4 },
@@ -199,52 +184,13 @@ export class BrowserDevice implements Device {
     });
   }
 
-  async #load(slot: Slot, network: Graph, signal: AbortSignal) {
-    const { page } = this.#options;
-    // Apart from the call, whose time is the page's: how long the bytes take is a matter of the line.
-    const sha256 = await page.deliver(modelBytes(network), { signal }).catch((thrown: unknown) => {
-      throw slot === 'candidate' ? unreached(asHildaError(thrown)) : thrown;
-    });
-    // The page feeds closed float32 inputs by itself; a user's file may leave its dimensions open or take other types.
-    const feeds = sourceOf(network) ? await this.#send(fixedFeeds(graphFeeds(network)), signal) : null;
-    return this.#call({ op: 'load', slot, sha256, feeds }, signal);
-  }
-
-  /** Tensors ahead of the call that names them. */
-  async #send(tensors: RuntimeTensors, signal: AbortSignal): Promise<NamedTensor[]> {
-    const named: NamedTensor[] = [];
-    for (const [name, { type, dims, data }] of Object.entries(tensors)) {
-      if (!ArrayBuffer.isView(data))
-        throw new HildaError('NETWORK_REJECTED', `the input ${name} holds text, which no page is fed with`);
-      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      const sha256 = await this.#options.page.deliver(bytes, { signal });
-      named.push({ name, type, dims: [...dims], sha256 });
-    }
-    return named;
-  }
-
-  #call<Call extends Parameters<PageSession['call']>[0]>(call: Call, signal: AbortSignal) {
-    return this.#options.page.call(call, { signal, timeoutMs: this.#timeoutMs });
-  }
-
-  async #visit<T>(signal: AbortSignal, use: (worker: Worker) => Promise<T>): Promise<T> {
+  async #visit<T>(signal: AbortSignal, work: (worker: PageWorker) => Promise<T>): Promise<T> {
     if (this.#closed) throw new HildaError('DEVICE_FAILED', 'the device was closed');
-    const { page } = this.#options;
-    if (signal.aborted)
-      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
-    if (page.alive && page.state.hidden)
-      throw new HildaError('DEVICE_GONE', `the page ${page.id} is hidden, and hidden pages are slowed down`, {
-        hint: 'Bring the page to the front and keep the screen on.',
-      });
-    const { provider, threads } = this.target;
-    const worker = await this.#call({ op: 'start', provider, threads }, signal);
-    try {
-      return await use(worker);
-    } finally {
-      // A worker that was given up is gone already; one that served its network makes room.
-      if (page.alive && !signal.aborted)
-        await page.call({ op: 'stop' }, { signal, timeoutMs: 5000 }).catch(() => {});
-    }
+    return PageWorker.use(
+      this.#options.page,
+      { target: this.target, signal, timeoutMs: this.#timeoutMs },
+      work,
+    );
   }
 }
 

@@ -1,9 +1,8 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
-import type { LineFacts } from '../../core/link/line-rate.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes, mostAwayMs } from '../connection.js';
+import { type Connection, closeCodes, type LineState, mostAwayMs } from '../connection.js';
 import { firstMessage } from '../first-message.js';
 import { giveWay } from '../instances.js';
 import type { Admit, Joined, JoinKeys } from '../join-keys.js';
@@ -50,8 +49,8 @@ export class PageHub {
   }
 
   /** Of the line to the page that a device is, while it is here. */
-  lineTo(device: DeviceId): LineFacts | undefined {
-    return this.pages().find(({ id }) => device === id || device.startsWith(`${id}-`))?.facts;
+  lineTo(device: DeviceId): LineState | undefined {
+    return this.pages().find(({ id }) => device === id || device.startsWith(`${id}-`))?.line;
   }
 
   /** Calls back when a page came or went. Returns the way to stop. */

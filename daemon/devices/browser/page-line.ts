@@ -3,7 +3,7 @@ import { asHildaError, HildaError } from '../../core/errors.js';
 import { BulkSender } from '../../core/link/bulk-sender.js';
 import { LineRate } from '../../core/link/line-rate.js';
 import { watchLine } from '../../core/link/watched-line.js';
-import { type Connection, wasMeant } from '../connection.js';
+import { type Connection, type LineState, wasMeant } from '../connection.js';
 import { contentHash } from '../content-hash.js';
 import type { DaemonMessage } from './wire.js';
 
@@ -31,6 +31,8 @@ export class PageLine {
   readonly #options: PageLineOptions;
   #up: Up | null = null;
   #peer = '';
+  /** When it broke; null before that. */
+  #brokeUs: number | null = null;
   /** Who waits for the next connection. */
   #awaiting: (() => void)[] = [];
   #ended: HildaError | null = null;
@@ -47,6 +49,12 @@ export class PageLine {
   /** Of the present connection; null while the line is down. */
   get bulk(): BulkSender | null {
     return this.#up?.bulk ?? null;
+  }
+
+  get state(): LineState {
+    const downUs =
+      this.#up || this.#brokeUs === null ? null : this.#options.clock.monotonicUs() - this.#brokeUs;
+    return { ...this.rate.facts, downMs: downUs && downUs / 1000 };
   }
 
   /** Where the last connection came from. */
@@ -70,7 +78,8 @@ export class PageLine {
     const up = { connection, bulk };
     this.#up = up;
     this.#peer = connection.peer;
-    connection.onMessage(onMessage);
+    // What still comes by a former line speaks of its own transfers.
+    connection.onMessage((message) => this.#up === up && onMessage(message));
     connection.onClose((code) => this.#closed(up, code));
     const beat = (): void => {
       this.say({ op: 'beat', line: this.rate.facts });
@@ -125,8 +134,9 @@ export class PageLine {
 
   #break(up: Up | null): void {
     if (!up) return;
-    const { id, onBreak } = this.#options;
+    const { id, onBreak, clock } = this.#options;
     this.#up = null;
+    this.#brokeUs = clock.monotonicUs();
     onBreak();
     up.bulk.close(new HildaError('DEVICE_GONE', `the line to the page ${id} broke`));
   }

@@ -125,8 +125,6 @@ export class PageRounds implements RoundRunner {
     const lineUs = Math.max(0, clock.monotonicUs() - startUs - tookUs);
     this.#lineUs += lineUs;
     this.#lineRounds = lineUs / Math.max(1, tookUs / Math.ceil(legs.length / legsOfRound));
-    return legs.map(({ inner, runs }, i) =>
-      Float64Array.from({ length: runs }, (_, sample) => (samplesUs[i]?.[sample] ?? Number.NaN) / inner),
-    );
+    return legs.map(({ inner }, i) => Float64Array.from(samplesUs[i] ?? [], (us) => us / inner));
   }
 }

@@ -4,10 +4,11 @@ import { BulkReceiver } from '../../core/link/bulk-receiver.js';
 import type { LineFacts } from '../../core/link/line-rate.js';
 import { runtimeFailure } from '../../runtime/runtime-failure.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes } from '../connection.js';
+import { type Connection, closeCodes, type LineState } from '../connection.js';
 import { contentHash } from '../content-hash.js';
 import { type PageCallOptions, PageCalls } from './page-calls.js';
 import { PageLine } from './page-line.js';
+import { timesFault } from './page-times.js';
 import {
   type About,
   type Answer,
@@ -85,6 +86,10 @@ export class PageSession {
     return this.#line.rate.facts;
   }
 
+  get line(): LineState {
+    return this.#line.state;
+  }
+
   /** Its present connection; null while the line is down. */
   get connection(): Connection | null {
     return this.#line.connection;
@@ -138,7 +143,12 @@ export class PageSession {
    */
   async call<Call extends PageCall>(call: Call, options: PageCallOptions): Promise<Answer<Call['op']>> {
     if (this.#ended) throw this.#ended;
-    return this.#calls.make(call, options, this.#line.connection !== null);
+    const { clock } = this.#options;
+    const startUs = clock.monotonicUs();
+    const answer = await this.#calls.make(call, options, this.#line.connection !== null);
+    const fault = timesFault(call, answer, clock.monotonicUs() - startUs);
+    if (fault) throw this.#violated(fault);
+    return answer;
   }
 
   #receive(message: string | Uint8Array): void {

@@ -1,11 +1,11 @@
 import { BackOff } from '../../../daemon/core/back-off.js';
-import { asHildaError, HildaError } from '../../../daemon/core/errors.js';
+import { asHildaError } from '../../../daemon/core/errors.js';
 import { BulkReceiver } from '../../../daemon/core/link/bulk-receiver.js';
-import { BulkSender } from '../../../daemon/core/link/bulk-sender.js';
-import { watchLine } from '../../../daemon/core/link/watched-line.js';
 import { formatBytes } from '../../../daemon/core/quantities.js';
 import { CallRunner } from './call-runner.js';
-import type { PageSocket, PageWorld } from './page-world.js';
+import { HeardCalls } from './heard-calls.js';
+import { type ConnectionEnd, PageConnection } from './page-connection.js';
+import type { PageWorld } from './page-world.js';
 import { type Call, type FromDaemon, protocol } from './wire.js';
 
 /** Contents that are held at once, and those that stay for the next time: the reference networks, above all. */
@@ -21,16 +21,8 @@ const final: ReadonlySet<string> = new Set([
 ]);
 /** RFC 6455's private range: another page with this one's key took over. */
 const displacedCode = 4001;
-
-/** One connection, as long as it lasts. */
-interface Line {
-  readonly socket: PageSocket;
-  readonly bulk: BulkSender;
-  /** Takes a piece that comes after the line was given up; null before. */
-  late: ((frame: Uint8Array) => void) | null;
-  /** Ends its listeners. */
-  over(code: number): void;
-}
+/** RFC 6455, section 7.4.1: the other side broke the protocol. */
+const violatedCode = 1002;
 
 /**
  * Keeps a page joined: by the token of its address once, by the key it got for it from then on. A line that breaks is made
@@ -42,19 +34,16 @@ export class PageLink {
   readonly #calls: CallRunner;
   readonly #received = new BulkReceiver({ maxBytes: mostHeldBytes, keepBytes: keptBytes });
   readonly #backOff: BackOff;
-  #line: Line | null = null;
+  readonly #heard = new HeardCalls();
+  #line: PageConnection | null = null;
   /** Given up and still open: what is on its way over it arrives all the same. Closed once the next one holds. */
-  #former: Line | null = null;
+  #former: PageConnection | null = null;
   #awaiting: (() => void)[] = [];
   /** Ends the wait before the next try. */
   #pause: AbortController | null = null;
   /** A person opened the page just now, or pressed the button. */
   #takeOver = true;
   #stopped = false;
-  #welcome = false;
-  /** Number of the last call heard, and the reply to it where it is ready: it is said until the next call comes. */
-  #heard = 0;
-  #reply: object | null = null;
   #arriving: { readonly transfer: number; readonly bytes: number } | null = null;
 
   constructor(world: PageWorld) {
@@ -89,82 +78,41 @@ export class PageLink {
     this.#stopped = true;
     this.#pause?.abort();
     this.#closeFormer();
-    this.#line?.socket.close();
-    this.#line?.over(1000);
+    this.#line?.close();
+    this.#line?.end(1000);
     this.#calls.drop();
   }
 
   #connect(): void {
-    const { clock, connect } = this.#world;
-    const listeners: (() => void)[] = [];
-    let receivedBytes = 0;
-    let isOver = false;
-    const over = (code: number): void => {
-      if (isOver) return;
-      isOver = true;
-      for (const listener of listeners) listener();
-      this.#broke(line, code);
-    };
-    const socket = connect({
-      opened: () => this.#greet(line),
-      message: (data) => {
-        if (isOver) {
-          if (typeof data !== 'string') line.late?.(data);
-          return;
-        }
-        receivedBytes += data.length;
-        this.#receive(line, data);
-      },
-      closed: over,
+    this.#line = new PageConnection(this.#world, {
+      opened: (line) => this.#greet(line),
+      message: (line, data) => this.#receive(line, data),
+      over: (line, end) => this.#broke(line, end),
     });
-    const bulk = new BulkSender({
-      clock,
-      peer: 'the daemon',
-      announce: (blob) => say(socket, { op: 'blob', ...blob }),
-      sendPiece: (frame) => socket.send(frame as Uint8Array<ArrayBuffer>),
-    });
-    const line: Line = { socket, bulk, late: null, over };
-    this.#line = line;
-    this.#welcome = false;
-    listeners.push(
-      this.#world.onState(() => this.#welcome && this.#say({ op: 'state', state: this.#world.state() })),
-    );
-    watchLine(
-      {
-        onClose: (listener) => void listeners.push(listener),
-        receivedBytes: () => receivedBytes,
-        drop: () => {
-          this.#closeFormer();
-          this.#former = line;
-          over(1006);
-        },
-      },
-      { clock },
-    );
   }
 
-  #greet({ socket }: Line): void {
+  #greet(line: PageConnection): void {
     const { about, instance, keys, state } = this.#world;
     const [token, key] = [keys.token(), keys.key()];
-    say(socket, {
+    line.say({
       op: 'hello',
       proto: protocol,
       ...(token && { token }),
       ...(key && { key }),
       instance,
-      heard: this.#heard,
+      heard: this.#heard.last,
       takeOver: this.#takeOver,
       about,
       state: state(),
     });
   }
 
-  #broke(line: Line, code: number): void {
-    line.bulk.close(new HildaError('DAEMON_UNREACHABLE', 'the line broke'));
+  #broke(line: PageConnection, { code, silent }: ConnectionEnd): void {
     if (this.#line !== line) return;
     this.#line = null;
-    if (this.#former !== line) this.#closeFormer();
-    line.late = this.#received.disconnect();
+    this.#closeFormer();
+    if (silent) this.#former = line;
+    line.takeLate(this.#received.disconnect());
     if (code === displacedCode) this.#giveWay();
     if (this.#stopped) return;
     this.#world.show({ link: 'lost' });
@@ -172,7 +120,7 @@ export class PageLink {
   }
 
   #closeFormer(): void {
-    this.#former?.socket.close();
+    this.#former?.close();
     this.#former = null;
   }
 
@@ -183,41 +131,32 @@ export class PageLink {
     if (!this.#stopped) this.#connect();
   }
 
-  #receive(line: Line, data: string | Uint8Array): void {
+  #receive(line: PageConnection, data: string | Uint8Array): void {
     try {
       if (typeof data === 'string') this.#hear(line, JSON.parse(data) as FromDaemon);
       else {
         const { transfer, bytes } = this.#received.piece(data);
-        this.#say({ op: 'got', transfer, bytes });
+        line.say({ op: 'got', transfer, bytes });
         this.#showArrival(transfer, bytes);
       }
     } catch (thrown) {
       // Out of step with the daemon: a new connection begins with what both have.
       console.warn(thrown);
-      line.socket.close();
-      line.over(1002);
+      line.close();
+      line.end(violatedCode);
     }
   }
 
-  #hear(line: Line, message: FromDaemon): void {
+  #hear(line: PageConnection, message: FromDaemon): void {
     switch (message.op) {
       case 'welcome':
-        this.#welcomed(message);
+        this.#welcomed(line, message);
         return;
       case 'refused':
-        // The connection ends, and is tried again.
-        if (!final.has(message.code)) return;
-        this.#world.show({ refusal: message });
-        if (message.code === 'DISPLACED') {
-          this.#giveWay();
-          return;
-        }
-        this.#stopped = true;
-        this.#calls.drop();
-        this.#world.show({ link: 'refused' });
+        this.#refused(message);
         return;
       case 'blob':
-        this.#announced(message);
+        this.#announced(line, message);
         return;
       case 'got':
         line.bulk.acknowledge(message);
@@ -230,33 +169,41 @@ export class PageLink {
     }
   }
 
-  #welcomed({ id, key, resumed }: Extract<FromDaemon, { op: 'welcome' }>): void {
+  #welcomed(line: PageConnection, { id, key, resumed }: Extract<FromDaemon, { op: 'welcome' }>): void {
     this.#closeFormer();
     this.#backOff.reset();
     this.#takeOver = false;
-    this.#welcome = true;
+    line.isWelcome = true;
     this.#world.keys.welcomed(key);
     this.#world.show({ identity: id });
-    if (resumed && this.#reply) this.#say(this.#reply);
-    if (!resumed) {
-      // Nobody waits for what runs here.
-      this.#calls.drop();
-      this.#heard = 0;
-      this.#reply = null;
-    }
+    if (resumed && this.#heard.reply) line.say(this.#heard.reply);
+    // Nobody waits for what runs here.
+    if (!resumed) this.#forgetCalls();
     this.#world.show({ link: this.#calls.busy ? 'working' : 'ready' });
     for (const wake of this.#awaiting.splice(0)) wake();
   }
 
-  #announced(blob: Extract<FromDaemon, { op: 'blob' }>): void {
+  #refused(refusal: Extract<FromDaemon, { op: 'refused' }>): void {
+    // The connection ends, and is tried again.
+    if (!final.has(refusal.code)) return;
+    this.#world.show({ refusal });
+    if (refusal.code === 'DISPLACED') this.#giveWay();
+    else {
+      this.#stopped = true;
+      this.#calls.drop();
+      this.#world.show({ link: 'refused' });
+    }
+  }
+
+  #announced(line: PageConnection, blob: Extract<FromDaemon, { op: 'blob' }>): void {
     try {
       const got = this.#received.announce(blob);
       this.#arriving = got.bytes < blob.bytes ? blob : null;
-      this.#say({ op: 'got', ...got });
+      line.say({ op: 'got', ...got });
     } catch (thrown) {
       const { code, message } = asHildaError(thrown);
       if (code !== 'NETWORK_TOO_LARGE') throw thrown;
-      this.#say({ op: 'refuse', transfer: blob.transfer, detail: `the page has no room: ${message}` });
+      line.say({ op: 'refuse', transfer: blob.transfer, detail: `the page has no room: ${message}` });
     }
   }
 
@@ -267,24 +214,22 @@ export class PageLink {
   }
 
   #called(id: number, call: Call): void {
-    // Said again after a break, though it was heard.
-    if (id <= this.#heard) return;
-    this.#heard = id;
-    this.#reply = null;
+    if (!this.#heard.hear(id)) return;
     this.#calls.run(id, call, (reply) => {
-      if (id !== this.#heard) return;
-      this.#reply = reply;
-      if (this.#welcome) this.#say(reply);
+      if (this.#heard.answer(id, reply) && this.#line?.isWelcome) this.#line.say(reply);
     });
   }
 
   /** Another page with this one's key is at work. */
   #giveWay(): void {
     this.#stopped = true;
-    this.#heard = 0;
-    this.#reply = null;
-    this.#calls.drop();
+    this.#forgetCalls();
     this.#world.show({ link: 'displaced' });
+  }
+
+  #forgetCalls(): void {
+    this.#calls.drop();
+    this.#heard.forget();
   }
 
   /** Sends a content, over as many connections as it takes. */
@@ -292,7 +237,7 @@ export class PageLink {
     for (;;) {
       signal.throwIfAborted();
       const line = this.#line;
-      if (!line || !this.#welcome) {
+      if (!line?.isWelcome) {
         await new Promise<void>((resolve) => this.#awaiting.push(resolve));
         continue;
       }
@@ -303,12 +248,4 @@ export class PageLink {
       }
     }
   }
-
-  #say(message: object): void {
-    if (this.#line) say(this.#line.socket, message);
-  }
-}
-
-function say(socket: PageSocket, message: object): void {
-  if (socket.open) socket.send(JSON.stringify(message));
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { DaemonClient } from '../../../api/client.js';
 import { act, type Terminal } from '../../context.js';
+import { presentWord } from '../../describe.js';
 import { formatTime } from '../../format.js';
 import { toneOfState } from '../../terminal/layout.js';
 
@@ -34,7 +35,7 @@ export const devicesListCommand = (terminal: Terminal): Command =>
             },
             {
               title: 'NOW',
-              value: (d) => (d.present ? (d.obstacle ? 'blocked' : 'here') : 'away'),
+              value: (d) => (d.present ? (d.obstacle ? 'blocked' : presentWord(d.line)) : 'away'),
               tone: toneOfState,
             },
             { title: 'KIND', value: (d) => d.kind },

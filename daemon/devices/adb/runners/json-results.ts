@@ -25,7 +25,15 @@ export function readJsonResults(output: string): RunnerReport {
   const samples = own(result, 'samples_ns');
   if (samples !== undefined && !Array.isArray(samples))
     throw unreadable(name, 'samples_ns is no array', output);
-  const peak = own(result, 'peak_bytes');
+  const peak = own(result, 'peak_bytes') ?? '';
+  const peakBytes =
+    peak === ''
+      ? null
+      : typeof peak === 'number'
+        ? peak
+        : readFigure(String(peak), { runner: name, what: 'peak_bytes', output });
+  if (peakBytes !== null && !Number.isSafeInteger(peakBytes))
+    throw unreadable(name, `peak_bytes is ${JSON.stringify(peak)}, which is no whole number`, output);
   return checkedReport(
     {
       ...emptyReport,
@@ -36,7 +44,7 @@ export function readJsonResults(output: string): RunnerReport {
       deviationUs: figure('stddev_ns'),
       loadUs: figure('load_ns'),
       firstRunUs: figure('first_ns'),
-      peakBytes: typeof peak === 'number' && Number.isSafeInteger(peak) && peak > 0 ? peak : null,
+      peakBytes,
       version: versionOf(result),
     },
     name,

@@ -86,24 +86,45 @@ export const lastLines = (text: string, most = 5): string =>
     .join('\n')
     .slice(-2000);
 
+/** The least time, microseconds, that so many runs took by a report, with the time to load. */
+export function leastTotalUs({ samplesUs, meanUs, medianUs, loadUs }: RunnerReport, runs: number): number {
+  const timed = samplesUs
+    ? samplesUs.reduce((sum, us) => sum + us, 0)
+    : // Half of the runs took the median or more.
+      Math.max((meanUs ?? 0) * runs, (medianUs ?? 0) * Math.ceil(runs / 2));
+  return timed + (loadUs ?? 0);
+}
+
+/** A nanosecond and an hour: no network runs or loads in less, and no program is waited for so long. */
+const [leastUs, mostUs] = [1e-3, 3.6e9];
+/** A tebibyte. */
+const mostBytes = 2 ** 40;
+
 /** Printed figures have six digits; sums of rounded figures are off by a little more. */
 const rounding = 2e-3;
 
 /**
- * Gives a report back whose figures agree with one another. Throws RUNNER_OUTPUT_INVALID where a time is not positive, the
- * figures are out of order, or a mean is not that of its runs: a digit was lost or two outputs were mixed.
+ * Gives a report back whose figures agree with one another. Throws RUNNER_OUTPUT_INVALID where a figure is one that cannot be,
+ * the figures are out of order, or a mean is not that of its runs: a digit was lost or two outputs were mixed.
  */
 export function checkedReport(report: RunnerReport, runner: string, output: string): RunnerReport {
   const refuse = (why: string): never => {
     throw unreadable(runner, why, output);
   };
   const times = { ...report, samplesUs: null };
+  const inBounds = (us: number, what: string): void => {
+    if (!(us > 0)) refuse(`${what} ${us} us, which is not positive`);
+    if (us < leastUs || us > mostUs) refuse(`${what} ${us} us, which no run takes`);
+  };
   for (const name of ['meanUs', 'medianUs', 'minUs', 'maxUs', 'p90Us', 'loadUs', 'firstRunUs'] as const)
-    if (times[name] !== null && !(times[name] > 0 && Number.isFinite(times[name])))
-      refuse(`${names[name]} is ${times[name]} us, which is not positive`);
+    if (times[name] !== null) inBounds(times[name], `${names[name]} is`);
   report.samplesUs?.forEach((us, i) => {
-    if (!(us > 0 && Number.isFinite(us))) refuse(`run ${i + 1} took ${us} us, which is not positive`);
+    inBounds(us, `run ${i + 1} took`);
   });
+  if (report.deviationUs !== null && !(report.deviationUs >= 0 && report.deviationUs <= mostUs))
+    refuse(`the standard deviation is ${report.deviationUs} us`);
+  if (report.peakBytes !== null && !(report.peakBytes > 0 && report.peakBytes <= mostBytes))
+    refuse(`the peak of memory is ${report.peakBytes} bytes`);
   if (report.samplesUs?.length === 0) refuse('it gives the times of no run');
   if (report.meanUs === null && report.medianUs === null && report.samplesUs === null)
     refuse('it printed no time');
@@ -120,6 +141,7 @@ export function checkedReport(report: RunnerReport, runner: string, output: stri
   ordered(medianUs, p90Us, 'the median is above the 90th percentile');
   ordered(medianUs, maxUs, 'the median is above the longest time');
   ordered(minUs, meanUs, 'the least time is above the mean');
+  ordered(p90Us, maxUs, 'the 90th percentile is above the longest time');
   ordered(meanUs, maxUs, 'the mean is above the longest time');
   if (samplesUs && meanUs !== null) {
     const own = samplesUs.reduce((sum, us) => sum + us, 0) / samplesUs.length;
