@@ -1,7 +1,7 @@
 import type { DeviceView } from '../api/device-schemas.js';
 import type { MeasurementView } from '../api/measurement-schemas.js';
 import type { StudySummaryView } from '../api/schemas.js';
-import { formatRate } from '../core/link/transfer-limits.js';
+import { formatRate, mostAwayMs } from '../core/link/transfer-limits.js';
 import {
   formatBytes,
   formatCount,
@@ -9,7 +9,6 @@ import {
   formatInterval,
   formatLatency,
 } from '../core/quantities.js';
-import { mostAwayMs } from '../devices/connection.js';
 import { formatTime } from './format.js';
 import { type Field, formatFields } from './terminal/fields.js';
 import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';

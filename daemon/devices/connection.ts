@@ -33,9 +33,3 @@ export const closeCodes = { done: 1000, goingAway: 1001, refused: 1008, displace
 
 /** The peer meant to end it: it does not come back by itself to the same session. */
 export const wasMeant = (code: number): boolean => code === closeCodes.done || code === closeCodes.goingAway;
-
-/**
- * How long a peer whose line broke is waited for. Its work goes on meanwhile, and its result counts. Ordinary breaks last up to
- * two minutes (a restarted router, a lift, a tunnel), besides the time that both sides take to notice one and to meet again.
- */
-export const mostAwayMs = 180_000;

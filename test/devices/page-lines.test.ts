@@ -1,10 +1,14 @@
 import t from 'tap';
 import { asHildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
+import { decodePiece } from '../../daemon/core/link/pieces.js';
 import type { Measurement } from '../../daemon/core/measurement.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { BrowserDriver } from '../../daemon/devices/browser/driver.js';
 import { PageHub } from '../../daemon/devices/browser/hub.js';
+import { PageSession } from '../../daemon/devices/browser/page-session.js';
+import type { About } from '../../daemon/devices/browser/wire.js';
+import type { Connection } from '../../daemon/devices/connection.js';
 import type { Device } from '../../daemon/devices/contract.js';
 import type { Runner } from '../../dashboard/join/src/page-world.js';
 import type { WorkerRequest } from '../../dashboard/join/src/wire.js';
@@ -14,6 +18,7 @@ import { namedKeys } from '../lines/keys.js';
 import { openPage, socketOver } from '../lines/page-in-node.js';
 import { SimulatedLine } from '../lines/simulated-line.js';
 import { VirtualClock } from '../lines/virtual-clock.js';
+import { aPage, atRest } from './join-bench.js';
 
 const { signal } = new AbortController();
 const rng = Xoshiro128.fromSeed(11);
@@ -42,6 +47,54 @@ async function openBench(bitsPerS = 2e6, delayMs = 50) {
   };
   return { clock, line, hub, open, device, calibrated };
 }
+
+/** One end of a line, in hand: what is said over it, and what comes by it. */
+function looseLine() {
+  let listener: ((message: string | Uint8Array) => void) | null = null;
+  const said: (string | Uint8Array)[] = [];
+  const connection: Connection = {
+    peer: '192.0.2.7',
+    send: (message) => void said.push(message),
+    onMessage: (next) => {
+      listener = next;
+    },
+    onClose: () => {},
+    close: () => {},
+    drop: () => {},
+    ping: () => {},
+    receivedBytes: () => said.length,
+  };
+  const offsets = (): number[] =>
+    said.flatMap((message) => (typeof message === 'string' ? [] : [decodePiece(message).offset]));
+  return { connection, offsets, hear: (message: object) => listener?.(JSON.stringify(message)) };
+}
+
+t.test('an acknowledgement that comes late by a former line moves nothing on the next one', async (t) => {
+  const clock = new VirtualClock();
+  const session = new PageSession('browser-1', aPage as About, {
+    ...{ clock, instance: 'instance-1', state: atRest, graceMs: 180_000 },
+  });
+  const [first, second] = [looseLine(), looseLine()];
+  session.attach(first.connection, { state: atRest, heard: 0 });
+  session.deliver(new Uint8Array(1e6).fill(7), { signal }).catch(() => {});
+  first.hear({ op: 'got', transfer: 1, bytes: 0 });
+  t.ok(await clock.until(() => first.offsets().length > 2));
+  session.attach(second.connection, { state: atRest, heard: 0 });
+  await clock.pass(10);
+  // Of the first transfer of either line, which carry the same content.
+  first.hear({ op: 'got', transfer: 1, bytes: 2048 });
+  await clock.pass(10);
+  t.same(second.offsets(), [], 'nothing is sent before the page said what it has');
+  second.hear({ op: 'got', transfer: 1, bytes: 6144 });
+  t.equal(second.offsets()[0], 6144);
+  first.hear({ op: 'got', transfer: 1, bytes: 4096 });
+  await clock.pass(10);
+  t.notOk(
+    second.offsets().some((offset) => offset < 6144),
+    'and nothing of it twice',
+  );
+  session.close('enough');
+});
 
 /** What a measurement came to, for the test that lets time pass. */
 function outcome(measuring: Promise<Measurement>) {

@@ -14,6 +14,12 @@ export interface TransferProgress {
   readonly bytesPerS: number | null;
 }
 
+/**
+ * How long a peer whose line broke is waited for. Its work goes on meanwhile, and its result counts. Ordinary breaks last up to
+ * two minutes (a restarted router, a lift, a tunnel), besides the time that both sides take to notice one and to meet again.
+ */
+export const mostAwayMs = 180_000;
+
 /** A transfer may take this long, by the rate that the line shows. */
 export const longestTransferMs = 2 * 3_600_000;
 /** The first seconds say little of a line's rate. */

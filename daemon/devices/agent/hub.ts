@@ -1,9 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
+import { mostAwayMs } from '../../core/link/transfer-limits.js';
 import { watchLine } from '../../core/link/watched-line.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes, type LineState, mostAwayMs } from '../connection.js';
+import { type Connection, closeCodes, type LineState } from '../connection.js';
 import { firstMessage } from '../first-message.js';
 import { giveWay } from '../instances.js';
 import type { Admit, JoinKeys } from '../join-keys.js';

@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError } from '../../core/errors.js';
 import type { DeviceId } from '../../core/ids.js';
+import { mostAwayMs } from '../../core/link/transfer-limits.js';
 import { checked } from '../checked.js';
-import { type Connection, closeCodes, type LineState, mostAwayMs } from '../connection.js';
+import { type Connection, closeCodes, type LineState } from '../connection.js';
 import { firstMessage } from '../first-message.js';
 import { giveWay } from '../instances.js';
 import type { Admit, Joined, JoinKeys } from '../join-keys.js';

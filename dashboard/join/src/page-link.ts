@@ -21,7 +21,6 @@ const final: ReadonlySet<string> = new Set([
 ]);
 /** RFC 6455's private range: another page with this one's key took over. */
 const displacedCode = 4001;
-/** RFC 6455, section 7.4.1: the other side broke the protocol. */
 const violatedCode = 1002;
 
 /**
@@ -209,8 +208,8 @@ export class PageLink {
 
   #showArrival(transfer: number, bytes: number): void {
     if (this.#arriving?.transfer !== transfer) return;
-    const whole = this.#arriving.bytes;
-    this.#world.show({ link: 'working', step: `receiving ${formatBytes(bytes)} of ${formatBytes(whole)}` });
+    const step = `receiving ${formatBytes(bytes)} of ${formatBytes(this.#arriving.bytes)}`;
+    this.#world.show({ link: 'working', step });
   }
 
   #called(id: number, call: Call): void {
