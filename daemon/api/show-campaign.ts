@@ -1,4 +1,5 @@
-import type { Campaign } from '../predictors/campaigns.js';
+import { type Campaign, viewCampaign } from '../predictors/campaigns.js';
+import type { CampaignRecord } from '../store/campaign-contract.js';
 import type { CampaignView } from './predictor-schemas.js';
 import { toProblem } from './problem.js';
 
@@ -9,3 +10,7 @@ export const showCampaign = ({ error, failures, reasons, ...rest }: Campaign): C
   reasons: { ...reasons },
   problem: error ? toProblem(error) : null,
 });
+
+/** A stored campaign as the API shows it. */
+export const showCampaignRecord = (record: CampaignRecord): CampaignView =>
+  showCampaign(viewCampaign(record));

@@ -3,7 +3,7 @@ import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { CampaignEnd, CampaignRecord, CampaignState } from '../store/campaign-contract.js';
 import type { Store } from '../store/contract.js';
-import { mayPass } from './outbox.js';
+import { mayPass } from '../store/late-writes.js';
 
 export interface CampaignContext {
   readonly signal: AbortSignal;

@@ -5,16 +5,15 @@ import type { DeviceId, JobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { JobRecord, Store } from '../store/contract.js';
-import type { JobFilter, NewJob } from '../store/job-contract.js';
+import type { JobFilter } from '../store/job-contract.js';
+import { LateWrites } from '../store/late-writes.js';
 import { Appointments } from './appointments.js';
-import { Batches } from './batches.js';
 import { nowhere, type Places } from './bound-network.js';
 import { EndedJobs } from './ended-jobs.js';
 import { canOutlive, Entry } from './entry.js';
 import { type Given, type JobRequest, type Outcome, parseJob } from './job.js';
 import { KnownDevices } from './known-devices.js';
 import { endedBy, rowOf } from './new-job.js';
-import { Outbox } from './outbox.js';
 import { Runner } from './runner.js';
 import type { Selector } from './selector.js';
 import { takeUpJobs } from './take-up-jobs.js';
@@ -35,6 +34,8 @@ export interface JobsOptions {
   readonly retryMs?: number;
   /** How often a store that takes nothing, e.g. on a full disk, is asked again; 5 s by default. */
   readonly storeAgainMs?: number;
+  /** How long a result waits for others to be stored with, while results come often; 4 ms by default. */
+  readonly gatherMs?: number;
   /** How many jobs may wait; 10,000 by default. */
   readonly limit?: number;
   readonly warn?: (error: HildaError, message: string) => void;
@@ -56,9 +57,8 @@ export class Jobs {
   readonly #life = new AbortController();
   readonly #devices: KnownDevices;
   readonly #appointments: Appointments;
-  readonly #outbox: Outbox;
+  readonly #late: LateWrites;
   readonly #ended: EndedJobs;
-  readonly #submits: Batches<NewJob, JobRecord | HildaError>;
   readonly #withdrawals: Withdrawals;
   #coming = 0;
 
@@ -71,10 +71,11 @@ export class Jobs {
       ttlMs = 30_000,
       retryMs = 500,
       storeAgainMs = 5000,
+      gatherMs = 4,
       warn = () => {},
     } = options;
     this.#owner = `${options.owner ?? hostname()}/`;
-    this.#outbox = new Outbox({ clock, warn, againMs: storeAgainMs });
+    this.#late = new LateWrites({ clock, warn, againMs: storeAgainMs });
     this.#ended = new EndedJobs(store);
     this.#appointments = new Appointments({ clock, signal: this.#life.signal });
     this.#runner = new Runner({
@@ -82,21 +83,21 @@ export class Jobs {
       pool,
       clock,
       places: options.places ?? nowhere,
-      outbox: this.#outbox,
+      late: this.#late,
       owner: this.#owner,
       ttlMs,
       retryMs,
       storeAgainMs,
+      gatherMs,
       warn,
       onEnded: (entry) => void this.#entries.delete(entry.record.id),
     });
     this.#devices = new KnownDevices({ store, pool, dispatcher: this.#runner.dispatcher });
-    this.#submits = new Batches((jobs) => store.submitJobs(jobs), 100);
     this.#withdrawals = new Withdrawals({
       store,
       dispatcher: this.#runner.dispatcher,
       appointments: this.#appointments,
-      outbox: this.#outbox,
+      late: this.#late,
       onEnded: (entry) => void this.#entries.delete(entry.record.id),
     });
   }
@@ -117,7 +118,7 @@ export class Jobs {
     this.#life.abort(reason);
     this.#devices.stop();
     await this.#runner.stop();
-    await this.#outbox.stop();
+    await this.#late.stop();
     const left = [...this.#entries.values()];
     this.#entries.clear();
     const mortal = left.filter((entry) => !entry.outlives).map(({ record }) => record.id);
@@ -141,13 +142,12 @@ export class Jobs {
     if (this.#waiting >= limit)
       throw new HildaError('QUEUE_FULL', `${limit} jobs wait already`, { details: { limit } });
     this.#coming++;
-    let record: JobRecord | HildaError;
+    let record: JobRecord;
     try {
-      record = await this.#submits.put(rowOf(request));
+      record = await this.#runner.store(rowOf(request));
     } finally {
       this.#coming--;
     }
-    if (record instanceof HildaError) throw record;
     this.#ended.forgetOldest();
     const known = this.#entries.get(record.id);
     if (!known && record.state !== 'queued') {

@@ -3,8 +3,9 @@ import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import type { DeviceRecord, Lease, Store } from '../store/contract.js';
-import type { Ended, JobEnd } from '../store/job-contract.js';
+import type { DeviceRecord, JobRecord, Lease, Store } from '../store/contract.js';
+import type { Ended, JobEnd, NewJob } from '../store/job-contract.js';
+import { type LateWrites, mayPass } from '../store/late-writes.js';
 import { attempt, handedOver, type Yield } from './attempt.js';
 import type { Places } from './bound-network.js';
 import { Dispatcher } from './dispatcher.js';
@@ -13,7 +14,6 @@ import type { Entry } from './entry.js';
 import { isSettled } from './job.js';
 import { JobTurns, type Next } from './job-turns.js';
 import { networkOfJob } from './materials.js';
-import { mayPass, type Outbox } from './outbox.js';
 import { renewLeases } from './renew-leases.js';
 import { isMeant } from './selector.js';
 
@@ -22,7 +22,7 @@ export interface RunnerOptions {
   readonly pool: Pick<DevicePool, 'use' | 'presence'>;
   readonly clock: Clock;
   readonly places: Places;
-  readonly outbox: Outbox;
+  readonly late: LateWrites;
   /** Names this daemon's leases. Ends with a slash. */
   readonly owner: string;
   /** How long a lease outlives its last renewal. */
@@ -31,10 +31,15 @@ export interface RunnerOptions {
   readonly retryMs: number;
   /** Between two tries where the store takes nothing. */
   readonly storeAgainMs: number;
+  /** How long a result waits for others while results come often; 0: not at all. */
+  readonly gatherMs: number;
   readonly warn: (error: HildaError, message: string) => void;
   /** The job has ended for good, or an abort ended it. */
   readonly onEnded: (entry: Entry) => void;
 }
+
+/** A job that comes in waits so much longer for results to be stored with than they for each other. */
+const patience = 4;
 
 /** Runs the jobs of every station, one after the other: claim, work, and what follows from it. */
 export class Runner {
@@ -48,14 +53,21 @@ export class Runner {
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.dispatcher = new Dispatcher({ pool: options.pool, serve: (station) => this.#serve(station) });
+    const { clock, gatherMs } = options;
     this.#turns = new JobTurns({
       ...options,
+      ...(gatherMs > 0 && { gathering: { clock, waitMs: gatherMs, patientMs: patience * gatherMs } }),
       pick: (station) => this.dispatcher.pick(station),
       putBack: ({ entry }) => {
         this.dispatcher.schedule.unbegin(entry);
         void this.#again(entry);
       },
     });
+  }
+
+  /** Stores a job that comes in. Throws IDEMPOTENCY_CONFLICT. */
+  store(job: NewJob): Promise<JobRecord> {
+    return this.#turns.submit(job);
   }
 
   /** Keeps the leases of running jobs alive until it stops. */
@@ -186,7 +198,7 @@ export class Runner {
     const inVain = { job, lease, workEndedMs, state: 'failed', result: null, error: document } as const;
     // A caller that waited for the device, or for a result that fits no store, hears of a failure.
     const stored = mayPass(error) && !end.handOver ? end : inVain;
-    const { outbox } = this.#options;
+    const { late } = this.#options;
     const write = async (): Promise<void> => {
       const { ended } = await this.#turns.put({ end: stored, station: null });
       if (ended instanceof HildaError) throw ended;
@@ -194,8 +206,8 @@ export class Runner {
       this.dispatcher.wake(lease.deviceId);
     };
     const what = `what became of ${id}`;
-    if (mayPass(error)) outbox.keep(what, error, write);
-    else void outbox.write(what, write).catch(() => {});
+    if (mayPass(error)) late.keep(what, error, write);
+    else void late.write(what, write).catch(() => {});
     if (ending.next === 'final' || stored !== end) this.#settle(entry, error);
   }
 
@@ -208,10 +220,10 @@ export class Runner {
       return;
     }
     const error = asHildaError(signal.reason);
-    const { outbox, store } = this.#options;
+    const { late, store } = this.#options;
     const { id } = entry.record;
     const document = toErrorDocument(error) as unknown as Json;
-    await outbox
+    await late
       .write(`the cancellation of ${id}`, () => store.closeJobs([id], 'cancelled', document))
       .catch(() => {});
     this.#settle(entry, error);

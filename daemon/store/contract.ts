@@ -121,6 +121,23 @@ export interface TrialColumns {
   readonly values: ReadonlyMap<string, Float64Array>;
 }
 
+/** How far the told trials of a study are sealed: so many pieces, the newest of them by this revision. */
+export interface TrialSeal {
+  readonly pieces: number;
+  readonly revision: number;
+}
+
+/** What there is of a study's trials beyond a seal. */
+export interface TrialsSince {
+  readonly seal: TrialSeal;
+  /** Sealed pieces beyond the one that was given; all of them where `isWhole`. */
+  readonly sealed: readonly TrialColumns[];
+  /** No seal was given, or a piece before it was revised. */
+  readonly isWhole: boolean;
+  /** Trials that are not sealed yet; null where there are none. */
+  readonly open: TrialColumns | null;
+}
+
 /** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
 export interface StoredEvent {
   readonly seq: number;
@@ -260,6 +277,8 @@ export interface Store extends JobStore, CampaignStore {
    * before; the last is another one each time. None where the study has no trials, or is not known.
    */
   trialColumns(id: StudyId): Promise<readonly TrialColumns[]>;
+  /** What was sealed since, and what is open: readers that add trials up need no trial twice. */
+  trialsSince(id: StudyId, seal: TrialSeal | null): Promise<TrialsSince>;
   /**
    * Keeps what a program outside says of trials, all of it or nothing. What is known and equal changes nothing; RESULT_CONFLICT
    * where another value is known. A trial that ended takes no first result, and one with a result no other step:

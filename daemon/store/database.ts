@@ -19,6 +19,9 @@ export type CounterName =
   | 'jobs'
   | 'campaigns';
 
+/** Counters that follow the rows of their tables by triggers: they are read once, and never written here. */
+const following: ReadonlySet<CounterName> = new Set<CounterName>(['events', 'jobs', 'measurements']);
+
 /** What the body of a write has in hand; all of it becomes durable together, or none of it. */
 export interface Write {
   readonly db: Knex;
@@ -38,6 +41,8 @@ export class Database {
   readonly #engine: Engine;
   readonly #gate = new Gate();
   readonly #listeners = new Set<() => void>();
+  /** The last numbers that were given, of counters that follow their rows. */
+  readonly #last = new Map<CounterName, number>();
   #closed = false;
 
   constructor(engine: Engine, clock: Clock) {
@@ -81,8 +86,12 @@ export class Database {
     const { db, all } = this.#engine;
     const nowMs = this.clock.nowMs();
     let published = false;
-    const next = async (counter: CounterName, many = 1): Promise<number> =>
-      (await increment(all, counter, many)) - many + 1;
+    const next = async (counter: CounterName, many = 1): Promise<number> => {
+      if (!following.has(counter)) return (await increment(all, counter, many)) - many + 1;
+      const last = this.#last.get(counter) ?? (await readCounter(all, counter));
+      this.#last.set(counter, last + many);
+      return last + 1;
+    };
     const publishAll = async (
       events: readonly Pick<StoredEvent, 'topic' | 'data'>[],
     ): Promise<StoredEvent[]> => {
@@ -107,6 +116,8 @@ export class Database {
       await all('COMMIT');
       return { result, published };
     } catch (thrown) {
+      // What was given is not stored.
+      this.#last.clear();
       // After a full disk the engine has rolled back by itself, and refuses to do it again.
       await all('ROLLBACK').catch(() => {});
       throw thrown;
@@ -167,12 +178,16 @@ export async function insertAll<Row>(
   return answered;
 }
 
-async function increment(all: Write['all'], name: CounterName, by: number): Promise<number> {
-  const rows = await all<{ readonly value: number }>(
-    'UPDATE counters SET value = value + ? WHERE name = ? RETURNING value',
-    [by, name],
+const increment = async (all: Write['all'], name: CounterName, by: number): Promise<number> =>
+  onlyValue(
+    name,
+    await all('UPDATE counters SET value = value + ? WHERE name = ? RETURNING value', [by, name]),
   );
-  const value = rows[0]?.value;
-  if (value === undefined) throw new HildaError('STORE_CORRUPT', `the counter ${name} is missing`);
-  return value;
+
+const readCounter = async (all: Write['all'], name: CounterName): Promise<number> =>
+  onlyValue(name, await all('SELECT value FROM counters WHERE name = ?', [name]));
+
+function onlyValue(name: CounterName, [row]: readonly { readonly value: number }[]): number {
+  if (row) return row.value;
+  throw new HildaError('STORE_CORRUPT', `the counter ${name} is missing`);
 }

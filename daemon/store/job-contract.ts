@@ -98,6 +98,20 @@ export interface Ended {
   readonly measurement: MeasurementRecord | null;
 }
 
+/** What is written together. */
+export interface JobTurn {
+  readonly ends?: readonly JobEnd[];
+  readonly claims?: readonly Claim[];
+  readonly jobs?: readonly NewJob[];
+}
+
+/** What became of each, in the order of the turn. */
+export interface JobsTurned {
+  readonly ended: readonly (Ended | HildaError)[];
+  readonly claimed: readonly Claimed[];
+  readonly submitted: readonly (JobRecord | HildaError)[];
+}
+
 /** Left out, a field excludes nothing. */
 export interface JobFilter {
   readonly states?: readonly JobState[];
@@ -114,21 +128,15 @@ export interface JobFilter {
  */
 export interface JobStore {
   /**
-   * Stores jobs as queued, in this order. One whose idempotency key is known is answered with the job that has it, or with
-   * IDEMPOTENCY_CONFLICT where the request was another one.
-   */
-  submitJobs(jobs: readonly NewJob[]): Promise<(JobRecord | HildaError)[]>;
-  /**
-   * Ends attempts, then gives devices to jobs, in one transaction: a device that an end frees can be claimed by the next job.
+   * Ends attempts, then gives devices to jobs, then stores new jobs, in one transaction: a device that an end frees can be
+   * claimed by the next job.
    *
    * An end is answered with LEASE_STALE where its lease ran out before the work ended, or another attempt has its job: nothing
    * of it is stored. It is answered with STATE_CONFLICT for a measurement of a trial that takes none; its job is failed.
-   * Each device is claimed at most once.
+   * Each device is claimed at most once. New jobs are queued in their order; one whose idempotency key is known is answered
+   * with the job that has it, or with IDEMPOTENCY_CONFLICT where the request was another one.
    */
-  turnJobs(
-    turn: { readonly ends?: readonly JobEnd[]; readonly claims?: readonly Claim[] },
-    ttlMs: number,
-  ): Promise<{ readonly ended: (Ended | HildaError)[]; readonly claimed: Claimed[] }>;
+  turnJobs(turn: JobTurn, ttlMs: number): Promise<JobsTurned>;
   /** Ends jobs that are queued; those that are not are left out of the answer. */
   closeJobs(ids: readonly JobId[], state: 'failed' | 'cancelled', error: Json): Promise<JobRecord[]>;
   /** A failed or cancelled job is queued anew, as if it had not begun. STATE_CONFLICT for any other. */

@@ -16,26 +16,28 @@ const most = 500;
 
 type News = Pick<StoredEvent, 'topic' | 'data'>;
 
-/** Ends attempts, see `JobStore.turnJobs`; with what is to be told of them. */
+/**
+ * Ends attempts, see `JobStore.turnJobs`; with what is to be told of it. `held`: tokens of leases that stay until their devices,
+ * `claimedNext`, are claimed by the same turn.
+ */
 export async function endAll(
   write: Write,
   ends: readonly JobEnd[],
-): Promise<{ readonly ended: (Ended | HildaError)[]; readonly events: readonly News[] }> {
-  if (ends.length === 0) return { ended: [], events: [] };
+  claimedNext: ReadonlySet<DeviceId>,
+): Promise<{
+  readonly ended: (Ended | HildaError)[];
+  readonly held: ReadonlyMap<DeviceId, number>;
+  readonly events: readonly News[];
+}> {
+  if (ends.length === 0) return { ended: [], held: new Map(), events: [] };
   const { db, all, nowMs, next } = write;
-  const { freed, live } = await freeLeases(all, ends, nowMs);
-  const refusals = new Map<JobEnd, HildaError>();
-  const stored = new Map<JobEnd, NonNullable<Ended['measurement']>>();
-  for (const end of ends)
-    if (!live.has(keyOf(end)) && (end.state === 'done' || end.measurement || end.values))
-      refusals.set(end, stale(end));
   const unfit = new Map<JobEnd, HildaError>();
   for (const end of ends) {
-    const trial = refusals.has(end) ? undefined : end.measurement?.trial;
+    const trial = end.measurement?.trial;
     const refused = trial && (await refusedBy(db, trial));
     if (refused) unfit.set(end, refused);
   }
-  const measured = ends.filter((end) => end.measurement && !refusals.has(end) && !unfit.has(end));
+  const measured = ends.filter((end) => end.measurement && !unfit.has(end));
   const first = measured.length > 0 ? await next('measurements', measured.length) : 0;
   const ordinalsOf = new Map(measured.map((end, i) => [end, first + i]));
 
@@ -52,28 +54,35 @@ export async function endAll(
       result === null ? null : toJsonText(result),
       error === null ? null : toJsonText(error),
       end.state === 'queued' && !refused ? null : nowMs,
+      needsLease(end) ? (end.workEndedMs ?? nowMs) : null,
     ];
   };
   const updated = await updateJobs(
     all,
-    ends.filter((end) => !refusals.has(end)).map(row),
-    ['token', 'state', 'result', 'error', 'ended_ms'],
+    ends.map(row),
+    ['token', 'state', 'result', 'error', 'ended_ms', 'worked_ms'],
     'state = v.state, result = COALESCE(v.result, jobs.result), error = v.error, ended_ms = v.ended_ms',
-    "jobs.token = v.token AND jobs.state = 'running'",
+    `jobs.token = v.token AND jobs.state = 'running' AND (v.worked_ms IS NULL OR EXISTS (SELECT 1 FROM leases
+       WHERE leases.device_id = jobs.device_id AND leases.token = jobs.token AND leases.expires_ms > v.worked_ms))`,
   );
-  const rows = new Map(updated.map((one) => [one.ordinal, one]));
+  const rows = new Map(updated.map((one) => [`${one.ordinal} ${one.token}`, one]));
+  const rowOf = ({ job, lease }: JobEnd): JobRow | undefined =>
+    rows.get(`${ordinalOfJob(job)} ${lease.token}`);
+  const { freed, held } = await giveBack(write, ends, (end) => {
+    if (!rowOf(end) || !needsLease(end)) return 'unknown';
+    return claimedNext.has(end.lease.deviceId) ? 'passed on' : 'live';
+  });
+  const refusals = new Map<JobEnd, HildaError>();
+  const stored = new Map<JobEnd, NonNullable<Ended['measurement']>>();
   const events: News[] = [];
   const measurements: object[] = [];
   for (const end of ends) {
     const { deviceId } = end.lease;
-    if (live.has(keyOf(end)) && end.handOver) {
-      const { holder, ttlMs } = end.handOver;
-      const { token } = end.lease;
-      await db('leases').insert({ device_id: deviceId, holder, token, expires_ms: nowMs + ttlMs });
+    const job = rowOf(end);
+    if (job && end.handOver) {
+      const { holder } = end.handOver;
       events.push({ topic: 'devices', data: { type: 'leased', deviceId, holder } });
-    } else if (freed.has(keyOf(end))) events.push({ topic: 'devices', data: { type: 'freed', deviceId } });
-    if (refusals.has(end)) continue;
-    const job = rows.get(ordinalOfJob(end.job) ?? 0);
+    } else if (freed.has(end)) events.push({ topic: 'devices', data: { type: 'freed', deviceId } });
     if (!job) {
       refusals.set(end, stale(end));
       continue;
@@ -106,12 +115,16 @@ export async function endAll(
     (end) =>
       refusals.get(end) ??
       unfit.get(end) ?? {
-        job: toJob(rows.get(ordinalOfJob(end.job) ?? 0) as JobRow),
+        job: toJob(rowOf(end) as JobRow),
         measurement: stored.get(end) ?? null,
       },
   );
-  return { ended, events };
+  return { ended, held, events };
 }
+
+/** Whether the end counts only where its lease had not run out when the work ended. */
+const needsLease = ({ state, measurement, values }: JobEnd): boolean =>
+  state === 'done' || measurement !== undefined || values !== undefined;
 
 /** Why a trial takes no measurement; undefined where it takes one. */
 async function refusedBy(
@@ -129,33 +142,42 @@ async function refusedBy(
   }
 }
 
-const keyOf = ({ lease: { deviceId, token } }: Pick<JobEnd, 'lease'>): string => `${token} ${deviceId}`;
+/** Of the lease of an end: it was there, and is; the same, and its device is claimed by the same turn; nobody knows. */
+type LeaseState = 'live' | 'passed on' | 'unknown';
 
-interface Freed {
-  /** All that were there. */
-  readonly freed: ReadonlySet<string>;
-  /** Those that had not run out when the work ended. */
-  readonly live: ReadonlySet<string>;
-}
-
-async function freeLeases(all: Write['all'], ends: readonly JobEnd[], nowMs: number): Promise<Freed> {
-  const freed = new Set<string>();
-  const live = new Set<string>();
-  const endedMs = new Map(ends.map((end) => [keyOf(end), end.workEndedMs ?? nowMs]));
-  for (let from = 0; from < ends.length; from += most) {
-    const some = ends.slice(from, from + most);
-    const rows = await all<{ device_id: DeviceId; token: number; expires_ms: number }>(
+/** Frees the leases of ends, or hands them over. What is passed on is freed by the claim that follows. */
+async function giveBack(
+  { db, all, nowMs }: Write,
+  ends: readonly JobEnd[],
+  stateOf: (end: JobEnd) => LeaseState,
+): Promise<{ readonly freed: ReadonlySet<JobEnd>; readonly held: ReadonlyMap<DeviceId, number> }> {
+  const freed = new Set<JobEnd>();
+  const held = new Map<DeviceId, number>();
+  const given: JobEnd[] = [];
+  for (const end of ends) {
+    const { deviceId, token } = end.lease;
+    const state = stateOf(end);
+    if (state === 'passed on' && !end.handOver) {
+      held.set(deviceId, token);
+      freed.add(end);
+    } else if (state !== 'unknown' && end.handOver) {
+      const { holder, ttlMs } = end.handOver;
+      await db('leases')
+        .where({ device_id: deviceId, token })
+        .update({ holder, expires_ms: nowMs + ttlMs });
+    } else given.push(end);
+  }
+  for (let from = 0; from < given.length; from += most) {
+    const some = given.slice(from, from + most);
+    const rows = await all<{ device_id: DeviceId; token: number }>(
       `DELETE FROM leases WHERE (device_id, token) IN (VALUES ${some.map(() => '(?, ?)').join(', ')})
-       RETURNING device_id, token, expires_ms`,
+       RETURNING device_id, token`,
       some.flatMap(({ lease }) => [lease.deviceId, lease.token]),
     );
-    for (const { device_id: deviceId, token, expires_ms: expiresMs } of rows) {
-      const key = `${token} ${deviceId}`;
-      freed.add(key);
-      if (expiresMs > (endedMs.get(key) ?? nowMs)) live.add(key);
-    }
+    const gone = new Set(rows.map((row) => `${row.token} ${row.device_id}`));
+    for (const end of some) if (gone.has(`${end.lease.token} ${end.lease.deviceId}`)) freed.add(end);
   }
-  return { freed, live };
+  return { freed, held };
 }
 
 const stale = ({ job, lease: { deviceId, token } }: JobEnd): HildaError =>

@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { JobId } from '../core/ids.js';
-import { type Database, insertAll } from './database.js';
-import type { JobFilter, JobRecord, JobStore } from './job-contract.js';
-import { type JobRow, jobEvent, jobId, ordinalOfJob, toJob, toJobRow } from './job-rows.js';
+import type { Database } from './database.js';
+import type { JobFilter, JobStore } from './job-contract.js';
+import { type JobRow, jobEvent, ordinalOfJob, toJob } from './job-rows.js';
 import { toJsonText } from './json-columns.js';
 
 type Kept = Omit<JobStore, 'turnJobs' | 'renewLeases'>;
@@ -13,37 +13,6 @@ const defaultLimit = 100;
 
 export function jobStore(database: Database): Kept {
   return {
-    submitJobs: (jobs) =>
-      database.write(async ({ db, all, nowMs, next, publishAll }) => {
-        const keys = jobs.flatMap(({ idempotencyKey: key }) => (key === null ? [] : [key]));
-        const known = new Map<string, JobRow>();
-        if (keys.length > 0)
-          for (const row of await selectAll<JobRow>(keys, (some) =>
-            db('jobs').whereIn('idempotency_key', some),
-          ))
-            known.set(row.idempotency_key as string, row);
-        const rows: JobRow[] = [];
-        const answers: (() => JobRecord | HildaError)[] = [];
-        let ordinal = await next('jobs', jobs.length);
-        for (const job of jobs) {
-          const { idempotencyKey: key } = job;
-          const before = key === null ? undefined : known.get(key);
-          if (before) {
-            answers.push(() =>
-              before.request_hash === job.requestHash ? toJob(before) : otherRequest(before),
-            );
-            continue;
-          }
-          const row = toJobRow(job, ordinal++, nowMs);
-          rows.push(row);
-          if (key !== null) known.set(key, row);
-          answers.push(() => toJob(row));
-        }
-        await insertAll(all, 'jobs', rows);
-        await publishAll(rows.map(jobEvent));
-        return answers.map((answer) => answer());
-      }),
-
     closeJobs: (ids, state, error) =>
       database.write(async ({ db, nowMs, publishAll }) => {
         const rows = await selectAll<JobRow>(ordinals(ids), (some) =>
@@ -145,13 +114,6 @@ async function requireJob(db: Knex, id: JobId): Promise<JobRow> {
   if (!row) throw unknown(id);
   return row;
 }
-
-const otherRequest = ({ ordinal, idempotency_key }: JobRow): HildaError =>
-  new HildaError(
-    'IDEMPOTENCY_CONFLICT',
-    `the idempotency key ${idempotency_key} belongs to the job ${jobId(ordinal)}, which asks for something else`,
-    { details: { jobId: jobId(ordinal) } },
-  );
 
 const ordinals = (ids: readonly JobId[]): number[] => ids.flatMap((id) => ordinalOfJob(id) ?? []);
 

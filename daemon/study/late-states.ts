@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js';
 import { asHildaError, type HildaError } from '../core/errors.js';
 import type { StudyId } from '../core/ids.js';
 import type { Store, StudyRecord } from '../store/contract.js';
+import { LateWrites, mayPass } from '../store/late-writes.js';
 
 type Ended = Pick<StudyRecord, 'state' | 'reason'>;
 
@@ -11,9 +12,8 @@ export interface LateStatesOptions {
   readonly onError?: ((error: HildaError, study: StudyId) => void) | undefined;
 }
 
-/** Between two tries; a full disk may be full for days. */
-const firstWaitMs = 1000;
-const longestWaitMs = 30_000;
+/** Between two tries. */
+const againMs = 5000;
 
 /**
  * States of studies that the store could not take yet, as on a full disk: they are what is said of a study meanwhile, and are
@@ -21,56 +21,56 @@ const longestWaitMs = 30_000;
  */
 export class LateStates {
   readonly #options: LateStatesOptions;
-  readonly #pending = new Map<StudyId, { readonly ended: Ended; readonly abort: AbortController }>();
-  readonly #writing = new Set<Promise<void>>();
+  readonly #pending = new Map<StudyId, Ended>();
+  readonly #writes: LateWrites;
 
   constructor(options: LateStatesOptions) {
     this.#options = options;
+    // Readers hear of each study's error by `onError`.
+    this.#writes = new LateWrites({ clock: options.clock, warn: () => {}, againMs });
   }
 
   /** Writes a study's state, now or as soon as it can be. Resolves after the first try. */
   async write(id: StudyId, ended: Ended): Promise<void> {
-    this.forget(id);
+    this.#pending.set(id, ended);
     try {
-      await this.#options.store.setStudyState(id, ended.state, ended.reason);
+      await this.#store(id, ended);
     } catch (thrown) {
-      this.#options.onError?.(asHildaError(thrown), id);
-      const abort = new AbortController();
-      this.#pending.set(id, { ended, abort });
-      const writing = this.#tryAgain(id, ended, abort.signal).catch(() => {});
-      this.#writing.add(writing);
-      void writing.then(() => this.#writing.delete(writing));
+      const error = asHildaError(thrown);
+      this.#options.onError?.(error, id);
+      this.#writes.keep(`the state of ${id}`, error, () => this.#storeLate(id, ended));
     }
   }
 
   /** The record with the state that is still to be written. */
   known(record: StudyRecord): StudyRecord {
-    return { ...record, ...this.#pending.get(record.id)?.ended };
+    return { ...record, ...this.#pending.get(record.id) };
   }
 
   /** Another state is written in its place. */
   forget(id: StudyId): void {
-    this.#pending.get(id)?.abort.abort();
     this.#pending.delete(id);
   }
 
-  /** A daemon that starts again finds such studies as running, and pauses them. */
+  /** One last try. A daemon that starts again finds the others as running, and pauses them. */
   async close(): Promise<void> {
-    for (const id of [...this.#pending.keys()]) this.forget(id);
-    await Promise.all(this.#writing);
+    await this.#writes.stop();
+    this.#pending.clear();
   }
 
-  async #tryAgain(id: StudyId, { state, reason }: Ended, signal: AbortSignal): Promise<void> {
-    const { store, clock } = this.#options;
-    for (let waitMs = firstWaitMs; ; waitMs = Math.min(2 * waitMs, longestWaitMs)) {
-      await clock.sleep(waitMs, { signal });
-      try {
-        await store.setStudyState(id, state, reason);
-        break;
-      } catch {
-        signal.throwIfAborted();
-      }
+  async #store(id: StudyId, ended: Ended): Promise<void> {
+    await this.#options.store.setStudyState(id, ended.state, ended.reason);
+    if (this.#pending.get(id) === ended) this.#pending.delete(id);
+  }
+
+  async #storeLate(id: StudyId, ended: Ended): Promise<void> {
+    if (this.#pending.get(id) !== ended) return;
+    try {
+      await this.#store(id, ended);
+    } catch (thrown) {
+      const error = asHildaError(thrown);
+      if (!mayPass(error)) this.#options.onError?.(error, id);
+      throw error;
     }
-    if (!signal.aborted) this.#pending.delete(id);
   }
 }

@@ -27,6 +27,8 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
   readonly earlier?: readonly EarlierStudy[];
   /** In place of the sampler's `ask`, where the proposals come from outside. */
   readonly inbox?: ProposalInbox;
+  /** Told how many trials the sampler has heard of. */
+  readonly onTold?: (count: number) => void;
   /** Takes the place of `protocol` once the time of the budget is short: see `Haste`. */
   readonly slowProtocol?: Protocol | undefined;
 }
@@ -123,6 +125,7 @@ async function search(
         sampler.state(),
       );
       for (const trial of untold) trials[trial.number] = { ...trial, told: true };
+      context.onTold?.(trials.length);
     }
     haste.look(trials.length);
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);

@@ -8,6 +8,7 @@ import { lanesOf, refreshed } from './work-through.js';
 export interface SearchOutsideContext extends TrialContext {
   readonly study: StudyRecord;
   readonly sampler: Pick<Sampler, 'state'>;
+  readonly onTold?: (count: number) => void;
 }
 
 export interface SearchOutsideOptions {
@@ -28,7 +29,7 @@ export async function searchOutside(
   context: SearchOutsideContext,
   { isOver, signal, ask, check }: SearchOutsideOptions,
 ): Promise<readonly TrialRecord[]> {
-  const { study, spec, store, sampler, absences, onStep } = context;
+  const { study, spec, store, sampler, absences, onStep, onTold } = context;
   const trials = await store.trials(study.id);
   let told: Promise<void> = Promise.resolve();
   const tell = (): Promise<void> => {
@@ -39,6 +40,7 @@ export async function searchOutside(
       const numbers = due.map(({ number }) => number);
       await store.tellTrials(study.id, numbers, sampler.state());
       for (const trial of due) trials[trial.number] = { ...trial, told: true };
+      onTold?.((numbers.at(-1) as number) + 1);
       check(trials, false);
     });
     return told;

@@ -52,6 +52,9 @@ export interface StudyServiceOptions {
   readonly onError?: (error: HildaError, study: StudyId) => void;
 }
 
+/** Trials told between two sums of how a running study stands. */
+const trialsBetweenSums = 2048;
+
 interface Running {
   readonly abort: AbortController;
   readonly done: Promise<void>;
@@ -258,7 +261,25 @@ export class StudyService {
     const onStep = (step: string): void => {
       void store.publish(`study.${study.id}`, { type: 'step', step }).catch(() => {});
     };
-    const given = { ...parts, spec, store, pool, jobs, clock, onStep, earlier, ...(inbox && { inbox }) };
+    let summedUp = toldAtStart;
+    // Summed up now and then, a large study has nothing to add up when somebody asks, or after a restart.
+    const onTold = (count: number): void => {
+      if (count < summedUp + trialsBetweenSums) return;
+      summedUp = count;
+      void this.#answers.standing(study.id, spec).catch(() => {});
+    };
+    const given = {
+      ...parts,
+      spec,
+      store,
+      pool,
+      jobs,
+      clock,
+      onStep,
+      onTold,
+      earlier,
+      ...(inbox && { inbox }),
+    };
     const { signal } = abort;
     const run = async (): Promise<string | null> => {
       // Each time from what is stored: what was told before the store failed is told again.

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { DeviceId } from '../core/ids.js';
 import { costMetrics } from '../core/measurement.js';
 import { hypervolume } from '../search/pareto/hypervolume.js';
@@ -6,6 +7,8 @@ import type { Objective } from '../search/samplers/contract.js';
 import { type TrialColumns, type TrialRecord, trialStates } from '../store/contract.js';
 import type { DeviceCoverage } from './coverage.js';
 import { deviceMetric, deviceOf, floatAccuracy, type StudySpec } from './spec.js';
+
+const membersSchema = z.array(z.strictObject({ number: z.number().int(), point: z.array(z.number()) }));
 
 /** What is counted of one device's values, over complete trials unless it says otherwise. */
 interface DeviceCounts {
@@ -17,6 +20,27 @@ interface DeviceCounts {
   /** Trials that know accuracy as it runs the network. */
   known: number;
 }
+
+/** What was counted so far, as JSON: a standing goes on from it. */
+export const standingSchema = z.strictObject({
+  states: z.array(z.number().int()).length(trialStates.length),
+  told: z.number().int(),
+  floatKnown: z.number().int(),
+  devices: z.array(
+    z.strictObject({
+      measured: z.number().int(),
+      lackCosts: z.number().int(),
+      lackAny: z.number().int(),
+      known: z.number().int(),
+    }),
+  ),
+  joint: membersSchema,
+  /** By device: the metrics, in the order of the objectives, and the members. */
+  fronts: z.array(z.strictObject({ metrics: z.array(z.string()), members: membersSchema })),
+  worst: z.array(z.number()).nullable(),
+  first: z.array(z.number()).nullable(),
+});
+export type StandingState = z.infer<typeof standingSchema>;
 
 /** One front, and by which objectives. */
 interface Front {
@@ -43,8 +67,9 @@ export class Standing {
   /** The worst of the first batch in each objective, and the first trial at all. */
   #worst: readonly number[] | undefined;
   #first: readonly number[] | undefined;
-  /** What was added, so that a front whose objectives change can be made anew. */
-  readonly #pieces: TrialColumns[];
+  /** What was added, so that a front whose objectives change can be made anew; null where it goes on from a state. */
+  #pieces: TrialColumns[] | null;
+  #isOutdated = false;
 
   constructor(spec: StudySpec, other?: Standing) {
     this.#spec = spec;
@@ -54,7 +79,7 @@ export class Standing {
         : { measured: 0, lackCosts: 0, lackAny: 0, known: 0 },
     );
     this.#joint = other ? other.#joint.clone() : new WholeFront();
-    this.#pieces = other ? [...other.#pieces] : [];
+    this.#pieces = other ? other.#pieces && [...other.#pieces] : [];
     if (!other) {
       this.#remakeFronts();
       return;
@@ -65,6 +90,54 @@ export class Standing {
     this.#fronts = other.#fronts.map(({ objectives, front }) => ({ objectives, front: front.clone() }));
     this.#worst = other.#worst;
     this.#first = other.#first;
+    this.#isOutdated = other.#isOutdated;
+  }
+
+  /** Goes on from what an earlier one had counted; undefined where that was another study's. */
+  static from(spec: StudySpec, state: StandingState): Standing | undefined {
+    const standing = new Standing(spec);
+    if (state.devices.length !== spec.devices.length) return undefined;
+    for (const [i, count] of state.states.entries()) standing.#states[i] = count;
+    standing.#told = state.told;
+    standing.#floatKnown = state.floatKnown;
+    standing.#devices = state.devices.map((counts) => ({ ...counts }));
+    standing.#joint = new WholeFront(state.joint);
+    standing.#worst = state.worst ?? undefined;
+    standing.#first = state.first ?? undefined;
+    standing.#pieces = null;
+    if (spec.devices.length > 1)
+      standing.#fronts = state.fronts.map(({ members }, index) => ({
+        objectives: standing.#objectivesOf(index),
+        front: new WholeFront(members),
+      }));
+    const isSame = standing.#fronts.every(({ objectives }, i) =>
+      sameMetrics(
+        objectives,
+        (state.fronts[i]?.metrics ?? []).map((metric) => ({ metric })),
+      ),
+    );
+    return isSame && standing.#fronts.length === state.fronts.length ? standing : undefined;
+  }
+
+  get state(): StandingState {
+    return {
+      states: [...this.#states],
+      told: this.#told,
+      floatKnown: this.#floatKnown,
+      devices: this.#devices.map((counts) => ({ ...counts })),
+      joint: membersOf(this.#joint),
+      fronts: this.#fronts.map(({ objectives, front }) => ({
+        metrics: objectives.map(({ metric }) => metric),
+        members: membersOf(front),
+      })),
+      worst: this.#worst ? [...this.#worst] : null,
+      first: this.#first ? [...this.#first] : null,
+    };
+  }
+
+  /** A front has to be made anew from pieces that are not here: the standing counts no more. */
+  get isOutdated(): boolean {
+    return this.#isOutdated;
   }
 
   /** Apart from this one from now on. */
@@ -74,7 +147,7 @@ export class Standing {
 
   add(piece: TrialColumns): void {
     const { devices, batch, objectives } = this.#spec;
-    this.#pieces.push(piece);
+    this.#pieces?.push(piece);
     const { length, states, told, values } = piece;
     const totals = this.#states;
     for (let i = 0; i < length; i++) {
@@ -192,8 +265,9 @@ export class Standing {
       const objectives = this.#objectivesOf(index);
       const known = this.#fronts[index];
       if (known && sameMetrics(known.objectives, objectives)) return known;
+      if (!this.#pieces) this.#isOutdated = true;
       const front = new WholeFront();
-      for (const piece of this.#pieces)
+      for (const piece of this.#pieces ?? [])
         eachPoint(piece, objectives, (i, point) => front.add(piece.from + i, point));
       return { objectives, front };
     });
@@ -262,5 +336,10 @@ function eachPoint(
 
 const numbersOf = (members: readonly NumberedPoint[]): number[] => members.map(({ number }) => number);
 
-const sameMetrics = (a: readonly Objective[], b: readonly Objective[]): boolean =>
-  a.length === b.length && a.every(({ metric }, i) => metric === b[i]?.metric);
+const membersOf = ({ members }: WholeFront): { number: number; point: number[] }[] =>
+  members.map(({ number, point }) => ({ number, point: [...point] }));
+
+const sameMetrics = (
+  a: readonly Pick<Objective, 'metric'>[],
+  b: readonly Pick<Objective, 'metric'>[],
+): boolean => a.length === b.length && a.every(({ metric }, i) => metric === b[i]?.metric);

@@ -1,37 +1,75 @@
+import { z } from 'zod';
 import type { StudyId } from '../core/ids.js';
-import type { Store, TrialColumns } from '../store/contract.js';
+import type { Json } from '../core/json.js';
+import type { Store, TrialSeal } from '../store/contract.js';
 import type { StudySpec } from './spec.js';
-import { Standing } from './standing.js';
+import { Standing, standingSchema } from './standing.js';
 
-/** Of one study: what its pieces but the last came to. */
+/** Of one study: what its sealed trials came to. */
 interface Known {
-  readonly pieces: readonly TrialColumns[];
+  readonly seal: TrialSeal;
   readonly standing: Standing;
 }
 
+/** As it is stored. Another version is not read: the standing is made anew. */
+const storedSchema = z.object({
+  version: z.literal(1),
+  seal: z.object({ pieces: z.number().int().min(0), revision: z.number().int().min(0) }),
+  standing: standingSchema,
+});
+
 /** Studies that are kept ready, those asked for last. */
 const keptStudies = 32;
+/** A standing is stored each time that so many pieces were added. */
+const piecesBetween = 8;
 
-/** How studies stand: what was told and sealed is added once, and the open trials behind it at each question. */
+type StandingStore = Pick<Store, 'trialsSince' | 'value' | 'setValue'>;
+
+/**
+ * How studies stand: what was told and sealed is added once, and the open trials behind it at each question. Now and then the
+ * sum is stored, so that a daemon that starts need not add up a large study again.
+ */
 export class Standings {
-  readonly #store: Pick<Store, 'trialColumns'>;
+  readonly #store: StandingStore;
   readonly #known = new Map<StudyId, Known>();
+  /** How many pieces the stored sums hold, as far as this process knows. */
+  readonly #stored = new Map<StudyId, number>();
 
-  constructor(store: Pick<Store, 'trialColumns'>) {
+  constructor(store: StandingStore) {
     this.#store = store;
   }
 
   async of(id: StudyId, spec: StudySpec): Promise<Standing> {
-    const pieces = await this.#store.trialColumns(id);
-    const closed = pieces.slice(0, -1);
-    const known = this.#known.get(id);
-    const goesOn = known?.pieces.every((piece, i) => piece === closed[i]) ?? false;
-    const standing = known && goesOn ? known.standing : new Standing(spec);
-    for (const piece of closed.slice(known && goesOn ? known.pieces.length : 0)) standing.add(piece);
-    this.#keep(id, { pieces: closed, standing });
-    const last = pieces.at(-1);
+    for (;;) {
+      const known = this.#known.get(id) ?? (await this.#restored(id, spec));
+      const since = await this.#store.trialsSince(id, known?.seal ?? null);
+      const now = this.#known.get(id);
+      // Another question was answered meanwhile: its sum holds what this one would add again.
+      if (now && now !== known) continue;
+      const standing = known && !since.isWhole ? known.standing : new Standing(spec);
+      for (const piece of since.sealed) standing.add(piece);
+      const answer = standing.clone();
+      if (since.open) answer.add(since.open);
+      if (answer.isOutdated) {
+        this.#known.delete(id);
+        return this.#anew(id, spec);
+      }
+      this.#keep(
+        id,
+        known && since.sealed.length === 0 && !since.isWhole ? known : { seal: since.seal, standing },
+      );
+      return answer;
+    }
+  }
+
+  /** From all trials. */
+  async #anew(id: StudyId, spec: StudySpec): Promise<Standing> {
+    const { seal, sealed, open } = await this.#store.trialsSince(id, null);
+    const standing = new Standing(spec);
+    for (const piece of sealed) standing.add(piece);
+    this.#keep(id, { seal, standing });
     const answer = standing.clone();
-    if (last) answer.add(last);
+    if (open) answer.add(open);
     return answer;
   }
 
@@ -40,5 +78,24 @@ export class Standings {
     this.#known.set(id, known);
     const [oldest] = this.#known.keys();
     if (this.#known.size > keptStudies && oldest !== undefined) this.#known.delete(oldest);
+    this.#save(id, known);
+  }
+
+  #save(id: StudyId, { seal, standing }: Known): void {
+    if (seal.pieces - (this.#stored.get(id) ?? 0) < piecesBetween) return;
+    this.#stored.set(id, seal.pieces);
+    const stored = { version: 1, seal, standing: standing.state };
+    // It saves time alone: one that cannot be stored is added up again.
+    void this.#store.setValue(keyOf(id), stored as unknown as Json).catch(() => {});
+  }
+
+  async #restored(id: StudyId, spec: StudySpec): Promise<Known | undefined> {
+    const { data } = storedSchema.safeParse(await this.#store.value(keyOf(id)));
+    const standing = data && Standing.from(spec, data.standing);
+    if (!data || !standing) return undefined;
+    this.#stored.set(id, data.seal.pieces);
+    return { seal: data.seal, standing };
   }
 }
+
+const keyOf = (id: StudyId): string => `standing ${id}`;

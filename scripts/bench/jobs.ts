@@ -129,6 +129,8 @@ interface Laid {
   readonly claims: Claims;
   readonly store: Store;
   readonly statements: () => number;
+  /** By their kind, since the last restart. */
+  readonly kinds: ReadonlyMap<string, number>;
   /** A job for the device of this number. */
   readonly submit: (n: number) => Promise<unknown>;
 }
@@ -141,7 +143,14 @@ async function withDevices<T>(
 ): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'hilda-bench-jobs-'));
   let statements = 0;
-  const store = await openStore({ dataDir, clock, onStatement: () => statements++ });
+  const kinds = new Map<string, number>();
+  const onStatement = (sql: string): void => {
+    statements++;
+    const kind =
+      /^(WITH[^)]*\) AS \(VALUES).*?(\b(UPDATE|INSERT INTO) \w+)/s.exec(sql)?.[2] ?? sql.slice(0, 24);
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  };
+  const store = await openStore({ dataDir, clock, onStatement });
   const claims = new Claims();
   let isOpen = false;
   const pool = new DevicePool({
@@ -171,7 +180,7 @@ async function withDevices<T>(
     isOpen = true;
     claims.restart();
     statements = 0;
-    return await body({ count, claims, store, statements: () => statements, submit });
+    return await body({ count, claims, store, statements: () => statements, kinds, submit });
   } finally {
     await jobs.stop();
     await pool.stop();
@@ -203,7 +212,7 @@ const paced = (devices: number, workMs: number, seconds: number) =>
   withDevices(
     devices,
     () => workMs * (0.5 + rng.next()),
-    async ({ count, claims, statements, submit }) => {
+    async ({ count, claims, statements, kinds, submit }) => {
       const endsMs = clock.nowMs() + workMs + seconds * 1000;
       let ended = 0;
       let [before, said] = [0, 0];
@@ -217,6 +226,7 @@ const paced = (devices: number, workMs: number, seconds: number) =>
       const owners = Array.from({ length: 2 * count }, (_, n) => owner(n));
       await clock.sleep(workMs);
       claims.restart();
+      const base = new Map(kinds);
       [before, said] = [ended, statements()];
       const lateMs: number[] = [];
       while (clock.nowMs() < endsMs) {
@@ -225,6 +235,10 @@ const paced = (devices: number, workMs: number, seconds: number) =>
         lateMs.push((clock.monotonicUs() - dueUs) / 1000);
       }
       const [jobs, sent] = [ended - before, statements() - said];
+      const ofJob = [...kinds].map(
+        ([kind, n]) => `${kind}: ${((n - (base.get(kind) ?? 0)) / jobs).toFixed(2)}`,
+      );
+      console.log(`statements a job, paced:\n  ${ofJob.join('\n  ')}`);
       const figures = {
         pacedJobsPerSecond: jobs / seconds,
         pacedStatementsPerJob: sent / jobs,

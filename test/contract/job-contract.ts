@@ -45,7 +45,7 @@ export function runJobContract(withStore: WithStore): void {
     for (const id of [deviceId, other]) await store.upsertDevice({ id, kind: 'fake', label: 'Fake', target });
   };
   const submit = async (store: Store, ...jobs: readonly Partial<NewJob>[]): Promise<JobId[]> =>
-    (await store.submitJobs(jobs.map(newJob))).map((job) => {
+    (await store.turnJobs({ jobs: jobs.map(newJob) }, 0)).submitted.map((job) => {
       if (job instanceof HildaError) throw job;
       return job.id;
     });
@@ -249,9 +249,8 @@ export function runJobContract(withStore: WithStore): void {
     t.same(await submit(store, {}, keyed, { idempotencyKey: 'k2', requestHash: 'h' }), ['j2', first, 'j3']);
     const twice = { idempotencyKey: 'k3', requestHash: 'h' };
     t.equal(new Set(await submit(store, twice, twice)).size, 1, 'twice in one batch');
-    t.same(codes(await store.submitJobs([newJob({ ...keyed, requestHash: 'other' })])), [
-      'IDEMPOTENCY_CONFLICT',
-    ]);
+    const { submitted } = await store.turnJobs({ jobs: [newJob({ ...keyed, requestHash: 'other' })] }, 0);
+    t.same(codes(submitted), ['IDEMPOTENCY_CONFLICT']);
     const queued = await store.queuedJobs();
     t.equal(queued.length, 4);
     await store.closeJobs(

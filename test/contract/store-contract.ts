@@ -421,9 +421,15 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     await tell(0, 1);
     const [first] = await requireSame();
     t.equal((await store.trialColumns(id))[0], first, 'the same piece as before');
+    const { seal: one } = await store.trialsSince(id, null);
+    t.equal(one.pieces, 1);
     await finish(300, count);
     await tell(260, count);
     const [again, second, ...open] = await requireSame();
+    const { seal, sealed, isWhole, open: left } = await store.trialsSince(id, one);
+    t.same([seal.pieces, isWhole, sealed.map(({ from }) => from), left?.from], [2, false, [256], 512]);
+    t.same(sealed[0], second);
+    t.same((await store.trialsSince(id, seal)).sealed, [], 'nothing is new');
     t.equal(again, first);
     t.equal(open.length, 1);
     await store.reviseTrial({
@@ -440,6 +446,9 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
       values: { macs: 1 },
       reason: null,
     });
+    const since = await store.trialsSince(id, seal);
+    t.match(since, { isWhole: true, seal: { pieces: 2 } }, 'one before the seal was revised');
+    t.equal(since.sealed.length, 2);
     const [untouched, revised] = await requireSame();
     t.equal(untouched, first, 'only the piece that changed is another one');
     t.not(revised, second);

@@ -16,6 +16,7 @@ import { openStore } from '../../daemon/store/open-store.js';
 import { packColumns, unpackColumns } from '../../daemon/store/pack-columns.js';
 import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
 import { openSqlite } from '../../daemon/store/sqlite-engine.js';
+import { dropTriggers } from '../../daemon/store/triggers.js';
 import { codeOf, runStoreContract, target } from '../contract/store-contract.js';
 
 const clock = systemClock;
@@ -171,6 +172,7 @@ t.test('devices of before the hosts were told get theirs by their kind', async (
   await store.close();
   const connection = { filename: join(dataDir, 'hilda.sqlite') };
   const db = knex({ client: 'sqlite3', connection, useNullAsDefault: true });
+  await dropTriggers(db);
   await db.schema.alterTable('devices', (table) => table.dropColumn('host'));
   await db('schema_migrations').where({ name: '0005-device-host' }).delete();
   await db.destroy();

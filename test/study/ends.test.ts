@@ -234,7 +234,7 @@ t.test('a late state gives way to a newer one, and ends with the daemon', async 
   t.match(late.known(row), { state: 'completed', reason: null });
   isFull = false;
   late.forget(second);
-  await clock.advance(1000);
+  await clock.advance(5000);
   await new Promise((resolve) => setImmediate(resolve));
   t.same(written, ['study-1 completed null']);
   t.match(late.known(row), { state: 'running' }, 'the row counts again');

@@ -2,10 +2,17 @@ import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import type { DeviceId, StudyId } from '../../daemon/core/ids.js';
+import type { Json } from '../../daemon/core/json.js';
 import { dominates } from '../../daemon/search/pareto/dominance.js';
 import { hypervolume } from '../../daemon/search/pareto/hypervolume.js';
 import type { Objective } from '../../daemon/search/samplers/contract.js';
-import { type TrialColumns, type TrialRecord, trialStates } from '../../daemon/store/contract.js';
+import {
+  type TrialColumns,
+  type TrialRecord,
+  type TrialSeal,
+  type TrialsSince,
+  trialStates,
+} from '../../daemon/store/contract.js';
 import { lackedDevices } from '../../daemon/study/coverage.js';
 import { selectColumns, selectTrials, type TrialOrder } from '../../daemon/study/select-trials.js';
 import { hasCosts, isWhole, parseStudySpec, type StudySpec } from '../../daemon/study/spec.js';
@@ -192,35 +199,100 @@ t.test('a standing that grew piece by piece is what all trials at once say', asy
   t.pass('for every drawn study');
 });
 
-t.test('what is asked between two pieces, and after one has changed, is right too', async (t) => {
-  const [, , spec] = specs as [StudySpec, StudySpec, StudySpec];
+/** Sealed pieces of five trials each, and values: what standings read. */
+class Sealed {
+  #pieces: { readonly piece: TrialColumns; readonly revision: number }[] = [];
+  #revision = 0;
+  open: TrialColumns | null = null;
+  readonly values = new Map<string, Json>();
+  /** How many sealed pieces were read. */
+  read = 0;
+
+  put(piece: TrialColumns): void {
+    this.#pieces[piece.from / 5] = { piece, revision: ++this.#revision };
+  }
+
+  trialsSince = async (_: StudyId, seal: TrialSeal | null): Promise<TrialsSince> => {
+    const all = this.#pieces;
+    const isWhole =
+      seal === null || all.slice(0, seal.pieces).some(({ revision }) => revision > seal.revision);
+    const sealed = all.slice(isWhole ? 0 : seal.pieces).map(({ piece }) => piece);
+    this.read += sealed.length;
+    // Questions at the same time come between each other.
+    await Promise.resolve();
+    return { seal: { pieces: all.length, revision: this.#revision }, sealed, isWhole, open: this.open };
+  };
+  value = async (key: string): Promise<Json | undefined> => this.values.get(key);
+  setValue = async (key: string, value: Json): Promise<void> => {
+    this.values.set(key, JSON.parse(JSON.stringify(value)));
+  };
+}
+
+t.test(
+  'what is asked between two pieces, after one has changed, and after a restart is right too',
+  async (t) => {
+    const id = 'study-1' as StudyId;
+    let goneOn = 0;
+    for (const spec of specs)
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(trial, { minLength: 12, maxLength: 60, size: 'max' }),
+          fc.array(fc.record({ at: fc.nat(), trial }), { maxLength: 4 }),
+          async (trials, changes) => {
+            const store = new Sealed();
+            const standings = new Standings(store);
+            const pieces = piecesOf(trials, [5]);
+            let added = 0;
+            for (const piece of pieces) {
+              added += piece.length;
+              store.open = piece;
+              requireSame(await standings.of(id, spec), trials.slice(0, added), spec);
+              if (piece.length < 5) break;
+              store.open = null;
+              store.put(piece);
+              const both = await Promise.all([standings.of(id, spec), standings.of(id, spec)]);
+              for (const one of both) requireSame(one, trials.slice(0, added), spec);
+            }
+            const before = store.read;
+            requireSame(await new Standings(store).of(id, spec), trials, spec);
+            if (store.values.size > 0 && store.read - before < pieces.length) goneOn++;
+            const now = [...trials];
+            for (const { at, trial: changed } of changes) {
+              const number = at % (5 * Math.floor(now.length / 5));
+              now[number] = changed;
+              const from = number - (number % 5);
+              store.put(pieceOf(now.slice(from, from + 5), from));
+              requireSame(await standings.of(id, spec), now, spec);
+              requireSame(await new Standings(store).of(id, spec), now, spec);
+            }
+          },
+        ),
+        { numRuns: 15 },
+      );
+    t.ok(goneOn > 0, 'a restart goes on from what was stored');
+  },
+);
+
+t.test('what was stored by another version, or is damaged, is made anew', async (t) => {
+  const [spec] = specs as [StudySpec];
   const id = 'study-1' as StudyId;
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(trial, { minLength: 12, maxLength: 40 }),
-      fc.array(fc.record({ at: fc.nat(), trial }), { maxLength: 4 }),
-      async (trials, changes) => {
-        let pieces: readonly TrialColumns[] = [];
-        let added = 0;
-        const standings = new Standings({ trialColumns: async () => pieces });
-        for (const piece of piecesOf(trials, [5])) {
-          pieces = [...pieces, piece];
-          added += piece.length;
-          requireSame(await standings.of(id, spec), trials.slice(0, added), spec);
-        }
-        const now = [...trials];
-        for (const { at, trial: changed } of changes) {
-          const number = at % now.length;
-          now[number] = changed;
-          const from = number - (number % 5);
-          pieces = pieces.with(from / 5, pieceOf(now.slice(from, from + 5), from));
-          requireSame(await standings.of(id, spec), now, spec);
-        }
-      },
-    ),
-    { numRuns: 60 },
-  );
-  t.pass('for every drawn study');
+  const trials = fc.sample(trial, { numRuns: 60, seed: 7 });
+  const store = new Sealed();
+  for (const piece of piecesOf(trials, [5])) store.put(piece);
+  requireSame(await new Standings(store).of(id, spec), trials, spec);
+  const [[key, stored]] = [...store.values] as [
+    [string, { readonly version: number; readonly standing: object }],
+  ];
+  for (const other of [
+    { ...stored, version: 99 },
+    { ...stored, standing: { ...stored.standing, devices: [] } },
+    'x',
+    null,
+  ]) {
+    store.values.set(key, other as unknown as Json);
+    requireSame(await new Standings(store).of(id, spec), trials, spec);
+  }
+  t.pass('and counts the same');
 });
 
 t.test('pages hold what fits, in order, each trial once', async (t) => {

@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { viewCampaign } from '../../predictors/campaigns.js';
 import { campaignStates } from '../job-state-names.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { defineRoute } from '../route.js';
-import { showCampaign } from '../show-campaign.js';
+import { showCampaignRecord } from '../show-campaign.js';
 
 export const campaignRoutes = [
   defineRoute({
@@ -17,7 +16,7 @@ export const campaignRoutes = [
     answer: { status: 200, schema: z.object({ campaigns: z.array(campaignSchema) }) },
     handle: async ({ services, query: { state, limit } }) => ({
       campaigns: (await services.campaigns.list({ limit, ...(state !== undefined && { state }) })).map(
-        (one) => showCampaign(viewCampaign(one)),
+        showCampaignRecord,
       ),
     }),
   }),
@@ -26,15 +25,13 @@ export const campaignRoutes = [
     path: '/campaigns/{id}',
     summary: 'How far a campaign is, and what it made',
     answer: { status: 200, schema: campaignSchema },
-    handle: async ({ services, params }) =>
-      showCampaign(viewCampaign(await services.campaigns.show(params.id))),
+    handle: async ({ services, params }) => showCampaignRecord(await services.campaigns.show(params.id)),
   }),
   defineRoute({
     method: 'post',
     path: '/campaigns/{id}/cancel',
     summary: 'End a campaign that runs, with its jobs; what was measured stays',
     answer: { status: 200, schema: campaignSchema },
-    handle: async ({ services, params }) =>
-      showCampaign(viewCampaign(await services.campaigns.cancel(params.id))),
+    handle: async ({ services, params }) => showCampaignRecord(await services.campaigns.cancel(params.id)),
   }),
 ];

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
-import { viewCampaign } from '../../predictors/campaigns.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { Answer, defineRoute } from '../route.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
-import { showCampaign } from '../show-campaign.js';
+import { showCampaignRecord } from '../show-campaign.js';
 import { viewDevice } from '../views.js';
 
 const view = async (record: DeviceRecord, { store, clock, pool, joining }: DaemonServices) =>
@@ -114,7 +113,7 @@ export const deviceRoutes = [
     handle: async ({ services, params, body: { with: other, margin }, query, signal }) => {
       const [a, b] = [asDeviceId(params.id), asDeviceId(other)];
       if (query.wait === 'true') return services.comparisons.verdict(a, b, { signal, margin });
-      const campaign = showCampaign(viewCampaign(await services.comparisons.start(a, b, { margin })));
+      const campaign = showCampaignRecord(await services.comparisons.start(a, b, { margin }));
       return new Answer(campaign, { status: 202, location: `/v1/campaigns/${campaign.id}` });
     },
   }),

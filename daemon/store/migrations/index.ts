@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { createTriggers, dropTriggers } from '../triggers.js';
 import * as first from './0001-first.js';
 import * as counts from './0002-counts.js';
 import * as predictors from './0003-predictors.js';
@@ -51,5 +52,8 @@ const source: Knex.MigrationSource<NamedMigration> = {
 export async function migrate(db: Knex): Promise<void> {
   const config: Knex.MigratorConfig = { migrationSource: source, tableName: migrationsTable };
   if (await db.schema.hasTable(`${migrationsTable}_lock`)) await db.migrate.forceFreeMigrationsLock(config);
+  const [, pending] = (await db.migrate.list(config)) as [unknown[], unknown[]];
+  if (pending.length > 0) await dropTriggers(db);
   await db.migrate.latest(config);
+  await createTriggers(db);
 }

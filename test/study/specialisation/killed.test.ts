@@ -93,9 +93,9 @@ t.test('a study that could not be launched is taken up again, not made anew', as
   const bench = await openBench(dataDir, { ids: devices }, undefined, (store) => ({
     ...store,
     // What a launch reads of the study's past.
-    trialColumns: async (...given) => {
+    trialsSince: async (...given) => {
       if (refuse) throw new Error('injected');
-      return store.trialColumns(...given);
+      return store.trialsSince(...given);
     },
   }));
   t.teardown(() => bench.close());

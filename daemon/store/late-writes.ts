@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import { asHildaError, type ErrorCode, type HildaError } from '../core/errors.js';
 
-export interface OutboxOptions {
+export interface LateWritesOptions {
   readonly clock: Clock;
   readonly warn: (error: HildaError, message: string) => void;
   /** Between two tries where the store takes nothing. */
@@ -19,19 +19,18 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['DISK_FULL', 'STORE_
 /** Whether the store may take the same write later. */
 export const mayPass = (error: HildaError): boolean => passing.has(error.code);
 
-/** What is to be stored and could not be: it is written once the store takes it, in the order in which it came. */
-export class Outbox {
-  readonly #options: OutboxOptions;
+/**
+ * What is to be stored and could not be, as on a full disk: it is written once the store takes it, in the order in which it
+ * came.
+ */
+export class LateWrites {
+  readonly #options: LateWritesOptions;
   readonly #life = new AbortController();
   #kept: Kept[] = [];
   #emptying: Promise<void> | undefined;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: LateWritesOptions) {
     this.#options = options;
-  }
-
-  get size(): number {
-    return this.#kept.length;
   }
 
   /** Keeps a write that was refused for now. */
@@ -54,7 +53,7 @@ export class Outbox {
     }
   }
 
-  /** One last try. What the store does not take is lost, and the next daemon finds those jobs as running or queued. */
+  /** One last try. What the store does not take is lost: the next daemon finds the rows as they were. */
   async stop(): Promise<void> {
     this.#life.abort();
     await this.#emptying;
