@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
@@ -51,7 +51,9 @@ export class ModelReader {
 
   constructor(options: ModelReaderOptions) {
     const folder = join(tmpdir(), `hilda-reading-${randomUUID()}`);
-    this.#options = { folder, timeoutMs: 60_000, heapBytes: 2 ** 30, mostWaiting: 64, ...options };
+    const all = { folder, timeoutMs: 60_000, heapBytes: 2 ** 30, mostWaiting: 64, ...options };
+    // The child runs in a folder of its own.
+    this.#options = { ...all, folder: resolve(all.folder) };
   }
 
   /**

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
@@ -21,6 +24,7 @@ import {
   rightChain,
   value,
 } from '../../scripts/bench/attacks/models.js';
+import { heavyNetwork } from '../lines/heavy-network.js';
 
 const codeOf = (run: () => unknown): string | undefined => {
   try {
@@ -146,6 +150,13 @@ t.test('models are read in a process that may be lost', async (t) => {
   await t.rejects(reader.read(chain(100_001)), { code: 'NETWORK_TOO_LARGE' });
   await t.rejects(reader.read(nested(31)), { code: /ONNX_INVALID|NETWORK_TOO_LARGE/ });
   for (const op of ['constructor', '__proto__']) t.equal((await reader.read(named(op))).nodes[0]?.op, op);
+
+  // A large file is handed over by path, to a child that runs elsewhere.
+  const place = await mkdtemp(join(tmpdir(), 'hilda-reader-'));
+  t.teardown(() => rm(place, { recursive: true, force: true }));
+  const beside = new ModelReader({ clock: systemClock, folder: relative('.', join(place, 'reading')) });
+  t.teardown(() => beside.stop());
+  t.equal((await beside.read(writeOnnx(heavyNetwork(2e6)))).nodes[0]?.op, 'MatMul');
 
   const poor = new ModelReader({ clock: systemClock, heapBytes: 24 * 2 ** 20 });
   t.teardown(() => poor.stop());

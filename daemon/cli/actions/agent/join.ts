@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { pino } from 'pino';
 import { Agent } from '../../../agent/agent.js';
 import { KnownDaemonFile } from '../../../agent/known-daemon.js';
@@ -13,7 +12,7 @@ import { DaemonDialer } from '../../../process/dial-daemon.js';
 import { isHash } from '../../../process/trust.js';
 import type { CliContext } from '../../context.js';
 import { readFaults } from '../../read-faults.js';
-import { stateFolder } from '../../state-folder.js';
+import { agentFolder } from '../../state-folder.js';
 
 interface Options {
   readonly address: readonly string[];
@@ -52,7 +51,7 @@ export async function joinAsAgent(
   for (const one of given) assertAddress(one);
   assertHash('--pin', pin);
   assertHash('--fingerprint', fingerprint);
-  const dataDir = options.data ?? join(terminal.env.HILDA_DATA ?? stateFolder(terminal.env), 'agent');
+  const dataDir = agentFolder(options.data, terminal.env);
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const { HILDA_FAULTS: faultFile } = terminal.env;
   if (faultFile) useSwitchboard(await readFaults(faultFile, log));
