@@ -58,6 +58,15 @@ export function solveDefinite(matrix: Float64Array, b: Float64Array): Float64Arr
   return x;
 }
 
+/** Logarithm of the determinant of a symmetric positive definite n x n matrix, row major; undefined when it is not definite. */
+export function logDeterminant(matrix: Float64Array, n: number): number | undefined {
+  const l = choleskyFactor(matrix, n);
+  if (!l) return undefined;
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += Math.log(l[i * n + i] as number);
+  return 2 * sum;
+}
+
 /** Lower factor of A = LL', row major; undefined when A is not definite. */
 function choleskyFactor(matrix: Float64Array, n: number): Float64Array | undefined {
   const l = new Float64Array(n * n);
