@@ -234,6 +234,7 @@ export const healthSchema = z
           version: z.string(),
           samplers: z.array(z.string()).readonly(),
           drivers: z.array(z.string()).readonly().describe('Kinds of devices.'),
+          evaluators: z.array(z.string()).readonly(),
         }),
       )
       .readonly()

@@ -6,6 +6,7 @@ import { imageShape, sliceImages } from '../data/labelled/labelled-images.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
 import { readShipped } from '../data/labelled/shipped-images.js';
 import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
+import type { OwnedEvaluator } from '../plugins/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv/file.js';
 import { type IdxDataset, idxRecord } from '../train/idx-dataset.js';
@@ -15,6 +16,7 @@ import type { Evaluator } from './contract.js';
 import { checkEvaluated, readGiven } from './given-values.js';
 import { InheritingEvaluator, type InheritingOptions } from './inheriting.js';
 import { openSupernet } from './open-supernet.js';
+import { openPluginEvaluator } from './plugin-evaluator.js';
 import { TableEvaluator } from './table.js';
 
 const architectureSchema = z.union([z.array(z.number()), z.record(z.string(), z.json())]);
@@ -78,15 +80,33 @@ const tableSchema = z
   .array(z.object({ architecture: architectureSchema, values: z.record(z.string(), z.number()) }))
   .min(1);
 
-/** The evaluator that a study's specification names; `file`: the space file's content. Throws SPEC_INVALID, SUPERNET_INVALID, DATASET_MISSING. */
+/** Kinds that no plug-in can bring; studies that are evaluated from outside have the last one. */
+export const evaluatorKinds: readonly string[] = [
+  ...evaluatorSchema.options.map(({ shape }) => shape.kind.value),
+  'external',
+];
+
+/**
+ * The evaluator that a study's specification names; `file`: the space file's content; `others`: of plug-ins. Throws SPEC_INVALID,
+ * SUPERNET_INVALID, DATASET_MISSING, PLUGIN_FAILED.
+ */
 export async function createEvaluator(
   spec: unknown,
   {
     space,
     file,
     profilesDir,
-  }: { readonly space: Space; readonly file?: unknown; readonly profilesDir: string },
+    others = [],
+  }: {
+    readonly space: Space;
+    readonly file?: unknown;
+    readonly profilesDir: string;
+    readonly others?: readonly OwnedEvaluator[];
+  },
 ): Promise<Evaluator> {
+  const { kind, ...options } = (spec ?? {}) as { readonly kind?: unknown };
+  const other = others.find(({ evaluator }) => evaluator.kind === kind);
+  if (other) return openPluginEvaluator(other, options, { space });
   const parsed = evaluatorSchema.safeParse(spec);
   if (!parsed.success) {
     const fields = parsed.error.issues.map((issue) => `evaluator.${issue.path.join('.')}: ${issue.message}`);

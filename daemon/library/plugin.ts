@@ -15,8 +15,12 @@ export type { PluginApi } from '../plugins/api.js';
 export {
   type DriverHost,
   type DriverKind,
+  type EvaluatorHost,
+  type EvaluatorKind,
   type GivenOptions,
+  type GivenQuality,
   type Plugin,
+  type PluginEvaluator,
   type PluginFactory,
   pluginContract,
   type SamplerKind,

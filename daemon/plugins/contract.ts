@@ -1,6 +1,8 @@
+import type { Architecture } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import type { Driver } from '../devices/contract.js';
 import type { Sampler } from '../search/samplers/contract.js';
+import type { Space } from '../search/spaces/contract.js';
 import type { PluginApi } from './api.js';
 
 /**
@@ -40,10 +42,51 @@ export interface DriverHost {
   readonly clock: Clock;
 }
 
+/** A value of a network: bare, as a share that was counted on so many images, or with its 95 % interval. */
+export type GivenQuality =
+  | number
+  | { readonly value: number; readonly images: number }
+  | { readonly value: number; readonly ci: readonly [number, number] };
+
+/** A kind of evaluator that studies may name: `evaluator: { kind: ... }`. */
+export interface EvaluatorKind<Options = unknown> {
+  /** Lower-case letters, digits and hyphens; names that hilda or another plug-in has are refused. */
+  readonly kind: string;
+  /** Checks what a study sets beside `kind`. What it throws refuses the study with SPEC_INVALID. Without it, nothing may be set. */
+  readOptions?(options: GivenOptions): Options;
+  /** Makes an evaluator for one run of a study; it is closed with that. */
+  create(options: Options, host: EvaluatorHost): PluginEvaluator | Promise<PluginEvaluator>;
+}
+
+/** What an evaluator gets of the study it serves. */
+export interface EvaluatorHost {
+  readonly space: Space;
+}
+
+/** Gives an architecture's task quality. Deterministic: the same architecture gets the same answer. */
+export interface PluginEvaluator {
+  /** What it answers with, e.g. `['accuracy']`: accuracies are shares of 1. What devices measure is refused. */
+  readonly metrics: readonly string[];
+  readonly cost: 'free' | 'cheap' | 'train';
+  /** A value for each metric and no more. What it throws makes the trial fail, unless the error says that the network is infeasible. */
+  evaluate(
+    architecture: Architecture,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Readonly<Record<string, GivenQuality>>>;
+  close(): Promise<void>;
+}
+
+/** An evaluator and the package it came with. */
+export interface OwnedEvaluator {
+  readonly plugin: string;
+  readonly evaluator: EvaluatorKind;
+}
+
 /** What a package adds. */
 export interface Plugin {
   readonly samplers?: readonly SamplerKind[];
   readonly drivers?: readonly DriverKind[];
+  readonly evaluators?: readonly EvaluatorKind[];
 }
 
 /**

@@ -8,7 +8,7 @@ import { samplerNames } from '../search/samplers/registry.js';
 import { pluginApi } from './api.js';
 import { CheckedDriver } from './checked-driver.js';
 import { checkedSampler } from './checked-sampler.js';
-import type { DriverKind, GivenOptions, Plugin, PluginFactory } from './contract.js';
+import type { DriverKind, GivenOptions, OwnedEvaluator, Plugin, PluginFactory } from './contract.js';
 import { type FoundPlugin, findPlugin } from './find-plugin.js';
 
 /** A plug-in to load, and the options of its drivers by their kind. */
@@ -21,6 +21,8 @@ export interface LoadOptions {
   /** Folders whose `node_modules` may hold plug-ins; see `findPlugin`. */
   readonly folders: readonly string[];
   readonly clock: Clock;
+  /** Kinds of evaluators that hilda has. */
+  readonly evaluatorKinds: readonly string[];
 }
 
 /** What was loaded, for people. */
@@ -29,12 +31,14 @@ export interface LoadedPlugin {
   readonly version: string;
   readonly samplers: readonly string[];
   readonly drivers: readonly string[];
+  readonly evaluators: readonly string[];
 }
 
 export interface LoadedPlugins {
   readonly plugins: readonly LoadedPlugin[];
   readonly samplers: readonly SamplerPlugin[];
   readonly drivers: readonly Driver[];
+  readonly evaluators: readonly OwnedEvaluator[];
 }
 
 /** How long the module of a plug-in may take to load. */
@@ -51,6 +55,10 @@ const pluginSchema = z.strictObject({
     .array(z.looseObject({ kind: name, create: method, readOptions: method.optional() }))
     .max(100)
     .default([]),
+  evaluators: z
+    .array(z.looseObject({ kind: name, create: method, readOptions: method.optional() }))
+    .max(100)
+    .default([]),
 });
 
 /**
@@ -60,23 +68,24 @@ const pluginSchema = z.strictObject({
  */
 export async function loadPlugins(
   settings: readonly PluginSetting[],
-  { folders, clock }: LoadOptions,
+  { folders, ...options }: LoadOptions,
 ): Promise<LoadedPlugins> {
   // All are found before the first one runs.
   const found = onlyOnce(settings).map((setting) => ({ setting, at: findPlugin(setting.name, folders) }));
-  return runPlugins(found, clock);
+  return runPlugins(found, options);
 }
 
 /** Loads what was found. Throws PLUGIN_CONFLICT, PLUGIN_FAILED. */
 export async function runPlugins(
   found: readonly { readonly setting: PluginSetting; readonly at: FoundPlugin }[],
-  clock: Clock,
+  { clock, evaluatorKinds }: Omit<LoadOptions, 'folders'>,
 ): Promise<LoadedPlugins> {
   const owners = {
     sampler: new Map<string, string>([...samplerNames, 'external'].map((own) => [own, 'hilda'])),
     driver: new Map<string, string>(deviceKinds.map((own) => [own, 'hilda'])),
+    evaluator: new Map<string, string>(evaluatorKinds.map((own) => [own, 'hilda'])),
   };
-  const take = (what: 'sampler' | 'driver', word: string, plugin: string): void => {
+  const take = (what: keyof typeof owners, word: string, plugin: string): void => {
     const owner = owners[what].get(word);
     if (owner !== undefined)
       throw new HildaError(
@@ -89,6 +98,7 @@ export async function runPlugins(
   const plugins: LoadedPlugin[] = [];
   const samplers: SamplerPlugin[] = [];
   const drivers: Driver[] = [];
+  const evaluators: OwnedEvaluator[] = [];
   for (const { setting, at } of found) {
     const plugin = await importPlugin(at, clock);
     for (const kind of plugin.samplers ?? []) {
@@ -99,15 +109,20 @@ export async function runPlugins(
       take('driver', kind.kind, at.name);
       drivers.push(makeDriver(kind, at.name, setting, clock));
     }
+    for (const evaluator of plugin.evaluators ?? []) {
+      take('evaluator', evaluator.kind, at.name);
+      evaluators.push({ plugin: at.name, evaluator });
+    }
     assertKnown(setting, plugin);
     plugins.push({
       name: at.name,
       version: at.version,
       samplers: (plugin.samplers ?? []).map((kind) => kind.name),
       drivers: (plugin.drivers ?? []).map(({ kind }) => kind),
+      evaluators: (plugin.evaluators ?? []).map(({ kind }) => kind),
     });
   }
-  return { plugins, samplers, drivers };
+  return { plugins, samplers, drivers, evaluators };
 }
 
 /** One named twice is loaded once; the later entry that sets options counts. */

@@ -16,6 +16,7 @@ import { PageHub } from '../devices/browser/hub.js';
 import type { Driver } from '../devices/contract.js';
 import { thisMachine } from '../devices/own-machine.js';
 import { openDrivers } from '../devices/registry.js';
+import { evaluatorKinds } from '../evaluate/registry.js';
 import { faultyClock } from '../faults/edges/clock.js';
 import { useSwitchboard } from '../faults/present.js';
 import type { Switchboard } from '../faults/switchboard.js';
@@ -159,7 +160,11 @@ export class Daemon {
       const unuse = useSwitchboard(faults);
       this.#started.push(async () => unuse());
     }
-    const plugins = await loadPlugins(pluginSettings.plugins, { folders: pluginSettings.folders, clock });
+    const plugins = await loadPlugins(pluginSettings.plugins, {
+      folders: pluginSettings.folders,
+      clock,
+      evaluatorKinds,
+    });
     const store = await openStore({ dataDir, clock });
     this.#started.push(() => store.close());
     // No writer takes a minute for a file.
@@ -240,6 +245,7 @@ export class Daemon {
       profilesDir: profiles,
       predictors,
       samplers: plugins.samplers,
+      evaluators: plugins.evaluators,
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });
     await studies.start();

@@ -5,6 +5,7 @@ import type { NetworkRanges } from '../devices/stored-ranges.js';
 import { structureHash, weightsHash } from '../network/canonical-text.js';
 import { readOnnx } from '../network/read-onnx.js';
 import { writeOnnx } from '../network/write-onnx.js';
+import type { OwnedEvaluator } from '../plugins/contract.js';
 import type { MeasurementRecord, Store, StudyRecord } from '../store/contract.js';
 import { oneTrial } from '../store/one-trial.js';
 import { openStudyParts } from './parts.js';
@@ -25,8 +26,15 @@ export interface ExportedTrial {
 export async function exportTrial(
   study: StudyRecord,
   trialNumber: number,
-  store: Store,
-  profilesDir: string,
+  {
+    store,
+    profilesDir,
+    evaluators,
+  }: {
+    readonly store: Store;
+    readonly profilesDir: string;
+    readonly evaluators?: readonly OwnedEvaluator[] | undefined;
+  },
 ): Promise<ExportedTrial> {
   const trial = await oneTrial(study.id, trialNumber, store);
   if (trial.state !== 'complete') {
@@ -36,7 +44,12 @@ export async function exportTrial(
       { hint: 'Export a member of the front: `hilda search front`.' },
     );
   }
-  const { space, evaluator } = await openStudyParts(parseStudySpec(study.spec), profilesDir);
+  const { space, evaluator } = await openStudyParts(
+    parseStudySpec(study.spec),
+    profilesDir,
+    undefined,
+    evaluators,
+  );
   try {
     const { signal } = new AbortController();
     const network =

@@ -10,6 +10,7 @@ import { checkEvaluated } from '../evaluate/given-values.js';
 import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
+import type { OwnedEvaluator } from '../plugins/contract.js';
 import { PredictorBank } from '../predict/bank.js';
 import type { Predictions } from '../predict/contract.js';
 import type { Space } from '../search/spaces/contract.js';
@@ -98,13 +99,14 @@ export interface StoredPredictors {
 }
 
 /**
- * Without `stored` nothing is predicted before it was learnt: an export needs no more. Throws SPACE_INVALID,
+ * `others`: evaluators of plug-ins. Without `stored` nothing is predicted before it was learnt: an export needs no more. Throws SPACE_INVALID,
  * SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator.
  */
 export async function openStudyParts(
   spec: StudySpec,
   profilesDir: string,
   stored?: StoredPredictors,
+  others: readonly OwnedEvaluator[] = [],
 ): Promise<StudyParts> {
   const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
@@ -121,7 +123,7 @@ export async function openStudyParts(
   const outside = outsideMetrics(spec);
   const evaluator = outside
     ? new OutsideEvaluator(space.id, outside)
-    : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir });
+    : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir, others });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),

@@ -5,6 +5,7 @@ import type { Json } from '../core/json.js';
 import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Jobs } from '../jobs/jobs.js';
+import type { OwnedEvaluator } from '../plugins/contract.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
 import { createSampler } from '../search/samplers/registry.js';
@@ -49,6 +50,8 @@ export interface StudyServiceOptions {
   readonly predictors?: StoredPredictors;
   /** Samplers beside those of hilda: of plug-ins. */
   readonly samplers?: readonly SamplerPlugin[];
+  /** Evaluators of plug-ins. */
+  readonly evaluators?: readonly OwnedEvaluator[];
   readonly onError?: (error: HildaError, study: StudyId) => void;
 }
 
@@ -119,7 +122,7 @@ export class StudyService {
         details: { fields: ['predictors'] },
       });
     const sampler = samplerOf(spec, this.#options.samplers);
-    const parts = await openStudyParts(spec, profilesDir, this.#options.predictors);
+    const parts = await this.#open(spec);
     try {
       checkMetrics(spec, parts.evaluator, await devicesOf(spec, store));
       const unmet = sampler.needs.filter(
@@ -198,7 +201,7 @@ export class StudyService {
   }
 
   async #resume(id: StudyId): Promise<StudyRecord> {
-    const { store, profilesDir } = this.#options;
+    const { store } = this.#options;
     const study = await this.#answers.record(id);
     const spec = storedSpec(study);
     const lacks = study.state === 'completed' && (await this.#answers.lacking(id, spec)) !== null;
@@ -220,12 +223,17 @@ export class StudyService {
           hint: 'Let it end, or stop it.',
         },
       );
-    return this.#launch(study, spec, await openStudyParts(spec, profilesDir, this.#options.predictors));
+    return this.#launch(study, spec, await this.#open(spec));
+  }
+
+  #open(spec: StudySpec): Promise<StudyParts> {
+    const { profilesDir, predictors, evaluators } = this.#options;
+    return openStudyParts(spec, profilesDir, predictors, evaluators);
   }
 
   async exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial> {
-    const { store, profilesDir } = this.#options;
-    return exportTrial(await store.study(id), trialNumber, store, profilesDir);
+    const { store, profilesDir, evaluators } = this.#options;
+    return exportTrial(await store.study(id), trialNumber, { store, profilesDir, evaluators });
   }
 
   /** See `OutsideExchange`. */

@@ -1,10 +1,14 @@
 import { systemClock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import type { Driver } from '../devices/contract.js';
+import type { Evaluator } from '../evaluate/contract.js';
+import { openPluginEvaluator } from '../evaluate/plugin-evaluator.js';
+import { evaluatorKinds } from '../evaluate/registry.js';
 import type { GivenOptions } from '../plugins/contract.js';
 import { readPlugin } from '../plugins/find-plugin.js';
 import { type LoadedPlugin, runPlugins } from '../plugins/load-plugins.js';
 import type { Sampler } from '../search/samplers/contract.js';
+import type { Space } from '../search/spaces/contract.js';
 
 /** A plug-in as a daemon has it: every answer is checked. */
 export interface OpenedPlugin extends LoadedPlugin {
@@ -12,6 +16,8 @@ export interface OpenedPlugin extends LoadedPlugin {
   sampler(name: string, options?: GivenOptions): Sampler;
   /** Throws NOT_FOUND. */
   driver(kind: string): Driver;
+  /** A new evaluator for networks of a space. Throws NOT_FOUND, SPEC_INVALID, PLUGIN_FAILED. */
+  evaluator(kind: string, space: Space, options?: GivenOptions): Promise<Evaluator>;
 }
 
 /**
@@ -24,7 +30,10 @@ export async function openPlugin(
 ): Promise<OpenedPlugin> {
   const at = readPlugin(folder);
   if (!at) throw new HildaError('NOT_FOUND', `there is no package.json in ${folder}`);
-  const loaded = await runPlugins([{ setting: { name: at.name, drivers }, at }], systemClock);
+  const loaded = await runPlugins([{ setting: { name: at.name, drivers }, at }], {
+    clock: systemClock,
+    evaluatorKinds,
+  });
   const [plugin] = loaded.plugins as [LoadedPlugin];
   return {
     ...plugin,
@@ -37,6 +46,11 @@ export async function openPlugin(
       const found = loaded.drivers.find((one) => one.kind === kind);
       if (!found) throw new HildaError('NOT_FOUND', `${at.name} brings no driver ${kind}`);
       return found;
+    },
+    evaluator: async (kind, space, options = {}) => {
+      const found = loaded.evaluators.find(({ evaluator }) => evaluator.kind === kind);
+      if (!found) throw new HildaError('NOT_FOUND', `${at.name} brings no evaluator ${kind}`);
+      return openPluginEvaluator(found, options, { space });
     },
   };
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -9,14 +9,21 @@ import { systemClock } from '../../daemon/core/clock.js';
 import { type ErrorCode, HildaError } from '../../daemon/core/errors.js';
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import type { Driver, Sighting } from '../../daemon/devices/contract.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
+import { openPluginEvaluator } from '../../daemon/evaluate/plugin-evaluator.js';
+import { evaluatorKinds } from '../../daemon/evaluate/registry.js';
 import { type LoadedPlugins, loadPlugins, type PluginSetting } from '../../daemon/plugins/load-plugins.js';
 import { readPluginSettings } from '../../daemon/plugins/read-settings.js';
 import type { AskContext } from '../../daemon/search/samplers/contract.js';
 import { CellTableSpace } from '../../daemon/search/spaces/nasbench/table.js';
+import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { contractProtocol, doublingNetwork } from '../../daemon/testing/doubling-network.js';
+import { evaluatorContract } from '../../daemon/testing/evaluator-contract.js';
+import { openPlugin } from '../../daemon/testing/open-plugin.js';
 import { startTestDaemon } from '../../daemon/testing/test-daemon.js';
 import { runHere } from '../cli/run-command.js';
 import { deviceContract } from '../contract/device-contract.js';
+import { holds } from '../contract/holds.js';
 import { samplerContract } from '../contract/sampler-contract.js';
 
 t.setTimeout(900_000);
@@ -57,7 +64,7 @@ async function write(
 }
 
 const load = (folder: string, ...settings: PluginSetting[]): Promise<LoadedPlugins> =>
-  loadPlugins(settings, { folders: [folder], clock: systemClock });
+  loadPlugins(settings, { folders: [folder], clock: systemClock, evaluatorKinds });
 
 interface StandIn {
   startStandIn(): Promise<{ readonly url: string; stop(): Promise<void> }>;
@@ -80,8 +87,8 @@ t.test('the example projects, packed and installed, load by name and keep the co
     { name: projects[1], drivers: { accelerator: { url } } },
   );
   t.same(loaded.plugins, [
-    { name: projects[0], version: '1.0.0', samplers: ['simulated-annealing'], drivers: [] },
-    { name: projects[1], version: '1.0.0', samplers: [], drivers: ['accelerator'] },
+    { name: projects[0], version: '1.0.0', samplers: ['simulated-annealing'], drivers: [], evaluators: [] },
+    { name: projects[1], version: '1.0.0', samplers: [], drivers: ['accelerator'], evaluators: [] },
   ]);
   const [annealing] = loaded.samplers;
   await t.test('the sampler', (t) => samplerContract(t, () => annealing!.create({})));
@@ -259,6 +266,99 @@ t.test('a sampler that breaks its contract is named, and the study knows why', a
       { code: 'PLUGIN_FAILED', message },
     );
   t.throws(() => loaded.samplers[0]!.create({ speed: 1 }), { code: 'SPEC_INVALID', message: /takes none/ });
+});
+
+/** The evaluator of docs/library.md, in a package of its own. */
+async function writeEvaluator(folder: string): Promise<void> {
+  const guide = await readFile(join(root, 'docs/library.md'), 'utf8');
+  const code = [...guide.matchAll(/```js\n([\s\S]*?)```/g)].map(([, one]) => one as string);
+  await write(folder, 'small-first', code.find((one) => one.includes('evaluators:')) as string);
+}
+
+t.test('the evaluator of the guide keeps the contract, and a study is scored by it', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeEvaluator(folder);
+  const plugin = await openPlugin(join(folder, 'node_modules/small-first'));
+  t.same(plugin.evaluators, ['small-first']);
+  const space = loadSpace(
+    JSON.parse(await readFile(join(root, 'profiles/spaces/mbconv-fmnist.json'), 'utf8')),
+  );
+  const open = () => plugin.evaluator('small-first', space, { target: 5000 });
+  await t.test('the contract', (t) => holds(t, evaluatorContract(open, space, 6)));
+  await t.rejects(plugin.evaluator('none', space), { code: 'NOT_FOUND' });
+
+  const drivers = [new FakeDriver({ ids: ['cpu-0'] })];
+  const plugins = { plugins: [{ name: 'small-first' }], folders: [folder] };
+  const daemon = await startTestDaemon({ drivers, plugins });
+  t.teardown(() => daemon.stop());
+  const { client } = daemon;
+  await client.discover({ signal });
+  await client.adopt('cpu-0', { signal });
+  const spec = {
+    ...{ name: 'by a plug-in', space: 'mbconv-fmnist', devices: ['cpu-0'], protocol: 'quick', batch: 2 },
+    objectives: [
+      { metric: 'fit', goal: 'max' },
+      { metric: 'latencyUs', goal: 'min' },
+    ],
+    budget: { trials: 4 },
+  };
+  const evaluated = (evaluator: object) => client.createStudy({ ...spec, evaluator }, { signal });
+  await t.rejects(evaluated({ kind: 'small-last' }), { code: 'SPEC_INVALID' });
+  const { id } = await evaluated({ kind: 'small-first', target: 5000 });
+  let summary = await client.study(id, { signal });
+  while (summary.record.state === 'running') {
+    await systemClock.sleep(100);
+    summary = await client.study(id, { signal });
+  }
+  t.match(summary, { record: { state: 'completed' }, complete: 4 }, JSON.stringify(summary.record));
+  const trials = await client.trials(id, { signal });
+  for (const { values } of trials) t.equal(values.fit, 5000 / (5000 + (values.parameters as number)));
+  const number = trials[0]!.number;
+  t.ok((await client.exportTrial(id, number, { signal })).bytes > 1000, 'and exported');
+  const status = await runHere(['status', '--host', daemon.url]);
+  t.match(status.out, /plug-in small-first 2\.1\.0: evaluator small-first/);
+});
+
+t.test('an evaluator that breaks its contract is named, and no wrong value is taken', async (t) => {
+  const folder = await temporaryFolder(t);
+  const evaluator = (kind: string, parts: string): string =>
+    `{ kind: '${kind}', create: () => ({ metrics: ['accuracy'], cost: 'free', evaluate: async () => ({ accuracy: 0.5 }), close: async () => {}, ${parts} }) }`;
+  const bringing = (...list: string[]): string =>
+    `export default () => ({ evaluators: [${list.join(', ')}] });`;
+  const space = new CellTableSpace();
+  const faults: readonly (readonly [parts: string, code: ErrorCode, message: RegExp])[] = [
+    ['metrics: []', 'PLUGIN_FAILED', /broken-0 of broken is none/],
+    ["metrics: ['latencyUs']", 'SPEC_INVALID', /measured or counted/],
+    ["cost: 'dear'", 'PLUGIN_FAILED', /is none/],
+    ['evaluate: 1', 'PLUGIN_FAILED', /is none/],
+    ["evaluate() { throw new Error('lost'); }", 'EVALUATION_FAILED', /threw in evaluate: lost/],
+    ['evaluate: async () => 0.5', 'PLUGIN_FAILED', /gave no values/],
+    ['evaluate: async () => ({})', 'PLUGIN_FAILED', /gave nothing, and says accuracy/],
+    ['evaluate: async () => ({ accuracy: 0.5, f1: 0.5 })', 'PLUGIN_FAILED', /gave accuracy, f1/],
+    ['evaluate: async () => ({ accuracy: 91 })', 'PLUGIN_FAILED', /not a share of 1/],
+    ['evaluate: async () => ({ accuracy: NaN })', 'PLUGIN_FAILED', /gave no values/],
+    [
+      'evaluate: async () => ({ accuracy: { value: 0.5, ci: [0.6, 0.7] } })',
+      'PLUGIN_FAILED',
+      /outside its own/,
+    ],
+  ];
+  await write(folder, 'broken', bringing(...faults.map(([parts], i) => evaluator(`broken-${i}`, parts))));
+  const { evaluators } = await load(folder, { name: 'broken' });
+  for (const [i, [parts, code, message]] of faults.entries()) {
+    const work = async () =>
+      (await openPluginEvaluator(evaluators[i]!, {}, { space })).evaluate([0, 0, 0, 0, 0, 0], { signal });
+    await t.rejects(work(), { code, message }, parts);
+  }
+  await t.rejects(openPluginEvaluator(evaluators[4]!, { speed: 1 }, { space }), {
+    code: 'SPEC_INVALID',
+    message: /takes none/,
+  });
+  for (const own of evaluatorKinds) {
+    await write(folder, `own-${own}`, bringing(evaluator(own, '')));
+    await t.rejects(load(folder, { name: `own-${own}` }), { code: 'PLUGIN_CONFLICT', message: /hilda has/ });
+  }
+  t.same([...evaluatorKinds], ['supernet', 'command', 'inherit', 'table', 'external']);
 });
 
 t.test('a driver that breaks its contract is named, and its device gives no wrong number', async (t) => {

@@ -14,10 +14,11 @@ export const statusCommand = (terminal: Terminal): Command =>
                 `faults are injected on purpose: ${health.faults.rules} rules, ${health.faults.strikes} strikes`,
               ]
             : []),
-          ...health.plugins.map(({ name, version, samplers, drivers }) => {
+          ...health.plugins.map(({ name, version, samplers, drivers, evaluators }) => {
             const parts = [
               ...samplers.map((one) => `sampler ${one}`),
               ...drivers.map((one) => `driver ${one}`),
+              ...evaluators.map((one) => `evaluator ${one}`),
             ];
             return `plug-in ${name} ${version}: ${parts.join(', ') || 'nothing'}`;
           }),

@@ -75,7 +75,12 @@ export async function joinAsAgent(
     ...(plugin && { names: plugin }),
     ...(pluginFolder && { folders: pluginFolder }),
   });
-  const loaded = await loadPlugins(plugins, { folders, clock: terminal.clock });
+  const loaded = await loadPlugins(plugins, {
+    folders,
+    clock: terminal.clock,
+    // Agents measure and evaluate nothing.
+    evaluatorKinds: [],
+  });
   const phones = await openAgentPhones(
     {
       clock: terminal.clock,
