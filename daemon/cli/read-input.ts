@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parse, YAMLParseError } from 'yaml';
+import { parse } from 'yaml';
 import { HildaError } from '../core/errors.js';
 
 /** Reads a file that the user named; throws NOT_FOUND where it cannot be read. */
@@ -21,7 +21,8 @@ export async function readSpec(path: string): Promise<unknown> {
   try {
     return parse(text);
   } catch (cause) {
-    if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new HildaError('SPEC_INVALID', `${path} is not YAML: ${cause.message}`, { cause });
+    // Besides its own errors the parser throws others, e.g. ReferenceError for an alias of nothing.
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new HildaError('SPEC_INVALID', `${path} is not YAML: ${why}`, { cause });
   }
 }

@@ -22,7 +22,9 @@ export async function readArena(
   await inChunks(requests, requests.down, { of: bytes, most: maxPayloadBytes }, async (at, count) => {
     const payload = pack([spaces.arena, 8], [offset + at, 32], [count, 16]);
     const timeoutMs = requests.timeout(300, count);
-    out.set(await requests.line.request(kinds.read, payload, { signal, timeoutMs }), at);
+    const answer = await requests.line.request(kinds.read, payload, { signal, timeoutMs });
+    if (answer.length !== count) throw requests.nonsense(`${answer.length} bytes in place of ${count}`);
+    out.set(answer, at);
   });
   return out;
 }

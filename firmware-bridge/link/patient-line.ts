@@ -76,9 +76,20 @@ export class PatientLine {
     return (ms + lineMs) * this.patience;
   }
 
+  /** A sound frame whose content cannot be: no line does that. */
+  nonsense(what: string, cause?: unknown): HildaError {
+    const { name } = this.#options.transport;
+    return new HildaError('DEVICE_FAILED', `the board at ${name} answers with what cannot be: ${what}`, {
+      cause,
+      hint: 'Flash the firmware of this version of hilda: `hilda devices flash`.',
+    });
+  }
+
   /** The error that a person is told: what a refusal means, and that a board is silent. */
   explain(thrown: unknown): unknown {
     if (thrown instanceof RefusedError) return explainRefusal(thrown, this.#options.transport.name);
+    // An answer that is shorter or longer than what was asked for.
+    if (thrown instanceof RangeError) return this.nonsense(thrown.message, thrown);
     if (!(thrown instanceof NoReplyError)) return thrown;
     return new HildaError('DEVICE_FAILED', `the board at ${this.#options.transport.name} does not answer`, {
       cause: thrown,

@@ -2,13 +2,20 @@ import { HildaError } from '../../daemon/core/errors.js';
 import { abi } from '../compiler/layout/format.js';
 import { type Hello, linkVersions, parseHello } from './messages.js';
 
+/** Of a payload and of the window, below which nothing can be sent in pieces. */
+const leastBytes = 64;
+
 /** What a board says about itself. Throws FIRMWARE_MISMATCH where it speaks another version, or nothing that is known. */
 export function readHello(payload: Uint8Array): Hello {
   try {
     const hello = parseHello(payload);
     const versions = { link: hello.linkVersion, abi: hello.abi };
     const { oldest, newest } = linkVersions;
-    if (oldest <= versions.link && versions.link <= newest && versions.abi === abi) return hello;
+    if (oldest <= versions.link && versions.link <= newest && versions.abi === abi) {
+      if (hello.maxPayloadBytes < leastBytes || hello.windowBytes < leastBytes)
+        throw new RangeError(`payloads of ${hello.maxPayloadBytes}, a window of ${hello.windowBytes} bytes`);
+      return hello;
+    }
     const older = versions.link < oldest || versions.abi < abi;
     throw new HildaError(
       'FIRMWARE_MISMATCH',

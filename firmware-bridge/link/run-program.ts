@@ -30,6 +30,7 @@ export interface RunHooks {
 }
 
 const flags = { paint: 1, poolInput: 2 } as const;
+const mostSliceBytes = 16 * 2 ** 20;
 /** How often a run is asked for whose request got lost. */
 const mostStarts = 5;
 
@@ -51,7 +52,9 @@ export async function runProgram(
   let wants = 0;
   onFeed((offset, bytes) => {
     const want = ++wants;
-    const slice = (input ?? new Uint8Array(offset + bytes)).subarray(offset, offset + bytes);
+    // No board has room for more.
+    if (bytes > mostSliceBytes) return;
+    const slice = input?.subarray(offset, offset + bytes) ?? new Uint8Array(bytes);
     // What it is not told the board asks for again, and gives up after a while: that is the run's own error.
     const wanted = (): boolean => want === wants && !signal.aborted;
     sendInput(requests, board, { offset, slice, wanted }).catch(() => {});

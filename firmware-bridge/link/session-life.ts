@@ -72,7 +72,7 @@ export class SessionLife {
         this.#helloDue = true;
         this.#restarted = undefined;
       }
-      throw thrown;
+      throw thrown instanceof RangeError ? this.#requests.explain(thrown) : thrown;
     }
   }
 

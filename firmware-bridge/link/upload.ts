@@ -37,6 +37,7 @@ export async function upload(
   );
   let acknowledged = viewOf(begin).getUint32(0, true);
   const windowBytes = viewOf(begin).getUint32(4, true);
+  if (windowBytes < 1) throw requests.nonsense('it takes no bytes of a program');
   let failures = 0;
   while (acknowledged < program.length) {
     const before = acknowledged;
@@ -53,10 +54,14 @@ export async function upload(
       acknowledged = Math.max(acknowledged, received);
       onProgress?.(acknowledged);
     });
-    if (!fault) continue;
+    if (!fault && acknowledged > before) {
+      failures = 0;
+      continue;
+    }
+    // Without a fault, all was answered and nothing was taken.
     if (fault instanceof RefusedError && fault.details.refusal === 'order') {
       acknowledged = Math.min(fault.details.detail, program.length);
-    } else if (!gotLost(fault)) {
+    } else if (fault && !gotLost(fault)) {
       throw fault;
     }
     requests.up.lost(chunkBytes);
@@ -66,7 +71,7 @@ export async function upload(
         'DEVICE_FAILED',
         `the upload stands still at byte ${acknowledged} of ${program.length}`,
         {
-          cause: fault,
+          ...(fault && { cause: fault }),
           hint: 'The line is too noisy: try a shorter cable or a lower baud rate.',
         },
       );

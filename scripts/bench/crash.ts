@@ -24,18 +24,22 @@ const { values: flags } = parseArgs({
   },
 });
 const startMs = performance.now();
+const told = new Set<string>();
 const { findings, ...figures } = await killDaemons({
   kills: Number(flags.kills),
   seed: Number(flags.seed),
   trials: Number(flags.trials),
   abreast: Number(flags.abreast),
   ...(flags.kinds !== undefined && { kinds: flags.kinds.split(',') as SceneKind[] }),
-  onRound: (kills, { lost, doubled, corrupt }) =>
+  onRound: (kills, { lost, doubled, corrupt }) => {
     console.error(
       `${kills} kills: ${lost.length} lost, ${doubled.length} doubled, ${corrupt.length} corrupt`,
-    ),
+    );
+    for (const finding of [...lost, ...doubled, ...corrupt]) if (!told.has(finding)) console.error(finding);
+    for (const finding of [...lost, ...doubled, ...corrupt]) told.add(finding);
+  },
 });
-for (const finding of findings) console.error(finding);
+for (const finding of findings) if (!told.has(finding)) console.error(finding);
 const seconds = Math.round((performance.now() - startMs) / 1000);
 console.log(JSON.stringify({ bench: 'crash', figures: { ...figures, seconds } }));
 process.exit(findings.length > 0 || figures.orphans > 0 ? 1 : 0);

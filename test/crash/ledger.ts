@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
 import { asHildaError } from '../../daemon/core/errors.js';
@@ -39,6 +40,8 @@ export class Ledger {
 
   /** Looks at the folder beside the daemon, or without one. */
   async check({ lost, doubled, corrupt }: Findings): Promise<void> {
+    // Killed before there was a database: then nobody was told anything.
+    if (this.#told.size === 0 && !existsSync(join(this.#dataDir, 'hilda.sqlite'))) return;
     const { findings } = await checkData(this.#dataDir);
     for (const { where, what } of findings) corrupt.push(`${where}: ${what}`);
     const db = await readDatabase(join(this.#dataDir, 'hilda.sqlite'));
