@@ -26,6 +26,7 @@ const order = [
   'fleet',
   'agent',
   'jobs',
+  'benchmarks',
   'study',
   'predictors',
   'api',

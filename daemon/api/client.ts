@@ -6,6 +6,7 @@ import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import { linkSchema, newTokenSchema, type tokenRequestSchema, tokenSchema } from './access-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
+import { historySchema } from './history-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import { type JobView, jobSchema } from './job-schemas.js';
 import { type leaseRequestSchema, leaseSchema } from './lease-schemas.js';
@@ -159,6 +160,12 @@ export class DaemonClient {
     this.#post(`/jobs/${encodeURIComponent(id)}/${action}`, jobSchema, undefined, options);
   measurement = (id: string, options: CallOptions) =>
     this.#get(`/measurements/${encodeURIComponent(id)}`, measurementSchema, options);
+  history = (id: string, metric: string, options: CallOptions) =>
+    this.#get(
+      `/measurements/${encodeURIComponent(id)}/history?${new URLSearchParams({ metric })}`,
+      historySchema,
+      options,
+    );
   profile = async (request: ModelRequest, options: CallOptions) =>
     (await this.#post('/profiles', z.object({ operators: z.array(operatorCostSchema) }), request, options))
       .operators;

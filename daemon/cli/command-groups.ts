@@ -58,6 +58,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'history',
+    {
+      description: 'the measurements of a network on a device over time, and the changes of their level',
+      load: async () => (await import('./commands/history.js')).historyCommand,
+    },
+  ],
+  [
     'profile',
     {
       description:

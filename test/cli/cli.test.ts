@@ -102,6 +102,7 @@ t.test('every command answers with one versioned document, and with text', async
     ['device', ['devices', 'adopt', deviceId], /adopted/],
     ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 96\.6 us to 103 us/],
     ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],
+    ['history', ['history', 'm1'], /measurements? on fake[\s\S]*no change of the level/],
     ['predictors', ['predictor', 'list'], /no predictors/],
     [
       'predictor-fit',

@@ -4,6 +4,7 @@ import { blobRoutes } from './blobs.js';
 import { campaignRoutes } from './campaigns.js';
 import { deploymentRoutes } from './deployments.js';
 import { deviceRoutes } from './devices.js';
+import { historyRoutes } from './history.js';
 import { jobRoutes } from './jobs.js';
 import { joiningRoutes } from './joining.js';
 import { leaseRoutes } from './leases.js';
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   ...deviceRoutes,
   ...joiningRoutes,
   ...measurementRoutes,
+  ...historyRoutes,
   ...jobRoutes,
   ...campaignRoutes,
   ...leaseRoutes,
