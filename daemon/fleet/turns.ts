@@ -1,4 +1,5 @@
 import { HildaError } from '../core/errors.js';
+import { onAbort } from '../core/on-abort.js';
 
 interface Waiting {
   readonly start: () => void;
@@ -42,7 +43,7 @@ export class Turns {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1);
         reject(signal.reason);
       };
-      const settle = (): void => signal.removeEventListener('abort', leave);
+      const settle = onAbort(signal, () => leave());
       const entry: Waiting = {
         start: () => {
           settle();
@@ -53,7 +54,6 @@ export class Turns {
           reject(reason);
         },
       };
-      signal.addEventListener('abort', leave, { once: true });
       this.#waiting.push(entry);
     });
   }

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
 import type { DeviceId, JobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import { onAbort } from '../core/on-abort.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { JobRecord, Store } from '../store/contract.js';
 import type { JobFilter } from '../store/job-contract.js';
@@ -162,8 +163,8 @@ export class Jobs {
         void this.#withdrawals.cancel(entry, asHildaError(signal.reason)).catch(() => {});
       if (signal.aborted) leave();
       else {
-        signal.addEventListener('abort', leave, { once: true });
-        entry.done.catch(() => {}).finally(() => signal.removeEventListener('abort', leave));
+        const stopListening = onAbort(signal, leave);
+        entry.done.catch(() => {}).finally(stopListening);
       }
     }
     return { record: entry.record, done: entry.done };

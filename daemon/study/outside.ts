@@ -2,6 +2,7 @@ import { type Architecture, architectureId } from '../core/architecture.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { ArchitectureId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import { onAbort } from '../core/on-abort.js';
 import type { Evaluator, Quality } from '../evaluate/contract.js';
 import { type GivenValue, readGiven } from '../evaluate/given-values.js';
 import type { Proposal } from '../search/samplers/contract.js';
@@ -41,12 +42,11 @@ export class ProposalInbox {
     while (this.#waiting.length === 0) {
       signal.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
-        const onAbort = (): void => reject(signal.reason);
+        const stopListening = onAbort(signal, () => reject(signal.reason));
         this.#wake = () => {
-          signal.removeEventListener('abort', onAbort);
+          stopListening();
           resolve();
         };
-        signal.addEventListener('abort', onAbort, { once: true });
       });
       this.#wake = undefined;
     }
@@ -123,10 +123,9 @@ export class OutsideEvaluator implements Evaluator {
   async evaluate(architecture: Architecture, { signal }: { readonly signal: AbortSignal }): Promise<Quality> {
     signal.throwIfAborted();
     const id = architectureId(this.#spaceId, architecture);
-    let onAbort: (() => void) | undefined;
+    let stopListening: (() => void) | undefined;
     const answered = new Promise<Quality>((resolve, reject) => {
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
+      stopListening = onAbort(signal, () => reject(signal.reason));
       this.#questions.set(id, { resolve, reject });
       this.#changes++;
     });
@@ -138,7 +137,7 @@ export class OutsideEvaluator implements Evaluator {
     try {
       return await answered;
     } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort);
+      stopListening?.();
       this.#questions.delete(id);
       this.#claims.delete(id);
       this.#changes++;

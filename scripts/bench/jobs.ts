@@ -12,7 +12,6 @@
  * `timerP99Ms` says how late a timer of 5 ms is then, and `syncP99Ms` how long the disk takes to keep 4 KiB, of which each claim
  * needs one: neither depends on hilda, and no claim is faster. Saturated, each of N devices waits for the N - 1 others on one connection: `saturatedP99Ms` cannot be below N / jobs a second.
  */
-import { setMaxListeners } from 'node:events';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,7 +159,6 @@ async function withDevices<T>(
   });
   const jobs = new Jobs({ store, pool, clock, limit: 1_000_000 });
   const { signal } = new AbortController();
-  setMaxListeners(0, signal);
   try {
     await pool.start(signal);
     await pool.discover({ signal });

@@ -1,8 +1,9 @@
-import { setMaxListeners } from 'node:events';
+import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId, JobId } from '../../daemon/core/ids.js';
+import { onAbort } from '../../daemon/core/on-abort.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import type { Owner } from '../../daemon/jobs/job.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
@@ -201,7 +202,10 @@ t.test('cancelled while it waits, and while it runs; retried', async (t) => {
   const running = await jobs.submit(asks('a'));
   await until(async () => (await store.job(running.record.id)).state === 'running');
   const client = new AbortController();
-  setMaxListeners(0, client.signal);
+  const warnings: string[] = [];
+  const hear = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', hear);
+  t.teardown(() => process.off('warning', hear));
   const leaving = await Promise.all(
     Array.from({ length: 400 }, () => jobs.submit(asks('a', { attached: true }), { signal: client.signal })),
   );
@@ -220,6 +224,7 @@ t.test('cancelled while it waits, and while it runs; retried', async (t) => {
   t.match(await jobs.retry(staying.record.id), { state: 'queued', attempt: 0 });
   await until(async () => (await store.job(staying.record.id)).state === 'failed');
   t.same(await store.leases(), []);
+  t.same(warnings, [], 'one client of many jobs is no leak');
 });
 
 t.test('deadlines, times to begin, keys, and a queue that is full', async (t) => {
@@ -448,4 +453,20 @@ t.test('jobs taken up: of tags that nobody has, and one that began before its de
   const { done } = await next.submit(asks('a', { deadlineMs, maxAttempts: 2 }));
   t.match((await done).measurement, { verdict: 'valid' });
   await next.stop();
+});
+
+t.test('callers that wait on one signal share a listener, which goes with the last of them', async (t) => {
+  const { signal, abort } = ((controller) => ({
+    signal: controller.signal,
+    abort: () => controller.abort(),
+  }))(new AbortController());
+  const called: number[] = [];
+  const stops = [0, 1, 2].map((n) => onAbort(signal, () => called.push(n)));
+  t.equal(getEventListeners(signal, 'abort').length, 1);
+  for (const stop of stops) stop();
+  t.same(getEventListeners(signal, 'abort'), []);
+  const [first] = [3, 4].map((n) => onAbort(signal, () => called.push(n)));
+  first?.();
+  abort();
+  t.same(called, [4]);
 });
