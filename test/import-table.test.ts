@@ -255,5 +255,5 @@ t.test('help and version load no implementation', async (t) => {
       [],
       file,
     );
-  t.ok(closure('daemon/cli/main.ts', new Set()).size < 20, 'no command is loaded that is not named');
+  t.ok(closure('daemon/cli/main.ts', new Set()).size <= 20, 'no command is loaded that is not named');
 });
