@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HildaError } from '../core/errors.js';
+import { isAnswered } from './answer-early.js';
 import { toProblem } from './problem.js';
 import { refuseUpgrade } from './upgrades.js';
 
@@ -8,7 +9,7 @@ import { refuseUpgrade } from './upgrades.js';
 export function answerParseErrors(http: Server): void {
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Gone already, or an answer has begun.
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    if (error.code === 'ECONNRESET' || !socket.writable || isAnswered(socket)) return void socket.destroy();
     refuseUpgrade(socket, asRequestError(error));
   });
   http.on('checkExpectation', (request, response) => {

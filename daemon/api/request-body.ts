@@ -1,6 +1,7 @@
-import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import { HildaError } from '../core/errors.js';
 import type { BodyBudget } from './body-budget.js';
+import { bodyTooLarge, checkStatedLength, collectBody } from './collect-body.js';
 import { checkJsonSize } from './json-size.js';
 import { isJsonBody, octets, type Route } from './route.js';
 
@@ -9,14 +10,36 @@ const maxJsonBytes = 1024 * 1024;
 /** What reads a request's body, and refuses one of another type or size: 415 and 413. Limits are of the unpacked body. */
 export function bodyReader({ body, path }: Route, budget: BodyBudget): RequestHandler[] {
   if (!body) return [];
-  const any = (): boolean => true;
-  if (isJsonBody(body)) {
-    const verify = (_request: unknown, _response: unknown, text: Buffer): void => checkJsonSize(text);
-    return [jsonAlone, express.json({ limit: maxJsonBytes, type: any, strict: false, verify })];
+  if (isJsonBody(body)) return [jsonAlone, readJson];
+  const { maxBytes } = body;
+  const refusal = path === '/models' ? modelTooLarge : bodyTooLarge;
+  // Before the budget: what is too large takes nothing of it.
+  const stated: RequestHandler = (request, _response, next) => {
+    checkStatedLength(request, maxBytes, refusal);
+    next();
+  };
+  const read: RequestHandler = async (request, _response, next) => {
+    request.body = await collectBody(request, maxBytes, refusal);
+    next();
+  };
+  return [bytesAlone, stated, budget.reserve(maxBytes), read];
+}
+
+const readJson: RequestHandler = async (request, _response, next) => {
+  const { 'content-length': length, 'transfer-encoding': transfer } = request.headers;
+  if (length === undefined && transfer === undefined) return next();
+  const text = await collectBody(request, maxJsonBytes);
+  checkJsonSize(text);
+  request.body = text.byteLength === 0 ? {} : parsed(text);
+  next();
+};
+
+function parsed(text: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(text));
+  } catch (cause) {
+    throw new HildaError('REQUEST_INVALID', `the body is no JSON: ${(cause as Error).message}`, { cause });
   }
-  const limits = path === '/models' ? [modelTooLarge(body.maxBytes) as unknown as RequestHandler] : [];
-  const read = express.raw({ limit: body.maxBytes, type: any, inflate: false });
-  return [bytesAlone, budget.reserve(body.maxBytes), read, ...limits];
 }
 
 /** `text/html; charset=utf-8` as `text/html`; empty where the request does not say. */
@@ -51,16 +74,5 @@ const bytesAlone: RequestHandler = ({ headers }, _response, next) => {
 };
 
 /** A model beyond the limit has a code of its own. */
-const modelTooLarge =
-  (maxBytes: number): ErrorRequestHandler =>
-  (error, _request, _response, next) => {
-    const isLimit = (error as { type?: unknown } | null)?.type === 'entity.too.large';
-    next(
-      isLimit
-        ? new HildaError('NETWORK_TOO_LARGE', `the file exceeds ${maxBytes} bytes`, {
-            cause: error,
-            details: { limitBytes: maxBytes },
-          })
-        : error,
-    );
-  };
+const modelTooLarge = (limitBytes: number): HildaError =>
+  new HildaError('NETWORK_TOO_LARGE', `the file exceeds ${limitBytes} bytes`, { details: { limitBytes } });
