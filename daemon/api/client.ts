@@ -31,6 +31,7 @@ import {
   tableSchema,
 } from './predictor-schemas.js';
 import { fromProblem } from './problem.js';
+import { forgottenSchema } from './retention-schemas.js';
 import {
   besideSchema,
   exportSchema,
@@ -84,6 +85,8 @@ export class DaemonClient {
   }
 
   health = (options: CallOptions) => this.#get('/health', healthSchema, options);
+  prune = (request: { readonly dryRun: boolean }, options: CallOptions) =>
+    this.#post('/retention/prune', forgottenSchema, request, options);
   devices = async (options: CallOptions) => (await this.fleet(options)).devices;
   /** The devices, and the kinds that cannot be used. */
   fleet = (options: CallOptions) => this.#get('/devices', devices, options);

@@ -10,6 +10,7 @@ import type { Admit } from '../devices/join-keys.js';
 import type { UnusableKind } from '../devices/registry.js';
 import type { Switchboard } from '../faults/switchboard.js';
 import type { Presence } from '../fleet/lookout.js';
+import type { Retention } from '../fleet/retention.js';
 import type { Campaigns } from '../jobs/campaigns.js';
 import type { Comparisons } from '../jobs/comparisons.js';
 import type { Jobs } from '../jobs/jobs.js';
@@ -137,6 +138,8 @@ export interface DaemonServices {
   readonly campaigns: Pick<Campaigns, 'show' | 'list' | 'cancel'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
+  /** What is forgotten in time. */
+  readonly retention: Pick<Retention, 'policy' | 'prune'>;
 }
 
 export const asDeviceId = (text: string): DeviceId => text as DeviceId;

@@ -116,6 +116,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'prune',
+    {
+      description: 'forget old events and devices that were never used, by the policy',
+      load: async () => (await import('./commands/prune.js')).pruneCommand,
+    },
+  ],
+  [
     'check',
     {
       description: 'looks for damage in the data folder, and changes nothing',

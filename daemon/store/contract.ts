@@ -21,6 +21,7 @@ import type {
   PredictorRecord,
   TrialOfMeasurement,
 } from './records.js';
+import type { RetentionStore } from './retention-contract.js';
 
 export type { JobRecord } from './job-contract.js';
 export type {
@@ -138,10 +139,13 @@ export interface TrialsSince {
   readonly open: TrialColumns | null;
 }
 
-/** Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. */
+/**
+ * Something a reader may want to hear of. `seq` grows by one with each event, without gaps, in commit order. The oldest are
+ * forgotten in time (`firstSeq`).
+ */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `jobs`, `campaigns`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`. */
+  /** `devices`, `jobs`, `campaigns`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `retention`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -199,7 +203,7 @@ export interface MeasurementFilter {
  * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
-export interface Store extends JobStore, CampaignStore {
+export interface Store extends JobStore, CampaignStore, RetentionStore {
   /** `host` is null where it is left out. */
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,

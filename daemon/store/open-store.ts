@@ -9,6 +9,7 @@ import { jobStore } from './jobs.js';
 import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
+import { retentionStore } from './retention.js';
 import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
@@ -43,6 +44,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...predictorStore(database),
     ...eventStore(database),
     ...valueStore(database),
+    ...retentionStore(database),
     close: () => database.close(),
   };
 }

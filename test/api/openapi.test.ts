@@ -167,6 +167,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   const lease = await store.acquireLease('held' as DeviceId, 'lease:anna', 600_000);
   const token = lease?.token;
   requests['post /v1/leases'] = { path: '/v1/leases', body: { device: 'spare', name: 'anna' } };
+  requests['post /v1/retention/prune'] = { path: '/v1/retention/prune', body: { dryRun: true } };
   requests['post /v1/leases/{id}/renew'] = { path: '/v1/leases/held/renew', body: { token } };
   requests['post /v1/leases/{id}/release'] = { path: '/v1/leases/held/release', body: { token } };
   const cancelled = await later();

@@ -6,9 +6,12 @@ import type { Store } from '../../daemon/store/contract.js';
 import type { Claim, Claimed, Ended, JobEnd, NewJob } from '../../daemon/store/job-contract.js';
 import { codeOf, deviceId, measurement, target } from './store-samples.js';
 
-type WithStore = (name: string, body: (t: Test, store: Store, clock: ManualClock) => Promise<void>) => void;
+export type WithStore = (
+  name: string,
+  body: (t: Test, store: Store, clock: ManualClock) => Promise<void>,
+) => void;
 
-const newJob = (changes: Partial<NewJob> = {}): NewJob => ({
+export const newJob = (changes: Partial<NewJob> = {}): NewJob => ({
   work: { kind: 'measure' },
   network: { model: 'a' },
   inputs: null,

@@ -12,6 +12,7 @@ import type {
 import type { Json } from '../../daemon/core/json.js';
 import { type Lease, type Store, type TrialColumns, trialStates } from '../../daemon/store/contract.js';
 import { runJobContract } from './job-contract.js';
+import { runRetentionContract } from './retention-contract.js';
 import { codeOf, deviceId, measurement, target } from './store-samples.js';
 
 type Tap = Test;
@@ -84,6 +85,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
   });
 
   runJobContract(withStore);
+  runRetentionContract(withStore);
 
   withStore('predictors keep their body and tell of each change', async (t, store, clock) => {
     await store.upsertDevice(device());

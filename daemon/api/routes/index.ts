@@ -11,6 +11,7 @@ import { leaseRoutes } from './leases.js';
 import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
 import { predictorRoutes } from './predictors.js';
+import { retentionRoutes } from './retention.js';
 import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
@@ -34,4 +35,5 @@ export const routes: readonly Route[] = [
   ...specialisationRoutes,
   ...predictorRoutes,
   ...accessRoutes,
+  ...retentionRoutes,
 ];

@@ -49,18 +49,24 @@ export const systemRoutes = [
     }),
     answer: {
       status: 200,
-      schema: z.object({ events: z.array(eventSchema), lastSeq: z.int(), next: nextSchema }),
+      schema: z.object({
+        events: z.array(eventSchema),
+        firstSeq: z.int().describe('The oldest that is kept: what came before is forgotten.'),
+        lastSeq: z.int(),
+        next: nextSchema,
+      }),
     },
     handle: async ({ services: { store }, query }) => {
       const { since, limit, topics } = query;
       const wanted = topics?.split(',');
       if (wanted) checkTopics(wanted);
-      const lastSeq = await store.lastSeq();
+      const [firstSeq, lastSeq] = await Promise.all([store.firstSeq(), store.lastSeq()]);
       const events = await store.events(since, { limit, ...(wanted && { topics: wanted }) });
       const last = events.at(-1)?.seq ?? 0;
       const next = events.length === limit && last < lastSeq ? { ...query, since: last } : null;
       return {
         events: events.map(viewEvent),
+        firstSeq,
         lastSeq: Math.max(lastSeq, last),
         next: nextPage('/events', next),
       };
