@@ -5,9 +5,10 @@ import { canonicalJson } from '../core/json.js';
 import type { DataRecord } from '../data/labelled/data-record.js';
 import { imageShape, type LabelledImages } from '../data/labelled/labelled-images.js';
 import { renormalise } from '../data/labelled/normalise.js';
-import { openLabelled } from '../data/labelled/open-labelled.js';
 import { readShipped } from '../data/labelled/shipped-images.js';
 import { type LabelledSpec, labelledPaths } from '../data/labelled/spec.js';
+import type { DataReading } from '../reading/contract.js';
+import { readHere } from '../reading/read-here.js';
 import type { Space } from '../search/spaces/contract.js';
 import { shippedRecord } from '../train/idx-dataset.js';
 import { expectedBy } from '../train/open-training.js';
@@ -42,6 +43,7 @@ export async function openSupernet(
   space: Space,
   profilesDir: string,
   spec: SupernetSpec,
+  reading: DataReading = readHere,
 ): Promise<SupernetEvaluator> {
   const { weightsOf = (space.formats?.base ?? space).id, otherData = false } = spec;
   checkPaths(spec);
@@ -53,7 +55,7 @@ export async function openSupernet(
   const images =
     typeof dataset === 'string'
       ? await shippedImages(dataset, space, profilesDir)
-      : await ownImages(dataset, space, trained);
+      : await ownImages(dataset, space, trained, reading);
   if (supernet && !otherData) checkSame(trained, images.record, path);
   if (trained) checkMeaning(trained, images.record, path);
   const normalised = (part: LabelledImages): LabelledImages =>
@@ -99,8 +101,13 @@ async function shippedImages(name: string, space: Space, profilesDir: string): P
 }
 
 /** Normalised as the weights expect it. */
-async function ownImages(dataset: LabelledSpec, space: Space, trained: DataRecord | null): Promise<Images> {
-  const { train: _, ...images } = await openLabelled(dataset, {
+async function ownImages(
+  dataset: LabelledSpec,
+  space: Space,
+  trained: DataRecord | null,
+  reading: DataReading,
+): Promise<Images> {
+  const { train: _, ...images } = await reading.labelled(dataset, {
     ...expectedBy(space),
     ...(trained && { normalisation: trained.normalisation }),
   });

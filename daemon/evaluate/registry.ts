@@ -1,12 +1,12 @@
-import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import { readIdxImages } from '../data/labelled/idx-images.js';
 import { imageShape, sliceImages } from '../data/labelled/labelled-images.js';
-import { openLabelled } from '../data/labelled/open-labelled.js';
 import { readShipped } from '../data/labelled/shipped-images.js';
 import { isLabelled, type LabelledSpec, labelledSpecSchema } from '../data/labelled/spec.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
+import type { DataReading } from '../reading/contract.js';
+import { readHere } from '../reading/read-here.js';
 import type { Space } from '../search/spaces/contract.js';
 import { type MbconvFile, mbconvFileSchema } from '../search/spaces/mbconv/file.js';
 import { type IdxDataset, idxRecord } from '../train/idx-dataset.js';
@@ -72,8 +72,6 @@ const evaluatorSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('table'), file: z.string(), source: z.string() }),
 ]);
 
-const maxTableBytes = 64 * 2 ** 20;
-
 type InheritSpec = Extract<z.infer<typeof evaluatorSchema>, { kind: 'inherit' }>;
 
 const tableSchema = z
@@ -87,8 +85,8 @@ export const evaluatorKinds: readonly string[] = [
 ];
 
 /**
- * The evaluator that a study's specification names; `file`: the space file's content; `others`: of plug-ins. Throws SPEC_INVALID,
- * SUPERNET_INVALID, DATASET_MISSING, PLUGIN_FAILED.
+ * The evaluator that a study's specification names; `file`: the space file's content; `others`: of plug-ins; `reading`: what
+ * decodes the files that it names, by default this process. Throws SPEC_INVALID, SUPERNET_INVALID, DATASET_MISSING, PLUGIN_FAILED.
  */
 export async function createEvaluator(
   spec: unknown,
@@ -97,11 +95,13 @@ export async function createEvaluator(
     file,
     profilesDir,
     others = [],
+    reading = readHere,
   }: {
     readonly space: Space;
     readonly file?: unknown;
     readonly profilesDir: string;
     readonly others?: readonly OwnedEvaluator[];
+    readonly reading?: DataReading;
   },
 ): Promise<Evaluator> {
   const { kind, ...options } = (spec ?? {}) as { readonly kind?: unknown };
@@ -117,16 +117,16 @@ export async function createEvaluator(
   const { data } = parsed;
   switch (data.kind) {
     case 'supernet':
-      return openSupernet(space, profilesDir, data);
+      return openSupernet(space, profilesDir, data, reading);
     case 'command':
       checkEvaluated(data.metrics, 'evaluator.metrics');
       return new CommandEvaluator(data);
     case 'inherit':
-      return openInheriting(data, file, profilesDir);
+      return openInheriting(data, { spaceFile: file, profilesDir, reading });
     case 'table':
       return new TableEvaluator(
         space.id,
-        (await readTable(data.file, data.source)).map(
+        (await readTable(data.file, data.source, reading)).map(
           ({ architecture, values }) => [architecture, values] as const,
         ),
         data.source,
@@ -136,15 +136,18 @@ export async function createEvaluator(
 
 async function openInheriting(
   { training, images: most, dataset, otherData, kind, ...options }: InheritSpec,
-  spaceFile: unknown,
-  profilesDir: string,
+  {
+    spaceFile,
+    profilesDir,
+    reading,
+  }: { readonly spaceFile: unknown; readonly profilesDir: string; readonly reading: DataReading },
 ): Promise<InheritingEvaluator> {
   const parsed = mbconvFileSchema.safeParse(spaceFile);
   if (!parsed.success)
     throw new HildaError('SPEC_INVALID', `evaluator ${kind}: weights grow in spaces of kind mbconv alone`);
   const file = parsed.data;
   const { images, calibration, validation, source, identity } = isLabelled(training)
-    ? await ownParts(training, file)
+    ? await ownParts(training, file, reading)
     : await shippedParts(training, { dataset, otherData }, file, profilesDir);
   if (images.count < options.batch)
     throw new HildaError('SPEC_INVALID', 'evaluator.training: fewer training images than a batch');
@@ -164,8 +167,13 @@ type InheritedParts = Pick<
   'images' | 'calibration' | 'validation' | 'source' | 'identity'
 >;
 
-async function ownParts(training: LabelledSpec, file: MbconvFile): Promise<InheritedParts> {
-  const { train, record, ...parts } = await openLabelled(training, file);
+async function ownParts(
+  training: LabelledSpec,
+  file: MbconvFile,
+  reading: DataReading,
+): Promise<InheritedParts> {
+  const { input, classes } = file;
+  const { train, record, ...parts } = await reading.labelled(training, { input, classes });
   return { ...parts, images: train, source: record.name, identity: record.identity };
 }
 
@@ -209,13 +217,14 @@ async function shippedParts(
 }
 
 /** Throws SPEC_INVALID naming the first row that is no architecture, lacks a metric, or holds a value that cannot be. */
-async function readTable(file: string, source: string): Promise<z.infer<typeof tableSchema>> {
+async function readTable(
+  file: string,
+  source: string,
+  reading: DataReading,
+): Promise<z.infer<typeof tableSchema>> {
   let rows: z.infer<typeof tableSchema>;
   try {
-    const found = await stat(file);
-    // A pipe would keep the read waiting for ever.
-    if (!found.isFile() || found.size > maxTableBytes) throw new Error('it is no regular file, or too large');
-    rows = tableSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    rows = tableSchema.parse(await reading.json(file));
   } catch (cause) {
     throw new HildaError('SPEC_INVALID', `evaluator.file: ${file} is no table of architectures and values`, {
       cause,

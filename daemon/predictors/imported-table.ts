@@ -1,26 +1,19 @@
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import { Xoshiro128 } from '../core/rng.js';
-import type { TableFormat } from '../predict/tables/format-names.js';
 import type { TableEntry } from '../predict/tables/latency-table.js';
-import { type NamedTable, parseTable } from '../predict/tables/table-formats.js';
+import type { NamedTable } from '../predict/tables/table-formats.js';
 import { type BlockTableKeys, keysOfTable, tableKeys } from '../predict/tables/table-predictor.js';
 import type { Block, Space } from '../search/spaces/contract.js';
 import type { PredictorBody } from './predictor-body.js';
-
-export interface TableFile {
-  readonly name: string;
-  readonly text: string;
-}
 
 export type StoredTable = NonNullable<PredictorBody['table']>;
 
 /** Drawn to see which keys a space's networks ask for. */
 const drawn = 200;
 
-/** Several files are one table (Once-for-all's come one a resolution). Throws TABLE_INVALID where they disagree. */
-export function readTables(files: readonly TableFile[], format: TableFormat): NamedTable {
-  const tables = files.map(({ name, text }) => parseTable(text, format, name));
+/** Several files are one table (Once-for-all's come one a resolution); `names` are theirs. Throws TABLE_INVALID where they disagree. */
+export function mergeTables(tables: readonly NamedTable[], names: readonly string[]): NamedTable {
   const [first] = tables;
   if (!first) throw new HildaError('TABLE_INVALID', 'no file was given');
   const merged = new Map<string, TableEntry>();
@@ -34,7 +27,7 @@ export function readTables(files: readonly TableFile[], format: TableFormat): Na
       merged.set(key, entry);
     }
   }
-  return { ...first, table: merged, source: files.map(({ name }) => name).join(', ') };
+  return { ...first, table: merged, source: names.join(', ') };
 }
 
 /**

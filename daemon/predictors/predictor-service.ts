@@ -10,6 +10,8 @@ import type { CampaignContext, CampaignWork } from '../jobs/campaigns.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Predictions } from '../predict/contract.js';
+import type { DataReading } from '../reading/contract.js';
+import { readHere } from '../reading/read-here.js';
 import { loadSpace } from '../search/spaces/registry.js';
 import type { CampaignRecord } from '../store/campaign-contract.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
@@ -45,6 +47,8 @@ export interface PredictorServiceOptions {
   readonly campaigns: CampaignPort;
   readonly clock: Clock;
   readonly profilesDir: string;
+  /** Decodes imported tables; this process by default. */
+  readonly reading?: DataReading;
 }
 
 interface ProbeRequest {
@@ -129,9 +133,9 @@ export class PredictorService {
    * TABLE_INVALID, TABLE_INCOMPLETE, TARGET_MISMATCH, SPACE_INVALID, DEVICE_UNKNOWN.
    */
   async importTable(request: ImportRequest): Promise<StoredPredictor> {
-    const { store, profilesDir } = this.#options;
+    const { store, profilesDir, reading = readHere } = this.#options;
     const device = await store.device(request.device as DeviceId);
-    const record = await store.addPredictor(importTable(request, device, profilesDir));
+    const record = await store.addPredictor(await importTable(request, device, { profilesDir, reading }));
     return this.open(record.id);
   }
 

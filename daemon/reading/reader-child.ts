@@ -1,21 +1,57 @@
 /** Entry of the child process that decodes people's files: what they do to its memory and time ends with it. */
 
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { asHildaError, HildaError } from '../core/errors.js';
 import { packGraph } from '../network/graph-message.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import { sourceOf, tfliteOf } from '../network/model-source.js';
 import { serveParent } from '../runtime/serve-parent.js';
-import type { ReadModel, ReadRequest, SourceBytes } from './messages.js';
-import { readModel } from './read-model.js';
+import type { HandedData, ReadModel, ReadRequest, SourceBytes } from './messages.js';
 
-async function serve({ model }: ReadRequest): Promise<ReadModel> {
+type Of<Op extends ReadRequest['op']> = Extract<ReadRequest, { readonly op: Op }>;
+
+/** What reads data is loaded by the first who asks: most children read models alone. */
+async function serve(request: ReadRequest): Promise<unknown> {
+  switch (request.op) {
+    case 'model':
+      return readModelOf(request);
+    case 'labelled':
+      return handOver(request);
+    case 'json':
+      return (await import('./read-here.js')).readHere.json(request.file);
+    case 'tables':
+      return (await import('./read-here.js')).readHere.tables(request.files, request.format);
+  }
+}
+
+async function readModelOf({ model }: Of<'model'>): Promise<ReadModel> {
+  const { readModel } = await import('./read-model.js');
   const bytes = typeof model === 'string' ? await readFile(model) : model;
   const graph = await readModel(bytes);
   checkNetworkLimits(graph);
   const named = (own: Uint8Array | undefined): SourceBytes | undefined => (own === bytes ? 'given' : own);
   const [source, tflite] = [named(sourceOf(graph)), named(tfliteOf(graph))];
   return { graph: packGraph(graph), ...(source && { source }), ...(tflite && { tflite }) };
+}
+
+async function handOver({ spec, expected, folder }: Of<'labelled'>): Promise<HandedData> {
+  const [{ readHere }, { writeArray }] = await Promise.all([
+    import('./read-here.js'),
+    import('./array-files.js'),
+  ]);
+  const { record, train, calibration, validation } = await readHere.labelled(spec, expected);
+  const handed = async ({ pixels, ...part }: typeof train, name: string): Promise<HandedData['train']> => {
+    const file = join(folder, name);
+    await writeArray(file, pixels);
+    return { ...part, labels: part.labels.slice(), file };
+  };
+  return {
+    record,
+    train: await handed(train, 'train'),
+    calibration: await handed(calibration, 'calibration'),
+    validation: await handed(validation, 'validation'),
+  };
 }
 
 /** A file that nests deeper than the stack is the file's fault. */

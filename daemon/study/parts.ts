@@ -13,6 +13,7 @@ import { loadProtocol } from '../measure/protocols.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
 import { PredictorBank } from '../predict/bank.js';
 import type { Predictions } from '../predict/contract.js';
+import type { DataReading } from '../reading/contract.js';
 import type { Space } from '../search/spaces/contract.js';
 import { costViews, decisionFeatures } from '../search/spaces/parts/cost-views.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
@@ -107,6 +108,7 @@ export async function openStudyParts(
   profilesDir: string,
   stored?: StoredPredictors,
   others: readonly OwnedEvaluator[] = [],
+  reading?: DataReading,
 ): Promise<StudyParts> {
   const space = openSpace(spec.space, profilesDir);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
@@ -123,7 +125,13 @@ export async function openStudyParts(
   const outside = outsideMetrics(spec);
   const evaluator = outside
     ? new OutsideEvaluator(space.id, outside)
-    : await createEvaluator(spec.evaluator, { space, file: spec.space, profilesDir, others });
+    : await createEvaluator(spec.evaluator, {
+        space,
+        file: spec.space,
+        profilesDir,
+        others,
+        ...(reading && { reading }),
+      });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),

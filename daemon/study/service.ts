@@ -6,6 +6,7 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
+import type { DataReading } from '../reading/contract.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
 import { createSampler } from '../search/samplers/registry.js';
@@ -48,6 +49,8 @@ export interface StudyServiceOptions {
   readonly profilesDir: string;
   /** For studies that start from what is known of their devices. */
   readonly predictors?: StoredPredictors;
+  /** Decodes the files that evaluators name; this process by default. */
+  readonly reading?: DataReading;
   /** Samplers beside those of hilda: of plug-ins. */
   readonly samplers?: readonly SamplerPlugin[];
   /** Evaluators of plug-ins. */
@@ -227,8 +230,8 @@ export class StudyService {
   }
 
   #open(spec: StudySpec): Promise<StudyParts> {
-    const { profilesDir, predictors, evaluators } = this.#options;
-    return openStudyParts(spec, profilesDir, predictors, evaluators);
+    const { profilesDir, predictors, evaluators, reading } = this.#options;
+    return openStudyParts(spec, profilesDir, predictors, evaluators, reading);
   }
 
   async exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial> {

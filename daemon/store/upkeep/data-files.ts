@@ -10,7 +10,7 @@ export interface DataFile extends FileSum {
 export const databaseName = 'hilda.sqlite';
 
 /** What is made anew at each start, or serves requests alone; the database has a way of its own. */
-const passing = /^(hilda\.(sqlite|lock)([-.].*)?|tokens?|uploads|reading|.*\.tmp)$/;
+const passing = /^(hilda\.(sqlite|lock)([-.].*)?|tokens?|uploads|reading(-data)?|.*\.tmp)$/;
 
 /** Paths of the regular files that a data folder is made of beside its database, sorted. Links are not followed. */
 export async function dataFiles(folder: string): Promise<string[]> {

@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import sharp from 'sharp';
+import t from 'tap';
+import { systemClock } from '../../daemon/core/clock.js';
+import { labelledSpecSchema } from '../../daemon/data/labelled/spec.js';
+import { DataReader } from '../../daemon/reading/data-reader.js';
+import { readHere } from '../../daemon/reading/read-here.js';
+import { ReadingProcess } from '../../daemon/reading/reading-process.js';
+
+/** Data that other people made, read in a child: the answers are those of this process, and what ends the child is refused. */
+const openReader = (t: Tap, folder: string): DataReader => {
+  const reader = new DataReader({ clock: systemClock, folder });
+  t.teardown(() => reader.stop());
+  return reader;
+};
+type Tap = { teardown(end: () => unknown): unknown };
+
+async function imageFolder(dir: string): Promise<string> {
+  for (const [name, base] of [
+    ['cat', 40],
+    ['dog', 200],
+  ] as const) {
+    mkdirSync(join(dir, 'images', name), { recursive: true });
+    for (let i = 0; i < 6; i++) {
+      const pixels = Buffer.from(Array.from({ length: 8 * 8 * 3 }, (_, j) => (base + i * 3 + j) % 256));
+      const image = sharp(pixels, { raw: { width: 8, height: 8, channels: 3 } }).png();
+      writeFileSync(join(dir, 'images', name, `${i}.png`), await image.toBuffer());
+    }
+  }
+  return join(dir, 'images');
+}
+
+t.test('a folder of images gives the same numbers as in this process', async (t) => {
+  const dir = t.testdir();
+  const folder = await imageFolder(dir);
+  const spec = labelledSpecSchema.parse({ kind: 'images', folder, validation: 0.5, calibration: 4 });
+  const expected = { input: [3, 8, 8], classes: 2 } as const;
+  const reader = openReader(t, join(dir, 'reading'));
+  const [there, here] = [await reader.labelled(spec, expected), await readHere.labelled(spec, expected)];
+  t.same(there, here);
+  const near = { ...spec, folder: relative('.', folder) } as typeof spec;
+  t.same((await reader.labelled(near, expected)).record, here.record);
+  t.ok(there.train.pixels instanceof Float32Array && there.train.labels instanceof Uint8Array);
+  t.ok(there.train.count > 0 && there.validation.count > 0 && there.calibration.count === 4);
+
+  await t.rejects(reader.labelled(spec, { input: [3, 9, 8], classes: 2 }), { code: 'DATA_INVALID' });
+  writeFileSync(join(folder, 'dog', '9.png'), Buffer.from('89504e470d0a1a0a00000000', 'hex'));
+  const refused = await readHere.labelled(spec, expected).catch((error) => error);
+  await t.rejects(reader.labelled(spec, expected), { code: refused.code, message: refused.message });
+  await t.rejects(reader.labelled({ ...spec, folder: join(dir, 'nowhere') } as typeof spec, expected), {
+    code: 'NOT_FOUND',
+  });
+});
+
+t.test(
+  'tables and JSON are read there, and neither pipes, endless nesting nor aliases stop the daemon',
+  async (t) => {
+    const dir = t.testdir({
+      'rows.json': '[{"architecture": [1, 2], "values": {"accuracy": 0.5}}]',
+      'deep.json': `${'['.repeat(2_000_000)}`,
+      'no.json': '{',
+    });
+    const reader = openReader(t, join(dir, 'reading'));
+    t.same(await reader.json(join(dir, 'rows.json')), [{ architecture: [1, 2], values: { accuracy: 0.5 } }]);
+    t.same(
+      await reader.json(relative('.', join(dir, 'rows.json'))),
+      await reader.json(join(dir, 'rows.json')),
+    );
+    execFileSync('mkfifo', [join(dir, 'pipe')]);
+    for (const name of ['pipe', 'deep.json', 'no.json', 'nowhere.json', '.'])
+      await t.rejects(reader.json(join(dir, name)), { code: /DATA_INVALID|NETWORK_TOO_LARGE/ }, name);
+
+    const files = [{ name: 'a.yaml', text: 'a-b: {mean: 1}' }];
+    const here = await readHere.tables(files, 'ofa').catch((error) => error);
+    const there = await reader.tables(files, 'ofa').catch((error) => error);
+    t.equal(there.code ?? there, here.code ?? here);
+    const own = [
+      {
+        name: 'own.yaml',
+        text: 'hildaTable: 1\nunit: us\ntarget: null\nprovenance: measured\nsource: me\nentries: {x: {count: 1, mean: 2, std: 3}}\n',
+      },
+    ];
+    t.same(await reader.tables(own, 'hilda'), await readHere.tables(own, 'hilda'));
+    const laughs = Array.from({ length: 12 }, (_, i) =>
+      i === 0
+        ? 'a0: &a0 [x, x]'
+        : `a${i}: &a${i} [${Array(9)
+            .fill(`*a${i - 1}`)
+            .join(', ')}]`,
+    ).join('\n');
+    await t.rejects(reader.tables([{ name: 'laughs.yaml', text: laughs }], 'ofa'), { code: 'TABLE_INVALID' });
+  },
+);
+
+t.test(
+  'a file that takes the child up is refused with the code of its kind, and the next is read',
+  async (t) => {
+    const hasty = new ReadingProcess({ clock: systemClock, timeoutMs: 1 });
+    t.teardown(() => hasty.stop());
+    const ask = (process: ReadingProcess, text: string) =>
+      process.inTurn({ bytes: text.length, code: 'TABLE_INVALID' }, (ask) =>
+        ask({ op: 'tables', files: [{ name: 'x', text }], format: 'hilda' }),
+      );
+    await t.rejects(ask(hasty, 'a: 1'), { code: 'TABLE_INVALID', message: /took more than 1 ms/ });
+    const poor = new ReadingProcess({ clock: systemClock, heapBytes: 24 * 2 ** 20 });
+    t.teardown(() => poor.stop());
+    const wide = `entries: {${Array.from({ length: 300_000 }, (_, i) => `k${i}: {count: 1, mean: 2, std: 3}`).join(', ')}}`;
+    await t.rejects(ask(poor, wide), { code: 'TABLE_INVALID', message: /bytes to read/ });
+    await t.rejects(ask(poor, 'hildaTable: 2'), { code: 'TABLE_INVALID', message: /no table of hilda/ });
+  },
+);
