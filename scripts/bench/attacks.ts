@@ -11,6 +11,7 @@ import { formatTable } from '../../daemon/cli/terminal/table.js';
 import type { Attack } from './attacks/attack.js';
 import { AttackedDaemon } from './attacks/attacked-daemon.js';
 import { bombs, names } from './attacks/bombs.js';
+import { ends } from './attacks/ends.js';
 import { networks } from './attacks/networks.js';
 import { peers } from './attacks/peers.js';
 import { rawRequests } from './attacks/raw.js';
@@ -36,26 +37,30 @@ interface Row {
   readonly note: string;
 }
 
-async function row({ kind, name, run, prepare, options }: Attack): Promise<Row> {
+async function row({ kind, name, run, prepare, options, ends: isEnd = false }: Attack): Promise<Row> {
   const daemon = await AttackedDaemon.start(await mkdtemp(join(tmpdir(), 'hilda-attacks-')), options);
   try {
     const prepared = prepare?.() ?? new Uint8Array();
-    void daemon.watch();
+    await daemon.watch();
     const { code, note = '' } = await run(daemon, prepared).catch((thrown: unknown) => ({
       code: null,
       note: String((thrown as { cause?: unknown }).cause ?? thrown),
     }));
-    const alive = !daemon.hasEnded;
+    const alive = isEnd || !daemon.hasEnded;
     const healthy =
-      alive &&
-      (await daemon.fetch('/health', { signal: AbortSignal.timeout(30_000) }).then(
-        ({ status }) => status < 500,
-        () => false,
-      ));
+      isEnd ||
+      (alive &&
+        (await daemon.fetch('/health', { signal: AbortSignal.timeout(30_000) }).then(
+          ({ status }) => status < 500,
+          () => false,
+        )));
     const peakBytes = await daemon.peakBytes();
     const silenceMs = daemon.longestMs;
     const refused =
-      code !== null && healthy && silenceMs <= Number(flags.silence) && peakBytes <= Number(flags.memory);
+      code !== null &&
+      healthy &&
+      (isEnd || silenceMs <= Number(flags.silence)) &&
+      peakBytes <= Number(flags.memory);
     const why = alive ? note : `the daemon ended. ${daemon.log.slice(-200)}`;
     return { kind, name, refused, code: code ?? 'none', silenceMs, peakMb: peakBytes / 2 ** 20, note: why };
   } finally {
@@ -63,7 +68,17 @@ async function row({ kind, name, run, prepare, options }: Attack): Promise<Row> 
   }
 }
 
-const all = [...strangers, ...users, ...networks, ...rawRequests, ...peers, ...floods, ...bombs, ...names];
+const all = [
+  ...strangers,
+  ...users,
+  ...networks,
+  ...rawRequests,
+  ...peers,
+  ...floods,
+  ...bombs,
+  ...names,
+  ...ends,
+];
 const attacks = all.filter(({ kind, name }) => `${kind} ${name}`.includes(flags.only));
 const rows: Row[] = [];
 for (const attack of attacks) {

@@ -15,6 +15,8 @@ export interface Attack {
   run(daemon: AttackedDaemon, prepared: Uint8Array): Promise<Outcome>;
   /** Makes what is sent, before the daemon is watched: making it may hold this process up. */
   prepare?(): Uint8Array;
+  /** It ends the daemon: nothing is asked of it afterwards. */
+  readonly ends?: boolean;
   /** Options of `hilda up`, beside port and data. */
   readonly options?: readonly string[];
 }

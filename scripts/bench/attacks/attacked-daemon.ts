@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { localTokenFor } from '../../../daemon/access/local-token.js';
-import { systemClock } from '../../../daemon/core/clock.js';
 
 const main = fileURLToPath(new URL('../../../daemon/cli/main.js', import.meta.url));
 
@@ -15,7 +15,7 @@ export class AttackedDaemon {
   readonly #ended: Promise<number | string>;
   #log = '';
   #longestMs = 0;
-  #watching = true;
+  #watcher: Worker | undefined;
 
   private constructor(child: ChildProcess, url: string, dataDir: string) {
     this.#child = child;
@@ -76,15 +76,16 @@ export class AttackedDaemon {
 
   /** Asks for its health again and again; `longestMs` is the longest that it did not answer. */
   async watch(): Promise<void> {
-    while (this.#watching && !this.hasEnded) {
-      const startUs = systemClock.monotonicUs();
-      await this.fetch('/health', { signal: AbortSignal.timeout(60_000) }).then(
-        (response) => response.arrayBuffer(),
-        () => null,
-      );
-      this.#longestMs = Math.max(this.#longestMs, (systemClock.monotonicUs() - startUs) / 1000);
-      await systemClock.sleep(100);
-    }
+    const token = await localTokenFor(this.url);
+    this.#watcher = new Worker(new URL('./watcher.js', import.meta.url), {
+      workerData: { url: this.url, token },
+    });
+    await new Promise<void>((resolve) =>
+      this.#watcher?.on('message', (longestMs: number) => {
+        this.#longestMs = longestMs;
+        resolve();
+      }),
+    );
   }
 
   get longestMs(): number {
@@ -107,9 +108,17 @@ export class AttackedDaemon {
   }
 
   async stop(): Promise<void> {
-    this.#watching = false;
+    await this.#watcher?.terminate();
     this.#child.kill('SIGKILL');
     await this.#ended;
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
+
+/** A command of hilda that ends by itself, within a minute. */
+export const exitOf = (args: readonly string[]): Promise<{ readonly code: number; readonly err: string }> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], { timeout: 60_000 }, (error, _, err) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, err }),
+    );
+  });

@@ -80,6 +80,16 @@ export const rawRequests: readonly Attack[] = [
     `GET /v1/models/..%2F..%2Fhilda.sqlite HTTP/1.1\nHost: 127.0.0.1:{PORT}\n${shown}\n`,
   ),
   raw(
+    'untrusted bytes',
+    '300 MB announced and never sent',
+    `POST /v1/models HTTP/1.1\nHost: 127.0.0.1:{PORT}\n${shown}Content-Type: application/octet-stream\nContent-Length: 300000000\n\n`,
+  ),
+  raw(
+    'untrusted bytes',
+    'JSON in chunks without an end',
+    `POST /v1/studies HTTP/1.1\nHost: 127.0.0.1:{PORT}\n${shown}Content-Type: application/json\nTransfer-Encoding: chunked\n\n${`10000\n${' '.repeat(65_536)}\n`.repeat(17)}`,
+  ),
+  raw(
     'floods',
     '1,500 topics in one address',
     `GET /v1/events?topics=${Array.from({ length: 1500 }, (_, i) => `t${i}`).join()} HTTP/1.1\nHost: 127.0.0.1:{PORT}\n${shown}\n`,

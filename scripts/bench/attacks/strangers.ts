@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { systemClock } from '../../../daemon/core/clock.js';
 import { type Attack, type Outcome, refusalOf } from './attack.js';
 import type { AttackedDaemon } from './attacked-daemon.js';
+import { rightChain } from './models.js';
 
 const json = { 'content-type': 'application/json' };
 const program = { name: 'a', evaluator: { kind: 'command', command: ['/bin/sh', '-c', 'id'] } };
@@ -77,6 +78,25 @@ export const strangers: readonly Attack[] = [
       const { id, token } = (await made.json()) as { id: string; token: string };
       await daemon.post(`/access/tokens/${id}/revoke`, {});
       return refusalOf(await daemon.fetch('/devices', {}, token));
+    },
+  },
+  {
+    kind: 'access',
+    name: 'a channel of events that stays open when its token is revoked',
+    run: async (daemon) => {
+      const made = await daemon.post('/access/tokens', { name: 'other', scope: 'read', days: 1 });
+      const { id, token } = (await made.json()) as { id: string; token: string };
+      const socket = new WebSocket(`${daemon.url.replace('http', 'ws')}/v1/ws`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const closed = new Promise<Outcome>((resolve) =>
+        socket.once('close', (code) => resolve({ code: `CLOSED ${code}` })),
+      );
+      socket.on('error', () => {});
+      await new Promise((resolve) => socket.once('open', resolve));
+      await daemon.post(`/access/tokens/${id}/revoke`, {});
+      const never = systemClock.sleep(60_000).then((): Outcome => ({ code: null, note: 'it stays open' }));
+      return Promise.race([closed, never]);
     },
   },
   scoped('the page starts a program', 'page', '/studies', post(program)),
@@ -165,6 +185,57 @@ export const strangers: readonly Attack[] = [
 
 /** Many messages or connections at once. */
 export const floods: readonly Attack[] = [
+  {
+    kind: 'floods',
+    name: '4,000 connections that say nothing, beside a right one',
+    run: async (daemon) => {
+      const { port } = new URL(daemon.url);
+      const silent = Array.from({ length: 4000 }, () =>
+        connect(Number(port), '127.0.0.1').on('error', () => {}),
+      );
+      let open = silent.length;
+      for (const socket of silent) socket.once('close', () => open--);
+      await systemClock.sleep(1000);
+      const { status } = await daemon.fetch('/devices');
+      // They are closed in time.
+      for (let i = 0; i < 60 && open > 0; i++) await systemClock.sleep(1000);
+      for (const socket of silent) socket.destroy();
+      return { code: status === 200 && open === 0 ? 'LET IN' : null, note: `${status}, ${open} are open` };
+    },
+  },
+  {
+    kind: 'floods',
+    name: '300 clients that ask for a measurement and leave',
+    run: async (daemon) => {
+      const { devices } = (await (await daemon.fetch('/devices')).json()) as { devices: { id: string }[] };
+      const device = devices.find(({ id }) => id.includes('cpu'))?.id ?? '';
+      await daemon.post(`/devices/${device}/adopt`, {});
+      const { sha256 } = (await (await daemon.post('/models', rightChain(20))).json()) as { sha256: string };
+      const body = JSON.stringify({ model: sha256, device, protocol: 'careful' });
+      const init = { method: 'POST', headers: json, body };
+      await Promise.all(
+        Array.from({ length: 300 }, (_, i) =>
+          daemon
+            .fetch('/measurements', { ...init, signal: AbortSignal.timeout(20 + (i % 50)) })
+            .catch(() => null),
+        ),
+      );
+      // Nothing of theirs is left to do.
+      for (let i = 0; i < 60; i++) {
+        const counts = await Promise.all(
+          ['queued', 'running'].map(async (state) => {
+            const found = (await (await daemon.fetch(`/jobs?state=${state}&limit=1`)).json()) as {
+              total: number;
+            };
+            return found.total;
+          }),
+        );
+        if (counts.every((n) => n === 0)) return { code: 'CANCELLED' };
+        await systemClock.sleep(500);
+      }
+      return { code: null, note: 'their jobs still wait or run' };
+    },
+  },
   {
     kind: 'floods',
     name: '50,000 subscriptions on one channel',
