@@ -2,20 +2,26 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.js';
+import { asHildaError } from '../core/errors.js';
 import type { Store } from '../store/contract.js';
 import { EventFeed } from './event-feed.js';
 import { Subscriber } from './subscriber.js';
 import { channelServer, refuseFull } from './upgrades.js';
 
+/** Throws TOKEN_REFUSED or SCOPE_MISSING where a client may read no longer. */
+type Recheck = () => Promise<void>;
+
 export interface EventChannelOptions {
   readonly store: Store;
   readonly clock: Clock;
-  /** Silence after which a client is asked for a sign of life, and by the next time dropped. */
+  /** Silence after which a client is asked for a sign of life, and by the next time dropped. Its token is looked at as often. */
   readonly pingMs?: number;
   /** The store's hint is in-process; another process's events are found by looking this often. */
   readonly pollMs?: number;
   readonly maxClients?: number;
 }
+
+const ending = new Set(['TOKEN_REFUSED', 'SCOPE_MISSING']);
 
 /** Nobody sees the difference, and a hundred clients are served once instead of at each write. */
 const restMs = 25;
@@ -24,7 +30,7 @@ const restMs = 25;
 export class EventChannel {
   readonly #options: Required<EventChannelOptions>;
   readonly #server = channelServer({ maxPayload: 64 * 1024 });
-  readonly #subscribers = new Set<Subscriber>();
+  readonly #subscribers = new Map<Subscriber, { readonly client: WebSocket; readonly recheck: Recheck }>();
   #unlisten: (() => void) | undefined;
 
   readonly #feed: EventFeed;
@@ -47,22 +53,24 @@ export class EventChannel {
   async stop(): Promise<void> {
     this.#unlisten?.();
     for (const client of this.#server.clients) client.close(1001, 'the daemon is stopping');
-    await Promise.all([...this.#subscribers].map((subscriber) => subscriber.stop()));
+    await Promise.all([...this.#subscribers.keys()].map((subscriber) => subscriber.stop()));
     // A client that does not answer the closing handshake must not hold the daemon up.
     for (const client of this.#server.clients) client.terminate();
     this.#server.close();
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** `recheck` is called while the client is connected. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, recheck: Recheck): void {
     const { maxClients } = this.#options;
     const full = this.#server.clients.size >= maxClients;
     if (full) refuseFull(socket, maxClients);
-    else this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client, socket));
+    else
+      this.#server.handleUpgrade(request, socket, head, (client) => this.#welcome(client, socket, recheck));
   }
 
-  #welcome(client: WebSocket, socket: Duplex): void {
+  #welcome(client: WebSocket, socket: Duplex, recheck: Recheck): void {
     const subscriber = new Subscriber(client, socket, this.#options.store, this.#feed);
-    this.#subscribers.add(subscriber);
+    this.#subscribers.set(subscriber, { client, recheck });
     client.on('close', () => {
       this.#subscribers.delete(subscriber);
       void subscriber.stop();
@@ -86,11 +94,17 @@ export class EventChannel {
   }
 
   #wakeAll(): void {
-    for (const subscriber of this.#subscribers) subscriber.wake();
+    for (const subscriber of this.#subscribers.keys()) subscriber.wake();
   }
 
   #dropTheSilent(): void {
-    for (const subscriber of this.#subscribers) subscriber.checkAlive();
+    for (const [subscriber, { client, recheck }] of this.#subscribers) {
+      subscriber.checkAlive();
+      // A store that is busy ends no connection.
+      recheck().catch((thrown: unknown) => {
+        if (ending.has(asHildaError(thrown).code)) client.close(1008, 'the token is revoked or too old');
+      });
+    }
   }
 
   async #every(ms: number, act: () => void, signal: AbortSignal): Promise<void> {

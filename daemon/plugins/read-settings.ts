@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HildaError } from '../core/errors.js';
 import type { PluginSetting } from './load-plugins.js';
+import { readOwnJson } from './read-own-json.js';
 
 const settingSchema = z.union([
   z.string().transform((name): PluginSetting => ({ name })),
@@ -33,7 +33,7 @@ export async function readPluginSettings(
   { names = [], folders = [] }: { readonly names?: readonly string[]; readonly folders?: readonly string[] },
 ): Promise<PluginSettings> {
   const path = join(dataDir, 'plugins.json');
-  const file = fileSchema.safeParse(await contentOf(path));
+  const file = fileSchema.safeParse((await readOwnJson(path)) ?? {});
   if (!file.success)
     throw new HildaError('USAGE_INVALID', `${path} is not valid: ${z.prettifyError(file.error)}`, {
       hint: 'docs/library.md shows what it holds.',
@@ -42,21 +42,4 @@ export async function readPluginSettings(
     plugins: [...file.data.plugins, ...names.map((name) => ({ name }))],
     folders: [...folders, ...file.data.folders, join(dataDir, 'plugins')],
   };
-}
-
-async function contentOf(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new HildaError('USAGE_INVALID', `${path} cannot be read: ${(thrown as Error).message}`, {
-      cause: thrown,
-    });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new HildaError('USAGE_INVALID', `${path} is no JSON: ${(cause as Error).message}`, { cause });
-  }
 }

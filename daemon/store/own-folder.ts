@@ -1,12 +1,21 @@
-import { chmod, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { HildaError } from '../core/errors.js';
 
-/** Makes a folder where it is missing, and the user's alone where it is theirs. */
+/**
+ * Makes a folder where it is missing, and the user's alone where it is theirs. Throws USAGE_INVALID for one of another user, who
+ * could put other files in the place of ours.
+ */
 export async function ownFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const { mode, uid } = await lstat(folder);
+  const { mode, uid } = await stat(folder);
+  const own = process.getuid?.();
+  if (own !== undefined && uid !== own && uid !== 0)
+    throw new HildaError('USAGE_INVALID', `${folder} belongs to another user (${uid})`, {
+      hint: 'Give it to the account that runs the daemon (chown), or name another folder with --data.',
+    });
   const isShared = (mode & 0o1000) !== 0 || dirname(resolve(folder)) === resolve(folder);
-  // A place that others use too, such as /tmp, stays as it is, and so does another user's.
+  // A place that others use too, such as /tmp, stays as it is, and so does one of root.
   if ((mode & 0o077) !== 0 && !isShared && uid === process.getuid?.()) await chmod(folder, 0o700);
 }
 

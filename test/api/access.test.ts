@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import type { AuditEntry } from '../../daemon/api/caller.js';
 import { DaemonClient } from '../../daemon/api/client.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { Json } from '../../daemon/core/json.js';
+import { readPluginSettings } from '../../daemon/plugins/read-settings.js';
 import { Daemon, type DaemonOptions } from '../../daemon/process/daemon.js';
 import { runCommand } from '../cli/run-command.js';
 
@@ -172,6 +174,58 @@ t.test('what the local user agreed to beforehand, tokens may name', async (t) =>
   t.equal(await code({ metrics, command, kind }), 'SPEC_INVALID', 'its own check says the rest');
   t.equal(await code({ ...agreed, command: ['true', 'x'] }), 'CONSENT_NEEDED');
   t.equal(await code({ kind, command }), 'CONSENT_NEEDED', 'word for word');
+});
+
+t.test('a channel ends with the token that opened it', async (t) => {
+  const { url } = await startDaemon(t);
+  const client = new DaemonClient(url);
+  const { id, token } = await client.createToken({ name: 'x', scope: 'read', days: 1 }, { signal });
+  const open = async (shown: string) => {
+    const headers = { authorization: `Bearer ${shown}` };
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`, { headers });
+    t.teardown(() => socket.terminate());
+    await new Promise((resolve) => socket.once('open', resolve));
+    return socket;
+  };
+  const [revoked, kept] = [await open(token), await open((await localTokenFor(url)) ?? '')];
+  const closed = new Promise((resolve) => revoked.once('close', resolve));
+  await client.revokeToken(id, { signal });
+  t.equal(await closed, 1008);
+  t.equal(kept.readyState, WebSocket.OPEN);
+});
+
+t.test('what another user could have put into the data folder is refused', async (t) => {
+  const start = (dataDir: string) =>
+    new Daemon({ dataDir, port: 0, clock: systemClock, shippedDrivers: false }).start(signal);
+  const dataDir = t.testdir({ 'retention.json': '{}', 'plugins.json': '{}' });
+  const refused = async (message: RegExp, name = 'retention.json') => {
+    const read: Promise<unknown> = name === 'plugins.json' ? readPluginSettings(dataDir, {}) : start(dataDir);
+    await t.rejects(read as Promise<never>, { code: 'USAGE_INVALID', message }, `${name} ${message}`);
+  };
+  for (const name of ['retention.json', 'plugins.json']) {
+    const path = join(dataDir, name);
+    await chmod(path, 0o666);
+    await refused(/may be written by everybody/, name);
+    await rm(path);
+    execFileSync('mkfifo', [path]);
+    await refused(/no regular file/, name);
+    await rm(path);
+    await mkdir(path);
+    await refused(/no regular file/, name);
+    await rm(path, { recursive: true });
+    if (process.getuid?.() !== 0) continue;
+    await writeFile(path, '{}', { mode: 0o600 });
+    await chown(path, 65_534, 65_534);
+    await refused(/belongs to another user/, name);
+    await rm(path);
+  }
+  if (process.getuid?.() !== 0) return;
+  await chown(dataDir, 65_534, 65_534);
+  await t.rejects(start(dataDir), { code: 'USAGE_INVALID', message: /belongs to another user/ });
+  await symlink(dataDir, `${dataDir}-link`);
+  await t.rejects(start(`${dataDir}-link`), { code: 'USAGE_INVALID', message: /belongs to another user/ });
+  await rm(`${dataDir}-link`);
+  await chown(dataDir, 0, 0);
 });
 
 t.test('machines join with a token of their own scope, as often as they like', async (t) => {
