@@ -1,9 +1,8 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express, { type Express, type Router } from 'express';
 import { checkScope } from '../access/access.js';
 import { AttemptLimit } from '../access/attempt-limit.js';
 import { asHildaError, HildaError } from '../core/errors.js';
+import { answerProblems } from './answer-problems.js';
 import {
   type AuditEntry,
   checkFetchSite,
@@ -13,14 +12,13 @@ import {
   withCaller,
 } from './caller.js';
 import { EventChannel } from './event-channel.js';
-import { checkHostAndOrigin, guarded } from './host-guard.js';
+import { FrontDoor } from './front-door.js';
+import { checkHostAndOrigin } from './host-guard.js';
 import { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
-import { listen } from './listen.js';
 import { mountRoutes, onlyMethods } from './mount-routes.js';
 import { securityHeaders, servePage } from './page.js';
-import { answerParseErrors } from './parse-errors.js';
-import { answerProblems } from './problem.js';
+import { Readiness } from './readiness.js';
 import { routes } from './routes/index.js';
 import type { DaemonServices } from './services.js';
 import { refusePlain, refuseUpgrade, routeUpgrades, type UpgradeHandler } from './upgrades.js';
@@ -35,10 +33,10 @@ export interface RemoteApi {
 }
 
 export interface ApiServerOptions {
-  /** 0 lets the system choose. */
-  readonly port: number;
-  /** Loopback only: tokens would travel in the clear. */
-  readonly hostname?: '127.0.0.1' | '::1';
+  /** Of a door of its own; 0, which is the default, lets the system choose. */
+  readonly port?: number;
+  /** A door that is open already, in place of its own. */
+  readonly opened?: { readonly front: FrontDoor; readonly url: string };
   /** The built dashboard; left out where none is served. */
   readonly dashboardDir?: string;
   /** The built page that phones open, served at /join/; left out where none is served. */
@@ -47,6 +45,8 @@ export interface ApiServerOptions {
   readonly onError?: (error: HildaError, request: string) => void;
   /** Hears of every write that was asked for, and what became of it. */
   readonly onAudit?: (entry: AuditEntry) => void;
+  /** Hears of every request that only read. */
+  readonly onRead?: (entry: AuditEntry) => void;
 }
 
 /** REST under /v1, the ws channel /v1/ws and the page at /, on one port. */
@@ -59,7 +59,7 @@ export class ApiServer {
   readonly pages: JoinChannel;
   readonly agents: JoinChannel;
   readonly #router: Router;
-  #http: Server | undefined;
+  #door: FrontDoor | undefined;
 
   constructor(services: DaemonServices, options: ApiServerOptions) {
     this.#services = services;
@@ -76,27 +76,30 @@ export class ApiServer {
     this.agents = new JoinChannel({ accept: (...whom) => joining.acceptAgent(...whom), ...shared });
   }
 
-  /** Listens; answers with the address to open. Throws PORT_IN_USE. */
+  /** Answers with the address to open. Throws PORT_IN_USE. */
   async start(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const { port, hostname = '127.0.0.1' } = this.#options;
-    // A request without a host name is refused by the guard, as one with a foreign name is.
+    const { front, url } = await this.#open();
+    this.#door = front;
     const door = { access: this.#services.access };
-    const app = express();
-    app.use(guarded(checkHostAndOrigin));
-    const http = createServer({ requireHostHeader: false }, this.#serve(app, door));
-    answerParseErrors(http);
-    this.#http = http;
-    await listen(http, port, hostname);
+    front.lead(this.#serve(express(), door));
     const life = AbortSignal.any([signal, this.#stopping.signal]);
-    routeUpgrades(http, checkHostAndOrigin, {
+    routeUpgrades(front.http, checkHostAndOrigin, {
       '/v1/ws': (...args) => void this.#upgrade(door, ...args),
       '/v1/join': (...args) => this.pages.upgrade(...args),
       '/v1/agents/join': (...args) => this.agents.upgrade(...args),
     });
     for (const channel of [this.#channel, this.pages, this.agents]) channel.start(life);
-    const address = http.address() as AddressInfo;
-    return `http://${hostname === '::1' ? '[::1]' : hostname}:${address.port}`;
+    return url;
+  }
+
+  async #open(): Promise<{ readonly front: FrontDoor; readonly url: string }> {
+    const { opened, port = 0 } = this.#options;
+    if (opened) return opened;
+    const readiness = new Readiness(this.#services.clock);
+    readiness.started();
+    const front = new FrontDoor({ port, readiness });
+    return { front, url: await front.open() };
   }
 
   /**
@@ -118,22 +121,19 @@ export class ApiServer {
       new HildaError('INTERRUPTED', 'the daemon is stopping', { details: { stopping: true } }),
     );
     await Promise.all([this.#channel, this.pages, this.agents].map((channel) => channel.stop()));
-    const http = this.#http;
-    this.#http = undefined;
-    if (!http) return;
-    await new Promise<void>((resolve) => {
-      http.close(() => resolve());
-      http.closeAllConnections();
-    });
+    await this.#door?.close();
   }
 
   /** The channel of events reads all: who opens it shows a token as a request does. */
   async #upgrade(door: Door, ...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> {
     try {
       checkFetchSite(request);
-      const caller = await recogniseCaller(request, door);
-      if (caller) checkScope(caller, 'read');
-      this.#channel.upgrade(request, socket, head);
+      const mayRead = async (): Promise<void> => {
+        const caller = await recogniseCaller(request, door);
+        if (caller) checkScope(caller, 'read');
+      };
+      await mayRead();
+      this.#channel.upgrade(request, socket, head, mayRead);
     } catch (thrown) {
       refuseUpgrade(socket, asHildaError(thrown));
     }
@@ -146,7 +146,7 @@ export class ApiServer {
     app.set('etag', false);
     app.use(securityHeaders);
     if (door.access) app.get('/open', openPage(door.access));
-    app.use('/v1', withCaller(door, this.#options.onAudit), this.#router);
+    app.use('/v1', withCaller(door, this.#options), this.#router);
     for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));

@@ -9,7 +9,7 @@ const callers = new WeakMap<IncomingMessage, Caller>();
 /** Who makes a request; a server without access control, as tests of routes use, serves the local user alone. */
 export const callerOf = (request: IncomingMessage): Caller => callers.get(request) ?? localCaller;
 
-/** One write that somebody asked for, as the audit log holds it. */
+/** One request, as the log holds it. */
 export interface AuditEntry {
   readonly who: string;
   readonly what: string;
@@ -54,16 +54,20 @@ export async function recogniseCaller(
 /** Needs no token: the description of the API holds nothing of this daemon. */
 export const openPath = '/openapi.json';
 
-/** The handler of plain requests. Every write is told to `onAudit` once it is answered, refused ones included. */
+/** The handler of plain requests. Each is told once it is answered, refused ones included: writes to `onAudit`, others to `onRead`. */
 export const withCaller =
-  (door: Door, onAudit?: (entry: AuditEntry) => void): Handler =>
+  (
+    door: Door,
+    { onAudit, onRead }: { onAudit?: (entry: AuditEntry) => void; onRead?: (entry: AuditEntry) => void } = {},
+  ): Handler =>
   async (request, response, next) => {
     checkFetchSite(request);
     const isRead = request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS';
     let who = 'nobody known';
-    if (!isRead && onAudit) {
+    const hears = isRead ? onRead : onAudit;
+    if (hears) {
       const what = `${request.method} ${request.originalUrl.split('?')[0]}`;
-      response.once('close', () => onAudit({ who, what, status: response.statusCode }));
+      response.once('close', () => hears({ who, what, status: response.statusCode }));
     }
     if (request.path !== openPath) who = (await recogniseCaller(request, door))?.name ?? who;
     next();

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import { HildaError } from '../core/errors.js';
+import { answerProblems } from './answer-problems.js';
 import type { RemoteApi } from './api-server.js';
 import { checkHostAndOrigin, checkOwnOrigin, guarded } from './host-guard.js';
 import type { DaemonIdentity } from './identity/daemon-identity.js';
@@ -10,7 +11,6 @@ import type { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
 import { limitSilent } from './limit-silent.js';
 import { listen } from './listen.js';
-import { answerProblems } from './problem.js';
 import { routeUpgrades } from './upgrades.js';
 
 export interface JoinServerOptions {
@@ -82,7 +82,7 @@ export class JoinServer {
       ...(agents && { '/v1/agents/join': (...args) => agents.upgrade(...args) }),
       ...(remote && { '/v1/ws': remote.upgrade }),
     });
-    await listen(http, port, hostname);
+    await listen(http, { port, host: hostname });
     return (http.address() as AddressInfo).port;
   }
 

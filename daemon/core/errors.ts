@@ -25,7 +25,7 @@ export const errorTable = {
   INTERRUPTED: kind(503, 130, true, 'The operation was stopped before it ended. Start it again.'),
   USAGE_INVALID: kind(400, 2, false, 'Run the command with --help to see what it takes.'),
   REQUEST_INVALID: kind(400, 2, false, 'Compare the request with /v1/openapi.json.'),
-  REQUEST_TIMEOUT: kind(408, 2, true, 'Send the whole request in time: its head within a minute.'),
+  REQUEST_TIMEOUT: kind(408, 2, true, 'Send the whole request in time: its head within 20 s.'),
   REQUEST_TOO_LARGE: kind(413, 2, false, 'Send less; `details.limitBytes` says how much is taken.'),
   HEADERS_TOO_LARGE: kind(431, 2, false, 'Shorten the address and the headers: 16 KiB together.'),
   METHOD_NOT_ALLOWED: kind(405, 2, false, 'The header Allow, and `details.allow`, name the methods.'),
@@ -310,6 +310,12 @@ export const errorTable = {
     1,
     false,
     'The fault is in the plug-in: tell its author the message, and start without it meanwhile.',
+  ),
+  DAEMON_NOT_READY: kind(
+    503,
+    7,
+    true,
+    'It starts or stops, or a part of it does not answer: `details.notReady` says which. Ask again.',
   ),
   DAEMON_UNREACHABLE: kind(503, 7, true, 'Start the daemon with `hilda up`, or name it with --host.'),
   DAEMON_MISMATCH: kind(

@@ -5,11 +5,14 @@ import { StoredJoinKeys } from '../access/join-keys.js';
 import { announceToken, newLocalToken } from '../access/local-token.js';
 import { ApiServer } from '../api/api-server.js';
 import type { AuditEntry } from '../api/caller.js';
+import { FrontDoor } from '../api/front-door.js';
 import { JoinServer } from '../api/join-server.js';
+import { Readiness } from '../api/readiness.js';
 import type { DaemonServices } from '../api/services.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
+import { within } from '../core/within.js';
 import { AdbServer } from '../devices/adb/adb-server.js';
 import { AgentHub } from '../devices/agent/hub.js';
 import { PageHub } from '../devices/browser/hub.js';
@@ -21,6 +24,7 @@ import { faultyClock } from '../faults/edges/clock.js';
 import { useSwitchboard } from '../faults/present.js';
 import type { Switchboard } from '../faults/switchboard.js';
 import { DevicePool } from '../fleet/device-pool.js';
+import { Retention } from '../fleet/retention.js';
 import { Campaigns } from '../jobs/campaigns.js';
 import { Comparisons } from '../jobs/comparisons.js';
 import { Jobs } from '../jobs/jobs.js';
@@ -30,6 +34,7 @@ import { loadPlugins } from '../plugins/load-plugins.js';
 import type { PluginSettings } from '../plugins/read-settings.js';
 import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
+import { DataReader } from '../reading/data-reader.js';
 import { ModelReader } from '../reading/model-reader.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { fileUploads } from '../store/file-uploads.js';
@@ -39,12 +44,15 @@ import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 import { LanDoor, type LanPorts } from './lan-access.js';
+import { readRetention } from './read-retention.js';
 
 export interface DaemonOptions {
   /** Database, blobs, journal. Made when missing. */
   readonly dataDir: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** A listening socket of loopback that a service manager passed, in place of the port. */
+  readonly socket?: number;
   readonly clock: Clock;
   readonly profilesDir?: string;
   /** Drivers beside the shipped ones, e.g. a fake. */
@@ -74,24 +82,23 @@ export interface DaemonOptions {
   readonly faults?: Switchboard;
   /** Hears of every write that somebody asked for. */
   readonly onAudit?: (entry: AuditEntry) => void;
+  /** Hears of every request that only read. */
+  readonly onRead?: (entry: AuditEntry) => void;
 }
 
 /** What each part may take to stop. */
-const leastStopMs = 200;
+const leastStopMs = 100;
 
-/** Throws INTERNAL where it takes longer. */
-async function within(ms: number, work: Promise<void>, clock: Clock): Promise<void> {
-  const done = new AbortController();
-  const late = clock.sleep(ms, { signal: done.signal }).then(() => {
-    throw new HildaError('INTERNAL', `a part of the daemon did not stop within ${Math.round(ms)} ms`);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    done.abort();
-    late.catch(() => {});
-  }
-}
+/** What starts, in order, and what it does meanwhile. */
+const parts = {
+  plugins: 'packages of others are loaded',
+  store: 'the database is opened and checked',
+  devices: 'drivers are opened',
+  jobs: 'jobs that an earlier life left are taken up',
+  studies: 'studies that an earlier life left are taken up',
+  networks: 'the ports for phones and agents are opened',
+  campaigns: 'devices are looked for, campaigns go on',
+} as const;
 
 /** The composition root: the one place that knows which parts a daemon is made of. */
 export class Daemon {
@@ -101,10 +108,14 @@ export class Daemon {
   /** What was started, in order; stopped in reverse. */
   readonly #started: (() => Promise<void>)[] = [];
 
+  /** Whether it serves; asked at /readyz. */
+  readonly readiness: Readiness;
+
   #pageLink: (() => string) | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
+    this.readiness = new Readiness(options.clock, parts);
   }
 
   /** Answers with the address of the page and the API. What had started is stopped again when a later part fails. */
@@ -129,12 +140,15 @@ export class Daemon {
    */
   async stop({ withinMs = 600_000 }: { readonly withinMs?: number } = {}): Promise<void> {
     const failures: unknown[] = [];
+    this.readiness.stopping();
     const { clock } = this.#options;
     const endUs = clock.monotonicUs() + 1000 * withinMs;
     for (let stop = this.#started.pop(); stop; stop = this.#started.pop()) {
       const leftMs = Math.max(leastStopMs, (endUs - clock.monotonicUs()) / 1000);
       // One part's failure must not keep the others, the store above all, from closing.
-      await within(leftMs, stop(), clock).catch((error: unknown) => failures.push(error));
+      await within(leftMs, 'a part of the daemon did not stop', stop(), clock).catch((error: unknown) =>
+        failures.push(error),
+      );
     }
     this.#life.abort(new HildaError('INTERRUPTED', 'the daemon has stopped'));
     if (failures.length > 0) throw failures[0];
@@ -144,6 +158,7 @@ export class Daemon {
     const {
       dataDir,
       port,
+      socket,
       drivers = [],
       plugins: pluginSettings = { plugins: [], folders: [] },
       profilesDir: profiles = profilesDir,
@@ -152,6 +167,7 @@ export class Daemon {
       adb,
       onError,
       onAudit,
+      onRead,
       allowedEvaluators,
       faults,
     } = this.#options;
@@ -160,13 +176,26 @@ export class Daemon {
       const unuse = useSwitchboard(faults);
       this.#started.push(async () => unuse());
     }
+    const { readiness } = this;
+    const policy = await readRetention(dataDir);
+    const front = new FrontDoor({ port, readiness, ...(socket !== undefined && { socket }) });
+    this.#started.push(() => front.close());
+    const url = await front.open();
+    readiness.enter('plugins');
     const plugins = await loadPlugins(pluginSettings.plugins, {
       folders: pluginSettings.folders,
       clock,
       evaluatorKinds,
     });
-    const store = await openStore({ dataDir, clock });
+    readiness.enter('store');
+    const store = await openStore({
+      dataDir,
+      clock,
+      onMigrate: (names) => readiness.say(`the database gets ${names.join(', ')}`),
+    });
     this.#started.push(() => store.close());
+    readiness.watch('store', () => store.lastSeq());
+    readiness.enter('devices');
     // No writer takes a minute for a file.
     const collected = collectTemporary(dataDir, clock.nowMs() - 60_000).catch(() => 0);
     this.#started.push(async () => void (await collected));
@@ -174,7 +203,8 @@ export class Daemon {
     const uploads = await fileUploads(join(dataDir, 'uploads'), clock);
 
     const reader = new ModelReader({ clock, folder: join(dataDir, 'reading') });
-    this.#started.push(() => reader.stop());
+    const reading = new DataReader({ clock, folder: join(dataDir, 'reading-data') });
+    this.#started.push(async () => void (await Promise.all([reader.stop(), reading.stop()])));
 
     const localToken = newLocalToken();
     const access = new Access(store, clock, localToken);
@@ -222,6 +252,7 @@ export class Daemon {
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
 
+    readiness.enter('jobs');
     const readNetwork = (bytes: Uint8Array): Promise<Graph> => reader.read(bytes);
     const places = { blobs, uploads, readNetwork };
     const jobs = new Jobs({ store, pool, clock, places });
@@ -233,10 +264,18 @@ export class Daemon {
     this.#started.push(() => leases.stop());
 
     const campaigns = new Campaigns({ store, clock });
-    const predictors = new PredictorService({ store, jobs, campaigns, clock, profilesDir: profiles });
+    const predictors = new PredictorService({
+      store,
+      jobs,
+      campaigns,
+      clock,
+      profilesDir: profiles,
+      reading,
+    });
     const comparisons = new Comparisons({ store, jobs, campaigns, clock });
     this.#started.push(() => campaigns.stop());
 
+    readiness.enter('studies');
     const studies = new StudyService({
       store,
       pool,
@@ -246,6 +285,7 @@ export class Daemon {
       predictors,
       samplers: plugins.samplers,
       evaluators: plugins.evaluators,
+      reading,
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });
     await studies.start();
@@ -259,7 +299,11 @@ export class Daemon {
     this.#started.push(() => schedules.stop());
     await schedules.start();
 
-    let url = '';
+    const retention = new Retention({ store, pool, clock, policy, ...(onError && { onError }) });
+    retention.start();
+    this.#started.push(() => retention.stop());
+
+    readiness.enter('networks');
     const door = new LanDoor({
       ...lan,
       dataDir,
@@ -300,18 +344,20 @@ export class Daemon {
       readNetwork,
       campaigns,
       comparisons,
+      retention,
     };
     const server = new ApiServer(services, {
-      port,
+      opened: { front, url },
       ...(existsSync(dashboardDir) && { dashboardDir }),
       ...(existsSync(joinDir) && { joinDir }),
       ...(onError && { onError }),
       ...(onAudit && { onAudit }),
+      ...(onRead && { onRead }),
     });
     // After the API and its channels, which tell those who joined that the daemon stops.
     this.#started.push(() => door.stop());
     this.#started.push(() => server.stop());
-    url = await server.start(this.#life.signal);
+    await server.start(this.#life.signal);
     const onUnwritten = (thrown: unknown): void =>
       onError?.(
         new HildaError('INTERNAL', 'the token could not be written where commands look for it', {
@@ -324,8 +370,10 @@ export class Daemon {
     this.#pageLink = () => `${url}/open?code=${access.link()}`;
     if (phones) tunnelPort = await this.#openToTunnels(server);
     await door.start(server, this.#life.signal);
+    readiness.enter('campaigns');
     await pool.discover({ signal });
     await campaigns.start();
+    readiness.started();
     return url;
   }
 

@@ -26,6 +26,8 @@ export interface SqliteOptions {
   readonly maxPages?: number | null;
   /** Hears of every statement that is sent; benchmarks count them. */
   readonly onStatement?: (sql: string) => void;
+  /** Hears of the migrations that are to run, before they do. */
+  readonly onMigrate?: (names: readonly string[]) => void;
 }
 
 const databaseFile = 'hilda.sqlite';
@@ -73,14 +75,15 @@ export async function openSqlite({ onStatement, ...options }: SqliteOptions): Pr
   };
 }
 
-async function openEngine({ dataDir, maxPages = null }: SqliteOptions): Promise<Engine> {
-  if (dataDir === ':memory:') return connect(':memory:', maxPages, async () => {});
+async function openEngine(options: SqliteOptions): Promise<Engine> {
+  const { dataDir } = options;
+  if (dataDir === ':memory:') return connect(':memory:', options, async () => {});
   const unlock = await lockFolder(dataDir);
   try {
     const filename = join(dataDir, databaseFile);
     await ownFiles(dataDir, [databaseFile, `${databaseFile}-wal`, `${databaseFile}-shm`, lockFile]);
     await checkUntouched(filename);
-    return await connect(filename, maxPages, unlock);
+    return await connect(filename, options, unlock);
   } catch (thrown) {
     await unlock();
     throw mapStoreError(thrown, `opening ${dataDir}`);
@@ -155,7 +158,7 @@ export async function readDatabase(filename: string): Promise<Knex> {
 
 async function connect(
   filename: string,
-  maxPages: number | null,
+  { maxPages = null, onMigrate }: SqliteOptions,
   unlock: () => Promise<void>,
 ): Promise<Engine> {
   const db = openFile(filename, {
@@ -167,7 +170,7 @@ async function connect(
     ],
   });
   try {
-    await migrate(db);
+    await migrate(db, onMigrate);
     if (maxPages !== null) await db.raw(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`);
   } catch (thrown) {
     await db.destroy();

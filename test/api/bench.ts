@@ -16,6 +16,7 @@ import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { AgentHub } from '../../daemon/devices/agent/hub.js';
 import type { Deployment, Device, Driver, Sighting } from '../../daemon/devices/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
+import { Retention, retentionPolicySchema } from '../../daemon/fleet/retention.js';
 import { Campaigns } from '../../daemon/jobs/campaigns.js';
 import { Comparisons } from '../../daemon/jobs/comparisons.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
@@ -425,6 +426,7 @@ export async function openBench(
       lineTo: (device) => agents.lineTo(device),
     },
     pool,
+    retention: new Retention({ store, pool, clock, policy: retentionPolicySchema.parse({}) }),
     campaigns,
     comparisons: {
       start: (a, b) => comparisons.start(a, b),

@@ -1,8 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import knex from 'knex';
-import sqlite3 from 'sqlite3';
 import t, { type Test } from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import type { StudyId } from '../../daemon/core/ids.js';
@@ -12,35 +10,18 @@ import { knownMigrations } from '../../daemon/store/migrations/index.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { StudyService } from '../../daemon/study/service.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
+import { fixturesDir, restoreFixture } from './restore-fixture.js';
 
 /**
  * Databases that released versions wrote with their own code, one a schema, dumped as SQL: fixtures/schema-N.sql, N the last
  * migration that the version knew. A release with a new migration adds one: run its code, then `sqlite3 FILE .dump`.
  */
-const folder = fileURLToPath(new URL('../../../test/store/fixtures/', import.meta.url));
-const fixtures = readdirSync(folder)
+const fixtures = readdirSync(fixturesDir)
   .filter((name) => name.endsWith('.sql'))
   .map((name) => ({ name, level: Number(name.slice('schema-'.length, -'.sql'.length)) }))
   .sort((a, b) => a.level - b.level);
 const clock = new ManualClock(1_790_100_000_000);
 const study = 'study-1' as StudyId;
-
-/** A data folder with the database. */
-async function restore(t: Test, name: string): Promise<string> {
-  const dataDir = t.testdir();
-  const db = await new Promise<sqlite3.Database>((resolve, reject) => {
-    const opened = new sqlite3.Database(join(dataDir, 'hilda.sqlite'), (error) =>
-      error ? reject(error) : resolve(opened),
-    );
-  });
-  await new Promise<void>((resolve, reject) => {
-    db.exec(readFileSync(join(folder, name), 'utf8'), (error) => (error ? reject(error) : resolve()));
-  });
-  await new Promise<void>((resolve, reject) => {
-    db.close((error) => (error ? reject(error) : resolve()));
-  });
-  return dataDir;
-}
 
 t.test('there is a database of each schema that was released', async (t) => {
   t.same(
@@ -51,7 +32,7 @@ t.test('there is a database of each schema that was released', async (t) => {
 
 for (const { name, level } of fixtures)
   t.test(`${name}: everything in it is found`, async (t) => {
-    const dataDir = await restore(t, name);
+    const dataDir = await restoreFixture(t, name);
     const store = await openStore({ dataDir, clock });
     await t.test('devices', (t) => findsDevices(t, store, level));
     await t.test('studies and trials', (t) => findsStudies(t, store, level));

@@ -48,12 +48,18 @@ const source: Knex.MigrationSource<NamedMigration> = {
   }),
 };
 
-/** Brings the schema up to date. The caller holds the store alone, so a lock left by a killed process is void. */
-export async function migrate(db: Knex): Promise<void> {
+/**
+ * Brings the schema up to date; `onPending` hears first of the migrations that are to run, where there are any. The caller holds
+ * the store alone, so a lock left by a killed process is void.
+ */
+export async function migrate(db: Knex, onPending?: (names: readonly string[]) => void): Promise<void> {
   const config: Knex.MigratorConfig = { migrationSource: source, tableName: migrationsTable };
   if (await db.schema.hasTable(`${migrationsTable}_lock`)) await db.migrate.forceFreeMigrationsLock(config);
-  const [, pending] = (await db.migrate.list(config)) as [unknown[], unknown[]];
-  if (pending.length > 0) await dropTriggers(db);
+  const [, pending] = (await db.migrate.list(config)) as [unknown, readonly NamedMigration[]];
+  if (pending.length > 0) {
+    onPending?.(pending.map(({ name }) => name));
+    await dropTriggers(db);
+  }
   await db.migrate.latest(config);
   await createTriggers(db);
 }
