@@ -12,8 +12,8 @@ export interface OldEvents {
 /**
  * What may be forgotten. Measurements, studies, trials, predictors and models never are.
  *
- * A device may be forgotten that was not seen since, that nobody tagged, ignored or quarantined, and that nothing names: no
- * measurement, lease, predictor, study, specialisation, job, campaign, and no value by key, such as a calibration.
+ * A device may be forgotten that was not seen since, that was never leased, that nobody tagged, ignored or quarantined, and that nothing names: no
+ * measurement, predictor, study, specialisation, job, campaign, and no value by key, such as a calibration.
  */
 export interface RetentionStore {
   /** The oldest events: those before `beforeMs`, and those beyond the latest `most`. */

@@ -20,6 +20,8 @@ const isUnused = [
   `devices.last_seen_ms < ?`,
   `devices.state IN ('sighted', 'adopted')`,
   `devices.tags = '[]'`,
+  // Its tokens are never given twice, and go with its row.
+  'devices.last_token = 0',
   ...owners.map((table) => `NOT EXISTS (SELECT 1 FROM ${table} WHERE ${table}.device_id = devices.id)`),
   ...mentions.map(([table, columns]) => {
     const named = columns.map((column) => `instr(coalesce(${table}.${column}, ''), devices.id) > 0`);

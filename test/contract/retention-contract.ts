@@ -52,6 +52,10 @@ export function runRetentionContract(withStore: WithStore): void {
         await store.releaseLease(lease);
       },
       leased: (id) => store.acquireLease(id, 'test', 1e12),
+      held: async (id) => {
+        const lease = await store.acquireLease(id, 'test', 10);
+        if (lease) await store.releaseLease(lease);
+      },
       ignored: (id) => store.setDeviceState(id, 'ignored'),
       quarantined: (id) => store.setDeviceState(id, 'quarantined', 'it failed'),
       tagged: (id) => store.setDeviceTags(id, ['shelf=1']),
