@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { FrontDoor } from '../../daemon/api/front-door.js';
@@ -8,6 +9,7 @@ import type { Driver } from '../../daemon/devices/contract.js';
 import { Daemon } from '../../daemon/process/daemon.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { restoreFixture } from '../store/restore-fixture.js';
+import { until } from '../until.js';
 
 interface Problem {
   readonly status: string;
@@ -60,6 +62,25 @@ t.test('the port is open before anything else, and says what it waits for', asyn
     code: 'DAEMON_NOT_READY',
     detail: 'daemon: it is stopping',
   });
+});
+
+t.test('a client that never closes its side keeps no descriptor', async (t) => {
+  const readiness = new Readiness(systemClock);
+  const front = new FrontDoor({ port: 0, readiness });
+  const { port } = new URL(await front.open());
+  t.teardown(() => front.close());
+  const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  socket.write('this is not HTTP\r\n\r\n');
+  let answer = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    answer += text;
+  });
+  await new Promise((resolve) => socket.once('end', resolve));
+  t.match(answer, /^HTTP\/1\.1 400 .*REQUEST_INVALID/s);
+  const open = () =>
+    new Promise<number>((resolve) => front.http.getConnections((_, count) => resolve(count)));
+  await until(async () => (await open()) === 0, 'the daemon lets it go');
 });
 
 t.test('a part that does not answer, or fails, is not ready; many who ask share one look', async (t) => {

@@ -66,7 +66,7 @@ export function runRetentionContract(withStore: WithStore): void {
         store.addPredictor({ deviceId, target, spaceId: 's', metric: 'latencyUs', body: {} }),
       calibrated: (id) => store.setValue(`calibration ${id}`, { at: 1 } as Json),
       compared: (id) => store.setValue('equivalence', { pairs: [[id, 'other']] } as Json),
-      asked: (id) => store.submitJobs([newJob({ devices: { device: id } })]),
+      asked: (id) => store.turnJobs({ jobs: [newJob({ devices: { device: id } })] }, 0),
     };
     for (const [why, use] of Object.entries(kept)) {
       await store.upsertDevice(named(`${why}-1`));

@@ -191,7 +191,9 @@ export const floods: readonly Attack[] = [
     run: async (daemon) => {
       const { port } = new URL(daemon.url);
       const silent = Array.from({ length: 4000 }, () =>
-        connect(Number(port), '127.0.0.1').on('error', () => {}),
+        connect(Number(port), '127.0.0.1')
+          .on('error', () => {})
+          .resume(),
       );
       let open = silent.length;
       for (const socket of silent) socket.once('close', () => open--);
