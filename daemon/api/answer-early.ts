@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Response } from 'express';
+import { closeInTime } from './close-in-time.js';
 
 /** A body of this size is on its way in any case: the connection stays open for the next request. */
 const smallBytes = 64 * 1024;
@@ -26,6 +27,7 @@ export function answerEarly(request: IncomingMessage, response: Response, body: 
   response.set({ Connection: 'close', 'Content-Length': String(Buffer.byteLength(body)) });
   response.write(body);
   answered.add(request.socket);
+  closeInTime(request.socket);
   let left = mostThrownBytes;
   const end = (): void => {
     request.removeAllListeners('data');

@@ -1,9 +1,9 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Handler } from 'express';
 import { WebSocketServer } from 'ws';
 import { asHildaError, HildaError } from '../core/errors.js';
+import { closeInTime } from './close-in-time.js';
 import { toProblem } from './problem.js';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -55,9 +55,6 @@ export function channelServer(options: { readonly maxPayload: number }): WebSock
   return server;
 }
 
-/** What a client has to read the answer and close. */
-const lingerMs = 2000;
-
 /** Answers a socket that has no response, as a handshake has none, with an error's status and problem document. */
 export function refuseUpgrade(
   socket: Duplex,
@@ -73,7 +70,6 @@ export function refuseUpgrade(
     ...headers,
   });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  // A client that does not close its side must not keep the descriptor.
-  if (socket instanceof Socket) socket.setTimeout(lingerMs, () => socket.destroy());
+  closeInTime(socket);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);
 }

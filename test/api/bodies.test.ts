@@ -21,8 +21,8 @@ const exchange = (url: string, send: (write: (text: string | Buffer) => void) =>
       const [head = '', body = ''] = answer.split('\r\n\r\n');
       const length = /content-length: (\d+)/i.exec(head)?.[1];
       if (length !== undefined && body.length >= Number(length)) {
+        // It is the daemon that ends the connection.
         resolve({ head, body: JSON.parse(body), ended });
-        socket.end();
       }
     });
   });
