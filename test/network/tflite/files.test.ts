@@ -387,6 +387,48 @@ t.test('weights of 8 and 16 bits in float networks, 16-bit activations', async (
   t.same(sixteen?.values, [1000 + 30 + 256]);
 });
 
+/** gemmlowp's fixed-point product as TensorFlow Lite's reference kernels compute it, in whole numbers. */
+function multiplied(x: number, quotient: number): number {
+  const exponent = Math.floor(Math.log2(quotient)) + 1;
+  const multiplier = BigInt(Math.round((quotient / 2 ** exponent) * 2 ** 31));
+  const product = (BigInt(x) << BigInt(Math.max(0, exponent))) * multiplier;
+  const nudge = product >= 0n ? 1n << 30n : 1n - (1n << 30n);
+  const high = (product + nudge) / (1n << 31n);
+  const right = BigInt(Math.max(0, -exponent));
+  const rest = high & ((1n << right) - 1n);
+  const threshold = (((1n << right) - 1n) >> 1n) + (high < 0n ? 1n : 0n);
+  return Number((high >> right) + (rest > threshold ? 1n : 0n));
+}
+
+t.test('8 bits become 32 of another scale, integer for integer', async (t) => {
+  const every = Array.from({ length: 256 }, (_, i) => i - 128);
+  for (const [scale, wanted] of [
+    [1 / 256, 1 / 2 ** 20],
+    [0.5, 1],
+    [0.25, 1],
+    [0.3, 0.017],
+    [0.017, 0.9],
+    [1, 1],
+  ] as const) {
+    const [y] = await runOne(
+      runtime,
+      'QUANTIZE',
+      {
+        inputs: [{ dims: [256], type: 'int8', scales: [scale], zeros: [-3] }],
+        outputs: [{ dims: [256], type: 'int32', scales: [wanted], zeros: [7] }],
+        options: options('Quantize'),
+      },
+      [every],
+    );
+    const quotient = Math.fround(scale) / Math.fround(wanted);
+    t.same(
+      y?.values,
+      every.map((x) => multiplied(x + 3, quotient) + 7),
+      `${scale} to ${wanted}`,
+    );
+  }
+});
+
 t.test('what is not covered is refused by name', async (t) => {
   const vector: TensorSpec = { dims: [2] };
   const one = (

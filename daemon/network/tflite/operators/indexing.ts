@@ -1,5 +1,6 @@
 import { isQuantised } from '../conversion.js';
 import { type Rules, rule, type Step } from '../step.js';
+import { requantiseWide } from './requantise.js';
 
 function gather(step: Step): void {
   if (step.intOption(1) !== 0) step.refuse(`batch_dims ${step.intOption(1)} is not supported`);
@@ -105,7 +106,12 @@ function cast(step: Step): void {
 
 /** From float32, or from one scale to another. */
 function quantise(step: Step): void {
-  if (!isQuantised(step.output())) step.refuse(`an output of ${step.output().type} is not supported`);
+  const output = step.output();
+  if (output.dtype === 'int32' && output.quantisation) {
+    requantiseWide(step);
+    return;
+  }
+  if (!isQuantised(output)) step.refuse(`an output of ${output.type} is not supported`);
   step.give(step.float(0));
 }
 
