@@ -8,10 +8,11 @@ import { channelGroups } from './passes/channel-groups.js';
 import { channelValues, equalised } from './passes/equalise.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
 import { prepare } from './passes/prepare.js';
+import { roundedMeans } from './passes/rounded-means.js';
 import { inSinglePrecision } from './passes/single-precision.js';
 import type { MemoryPlan } from './plan/plan-memory.js';
 import type { Schedule } from './plan/schedule.js';
-import type { Range } from './quantise/quantisation.js';
+import type { Calibration } from './quantise/calibration.js';
 import {
   allTricks,
   generates,
@@ -21,16 +22,6 @@ import {
   type Tricks,
 } from './tricks/choose.js';
 import { atOpset } from './unsupported.js';
-
-/**
- * Gives the ranges of the network's values over calibration images, by name; of those in `channels`, the ranges along that
- * axis too. Ran by a runtime the compiler does not know.
- */
-export type Calibration = (
-  graph: Graph,
-  values: readonly string[],
-  channels?: ReadonlyMap<string, number>,
-) => Promise<ReadonlyMap<string, Range>>;
 
 export interface CompileOptions {
   readonly board: CompilerBoard;
@@ -120,8 +111,14 @@ export async function compile(network: Graph, options: CompileOptions): Promise<
           values,
           channelValues(prepared, groups, isFixed, values),
         ));
-  const equal = groups && ranges ? equalised(prepared, ranges, groups, values) : { prepared, ranges };
-  const lowered = atOpset(network.opset, () => lower(equal.prepared, equal.ranges));
+  const equal =
+    groups && ranges
+      ? equalised(prepared, ranges, groups, values)
+      : { prepared, ranges, factorsOf: () => undefined };
+  const first = atOpset(network.opset, () => lower(equal.prepared, equal.ranges));
+  const means =
+    calibration && equal.ranges && (await roundedMeans(network, equal, first.held, isFixed, calibration));
+  const lowered = means ? atOpset(network.opset, () => lower(equal.prepared, means)) : first;
   const { chosen, encoded, flashBytes } = planned(lowered, wanted, options);
   return {
     program: encoded.program,

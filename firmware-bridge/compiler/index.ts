@@ -1,11 +1,12 @@
 export type { CompilerBoard } from './board.js';
 export { type Classifier, classesOf, countRight, quantisedInput } from './classify.js';
-export { type Calibration, type CompiledNetwork, type CompileOptions, compile } from './compile.js';
+export { type CompiledNetwork, type CompileOptions, compile } from './compile.js';
 export { type ExportedSource, exportC, exportedBytes } from './export-c/export-c.js';
 export type { Port } from './lower/operators.js';
 export { positionsOf } from './lower/port-layout.js';
 export { type OperatorFacts, operatorFacts } from './operator-facts.js';
 export { assertFits, explainFit, type Fit } from './plan/explain-fit.js';
+export type { Calibration } from './quantise/calibration.js';
 export { quantise } from './quantise/quantisation.js';
 export { Reference, runReference } from './reference/reference.js';
 export type { Tricks } from './tricks/choose.js';

@@ -11,6 +11,7 @@ import { FixedGrids } from '../../firmware-bridge/compiler/lower/fixed-grids.js'
 import { channelGroups } from '../../firmware-bridge/compiler/passes/channel-groups.js';
 import { channelValues, equalised } from '../../firmware-bridge/compiler/passes/equalise.js';
 import { prepare } from '../../firmware-bridge/compiler/passes/prepare.js';
+import { roundedNetwork } from '../../firmware-bridge/compiler/passes/rounded-network.js';
 import { fitted } from '../../firmware-bridge/compiler/quantise/fitted.js';
 import { quantisationOf } from '../../firmware-bridge/compiler/quantise/quantisation.js';
 import { board, drawn } from './agreement.js';
@@ -237,4 +238,92 @@ t.test('what rounding takes from weights is given back by the bias', async (t) =
     t.ok(error < before / 4, `${name}: ${error} for ${before}`);
   }
   t.equal(corrected.size, 4);
+});
+
+t.test('what rounding takes from values is given back by the bias', async (t) => {
+  const b = new GraphBuilder({ name: 'rounded' });
+  const rng = Xoshiro128.fromSeed(6);
+  const constant = (name: string, dims: readonly number[], of: (i: number) => number): string =>
+    b.constant(
+      name,
+      floatTensor(
+        dims,
+        Array.from({ length: elementCount(dims) }, (_, i) => of(i)),
+      ),
+    );
+  const x = b.input('x', 'float32', [1, 4, 6, 6]);
+  // The first channel is so large that what the others hold lies within a step.
+  const wide = b.conv(
+    x,
+    constant('first', [8, 4, 1, 1], (i) => (i < 4 ? 8 : (rng.next() - 0.5) / 8)),
+    constant('shift', [8], (c) => (c === 0 ? 0 : 0.1)),
+  );
+  const bent = b.mul(wide, b.node('Sigmoid', [wide]));
+  const shared = b.mul(bent, b.node('Tanh', [bent]));
+  const second = b.conv(
+    b.add(shared, bent),
+    constant('second', [6, 8, 3, 3], (i) => (i % 72 < 9 ? 0.01 : rng.next())),
+  );
+  b.output(b.node('ReduceMean', [second], { axes: [2, 3], keepdims: 0 }), 'y');
+  const graph = b.build();
+  const inputs = Array.from({ length: 32 }, () => drawn(graph, rng));
+  const { handle } = await runtime.load(writeOnnx(graph), {}, { signal });
+  const errorOf = async (again: boolean): Promise<number> => {
+    let asked = 0;
+    const calibration: Calibration = async (g, values, channels) => {
+      asked++;
+      if (asked > 1 && !again) return new Map();
+      return valueRanges(g, values, inputs.slice(0, 16).map(feedOf), runtime, { signal, channels });
+    };
+    const compiled = await compile(graph, { board, weights: 'real', calibration });
+    t.equal(asked, 2, 'the rounded network is calibrated too');
+    const reference = new Reference(compiled.program);
+    let error = 0;
+    for (const tensors of inputs.slice(16)) {
+      const wanted = await runtime.run(handle, feedOf(tensors), {}, { signal });
+      const { y } = allFromBoard(reference.run(allToBoard(tensors, compiled.inputs)), compiled.outputs);
+      y?.data.forEach((value, i) => {
+        error += (value - Number(wanted.y?.data[i])) ** 2;
+      });
+    }
+    return error;
+  };
+  const [plain, corrected] = [await errorOf(false), await errorOf(true)];
+  t.ok(corrected < plain / 3, `${corrected} for ${plain}`);
+});
+
+t.test('the rounded copy of a network', async (t) => {
+  const b = new GraphBuilder({ name: 'copy' });
+  const x = b.input('x', 'float32', [1, 2, 1, 2]);
+  const conv = b.conv(x, b.constant('w', floatTensor([2, 2, 1, 1], [1, 0, 0, 1])));
+  b.output(b.node('Abs', [conv]), 'y');
+  const graph = b.build();
+  const quantisation = { scale: 0.5, zeroPoint: 0 };
+  const copy = roundedNetwork(
+    graph,
+    new Map([
+      ['x', { quantisation }],
+      [conv, { quantisation, along: { axis: 1, rank: 4, factors: Float64Array.of(1, 4) } }],
+    ]),
+  );
+  const shown = copy as NonNullable<typeof copy>;
+  const names = ['x', conv, 'y'].map((name) => shown.rounded.get(name) as string);
+  const made = {
+    ...shown.graph,
+    outputs: names.map((name) => ({ name, dtype: 'float32' as const, dims: [1, 2, 1, 2] })),
+  };
+  const { handle } = await runtime.load(writeOnnx(made), {}, { signal });
+  const feed = {
+    x: { type: 'float32' as const, dims: [1, 2, 1, 2], data: Float32Array.of(0.3, -90, 1.3, 3) },
+  };
+  const answer = await runtime.run(handle, feed, {}, { signal });
+  const of = (i: number): number[] => Array.from(answer[names[i] as string]?.data ?? [], Number);
+  t.same(of(0), [0.5, -64, 1.5, 3], 'in steps, within 8 bits');
+  t.same(of(1), [0.5, -64, 2, 4], 'a layer answers as before, and its channels have steps of their own');
+  t.same(of(2), [0.5, 64, 2, 4], 'what is no layer takes the rounded values');
+  await runtime.release(handle, { signal });
+  const old = { ...graph, opset: 7 };
+  t.equal(roundedNetwork(old, new Map()), undefined);
+  const branch = { ...graph, nodes: graph.nodes.map((node) => ({ ...node, attributes: { body: graph } })) };
+  t.equal(roundedNetwork(branch, new Map()), undefined);
 });

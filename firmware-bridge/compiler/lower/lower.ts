@@ -67,7 +67,13 @@ const fusedRules: ReadonlyMap<string, LoweringRule> = new Map([
  * A prepared graph as operators over storages. `ranges` are those of the network's activations by name.
  * Throws OPERATOR_UNSUPPORTED with the first operator that cannot be lowered, QUANTISATION_FAILED.
  */
-export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | undefined): Lowered {
+export function lower(
+  prepared: Prepared,
+  ranges: ReadonlyMap<string, Range> | undefined,
+): Lowered & {
+  /** The steps in which the network's values lie, by name. */
+  readonly held: ReadonlyMap<string, Quantisation>;
+} {
   const { graph } = prepared;
   const lowering = new Lowering(prepared, ranges);
   const inputs = defineInputs(lowering);
@@ -86,6 +92,7 @@ export function lower(prepared: Prepared, ranges: ReadonlyMap<string, Range> | u
     output: regionOf('outputs', outputs),
     inputs,
     outputs,
+    held: lowering.held(),
   };
 }
 

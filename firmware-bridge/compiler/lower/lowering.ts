@@ -2,6 +2,7 @@ import { HildaError } from '../../../daemon/core/errors.js';
 import { type DType, elementCount, floatsOf, type Graph, type Node } from '../../../daemon/network/graph.js';
 import { numbersOf } from '../../../daemon/network/tensor-numbers.js';
 import type { Prepared } from '../passes/prepare.js';
+import type { ChannelMeans } from '../quantise/channel-means.js';
 import type { ConstantGrid } from '../quantise/constant-grid.js';
 import { type Behind, fitted } from '../quantise/fitted.js';
 import { narrowed } from '../quantise/narrowed.js';
@@ -248,9 +249,19 @@ export class Lowering {
   }
 
   /** What calibration saw each channel of a value to be on average; undefined where it did not look along this axis. */
-  means(name: string, axis: number): readonly number[] | undefined {
+  means(name: string, axis: number): ChannelMeans | undefined {
     const channels = this.#ranges?.get(name)?.channels;
-    return channels?.axis === axis && channels.mean.every(Number.isFinite) ? channels.mean : undefined;
+    if (channels?.axis !== axis || !channels.mean.every(Number.isFinite)) return undefined;
+    return { exact: channels.mean, rounded: channels.rounded ?? channels.mean };
+  }
+
+  /** The steps in which values lie, by name. */
+  held(): ReadonlyMap<string, Quantisation> {
+    return new Map(
+      [...this.#values]
+        .filter(([, value]) => elementBytesOf(value) === 1)
+        .map(([name, { quantisation }]) => [name, quantisation]),
+    );
   }
 
   /** A new dense value in a storage of its own, axes in `order` from the outside in (default: images channels last). */

@@ -14,6 +14,13 @@ type Ranges = ReadonlyMap<string, Range>;
 export interface Equalised {
   readonly prepared: Prepared;
   readonly ranges: Ranges;
+  /** What a value's channels were divided by, along which axis; undefined for a value that is as it was. */
+  factorsOf(value: string): ChannelFactors | undefined;
+}
+
+export interface ChannelFactors {
+  readonly axis: number;
+  readonly factors: Float64Array;
 }
 
 /**
@@ -33,7 +40,7 @@ export function equalised(
     const chosen = factorsOf(group, groups, prepared, ranges, isAsked);
     if (chosen) factors.set(group, chosen);
   }
-  if (factors.size === 0) return { prepared, ranges };
+  if (factors.size === 0) return { prepared, ranges, factorsOf: () => undefined };
   const factorOf = (value: string | undefined): Float64Array | undefined => {
     const group = value === undefined ? undefined : groups.of(value);
     return group && factors.get(group);
@@ -41,6 +48,10 @@ export function equalised(
   return {
     prepared: { ...prepared, graph: rescaled(prepared, groups.layers, factorOf) },
     ranges: rescaledRanges(prepared, ranges, factorOf),
+    factorsOf: (value) => {
+      const [group, divisors] = [groups.of(value), factorOf(value)];
+      return group && divisors && { axis: group.axis, factors: divisors };
+    },
   };
 }
 
@@ -54,20 +65,28 @@ export function channelValues(
   isFixed: (value: string) => boolean,
   asked: readonly string[],
 ): ReadonlyMap<string, number> {
-  const read = prepared.graph.nodes.flatMap((node): [string, number][] => {
-    const [value = ''] = node.inputs;
-    const axis = readAxis(node, prepared.shapes.get(value)?.dims.length ?? 0);
-    const isKnown = prepared.made.has(value) || prepared.graph.initializers.has(value);
-    return axis === undefined || isKnown || isFixed(value) ? [] : [[value, axis]];
-  });
   return new Map([
-    ...read,
+    ...channelsRead(prepared, isFixed),
     ...asked.flatMap((value): [string, number][] => {
       const group = groups.of(value);
       return group ? [[value, group.axis]] : [];
     }),
   ]);
 }
+
+/** The values that layers with weights of their own read, each with its axis of channels. */
+export const channelsRead = (
+  { graph, shapes, made }: Prepared,
+  isFixed: (value: string) => boolean,
+): ReadonlyMap<string, number> =>
+  new Map(
+    graph.nodes.flatMap((node): [string, number][] => {
+      const [value = ''] = node.inputs;
+      const axis = readAxis(node, shapes.get(value)?.dims.length ?? 0);
+      const isKnown = made.has(value) || graph.initializers.has(value);
+      return axis === undefined || isKnown || isFixed(value) ? [] : [[value, axis]];
+    }),
+  );
 
 /** Along which axis a layer's constant weights read its input; undefined for what is no such layer. */
 function readAxis({ op, attributes }: Node, rank: number): number | undefined {

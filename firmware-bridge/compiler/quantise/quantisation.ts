@@ -21,6 +21,8 @@ export interface ChannelRanges {
   readonly min: readonly number[];
   readonly max: readonly number[];
   readonly mean: readonly number[];
+  /** The mean once all values before it are rounded to 8 bits, where that is known. */
+  readonly rounded?: readonly number[];
 }
 
 /** Far above the smallest float32, in which scales are written, and far below what any network tells from 0. */

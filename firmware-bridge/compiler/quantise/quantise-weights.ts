@@ -1,5 +1,6 @@
 import { HildaError } from '../../../daemon/core/errors.js';
 import { generatedSigns } from '../../../daemon/network/generated-signs.js';
+import type { TapMeans } from './channel-means.js';
 import { multiplierOf, type Quantisation, shiftFor } from './quantisation.js';
 
 /** The constants of a layer with weights: int8 symmetric by output channel, zero point folded into the bias. */
@@ -31,8 +32,9 @@ export const layerStep = (weights: Float32Array, x: Quantisation): number =>
 const accumulatorLimit = 2 ** 31 - 1;
 
 /**
- * Quantises a layer, its bias corrected for the rounding of its weights (Nagel et al., ICCV 2019, section 4.2). Every accumulator and partial sum is proven to fit 32 bits from the weights themselves: an input
- * is at most 128 in magnitude, so |bias'| + 128 sum |w| bounds it. Throws QUANTISATION_FAILED where that fails.
+ * Quantises a layer, its bias corrected for the rounding of its weights and inputs (Nagel et al., ICCV 2019, section 4.2).
+ * Every accumulator and partial sum is proven to fit 32 bits from the weights themselves: an input is at most 128 in
+ * magnitude, so |bias'| + 128 sum |w| bounds it. Throws QUANTISATION_FAILED where that fails.
  */
 export function quantiseWeights(
   name: string,
@@ -44,8 +46,8 @@ export function quantiseWeights(
     readonly scales?: Float32Array | undefined;
     /** Whose signs the weights are said to be. */
     readonly seed?: number | undefined;
-    /** What an input is on average, by output and place in its weights: what rounding them adds is taken off the bias. */
-    readonly meanAt?: ((output: number, k: number) => number) | undefined;
+    /** What an input is on average: what rounding adds to the outputs is taken off the bias. */
+    readonly means?: TapMeans | undefined;
   },
   x: Quantisation,
   y: Quantisation,
@@ -77,8 +79,10 @@ export function quantiseWeights(
       weights[n * depth + k] = q;
       sum += q;
       magnitude += Math.abs(q);
-      if (values.meanAt && !isGiven)
-        lost += ((values.weights[n * depth + k] as number) - q * scale) * values.meanAt(n, k);
+      if (values.means && !isGiven)
+        lost +=
+          (values.weights[n * depth + k] as number) * values.means.exact(n, k) -
+          q * scale * values.means.rounded(n, k);
     }
     const folded = Math.round((real + lost) / (scale * x.scale)) - x.zeroPoint * sum;
     const bound = Math.abs(folded) + 128 * magnitude;

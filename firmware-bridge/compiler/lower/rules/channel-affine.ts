@@ -1,3 +1,4 @@
+import { tapMeans } from '../../quantise/channel-means.js';
 import { limitsOf } from '../../quantise/quantisation.js';
 import { layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
@@ -31,9 +32,11 @@ export const channelAffine: LoweringRule = (node, lowering) => {
     return { ...value, dims, strides: stridesIn(dims, [0, 2, 3, 1]) };
   };
   const [low, high] = limitsOf(clampAttributes(node), y.quantisation);
-  const means = lowering.means(node.inputs[0] as string, axis);
-  const meanAt = means && ((channel: number) => means[channel] as number);
-  const layer = { outputs: scale.length, weights: scale, bias: shift, meanAt };
+  const means = tapMeans(
+    lowering.means(node.inputs[0] as string, axis),
+    (channels) => (channel) => channels[channel] as number,
+  );
+  const layer = { outputs: scale.length, weights: scale, bias: shift, means };
   lowering.emit({
     name: nodeName(node),
     body: {

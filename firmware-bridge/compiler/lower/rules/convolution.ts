@@ -1,5 +1,6 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { tapMeans } from '../../quantise/channel-means.js';
 import { limitsOf } from '../../quantise/quantisation.js';
 import { type LayerConstants, layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
@@ -45,7 +46,7 @@ export const convolution: LoweringRule = (node, lowering) => {
         ),
         bias: bias?.subarray(from, from + outputs),
         scales: scales?.subarray(from, from + outputs),
-        meanAt: means && meanAt(means, window, groups, from),
+        means: tapMeans(means, meanAt(window, groups, from)),
       },
       x.quantisation,
       y.quantisation,
@@ -93,11 +94,10 @@ export const convolution: LoweringRule = (node, lowering) => {
  * within the image.
  */
 function meanAt(
-  means: readonly number[],
   { inHeight, inWidth, outHeight, outWidth, kernel, stride, dilation, padTop, padLeft, ...window }: Window,
   groups: number,
   first: number,
-): (output: number, k: number) => number {
+): (means: readonly number[]) => (output: number, k: number) => number {
   const share = (
     tap: number,
     [size, out]: [number, number],
@@ -119,7 +119,7 @@ function meanAt(
     share(tap, [inWidth, outWidth], stride[1], dilation[1], padLeft),
   );
   const [inputs, outputs] = [window.inChannels / groups, window.outChannels / groups];
-  return (output, k) => {
+  return (means) => (output, k) => {
     const tap = Math.floor(k / inputs);
     const channel = Math.floor((first + output) / outputs) * inputs + (k % inputs);
     return (

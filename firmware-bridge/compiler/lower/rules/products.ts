@@ -1,5 +1,6 @@
 import { seedOfName } from '../../../../daemon/network/generated-signs.js';
 import type { Node } from '../../../../daemon/network/graph.js';
+import { tapMeans } from '../../quantise/channel-means.js';
 import { limitsOf, type Quantisation, quantisationOf } from '../../quantise/quantisation.js';
 import { layerStep, quantiseWeights } from '../../quantise/quantise-weights.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
@@ -25,8 +26,14 @@ export const linear: LoweringRule = (node, lowering) => {
   const parts = weightParts(byOutput, scales);
   const weights = scales && parts > 1 ? splitWeights(byOutput, scales, parts) : byOutput;
   const means = parts === 1 ? lowering.means(node.inputs[0] as string, x.dims.length - 1) : undefined;
-  const meanAt = means && ((_: number, k: number) => means[k] as number);
-  const layer = { outputs, weights, bias, scales, seed: seedOfName(node.inputs[1] as string), meanAt };
+  const layer = {
+    outputs,
+    weights,
+    bias,
+    scales,
+    seed: seedOfName(node.inputs[1] as string),
+    means: tapMeans(means, (channels) => (_, k) => channels[k] as number),
+  };
   const rows = parts > 1 ? repeatedAlong(node, lowering, x, x.dims.length - 1, parts) : x;
   lowering.define(name, rowsTimes(node, lowering, rows, lowering.dims(name), layer));
 };
