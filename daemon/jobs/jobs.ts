@@ -35,7 +35,7 @@ export interface JobsOptions {
   readonly retryMs?: number;
   /** How often a store that takes nothing, e.g. on a full disk, is asked again; 5 s by default. */
   readonly storeAgainMs?: number;
-  /** How long a result waits for others to be stored with, while results come often; 4 ms by default. */
+  /** How long a result waits for others to be stored with, while results come often; 3 ms by default. */
   readonly gatherMs?: number;
   /** How many jobs may wait; 10,000 by default. */
   readonly limit?: number;
@@ -72,7 +72,7 @@ export class Jobs {
       ttlMs = 30_000,
       retryMs = 500,
       storeAgainMs = 5000,
-      gatherMs = 4,
+      gatherMs = 3,
       warn = () => {},
     } = options;
     this.#owner = `${options.owner ?? hostname()}/`;
