@@ -1,3 +1,4 @@
+import { medianOf } from '../statistics.js';
 import { type Baseline, fitBaseline, forecast } from './baseline.js';
 import type { Change, ChangeEvent, SeriesPoint, Suspicion, WatchOptions } from './contract.js';
 import { noiseFloor, relativeScales, typicalError } from './noise.js';
@@ -16,6 +17,8 @@ const leastBefore = 10;
 const leastApart = 6;
 /** Points after which the noise counts half: it changes. */
 const noiseHalfLife = 30;
+/** Points that the likeliest time of the change must leave since. */
+const leastSince = 4;
 /** Smaller changes are not reported: 0.2 %. */
 const leastSize = 0.002;
 /** Episodes of throttling are at least so large (4.2 %, an interval below 5 %) and shorter than this many points. */
@@ -156,13 +159,20 @@ export class ChangeWatch {
     return judgeByReference(references.slice(Math.max(0, from - 20), from), references.slice(from), size);
   }
 
-  /** An episode of throttling looks like a step until it ends, unless the reference tells them apart. */
+  /**
+   * An episode of throttling looks like a step until it ends, unless the reference tells them apart. Its height is taken from the
+   * median of the points since it began: a test that reaches beyond sees a smaller step.
+   */
   #pointsMissing(scan: Scan, held: number): number {
-    const worse = this.#options.worse === 'up' ? scan.size : -scan.size;
+    const sign = this.#options.worse === 'up' ? 1 : -1;
+    const since = this.#seen.length - this.#when(scan).since;
+    const newest = scan.residuals.slice(-since).map((residual) => sign * residual);
+    const height = Math.max(sign * scan.size, medianOf(newest));
     const verdict = this.#judge(scan);
-    const waits = verdict === 'machine' || (worse >= throttlingSize && verdict === 'unknown');
-    if (!waits) return 0;
-    return Math.max(0, throttlingPoints - Math.min(held, this.#seen.length - this.#when(scan).since));
+    if (verdict !== 'machine' && (height < throttlingSize || verdict === 'series'))
+      return Math.max(0, leastSince - since);
+    const high = scan.residuals.filter((residual) => Math.abs(residual) > Math.abs(height) / 2).length;
+    return Math.max(0, throttlingPoints - Math.min(held, high, since));
   }
 
   #report(scan: Scan): ChangeEvent | undefined {
