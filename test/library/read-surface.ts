@@ -2,6 +2,10 @@ import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import ts from 'typescript';
 
+/** The compiler writes members of an inferred enum in the order in which it met their types in any file. */
+const enumMembers = /(z\.ZodEnum<\{\n)((?:[ \t]+[\w"'-]+: "[^"]*";\n)+)/g;
+const sortedLines = (text: string): string => `${text.trimEnd().split('\n').sort().join('\n')}\n`;
+
 /** A declaration of the compiler's, in the file that holds it. */
 interface Declared {
   readonly file: string;
@@ -65,7 +69,8 @@ export class Surface {
       .map((node) => (shapes ? node : withoutShapes(node)))
       .map((node) => this.#printer.printNode(ts.EmitHint.Unspecified, node, source))
       .join('\n')
-      .replace(/^export (?:declare )?|^declare /gm, '');
+      .replace(/^export (?:declare )?|^declare /gm, '')
+      .replace(enumMembers, (_, open: string, members: string) => open + sortedLines(members));
   }
 
   #read(file: string): Declarations {
