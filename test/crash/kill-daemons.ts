@@ -157,7 +157,7 @@ class Killer {
     const fixture = pick(this.#rng, fixtures);
     if (kind === 'migration') await oldDatabase(scene.dataDir, fixture);
     const before = kind === 'migration' ? await namesIn(scene.dataDir) : [];
-    return { scene, ledger: new Ledger(scene.dataDir), fixture, before, isOver: false };
+    return { scene, ledger: new Ledger(scene.dataDir, kind === 'migration'), fixture, before, isOver: false };
   }
 
   /** With an unbroken run, or with what an old database held. */
