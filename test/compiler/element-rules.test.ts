@@ -211,6 +211,25 @@ t.test('Max, Min, Sum and Mean of any number of operands, which broadcast', asyn
       });
 });
 
+t.test('an operand of fewer axes that has all elements', async (t) => {
+  for (const op of ['Add', 'Sub', 'Mul'])
+    for (const [a, b] of [
+      [
+        [1, 5, 1, 1],
+        [5, 3, 2],
+      ],
+      [
+        [5, 3, 2],
+        [1, 5, 1, 1],
+      ],
+      [
+        [1, 1, 4],
+        [3, 4],
+      ],
+    ] as const)
+      await agree(t, { name: `${op} [${a}] [${b}]`, op, inputs: { a, b }, steps: 1.5 });
+});
+
 t.test('PRelu with a slope of any shape, constant or not', async (t) => {
   const x = { x: [1, 4, 3, 5] };
   for (const opset of [7, 9, 16]) {

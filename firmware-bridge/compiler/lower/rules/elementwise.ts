@@ -70,7 +70,11 @@ function arithmetic(
   // The operand of the full shape comes first; Sub keeps its order.
   if (!constant && node.op !== 'Sub' && elementCount(operand(first).dims) < elementCount(dims))
     [first, second] = [second, first];
-  const given = operand(first);
+  const found = operand(first);
+  // All elements, of fewer axes than its partner has.
+  const isShort =
+    !constant && found.dims.length < dims.length && elementCount(found.dims) === elementCount(dims);
+  const given = isShort ? { ...found, dims, strides: sameOrExpanded(found, dims) } : found;
   const isFull = elementCount(given.dims) === elementCount(dims);
   const a = isFull ? lowering.dense(node, given) : repeated(node, lowering, given, dims);
   const order = physicalOrder(a);
