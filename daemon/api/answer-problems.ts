@@ -28,7 +28,9 @@ export const answerProblems =
   (onError?: (error: HildaError, request: string) => void): ErrorRequestHandler =>
   (thrown, request, response, next) => {
     const error = toRequestError(thrown);
-    if (error.httpStatus >= 500) onError?.(error, `${request.method} ${request.path}`);
+    // A client that leaves, and a daemon that stops, are no defects.
+    if (error.httpStatus >= 500 && error.code !== 'INTERRUPTED')
+      onError?.(error, `${request.method} ${request.path}`);
     if (response.headersSent) return next(error);
     const allow = error.code === 'METHOD_NOT_ALLOWED' ? error.details.allow : undefined;
     if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
