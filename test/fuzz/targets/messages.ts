@@ -98,7 +98,7 @@ async function converse(
   } finally {
     peer.close();
     close();
-    // Whoever waits for a peer that is gone waits no longer.
+    // Waits for a peer that is gone end now.
     await clock.advance(400_000);
   }
   await Promise.race([outcome, new Promise(setImmediate)]);
