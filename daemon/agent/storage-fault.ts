@@ -19,6 +19,7 @@ const words: ReadonlyMap<string, string> = new Map([
 /** Of the store's own code, which an agent's cache uses too. */
 const storeCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DISK_FULL',
+  'DISK_FAILED',
   'USAGE_INVALID',
   'STORE_CORRUPT',
 ]);

@@ -348,6 +348,12 @@ export const errorTable = {
     true,
     'Free space on the disk of the data folder. What was stored before is intact.',
   ),
+  DISK_FAILED: kind(
+    500,
+    1,
+    true,
+    'Look at the disk of the data folder and at the log of the system. What could be stored before is intact.',
+  ),
   STORE_CORRUPT: kind(
     500,
     1,

@@ -223,6 +223,7 @@ const otherThanOpening: ReadonlySet<string> = new Set([
   'INTERRUPTED',
   'LEASE_STALE',
   'DISK_FULL',
+  'DISK_FAILED',
   'STORE_BUSY',
   'STORE_CORRUPT',
 ]);

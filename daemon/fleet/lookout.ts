@@ -128,4 +128,4 @@ export class Lookout {
   }
 }
 
-const storeFaults: ReadonlySet<string> = new Set(['DISK_FULL', 'STORE_CORRUPT', 'STORE_BUSY']);
+const storeFaults: ReadonlySet<string> = new Set(['DISK_FULL', 'DISK_FAILED', 'STORE_CORRUPT', 'STORE_BUSY']);

@@ -52,6 +52,7 @@ export class ReadingProcess {
   #channel: ChildChannel<ReadingConversation> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  #watching: Promise<void> | undefined;
   #uses = 0;
 
   constructor({ folder, ...options }: ReadingOptions) {
@@ -111,18 +112,29 @@ export class ReadingProcess {
   ): Promise<T> {
     const { timeoutMs } = this.#options;
     const { signal } = this.#life;
-    if (signal.aborted) throw new HildaError('INTERRUPTED', 'the daemon is stopping');
-    this.#channel ??= await this.#open();
-    const channel = this.#channel;
-    this.#uses++;
-    try {
-      return await work((request) => channel.call(request as never, { signal, timeoutMs }) as never);
-    } catch (thrown) {
-      throw this.#asFault(asHildaError(thrown), reading);
-    } finally {
-      if (reading.bytes >= largeBytes) await this.#end();
-      else void this.#endWhenIdle(this.#uses);
+    for (let tries = 1; ; tries++) {
+      if (signal.aborted) throw new HildaError('INTERRUPTED', 'the daemon is stopping');
+      this.#channel ??= await this.#open();
+      const channel = this.#channel;
+      this.#uses++;
+      try {
+        return await work((request) => channel.call(request as never, { signal, timeoutMs }) as never);
+      } catch (thrown) {
+        const error = asHildaError(thrown);
+        const isOver = error.code === 'DEVICE_TIMEOUT' || !exhausted.has(error.code);
+        // That it was killed once says nothing of the file: the system may be short of memory.
+        if (isOver || !channel.wasKilled || tries > 1) throw this.#asFault(error, reading);
+      } finally {
+        await this.#afterUse(reading);
+      }
     }
+  }
+
+  async #afterUse({ bytes }: Reading): Promise<void> {
+    if (bytes >= largeBytes) return this.#end();
+    this.#watching ??= this.#endWhenIdle().finally(() => {
+      this.#watching = undefined;
+    });
   }
 
   #asFault(error: HildaError, { bytes, code }: Reading): HildaError {
@@ -152,9 +164,14 @@ export class ReadingProcess {
     });
   }
 
-  async #endWhenIdle(uses: number): Promise<void> {
-    await this.#options.clock.sleep(idleMs, { signal: this.#life.signal }).catch(() => {});
-    if (this.#uses === uses) await this.#end();
+  /** One timer for all that is read meanwhile. */
+  async #endWhenIdle(): Promise<void> {
+    const { signal } = this.#life;
+    for (let seen = -1; (this.#waiting > 0 || seen !== this.#uses) && !signal.aborted; ) {
+      seen = this.#uses;
+      await this.#options.clock.sleep(idleMs, { signal }).catch(() => {});
+    }
+    await this.#end();
   }
 
   async #end(): Promise<void> {

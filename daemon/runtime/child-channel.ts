@@ -107,6 +107,11 @@ export class ChildChannel<C extends Conversation> {
     return this.#ended;
   }
 
+  /** Whether a signal ended it that a program does not raise by its own fault: sent by a person, or by the system. */
+  get wasKilled(): boolean {
+    return this.#process.signalCode === 'SIGKILL' || this.#process.signalCode === 'SIGTERM';
+  }
+
   get pid(): number | undefined {
     return this.#process.pid;
   }

@@ -200,7 +200,7 @@ export interface MeasurementFilter {
  *   the same holder renews. Writes under a lease pass its token; a stale one throws LEASE_STALE and writes nothing.
  * - At most one study a part of a specialisation: a second `createStudy` for it throws STATE_CONFLICT and writes nothing.
  *   Its event goes to the topic of the specialisation, too.
- * - Errors: DISK_FULL, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
+ * - Errors: DISK_FULL, DISK_FAILED, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
 export interface Store extends JobStore, CampaignStore, RetentionStore {

@@ -14,7 +14,7 @@ interface Kept {
 }
 
 /** Faults of the store that end when somebody makes room, or another process lets go of it. */
-const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['DISK_FULL', 'STORE_BUSY']);
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['DISK_FULL', 'DISK_FAILED', 'STORE_BUSY']);
 
 /** Whether the store may take the same write later. */
 export const mayPass = (error: HildaError): boolean => passing.has(error.code);

@@ -5,10 +5,20 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   SQLITE_FULL: 'DISK_FULL',
   ENOSPC: 'DISK_FULL',
   EDQUOT: 'DISK_FULL',
+  SQLITE_IOERR: 'DISK_FAILED',
+  EIO: 'DISK_FAILED',
   SQLITE_CORRUPT: 'STORE_CORRUPT',
   SQLITE_NOTADB: 'STORE_CORRUPT',
   SQLITE_BUSY: 'STORE_BUSY',
   SQLITE_LOCKED: 'STORE_BUSY',
+};
+
+/** The machine has no more of something for now. */
+const short: Readonly<Record<string, string>> = {
+  SQLITE_NOMEM: 'memory',
+  ENOMEM: 'memory',
+  EMFILE: 'open files',
+  ENFILE: 'open files',
 };
 
 /** A data folder that cannot be used is the caller's choice to correct. */
@@ -34,7 +44,14 @@ export function mapStoreError(thrown: unknown, what: string): unknown {
   const engineCode = String((thrown as { code?: unknown }).code ?? '');
   // Knex puts the whole statement with its values before the engine's words.
   const message = `${what}: ${thrown.message.slice(Math.max(0, thrown.message.lastIndexOf(`${engineCode}:`)))}`;
-  const code = codes[engineCode];
+  const lacking = Object.hasOwn(short, engineCode) ? short[engineCode] : undefined;
+  if (lacking)
+    return new HildaError('STORE_BUSY', message, {
+      cause: thrown,
+      hint: `The process has no more ${lacking}. Raise its limit, or try again with less work.`,
+      details: { engineCode },
+    });
+  const code = Object.hasOwn(codes, engineCode) ? codes[engineCode] : undefined;
   if (code) return new HildaError(code, message, { cause: thrown, details: { engineCode } });
   if (unusable.has(engineCode)) {
     const hint = 'Name a folder this user may write to with --data.';

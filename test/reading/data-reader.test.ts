@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
-import { systemClock } from '../../daemon/core/clock.js';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { labelledSpecSchema } from '../../daemon/data/labelled/spec.js';
 import { DataReader } from '../../daemon/reading/data-reader.js';
 import { readHere } from '../../daemon/reading/read-here.js';
@@ -111,3 +111,60 @@ t.test(
     await t.rejects(ask(poor, 'hildaTable: 2'), { code: 'TABLE_INVALID', message: /no table of hilda/ });
   },
 );
+
+/** Sends every reader that this process started a signal; how many there are. */
+function signalReaders(signal: NodeJS.Signals): number {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
+  const pids = lines.flatMap((line) => {
+    const [pid, ppid, ...args] = line.trim().split(/\s+/);
+    return Number(ppid) === process.pid && args.join(' ').includes('reader-child') ? [Number(pid)] : [];
+  });
+  for (const pid of pids) process.kill(pid, signal);
+  return pids.length;
+}
+
+t.test('a reader that is killed reads the file again, and says of it only what it did itself', async (t) => {
+  const reading = new ReadingProcess({ clock: systemClock });
+  t.teardown(() => reading.stop());
+  let calls = 0;
+  const ask = (text: string, kills: number) =>
+    reading.inTurn({ bytes: text.length, code: 'TABLE_INVALID' }, async (ask) => {
+      // Held first: it could answer before it is killed, as by a system that is short of memory.
+      const dies = ++calls <= kills;
+      if (dies) t.equal(signalReaders('SIGSTOP'), 1);
+      const answer = ask({ op: 'tables', files: [{ name: 'x', text }], format: 'hilda' });
+      answer.catch(() => {});
+      if (dies) signalReaders('SIGKILL');
+      return answer;
+    });
+  await t.rejects(ask('hildaTable: 2', 1), { code: 'TABLE_INVALID', message: /no table of hilda/ });
+  t.equal(calls, 2);
+  calls = 0;
+  await t.rejects(ask('hildaTable: 2', 2), { code: 'TABLE_INVALID', message: /to read/ });
+  t.equal(calls, 2, 'a file that ends two readers is given up');
+  await t.rejects(ask('hildaTable: 2', 0), { code: 'TABLE_INVALID', message: /no table of hilda/ });
+});
+
+t.test('one timer stands for all files that are read, and ends the reader once none is', async (t) => {
+  const clock = new ManualClock();
+  const sleeps: number[] = [];
+  const counted = Object.assign(Object.create(clock) as ManualClock, {
+    sleep: (ms: number, options: object) => {
+      if (ms === 30_000) sleeps.push(ms);
+      return clock.sleep(ms, options);
+    },
+  });
+  const reading = new ReadingProcess({ clock: counted });
+  t.teardown(() => reading.stop());
+  const ask = () =>
+    reading.inTurn({ bytes: 1, code: 'TABLE_INVALID' }, (ask) =>
+      ask({ op: 'tables', files: [{ name: 'x', text: 'hildaTable: 2' }], format: 'hilda' }),
+    );
+  for (let i = 0; i < 20; i++) await t.rejects(ask(), { code: 'TABLE_INVALID' });
+  t.equal(sleeps.length, 1);
+  await clock.advance(30_000);
+  await t.rejects(ask(), { code: 'TABLE_INVALID' });
+  for (let i = 0; i < 3; i++) await clock.advance(30_000);
+  t.equal(signalReaders('SIGCONT'), 0, 'the reader has ended');
+  await t.rejects(ask(), { code: 'TABLE_INVALID', message: /no table of hilda/ });
+});

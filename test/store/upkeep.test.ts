@@ -70,6 +70,15 @@ t.test('a store that is too busy is told so, and work goes on once it is not', a
   timeout.name = 'KnexTimeoutError';
   t.match(mapStoreError(timeout, 'writing'), { code: 'STORE_BUSY', retryable: true });
 
+  // What the disk and the machine say is never a defect of ours.
+  const said = (code: string): unknown =>
+    mapStoreError(Object.assign(new Error(`${code}: said`), { code }), 'reading');
+  for (const code of ['EIO', 'SQLITE_IOERR'])
+    t.match(said(code), { code: 'DISK_FAILED', retryable: true, details: { engineCode: code } });
+  for (const code of ['ENOMEM', 'SQLITE_NOMEM', 'EMFILE', 'ENFILE'])
+    t.match(said(code), { code: 'STORE_BUSY', hint: /no more (memory|open files)/ });
+  t.match(said('constructor'), { code: 'INTERNAL' });
+
   const manual = new ManualClock();
   const seen: string[] = [];
   const never = new AbortController();

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { lazily, type Terminal } from '../../context.js';
 import { coresOption, runnerOption } from '../../phone-options.js';
 import { pluginFolderOption, pluginOption } from '../../plugin-options.js';
@@ -14,7 +14,12 @@ export const agentJoinCommand = (terminal: Terminal): Command =>
       'for example wss://192.168.1.20:4381; the daemon prints it: `hilda agent token`. Once it joined, it may be left out',
     )
     .option('--address <url>', 'a further address of the same daemon; may be repeated', also, [])
-    .option('--token <token>', 'needed the first time only: it is exchanged for a key')
+    .addOption(
+      new Option(
+        '--token <token>',
+        'needed the first time only: it is exchanged for a key; other users of this machine can read arguments, not the environment',
+      ).env('HILDA_AGENT_TOKEN'),
+    )
     .option('--pin <sha256>', "the daemon's public key, by which its own certificates are trusted")
     .option('--fingerprint <sha256>', 'one certificate of the daemon, as earlier versions named it')
     .option('--data <folder>', 'key, models and unsent results (default $XDG_STATE_HOME/hilda/agent)')
