@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
+import { within } from '../core/within.js';
 import type { Driver } from '../devices/contract.js';
 import { deviceKinds } from '../devices/registry.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
@@ -141,19 +142,13 @@ async function importPlugin({ name: plugin, version, entry }: FoundPlugin, clock
     if (typeof make !== 'function') throw failed('has no function as its default export');
     return (make as PluginFactory)(pluginApi);
   };
-  const ended = new AbortController();
-  const late = clock.sleep(loadMs, { signal: ended.signal }).then(() => {
-    throw failed(`did not load within ${loadMs / 1000} s`);
-  });
-  late.catch(() => {});
+  const late = (): HildaError => failed(`did not load within ${loadMs / 1000} s`);
   let made: unknown;
   try {
-    made = await Promise.race([loading(), late]);
+    made = await within(loadMs, late, loading(), clock);
   } catch (thrown) {
     const error = asHildaError(thrown);
     throw error.code === 'PLUGIN_FAILED' ? error : failed(`threw on load: ${error.message}`, thrown);
-  } finally {
-    ended.abort(new HildaError('INTERRUPTED', 'the plug-in has loaded'));
   }
   const parsed = pluginSchema.safeParse(made);
   if (!parsed.success) throw failed(`is no plug-in: ${z.prettifyError(parsed.error)}`);
