@@ -348,12 +348,7 @@ export const errorTable = {
     true,
     'Free space on the disk of the data folder. What was stored before is intact.',
   ),
-  DISK_FAILED: kind(
-    500,
-    1,
-    true,
-    'Look at the disk of the data folder and at the log of the system. What could be stored before is intact.',
-  ),
+  DISK_FAILED: kind(500, 1, true, 'Check the disk of the data folder, and the log of the system.'),
   STORE_CORRUPT: kind(
     500,
     1,
