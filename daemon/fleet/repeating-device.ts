@@ -11,6 +11,7 @@ import { learnUndisturbed, regimeDeviation, type Undisturbed } from '../measure/
 import { betweenSessions, learnRepeat } from '../measure/repeatability.js';
 import { joinSessions, planSessions, sessionValue, withinOf } from '../measure/sessions.js';
 import type { Graph } from '../network/graph.js';
+import { ExtraTime } from './extra-time.js';
 import { calibratedMs, inUnit, type RepeatabilityLedger, withProbe } from './repeatability-ledger.js';
 
 export interface RepeatingOptions {
@@ -25,7 +26,8 @@ const abilities = ['calibrate', 'profile', 'classify', 'run', 'deploy', 'runDepl
 
 /** Every so many measurements a probe network is measured again. */
 const probeEvery = 32;
-/** Once a target knows so many repeats, early probes would cost more than they teach. */
+/** Early probes, whose repeats teach most; once a target knows enough repeats they would cost more than they teach. */
+const earlyProbes = 8;
 const enoughRepeats = 6;
 
 /** A session beyond this is taken again: its references were 5 % slower than undisturbed. */
@@ -34,8 +36,6 @@ const calmDeviation = 0.01;
 const mostDisturbed = 3;
 /** A disturbed machine is given this long before it is measured again: neighbours of a shared host stay for seconds. */
 const calmingMs = 2000;
-/** Waiting takes at most this share of the time that was spent measuring, so that a search stays as fast. */
-const waitingShare = 0.1;
 
 /**
  * A device whose measurements hold from one session to the next: several sessions where the protocol asks for them, and an
@@ -45,11 +45,13 @@ const waitingShare = 0.1;
 export class RepeatingDevice implements Device {
   readonly #device: Device;
   readonly #options: RepeatingOptions;
+  readonly #extra = new ExtraTime();
   #measured = 0;
-  /** Measurements in a row that found the machine disturbed in each of their sessions. */
+  #probed = { early: 0, later: 0 };
+  /** How long the latest probe took; null before the first. */
+  #probeMs: number | null = null;
+  /** Measurements in a row whose every session found the machine disturbed. */
   #disturbed = 0;
-  /** What may still be waited; one wait is there from the start. */
-  #waitingMs = calmingMs;
 
   constructor(device: Device, options: RepeatingOptions) {
     this.#device = device;
@@ -70,11 +72,12 @@ export class RepeatingDevice implements Device {
 
   async measure(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
     const single = oneSession(protocol);
-    const first = await this.#timed(network, single, options);
+    const first = await this.#device.measure(network, single, options);
     if (!first.latency || first.provenance !== 'measured') return first;
+    this.#extra.earn(first.durationMs);
     const joined = await this.#session(first, network, protocol, options);
     await this.#learn(joined);
-    await this.#probeNowAndThen(options);
+    await this.#probeNowAndThen(first.durationMs, options);
     return joined;
   }
 
@@ -99,15 +102,21 @@ export class RepeatingDevice implements Device {
     const later = { ...oneSession(protocol), maxRounds: planned.rounds };
     const levels = (): Undisturbed | null => taken.reduce(learnUndisturbed, record.undisturbed);
     const isCalm = (session: Measurement): boolean => regimeDeviation(session, levels()) <= calmDeviation;
-    // A disturbed session is taken again, unless the machine stays like that. An invalid one is for the caller to repeat.
-    const mayWait = this.#disturbed < mostDisturbed && (wanted > 1 || isValid(first));
-    const most = wanted === 1 ? (mayWait ? 3 : 1) : 2 * wanted - 1;
+    // One session is all that a search asks for: another one must be affordable. An invalid one is for the caller to repeat.
+    const isSingle = wanted === 1;
+    const isRetaken = this.#disturbed < mostDisturbed && (!isSingle || isValid(first));
+    const most = isSingle ? (isRetaken ? 3 : 1) : 2 * wanted - 1;
     const enough = (): boolean =>
-      taken.filter((session) => isValid(session) && (!mayWait || isCalm(session))).length >= wanted;
+      taken.filter((session) => isValid(session) && (!isRetaken || isCalm(session))).length >= wanted;
     while (!enough() && taken.length < most) {
+      const last = taken.at(-1) as Measurement;
+      if (isSingle && !this.#extra.affords(last.durationMs)) break;
       options.onProgress?.({ step: 'sessions', done: taken.length, of: wanted });
-      if (!isCalm(taken.at(-1) as Measurement)) await this.#letCalm(options);
-      taken.push(await this.#timed(network, later, options));
+      if (!isCalm(last)) await this.#letCalm(isSingle ? last.durationMs : 0, options);
+      const next = await this.#device.measure(network, later, options);
+      if (isSingle) this.#extra.spend(next.durationMs);
+      else this.#extra.earn(next.durationMs);
+      taken.push(next);
     }
     const undisturbed = levels();
     await ledger.write({ ...record, undisturbed });
@@ -123,16 +132,10 @@ export class RepeatingDevice implements Device {
     return taken.length === 1 ? joined : { ...joined, manifest: told(joined, taken) };
   }
 
-  /** One session, which earns its share of waiting. */
-  async #timed(network: Graph, protocol: Protocol, options: CallOptions): Promise<Measurement> {
-    const taken = await this.#device.measure(network, protocol, options);
-    this.#waitingMs = Math.min(mostDisturbed * calmingMs, this.#waitingMs + waitingShare * taken.durationMs);
-    return taken;
-  }
-
-  async #letCalm({ signal }: CallOptions): Promise<void> {
-    if (this.#waitingMs < calmingMs) return;
-    this.#waitingMs -= calmingMs;
+  /** Waits where the budget holds the wait and what must follow it. */
+  async #letCalm(thenMs: number, { signal }: CallOptions): Promise<void> {
+    if (!this.#extra.affords(calmingMs + thenMs)) return;
+    this.#extra.spend(calmingMs);
     await this.#options.clock.sleep(calmingMs, { signal });
   }
 
@@ -148,30 +151,48 @@ export class RepeatingDevice implements Device {
     await ledger.write({ ...record, repeatability });
   }
 
-  /**
-   * Both probes at the second, fourth, eighth and sixteenth measurement, until enough repeats are known; then one of them,
-   * in turn, at every 32nd: the first repeats teach most, and a device that was opened again is known already.
-   */
-  async #probeNowAndThen({ signal }: CallOptions): Promise<void> {
-    const n = ++this.#measured;
+  /** Measures the probes that are due, in turn, as far as the budget reaches; `sessionMs` is what one may take. */
+  async #probeNowAndThen(sessionMs: number, { signal }: CallOptions): Promise<void> {
+    this.#measured++;
     const all = Object.entries(probeNetworks());
-    const isEarly = n > 1 && n < probeEvery && (n & (n - 1)) === 0;
-    if (!isEarly && n % probeEvery !== 0) return;
-    const { repeatability } = await this.#options.ledger.read();
-    if (isEarly && (repeatability?.freedom ?? 0) >= enoughRepeats) return;
-    const due = isEarly ? all : [all[(n / probeEvery) % all.length] as (typeof all)[number]];
     try {
-      for (const [name, network] of due) await this.#probe(name, network, signal);
+      while (this.#extra.affords(this.#probeMs ?? sessionMs)) {
+        const due = await this.#dueProbe();
+        if (due === null) return;
+        const [name, network] = all[
+          (this.#probed.early + this.#probed.later) % all.length
+        ] as (typeof all)[number];
+        this.#probed[due]++;
+        await this.#probe(name, network, signal);
+      }
     } catch (thrown) {
       signal.throwIfAborted();
       this.#options.onTrouble?.(asHildaError(thrown));
     }
   }
 
+  /**
+   * Two early probes at the second, fourth, eighth and sixteenth measurement, until enough repeats are known; then one at every
+   * 32nd: the first repeats teach most, and a device that was opened again is known already.
+   */
+  async #dueProbe(): Promise<'early' | 'later' | null> {
+    const { early, later } = this.#probed;
+    if (later < Math.floor(this.#measured / probeEvery)) return 'later';
+    if (early >= Math.min(earlyProbes, 2 * Math.floor(Math.log2(this.#measured)))) return null;
+    const { repeatability } = await this.#options.ledger.read();
+    return (repeatability?.freedom ?? 0) < enoughRepeats ? 'early' : null;
+  }
+
   async #probe(name: string, network: Graph, signal: AbortSignal): Promise<void> {
     const search = loadProtocol('search');
-    const taken = await this.#device.measure(network, search, { signal });
     const { ledger, clock } = this.#options;
+    const startUs = clock.monotonicUs();
+    const taken = await this.#device.measure(network, search, { signal }).catch((thrown) => {
+      this.#extra.spend((clock.monotonicUs() - startUs) / 1000);
+      throw thrown;
+    });
+    this.#probeMs = taken.durationMs;
+    this.#extra.spend(taken.durationMs);
     const record = inUnit(await ledger.read(), calibratedMs(taken));
     const value = sessionValue(
       joinSessions([taken], betweenSessions(null, this.target), search, record.undisturbed),

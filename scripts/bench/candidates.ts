@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- candidates [--trials N]`: from an architecture to its finished measurement and accuracy, through
- * the daemon's own study service on this machine's CPU. Prints candidates a minute and the share of the time spent
- * outside the device and the evaluator (bar: at most 0.10).
+ * the daemon's own study service on this machine's CPU. Prints candidates a minute, first of the whole study with what a new
+ * device costs, then of its second half (`steadyPerMinute`); and the share of the time spent outside the device and the
+ * evaluator (bar: at most 0.10). A wait for a calm machine is neither: it counts as time outside.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,7 @@ import { openStore } from '../../daemon/store/open-store.js';
 import { openStudyParts, resolveSpace } from '../../daemon/study/parts.js';
 import { runStudy } from '../../daemon/study/run-study.js';
 import { parseStudySpec } from '../../daemon/study/spec.js';
+import { type DeviceTime, timedDrivers } from './parts/timed-drivers.js';
 
 const { values: flags } = parseArgs({
   options: { trials: { type: 'string', default: '30' }, space: { type: 'string', default: 'mbconv-fmnist' } },
@@ -29,20 +31,22 @@ const { signal } = new AbortController();
 const clock = systemClock;
 
 const store = await openStore({ dataDir, clock });
-const pool = new DevicePool({ store, drivers: (await openDrivers()).drivers, clock });
+const device: DeviceTime = { sessions: 0, measuringMs: 0, otherMs: 0 };
+const drivers = timedDrivers((await openDrivers()).drivers, device);
+const pool = new DevicePool({ store, drivers, clock });
 const jobs = new Jobs({ store, pool, clock });
 try {
   await pool.start(signal);
   await jobs.start(signal);
-  const device = (await pool.discover()).find((d) => d.kind === 'onnxruntime');
-  if (!device) throw new Error('no CPU device was found');
-  await pool.adopt(device.id);
+  const found = (await pool.discover()).find((d) => d.kind === 'onnxruntime');
+  if (!found) throw new Error('no CPU device was found');
+  await pool.adopt(found.id);
   const spec = resolveSpace(
     parseStudySpec({
       name: 'bench candidates',
       space: flags.space,
       sampler: { name: 'linas' },
-      devices: [device.id],
+      devices: [found.id],
       budget: { trials: Number(flags.trials) },
       seed: 1,
     }),
@@ -73,20 +77,29 @@ try {
   await runStudy({ ...parts, evaluator, spec, study, sampler, store, pool, jobs, clock }, { signal });
   const totalMs = clock.nowMs() - started;
   const taken = await store.measurements({ studyId: study.id, limit: 100_000 });
-  const deviceMs = taken.reduce((sum, m) => sum + m.durationMs, 0);
   const trials = await store.trials(study.id);
-  const complete = trials.filter((t) => t.state === 'complete').length;
+  const endedAtMs = trials
+    .flatMap(({ state, finishedMs }) => (state === 'complete' && finishedMs !== null ? [finishedMs] : []))
+    .sort((a, b) => a - b);
   await parts.evaluator.close();
+  const deviceMs = device.measuringMs + device.otherMs;
   console.log(
-    `${trials.length} trials, ${complete} complete, ${taken.length} measurements in ${(totalMs / 1000).toFixed(1)} s`,
+    `${trials.length} trials, ${endedAtMs.length} complete, ${taken.length} measurements of ${device.sessions} sessions in ${(totalMs / 1000).toFixed(1)} s`,
   );
-  console.log(`device ${(deviceMs / 1000).toFixed(1)} s, evaluator ${(evaluatorMs / 1000).toFixed(1)} s`);
+  console.log(
+    `device ${(device.measuringMs / 1000).toFixed(1)} s measuring, ${(device.otherMs / 1000).toFixed(1)} s else; evaluator ${(evaluatorMs / 1000).toFixed(1)} s`,
+  );
+  const middle = Math.floor(endedAtMs.length / 2);
+  const steadyMs = (endedAtMs.at(-1) ?? 0) - (endedAtMs[middle - 1] ?? 0);
   const figures = {
-    perMinute: complete / (totalMs / 60_000),
+    perMinute: endedAtMs.length / (totalMs / 60_000),
+    steadyPerMinute: (endedAtMs.length - middle) / (steadyMs / 60_000),
     hostShare: 1 - (deviceMs + evaluatorMs) / totalMs,
     trials: trials.length,
-    complete,
+    complete: endedAtMs.length,
     measurements: taken.length,
+    sessions: device.sessions,
+    sessionMs: device.measuringMs / device.sessions,
   };
   console.log(JSON.stringify({ bench: 'candidates', figures }));
 } finally {
