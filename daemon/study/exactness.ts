@@ -35,22 +35,25 @@ type Deviations = Readonly<Record<string, number>>;
 export class ExactSamples {
   readonly #spec: StudySpec;
   readonly #store: Pick<Store, 'measurementsById'>;
+  /** The costs that the study predicts: those of its objectives and limits. */
+  readonly #costs: readonly string[];
   /** By trial number; a trial that was measured on a further device since is read again. */
   readonly #read = new Map<number, { readonly measured: number; readonly deviations: Deviations }>();
 
   constructor(spec: StudySpec, store: Pick<Store, 'measurementsById'>) {
     this.#spec = spec;
     this.#store = store;
+    const asked = new Set([...spec.objectives, ...spec.constraints].map(({ metric }) => metric));
+    this.#costs = spec.devices
+      .flatMap((_, index) => costMetrics.map((cost) => deviceMetric(cost, spec, index)))
+      .filter((metric) => asked.has(metric));
   }
 
   /** Reads the measurements of those trials alone that the bank learns from, each once. */
   async refit(bank: PredictorBank, trials: readonly TrialRecord[]): Promise<void> {
     const history = trials.map(toTrial);
-    const metrics = this.#spec.devices.flatMap((_, index) =>
-      costMetrics.map((cost) => deviceMetric(cost, this.#spec, index)),
-    );
     const learnt = new Set(
-      metrics.flatMap((metric) => bank.learntFrom(metric, history).map((t) => t.number)),
+      this.#costs.flatMap((metric) => bank.learntFrom(metric, history).map((t) => t.number)),
     );
     await this.#readNew(trials.filter(({ number }) => learnt.has(number)));
     bank.refit(

@@ -40,37 +40,27 @@ export class Standings {
   }
 
   async of(id: StudyId, spec: StudySpec): Promise<Standing> {
+    let isRestored = true;
     for (;;) {
-      const known = this.#known.get(id) ?? (await this.#restored(id, spec));
+      const known = this.#known.get(id) ?? (isRestored ? await this.#restored(id, spec) : undefined);
       const since = await this.#store.trialsSince(id, known?.seal ?? null);
       const now = this.#known.get(id);
       // Another question was answered meanwhile: its sum holds what this one would add again.
       if (now && now !== known) continue;
-      const standing = known && !since.isWhole ? known.standing : new Standing(spec);
+      const isNew = !known || since.isWhole;
+      const standing = isNew ? new Standing(spec) : known.standing;
       for (const piece of since.sealed) standing.add(piece);
       const answer = standing.clone();
       if (since.open) answer.add(since.open);
       if (answer.isOutdated) {
+        // Only one that goes on from a stored sum can be: the next one is made from all trials.
         this.#known.delete(id);
-        return this.#anew(id, spec);
+        isRestored = false;
+        continue;
       }
-      this.#keep(
-        id,
-        known && since.sealed.length === 0 && !since.isWhole ? known : { seal: since.seal, standing },
-      );
+      this.#keep(id, isNew || since.sealed.length > 0 ? { seal: since.seal, standing } : known);
       return answer;
     }
-  }
-
-  /** From all trials. */
-  async #anew(id: StudyId, spec: StudySpec): Promise<Standing> {
-    const { seal, sealed, open } = await this.#store.trialsSince(id, null);
-    const standing = new Standing(spec);
-    for (const piece of sealed) standing.add(piece);
-    this.#keep(id, { seal, standing });
-    const answer = standing.clone();
-    if (open) answer.add(open);
-    return answer;
   }
 
   #keep(id: StudyId, known: Known): void {

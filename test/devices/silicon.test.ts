@@ -37,11 +37,15 @@ async function sightings(driver: SerialDriver): Promise<Sighting[]> {
 
 const known = { convolutionUs: 1000, transformerUs: 2000, takenAtMs: 1 };
 
-async function measured(options: ScriptedBoardOptions, protocol = 'search'): Promise<Measurement> {
+async function measured(
+  options: ScriptedBoardOptions,
+  protocol: string | Protocol = 'search',
+): Promise<Measurement> {
   const { device } = await openScripted(options);
   try {
     await device.calibrate?.({ signal, known });
-    return await device.measure(doublingNetwork(), loadProtocol(protocol), { signal });
+    const wanted = typeof protocol === 'string' ? loadProtocol(protocol) : protocol;
+    return await device.measure(doublingNetwork(), wanted, { signal });
   } finally {
     await device.close();
   }
@@ -137,6 +141,9 @@ t.test('the interval holds what the clock of the board may be off by', async (t)
   }
   const free = await measured({ clockPpm: 45_000 });
   t.match(free, { verdict: 'noisy', reason: /clock may be off by 4\.5/, manifest: { clockPpm: 45_000 } });
+  const exact = { ...loadProtocol('search'), ciHalfWidth: 0.005 };
+  const untold = await measured({ clockPpm: null }, exact);
+  t.match(untold, { verdict: 'noisy', reason: /clock may be off by 1\.00 %.*firmware does not say/ });
 });
 
 t.test('a board that gets slower while it is measured is throttled, faster: drifted', async (t) => {

@@ -286,10 +286,15 @@ t.test(
     t.teardown(() => rm(dir, { recursive: true, force: true }));
     const spec = parseStudySpec(await smallSpec(dir, { devices: ['board:a', 'board:b'] }));
     const heard: (readonly BankSample[])[] = [];
+    const learntOf = new Set<string>();
     const features = (a: Architecture) => new Map((a as number[]).map((v, i) => [`${i}=${v}`, 1]));
     const bank = new (class extends PredictorBank {
       override refit(history: readonly BankSample[]): void {
         heard.push(history);
+      }
+      override learntFrom<S extends BankSample>(metric: string, history: readonly S[]): S[] {
+        learntOf.add(metric);
+        return super.learntFrom(metric, history);
       }
     })({ costViews: (a) => ({ all: features(a) }), decisionFeatures: features, kindOf: () => 'cost' });
     const asked: string[] = [];
@@ -335,6 +340,12 @@ t.test(
     await samples.refit(bank, trials);
     await samples.refit(bank, trials);
     t.equal(new Set(asked).size, asked.length, 'none is read twice');
+    const wanted = [...spec.objectives, ...spec.constraints].map(({ metric }) => metric);
+    t.ok(
+      [...learntOf].every((metric) => wanted.includes(metric)),
+      'of costs that are predicted alone',
+    );
+    t.ok(learntOf.has('latencyUs'));
     const learnt = heard.at(-1)?.filter(({ deviations }) => deviations) as BankSample[];
     t.ok(learnt.length >= 10);
     for (const [i, { deviations }] of heard.at(-1)?.entries() ?? []) {

@@ -1,6 +1,7 @@
 import type { Counts, Latency, OperatorCount, Round, Summary } from '../../core/measurement.js';
 import { type Calibration, calibratedUs, type ReferenceName } from '../../measure/calibration.js';
 import { median } from '../../measure/statistics.js';
+import { clockOffOf } from './clock-off.js';
 import type { SiliconRounds } from './silicon-rounds.js';
 import { ticksSummary } from './silicon-verdict.js';
 
@@ -11,9 +12,6 @@ export interface TimesOptions {
   readonly calibration: Calibration;
   readonly reference: ReferenceName;
 }
-
-/** Firmware of earlier versions does not say, and ran one board on an oscillator without a crystal. */
-const untoldPpm = 10_000;
 
 /**
  * Latency from the cycle counter of a real board: cycles over its clock, and relative to the reference network that ran
@@ -39,7 +37,7 @@ export function timesOf(
   const referenceTicks = ticksSummary(legs.flatMap((leg) => leg.ticks));
   const ratio = over(ticks, referenceTicks);
   const unitUs = calibratedUs(calibration, reference);
-  const off = (clockPpm ?? untoldPpm) / 1e6;
+  const off = clockOffOf(clockPpm);
   return {
     latency: {
       rawUs,

@@ -7,6 +7,7 @@ import { contradiction } from './board-costs.js';
 import type { BoardProfile } from './board-profile.js';
 import type { BoardProgram } from './board-program.js';
 import type { BoardRun } from './board-runs.js';
+import { clockOffOf } from './clock-off.js';
 import type { SiliconRounds } from './silicon-rounds.js';
 import { trendOf } from './silicon-trend.js';
 
@@ -63,12 +64,13 @@ export function judgeSilicon(of: SiliconCase): Judgement {
     return { verdict: 'noisy', reason: `${runs.length} rounds, at least ${protocol.minRounds} are needed.` };
   const within = shareBesideLimit(halfWidth, protocol.ciHalfWidth, 2);
   const told = `${runs.length} rounds, within ${within.figure} (allowed ${within.limit})`;
-  const clockOff = (clockPpm ?? 0) / 1e6;
+  const clockOff = clockOffOf(clockPpm);
   if (clockOff > protocol.ciHalfWidth) {
     const off = shareBesideLimit(clockOff, protocol.ciHalfWidth, 2);
+    const why = clockPpm === null ? 'its firmware does not say how exact it is' : 'its crystal did not start';
     return {
       verdict: 'noisy',
-      reason: `The board's clock may be off by ${off.figure} (allowed ${off.limit}): its crystal did not start.`,
+      reason: `The board's clock may be off by ${off.figure} (allowed ${off.limit}): ${why}.`,
     };
   }
   if (halfWidth > protocol.ciHalfWidth)
