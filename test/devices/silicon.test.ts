@@ -7,6 +7,7 @@ import type { Device, Sighting } from '../../daemon/devices/contract.js';
 import { systemTools } from '../../daemon/devices/mcu/flash-tools.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { trendOf } from '../../daemon/devices/mcu/silicon-trend.js';
+import type { Protocol } from '../../daemon/measure/protocol.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { contractProtocol, doublingNetwork } from '../contract/device-contract.js';
 import { ScriptedBoard, type ScriptedBoardOptions } from '../link/scripted-board.js';
