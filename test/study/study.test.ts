@@ -21,7 +21,7 @@ import { timeLeft } from '../../daemon/study/time-left.js';
 import { workersOf } from '../../daemon/study/work-through.js';
 import { FailingDriver } from '../blame/failing-driver.js';
 import { compareDevices } from '../jobs/compare-devices.js';
-import { openBench, profilesDir, testSpec } from './bench.js';
+import { openBench, profilesDir, smallSpec, testSpec } from './bench.js';
 
 const dataDir = async (t: Test): Promise<string> => {
   const dir = await mkdtemp(join(tmpdir(), 'hilda-study-'));
@@ -40,7 +40,8 @@ async function proposals(dir: string, spec: object): Promise<string[]> {
 }
 
 t.test('a study goes on with an equivalent board when its own is taken away', async (t) => {
-  const bench = await openBench(await dataDir(t), { ids: ['fake-0', 'fake-1'], delayMs: 5 });
+  const dir = await dataDir(t);
+  const bench = await openBench(dir, { ids: ['fake-0', 'fake-1'], delayMs: 5 });
   t.teardown(() => bench.close());
   const { store, pool, jobs, clock } = bench;
   const [first, second] = ['fake-0', 'fake-1'] as DeviceId[] as [DeviceId, DeviceId];
@@ -48,7 +49,7 @@ t.test('a study goes on with an equivalent board when its own is taken away', as
   t.ok(
     (await compareDevices(first, second, { store, jobs, clock }, { signal, protocol: 'quick' })).equivalent,
   );
-  const { id } = await bench.studies.create(testSpec());
+  const { id } = await bench.studies.create(await smallSpec(dir, {}));
   const stop = store.onEvents(() => {
     stop();
     void pool.setAside(first, 'quarantined', 'smells');
@@ -148,20 +149,28 @@ t.test('a study runs to its end: every front member was measured and is within t
 t.setTimeout(900_000);
 
 t.test('the same seed proposes the same architectures; a pause changes nothing', async (t) => {
+  // One by a command, which a pause interrupts; the others by a table, whose trials cost no process.
   for (const sampler of ['regularized-evolution', 'nsga2', 'linas']) {
-    const spec = testSpec({ sampler: { name: sampler } });
+    const dir = await dataDir(t);
+    const changes = { sampler: { name: sampler }, budget: { trials: 18 } };
+    const spec = sampler === 'linas' ? testSpec(changes) : await smallSpec(dir, changes);
     const unbroken = await proposals(await dataDir(t), spec);
-    t.equal(unbroken.length, 24);
-    const bench = await openBench(await dataDir(t));
+    t.equal(unbroken.length, 18);
+    const bench = await openBench(dir);
     const { id } = await bench.studies.create(spec);
-    // Few enough that a slow machine gets through, although each pause costs the trial under way.
-    for (let pauses = 0; pauses < 6; pauses++) {
-      await bench.clock.sleep(150 + 100 * pauses);
-      if ((await bench.studies.show(id)).record.state !== 'running') break;
+    let pauses = 0;
+    // Each pause costs the trials under way: one later than the last, so that a slow machine gets through.
+    for (let ended = 1; ended < 18; ended += 4) {
+      const isThere = async () => (await bench.studies.show(id)).told >= ended;
+      while ((await bench.studies.show(id)).record.state === 'running' && !(await isThere()))
+        await bench.clock.sleep(5);
       await bench.studies.pause(id).catch((error: HildaError) => t.equal(error.code, 'STATE_CONFLICT'));
-      if ((await bench.studies.show(id)).record.state === 'paused') await bench.studies.resume(id);
+      if ((await bench.studies.show(id)).record.state !== 'paused') continue;
+      pauses++;
+      await bench.studies.resume(id);
     }
     await bench.studies.settled(id);
+    t.ok(pauses > 0, `${pauses} pauses`);
     t.same(
       (await bench.store.trials(id)).map((x) => x.architectureId),
       unbroken,
@@ -174,7 +183,7 @@ t.test('the same seed proposes the same architectures; a pause changes nothing',
 t.test(
   'kill -9 at random moments: no told trial is lost, none runs twice, the proposals are those of an unbroken run',
   async (t) => {
-    const spec = testSpec({ sampler: { name: 'linas' } });
+    const spec = testSpec({ sampler: { name: 'linas' }, budget: { trials: 18 } });
     const unbroken = await proposals(await dataDir(t), spec);
     const dir = await dataDir(t);
     const child = new URL('./killed-child.js', import.meta.url).pathname;
@@ -215,7 +224,7 @@ t.test(
       unbroken,
     );
     for (const number of told) t.not(trials[number]!.state, 'asked', `trial ${number} was acknowledged`);
-    t.equal(new Set(trials.map((x) => x.architectureId)).size, 24);
+    t.equal(new Set(trials.map((x) => x.architectureId)).size, 18);
   },
 );
 
@@ -299,12 +308,15 @@ class TimedDriver extends FakeDriver {
 
 t.test('a slow machine spends less on each trial, where the budget says so', async (t) => {
   const driver = new TimedDriver();
-  const bench = await openBench(await dataDir(t), {}, () => [driver]);
+  const dir = await dataDir(t);
+  const bench = await openBench(dir, {}, () => [driver]);
   t.teardown(() => bench.close());
   const { store, pool, jobs } = bench;
   const studies = new StudyService({ store, pool, jobs, clock: driver.clock, profilesDir });
   const run = async (budget: object) => {
-    const { id } = await studies.create(testSpec({ protocol: 'search', budget: { trials: 24, ...budget } }));
+    const { id } = await studies.create(
+      await smallSpec(dir, { protocol: 'search', budget: { trials: 24, ...budget } }),
+    );
     await studies.settled(id);
     const trials = await store.trials(id);
     const taken = await Promise.all(
