@@ -110,8 +110,7 @@ export class DaemonClient {
   /** With `as`, somebody who joined before and lost its key: it comes back as that. */
   invite = (kind: 'page' | 'agent', { as, ...options }: CallOptions & { readonly as?: string }) =>
     this.#post('/joiners/invite', invitationSchema, { kind, ...(as !== undefined && { as }) }, options);
-  joiners = async (options: CallOptions) =>
-    (await this.#get('/joiners', z.object({ joiners: z.array(joinerSchema) }), options)).joiners;
+  joiners = (options: CallOptions) => this.#all('/joiners', 'joiners', joinerSchema, options);
   revoke = (id: string, options: CallOptions) =>
     this.#post(`/joiners/${encodeURIComponent(id)}/revoke`, joinerSchema, undefined, options);
 
@@ -150,8 +149,7 @@ export class DaemonClient {
   };
   acquireLease = (request: z.input<typeof leaseRequestSchema>, options: CallOptions) =>
     this.#post('/leases', leaseSchema, request, options);
-  leases = async (options: CallOptions) =>
-    (await this.#get('/leases', z.object({ leases: z.array(leaseSchema) }), options)).leases;
+  leases = (options: CallOptions) => this.#all('/leases', 'leases', leaseSchema, options);
   renewLease = (
     id: string,
     request: { readonly token: number; readonly ttlMs: number },
@@ -180,8 +178,7 @@ export class DaemonClient {
 
   createToken = (request: z.input<typeof tokenRequestSchema>, options: CallOptions) =>
     this.#post('/access/tokens', newTokenSchema, request, options);
-  tokens = async (options: CallOptions) =>
-    (await this.#get('/access/tokens', z.object({ tokens: z.array(tokenSchema) }), options)).tokens;
+  tokens = (options: CallOptions) => this.#all('/access/tokens', 'tokens', tokenSchema, options);
   revokeToken = (id: string, options: CallOptions) =>
     this.#post(`/access/tokens/${encodeURIComponent(id)}/revoke`, tokenSchema, undefined, options);
   /** An address that opens the page once; `elsewhere`: the same link, from other machines. */
@@ -191,8 +188,7 @@ export class DaemonClient {
   };
 
   createStudy = (spec: unknown, options: CallOptions) => this.#post('/studies', studySchema, spec, options);
-  studies = async (options: CallOptions) =>
-    (await this.#get('/studies', z.object({ studies: z.array(studySchema) }), options)).studies;
+  studies = (options: CallOptions) => this.#all('/studies', 'studies', studySchema, options);
   study = (id: string, options: CallOptions) =>
     this.#get(`/studies/${encodeURIComponent(id)}`, studySummarySchema, options);
   trials = async (id: string, options: CallOptions) =>
@@ -221,14 +217,8 @@ export class DaemonClient {
 
   specialise = (request: z.input<typeof specialisationRequestSchema>, options: CallOptions) =>
     this.#post('/specialisations', specialisationSchema, request, options);
-  specialisations = async (options: CallOptions) =>
-    (
-      await this.#get(
-        '/specialisations',
-        z.object({ specialisations: z.array(specialisationSummarySchema) }),
-        options,
-      )
-    ).specialisations;
+  specialisations = (options: CallOptions) =>
+    this.#all('/specialisations', 'specialisations', specialisationSummarySchema, options);
   specialisation = (id: string, options: CallOptions) =>
     this.#get(`/specialisations/${encodeURIComponent(id)}`, specialisationSchema, options);
   resumeSpecialisation = (id: string, options: CallOptions) =>
@@ -237,12 +227,12 @@ export class DaemonClient {
   startCampaign = (request: z.input<typeof campaignRequestSchema>, options: CallOptions) =>
     this.#post('/campaigns', campaignSchema, request, options);
   campaigns = async (
-    filter: { readonly state?: CampaignView['state']; readonly limit?: number },
+    filter: { readonly state?: CampaignView['state']; readonly kind?: string; readonly limit?: number },
     options: CallOptions,
   ) => {
     const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
-    const schema = z.object({ campaigns: z.array(campaignSchema) });
-    return (await this.#get(`/campaigns?${new URLSearchParams(given)}`, schema, options)).campaigns;
+    const schema = z.object({ campaigns: z.array(campaignSchema), total: z.int() });
+    return this.#get(`/campaigns?${new URLSearchParams(given)}`, schema, options);
   };
   cancelCampaign = (id: string, options: CallOptions) =>
     this.#post(`/campaigns/${encodeURIComponent(id)}/cancel`, campaignSchema, undefined, options);
@@ -250,8 +240,7 @@ export class DaemonClient {
     this.#get(`/campaigns/${encodeURIComponent(id)}`, campaignSchema, options);
   importTable = (request: z.input<typeof importRequestSchema>, options: CallOptions) =>
     this.#post('/predictors/import', predictorDetailSchema, request, options);
-  predictors = async (options: CallOptions) =>
-    (await this.#get('/predictors', z.object({ predictors: z.array(predictorSchema) }), options)).predictors;
+  predictors = (options: CallOptions) => this.#all('/predictors', 'predictors', predictorSchema, options);
   predictor = (id: string, options: CallOptions) =>
     this.#get(`/predictors/${encodeURIComponent(id)}`, predictorDetailSchema, options);
   predictorFigures = (id: string, options: CallOptions) =>
@@ -274,6 +263,23 @@ export class DaemonClient {
       tableSchema,
       options,
     );
+
+  /** All pages of a list. */
+  async #all<S extends z.ZodType>(
+    path: string,
+    field: string,
+    schema: S,
+    options: CallOptions,
+  ): Promise<z.infer<S>[]> {
+    const found: z.infer<S>[] = [];
+    const page = z.object({ [field]: z.array(schema), next: z.string().nullable().default(null) });
+    for (let at: string | null = path; at !== null; ) {
+      const answer = (await this.#get(at, page, options)) as Record<string, unknown>;
+      found.push(...(answer[field] as z.infer<S>[]));
+      at = (answer.next as string | null)?.replace(/^\/v1/, '') ?? null;
+    }
+    return found;
+  }
 
   async #get<S extends z.ZodType>(path: string, schema: S, options: CallOptions): Promise<z.infer<S>> {
     return read(await this.#fetch(path, { method: 'GET' }, options), schema);

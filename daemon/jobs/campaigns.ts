@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
 import type { Json } from '../core/json.js';
-import type { CampaignEnd, CampaignRecord, CampaignState } from '../store/campaign-contract.js';
+import type { CampaignEnd, CampaignFilter, CampaignRecord } from '../store/campaign-contract.js';
 import type { Store } from '../store/contract.js';
 import { mayPass } from '../store/late-writes.js';
 
@@ -75,9 +75,13 @@ export class Campaigns {
     return this.#options.store.campaign(id);
   }
 
-  /** Newest first. */
-  list(filter: { readonly state?: CampaignState; readonly limit?: number } = {}): Promise<CampaignRecord[]> {
-    return this.#options.store.campaigns(filter);
+  /** Newest first, and how many fit the filter in all. Throws NOT_FOUND where there is no campaign `before`. */
+  async list(
+    filter: CampaignFilter & { readonly before?: string; readonly limit?: number } = {},
+  ): Promise<{ readonly campaigns: CampaignRecord[]; readonly total: number }> {
+    const { store } = this.#options;
+    const { before: _, limit: __, ...plain } = filter;
+    return { campaigns: await store.campaigns(filter), total: await store.campaignCount(plain) };
   }
 
   /** The campaign once it has ended, well or not. Throws NOT_FOUND, and INTERRUPTED where the daemon stops. */

@@ -33,6 +33,11 @@ export interface CampaignEnd {
   readonly values?: Readonly<Record<string, Json>>;
 }
 
+export interface CampaignFilter {
+  readonly state?: CampaignState;
+  readonly kind?: string;
+}
+
 export interface CampaignStore {
   addCampaign(campaign: Pick<CampaignRecord, 'kind' | 'request' | 'of'>): Promise<CampaignRecord>;
   /** Of a running one; of any other, nothing happens. */
@@ -41,6 +46,9 @@ export interface CampaignStore {
   endCampaign(id: string, end: CampaignEnd): Promise<CampaignRecord>;
   /** Throws NOT_FOUND. */
   campaign(id: string): Promise<CampaignRecord>;
-  /** Newest first. */
-  campaigns(filter?: { readonly state?: CampaignState; readonly limit?: number }): Promise<CampaignRecord[]>;
+  /** Newest first; a hundred where no limit is given. Throws NOT_FOUND where there is no campaign `before`. */
+  campaigns(
+    filter?: CampaignFilter & { readonly before?: string; readonly limit?: number },
+  ): Promise<CampaignRecord[]>;
+  campaignCount(filter: CampaignFilter): Promise<number>;
 }

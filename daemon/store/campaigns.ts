@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { ErrorDocument } from '../core/errors.js';
 import { HildaError } from '../core/errors.js';
-import type { CampaignRecord, CampaignState, CampaignStore } from './campaign-contract.js';
+import type { CampaignFilter, CampaignRecord, CampaignState, CampaignStore } from './campaign-contract.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { addPredictorIn, updatePredictorIn } from './predictors.js';
@@ -73,15 +73,27 @@ export function campaignStore(database: Database): CampaignStore {
 
     campaign: async (id) => toCampaign(await database.read((db) => requireCampaign(db, ordinalOf(id)))),
 
-    campaigns: async ({ state, limit = defaultLimit } = {}) => {
-      const rows = await database.read<CampaignRow[]>((db) => {
-        const query = db('campaigns').orderBy('ordinal', 'desc').limit(limit);
-        return state === undefined ? query : query.where({ state });
+    campaigns: async ({ before, limit = defaultLimit, ...filter } = {}) => {
+      const rows = await database.read(async (db): Promise<CampaignRow[]> => {
+        const query = matching(db, filter).orderBy('ordinal', 'desc').limit(limit);
+        if (before === undefined) return query;
+        const { ordinal } = await requireCampaign(db, ordinalOf(before));
+        return query.andWhere('ordinal', '<', ordinal);
       });
       return rows.map(toCampaign);
     },
+
+    campaignCount: async (filter) => {
+      const counted = await database.read<{ readonly count: number | string }[]>((db) =>
+        matching(db, filter).count({ count: '*' }),
+      );
+      return Number(counted[0]?.count ?? 0);
+    },
   };
 }
+
+const matching = (db: Knex, { state, kind }: CampaignFilter) =>
+  db('campaigns').where({ ...(state !== undefined && { state }), ...(kind !== undefined && { kind }) });
 
 /** -1, which no campaign has, for what is no id. */
 const ordinalOf = (id: string): number => (/^[1-9]\d{0,14}$/.test(id) ? Number(id) : -1);

@@ -210,6 +210,24 @@ t.test('long lists come in pages that lead on to the next, by filter', async (t)
   await store.setStudyState(id, 'completed');
   t.equal((await walk('/v1/studies?limit=2', 'studies')).found.length, 5);
   t.match((await call(url, '/v1/studies?state=completed')).body, { studies: [{ id }], total: 1 });
+  t.match((await call(url, '/v1/studies?after=study-99')).body, { code: 'STUDY_UNKNOWN' });
+  for (let i = 0; i < 5; i++) await store.addCampaign({ kind: 'probe', request: {}, of: 1 });
+  await store.endCampaign('2', { state: 'done', result: null, error: null });
+  const campaigns = await walk('/v1/campaigns?limit=2&kind=probe&state=running', 'campaigns');
+  t.same(
+    [campaigns.pages, campaigns.found.map((one) => (one as { id: string }).id)],
+    [2, ['5', '4', '3', '1']],
+    'newest first, each once',
+  );
+  t.match((await call(url, '/v1/campaigns?kind=train')).body, { campaigns: [], total: 0, next: null });
+  t.match((await call(url, '/v1/campaigns?before=99')).body, { code: 'NOT_FOUND' });
+  t.match(await call(url, '/v1/campaigns?states=done'), { status: 400 });
+  const {
+    devices: [first, ...others],
+  } = (await call(url, '/v1/devices')).body as { devices: { id: string }[] };
+  t.equal((await walk('/v1/devices?limit=1', 'devices')).found.length, others.length + 1);
+  const behind = (await call(url, `/v1/devices?after=${first?.id}`)).body as { devices: unknown[] };
+  t.same(behind.devices, others);
   const events = await (async () => {
     let [next, count]: [string | null, number] = ['/v1/events?limit=10&topics=study.*', 0];
     while (next !== null) {

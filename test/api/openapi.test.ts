@@ -301,6 +301,34 @@ t.test('every operation of openapi.json does what it promises', async (t) => {
   }
 });
 
+t.test('every list comes in pages, and takes no parameter that it does not know', async (t) => {
+  const { url } = await openBench(t, { localToken });
+  const { paths } = (await (await fetch(`${url}/v1/openapi.json`)).json()) as Document;
+  const lists: string[] = [];
+  for (const [path, { get }] of Object.entries(paths)) {
+    const shape = get?.responses['200']?.content['application/json']?.schema as
+      | { properties?: Record<string, { type?: string; anyOf?: unknown[] }> }
+      | undefined;
+    // Lists of things: not those of one thing, nor what follows events.
+    if (!get || path.includes('{') || ['/v1/events', '/v1/health', '/v1/openapi.json'].includes(path))
+      continue;
+    const arrays = Object.entries(shape?.properties ?? {}).filter(([, { type }]) => type === 'array');
+    if (arrays.length === 0) continue;
+    lists.push(path);
+    t.equal(shape?.properties?.total?.type, 'integer', path);
+    t.ok(shape?.properties?.next, path);
+    t.ok(
+      get.parameters.some(({ name }) => name === 'limit'),
+      path,
+    );
+    for (const query of ['surprise=1', 'limit=0', 'limit=x'])
+      t.equal((await send(url, 'get', { path: `${path}?${query}` })).status, 400, `${path}?${query}`);
+    const { status } = await send(url, 'get', { path: `${path}?limit=1` });
+    t.equal(status, 200, path);
+  }
+  t.ok(lists.length >= 10, `${lists}`);
+});
+
 t.test('what is counted is an integer, and the study is described', async (t) => {
   const { url } = await openBench(t);
   const { paths, components } = (await (await fetch(`${url}/v1/openapi.json`)).json()) as Document;

@@ -115,7 +115,7 @@ async function measure(_: Scene, { client, post, say, signal }: SceneContext): P
 /** A predictor, whose campaign goes on in each life. */
 async function train({ seed }: Scene, { client, say, signal }: SceneContext): Promise<void> {
   const options = { signal };
-  const [left] = await client.campaigns({}, options);
+  const [left] = (await client.campaigns({}, options)).campaigns;
   const request = { device: 'fake-0', space: smallSpace, samples: 25, seed, protocol: 'quick' };
   let campaign = left ?? (await client.startCampaign(request, options));
   while (campaign.state === 'running') {

@@ -372,7 +372,10 @@ t.test('campaigns are rows: listed, cancelled, and taken up by the next daemon',
   const { store, jobs, service, campaigns, ended, request } = await openService(t, {}, driver);
   const asked = { ...request, samples: 8, profile: false };
   const cancelled = await service.train({ ...asked, samples: 5000 });
-  t.match(await campaigns.list({ state: 'running' }), [{ id: cancelled.id, kind: 'train', of: 5000 }]);
+  t.match(await campaigns.list({ state: 'running' }), {
+    campaigns: [{ id: cancelled.id, kind: 'train', of: 5000 }],
+    total: 1,
+  });
   t.match(await campaigns.cancel(cancelled.id), { state: 'cancelled', error: { code: 'INTERRUPTED' } });
   await t.rejects(campaigns.cancel(cancelled.id), { code: 'STATE_CONFLICT' });
   await t.rejects(campaigns.cancel('99'), { code: 'NOT_FOUND' });

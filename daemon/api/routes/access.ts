@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Access, TokenRecord } from '../../access/access.js';
 import { HildaError } from '../../core/errors.js';
 import { linkSchema, newTokenSchema, tokenRequestSchema, tokenSchema } from '../access-schemas.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
 import type { DaemonServices } from '../services.js';
 
@@ -30,8 +31,15 @@ export const accessRoutes = [
     path: '/access/tokens',
     summary: 'Tokens and sessions of pages that have not run out, without the tokens themselves',
     scope: 'admin',
-    answer: { status: 200, schema: z.object({ tokens: z.array(tokenSchema) }) },
-    handle: async ({ services }) => ({ tokens: (await accessOf(services).list()).map(view) }),
+    query: z.object(listQuery),
+    answer: { status: 200, schema: pageSchema({ tokens: z.array(tokenSchema) }) },
+    handle: async ({ services, query }) => {
+      const { rows, ...page } = pageOf(await accessOf(services).list(), query, {
+        path: '/access/tokens',
+        idOf: ({ id }) => id,
+      });
+      return { tokens: rows.map(view), ...page };
+    },
   }),
   defineRoute({
     method: 'get',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { campaignStates } from '../job-state-names.js';
+import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { defineRoute } from '../route.js';
 import { showCampaignRecord } from '../show-campaign.js';
@@ -11,14 +12,23 @@ export const campaignRoutes = [
     summary: 'Campaigns, newest first; those that run go on when the daemon was restarted',
     query: z.object({
       state: z.enum(campaignStates).optional(),
-      limit: z.coerce.number().int().min(1).max(1000).default(100),
+      kind: campaignSchema.shape.kind.optional(),
+      before: z.string().optional().describe('Only what was started before this campaign.'),
+      limit: pageLimit(100),
     }),
-    answer: { status: 200, schema: z.object({ campaigns: z.array(campaignSchema) }) },
-    handle: async ({ services, query: { state, limit } }) => ({
-      campaigns: (await services.campaigns.list({ limit, ...(state !== undefined && { state }) })).map(
-        showCampaignRecord,
-      ),
-    }),
+    answer: { status: 200, schema: pageSchema({ campaigns: z.array(campaignSchema) }) },
+    handle: async ({ services, query }) => {
+      const { state, kind, before, limit } = query;
+      const { campaigns, total } = await services.campaigns.list({
+        ...(state !== undefined && { state }),
+        ...(kind !== undefined && { kind }),
+        ...(before !== undefined && { before }),
+        limit: limit + 1,
+      });
+      const shown = campaigns.slice(0, limit).map(showCampaignRecord);
+      const next = campaigns.length > limit ? { ...query, before: shown.at(-1)?.id } : null;
+      return { campaigns: shown, total, next: nextPage('/campaigns', next) };
+    },
   }),
   defineRoute({
     method: 'get',

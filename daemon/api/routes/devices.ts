@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
+import { listQuery, pageLimit, pageOf, pageSchema } from '../paging.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { Answer, defineRoute } from '../route.js';
 import { asDeviceId, type DaemonServices } from '../services.js';
@@ -46,8 +47,22 @@ export const deviceRoutes = [
     method: 'get',
     path: '/devices',
     summary: 'Every device ever seen, with its state and its present user',
-    answer: { status: 200, schema: devicesSchema },
-    handle: ({ services }) => viewAll(services),
+    query: z.object({
+      state: deviceSchema.shape.state.optional(),
+      ...listQuery,
+      limit: pageLimit(10_000, 10_000),
+    }),
+    answer: { status: 200, schema: pageSchema(devicesSchema.shape) },
+    handle: async ({ services, query }) => {
+      const { devices, unusable } = await viewAll(services);
+      const { rows, ...page } = pageOf(devices, query, {
+        path: '/devices',
+        idOf: ({ id }) => id,
+        unknown: 'DEVICE_UNKNOWN',
+        fits: ({ state }) => query.state === undefined || state === query.state,
+      });
+      return { devices: rows, unusable, ...page };
+    },
   }),
   defineRoute({
     method: 'post',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { invitationSchema, joinerSchema } from '../device-schemas.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';
 
 const kinds = { page: '/join/#t=', agent: '' } as const;
@@ -34,10 +35,16 @@ export const joiningRoutes = [
     method: 'get',
     path: '/joiners',
     summary: 'Pages and agents that ever joined',
-    answer: { status: 200, schema: z.object({ joiners: z.array(joinerSchema) }) },
-    handle: async ({ services: { joining } }) => ({
-      joiners: (await joining.keys.joiners()).map(({ hash: _, ...rest }) => rest),
-    }),
+    query: z.object({ kind: joinerSchema.shape.kind.optional(), ...listQuery }),
+    answer: { status: 200, schema: pageSchema({ joiners: z.array(joinerSchema) }) },
+    handle: async ({ services: { joining }, query }) => {
+      const { rows, ...page } = pageOf(await joining.keys.joiners(), query, {
+        path: '/joiners',
+        idOf: ({ id }) => id,
+        fits: ({ kind }) => query.kind === undefined || kind === query.kind,
+      });
+      return { joiners: rows.map(({ hash: _, ...rest }) => rest), ...page };
+    },
   }),
   defineRoute({
     method: 'post',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseSelector } from '../../jobs/selector.js';
 import { leaseRequestSchema, leaseSchema, releaseSchema, renewalSchema } from '../lease-schemas.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';
 import { asDeviceId } from '../services.js';
 
@@ -9,8 +10,15 @@ export const leaseRoutes = [
     method: 'get',
     path: '/leases',
     summary: 'Devices that people and scripts hold',
-    answer: { status: 200, schema: z.object({ leases: z.array(leaseSchema) }) },
-    handle: async ({ services }) => ({ leases: await services.leases.list() }),
+    query: z.object(listQuery),
+    answer: { status: 200, schema: pageSchema({ leases: z.array(leaseSchema) }) },
+    handle: async ({ services, query }) => {
+      const { rows, ...page } = pageOf(await services.leases.list(), query, {
+        path: '/leases',
+        idOf: ({ deviceId }) => deviceId,
+      });
+      return { leases: rows, ...page };
+    },
   }),
   defineRoute({
     method: 'post',

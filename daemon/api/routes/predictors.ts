@@ -7,6 +7,7 @@ import { detailOf, type PredictorInsight } from '../../predictors/predictor-insi
 import { probeScheduleSchema } from '../../predictors/probe-schedule.js';
 import type { StoredPredictor } from '../../predictors/stored-predictor.js';
 import type { PredictorRecord } from '../../store/contract.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import {
   campaignRequestSchema,
   campaignSchema,
@@ -77,17 +78,25 @@ export const predictorRoutes = [
     method: 'get',
     path: '/predictors',
     summary: 'Every predictor',
-    answer: { status: 200, schema: z.object({ predictors: z.array(predictorSchema) }) },
-    handle: async ({ services }) => ({
+    query: z.object({ device: z.string().optional(), ...listQuery }),
+    answer: { status: 200, schema: pageSchema({ predictors: z.array(predictorSchema) }) },
+    handle: async ({ services, query }) => {
       // A damaged one is left out here and refused by name where it is asked for.
-      predictors: (await services.predictors.list()).flatMap((record) => {
+      const known = (await services.predictors.list()).flatMap((record) => {
         try {
           return [viewPredictor(record)];
         } catch {
           return [];
         }
-      }),
-    }),
+      });
+      const { rows, ...page } = pageOf(known, query, {
+        path: '/predictors',
+        idOf: ({ id }) => id,
+        unknown: 'PREDICTOR_UNKNOWN',
+        fits: ({ deviceId }) => query.device === undefined || deviceId === query.device,
+      });
+      return { predictors: rows, ...page };
+    },
   }),
   defineRoute({
     method: 'post',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkConsent } from '../consent.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
 import { asSpecialisationId } from '../services.js';
 import {
@@ -26,11 +27,16 @@ export const specialisationRoutes = [
     method: 'get',
     path: '/specialisations',
     summary: 'Every specialisation, without its matrix',
-    answer: {
-      status: 200,
-      schema: z.object({ specialisations: z.array(specialisationSummarySchema) }),
+    query: z.object({ state: specialisationSummarySchema.shape.state.optional(), ...listQuery }),
+    answer: { status: 200, schema: pageSchema({ specialisations: z.array(specialisationSummarySchema) }) },
+    handle: async ({ services, query }) => {
+      const { rows, ...page } = pageOf(await services.specialisations.list(), query, {
+        path: '/specialisations',
+        idOf: ({ id }) => id,
+        fits: ({ state }) => query.state === undefined || state === query.state,
+      });
+      return { specialisations: rows, ...page };
     },
-    handle: async ({ services }) => ({ specialisations: await services.specialisations.list() }),
   }),
   defineRoute({
     method: 'get',

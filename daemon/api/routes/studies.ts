@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { HildaError } from '../../core/errors.js';
 import { studySpecSchema } from '../../study/spec.js';
 import { checkConsent } from '../consent.js';
-import { nextPage, pageLimit, pageSchema } from '../paging.js';
+import { listQuery, pageOf, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
 import { frontsSchema, studySchema, studySummarySchema } from '../schemas.js';
 import { asStudyId, type StudyPort } from '../services.js';
@@ -46,21 +45,17 @@ export const studyRoutes = [
     summary: 'Every study',
     query: z.object({
       state: studySchema.shape.state.optional(),
-      after: z.string().optional().describe('Only what was started after this study.'),
-      limit: pageLimit(1000),
+      ...listQuery,
     }),
     answer: { status: 200, schema: pageSchema({ studies: z.array(studySchema) }) },
     handle: async ({ services, query }) => {
-      const { state, after, limit } = query;
-      const known = await services.studies.list();
-      const first = after === undefined ? 0 : known.findIndex(({ id }) => id === after) + 1;
-      if (after !== undefined && first === 0)
-        throw new HildaError('STUDY_UNKNOWN', `after: there is no study ${after}`);
-      const fits = (record: { readonly state: string }) => state === undefined || record.state === state;
-      const rest = known.slice(first).filter(fits);
-      const studies = rest.slice(0, limit).map(viewStudy);
-      const next = rest.length > limit ? { ...query, after: studies.at(-1)?.id } : null;
-      return { studies, total: known.filter(fits).length, next: nextPage('/studies', next) };
+      const { rows, ...page } = pageOf(await services.studies.list(), query, {
+        path: '/studies',
+        idOf: ({ id }) => id,
+        unknown: 'STUDY_UNKNOWN',
+        fits: ({ state }) => query.state === undefined || state === query.state,
+      });
+      return { studies: rows.map(viewStudy), ...page };
     },
   }),
   defineRoute({

@@ -7,6 +7,7 @@ import { wholeNumber } from '../../whole-number.js';
 
 interface ListOptions {
   readonly state?: CampaignView['state'];
+  readonly kind?: string;
   readonly limit: number;
 }
 
@@ -23,13 +24,14 @@ export const campaignsCommand = (terminal: Terminal): Command =>
       new Command('list')
         .description('measuring for predictors, and comparisons; newest first')
         .addOption(new Option('--state <state>', 'only those in this state').choices([...campaignStates]))
+        .option('--kind <kind>', 'only train, probe or compare')
         .option('--limit <n>', 'at most so many', (text: string) => wholeNumber(text, 'limit', 1, 1000), 50)
         .action(
           act(terminal, async (context, options: ListOptions) => {
-            const campaigns = await context.client.campaigns(options, context);
+            const { campaigns, total } = await context.client.campaigns(options, context);
             context.answerTable(
               'campaigns',
-              { campaigns },
+              { campaigns, total },
               [
                 { title: 'CAMPAIGN', value: (one) => one.id },
                 { title: 'KIND', value: (one) => one.kind },
