@@ -46,11 +46,15 @@ function cheapest(space: Space): Architecture {
   return working.reduce((best, a) => (macs(a) < macs(best) ? a : best));
 }
 
+/** Kinds of attention that differ from others in numbers of heads alone: an upload of 40 kB each, and no operator more. */
+const alike = new Set<number | string>(['gqa', 'mqa', 'sqa']);
+
 /** Architectures with each choice of a decision in turn, all else as cheap as it gets. Some leave no network. */
 function eachChoice(space: Space, decision: string): (readonly [string, Architecture])[] {
   const at = space.dims?.findIndex(({ name }) => name === decision) ?? -1;
   const from = cheapest(space) as readonly number[];
   return (space.dims?.[at]?.choices ?? []).flatMap((choice, i) => {
+    if (alike.has(choice)) return [];
     try {
       return [[String(choice), space.normalise(from.with(at, i))] as const];
     } catch (thrown) {
