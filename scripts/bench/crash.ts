@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- crash [--kills 1000] [--seed 1] [--kinds study,jobs,training,backup,migration] [--trials 36] [--abreast 4]`: whole daemons
+ * `npm run bench -- crash [--kills 1000] [--seed 1] [--kinds study,jobs,training,backup,migration] [--trials 36] [--abreast 4] [--keep FOLDER]`: whole daemons
  * over fast devices, killed by SIGKILL at random moments, most of them between tells; one blow in four falls while they start.
  * `--abreast` daemons share a process, each with a data folder of its own, so that one blow hits them all: `kills` counts
  * daemons, `blows` processes. Each folder is lived on until it is done: studies of three samplers, measurements and deployments, the training of a predictor,
@@ -21,6 +21,8 @@ const { values: flags } = parseArgs({
     kinds: { type: 'string' },
     trials: { type: 'string', default: '36' },
     abreast: { type: 'string', default: '4' },
+    /** Data folders with a finding are copied here. */
+    keep: { type: 'string' },
   },
 });
 const startMs = performance.now();
@@ -30,6 +32,7 @@ const { findings, ...figures } = await killDaemons({
   seed: Number(flags.seed),
   trials: Number(flags.trials),
   abreast: Number(flags.abreast),
+  keep: flags.keep,
   ...(flags.kinds !== undefined && { kinds: flags.kinds.split(',') as SceneKind[] }),
   onRound: (kills, { lost, doubled, corrupt }) => {
     console.error(

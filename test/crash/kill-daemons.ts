@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pick, type Rng, randomInt, Xoshiro128 } from '../../daemon/core/rng.js';
 import { type Findings, Ledger, namesIn, noFindings, outcomeOf } from './ledger.js';
 import { Lives } from './lives.js';
@@ -15,6 +15,8 @@ export interface KillOptions {
   readonly trials?: number;
   /** Daemons in one process, each with a folder of its own: one blow hits them all. */
   readonly abreast?: number;
+  /** Folders with a finding are copied into this one. */
+  readonly keep?: string | undefined;
   readonly onRound?: (kills: number, found: Findings) => void;
 }
 
@@ -36,6 +38,9 @@ export interface KillFigures {
   readonly failed: number;
   readonly findings: readonly string[];
 }
+
+const countOf = ({ lost, doubled, corrupt }: Findings): number =>
+  lost.length + doubled.length + corrupt.length;
 
 const defaultKinds: readonly SceneKind[] = ['study', 'jobs', 'training', 'backup', 'study', 'migration'];
 const samplers = ['random', 'nsga2', 'linas'];
@@ -69,7 +74,7 @@ export async function killDaemons(options: KillOptions): Promise<KillFigures> {
 
 class Killer {
   readonly #home: string;
-  readonly #options: Required<Omit<KillOptions, 'onRound'>> & KillOptions;
+  readonly #options: Required<Omit<KillOptions, 'onRound' | 'keep'>> & KillOptions;
   readonly #rng: Rng;
   readonly #lives = new Lives();
   readonly #found = noFindings();
@@ -140,8 +145,10 @@ class Killer {
           this.#kills++;
           this.#killsByKind[kind] = (this.#killsByKind[kind] ?? 0) + 1;
         }
+        const before = countOf(this.#found);
         folder.ledger.add(told, this.#found);
         await folder.ledger.check(this.#found);
+        if (countOf(this.#found) > before) await this.#keep(folder);
       }
       // What ends by itself without a kill does so again.
       if (isLeft && ends.some(({ failure }) => failure !== null)) break;
@@ -157,7 +164,16 @@ class Killer {
     const fixture = pick(this.#rng, fixtures);
     if (kind === 'migration') await oldDatabase(scene.dataDir, fixture);
     const before = kind === 'migration' ? await namesIn(scene.dataDir) : [];
-    return { scene, ledger: new Ledger(scene.dataDir, kind === 'migration'), fixture, before, isOver: false };
+    const title = `folder ${this.#folders - 1}, ${kind} ${kind === 'migration' ? fixture : scene.sampler}`;
+    const ledger = new Ledger(title, scene.dataDir, kind === 'migration');
+    return { scene, ledger, fixture, before, isOver: false };
+  }
+
+  async #keep({ scene }: Folder): Promise<void> {
+    const { keep } = this.#options;
+    if (keep === undefined) return;
+    const copy = join(keep, `${basename(scene.besides)}-after-${this.#kills}-kills`);
+    await cp(scene.dataDir, copy, { recursive: true });
   }
 
   /** With an unbroken run, or with what an old database held. */

@@ -19,24 +19,29 @@ export const noFindings = (): Findings => ({ lost: [], doubled: [], corrupt: [] 
 
 /** What clients were told of one data folder, held against what the folder holds. */
 export class Ledger {
+  readonly #title: string;
   readonly #dataDir: string;
   readonly #isOld: boolean;
   readonly #told = new Map<string, string>();
-  #verified = new Set<string>();
+  readonly #verified = new Set<string>();
+  /** A folder is looked at after each kill: what stays wrong is one finding. */
+  readonly #found = new Set<string>();
 
   /** `isOld`: an earlier release wrote the database; ended jobs of former days are forgotten, what they yielded is not. */
-  constructor(dataDir: string, isOld = false) {
+  constructor(title: string, dataDir: string, isOld = false) {
+    this.#title = title;
     this.#dataDir = dataDir;
     this.#isOld = isOld;
   }
 
   /** What contradicts what was told before is a finding. */
-  add(told: readonly Acknowledged[], { lost }: Findings): void {
+  add(told: readonly Acknowledged[], findings: Findings): void {
     for (const one of told) {
       const name = nameOf(one);
       const said = one.of === 'backup' ? '' : one.said;
       const before = this.#told.get(name);
-      if (before !== undefined && before !== said) lost.push(`${name} was ${before} and is ${said}`);
+      if (before !== undefined && before !== said)
+        this.#note(findings.lost, `${name} was ${before} and is ${said}`);
       this.#told.set(name, said);
     }
   }
@@ -46,15 +51,15 @@ export class Ledger {
     // Killed before there was a database: then nobody was told anything.
     if (this.#told.size === 0 && !existsSync(join(this.#dataDir, 'hilda.sqlite'))) return;
     const { findings } = await checkData(this.#dataDir);
-    for (const { where, what } of findings) corrupt.push(`${where}: ${what}`);
+    for (const { where, what } of findings) this.#note(corrupt, `${where}: ${what}`);
     const db = await readDatabase(join(this.#dataDir, 'hilda.sqlite'));
     try {
       const there = await factsOf(db);
       for (const [name, said] of this.#told) {
         if (name.startsWith('backup ')) continue;
-        if (there.get(name) !== said) lost.push(`${name} was ${said} and is ${there.get(name)}`);
+        if (there.get(name) !== said) this.#note(lost, `${name} was ${said} and is ${there.get(name)}`);
       }
-      doubled.push(...(await doubledIn(db, this.#isOld)));
+      for (const finding of await doubledIn(db, this.#isOld)) this.#note(doubled, finding);
     } finally {
       await db.destroy();
     }
@@ -62,9 +67,16 @@ export class Ledger {
       if (!name.startsWith('backup ') || this.#verified.has(name)) continue;
       this.#verified.add(name);
       await verifyBackup(name.slice('backup '.length)).catch((thrown) =>
-        lost.push(`${name}: ${asHildaError(thrown).message}`),
+        this.#note(lost, `${name}: ${asHildaError(thrown).message}`),
       );
     }
+  }
+
+  #note(findings: string[], what: string): void {
+    const finding = `${this.#title}: ${what}`;
+    if (this.#found.has(finding)) return;
+    this.#found.add(finding);
+    findings.push(finding);
   }
 }
 
