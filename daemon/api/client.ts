@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { localTokenFor } from '../access/local-token.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
+import { onAbort } from '../core/on-abort.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import { linkSchema, newTokenSchema, type tokenRequestSchema, tokenSchema } from './access-schemas.js';
@@ -120,8 +121,9 @@ export class DaemonClient {
   uploadBlob = (bytes: Uint8Array, options: CallOptions) => this.#post('/blobs', blobSchema, bytes, options);
 
   async modelBytes(sha256: string, options: CallOptions): Promise<Uint8Array> {
-    const response = await this.#fetch(`/models/${sha256}`, { method: 'GET' }, options);
-    return new Uint8Array(await whole(response, () => response.arrayBuffer()));
+    const take = async (response: Response) =>
+      new Uint8Array(await whole(response, () => response.arrayBuffer()));
+    return this.#ask(`/models/${sha256}`, { method: 'GET' }, options, take);
   }
 
   startMeasurement = (request: ModelRequest & { readonly protocol: string }, options: CallOptions) =>
@@ -282,7 +284,7 @@ export class DaemonClient {
   }
 
   async #get<S extends z.ZodType>(path: string, schema: S, options: CallOptions): Promise<z.infer<S>> {
-    return read(await this.#fetch(path, { method: 'GET' }, options), schema);
+    return this.#ask(path, { method: 'GET' }, options, (response) => read(response, schema));
   }
 
   async #post<S extends z.ZodType>(
@@ -297,19 +299,36 @@ export class DaemonClient {
       init.headers = { 'content-type': bytes ? 'application/octet-stream' : 'application/json' };
       init.body = bytes ? Buffer.from(body) : JSON.stringify(body);
     }
-    return read(await this.#fetch(path, init, options), schema);
+    return this.#ask(path, init, options, (response) => read(response, schema));
   }
 
-  async #fetch(path: string, init: RequestInit, { signal }: CallOptions): Promise<Response> {
+  /** What `take` makes of the answer. The signal of a client that asks for days gets no listener more with each request. */
+  async #ask<T>(
+    path: string,
+    init: RequestInit,
+    { signal }: CallOptions,
+    take: (response: Response) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const gone = new AbortController();
+    const stop = onAbort(signal, () => gone.abort(signal.reason));
+    try {
+      return await take(await this.#fetch(path, { ...init, signal: gone.signal }));
+    } finally {
+      stop();
+    }
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
     const token = this.#token ?? (await localTokenFor(this.#base));
     const headers = { ...init.headers, ...(token && { authorization: `Bearer ${token}` }) };
-    const attempt = (): Promise<Response> => fetch(`${this.#base}/v1${path}`, { ...init, headers, signal });
+    const attempt = (): Promise<Response> => fetch(`${this.#base}/v1${path}`, { ...init, headers });
     let response: Response;
     try {
       // A connection that was kept open may be closed by the daemon in the moment of asking: asking again is harmless.
       response = await (init.method === 'GET' ? attempt().catch(() => attempt()) : attempt());
     } catch (thrown) {
-      signal.throwIfAborted();
+      init.signal?.throwIfAborted();
       throw new HildaError('DAEMON_UNREACHABLE', `no daemon answers at ${this.#base}`, {
         cause: thrown,
         details: { host: this.#base },

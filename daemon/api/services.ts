@@ -19,6 +19,7 @@ import type { Graph } from '../network/graph.js';
 import type { LoadedPlugin } from '../plugins/load-plugins.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
+import type { DataReading } from '../reading/contract.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -130,6 +131,8 @@ export interface DaemonServices {
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
   /** Decodes and checks a model: an ONNX file, or an archive with the files beside it. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Promise<Graph>;
+  /** Decodes arrays. */
+  readonly reading: Pick<DataReading, 'examples' | 'tensor'>;
   /** Device work. */
   readonly jobs: JobPort;
   /** Devices held by people and scripts. */

@@ -2,8 +2,9 @@ import { WebSocket } from 'ws';
 import { localTokenFor } from '../access/local-token.js';
 import { BackOff } from '../core/back-off.js';
 import type { Clock } from '../core/clock.js';
-import { HildaError } from '../core/errors.js';
+import { errorTable, HildaError } from '../core/errors.js';
 import { processChance } from '../devices/chance.js';
+import { fromProblem } from './problem.js';
 import type { EventView } from './schemas.js';
 
 export interface WatchOptions {
@@ -104,7 +105,9 @@ async function* connection(
           wake = resolve;
         });
       } else if ('op' in message && message.op === 'error') {
-        throw new HildaError('REQUEST_INVALID', message.detail);
+        const refusal = fromProblem(message, 0);
+        // A store that fails for a moment: the watch comes back as after a lost connection.
+        throw errorTable[refusal.code].retryable ? new Error(refusal.message, { cause: refusal }) : refusal;
       } else {
         yield message as Exclude<Message, { op: 'error' }>;
       }

@@ -11,6 +11,9 @@ import { openNpz } from '../data/npz.js';
 import { openArrays, openStored } from '../data/open-arrays.js';
 import { rawArray } from '../data/raw.js';
 import { npyOf } from '../data/write-npy.js';
+import type { Calibrating } from '../devices/contract.js';
+import { parseRanges } from '../devices/stored-ranges.js';
+import { elementCount } from '../network/graph.js';
 import {
   type CalibrationData,
   closedDims,
@@ -18,10 +21,7 @@ import {
   exampleType,
   flatExamples,
   type InputShape,
-} from '../devices/calibration-data.js';
-import type { Calibrating } from '../devices/contract.js';
-import { parseRanges } from '../devices/stored-ranges.js';
-import { elementCount } from '../network/graph.js';
+} from '../runtime/calibration-data.js';
 import { floatsFrom } from '../runtime/element-types.js';
 import type { CalibrationOptions } from './calibration-options.js';
 import type { CliContext } from './context.js';

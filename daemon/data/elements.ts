@@ -102,6 +102,16 @@ export function convertElements(
     return floats;
   }
   const [least, most] = target;
+  if (!big && elementBytes(to) < 8) {
+    const [low, high] = [Number(least), Number(most)];
+    const numbers = elementsFromBytes(to, new Uint8Array(elements.length * elementBytes(to))) as Uint8Array;
+    for (let i = 0; i < elements.length; i++) {
+      const value = elements[i] as number;
+      if (!Number.isInteger(value) || value < low || value > high) refuse(i);
+      numbers[i] = value;
+    }
+    return numbers;
+  }
   const whole = Array.from({ length: elements.length }, (_, i): bigint => {
     const value = elements[i] as number | bigint;
     if (!big && !Number.isSafeInteger(value)) return refuse(i);

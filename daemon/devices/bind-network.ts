@@ -20,6 +20,8 @@ export type GivenInput =
   | string
   | { readonly low: number; readonly high: number }
   | { readonly values: readonly number[] }
+  /** In the type of the input. */
+  | { readonly tensor: Tensor }
   | { readonly file: ByteSource; readonly format: 'npy' | 'raw' };
 
 export interface GivenBindings {
@@ -43,6 +45,7 @@ export async function bindNetwork(
     const input = known.get(name);
     if (typeof given === 'object' && 'file' in given && given.format === 'npy')
       early.set(name, await npyTensor(given.file, input));
+    else if (typeof given === 'object' && 'tensor' in given) early.set(name, given.tensor);
     else if (typeof given === 'object' && 'low' in given) early.set(name, given);
     else if (input) late.push([input, given]);
     // Binding refuses it by its name.

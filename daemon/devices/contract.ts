@@ -4,9 +4,9 @@ import type { Target } from '../core/target.js';
 import type { Calibration } from '../measure/calibration.js';
 import type { Protocol } from '../measure/protocol.js';
 import type { Graph } from '../network/graph.js';
+import type { CalibrationData } from '../runtime/calibration-data.js';
 import type { CalibrationExamples } from '../runtime/example-ranges.js';
 import type { Tensors } from '../runtime/tensors.js';
-import type { CalibrationData } from './calibration-data.js';
 import type { NetworkRanges } from './stored-ranges.js';
 
 export type { Tensors };

@@ -1,10 +1,10 @@
 import { HildaError } from '../core/errors.js';
 import type { Target } from '../core/target.js';
 import type { Graph } from '../network/graph.js';
+import type { CalibrationData } from '../runtime/calibration-data.js';
 import { type CalibrationExamples, exampleRanges } from '../runtime/example-ranges.js';
 import { SessionProcess } from '../runtime/session-process.js';
 import { examplesOf, packClasses } from './agent/examples.js';
-import type { CalibrationData } from './calibration-data.js';
 import type { CallOptions, Device, Examples, Tensors } from './contract.js';
 import { type Abilities, abilities, type Work } from './work.js';
 

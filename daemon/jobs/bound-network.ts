@@ -2,9 +2,12 @@ import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { BlobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import { isNumericType } from '../data/elements.js';
 import { bytesInMemory } from '../data/file-bytes.js';
 import { bindNetwork, type GivenInput } from '../devices/bind-network.js';
 import type { Feed, Graph } from '../network/graph.js';
+import type { DataReading } from '../reading/contract.js';
+import { readHere } from '../reading/read-here.js';
 import type { BlobStore } from '../store/contract.js';
 import type { InputRef, ModelRef } from './job.js';
 
@@ -14,6 +17,8 @@ export interface Places {
   readonly uploads: BlobStore;
   /** Decodes and checks a model. */
   readNetwork(bytes: Uint8Array): Promise<Graph>;
+  /** Decodes arrays. */
+  readonly reading: Pick<DataReading, 'examples' | 'tensor'>;
 }
 
 /** Throws NOT_FOUND where nothing of this id was uploaded. */
@@ -37,19 +42,29 @@ export async function networkOf(
 ): Promise<Graph> {
   const network = await places.readNetwork(await bytesOf(model, 'model', places));
   const given = new Map<string, GivenInput>();
-  for (const [name, input] of Object.entries(inputs)) given.set(name, await givenOf(input, places));
+  for (const [name, input] of Object.entries(inputs))
+    given.set(name, await givenOf(name, input, network, places));
   return bindNetwork(network, { dims, shapes, inputs: given });
 }
 
-async function givenOf(input: InputRef, places: Places): Promise<GivenInput> {
+async function givenOf(
+  name: string,
+  input: InputRef,
+  { inputs, overridable = [] }: Graph,
+  places: Places,
+): Promise<GivenInput> {
   if (typeof input !== 'object') return input;
   if ('values' in input) return input;
   if ('range' in input) return { low: input.range[0], high: input.range[1] };
   const { blob, format } = input;
-  return {
-    file: bytesInMemory(`the blob ${blob.slice(0, 12)}`, await bytesOf(blob, 'blob', places)),
-    format,
-  };
+  const what = `the blob ${blob.slice(0, 12)}`;
+  const bytes = await bytesOf(blob, 'blob', places);
+  const dtype = [...overridable, ...inputs].find((one) => one.name === name)?.dtype;
+  // Binding refuses it by its name, and its array is of no interest.
+  if (dtype === undefined) return { values: [] };
+  if (format === 'npy' && isNumericType(dtype))
+    return { tensor: await places.reading.tensor(bytes, dtype, what) };
+  return { file: bytesInMemory(what, bytes), format };
 }
 
 /** The inputs that a network was run with, for the manifest of a measurement. */
@@ -75,6 +90,7 @@ export const nowhere: Places = {
   readNetwork: async () => {
     throw new HildaError('NOT_FOUND', 'there is no store of models here');
   },
+  reading: readHere,
 };
 
 function missing(): Places['blobs'] {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { StudyId } from '../core/ids.js';
-import type { CalibrationData } from '../devices/calibration-data.js';
 import type { Examples, Tensors } from '../devices/contract.js';
 import { deploymentSchema } from '../devices/schemas.js';
 import { workSchema } from '../devices/work.js';
 import type { Graph } from '../network/graph.js';
+import type { CalibrationData } from '../runtime/calibration-data.js';
 import type { JobRecord, MeasurementRecord, TrialOfMeasurement } from '../store/contract.js';
 import { type Selector, selectorSchema } from './selector.js';
 

@@ -1,9 +1,10 @@
 import { HildaError } from '../core/errors.js';
 import { constantInputs } from '../devices/bind-network.js';
-import { flatExamples, type InputShape, isPiece, piecedExamples } from '../devices/calibration-data.js';
 import type { Calibrating, Deployment, Tensors } from '../devices/contract.js';
 import { parseRanges } from '../devices/stored-ranges.js';
 import type { Graph } from '../network/graph.js';
+import { isPiece } from '../reading/read-examples.js';
+import { flatExamples, type InputShape, inPieces } from '../runtime/calibration-data.js';
 import { asTensors } from '../runtime/tensors.js';
 import { bytesOf, networkOf, type Places } from './bound-network.js';
 import type { Given, InputsRef, ParsedJob } from './job.js';
@@ -31,8 +32,11 @@ export async function calibratingOf(
   const { inputs: ports } = constantInputs(network);
   if ('examples' in inputs) return { calibration: flatExamples(ports, inputs.examples) };
   if ('blobs' in inputs) {
-    const pieces = inputs.blobs.map((sha256) => () => bytesOf(sha256, 'blob', places));
-    return { calibration: await piecedExamples(ports, pieces) };
+    const pieces = inputs.blobs.map((sha256) => async () => {
+      const bytes = await bytesOf(sha256, 'blob', places);
+      return places.reading.examples(bytes, ports);
+    });
+    return { calibration: await inPieces(pieces) };
   }
   throw new HildaError('REQUEST_INVALID', 'a network is calibrated on examples, or by ranges');
 }
@@ -46,18 +50,20 @@ export async function feedOf(
   const ports = [deployment.input, ...deployment.moreInputs].map(
     ({ name, dims }): InputShape => ({ name, dims, dtype: 'float32' }),
   );
-  if (inputs && 'values' in inputs) return oneExample(ports, inputs.values);
-  if (inputs && 'blob' in inputs) return oneExample(ports, await bytesOf(inputs.blob, 'blob', places));
+  if (inputs && 'values' in inputs) return oneExample(ports, inputs.values, places);
+  if (inputs && 'blob' in inputs)
+    return oneExample(ports, await bytesOf(inputs.blob, 'blob', places), places);
   throw new HildaError('REQUEST_INVALID', 'no input was given');
 }
 
 async function oneExample(
   ports: readonly InputShape[],
   input: readonly number[] | Uint8Array,
+  { reading }: Pick<Places, 'reading'>,
 ): Promise<Tensors> {
   const examples =
     input instanceof Uint8Array && isPiece(input)
-      ? await piecedExamples(ports, [async () => input])
+      ? await reading.examples(input, ports)
       : flatExamples(ports, [input instanceof Uint8Array ? floatsIn(input) : input]);
   if (examples.count !== 1)
     throw new HildaError('REQUEST_INVALID', `one input is run at a time, ${examples.count} were given`);

@@ -1,3 +1,4 @@
+import { HildaError } from '../core/errors.js';
 import {
   type Attribute,
   type DType,
@@ -32,6 +33,8 @@ export interface ConvOptions {
 export class GraphBuilder {
   readonly #name: string;
   readonly #opset: number;
+  readonly #maxWeightBytes: number;
+  #weightBytes = 0;
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
   readonly #initializers = new Map<string, Tensor>();
@@ -39,9 +42,15 @@ export class GraphBuilder {
   readonly #shapes: ShapeTable;
   readonly #counters = new Map<string, number>();
 
-  constructor({ name, opset = 17 }: { readonly name: string; readonly opset?: number }) {
+  /** `maxWeightBytes`: of all constants together. */
+  constructor({
+    name,
+    opset = 17,
+    maxWeightBytes = Number.POSITIVE_INFINITY,
+  }: { readonly name: string; readonly opset?: number; readonly maxWeightBytes?: number }) {
     this.#name = name;
     this.#opset = opset;
+    this.#maxWeightBytes = maxWeightBytes;
     this.#shapes = new ShapeTable(opset);
   }
 
@@ -52,9 +61,16 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Adds a constant under a name that must be new. */
+  /** Adds a constant under a name that must be new. Throws NETWORK_TOO_LARGE beyond the limit of all. */
   constant(name: string, tensor: Tensor): string {
     this.#claim(name);
+    this.#weightBytes += tensor.data.byteLength;
+    if (this.#weightBytes > this.#maxWeightBytes)
+      throw new HildaError(
+        'NETWORK_TOO_LARGE',
+        `weight bytes with ${name}: ${this.#weightBytes}, at most ${this.#maxWeightBytes} allowed`,
+        { details: { is: this.#weightBytes, max: this.#maxWeightBytes } },
+      );
     this.#initializers.set(name, tensor);
     this.#shapes.declare(name, new ConstantShape(tensor));
     return name;

@@ -254,7 +254,7 @@ export class Daemon {
 
     readiness.enter('jobs');
     const readNetwork = (bytes: Uint8Array): Promise<Graph> => reader.read(bytes);
-    const places = { blobs, uploads, readNetwork };
+    const places = { blobs, uploads, readNetwork, reading };
     const jobs = new Jobs({ store, pool, clock, places });
     await jobs.start(this.#life.signal);
     this.#started.push(() => jobs.stop());
@@ -342,6 +342,7 @@ export class Daemon {
       jobs,
       leases,
       readNetwork,
+      reading,
       campaigns,
       comparisons,
       retention,

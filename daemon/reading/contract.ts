@@ -1,7 +1,10 @@
+import type { NumericType } from '../data/elements.js';
 import type { LabelledData, openLabelled } from '../data/labelled/open-labelled.js';
 import type { LabelledSpec } from '../data/labelled/spec.js';
+import type { Tensor } from '../network/graph.js';
 import type { TableFormat } from '../predict/tables/format-names.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
+import type { CalibrationData, InputShape } from '../runtime/calibration-data.js';
 
 /** What the networks of a space take. */
 export type DataExpected = Parameters<typeof openLabelled>[1];
@@ -19,4 +22,8 @@ export interface DataReading {
   json(file: string): Promise<unknown>;
   /** Latency tables, one a file. Throws TABLE_INVALID. */
   tables(files: readonly TableText[], format: TableFormat): Promise<readonly NamedTable[]>;
+  /** As `readExamples`. */
+  examples(bytes: Uint8Array, inputs: readonly InputShape[]): Promise<CalibrationData>;
+  /** As `readTensor`. */
+  tensor(bytes: Uint8Array, dtype: NumericType, name: string): Promise<Tensor>;
 }

@@ -1,22 +1,39 @@
+import type { NumericType } from '../data/elements.js';
 import type { LabelledData } from '../data/labelled/open-labelled.js';
 import type { LabelledSpec } from '../data/labelled/spec.js';
 import type { Graph } from '../network/graph.js';
 import type { TableFormat } from '../predict/tables/format-names.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
+import type { InputShape } from '../runtime/calibration-data.js';
 import type { DataExpected, TableText } from './contract.js';
+
+/** A file's content, or the path of a copy: large ones take a second and more to hand over. */
+export type Given = Uint8Array | string;
 
 /** What the reader's child is asked. */
 export type ReadRequest =
   | {
       readonly op: 'model';
-      /** Its content, or the path of a file that holds it: large ones take a second and more to hand over. */
-      readonly model: Uint8Array | string;
+      readonly model: Given;
     }
   | {
       readonly op: 'labelled';
       readonly spec: LabelledSpec;
       readonly expected: DataExpected;
       /** A folder for what is too large for a message. */
+      readonly folder: string;
+    }
+  | {
+      readonly op: 'examples';
+      readonly piece: Given;
+      readonly inputs: readonly InputShape[];
+      readonly folder: string;
+    }
+  | {
+      readonly op: 'tensor';
+      readonly array: Given;
+      readonly dtype: NumericType;
+      readonly name: string;
       readonly folder: string;
     }
   | { readonly op: 'json'; readonly file: string }
@@ -46,6 +63,9 @@ export interface ReadingConversation {
   readonly answers: {
     readonly model: ReadModel;
     readonly labelled: HandedData;
+    /** Of each input, the elements of all examples. */
+    readonly examples: { readonly count: number; readonly files: readonly string[] };
+    readonly tensor: { readonly dims: readonly number[]; readonly file: string };
     readonly json: unknown;
     readonly tables: readonly NamedTable[];
   };

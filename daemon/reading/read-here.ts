@@ -3,12 +3,15 @@ import { HildaError } from '../core/errors.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
 import { parseTable } from '../predict/tables/table-formats.js';
 import type { DataReading } from './contract.js';
+import { readExamples, readTensor } from './read-examples.js';
 
 const maxJsonBytes = 64 * 2 ** 20;
 
 /** Reads in this process. */
 export const readHere: DataReading = {
   labelled: openLabelled,
+  examples: readExamples,
+  tensor: readTensor,
   tables: async (files, format) => files.map(({ name, text }) => parseTable(text, format, name)),
   json: async (file) => {
     const refused = (why: string, cause?: unknown): HildaError =>

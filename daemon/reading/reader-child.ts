@@ -7,8 +7,16 @@ import { packGraph } from '../network/graph-message.js';
 import { checkNetworkLimits } from '../network/limits.js';
 import { sourceOf, tfliteOf } from '../network/model-source.js';
 import { serveParent } from '../runtime/serve-parent.js';
-import type { HandedData, ReadModel, ReadRequest, SourceBytes } from './messages.js';
+import type {
+  Given,
+  HandedData,
+  ReadingConversation,
+  ReadModel,
+  ReadRequest,
+  SourceBytes,
+} from './messages.js';
 
+type Answers = ReadingConversation['answers'];
 type Of<Op extends ReadRequest['op']> = Extract<ReadRequest, { readonly op: Op }>;
 
 /** What reads data is loaded by the first who asks: most children read models alone. */
@@ -18,6 +26,10 @@ async function serve(request: ReadRequest): Promise<unknown> {
       return readModelOf(request);
     case 'labelled':
       return handOver(request);
+    case 'examples':
+      return examplesOf(request);
+    case 'tensor':
+      return tensorOf(request);
     case 'json':
       return (await import('./read-here.js')).readHere.json(request.file);
     case 'tables':
@@ -27,12 +39,39 @@ async function serve(request: ReadRequest): Promise<unknown> {
 
 async function readModelOf({ model }: Of<'model'>): Promise<ReadModel> {
   const { readModel } = await import('./read-model.js');
-  const bytes = typeof model === 'string' ? await readFile(model) : model;
+  const bytes = await contentOf(model);
   const graph = await readModel(bytes);
   checkNetworkLimits(graph);
   const named = (own: Uint8Array | undefined): SourceBytes | undefined => (own === bytes ? 'given' : own);
   const [source, tflite] = [named(sourceOf(graph)), named(tfliteOf(graph))];
   return { graph: packGraph(graph), ...(source && { source }), ...(tflite && { tflite }) };
+}
+
+const contentOf = async (given: Given): Promise<Uint8Array> =>
+  typeof given === 'string' ? readFile(given) : given;
+
+async function examplesOf({ piece, inputs, folder }: Of<'examples'>): Promise<Answers['examples']> {
+  const [{ readExamples }, { gatherElements }, { writeArray }] = await Promise.all([
+    import('./read-examples.js'),
+    import('../runtime/calibration-data.js'),
+    import('./array-files.js'),
+  ]);
+  const examples = await readExamples(await contentOf(piece), inputs);
+  const elements = await gatherElements(inputs, examples);
+  const files = elements.map((_, i) => join(folder, `input-${i}`));
+  for (const [i, bytes] of elements.entries()) await writeArray(files[i] as string, bytes);
+  return { count: examples.count, files };
+}
+
+async function tensorOf({ array, dtype, name, folder }: Of<'tensor'>): Promise<Answers['tensor']> {
+  const [{ readTensor }, { writeArray }] = await Promise.all([
+    import('./read-examples.js'),
+    import('./array-files.js'),
+  ]);
+  const { dims, data } = await readTensor(await contentOf(array), dtype, name);
+  const file = join(folder, 'elements');
+  await writeArray(file, data);
+  return { dims, file };
 }
 
 async function handOver({ spec, expected, folder }: Of<'labelled'>): Promise<HandedData> {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, type ErrorCode, HildaError } from '../core/errors.js';
 import { ChildChannel } from '../runtime/child-channel.js';
-import type { ReadingConversation, ReadRequest } from './messages.js';
+import type { Given, ReadingConversation, ReadRequest } from './messages.js';
 
 export interface ReadingOptions {
   readonly clock: Clock;
@@ -33,6 +33,8 @@ const childPath = fileURLToPath(new URL('./reader-child.js', import.meta.url));
 /** A child that read nothing for this long ends. */
 const idleMs = 30_000;
 const largeBytes = 32 * 2 ** 20;
+/** Files of this size and more are handed over by path. */
+const byPathBytes = 2 ** 20;
 
 /** The child's ends that say no more than that the file was too much for it. */
 const exhausted = new Set(['DEVICE_OUT_OF_MEMORY', 'DEVICE_FAILED', 'DEVICE_TIMEOUT', 'FAILURE_UNEXPLAINED']);
@@ -98,6 +100,25 @@ export class ReadingProcess {
     );
     await this.#made;
     return folder;
+  }
+
+  /** Gives a file's content to `read`, large ones by path. Throws what it throws. */
+  async handed<T>(bytes: Uint8Array, read: (given: Given) => Promise<T>): Promise<T> {
+    if (bytes.byteLength < byPathBytes) return read(bytes);
+    const path = join(this.folder, randomUUID());
+    try {
+      await this.made();
+      await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
+    } catch {
+      // A disk that is full does not keep a file from being read.
+      await rm(path, { force: true }).catch(() => {});
+      return read(bytes);
+    }
+    try {
+      return await read(path);
+    } finally {
+      await rm(path, { force: true }).catch(() => {});
+    }
   }
 
   async stop(): Promise<void> {

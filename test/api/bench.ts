@@ -25,6 +25,7 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
 import { profilesDir } from '../../daemon/process/installation.js';
+import { readHere } from '../../daemon/reading/read-here.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store, TrialFilter, TrialPage, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
@@ -378,7 +379,13 @@ export async function openBench(
     return graph;
   };
   const pool = new DevicePool({ store, drivers: [paperDriver], clock });
-  const jobs = new Jobs({ store, pool, clock, places: { blobs, uploads, readNetwork }, retryMs: 10 });
+  const jobs = new Jobs({
+    store,
+    pool,
+    clock,
+    places: { blobs, uploads, readNetwork, reading: readHere },
+    retryMs: 10,
+  });
   await pool.start(life.signal);
   await pool.discover();
   await pool.adopt(deviceId);
@@ -406,6 +413,7 @@ export async function openBench(
     jobs,
     leases: new PersonalLeases({ store, jobs, clock }),
     readNetwork,
+    reading: readHere,
     studies,
     specialisations: {
       create: async () => shown,

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { watchEvents } from '../../daemon/api/watch.js';
 import { systemClock } from '../../daemon/core/clock.js';
+import { HildaError } from '../../daemon/core/errors.js';
 import { freePort } from '../android/adb-bench.js';
 import { openBench } from './bench.js';
 
@@ -146,6 +147,22 @@ t.test('a watch goes on after the daemon came back, and gives up on one that doe
   const end = toItsEnd();
   await again.stop();
   await t.rejects(end, { code: 'DAEMON_UNREACHABLE' });
+});
+
+t.test('a store that fails for a moment ends no watch, and a wrong topic does', async (t) => {
+  const { url, store } = await openBench(t);
+  const abort = new AbortController();
+  t.teardown(() => abort.abort());
+  const watching = { clock: systemClock, signal: abort.signal, retry: { firstMs: 5, mostMs: 20, tries: 50 } };
+  const { lastSeq } = store;
+  let failures = 0;
+  store.lastSeq = async () => {
+    if (failures++ < 3) throw new HildaError('DISK_FULL', 'for a moment');
+    return lastSeq.call(store);
+  };
+  t.equal((await watchEvents(url, { ...watching, topics: ['devices'] }).next()).value, 'subscribed');
+  t.ok(failures > 3, `${failures} looks`);
+  await t.rejects(watchEvents(url, { ...watching, topics: ['nobody'] }).next(), { code: 'REQUEST_INVALID' });
 });
 
 t.test(

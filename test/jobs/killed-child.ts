@@ -12,6 +12,7 @@ import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import type { JobRequest } from '../../daemon/jobs/job.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { profilesDir } from '../../daemon/process/installation.js';
+import { readHere } from '../../daemon/reading/read-here.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -32,7 +33,7 @@ driver.measure = async () => {
   return measurement;
 };
 const pool = new DevicePool({ store, drivers: [driver], clock });
-const places = { blobs, uploads: blobs, readNetwork: async () => network };
+const places = { blobs, uploads: blobs, readNetwork: async () => network, reading: readHere };
 const jobs = new Jobs({ store, pool, clock, owner: 'here', retryMs: 10, places });
 const { signal } = new AbortController();
 await pool.start(signal);

@@ -1,13 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { zipSync } from 'fflate';
 import sharp from 'sharp';
 import t from 'tap';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { labelledSpecSchema } from '../../daemon/data/labelled/spec.js';
+import { npyBytes } from '../../daemon/data/write-npy.js';
 import { DataReader } from '../../daemon/reading/data-reader.js';
 import { readHere } from '../../daemon/reading/read-here.js';
 import { ReadingProcess } from '../../daemon/reading/reading-process.js';
+import type { CalibrationData } from '../../daemon/runtime/calibration-data.js';
 
 /** Data that other people made, read in a child: the answers are those of this process, and what ends the child is refused. */
 const openReader = (t: Tap, folder: string): DataReader => {
@@ -93,6 +97,80 @@ t.test(
     await t.rejects(reader.tables([{ name: 'laughs.yaml', text: laughs }], 'ofa'), { code: 'TABLE_INVALID' });
   },
 );
+
+/** A piece as the command line packs it: two examples of two inputs, one of half precision. */
+const ports = [
+  { name: 'a', dtype: 'float32', dims: [1, 3] },
+  { name: 'b', dtype: 'float16', dims: ['n', 2] },
+] as const;
+const piece = (level: 0 | 9): Uint8Array =>
+  zipSync(
+    {
+      'a.npy': npyBytes(Float32Array.of(1, 2, 3, 4, 5, 6), 'float32', [2, 1, 3]),
+      'b.npy': npyBytes(Float64Array.of(0.5, 1, 1.5, 2), 'float64', [2, 1, 2]),
+    },
+    { level },
+  );
+
+async function feedsOf(data: CalibrationData): Promise<object[]> {
+  const feeds: object[] = [];
+  for await (const feed of data.feeds()) feeds.push(feed);
+  return feeds;
+}
+
+t.test('examples and arrays have the same elements as in this process', async (t) => {
+  const reader = openReader(t, join(t.testdir(), 'reading'));
+  const fortran = Buffer.from(npyBytes(Float32Array.of(1, 2, 3, 4, 5, 6), 'float32', [2, 3]));
+  fortran.write('True ', fortran.indexOf('False'), 'latin1');
+  const large = npyBytes(
+    Float32Array.from({ length: 600_000 }, (_, i) => i),
+    'float32',
+    [200_000, 1, 3],
+  );
+  for (const [bytes, inputs] of [
+    [piece(0), ports],
+    [piece(9), ports],
+    [npyBytes(Uint8Array.of(1, 2, 3), 'uint8', [3]), [ports[0]]],
+    [large, [ports[0]]],
+  ] as const) {
+    const [there, here] = [await reader.examples(bytes, inputs), await readHere.examples(bytes, inputs)];
+    t.equal(there.count, here.count);
+    const [first, second] = [await feedsOf(there), await feedsOf(there)];
+    const own = await feedsOf(here);
+    // Thousands of examples compare slowly one by one.
+    t.equal(isDeepStrictEqual(first, own), true, `${bytes.length} bytes`);
+    t.equal(isDeepStrictEqual(second, own), true, 'again');
+  }
+  for (const dtype of ['float32', 'int64', 'uint8', 'float16'] as const)
+    t.same(await reader.tensor(fortran, dtype, 'x'), await readHere.tensor(fortran, dtype, 'x'), dtype);
+  t.same((await reader.tensor(fortran, 'uint8', 'x')).data, Uint8Array.of(1, 3, 5, 2, 4, 6));
+});
+
+t.test('examples and arrays that fit nothing or unpack to gigabytes are refused', async (t) => {
+  const reader = openReader(t, join(t.testdir(), 'reading'));
+  const bomb = zipSync({ 'a.npy': new Uint8Array(2 ** 20) }, { level: 9 });
+  const view = new DataView(bomb.buffer, bomb.byteOffset);
+  view.setUint32(Buffer.from(bomb).lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2])) + 24, 2 ** 20 + 1, true);
+  const many = zipSync(
+    Object.fromEntries(
+      ports.map(({ name }) => [`${name}.npy`, [new Uint8Array(260 * 2 ** 20), { level: 1 }]]),
+    ),
+  );
+  for (const [bytes, code] of [
+    [bomb, 'DATA_INVALID'],
+    [many, 'DATA_INVALID'],
+    [zipSync({ 'c.npy': npyBytes(Float32Array.of(1), 'float32', [1]) }), 'REQUEST_INVALID'],
+    [npyBytes(Float32Array.of(1), 'float32', [1]), 'REQUEST_INVALID'],
+  ] as const) {
+    const refused = await readHere.examples(bytes, ports).catch((error) => error);
+    t.equal(refused.code, code);
+    await t.rejects(reader.examples(bytes, ports), { code, message: refused.message });
+  }
+  const wide = npyBytes(Float32Array.of(1.5, 300), 'float32', [2]);
+  for (const dtype of ['int32', 'uint8'] as const)
+    await t.rejects(reader.tensor(wide, dtype, 'the blob'), { code: 'DATA_INVALID', message: /cannot hold/ });
+  await t.rejects(reader.tensor(Buffer.from('no array'), 'int32', 'the blob'), { code: 'DATA_INVALID' });
+});
 
 t.test(
   'a file that takes the child up is refused with the code of its kind, and the next is read',

@@ -238,3 +238,24 @@ t.test('a wrong file names each wrong field', async (t) => {
   for (const bad of [null, {}, { kind: 'cube' }, [], 'mbconv'])
     t.throws(() => loadSpace(bad), { code: 'SPACE_INVALID' });
 });
+
+t.test('networks with more weights than a model may have are refused before they are made', (t) => {
+  const stages = Array.from({ length: 12 }, () => ({ width: 4096, layers: 12, stride: 1 }));
+  const hourglass = { ...file('hourglass-mlp'), widths: [65_536] };
+  for (const wide of [
+    { ...hourglass, bottlenecks: [65_536], depths: [32] },
+    { ...hourglass, input: [3, 256, 256], bottlenecks: [8], depths: [1] },
+    { ...file('mbconv-fmnist'), stages, headWidth: 4096 },
+    { ...file('vit-fmnist'), input: [1, 4096, 4096], patches: [1], embeddings: [4096] },
+  ]) {
+    const space = loadSpace(wide);
+    const architecture = space.sample(Xoshiro128.fromSeed(1));
+    for (const ask of [() => space.network(architecture), () => space.stats(architecture)])
+      t.throws(ask, { code: 'NETWORK_TOO_LARGE' }, space.id);
+  }
+  const space = loadSpace({ ...hourglass, bottlenecks: [8], depths: [1] });
+  const network = space.network(space.sample(Xoshiro128.fromSeed(1)));
+  const sizes = [...network.initializers.values()].map(({ data }) => data.length);
+  t.equal(Math.max(...sizes), 4 * 784 * 65_536, 'wide networks within the limit are built');
+  t.end();
+});

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
+import type { CalibrationData } from '../../runtime/calibration-data.js';
 import { asTensors } from '../../runtime/tensors.js';
-import type { CalibrationData } from '../calibration-data.js';
 import { checked } from '../checked.js';
 import type { Tensors } from '../contract.js';
 

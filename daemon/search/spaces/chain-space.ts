@@ -1,11 +1,11 @@
 import type { Architecture } from '../../core/architecture.js';
 import { costFeatures, countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
-import { GraphBuilder } from '../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from './contract.js';
 import { Emitter } from './parts/emitter.js';
 import { freeStats } from './parts/free-stats.js';
 import { indexMoves, type Normalise } from './parts/index-moves.js';
+import { boundedBuilder } from './parts/network-bounds.js';
 import { randomWeights } from './parts/random-weights.js';
 
 /** One link of a network: takes one value, gives one. */
@@ -41,7 +41,7 @@ export function chainSpace(spec: ChainSpec): Space {
 
   const network = (architecture: Architecture, weights: WeightSource = randomWeights): Graph => {
     const indices = moves.normalise(architecture);
-    const b = new GraphBuilder({ name: id });
+    const b = boundedBuilder(id);
     const e = new Emitter(b, weights);
     let x = b.input('input', 'float32', spec.input(indices));
     for (const part of spec.parts(indices)) x = part.emit(e, x);
@@ -58,7 +58,7 @@ export function chainSpace(spec: ChainSpec): Space {
     const key = `${inputDims.join('x')} ${part.key}`;
     const counted = known.get(key);
     if (counted) return counted;
-    const b = new GraphBuilder({ name: 'part' });
+    const b = boundedBuilder('part');
     const x = b.input('input', 'float32', inputDims);
     const y = part.emit(new Emitter(b, randomWeights), x);
     if (y !== x) b.output(y, isLast ? outputName : y);

@@ -4,10 +4,10 @@ import { canonicalJson, type Json } from '../../../core/json.js';
 import { drawIndex, pick, type Rng } from '../../../core/rng.js';
 import { costFeatures, countCost } from '../../../network/cost.js';
 import type { Graph } from '../../../network/graph.js';
-import { GraphBuilder } from '../../../network/graph-builder.js';
 import type { FreeStats, Space, WeightSource } from '../contract.js';
 import { Emitter } from '../parts/emitter.js';
 import { freeStats } from '../parts/free-stats.js';
+import { boundedBuilder } from '../parts/network-bounds.js';
 import { randomWeights } from '../parts/random-weights.js';
 import { decisionTree } from './decisions.js';
 import { DeadEnd, derive } from './derive.js';
@@ -61,7 +61,7 @@ export function einspaceSpace(file: EinspaceFile): Space {
     return identity;
   };
   const network = (architecture: Architecture, weights: WeightSource = randomWeights): Graph => {
-    const b = new GraphBuilder({ name: file.id });
+    const b = boundedBuilder(file.id);
     const e = new Emitter(b, weights);
     const y = emitModule(e, b.input('input', 'float32', [1, ...input]), 'm', rootOf(normalise(architecture)));
     const isImage = b.dimsOf(y).length === 4;

@@ -1,10 +1,11 @@
 import type { Architecture } from '../../../core/architecture.js';
 import { costFeatures, countCost } from '../../../network/cost.js';
 import type { Graph } from '../../../network/graph.js';
-import { GraphBuilder } from '../../../network/graph-builder.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from '../contract.js';
 import { freeStats } from '../parts/free-stats.js';
 import { indexMoves } from '../parts/index-moves.js';
+import { boundedBuilder } from '../parts/network-bounds.js';
 import { randomWeights } from '../parts/random-weights.js';
 import { mbconvBlocks } from './blocks.js';
 import { type Choice, type Layer, listLayers, type MbconvFile } from './file.js';
@@ -22,7 +23,7 @@ export function mbconvSpace(file: MbconvFile): Space {
     layers.map((layer, i) => layer.choices[indices[i] as number] as Choice | 'skip');
 
   const network = (architecture: Architecture, weights: WeightSource = randomWeights): Graph => {
-    const b = new GraphBuilder({ name: file.id });
+    const b = boundedBuilder(file.id);
     let x = emitStem(b, b.input('input', 'float32', [1, ...file.input]), file, weights);
     chosen(moves.normalise(architecture)).forEach((choice, i) => {
       x = emitLayer(b, x, layers[i] as Layer, choice, weights);
@@ -131,7 +132,7 @@ function partFeatures(
   emit: (b: GraphBuilder, x: string) => string,
   output?: string,
 ): ReadonlyMap<string, number> {
-  const b = new GraphBuilder({ name: 'part' });
+  const b = boundedBuilder('part');
   const x = b.input('x', 'float32', dims);
   const y = emit(b, x);
   if (y === x) return new Map();

@@ -3,6 +3,7 @@ import { generatedSigns, signsName } from '../../../network/generated-signs.js';
 import { chainSpace, chosen, type Part } from '../chain-space.js';
 import type { Space } from '../contract.js';
 import { distinct, namedFile } from '../parts/file-fields.js';
+import { boundedCount } from '../parts/network-bounds.js';
 
 const size = z.number().int().min(1).max(65_536);
 
@@ -28,9 +29,12 @@ export type HourglassFile = z.infer<typeof hourglassFileSchema>;
 function generatedProjection(seed: number, inputs: number, outputs: number): Float32Array {
   const signs = generatedSigns(seed, outputs, inputs);
   const out = new Float32Array(inputs * outputs);
-  for (let j = 0; j < outputs; j++)
+  const root = Math.sqrt(inputs);
+  // Both are read and written along blocks, which stay in the processor's cache.
+  for (let from = 0; from < outputs; from += 16)
     for (let i = 0; i < inputs; i++)
-      out[i * outputs + j] = (signs[j * inputs + i] as number) / Math.sqrt(inputs);
+      for (let j = from; j < Math.min(from + 16, outputs); j++)
+        out[i * outputs + j] = (signs[j * inputs + i] as number) / root;
   return out;
 }
 
@@ -60,9 +64,11 @@ export function hourglassSpace(file: HourglassFile): Space {
         {
           key: `project ${width}`,
           emit: (e, x) => {
+            const [name, dims] = [signsName(file.seed), [inputs, width]];
+            boundedCount(name, dims);
             const matrix = () => generatedProjection(file.seed, inputs, width);
             const values = cached(`${file.seed} ${inputs} ${width}`, matrix);
-            return e.b.matMul(e.b.flatten(x), e.fixed(signsName(file.seed), [inputs, width], values));
+            return e.b.matMul(e.b.flatten(x), e.fixed(name, dims, values));
           },
         },
         ...Array.from({ length: chosen(file.depths, indices[0]) }, (_, i): Part => {
@@ -88,10 +94,15 @@ export function hourglassSpace(file: HourglassFile): Space {
   });
 }
 
+/** A search goes back and forth between a few widths. */
+const mostProjections = 8;
 const projections = new Map<string, Float32Array>();
 
 function cached(key: string, make: () => Float32Array): Float32Array {
   const known = projections.get(key) ?? make();
+  projections.delete(key);
   projections.set(key, known);
+  const [oldest] = projections.keys();
+  if (projections.size > mostProjections && oldest !== undefined) projections.delete(oldest);
   return known;
 }

@@ -1,10 +1,11 @@
 import type { Architecture } from '../../../core/architecture.js';
 import { costFeatures, countCost } from '../../../network/cost.js';
 import type { Graph } from '../../../network/graph.js';
-import { GraphBuilder } from '../../../network/graph-builder.js';
+import type { GraphBuilder } from '../../../network/graph-builder.js';
 import type { Dim, FreeStats, Space, WeightSource } from '../contract.js';
 import { freeStats } from '../parts/free-stats.js';
 import { indexMoves } from '../parts/index-moves.js';
+import { boundedBuilder } from '../parts/network-bounds.js';
 import { randomWeights } from '../parts/random-weights.js';
 import type { VitFile } from './file.js';
 import { emitBlock, emitEmbedding, emitHead, type Shape, tokensOf } from './network.js';
@@ -43,7 +44,7 @@ export function vitSpace(file: VitFile): Space {
 
   const network = (architecture: Architecture, weights: WeightSource = randomWeights): Graph => {
     const shape = shapeOf(architecture);
-    const b = new GraphBuilder({ name: file.id });
+    const b = boundedBuilder(file.id);
     let x = emitEmbedding(b, b.input('input', 'float32', [1, ...file.input]), file, shape, weights);
     shape.blocks.forEach((block, i) => {
       x = emitBlock(b, x, `block${i + 1}`, file, shape, block, weights);
@@ -62,7 +63,7 @@ export function vitSpace(file: VitFile): Space {
   ): ReadonlyMap<string, number> => {
     let known = parts.get(key);
     if (!known) {
-      const b = new GraphBuilder({ name: 'part' });
+      const b = boundedBuilder('part');
       b.output(emit(b, b.input('x', 'float32', inputDims)), output);
       known = costFeatures(countCost(b.build()));
       parts.set(key, known);

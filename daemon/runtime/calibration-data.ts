@@ -1,13 +1,10 @@
+import { elementsFromBytes } from '../core/element-arrays.js';
 import { HildaError } from '../core/errors.js';
-import type { ArraySource, StoredArray } from '../data/contract.js';
+import type { ArraySource } from '../data/contract.js';
 import { convertElements, isNumericType, type NumericType } from '../data/elements.js';
-import { examplesOf } from '../data/examples.js';
-import { bytesInMemory } from '../data/file-bytes.js';
-import { openNpy } from '../data/npy.js';
-import { openZipEntry, readZipEntries } from '../data/zip.js';
-import { elementCount, type ValueInfo } from '../network/graph.js';
-import { elementsOf } from '../runtime/element-types.js';
-import type { RuntimeTensor, RuntimeTensors } from '../runtime/messages.js';
+import { bytesPerElement, elementCount, type ValueInfo } from '../network/graph.js';
+import { elementsOf } from './element-types.js';
+import type { ElementData, RuntimeTensor, RuntimeTensors } from './messages.js';
 
 /** Inputs that a network will see, one inference after the other. Read anew in each pass: a large set never lies in memory at once. */
 export interface CalibrationData {
@@ -104,42 +101,63 @@ export function flatExamples(
   };
 }
 
-/**
- * Pieces of a set, each a .npz with an array for every input, or for one input a .npy: the first axis counts the examples.
- * One piece is in memory at a time. Throws DATA_INVALID, REQUEST_INVALID.
- */
-export async function piecedExamples(
-  inputs: readonly InputShape[],
-  pieces: readonly (() => Promise<Uint8Array>)[],
+/** Pieces of a set, one behind the other. Each is opened when it is read, anew in each pass: one is in memory at a time. */
+export async function inPieces(
+  pieces: readonly (() => Promise<CalibrationData>)[],
 ): Promise<CalibrationData> {
   let count = 0;
-  for (const piece of pieces) count += (await openPiece(inputs, await piece())).count;
+  for (const open of pieces) count += (await open()).count;
   return {
     count,
     async *feeds() {
-      for (const piece of pieces) yield* (await openPiece(inputs, await piece())).feeds();
+      for (const open of pieces) yield* (await open()).feeds();
     },
   };
 }
 
-const isZip = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && bytes[1] === 0x4b;
-
-/** By its first bytes. */
-export const isPiece = (bytes: Uint8Array): boolean =>
-  isZip(bytes) || (bytes[0] === 0x93 && bytes[1] === 0x4e);
-
-async function openPiece(inputs: readonly InputShape[], bytes: Uint8Array): Promise<CalibrationData> {
-  const whole = bytesInMemory('the uploaded examples', bytes);
-  const sources = new Map<string, ArraySource>();
-  const add = (input: InputShape, array: StoredArray): void => {
-    sources.set(input.name, examplesOf(array, closedDims(input)));
+/** Examples whose elements lie in memory: of each input, one example behind the other. */
+export function examplesInMemory(
+  inputs: readonly InputShape[],
+  count: number,
+  elements: readonly Uint8Array[],
+): CalibrationData {
+  return {
+    count,
+    async *feeds() {
+      for (let i = 0; i < count; i++)
+        yield Object.fromEntries(
+          inputs.map((input, k): [string, RuntimeTensor] => {
+            const type = exampleType(input);
+            const size = exampleBytes(input);
+            const bytes = (elements[k] as Uint8Array).subarray(i * size, (i + 1) * size);
+            return [
+              input.name,
+              { type, dims: closedDims(input), data: elementsFromBytes(type, bytes) as ElementData },
+            ];
+          }),
+        );
+    },
   };
-  if (isZip(bytes)) {
-    const entries = await readZipEntries(whole);
-    for (const input of inputs) {
-      const entry = entries.get(`${input.name}.npy`);
-      if (entry) add(input, await openNpy(await openZipEntry(whole, entry)));
-    }
-  } else if (inputs.length === 1) add(inputs[0] as InputShape, await openNpy(whole));
-  return combineSources(inputs, sources);
 }
+
+/** The elements of all examples, as `examplesInMemory` takes them. */
+export async function gatherElements(
+  inputs: readonly InputShape[],
+  { count, feeds }: CalibrationData,
+): Promise<Uint8Array[]> {
+  const gathered = inputs.map((input) => new Uint8Array(count * exampleBytes(input)));
+  let i = 0;
+  for await (const feed of feeds()) {
+    for (const [k, input] of inputs.entries()) {
+      const { data } = feed[input.name] as { readonly data: Uint8Array };
+      const { buffer, byteOffset, byteLength } = data;
+      gathered[k]?.set(new Uint8Array(buffer, byteOffset, byteLength), i * exampleBytes(input));
+    }
+    i++;
+  }
+  return gathered;
+}
+
+/** Of one example of an input, as the runtime takes it. */
+export const exampleBytes = (input: InputShape): number =>
+  bytesPerElement[exampleType(input)] * elementCount(closedDims(input));
