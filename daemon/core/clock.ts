@@ -10,16 +10,27 @@ export interface Clock {
   sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
 
+/** What a timer holds: longer ones would go off at once (25 days). */
+const mostTimerMs = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicUs: () => performance.now() * 1000,
   sleep: (ms, { signal } = {}) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const timer = setTimeout(() => {
-        stopListening?.();
-        resolve();
-      }, ms);
+      let timer: NodeJS.Timeout;
+      const wait = (leftMs: number): void => {
+        timer = setTimeout(
+          () => {
+            if (leftMs > mostTimerMs) return wait(leftMs - mostTimerMs);
+            stopListening?.();
+            resolve();
+          },
+          Math.min(leftMs, mostTimerMs),
+        );
+      };
+      wait(ms);
       const stopListening =
         signal &&
         onAbort(signal, () => {

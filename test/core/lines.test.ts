@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { BackOff } from '../../daemon/core/back-off.js';
-import { ManualClock } from '../../daemon/core/clock.js';
+import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { asHildaError, HildaError } from '../../daemon/core/errors.js';
 import { sha256Hex } from '../../daemon/core/hash.js';
 import { BulkReceiver } from '../../daemon/core/link/bulk-receiver.js';
@@ -353,4 +353,16 @@ t.test('any byte is life, and silence without a farewell ends a connection', asy
   t.equal(dropped, 1, 'the line died without a word');
   await pass(60_000, 0);
   t.equal(dropped, 1, 'once');
+});
+
+t.test('a wait of more than 25 days does not end at once', async (t) => {
+  const gone = new AbortController();
+  for (const ms of [2 ** 31, 1e12, Number.POSITIVE_INFINITY]) {
+    const long = systemClock.sleep(ms, { signal: gone.signal }).then(() => 'long');
+    long.catch(() => {});
+    t.equal(await Promise.race([long, systemClock.sleep(20).then(() => 'short')]), 'short', `${ms} ms`);
+  }
+  const last = systemClock.sleep(2 ** 40, { signal: gone.signal });
+  gone.abort(new Error('enough'));
+  await t.rejects(last, /enough/);
 });

@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -205,4 +205,23 @@ t.test('no line of a log holds a secret, wherever it stands', async (t) => {
   for (const line of written.trim().split('\n')) t.ok(JSON.parse(line));
   const plain = `study-1 ${'a'.repeat(64)} trial_0123 /v1/models/${'0f'.repeat(32)} code=SPEC_INVALID v1.2.3`;
   t.equal(redacted(plain), plain);
+});
+
+const hasAnalyzer = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+t.test('systemd finds nothing wrong with the units', { skip: !hasAnalyzer }, async (t) => {
+  const folder = t.testdir();
+  const units = fileURLToPath(new URL('../../../scripts/systemd/', import.meta.url));
+  for (const name of ['hilda.service', 'hilda.socket']) {
+    // Node may lie elsewhere on this machine.
+    const unit = readFileSync(join(units, name), 'utf8').replace('/usr/bin/node', process.execPath);
+    writeFileSync(join(folder, name), unit);
+  }
+  const paths = ['hilda.service', 'hilda.socket'].map((name) => join(folder, name));
+  const { stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...paths], { encoding: 'utf8' });
+  // What it says of other units is this machine's.
+  t.same(
+    stderr.split('\n').filter((line) => line.includes('hilda')),
+    [],
+  );
 });

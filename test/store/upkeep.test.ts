@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,7 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import knex from 'knex';
 import t from 'tap';
@@ -182,6 +183,23 @@ t.test('a backup taken under writes is whole, and becomes a data folder', async 
   const text = readFileSync(manifest, 'utf8');
   writeFileSync(manifest, text.replace('key.pem', '../../key.pem'));
   t.equal(await codeOf(verifyBackup(target)), 'STORE_CORRUPT', 'no path leads outside');
+  const whole = join(dir, 'whole');
+  await backUp(again, whole, 7);
+  const listed = JSON.parse(readFileSync(join(whole, 'backup.json'), 'utf8')) as {
+    files: { path: string }[];
+  };
+  for (const name of ['hilda.sqlite-wal', 'hilda.sqlite-journal', 'token', 'uploads/x', 'x.tmp']) {
+    mkdirSync(dirname(join(whole, name)), { recursive: true });
+    cpSync(join(whole, 'key.pem'), join(whole, name));
+    const files = [...listed.files, { ...listed.files.find(({ path }) => path === 'key.pem'), path: name }];
+    writeFileSync(join(whole, 'backup.json'), JSON.stringify({ ...listed, files }));
+    t.equal(await codeOf(restore(whole, join(dir, 'third'))), 'STORE_CORRUPT', name);
+  }
+  for (const files of [listed.files.slice(1), [...listed.files, listed.files[0]]]) {
+    writeFileSync(join(whole, 'backup.json'), JSON.stringify({ ...listed, files }));
+    t.equal(await codeOf(restore(whole, join(dir, 'third'))), 'STORE_CORRUPT', `${files.length} files`);
+  }
+  t.notOk(existsSync(join(dir, 'third')));
   rmSync(manifest);
   t.equal(await codeOf(restore(target, join(dir, 'third'))), 'NOT_FOUND');
   t.equal(await codeOf(backUp(join(dir, 'nothing'), join(dir, 'fourth'), 0)), 'NOT_FOUND');

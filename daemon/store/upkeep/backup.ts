@@ -6,7 +6,7 @@ import { fileSum } from '../file-sum.js';
 import { mapStoreError } from '../map-errors.js';
 import { readDatabase } from '../sqlite-engine.js';
 import { writeWhole } from '../write-whole.js';
-import { blobOf, type DataFile, databaseName, dataFiles } from './data-files.js';
+import { blobOf, type DataFile, databaseName, dataFiles, isKept } from './data-files.js';
 
 const manifestName = 'backup.json';
 
@@ -71,6 +71,14 @@ export async function verifyBackup(folder: string): Promise<BackupManifest> {
   });
   const manifest = manifestSchema.safeParse(parsedOrNull(text)).data;
   if (!manifest) throw new HildaError('STORE_CORRUPT', `${folder}/${manifestName} is damaged`);
+  const paths = manifest.files.map(({ path }) => path);
+  // Nothing beside the database would be replayed into it, and nobody's token is brought along.
+  const strange = paths.find((path) => path !== databaseName && !isKept(path));
+  if (strange !== undefined || !paths.includes(databaseName) || new Set(paths).size < paths.length)
+    throw new HildaError(
+      'STORE_CORRUPT',
+      `${folder}/${manifestName} names ${strange === undefined ? 'no database, or a file twice' : strange}, which no backup does`,
+    );
   for (const { path, bytes, sha256 } of manifest.files) {
     const found = await fileSum(join(folder, path)).catch(() => null);
     if (found?.bytes !== bytes || found.sha256 !== sha256)

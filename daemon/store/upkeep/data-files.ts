@@ -18,9 +18,13 @@ export async function dataFiles(folder: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .filter((path) => !passing.test(path.split('/')[0] as string) && !path.endsWith('.tmp'))
+    .filter(isKept)
     .sort();
 }
+
+/** Whether a path of a data folder, other than the database's, belongs to what is kept. */
+export const isKept = (path: string): boolean =>
+  !passing.test(path.split('/')[0] as string) && !path.endsWith('.tmp');
 
 /** Which blob a path names: blobs lie under their own sum. */
 export const blobOf = (path: string): string | undefined =>
