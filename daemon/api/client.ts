@@ -5,7 +5,15 @@ import { HildaError } from '../core/errors.js';
 import { onAbort } from '../core/on-abort.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
+import type { AlertState } from '../store/alert-contract.js';
 import { linkSchema, newTokenSchema, type tokenRequestSchema, tokenSchema } from './access-schemas.js';
+import {
+  type AlertView,
+  type acknowledgeRequestSchema,
+  alertSchema,
+  type muteRequestSchema,
+  muteSchema,
+} from './alert-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { historySchema } from './history-schemas.js';
 import { type BindingsRequest, blobSchema } from './input-schemas.js';
@@ -61,6 +69,7 @@ const devices = z.object({
   devices: z.array(deviceSchema),
   unusable: z.array(z.object({ kind: z.string(), obstacle: z.string() })).default([]),
 });
+const alertList = z.object({ alerts: z.array(alertSchema), total: z.int(), next: z.string().nullable() });
 const jobList = z.object({ jobs: z.array(jobSchema), total: z.int() });
 const discovered = devices.extend({ obstacles: z.record(z.string(), z.string()) });
 
@@ -163,6 +172,23 @@ export class DaemonClient {
     this.#post(`/jobs/${encodeURIComponent(id)}/${action}`, jobSchema, undefined, options);
   measurement = (id: string, options: CallOptions) =>
     this.#get(`/measurements/${encodeURIComponent(id)}`, measurementSchema, options);
+  alerts = (
+    filter: { readonly state?: AlertState; readonly device?: string; readonly limit?: number },
+    options: CallOptions,
+  ) => {
+    const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
+    return this.#get(`/alerts?${new URLSearchParams(given)}`, alertList, options);
+  };
+  alert = (id: string, options: CallOptions): Promise<AlertView> =>
+    this.#get(`/alerts/${encodeURIComponent(id)}`, alertSchema, options);
+  acknowledge = (id: string, request: z.input<typeof acknowledgeRequestSchema>, options: CallOptions) =>
+    this.#post(`/alerts/${encodeURIComponent(id)}/acknowledge`, alertSchema, request, options);
+  mute = (request: z.input<typeof muteRequestSchema>, options: CallOptions) =>
+    this.#post('/alerts/mutes', muteSchema, request, options);
+  mutes = async (options: CallOptions) =>
+    (await this.#get('/alerts/mutes', z.object({ mutes: z.array(muteSchema) }), options)).mutes;
+  unmute = (id: string, options: CallOptions) =>
+    this.#post(`/alerts/mutes/${encodeURIComponent(id)}/lift`, muteSchema, undefined, options);
   history = (id: string, metric: string, options: CallOptions) =>
     this.#get(
       `/measurements/${encodeURIComponent(id)}/history?${new URLSearchParams({ metric })}`,

@@ -9,6 +9,9 @@ const historyPointSchema = z.object({
   ci: interval.nullable().describe('95 %; null where the value has none.'),
 });
 
+/** A fact of the manifest that differs on the two sides of a change. */
+export const manifestDifferenceSchema = z.object({ path: z.string(), before: z.string(), since: z.string() });
+
 const historyChangeSchema = z
   .object({
     since: z.string().describe('The first measurement of the new level: the likeliest one.'),
@@ -28,7 +31,8 @@ const historyChangeSchema = z
       .nullable()
       .describe('From this measurement on the old level holds again: an episode.'),
     differences: z
-      .array(z.object({ path: z.string(), before: z.string(), since: z.string() }))
+      .array(manifestDifferenceSchema)
+      .readonly()
       .describe('What differs between the five manifests before and the five since.'),
   })
   .meta({ id: 'HistoryChange' });

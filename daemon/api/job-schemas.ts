@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jobStates } from './job-state-names.js';
+import { jobStates } from '../store/state-names.js';
 import { measurementSchema } from './measurement-schemas.js';
 import { problemSchema } from './schemas.js';
 

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { tableFormats } from '../predict/tables/format-names.js';
 import { choices } from '../predictors/choose-networks.js';
 import { probeScheduleStateSchema } from '../predictors/probe-schedule.js';
+import { campaignStates } from '../store/state-names.js';
 import { targetSchema } from './device-schemas.js';
-import { campaignStates } from './job-state-names.js';
 import { problemSchema } from './schemas.js';
 
 const scoreSchema = z

@@ -1,12 +1,15 @@
 import type { Json } from '../core/json.js';
-import type { CostMetric, Measurement } from '../core/measurement.js';
-import type { Change, Suspicion, WatchOptions } from '../predict/changes/contract.js';
+import { type CostMetric, isExact, type Measurement } from '../core/measurement.js';
+import type { Change, ChangeEvent, Suspicion, WatchOptions } from '../predict/changes/contract.js';
+import { ExactWatch } from '../predict/changes/exact.js';
 import { ChangeWatch } from '../predict/changes/watch.js';
 import { historyPoint } from './history-point.js';
 import { type ManifestDifference, manifestDifference } from './manifest-difference.js';
 
 /** Measurements on either side of a change whose manifests are compared. */
 const compared = 5;
+/** The newest points that are kept: changes are not told of older ones. */
+const kept = 400;
 
 /** A change of a series, with the measurements on its two sides and what differs between their manifests. */
 export interface HistoryChange<T> extends Change {
@@ -23,45 +26,90 @@ export interface History<T> {
   readonly suspicion: Suspicion | null;
 }
 
-/**
- * Whether two measurements of a network belong to one series: they agree in what is chosen. Versions of runtime and
- * driver, clock and conditions may differ: their changes are what a history is for.
- */
-export const inOneSeries = (a: Omit<Measurement, 'rounds'>, b: Omit<Measurement, 'rounds'>): boolean =>
-  a.structureHash === b.structureHash &&
-  a.provenance === b.provenance &&
-  chosen.every((field) => a.target[field] === b.target[field]);
+type Taken = Omit<Measurement, 'rounds'>;
 
+/** What the measurements of a series agree in. Versions, clock and conditions may differ: a history is for their changes. */
 const chosen = ['model', 'runtime', 'provider', 'threads', 'dtype', 'batch', 'network', 'tier'] as const;
 
-/** The series of one network, device and metric, oldest first, with its changes. */
-export function historyOf<T extends Omit<Measurement, 'rounds'>>(
+/** The same for all measurements of one network that belong to one series. */
+export const seriesKey = ({ structureHash, provenance, target }: Taken): string =>
+  JSON.stringify([structureHash, provenance, ...chosen.map((field) => target[field] ?? null)]);
+
+/** Measurements of one network, device and metric as they come, with the changes of their level. */
+export class Series<T extends Taken> {
+  readonly metric: CostMetric;
+  readonly #options: WatchOptions | undefined;
+  #watch: ChangeWatch | ExactWatch | undefined;
+  /** The newest ones; `#first` is the position of the first of them. */
+  readonly #points: T[] = [];
+  #first = 0;
+
+  constructor(metric: CostMetric, options?: WatchOptions) {
+    this.metric = metric;
+    this.#options = options;
+  }
+
+  get points(): readonly T[] {
+    return this.#points;
+  }
+
+  get suspicion(): Suspicion | null {
+    return this.#watch?.suspicion ?? null;
+  }
+
+  /** Adds the next measurement, where it is valid and has the metric. Answers with what its level did. */
+  push(measurement: T): ChangeEvent | undefined {
+    const point = historyPoint(measurement, this.metric);
+    if (!point) return undefined;
+    this.#points.push(measurement);
+    this.#watch ??= isExact(this.metric, measurement.provenance)
+      ? new ExactWatch()
+      : new ChangeWatch(this.#options);
+    const event = this.#watch.push(point);
+    if (this.#points.length > kept) {
+      this.#points.shift();
+      this.#first++;
+    }
+    return event;
+  }
+
+  /** The measurement at a position of a change; the oldest that is kept where it is older. */
+  at(position: number): T {
+    return this.#points[Math.max(0, position - this.#first)] as T;
+  }
+
+  /** What stands on the two sides of a change. */
+  describe(change: Change): HistoryChange<T> {
+    const since = Math.max(0, change.since - this.#first);
+    const until = Math.min(since + compared, (change.returnedAt ?? Number.POSITIVE_INFINITY) - this.#first);
+    return {
+      ...change,
+      lastBefore: this.at(change.since - 1),
+      firstSince: this.at(change.since),
+      differences: manifestDifference(
+        this.#points.slice(Math.max(0, since - compared), since).map(conditionsOf),
+        this.#points.slice(since, until).map(conditionsOf),
+      ),
+    };
+  }
+
+  get changes(): readonly Change[] {
+    return this.#watch?.changes ?? [];
+  }
+}
+
+/** The series of one network, device and metric, oldest first, with its changes. At most 400 measurements. */
+export function historyOf<T extends Taken>(
   measurements: readonly T[],
   metric: CostMetric,
   options?: WatchOptions,
 ): History<T> {
-  const watch = new ChangeWatch(options);
-  const points: T[] = [];
-  for (const measurement of measurements) {
-    const point = historyPoint(measurement, metric);
-    if (!point) continue;
-    points.push(measurement);
-    watch.push(point);
-  }
+  const series = new Series<T>(metric, options);
+  for (const measurement of measurements.slice(-kept)) series.push(measurement);
   return {
-    points,
-    changes: watch.changes.map((change) => ({
-      ...change,
-      lastBefore: points[change.since - 1] as T,
-      firstSince: points[change.since] as T,
-      differences: manifestDifference(
-        points.slice(Math.max(0, change.since - compared), change.since).map(conditionsOf),
-        points
-          .slice(change.since, Math.min(change.since + compared, change.returnedAt ?? points.length))
-          .map(conditionsOf),
-      ),
-    })),
-    suspicion: watch.suspicion ?? null,
+    points: series.points,
+    changes: series.changes.map((change) => series.describe(change)),
+    suspicion: series.suspicion,
   };
 }
 
@@ -72,7 +120,7 @@ const conditionsOf = ({
   target,
   weightsHash,
   counts,
-}: Omit<Measurement, 'rounds'>): { readonly [key: string]: Json } => ({
+}: Taken): { readonly [key: string]: Json } => ({
   ...manifest,
   protocol,
   target: { ...target } as unknown as Json,

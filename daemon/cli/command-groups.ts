@@ -65,6 +65,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'alerts',
+    {
+      description: 'series whose level changed: list, show, acknowledge, mute',
+      load: async () => (await import('./commands/alerts/alerts.js')).alertsCommand,
+    },
+  ],
+  [
     'profile',
     {
       description:

@@ -40,6 +40,9 @@ export const systemClock: Clock = {
     }),
 };
 
+/** Lets other work of the process run before what follows. */
+export const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** A clock for tests: time moves only when told to, and sleepers wake in order. */
 export class ManualClock implements Clock {
   #nowMs: number;

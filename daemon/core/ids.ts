@@ -9,6 +9,8 @@ export type StudyId = Branded<'StudyId'>;
 export type SpecialisationId = Branded<'SpecialisationId'>;
 export type PredictorId = Branded<'PredictorId'>;
 export type JobId = Branded<'JobId'>;
+export type AlertId = Branded<'AlertId'>;
+export type MuteId = Branded<'MuteId'>;
 export type MeasurementId = Branded<'MeasurementId'>;
 /** SHA-256 of stored bytes. */
 export type BlobId = Branded<'BlobId'>;

@@ -9,6 +9,7 @@ import { FrontDoor } from '../api/front-door.js';
 import { JoinServer } from '../api/join-server.js';
 import { Readiness } from '../api/readiness.js';
 import type { DaemonServices } from '../api/services.js';
+import { SeriesWatcher } from '../benchmarks/series-watcher.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
@@ -302,6 +303,10 @@ export class Daemon {
     const retention = new Retention({ store, pool, clock, policy, ...(onError && { onError }) });
     retention.start();
     this.#started.push(() => retention.stop());
+
+    const watcher = new SeriesWatcher({ store, clock, ...(onError && { onError }) });
+    watcher.start();
+    this.#started.push(() => watcher.stop());
 
     readiness.enter('networks');
     const door = new LanDoor({

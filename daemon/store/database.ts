@@ -17,7 +17,9 @@ export type CounterName =
   | 'predictors'
   | 'specialisations'
   | 'jobs'
-  | 'campaigns';
+  | 'campaigns'
+  | 'alerts'
+  | 'alert_mutes';
 
 /** Counters that follow the rows of their tables by triggers: they are read once, and never written here. */
 const following: ReadonlySet<CounterName> = new Set<CounterName>(['events', 'jobs', 'measurements']);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { alertStore } from './alerts.js';
 import { campaignStore } from './campaigns.js';
 import type { Store } from './contract.js';
 import { Database } from './database.js';
@@ -36,6 +37,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...jobStore(database),
     ...jobTurnStore(database),
     ...campaignStore(database),
+    ...alertStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

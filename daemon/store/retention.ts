@@ -13,7 +13,7 @@ const mentions: readonly (readonly [table: string, columns: readonly string[]])[
 ];
 
 /** Tables whose rows belong to a device. */
-const owners = ['measurements', 'leases', 'predictors'];
+const owners = ['measurements', 'leases', 'predictors', 'alert_mutes'];
 
 /** A name that is part of a longer one counts as named: a device too many stays, none too few. */
 const isUnused = [

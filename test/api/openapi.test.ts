@@ -5,6 +5,7 @@ import type { DeviceId } from '../../daemon/core/ids.js';
 import { profilesDir } from '../../daemon/process/installation.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { findSpace } from '../../daemon/study/parts.js';
+import { alert } from '../contract/store-samples.js';
 import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';
 
 type Shape = Parameters<typeof z.fromJSONSchema>[0];
@@ -80,6 +81,8 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   const { url, studies, keys, store, jobs } = await openBench(t, { localToken });
   // What nobody trusts any more must not be what others measure on.
   await store.upsertDevice({ ...(await store.device(deviceId)), id: 'spare' as DeviceId });
+  await store.raiseAlerts({ alerts: [{ ...alert, deviceId }], returned: [], watchedUpTo: 0 });
+  await store.addMute({ deviceId, structureHash: null, metric: null, untilMs: null, note: '', by: 'anna' });
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const predictor = await storePredictor(store);
@@ -113,6 +116,8 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     'post /v1/devices/{id}/ignore': { path: '/v1/devices/spare/ignore', body: {} },
     'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
     'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },
+    'post /v1/alerts/mutes': { path: '/v1/alerts/mutes', body: { device: deviceId, metric: 'latencyUs' } },
+    'post /v1/alerts/{id}/acknowledge': { path: '/v1/alerts/alert-1/acknowledge', body: { note: 'known' } },
     'post /v1/studies': { path: '/v1/studies', body: spec },
     'get /v1/studies/{id}/columns': { path: `/v1/studies/${id}/columns?metrics=accuracy` },
     'post /v1/studies/{id}/ask': { path: `/v1/studies/${id}/ask`, body: { n: 3, waitMs: 0 } },
@@ -183,6 +188,8 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   });
   const ids: readonly [prefix: string, id: string][] = [
     ['/v1/access/tokens/', (await tokenOf('read')).id],
+    ['/v1/alerts/mutes/', 'mute-1'],
+    ['/v1/alerts/', 'alert-1'],
     ['/v1/campaigns/', '1'],
     ['/v1/predictors/', predictor.id],
     ['/v1/joiners/', joiner.id],

@@ -11,6 +11,7 @@ import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
 import { doublingNetwork } from '../contract/device-contract.js';
+import { alert } from '../contract/store-samples.js';
 import { type Ended, runHere } from './run-command.js';
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
@@ -57,7 +58,8 @@ async function inputs(t: Test) {
 }
 
 t.test('every command answers with one versioned document, and with text', async (t) => {
-  const { url, studies, keys } = await openBench(t);
+  const { url, studies, keys, store } = await openBench(t);
+  await store.raiseAlerts({ alerts: [{ ...alert, deviceId }], returned: [], watchedUpTo: 0 });
   const joiner = await keys.redeem('page', (await keys.issue('page')).token, 'a phone');
   const { folder, file } = await inputs(t);
   const model = await file('net.onnx', modelBytes);
@@ -103,6 +105,16 @@ t.test('every command answers with one versioned document, and with text', async
     ['measurement', ['measure', model, '--device', deviceId], /100 us, 95 % 96\.6 us to 103 us/],
     ['profile', ['profile', model, '--device', deviceId], /Conv +50\.0 us/],
     ['history', ['history', 'm1'], /measurements? on fake[\s\S]*no change of the level/],
+    ['alerts', ['alerts', 'list'], /alert-1 +open +fake[\s\S]*\+4\.0 %[\s\S]*kernel/],
+    [
+      'mute',
+      ['alerts', 'mute', '--device', deviceId, '--hours', '2'],
+      /mute-2: alerts of all metrics of all/,
+    ],
+    ['mutes', ['alerts', 'mutes'], /mute-1 +all metrics/],
+    ['alert', ['alerts', 'ack', 'alert-1', '--note', 'an upgrade'], /acknowledged by/],
+    ['alerts', ['alerts', 'list', '--state', 'open', '--device', deviceId], /no such alerts/],
+    ['alert', ['alerts', 'show', 'alert-1'], /3\.0 % to \+5\.0 %[\s\S]*kernel: 6\.1, since then 6\.2/],
     ['predictors', ['predictor', 'list'], /no predictors/],
     [
       'predictor-fit',
@@ -134,6 +146,11 @@ t.test('every command answers with one versioned document, and with text', async
     t.equal(plain.code, 0, plain.err);
     t.match(plain.out, text);
   }
+  t.match(
+    (await run(['alerts', 'unmute', 'mute-1'], env)).out,
+    /all networks on fake-0 raise attention again/,
+  );
+  t.match((await run(['alerts', 'unmute', 'mute-1'], env)).err, /no mute mute-1 \[NOT_FOUND\]/);
   t.same(new Uint8Array(await readFile(out)), modelBytes);
   t.same(JSON.parse(await readFile(join(folder, 'winner.json'), 'utf8')), { measured: true });
 });

@@ -11,6 +11,7 @@ import type {
 } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import { type Lease, type Store, type TrialColumns, trialStates } from '../../daemon/store/contract.js';
+import { runAlertContract } from './alert-contract.js';
 import { runJobContract } from './job-contract.js';
 import { runRetentionContract } from './retention-contract.js';
 import { codeOf, deviceId, measurement, target } from './store-samples.js';
@@ -85,6 +86,7 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
   });
 
   runJobContract(withStore);
+  runAlertContract(withStore);
   runRetentionContract(withStore);
 
   withStore('predictors keep their body and tell of each change', async (t, store, clock) => {

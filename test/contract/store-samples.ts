@@ -1,7 +1,8 @@
 import { HildaError } from '../../daemon/core/errors.js';
-import type { DeviceId } from '../../daemon/core/ids.js';
+import type { DeviceId, MeasurementId } from '../../daemon/core/ids.js';
 import type { Measurement, Summary } from '../../daemon/core/measurement.js';
 import type { Target } from '../../daemon/core/target.js';
+import type { NewAlert } from '../../daemon/store/alert-contract.js';
 
 export const target: Target = {
   model: 'Fake 1',
@@ -57,3 +58,19 @@ export async function codeOf(promise: Promise<unknown>): Promise<string | undefi
 }
 
 export const deviceId = 'fake-1' as DeviceId;
+
+/** Some network grew slower from measurement m8 on. */
+export const alert: NewAlert = {
+  series: `${deviceId} x`,
+  deviceId,
+  structureHash: 'a'.repeat(64),
+  metric: 'latencyUs',
+  since: 'm8' as MeasurementId,
+  sinceMs: 800,
+  between: ['m7' as MeasurementId, 'm9' as MeasurementId],
+  foundAt: 'm12' as MeasurementId,
+  ratio: 1.04,
+  ratioCi: [1.03, 1.05],
+  cause: 'series',
+  differences: [{ path: 'kernel', before: '6.1', since: '6.2' }],
+};

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { campaignStates } from '../job-state-names.js';
+import { campaignStates } from '../../store/state-names.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { defineRoute } from '../route.js';

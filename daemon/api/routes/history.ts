@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { historyOf, inOneSeries } from '../../benchmarks/history.js';
+import { historyOf, seriesKey } from '../../benchmarks/history.js';
 import { type CostMetric, costMetrics, costsOf } from '../../core/measurement.js';
 import type { MeasurementRecord } from '../../store/contract.js';
 import { type HistoryView, historySchema } from '../history-schemas.js';
@@ -22,7 +22,7 @@ export const historyRoutes = [
       const asked = await store.measurement(asMeasurementId(params.id));
       const { deviceId, structureHash } = asked;
       const newest = await store.measurements({ deviceId, structureHash, verdict: 'valid', limit });
-      const series = newest.filter((one) => inOneSeries(one, asked)).reverse();
+      const series = newest.filter((one) => seriesKey(one) === seriesKey(asked)).reverse();
       return viewHistory(asked, metric, series);
     },
   }),

@@ -1,5 +1,6 @@
 import type { Route } from '../route.js';
 import { accessRoutes } from './access.js';
+import { alertRoutes } from './alerts.js';
 import { blobRoutes } from './blobs.js';
 import { campaignRoutes } from './campaigns.js';
 import { deploymentRoutes } from './deployments.js';
@@ -24,6 +25,7 @@ export const routes: readonly Route[] = [
   ...joiningRoutes,
   ...measurementRoutes,
   ...historyRoutes,
+  ...alertRoutes,
   ...jobRoutes,
   ...campaignRoutes,
   ...leaseRoutes,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JobId } from '../../core/ids.js';
+import { jobStates } from '../../store/state-names.js';
 import { jobSchema } from '../job-schemas.js';
-import { jobStates } from '../job-state-names.js';
 import { viewJob, viewJobs } from '../job-views.js';
 import { nextPage, pageLimit, pageSchema } from '../paging.js';
 import { defineRoute } from '../route.js';

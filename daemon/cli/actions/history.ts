@@ -1,6 +1,7 @@
 import type { HistoryView } from '../../api/history-schemas.js';
 import { formatMetric } from '../../core/quantities.js';
 import type { CliContext } from '../context.js';
+import { dayOf, describeChange, percent } from '../describe-change.js';
 
 export async function historyAction(
   context: CliContext,
@@ -27,17 +28,3 @@ function describeHistory({ deviceId, metric, points, changes, suspicion }: Histo
       : []),
   ].join('\n');
 }
-
-function describeChange(change: HistoryView['changes'][number]): string[] {
-  const { ratio, ratioCi, since, sinceMs, between, cause, returnedAt, differences } = change;
-  const [low, high] = ratioCi.map(percent);
-  return [
-    `${percent(ratio)} (${low} to ${high}) since ${since} of ${dayOf(sinceMs)}, at 95 % between ${between[0]} and ${between[1]}`,
-    ...(returnedAt === null ? [] : [`  an episode: the old level holds again from ${returnedAt} on`]),
-    ...(cause === 'machine' ? ['  the references moved with it: the device changed'] : []),
-    ...differences.map(({ path, before, since: now }) => `  ${path}: ${before}, since then ${now}`),
-  ];
-}
-
-const percent = (ratio: number): string => `${ratio >= 1 ? '+' : ''}${(100 * (ratio - 1)).toFixed(1)} %`;
-const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);

@@ -5,6 +5,7 @@ import { noiseFloor, relativeScales, typicalError } from './noise.js';
 import { heldPoints } from './persistence.js';
 import { judgeByReference } from './reference.js';
 import { designRow, seasonRow } from './season.js';
+import { leastSize, longestEpisode } from './sizes.js';
 import { type StepTest, testStep } from './step-test.js';
 import { studentQuantile } from './student.js';
 import { lengths, thresholdOf } from './thresholds.js';
@@ -19,13 +20,9 @@ const leastApart = 6;
 const noiseHalfLife = 30;
 /** Points that the likeliest time of the change must leave since. */
 const leastSince = 4;
-/** Smaller changes are not reported: 0.2 %. */
-const leastSize = 0.002;
 /** Episodes of throttling are at least so large (4.2 %, an interval below 5 %) and shorter than this many points. */
 const throttlingSize = 0.042;
 const throttlingPoints = 8;
-/** A change that goes back within this many points was an episode. */
-const longestEpisode = 25;
 /** Points before a test that may belong to the new level. */
 const lookBack = 12;
 

@@ -12,6 +12,7 @@ import * as toldResults from './0009-told-results.js';
 import * as jobs from './0010-jobs.js';
 import * as trialChunks from './0011-trial-chunks.js';
 import * as campaigns from './0012-campaigns.js';
+import * as alerts from './0013-alerts.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -32,6 +33,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0010-jobs', up: jobs.up },
   { name: '0011-trial-chunks', up: trialChunks.up },
   { name: '0012-campaigns', up: campaigns.up },
+  { name: '0013-alerts', up: alerts.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import { campaignStates } from '../../../api/job-state-names.js';
 import type { CampaignView } from '../../../api/predictor-schemas.js';
+import { campaignStates } from '../../../store/state-names.js';
 import { act, type Terminal } from '../../context.js';
 import { toneOfState } from '../../terminal/layout.js';
 import { wholeNumber } from '../../whole-number.js';

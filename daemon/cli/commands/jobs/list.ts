@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { JobView } from '../../../api/job-schemas.js';
-import { jobStates } from '../../../api/job-state-names.js';
+import { jobStates } from '../../../store/state-names.js';
 import { act, type Terminal } from '../../context.js';
 import { formatTime } from '../../format.js';
 import { toneOfState } from '../../terminal/layout.js';

@@ -1,3 +1,0 @@
-/** States of jobs, also for the help of commands, which loads no schemas. */
-export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
-export const campaignStates = ['running', 'done', 'failed', 'cancelled'] as const;

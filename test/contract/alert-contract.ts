@@ -1,0 +1,87 @@
+import type { AlertId, DeviceId, MeasurementId, MuteId } from '../../daemon/core/ids.js';
+import type { NewAlert } from '../../daemon/store/alert-contract.js';
+import type { Store } from '../../daemon/store/contract.js';
+import type { WithStore } from './job-contract.js';
+import { alert, codeOf, deviceId, measurement, target } from './store-samples.js';
+
+const m = (n: number): MeasurementId => `m${n}` as MeasurementId;
+const raise = (store: Store, ...alerts: NewAlert[]) =>
+  store.raiseAlerts({ alerts, returned: [], watchedUpTo: 12 });
+const ids = (records: readonly { readonly id: string }[]): string[] => records.map(({ id }) => id);
+
+/** What every engine keeps of alerts. */
+export function runAlertContract(withStore: WithStore): void {
+  withStore('one change raises one alert, and may go back', async (t, store, clock) => {
+    t.equal(await store.watchedUpTo(), 0);
+    t.match(await raise(store, alert), [
+      { ...alert, id: 'alert-1', raisedMs: 1000, muted: false, returnedAt: null },
+    ]);
+    t.equal(await store.watchedUpTo(), 12);
+    const later: NewAlert = { ...alert, since: m(10), between: [m(9), m(11)] };
+    t.same(await raise(store, alert, later), [], 'its time may be the same');
+    const others = [
+      { ...alert, series: 'another' },
+      { ...alert, metric: 'peakBytes' as const },
+      { ...alert, ratio: 0.9 },
+      { ...alert, between: [m(10), m(11)] as const },
+    ];
+    t.equal((await raise(store, ...others)).length, 4, 'another series, metric, direction or time');
+    const { series, metric, between } = alert;
+    const back = { series, metric, between, ratio: 1.04, returnedAt: m(14) };
+    await store.raiseAlerts({ alerts: [], returned: [back], watchedUpTo: 14 });
+    t.equal((await store.alert('alert-1' as AlertId)).returnedAt, m(14));
+    t.equal((await store.alert('alert-4' as AlertId)).returnedAt, null, 'the other direction stays');
+    const events = await store.events(0, { topics: ['alerts'] });
+    t.same(
+      events.map(({ data }) => (data as { type: string }).type),
+      [...Array(5).fill('alert'), 'alert-returned'],
+    );
+    t.same(ids(await store.alerts({ limit: 2 })), ['alert-5', 'alert-4']);
+    t.same(ids(await store.alerts({ before: 'alert-4' as AlertId, limit: 2 })), ['alert-3', 'alert-2']);
+    await clock.advance(5);
+    const by = { by: 'anna', note: 'an upgrade' };
+    t.match(await store.acknowledgeAlert('alert-2' as AlertId, by), { acknowledged: { ...by, atMs: 1005 } });
+    t.match(await store.acknowledgeAlert('alert-2' as AlertId, { by: 'ben', note: '' }), {
+      acknowledged: by,
+    });
+    t.same(ids(await store.alerts({ state: 'acknowledged' })), ['alert-2']);
+    t.same([await store.alertCount({ state: 'open' }), await store.alertCount({ deviceId })], [4, 5]);
+    t.equal(await store.alertCount({ deviceId: 'other' as DeviceId }), 0);
+    for (const unknown of ['alert-9', 'alert-01', 'x', '', 'constructor'])
+      t.equal(await codeOf(store.alert(unknown as AlertId)), 'NOT_FOUND', unknown);
+    t.equal(await codeOf(store.acknowledgeAlert('alert-9' as AlertId, by)), 'NOT_FOUND');
+  });
+
+  withStore('a mute covers alerts to come, until it ends', async (t, store, clock) => {
+    const all = { deviceId: null, structureHash: null, metric: null, untilMs: null, note: '', by: 'anna' };
+    await store.addMute({ ...all, deviceId: 'other' as DeviceId });
+    await store.addMute({ ...all, metric: 'peakBytes' });
+    t.match(await raise(store, alert), [{ muted: false }], 'another device, another metric');
+    const mute = await store.addMute({ ...all, deviceId, metric: 'latencyUs', untilMs: 2000 });
+    const next = (n: number): NewAlert => ({ ...alert, since: m(n), between: [m(n), m(n)], foundAt: m(n) });
+    t.match(await raise(store, next(20)), [{ muted: true }]);
+    t.same(ids(await store.alerts({ state: 'muted' })), ['alert-2']);
+    t.equal((await store.mutes()).length, 3);
+    await clock.advance(1000);
+    t.match(await raise(store, next(30)), [{ muted: false }], 'it ran out');
+    t.same(ids(await store.mutes()), ['mute-2', 'mute-1']);
+    t.equal((await store.mute(mute.id)).untilMs, 2000);
+    await store.liftMute('mute-1' as MuteId);
+    t.same(ids(await store.mutes()), ['mute-2']);
+    t.equal(await codeOf(store.liftMute('mute-1' as MuteId)), 'NOT_FOUND');
+  });
+
+  withStore('measurements are read in the order of storing', async (t, store) => {
+    await store.upsertDevice({ id: deviceId, kind: 'fake', label: 'x', target });
+    const lease = await store.acquireLease(deviceId, 'a', 1000);
+    if (!lease) throw new Error('the device is free');
+    for (const verdict of ['valid', 'noisy', 'valid'] as const)
+      await store.addMeasurement({ ...measurement, verdict }, { deviceId, lease });
+    const { structureHash } = measurement;
+    t.same(await store.measuredAfter(1, 5), [
+      { ordinal: 2, deviceId, structureHash, valid: false },
+      { ordinal: 3, deviceId, structureHash, valid: true },
+    ]);
+    t.equal((await store.measuredAfter(0, 1)).length, 1);
+  });
+}
