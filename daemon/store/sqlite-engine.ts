@@ -5,6 +5,7 @@ import knex, { type Knex } from 'knex';
 import type { Database as SqliteConnection } from 'sqlite3';
 import { HildaError } from '../core/errors.js';
 import { withStatementFaults } from '../faults/edges/store.js';
+import { Checkpoints, mostLogPages } from './checkpoints.js';
 import { mapStoreError } from './map-errors.js';
 import { knownMigrations, migrate, migrationsTable } from './migrations/index.js';
 import { madeWhole, ownFiles, ownFolder } from './own-folder.js';
@@ -166,6 +167,7 @@ async function connect(
       `PRAGMA busy_timeout = ${busyTimeoutMs}`,
       'PRAGMA journal_mode = WAL',
       'PRAGMA synchronous = FULL',
+      `PRAGMA wal_autocheckpoint = ${mostLogPages}`,
       'PRAGMA foreign_keys = ON',
     ],
   });
@@ -177,10 +179,19 @@ async function connect(
     throw thrown;
   }
   const prepared = new PreparedStatements(await (db.client as SqliteConnections).acquireConnection());
+  const checkpoints = new Checkpoints(() =>
+    openFile(filename, { pragmas: [`PRAGMA busy_timeout = ${busyTimeoutMs}`] }),
+  );
+  const run: Engine['all'] = async <Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> => {
+    const rows = await prepared.all<Row>(sql, values);
+    if (sql === 'COMMIT' && filename !== ':memory:') checkpoints.noteCommit();
+    return rows;
+  };
   return {
     db,
-    all: withStatementFaults((sql, values = []) => prepared.all(sql, values)),
+    all: withStatementFaults(run),
     close: async () => {
+      await checkpoints.close();
       await prepared.drop();
       await db.destroy();
       await unlock();

@@ -188,7 +188,7 @@ function intervalsOf(
 }
 
 function frontRow({ trial, taken }: Measured, space: Space): Omit<FrontRow, 'beside'> {
-  const { macs, parameters } = space.stats(trial.architecture);
+  const { macs, parameters } = countsOf(trial, space);
   return {
     trialNumber: trial.number,
     architectureId: trial.architectureId,
@@ -202,4 +202,13 @@ function frontRow({ trial, taken }: Measured, space: Space): Omit<FrontRow, 'bes
     provenance: taken.some((m) => m.provenance === 'emulated') ? 'emulated' : 'measured',
     measurementIds: taken.map((m) => m.id),
   };
+}
+
+/** What was counted when the trial began; a network is built again only for trials of versions that did not keep it. */
+function countsOf(
+  { values, architecture }: TrialRecord,
+  space: Space,
+): { readonly macs: number; readonly parameters: number } {
+  const { macs, parameters } = values;
+  return macs === undefined || parameters === undefined ? space.stats(architecture) : { macs, parameters };
 }

@@ -58,7 +58,14 @@ export function selectTrials(
   let best: Place[] = [];
   // The worst that still counts, once there are more than enough.
   let bound: Place | undefined;
+  const isPlain = order.by === 'number' && !order.descending && fitsAll(selection);
   for (const piece of pieces) {
+    if (isPlain && bound) {
+      // All of its numbers are behind the page.
+      total += piece.length;
+      following += piece.length;
+      continue;
+    }
     const fits = fitting(piece, selection);
     const key = keysOf(piece, order);
     for (let i = 0; i < piece.length; i++) {
@@ -118,6 +125,10 @@ const keysOf = (piece: TrialColumns, { by, descending }: TrialOrder): ((i: numbe
     return Number.isNaN(value) ? Number.POSITIVE_INFINITY : sign * value;
   };
 };
+
+/** Where nothing is excluded. */
+const fitsAll = ({ states, limits, numbers, fromNumber = 0, metrics }: TrialSelection): boolean =>
+  fromNumber === 0 && !(states ?? limits ?? numbers ?? metrics);
 
 function placeOf(pieces: readonly TrialColumns[], number: number, order: TrialOrder): Place | undefined {
   const piece = pieces.find(({ from, length }) => number >= from && number < from + length);

@@ -18,6 +18,7 @@ import { packRounds, unpackRounds } from '../../daemon/store/pack-rounds.js';
 import { openSqlite } from '../../daemon/store/sqlite-engine.js';
 import { dropTriggers } from '../../daemon/store/triggers.js';
 import { codeOf, runStoreContract, target } from '../contract/store-contract.js';
+import { until } from '../until.js';
 
 const clock = systemClock;
 
@@ -83,6 +84,24 @@ t.test('the engine is set to lose nothing', async (t) => {
   await db.transaction((transaction) => transaction('counters').select());
   t.equal(statements[0], 'BEGIN IMMEDIATE;');
 });
+
+t.test(
+  'what is committed moves into the database beside the commits, and the log stays bounded',
+  async (t) => {
+    const dataDir = t.testdir();
+    const store = await openStore({ dataDir, clock });
+    t.teardown(() => store.close());
+    const bytesOf = (file: string) => statSync(join(dataDir, file)).size;
+    const atFirst = bytesOf('hilda.sqlite');
+    const text = 'x'.repeat(20_000);
+    // Within a commit pages would move at some 32 MB in the log alone.
+    for (let i = 0; i < 200; i++) await store.publish('t', text);
+    await until(() => bytesOf('hilda.sqlite') > atFirst + 100 * text.length, 'the database grows');
+    for (let i = 0; i < 2000; i++) await store.publish('t', text);
+    t.ok(bytesOf('hilda.sqlite-wal') < 40e6, `${bytesOf('hilda.sqlite-wal')} bytes in the log`);
+    t.equal(await store.lastSeq(), 2200);
+  },
+);
 
 t.test('a damaged file is left as it is', async (t) => {
   const dataDir = t.testdir();

@@ -1,0 +1,50 @@
+import type { Knex } from 'knex';
+
+/** So many commits after a checkpoint the next one begins. */
+const commitsBetween = 100;
+
+/** Where a commit finds more pages of 4 KiB in the log, it moves them itself: so the log stays bounded. */
+export const mostLogPages = 8000;
+
+/**
+ * Moves committed pages from the write-ahead log into the database on a connection of its own, while the first one goes on
+ * writing. By default SQLite does it within the commit that finds 1,000 pages in the log, and that commit waits for two syncs of
+ * the disk and the writes between them.
+ */
+export class Checkpoints {
+  readonly #open: () => Knex;
+  #connection: Knex | undefined;
+  #commits = 0;
+  #running: Promise<void> | undefined;
+  #isClosed = false;
+
+  /** `open`: another connection to the same file. */
+  constructor(open: () => Knex) {
+    this.#open = open;
+  }
+
+  noteCommit(): void {
+    this.#commits++;
+    if (this.#commits < commitsBetween || this.#running || this.#isClosed) return;
+    this.#commits = 0;
+    this.#running = this.#move().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Waits for what runs. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+    await this.#connection?.destroy();
+  }
+
+  /** What fails here, e.g. on a full disk, stays in the log, which holds it just as safely; the next one tries again. */
+  async #move(): Promise<void> {
+    try {
+      this.#connection ??= this.#open();
+      // It waits neither for the writer nor for readers, and moves what they allow.
+      await this.#connection.raw('PRAGMA wal_checkpoint(PASSIVE)');
+    } catch {}
+  }
+}
