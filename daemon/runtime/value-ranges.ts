@@ -3,6 +3,7 @@ import { type DType, elementCount, type Graph, int64Tensor, type Node } from '..
 import { inferShapes } from '../network/infer-shapes.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { elementsOf, floatsFrom, isElementType } from './element-types.js';
+import { loadForValues } from './load-for-values.js';
 import type { RuntimeTensors } from './messages.js';
 import { toldByNode } from './refused-node.js';
 import { Sample, withSamples } from './samples.js';
@@ -64,11 +65,11 @@ export async function valueRanges(
   const shown = withExtremes(graph, asked, { typeOf, rankOf }, channels);
   const sampled = wanted && across === 'furthest' ? asked.filter((value) => typeOf(value) === 'float32') : [];
   const extremes = { ...shown, ...withSamples(shown.graph, sampled, countOf) };
-  const { handle } = await runtime
-    .load(writeOnnx(extremes.graph), { arena: false }, { signal })
-    .catch(async (error: unknown) => {
+  const { handle } = await loadForValues(writeOnnx(extremes.graph), runtime, { signal }).catch(
+    async (error: unknown) => {
       throw await toldByNode(error, graph, runtime, { signal });
-    });
+    },
+  );
   try {
     const seen = asked.map(() => ({ min: [] as number[], max: [] as number[] }));
     const along = new Map(

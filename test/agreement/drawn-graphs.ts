@@ -25,8 +25,9 @@ export interface DrawOptions {
   readonly count: number;
   /** Of the first graph; each further one takes the next. */
   readonly seed: number;
-  /** Every how manyeth graph is built as C too; 0 for none. */
+  /** Every how manyeth graph is built as C too; 0 for none. One in `ownRuntime` of them keeps to its own operators. */
   readonly everyC: number;
+  readonly ownRuntime?: number;
   readonly shrink: boolean;
   readonly processes?: number;
 }
@@ -34,9 +35,10 @@ export interface DrawOptions {
 const stages: readonly GraphStage[] = ['shapes', 'rewrite', 'int8', 'parts'];
 
 export async function judgeDrawn(options: DrawOptions): Promise<DrawnGraphs> {
-  const { count, seed, everyC, shrink, processes = availableParallelism() } = options;
+  const { count, seed, everyC, ownRuntime = 10, shrink, processes = availableParallelism() } = options;
   const tasks = Array.from({ length: count }, (_, i): GraphTask => {
-    return { seed: seed + i, shrink, withC: everyC > 0 && i % everyC === 0 };
+    const withC = everyC > 0 && i % everyC === 0;
+    return { seed: seed + i, shrink, ...(withC && { c: i % (everyC * ownRuntime) === 0 ? 'used' : 'all' }) };
   });
   const totals = new Map<string, number>();
   const operators = new Map<string, OperatorCounts>();

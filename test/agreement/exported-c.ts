@@ -30,9 +30,16 @@ const symbol = 'network';
 const upper = symbol.toUpperCase();
 const ownStart = '\nstatic const uint32_t program[]';
 
-/** A network as C with its input and answer; throws what `exportC` throws. */
-export const exported = (name: string, { compiled, input, output }: Int8Run): Exported => {
-  const { header, source } = exportC(compiled, symbol);
+/**
+ * A network as C with its input and answer; throws what `exportC` throws. With all operators its runtime is that of
+ * every other network.
+ */
+export const exported = (
+  name: string,
+  { compiled, input, output }: Int8Run,
+  operators: 'used' | 'all' = 'used',
+): Exported => {
+  const { header, source } = exportC(compiled, symbol, { operators });
   const at = source.indexOf(ownStart);
   if (at < 0) throw new Error(`the C of ${name} holds no program`);
   return {

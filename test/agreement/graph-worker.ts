@@ -8,7 +8,8 @@ import type { Verdict } from './verdict.js';
 
 export interface GraphTask {
   readonly seed: number;
-  readonly withC: boolean;
+  /** Built as C: with the operators that it uses alone, or with all, so that many share one build. */
+  readonly c?: 'used' | 'all';
   /** Look for the smallest part that fails. */
   readonly shrink: boolean;
 }
@@ -27,7 +28,7 @@ export interface GraphAnswer {
 const runtime = new SessionProcess();
 const isFault = ({ is }: Verdict): boolean => is === 'wrong' || is === 'crashed';
 
-async function judge({ seed, withC, shrink }: GraphTask): Promise<GraphAnswer> {
+async function judge({ seed, c, shrink }: GraphTask): Promise<GraphAnswer> {
   const model = await randomModel(seed);
   const { verdicts, parts, run } = await judgeModel(model, runtime);
   const faults: { stage: GraphStage; why: string; model: string }[] = [];
@@ -51,7 +52,7 @@ async function judge({ seed, withC, shrink }: GraphTask): Promise<GraphAnswer> {
     verdicts,
     parts: parts.map(({ op, verdict }) => ({ op, verdict })),
     faults,
-    ...(withC && run && { c: exported(`seed ${seed}`, run) }),
+    ...(c && run && { c: exported(`seed ${seed}`, run, c) }),
   };
 }
 

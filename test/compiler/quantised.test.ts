@@ -35,9 +35,12 @@ t.test('integers of a quantised network are those that onnxruntime gives', async
   for (const kind of quantisedKinds) {
     const agreement = noAgreement();
     for (let i = 0; i < 6; i++) {
-      const graph = quantisedNetwork(rng, [kind], [13, 17, 19][i % 3]);
+      const opset = [13, 17, 19, 21, 23, 25][i] as number;
+      const graph = quantisedNetwork(rng, [kind], opset);
       const feeds = [feedFor(rng, graph), feedFor(rng, graph)];
-      await compareQuantised(graph, feeds, runtime, i % 2 ? 'all' : 'disabled', agreement);
+      // From operator set 21 on the optimiser makes some signed pairs unsound.
+      const optimisation = i % 2 && opset < 21 ? 'all' : 'disabled';
+      await compareQuantised(graph, feeds, runtime, optimisation, agreement);
     }
     const { elements, equal, largest } = agreement;
     const share = equal / elements;

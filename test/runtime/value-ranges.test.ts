@@ -3,6 +3,7 @@ import { toHalf } from '../../daemon/core/half.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
 import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
+import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { indexBound } from '../../daemon/runtime/input-hints.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
@@ -147,4 +148,21 @@ t.test('nothing to look at, layers with the batch first, and a refused node with
     message: /^node power \(Pow, opset 15\): /,
     details: { node: 'power', operator: 'Pow', opset: 15 },
   });
+});
+
+t.test("a sound network that onnxruntime's optimiser makes unsound", async (t) => {
+  // A signed pair in front of what only moves elements; the optimiser moves it, and its types no longer fit (opset 21 on).
+  const b = new GraphBuilder({ name: 'moved', opset: 21 });
+  const parameters = [
+    b.constant('scale', floatTensor([], [0.5])),
+    b.constant('zero', { dtype: 'int8', dims: [], data: Uint8Array.of(3) }),
+  ];
+  const q = b.node('QuantizeLinear', [b.input('x', 'float32', [1, 4]), ...parameters]);
+  const d = b.node('DequantizeLinear', [q, ...parameters], {}, { name: 'd' });
+  b.output(b.node('Relu', [b.reshape(d, [4])]), 'y');
+  const graph = b.build();
+  await t.rejects(runtime.load(writeOnnx(graph), {}, { signal }), { code: 'NETWORK_REJECTED' });
+  const feed = { x: { type: 'float32' as const, dims: [1, 4], data: Float32Array.of(-9.2, 0, 1.3, 99) } };
+  const ranges = await valueRanges(graph, ['d', 'y'], [feed], runtime, { signal });
+  t.same(Object.fromEntries(ranges), { d: { min: -9, max: 62 }, y: { min: 0, max: 62 } });
 });

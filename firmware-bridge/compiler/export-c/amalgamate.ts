@@ -51,6 +51,9 @@ const entryPoints: Readonly<Record<number, string>> = {
   [code.gather]: '[HILDA_GATHER] = hilda_gather_run',
 };
 
+/** Codes of every operator that has sources of its own. */
+export const allOperators: ReadonlySet<number> = new Set(Object.keys(sourcesByCode).map(Number));
+
 /**
  * The runtime and the operators with these codes as one piece of C: each header once, names that two files keep to
  * themselves told apart.

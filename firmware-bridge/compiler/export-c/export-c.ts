@@ -7,7 +7,14 @@ import { elementForm } from '../lower/element-forms.js';
 import { type Port, viewBytes } from '../lower/operators.js';
 import { describeLayout } from '../lower/port-layout.js';
 import { readHeader, readRecord } from '../reference/program.js';
-import { amalgamate } from './amalgamate.js';
+import { allOperators, amalgamate } from './amalgamate.js';
+
+export interface ExportOptions {
+  /** Folder of the firmware's sources. */
+  readonly firmware?: string;
+  /** `all`: the runtime holds every operator, so that it is the same for every network of this name. */
+  readonly operators?: 'used' | 'all';
+}
 
 export interface ExportedSource {
   /** NAME.h */
@@ -31,7 +38,11 @@ const layoutNames: Readonly<Record<WeightLayout, string>> = {
  * compiler (GCC or Clang). Two exported networks may stand in one firmware: all names begin with `name`.
  * Throws USAGE_INVALID for names that C does not take, and for programs of pool weights or with a fetched input.
  */
-export function exportC(compiled: CompiledNetwork, name: string, firmware = firmwareFolder): ExportedSource {
+export function exportC(
+  compiled: CompiledNetwork,
+  name: string,
+  { firmware = firmwareFolder, operators = 'used' }: ExportOptions = {},
+): ExportedSource {
   if (!/^[a-z][a-z0-9_]*$/.test(name))
     throw new HildaError('USAGE_INVALID', `${name} is no name in C: lower-case letters, digits and _ are`);
   const { program, board } = compiled;
@@ -42,8 +53,9 @@ export function exportC(compiled: CompiledNetwork, name: string, firmware = firm
       'only a network with its own weights and an input of one piece can be exported',
     );
   const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
-  const codes = new Set(Array.from({ length: header.operatorCount }, (_, i) => readRecord(view, i).code));
-  for (const group of [code.loop, code.window, code.fetch]) codes.delete(group);
+  const used = new Set(Array.from({ length: header.operatorCount }, (_, i) => readRecord(view, i).code));
+  for (const group of [code.loop, code.window, code.fetch]) used.delete(group);
+  const codes = operators === 'all' ? allOperators : used;
   const upper = name.toUpperCase();
   const renamed = (text: string): string =>
     text.replaceAll(/\bhilda_/g, `${name}_`).replaceAll(/\bHILDA_/g, `${upper}_RT_`);
