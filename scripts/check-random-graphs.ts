@@ -1,8 +1,9 @@
 /**
- * `node dist/scripts/check-random-graphs.js [--count 2000] [--seed 1] [--c all|sample|none] [--list]`: random graphs over all
- * operators, with every attribute and operator sets from 7 on, agree between onnxruntime, shape inference, the file
- * written again, the int8 reference and the exported C under sanitizers. Prints each fault with the smallest model that
- * shows it (with --list each refusal too), figures by operator, and one JSON object.
+ * `node dist/scripts/check-random-graphs.js [--count 2000] [--seed 1] [--c all|sample|none] [--own 10] [--list]`: random graphs
+ * over all operators, with every attribute and operator sets from 7 on, agree between onnxruntime, shape inference, the
+ * file written again, the int8 reference and the exported C under sanitizers. One in `--own` programs in C holds its own
+ * operators alone; the others share a build that holds all. Prints each fault with the smallest model that shows it (with
+ * --list each refusal too), figures by operator, and one JSON object.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -13,6 +14,7 @@ const { values: flags } = parseArgs({
     count: { type: 'string', default: '2000' },
     seed: { type: 'string', default: '1' },
     c: { type: 'string', default: 'all' },
+    own: { type: 'string', default: '10' },
     list: { type: 'boolean', default: false },
     processes: { type: 'string', default: String(availableParallelism()) },
   },
@@ -22,6 +24,7 @@ const { totals, operators, faults, refusals } = await judgeDrawn({
   count,
   seed,
   everyC: flags.c === 'all' ? 1 : flags.c === 'sample' ? 10 : 0,
+  ownRuntime: Number(flags.own),
   shrink: true,
   processes: Number(flags.processes),
 });

@@ -56,8 +56,9 @@ const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all',
 const flags = ['-std=gnu11', '-O0', '-w', ...sanitizers];
 
 /**
- * Builds exported networks with gcc under address and undefined-behaviour sanitizers and runs each in a process of its own, on
- * an arena of exactly its size that is full of rubbish. Networks of one runtime share a compiler run, which is what costs.
+ * Builds exported networks with gcc under address and undefined-behaviour sanitizers and runs each on an
+ * arena of exactly its size that is full of rubbish. Networks of one runtime share a compiler run and, up to the first fault,
+ * a process: these are what costs.
  */
 export async function runExported(networks: readonly Exported[], perBuild = 100): Promise<CVerdict[]> {
   const folder = mkdtempSync(join(tmpdir(), 'hilda-exported-'));
@@ -98,16 +99,26 @@ async function runBatch(batch: readonly Exported[], folder: string): Promise<CVe
       fault: `does not build: ${(error as Error).message.slice(0, 500)}`,
     }));
   }
+  return runAll(batch, binary);
+}
+
+/** Runs the networks one after the other in one process; it ends at a fault, and another goes on behind it. */
+async function runAll(batch: readonly Exported[], binary: string): Promise<CVerdict[]> {
   const verdicts: CVerdict[] = [];
-  for (const [i, { name }] of batch.entries()) {
-    let fault = '';
+  while (verdicts.length < batch.length) {
+    const from = verdicts.length;
+    let [right, fault] = [batch.length - from, ''];
     try {
-      await execute(binary, [String(i)]);
+      await execute(binary, [String(from)]);
     } catch (error) {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-      fault = `${stdout}${stderr}`.slice(0, 800) || (error as Error).message;
+      right = [...stdout.matchAll(/^ok$/gm)].length;
+      fault = `${stdout.replaceAll(/^ok\n/gm, '')}${stderr}`.slice(0, 800) || (error as Error).message;
     }
-    verdicts.push({ name, fault });
+    for (const { name } of batch.slice(from, from + right)) verdicts.push({ name, fault: '' });
+    const failed = batch[from + right];
+    if (failed) verdicts.push({ name: failed.name, fault });
+    else if (fault) throw new Error(`after the last network: ${fault}`);
   }
   return verdicts;
 }
@@ -124,10 +135,13 @@ const sourceOf = (batch: readonly Exported[]): string => `
 ${batch[0]?.runtime}
 ${batch.map(networkSource).join('\n')}
 int main(int argc, char **argv) {
-  switch (argc > 1 ? atoi(argv[1]) : -1) {
-${batch.map((_, i) => `  case ${i}: return case_${i}();`).join('\n')}
+  int (*const cases[])(void) = {${batch.map((_, i) => `case_${i}`).join(', ')}};
+  for (int i = argc > 1 ? atoi(argv[1]) : 0; i < ${batch.length}; i++) {
+    if (cases[i]()) return 1;
+    puts("ok");
+    fflush(stdout);
   }
-  return 2;
+  return 0;
 }
 `;
 

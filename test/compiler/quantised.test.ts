@@ -332,4 +332,20 @@ t.test('exported C takes and gives uint8 as it is', async (t) => {
   t.notSame(made.output, answer(compiled, input));
   t.match(made.header, /uint8, the bytes as they are/);
   t.same(await runExported([made]), [{ name: 'uint8', fault: '' }]);
+  // A network that answers otherwise is told, and those behind it are still run.
+  const altered = {
+    ...made,
+    name: 'altered',
+    output: made.output.map((byte, i) => (i === 1 ? byte ^ 1 : byte)),
+  };
+  const verdicts = await runExported([made, altered, altered, { ...made, name: 'last' }]);
+  t.same(
+    verdicts.map(({ name, fault }) => [name, /^run 1: byte 1 is -?\d+ for -?\d+\n$/.test(fault) || fault]),
+    [
+      ['uint8', ''],
+      ['altered', true],
+      ['altered', true],
+      ['last', ''],
+    ],
+  );
 });
