@@ -24,7 +24,6 @@ const { values: flags, positionals } = parseArgs({
     json: { type: 'string' },
     calibrating: { type: 'string', default: '32' },
     compared: { type: 'string', default: '40' },
-    budget: { type: 'string', default: '4e9' },
   },
 });
 const folder = resolve(positionals[0] ?? '.');
@@ -87,8 +86,7 @@ for (const { path, bytes, from } of all.filter(({ path }) => path.includes(flags
     sources,
     signal,
     calibrating: Number(flags.calibrating),
-    macBudget: Number(flags.budget),
-    maxCompared: Number(flags.compared),
+    comparing: Number(flags.compared),
   };
   const checked = await checkModel(bytes, entryFor(path), options).catch((error: Error) =>
     String(error.stack),

@@ -10,11 +10,12 @@ import { readOnnx } from '../../daemon/network/read-onnx.js';
 import type { RuntimeTensors } from '../../daemon/runtime/messages.js';
 import type { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
-import { type CompiledNetwork, compile, Reference } from '../../firmware-bridge/compiler/index.js';
+import { type CompiledNetwork, compile } from '../../firmware-bridge/compiler/index.js';
 import { roomyBoard } from '../../test/agreement/int8-stage.js';
 import { type Given, numbers, Oracle } from '../../test/agreement/onnxruntime.js';
 import { type Agreement, agreement } from './agreement.js';
 import type { Entry } from './catalogue.js';
+import { runExportedOn } from './exported-run.js';
 import { type Count, independentCount } from './independent-count.js';
 import { plausibleFeeds, type Sources } from './inputs.js';
 
@@ -27,7 +28,6 @@ export interface Checked {
   readonly arenaBytes: number | null;
   readonly flashBytes: number | null;
   readonly int8: Agreement | string;
-  readonly compared: number;
   readonly counted: Count | string;
   readonly independent: Count | string;
 }
@@ -38,9 +38,8 @@ export interface Tools {
   readonly sources: Sources;
   readonly signal: AbortSignal;
   readonly calibrating: number;
-  /** Multiply-accumulates that the int8 comparison may cost. */
-  readonly macBudget: number;
-  readonly maxCompared: number;
+  /** Inputs that int8 and float are compared on. */
+  readonly comparing: number;
 }
 
 const why = (thrown: unknown): string =>
@@ -63,7 +62,7 @@ const constant = ({ type, dims, data }: Given): Tensor => {
 export async function checkModel(bytes: Uint8Array, entry: Entry, tools: Tools): Promise<Checked> {
   const read = readOnnx(bytes);
   const network = bindInputs(read, { shapes: entry.shapes ?? {} });
-  const feeds = await plausibleFeeds(network, entry, tools.sources, tools.calibrating + tools.maxCompared);
+  const feeds = await plausibleFeeds(network, entry, tools.sources, tools.calibrating + tools.comparing);
   const first = feeds[0] as Record<string, Given>;
   const fed = new Map<string, Feed>(Object.entries(first).map(([name, value]) => [name, constant(value)]));
   const bound = bindInputs(read, { shapes: entry.shapes ?? {}, feeds: fed });
@@ -79,12 +78,10 @@ export async function checkModel(bytes: Uint8Array, entry: Entry, tools: Tools):
   });
   const independent = await attempt(() => independentCount(bytes, first));
   const compiled = await attempt(() => compileFor(network, feeds.slice(0, tools.calibrating), tools));
-  const macs = typeof compiled === 'string' ? 0 : compiled.macs;
-  const compared = Math.min(tools.maxCompared, Math.max(2, Math.floor(tools.macBudget / Math.max(1, macs))));
   const int8 =
     typeof compiled === 'string'
       ? 'not compiled'
-      : await attempt(() => compare(bytes, compiled, feeds.slice(-compared), entry));
+      : await attempt(() => compare(bytes, compiled, feeds.slice(tools.calibrating), entry));
   return {
     opset: read.opset,
     host: typeof measured === 'string' ? measured : 'yes',
@@ -93,7 +90,6 @@ export async function checkModel(bytes: Uint8Array, entry: Entry, tools: Tools):
     arenaBytes: typeof compiled === 'string' ? null : compiled.arenaBytes,
     flashBytes: typeof compiled === 'string' ? null : compiled.flashBytes,
     int8,
-    compared,
     counted,
     independent,
   };
@@ -118,19 +114,20 @@ async function compare(
   entry: Entry,
 ): Promise<Agreement> {
   const oracle = await Oracle.load(bytes);
-  const reference = new Reference(compiled.program);
   const float: Record<string, Given>[] = [];
-  const int8: ReturnType<typeof allFromBoard>[] = [];
-  for (const feed of feeds) {
-    float.push(await oracle.run(feed));
-    const tensors = Object.fromEntries(
-      Object.entries(feed).map(([name, value]) => [
-        name,
-        { dims: value.dims, data: Float32Array.from(numbers(value)) },
-      ]),
-    );
-    int8.push(allFromBoard(reference.run(allToBoard(tensors, compiled.inputs)), compiled.outputs));
-  }
+  for (const feed of feeds) float.push(await oracle.run(feed));
   await oracle.release();
-  return agreement(float, int8, entry);
+  const inputs = feeds.map((feed) => {
+    const tensors = Object.entries(feed).map(([name, value]) => [
+      name,
+      { dims: value.dims, data: Float32Array.from(numbers(value)) },
+    ]);
+    return allToBoard(Object.fromEntries(tensors), compiled.inputs);
+  });
+  const answers = await runExportedOn(compiled, inputs);
+  return agreement(
+    float,
+    answers.map((answer) => allFromBoard(answer, compiled.outputs)),
+    entry,
+  );
 }

@@ -13,6 +13,8 @@ export interface Sources {
 }
 
 type Feed = Record<string, Given>;
+/** Sounds that were prepared before, since embeddings of them cost more than the networks that read them. */
+const heard = new Map<string, Promise<Float32Array[]>>();
 
 const whole: Region = { left: 0, top: 0, width: 1, height: 1 };
 const float = (dims: readonly number[], data: Float32Array): Given => ({ type: 'float32', dims, data });
@@ -60,10 +62,16 @@ async function draw(
   if ('gain' in input) {
     const frames = dims[1] as number;
     const windows = input.kind === 'mel' ? 1 : frames;
-    const mels = await melSpectrograms(sources, rng, input.gain, windows, count);
-    return input.kind === 'mel'
-      ? mels.map((mel) => mel.slice(0, 76 * 32))
-      : embeddings(sources, mels, windows);
+    const { kind, gain } = input;
+    const make = async (): Promise<Float32Array[]> => {
+      const mels = await melSpectrograms(sources, rng, gain, windows, count);
+      return kind === 'mel' ? mels.map((mel) => mel.slice(0, 76 * 32)) : embeddings(sources, mels, windows);
+    };
+    // Heads that read equally many embeddings are fed alike.
+    const key = [kind, gain, windows, count].join();
+    const made = heard.get(key) ?? make();
+    heard.set(key, made);
+    return made;
   }
   if (input.kind === 'text') {
     const [, , height, width] = dims as [number, number, number, number];
