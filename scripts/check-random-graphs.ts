@@ -1,9 +1,9 @@
 /**
  * `node dist/scripts/check-random-graphs.js [--count 2000] [--seed 1] [--c all|sample|none] [--own 10] [--list]`: random graphs
- * over all operators, with every attribute and operator sets from 7 on, agree between onnxruntime, shape inference, the
- * file written again, the int8 reference and the exported C under sanitizers. One in `--own` programs in C holds its own
- * operators alone; the others share a build that holds all. Prints each fault with the smallest model that shows it (with
- * --list each refusal too), figures by operator, and one JSON object.
+ * over all operators, with every attribute and operator sets from 7 on, agree between onnxruntime, shape inference, an
+ * independent count of their costs, the file written again, the int8 reference and the exported C under sanitizers. One in
+ * `--own` programs in C holds its own operators alone; the others share a build that holds all. Prints each fault with the
+ * smallest model that shows it (with --list each refusal too), figures by operator, and one JSON object.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

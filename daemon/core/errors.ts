@@ -441,9 +441,19 @@ export interface ErrorDocument {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+/** Numbers that JSON cannot hold are given as text in the details. */
 export function toErrorDocument(error: HildaError): ErrorDocument {
   const { code, message, hint, retryable, details } = error;
-  return { code, message, hint, retryable, details };
+  return { code, message, hint, retryable, details: asJson(details) as ErrorDocument['details'] };
+}
+
+function asJson(value: unknown): unknown {
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)))
+    return String(value);
+  if (Array.isArray(value)) return value.map(asJson);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, asJson(item)]));
 }
 
 export function fromErrorDocument(document: ErrorDocument): HildaError {

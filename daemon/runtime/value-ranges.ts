@@ -1,3 +1,4 @@
+import { HildaError } from '../core/errors.js';
 import { freshNames } from '../network/fresh-names.js';
 import { type DType, elementCount, type Graph, int64Tensor, type Node } from '../network/graph.js';
 import { inferShapes } from '../network/infer-shapes.js';
@@ -41,7 +42,7 @@ export interface ValueRange {
 /**
  * Smallest and largest element of each value of a network over the given inputs: what quantisation is calibrated with.
  * Values that the network does not compute, and those that are no numbers, are left out. Feeds take the types of the
- * network's inputs.
+ * network's inputs. Throws REQUEST_INVALID where there is no feed, and NETWORK_REJECTED.
  */
 export async function valueRanges(
   network: Graph,
@@ -87,6 +88,8 @@ export async function valueRanges(
       for (const { value, output } of extremes.samples)
         samples.get(value)?.add((answer[output]?.data ?? []) as ArrayLike<number>);
     }
+    if (seen[0]?.min.length === 0)
+      throw new HildaError('REQUEST_INVALID', 'there are no inputs to calibrate the network on');
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     return new Map(
       asked.map((name, i) => {

@@ -31,10 +31,11 @@ export function modelTable(rows: readonly Row[]): string {
       typeof int8 === 'string'
         ? ''
         : `${int8.cosine.toFixed(4)}${int8.top1 === null ? '' : `, ${(100 * int8.top1).toFixed(1)} %`}`;
-    const macs = typeof counted === 'string' ? '?' : (counted.macs / 1e6).toFixed(2);
+    const macs = typeof counted === 'string' ? undefined : counted.macs;
+    const mega = macs === undefined ? '?' : (macs / 1e6).toFixed(2);
     const ms = hostUs === null ? brief(host) : `${(hostUs / 1000).toFixed(2)} ms`;
     const size = compiles === 'yes' ? `${kib(arenaBytes)} / ${kib(flashBytes)} KiB` : brief(compiles);
-    return `| ${name} | ${from} | ${opset} | ${ms} | ${macs} | ${sameCounts(checked) ? 'same' : 'differ'} | ${size} | ${close} |`;
+    return `| ${name} | ${from} | ${opset} | ${ms} | ${mega} | ${sameCounts(checked) ? 'same' : 'differ'} | ${size} | ${close} |`;
   });
   return [
     '| file | package | opset | host | MMAC | counts | arena / flash | int8: cosine, same choices |',

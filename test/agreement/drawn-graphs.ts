@@ -32,7 +32,7 @@ export interface DrawOptions {
   readonly processes?: number;
 }
 
-const stages: readonly GraphStage[] = ['shapes', 'rewrite', 'int8', 'parts'];
+const stages: readonly GraphStage[] = ['shapes', 'cost', 'rewrite', 'int8', 'parts'];
 
 export async function judgeDrawn(options: DrawOptions): Promise<DrawnGraphs> {
   const { count, seed, everyC, ownRuntime = 10, shrink, processes = availableParallelism() } = options;

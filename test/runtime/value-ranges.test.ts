@@ -1,12 +1,16 @@
 import t from 'tap';
+import { type HildaError, toErrorDocument } from '../../daemon/core/errors.js';
 import { toHalf } from '../../daemon/core/half.js';
 import { calibrateOn } from '../../daemon/devices/mcu/calibrate.js';
+import { calibratingOf } from '../../daemon/jobs/materials.js';
 import { floatTensor, type Graph } from '../../daemon/network/graph.js';
 import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { indexBound } from '../../daemon/runtime/input-hints.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { valueRanges } from '../../daemon/runtime/value-ranges.js';
+import { compile } from '../../firmware-bridge/compiler/index.js';
+import { scalarBoard } from '../compiler/compare-quantised.js';
 
 const { signal } = new AbortController();
 const runtime = new SessionProcess();
@@ -150,6 +154,19 @@ t.test('nothing to look at, layers with the batch first, and a refused node with
   });
 });
 
+t.test('a request without examples is calibrated on random values', async (t) => {
+  const graph = mixed();
+  const places = { models: undefined, blobs: undefined } as never;
+  for (const inputs of [null, { examples: [] }]) {
+    const { ranges, description } = calibrateOn(await calibratingOf(inputs, graph, places), signal);
+    const found = await ranges(graph, ['ids', 'y']);
+    t.equal(description, 'random values');
+    t.match(found.get('ids'), { min: 0, max: 4 });
+    t.ok([...found.values()].every(({ min, max }) => Number.isFinite(min) && Number.isFinite(max)));
+  }
+  await t.rejects(valueRanges(graph, ['y'], [], runtime, { signal }), { code: 'REQUEST_INVALID' });
+});
+
 t.test("a sound network that onnxruntime's optimiser makes unsound", async (t) => {
   // A signed pair in front of what only moves elements; the optimiser moves it, and its types no longer fit (opset 21 on).
   const b = new GraphBuilder({ name: 'moved', opset: 21 });
@@ -165,4 +182,24 @@ t.test("a sound network that onnxruntime's optimiser makes unsound", async (t) =
   const feed = { x: { type: 'float32' as const, dims: [1, 4], data: Float32Array.of(-9.2, 0, 1.3, 99) } };
   const ranges = await valueRanges(graph, ['d', 'y'], [feed], runtime, { signal });
   t.same(Object.fromEntries(ranges), { d: { min: -9, max: 62 }, y: { min: 0, max: 62 } });
+});
+
+t.test('a range that is not finite is told, with its ends', async (t) => {
+  const b = new GraphBuilder({ name: 'endless' });
+  b.output(b.node('Exp', [b.node('Mul', [b.input('x', 'float32', [4]), b.input('k', 'float32', [])])]), 'y');
+  const graph = b.build();
+  const feed = {
+    x: { type: 'float32' as const, dims: [4], data: Float32Array.of(1, 2, 3, 400) },
+    k: { type: 'float32' as const, dims: [], data: Float32Array.of(1) },
+  };
+  const refusal = await compile(graph, {
+    board: scalarBoard,
+    weights: 'real',
+    calibration: (network, values, channels) =>
+      valueRanges(network, values, [feed], runtime, { signal, channels }),
+  }).catch((error: unknown) => error);
+  t.match(toErrorDocument(refusal as HildaError), {
+    code: 'QUANTISATION_FAILED',
+    details: { value: 'y', range: { max: 'Infinity' } },
+  });
 });

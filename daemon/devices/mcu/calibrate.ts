@@ -34,8 +34,9 @@ export function calibrateOn(
     description: count > 0 ? `${count} inputs` : 'random values',
     ranges: async (graph, values, channels) => {
       const runtime = new SessionProcess();
+      const feeds = count > 0 ? feedsOf(graph, calibration) : randomFeeds(graph);
       try {
-        return await valueRanges(graph, values, feedsOf(graph, calibration), runtime, {
+        return await valueRanges(graph, values, feeds, runtime, {
           signal,
           channels,
         });
@@ -58,9 +59,7 @@ async function* feedsOf(
   calibration: NonNullable<Calibrating['calibration']>,
 ): AsyncIterable<RuntimeTensors> {
   if (!('feeds' in calibration)) {
-    yield* calibration.length > 0
-      ? calibration.map((tensors) => asInputs(graph, tensors))
-      : randomFeeds(graph);
+    yield* calibration.map((tensors) => asInputs(graph, tensors));
     return;
   }
   const names = new Set(graph.inputs.map(({ name }) => name));

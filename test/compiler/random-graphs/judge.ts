@@ -1,11 +1,12 @@
 import { bindInputs } from '../../../daemon/network/bind-inputs.js';
-import { countCost } from '../../../daemon/network/cost.js';
+import { countCost, countKnownCost } from '../../../daemon/network/cost.js';
 import type { Graph } from '../../../daemon/network/graph.js';
 import { inferShapes } from '../../../daemon/network/infer-shapes.js';
 import { readOnnx } from '../../../daemon/network/read-onnx.js';
 import { writeOnnx } from '../../../daemon/network/write-onnx.js';
 import type { SessionProcess } from '../../../daemon/runtime/session-process.js';
 import { compared } from '../../agreement/graph-stages.js';
+import { type Count, countOf } from '../../agreement/independent-count.js';
 import { compareOutputs, type Int8Run, int8Answer } from '../../agreement/int8-stage.js';
 import { type Given, runOnce } from '../../agreement/onnxruntime.js';
 import { combined, judged, ok, skipped, type Verdict, wrong } from '../../agreement/verdict.js';
@@ -13,7 +14,7 @@ import type { RandomModel } from '../random-graphs.js';
 import { singleNodes } from './shrink.js';
 
 /** `parts`: the nodes of a model that a board refuses as a whole, each on its own. */
-export type GraphStage = 'shapes' | 'rewrite' | 'int8' | 'parts';
+export type GraphStage = 'shapes' | 'cost' | 'rewrite' | 'int8' | 'parts';
 
 export interface Judgement {
   readonly verdicts: Readonly<Record<GraphStage, Verdict>>;
@@ -33,6 +34,7 @@ export async function judgeModel(model: RandomModel, runtime: SessionProcess): P
     return {
       verdicts: {
         shapes: await judged(() => shapesOf(model)),
+        cost: await judged(() => costOf(model)),
         rewrite: contradiction,
         int8: contradiction,
         parts: contradiction,
@@ -48,6 +50,7 @@ export async function judgeModel(model: RandomModel, runtime: SessionProcess): P
     }
   const verdicts = {
     shapes: await judged(() => shapesOf(model)),
+    cost: await judged(() => costOf(model)),
     rewrite: await judged(() => rewritten(model)),
     int8,
     parts: combined(parts.map(({ verdict }) => verdict)),
@@ -106,6 +109,24 @@ function shapesOf(model: RandomModel): Verdict {
       return wrong(`${name} got the type ${found.dtype}, it is ${computed.type}`);
   }
   return ok;
+}
+
+/** Multiply-accumulates, parameters and weight bytes against a count of the file's own form and onnxruntime's sizes. */
+function costOf(model: RandomModel): Verdict {
+  const { macs, parameters, weightBytes, uncounted } = countKnownCost(graphOf(model));
+  const held = ({ values, constants }: RandomModel, name: string): Given | undefined =>
+    values.get(name) ?? constants.get(name)?.given;
+  const counted = countOf(model.bytes, (name) => held(model, name)?.dims);
+  if (macs === null && counted.macs !== undefined)
+    return { is: 'refused', code: 'SHAPE_UNKNOWN', why: uncounted[0]?.reason ?? '' };
+  const ours: Count = {
+    macs: counted.macs === undefined ? undefined : (macs ?? undefined),
+    parameters,
+    weightBytes,
+  };
+  for (const key of ['macs', 'parameters', 'weightBytes'] as const)
+    if (ours[key] !== counted[key]) return wrong(`${key} are ${ours[key]}, they are ${counted[key]}`);
+  return counted.macs === undefined ? skipped('an operator is not counted independently') : ok;
 }
 
 async function rewritten(model: RandomModel): Promise<Verdict> {

@@ -1,6 +1,6 @@
 import onnxProto from 'onnx-proto';
-import { withEveryValue } from '../../test/agreement/disturbed-model.js';
-import { type Given, numbers, runOnce } from '../../test/agreement/onnxruntime.js';
+import { withEveryValue } from './disturbed-model.js';
+import { type Given, numbers, runOnce } from './onnxruntime.js';
 
 const { onnx } = onnxProto;
 type GraphProto = onnxProto.onnx.IGraphProto;
