@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { localTokenFor } from '../access/local-token.js';
+import { type ReportDocument, reportSchema } from '../benchmarks/reports/document.js';
+import type { suiteSchema } from '../benchmarks/suites/suite.js';
 import type { Clock } from '../core/clock.js';
 import { HildaError } from '../core/errors.js';
 import { onAbort } from '../core/on-abort.js';
 import { deploymentSchema, operatorCostSchema } from '../devices/schemas.js';
+import { type BindingsRequest, blobSchema } from '../jobs/input-schemas.js';
 import type { probeScheduleSchema } from '../predictors/probe-schedule.js';
 import type { AlertState } from '../store/alert-contract.js';
 import { linkSchema, newTokenSchema, type tokenRequestSchema, tokenSchema } from './access-schemas.js';
@@ -14,9 +17,9 @@ import {
   type muteRequestSchema,
   muteSchema,
 } from './alert-schemas.js';
+import { type BenchmarkRunView, baselineSchema, benchmarkRunSchema } from './benchmark-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { historySchema } from './history-schemas.js';
-import { type BindingsRequest, blobSchema } from './input-schemas.js';
 import { type JobView, jobSchema } from './job-schemas.js';
 import { type leaseRequestSchema, leaseSchema } from './lease-schemas.js';
 import {
@@ -266,6 +269,31 @@ export class DaemonClient {
     this.#post(`/campaigns/${encodeURIComponent(id)}/cancel`, campaignSchema, undefined, options);
   campaign = (id: string, options: CallOptions) =>
     this.#get(`/campaigns/${encodeURIComponent(id)}`, campaignSchema, options);
+
+  startBenchmark = (request: z.input<typeof suiteSchema>, options: CallOptions): Promise<BenchmarkRunView> =>
+    this.#post('/benchmarks', benchmarkRunSchema, request, options);
+  benchmarks = (
+    filter: { readonly suite?: string; readonly before?: string; readonly limit?: number },
+    options: CallOptions,
+  ) => {
+    const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
+    const schema = z.object({ runs: z.array(benchmarkRunSchema), total: z.int() });
+    return this.#get(`/benchmarks?${new URLSearchParams(given)}`, schema, options);
+  };
+  benchmark = (id: string, options: CallOptions): Promise<BenchmarkRunView> =>
+    this.#get(`/benchmarks/${encodeURIComponent(id)}`, benchmarkRunSchema, options);
+  cancelBenchmark = (id: string, options: CallOptions): Promise<BenchmarkRunView> =>
+    this.#post(`/benchmarks/${encodeURIComponent(id)}/cancel`, benchmarkRunSchema, undefined, options);
+  setBaseline = (id: string, options: CallOptions) =>
+    this.#post(`/benchmarks/${encodeURIComponent(id)}/baseline`, baselineSchema, undefined, options);
+  /** `earlier`: a run to compare with, `baseline`, `last`, or null. */
+  benchmarkReport = (id: string, earlier: string | null, options: CallOptions): Promise<ReportDocument> =>
+    this.#get(
+      `/benchmarks/${encodeURIComponent(id)}/report${earlier === null ? '' : `?${new URLSearchParams({ with: earlier })}`}`,
+      reportSchema,
+      options,
+    );
+
   importTable = (request: z.input<typeof importRequestSchema>, options: CallOptions) =>
     this.#post('/predictors/import', predictorDetailSchema, request, options);
   predictors = (options: CallOptions) => this.#all('/predictors', 'predictors', predictorSchema, options);

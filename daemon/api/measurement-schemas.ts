@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { operatorCostSchema } from '../devices/schemas.js';
+import { bindingFields, sha256 } from '../jobs/input-schemas.js';
 import { targetSchema } from './device-schemas.js';
-import { bindingFields, sha256 } from './input-schemas.js';
 import { jobFields } from './job-fields.js';
 
 const devicesText = z

@@ -1,5 +1,6 @@
 import type { Access } from '../access/access.js';
 import type { StoredJoinKeys } from '../access/join-keys.js';
+import type { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
@@ -139,6 +140,8 @@ export interface DaemonServices {
   readonly leases: Pick<PersonalLeases, 'acquire' | 'renew' | 'release' | 'list'>;
   /** Several jobs with one purpose. */
   readonly campaigns: Pick<Campaigns, 'show' | 'list' | 'cancel'>;
+  /** Runs of benchmark suites. */
+  readonly benchmarks: Pick<BenchmarkRuns, 'start' | 'show' | 'cancel' | 'setBaseline' | 'report'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
   /** What is forgotten in time. */

@@ -1,7 +1,16 @@
 import { HildaError } from '../core/errors.js';
 
 /** Topics of the daemon's events; the last two stand for one topic each study and each specialisation. */
-const plain = ['devices', 'jobs', 'campaigns', 'measurements', 'predictors', 'alerts', 'retention'] as const;
+const plain = [
+  'devices',
+  'jobs',
+  'campaigns',
+  'benchmarks',
+  'measurements',
+  'predictors',
+  'alerts',
+  'retention',
+] as const;
 const families = ['study', 'specialisation'] as const;
 
 const familyTopic = new RegExp(`^(${families.join('|')})\\.(\\*|[\\w.-]+)$`);

@@ -1,10 +1,10 @@
-import type { BindingsRequest, InputRequest } from '../api/input-schemas.js';
 import type { NetworkView } from '../api/measurement-schemas.js';
 import { convertElements, encodeElements, isNumericType } from '../data/elements.js';
 import { bytesInMemory } from '../data/file-bytes.js';
 import { openStored } from '../data/open-arrays.js';
 import { npyBytes } from '../data/write-npy.js';
 import type { GivenBindings, GivenInput } from '../devices/bind-network.js';
+import type { BindingsRequest, InputRequest } from '../jobs/input-schemas.js';
 import { elementCount, type Graph } from '../network/graph.js';
 import type { CliContext } from './context.js';
 import type { InputOptions, InputSource } from './input-options.js';

@@ -151,6 +151,14 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'bench',
+    {
+      description:
+        'networks on devices as a suite: run, compare with a baseline, export; exit code 6 when worse',
+      load: async () => (await import('./commands/bench/bench.js')).benchCommand,
+    },
+  ],
+  [
     'lease',
     {
       description: 'hold devices for yourself: acquire, renew, release, list',

@@ -274,6 +274,18 @@ export const errorTable = {
     false,
     'Give the runner a file of its own format, or choose a device with another runner: docs/devices.md.',
   ),
+  LIMIT_BROKEN: kind(
+    422,
+    6,
+    false,
+    'The message names what broke. Accept it with `hilda bench baseline RUN`, or raise the limit in the suite.',
+  ),
+  BASELINE_MISMATCH: kind(
+    409,
+    2,
+    false,
+    'Compare with a run of the same networks on the same targets, or set a new one: `hilda bench baseline RUN`.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   SCHEDULE_INVALID: kind(
     422,

@@ -7,6 +7,8 @@ import { mayPass } from '../store/late-writes.js';
 
 export interface CampaignContext {
   readonly signal: AbortSignal;
+  /** Aborts where somebody cancels the campaign, and not where the daemon stops. */
+  readonly cancelled: AbortSignal;
   /** Keeps how far it is, and what a later daemon needs to go on. */
   readonly onProgress: (done: number, progress?: Json) => Promise<void>;
 }
@@ -65,7 +67,11 @@ export class Campaigns {
   /** Durable once this resolves. */
   async launch(kind: string, request: Json, of: number): Promise<CampaignRecord> {
     this.#life.signal.throwIfAborted();
-    const campaign = await this.#options.store.addCampaign({ kind, request, of });
+    return this.take(await this.#options.store.addCampaign({ kind, request, of }));
+  }
+
+  /** Begins the work of a campaign whose row was stored with others. */
+  take(campaign: CampaignRecord): CampaignRecord {
     this.#run(campaign);
     return campaign;
   }
@@ -150,6 +156,7 @@ export class Campaigns {
       signal.throwIfAborted();
       const end = await work(campaign, {
         signal,
+        cancelled,
         onProgress: (done, progress) =>
           store.noteCampaign(campaign.id, { done, ...(progress !== undefined && { progress }) }),
       });

@@ -9,6 +9,7 @@ import { FrontDoor } from '../api/front-door.js';
 import { JoinServer } from '../api/join-server.js';
 import { Readiness } from '../api/readiness.js';
 import type { DaemonServices } from '../api/services.js';
+import { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import { SeriesWatcher } from '../benchmarks/series-watcher.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
@@ -43,6 +44,7 @@ import { openStore } from '../store/open-store.js';
 import { collectTemporary } from '../store/temporary-files.js';
 import { StudyService } from '../study/service.js';
 import { Specialisations } from '../study/specialisation/specialisations.js';
+import { suiteNetworks } from '../study/suite-networks.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 import { LanDoor, type LanPorts } from './lan-access.js';
 import { readRetention } from './read-retention.js';
@@ -296,6 +298,9 @@ export class Daemon {
     await specialisations.start();
     this.#started.push(() => specialisations.stop());
 
+    const sources = suiteNetworks(studies, profiles);
+    const benchmarks = new BenchmarkRuns({ store, jobs, campaigns, clock, blobs, sources });
+
     const schedules = new ProbeSchedules({ store, predictors, clock });
     this.#started.push(() => schedules.stop());
     await schedules.start();
@@ -349,6 +354,7 @@ export class Daemon {
       readNetwork,
       reading,
       campaigns,
+      benchmarks,
       comparisons,
       retention,
     };

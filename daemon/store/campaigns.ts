@@ -6,7 +6,7 @@ import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
 import { addPredictorIn, updatePredictorIn } from './predictors.js';
 
-interface CampaignRow {
+export interface CampaignRow {
   readonly ordinal: number;
   readonly kind: string;
   readonly request: string;
@@ -25,28 +25,22 @@ const defaultLimit = 100;
 export function campaignStore(database: Database): CampaignStore {
   return {
     addCampaign: ({ kind, request, of }) =>
-      database.write(async (write) => {
-        const { db, nowMs, next } = write;
-        const ordinal = await next('campaigns');
-        const row = { ordinal, kind, request: toJsonText(request), state: 'running', done: 0, of };
-        await db('campaigns').insert({ ...row, created_ms: nowMs });
-        return tell(ordinal, write);
-      }),
+      database.write(async (write) => tellCampaign(await addCampaignIn(write, { kind, request, of }), write)),
 
     noteCampaign: (id, { done, progress }) =>
       database.write(async (write) => {
-        const ordinal = ordinalOf(id);
+        const ordinal = campaignOrdinal(id);
         const changed = await write
           .db('campaigns')
           .where({ ordinal, state: 'running' })
           .update({ done, ...(progress !== undefined && { progress: toJsonText(progress) }) });
-        if (changed > 0) await tell(ordinal, write);
+        if (changed > 0) await tellCampaign(ordinal, write);
       }),
 
     endCampaign: (id, { state, result, error, predictor, changed, values = {} }) =>
       database.write(async (write) => {
         const { db, nowMs } = write;
-        const { ordinal, state: before } = await requireCampaign(db, ordinalOf(id));
+        const { ordinal, state: before } = await requireCampaign(db, campaignOrdinal(id));
         if (before !== 'running')
           throw new HildaError('STATE_CONFLICT', `the campaign ${id} is ${before}`, {
             details: { campaignId: id, state: before },
@@ -68,16 +62,16 @@ export function campaignStore(database: Database): CampaignStore {
             progress: null,
             ended_ms: nowMs,
           });
-        return tell(ordinal, write);
+        return tellCampaign(ordinal, write);
       }),
 
-    campaign: async (id) => toCampaign(await database.read((db) => requireCampaign(db, ordinalOf(id)))),
+    campaign: async (id) => toCampaign(await database.read((db) => requireCampaign(db, campaignOrdinal(id)))),
 
     campaigns: async ({ before, limit = defaultLimit, ...filter } = {}) => {
       const rows = await database.read(async (db): Promise<CampaignRow[]> => {
         const query = matching(db, filter).orderBy('ordinal', 'desc').limit(limit);
         if (before === undefined) return query;
-        const { ordinal } = await requireCampaign(db, ordinalOf(before));
+        const { ordinal } = await requireCampaign(db, campaignOrdinal(before));
         return query.andWhere('ordinal', '<', ordinal);
       });
       return rows.map(toCampaign);
@@ -95,13 +89,26 @@ export function campaignStore(database: Database): CampaignStore {
 const matching = (db: Knex, { state, kind }: CampaignFilter) =>
   db('campaigns').where({ ...(state !== undefined && { state }), ...(kind !== undefined && { kind }) });
 
-/** -1, which no campaign has, for what is no id. */
-const ordinalOf = (id: string): number => (/^[1-9]\d{0,14}$/.test(id) ? Number(id) : -1);
+/** Answers with its ordinal; tells nobody. */
+export async function addCampaignIn(
+  { db, nowMs, next }: Write,
+  { kind, request, of }: Pick<CampaignRecord, 'kind' | 'request' | 'of'>,
+): Promise<number> {
+  const ordinal = await next('campaigns');
+  const row = { ordinal, kind, request: toJsonText(request), state: 'running', done: 0, of };
+  await db('campaigns').insert({ ...row, created_ms: nowMs });
+  return ordinal;
+}
 
-async function tell(ordinal: number, { db, publish }: Write): Promise<CampaignRecord> {
+/** -1, which no campaign has, for what is no id. */
+export const campaignOrdinal = (id: string): number => (/^[1-9]\d{0,14}$/.test(id) ? Number(id) : -1);
+
+/** Tells who listens how far it is. */
+export async function tellCampaign(ordinal: number, { db, publish }: Write): Promise<CampaignRecord> {
   const record = toCampaign(await requireCampaign(db, ordinal));
   const { id, kind, state, done, of } = record;
   await publish('campaigns', { type: 'campaign', id, kind, state, done, of });
+  if (kind === 'benchmark') await publish('benchmarks', { type: 'run', id, state, done, of });
   return record;
 }
 
@@ -113,7 +120,7 @@ async function requireCampaign(db: Knex, ordinal: number): Promise<CampaignRow> 
   });
 }
 
-function toCampaign(row: CampaignRow): CampaignRecord {
+export function toCampaign(row: CampaignRow): CampaignRecord {
   const id = String(row.ordinal);
   const parse = <T>(text: string | null): T | null =>
     text === null ? null : (fromJsonText(text, `the campaign ${id}`) as T);

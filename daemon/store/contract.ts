@@ -13,6 +13,7 @@ import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { RngState } from '../core/rng.js';
 import type { AlertStore } from './alert-contract.js';
+import type { BenchmarkStore } from './benchmark-contract.js';
 import type { CampaignStore } from './campaign-contract.js';
 import type { JobStore } from './job-contract.js';
 import type {
@@ -146,7 +147,7 @@ export interface TrialsSince {
  */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `jobs`, `campaigns`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
+  /** `devices`, `jobs`, `campaigns`, `benchmarks`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -204,7 +205,7 @@ export interface MeasurementFilter {
  * - Errors: DISK_FULL, DISK_FAILED, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
-export interface Store extends JobStore, CampaignStore, AlertStore, RetentionStore {
+export interface Store extends JobStore, CampaignStore, BenchmarkStore, AlertStore, RetentionStore {
   /** `host` is null where it is left out. */
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,

@@ -19,7 +19,8 @@ export type CounterName =
   | 'jobs'
   | 'campaigns'
   | 'alerts'
-  | 'alert_mutes';
+  | 'alert_mutes'
+  | 'schedules';
 
 /** Counters that follow the rows of their tables by triggers: they are read once, and never written here. */
 const following: ReadonlySet<CounterName> = new Set<CounterName>(['events', 'jobs', 'measurements']);

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import { alertStore } from './alerts.js';
+import { benchmarkStore } from './benchmarks.js';
 import { campaignStore } from './campaigns.js';
 import type { Store } from './contract.js';
 import { Database } from './database.js';
@@ -38,6 +39,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...jobTurnStore(database),
     ...campaignStore(database),
     ...alertStore(database),
+    ...benchmarkStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

@@ -9,6 +9,8 @@ const mentions: readonly (readonly [table: string, columns: readonly string[]])[
   ['specialisations', ['body']],
   ['jobs', ['devices', 'work', 'owner', 'device_id', 'result']],
   ['campaigns', ['request', 'progress', 'result']],
+  ['benchmark_cases', ['place', 'device_id']],
+  ['schedules', ['body']],
   ['key_values', ['key', 'value']],
 ];
 

@@ -6,6 +6,7 @@ import { Access } from '../../daemon/access/access.js';
 import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
+import { BenchmarkRuns } from '../../daemon/benchmarks/runs/benchmark-runs.js';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
@@ -436,6 +437,14 @@ export async function openBench(
     pool,
     retention: new Retention({ store, pool, clock, policy: retentionPolicySchema.parse({}) }),
     campaigns,
+    benchmarks: new BenchmarkRuns({
+      store,
+      jobs,
+      campaigns,
+      clock,
+      blobs,
+      sources: { winner: async () => modelBytes, samples: async () => [modelBytes] },
+    }),
     comparisons: {
       start: (a, b) => comparisons.start(a, b),
       verdict: async (a, b) => {

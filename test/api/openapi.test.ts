@@ -6,6 +6,7 @@ import { profilesDir } from '../../daemon/process/installation.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import { alert } from '../contract/store-samples.js';
+import { until } from '../until.js';
 import { deviceId, modelBytes, openBench, storePredictor } from './bench.js';
 
 type Shape = Parameters<typeof z.fromJSONSchema>[0];
@@ -134,6 +135,10 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       path: '/v1/campaigns',
       body: { device: deviceId, space: 'mbconv-fmnist', protocol: 'quick' },
     },
+    'post /v1/benchmarks': {
+      path: '/v1/benchmarks',
+      body: { suite: 'nightly', networks: [{ model }], devices: [deviceId], protocol: 'quick' },
+    },
     'post /v1/predictors/{id}/predict': {
       path: `${predictorPath}/predict`,
       body: { architectures: [predictor.architecture], device: deviceId },
@@ -182,6 +187,16 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   // What the walk looks at exists before it starts.
   await send(url, 'post', requests['post /v1/models'] as Asked);
   await send(url, 'post', requests['post /v1/campaigns'] as Asked);
+  const started = await send(url, 'post', requests['post /v1/benchmarks'] as Asked);
+  const { id: run } = (await started.json()) as { id: string };
+  await until(async () => (await store.benchmarkRun(run)).state === 'done', 'the run ends');
+  // Its device is away.
+  const waiting = await send(url, 'post', {
+    path: '/v1/benchmarks',
+    body: { suite: 'waiting', networks: [{ model }], devices: ['held'], waitMinutes: 1000 },
+  });
+  const { id: open } = (await waiting.json()) as { id: string };
+  requests['post /v1/benchmarks/{id}/cancel'] = { path: `/v1/benchmarks/${open}/cancel` };
   const job = await send(url, 'post', {
     path: '/v1/measurements?wait=false',
     body: { model, device: deviceId, protocol: 'quick' },
@@ -191,6 +206,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     ['/v1/alerts/mutes/', 'mute-1'],
     ['/v1/alerts/', 'alert-1'],
     ['/v1/campaigns/', '1'],
+    ['/v1/benchmarks/', run],
     ['/v1/predictors/', predictor.id],
     ['/v1/joiners/', joiner.id],
     ['/v1/devices/', deviceId],

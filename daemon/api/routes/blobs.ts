@@ -1,5 +1,5 @@
 import { bytesOf } from '../../jobs/bound-network.js';
-import { blobSchema } from '../input-schemas.js';
+import { blobSchema } from '../../jobs/input-schemas.js';
 import { Answer, defineRoute, octets } from '../route.js';
 
 /** Larger sets go in pieces, so that no request fills the memory of a daemon on a small host. */

@@ -1,6 +1,7 @@
 import type { Route } from '../route.js';
 import { accessRoutes } from './access.js';
 import { alertRoutes } from './alerts.js';
+import { benchmarkRoutes } from './benchmarks.js';
 import { blobRoutes } from './blobs.js';
 import { campaignRoutes } from './campaigns.js';
 import { deploymentRoutes } from './deployments.js';
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ...alertRoutes,
   ...jobRoutes,
   ...campaignRoutes,
+  ...benchmarkRoutes,
   ...leaseRoutes,
   ...blobRoutes,
   ...deploymentRoutes,

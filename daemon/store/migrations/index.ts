@@ -13,6 +13,7 @@ import * as jobs from './0010-jobs.js';
 import * as trialChunks from './0011-trial-chunks.js';
 import * as campaigns from './0012-campaigns.js';
 import * as alerts from './0013-alerts.js';
+import * as benchmarks from './0014-benchmarks.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -34,6 +35,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0011-trial-chunks', up: trialChunks.up },
   { name: '0012-campaigns', up: campaigns.up },
   { name: '0013-alerts', up: alerts.up },
+  { name: '0014-benchmarks', up: benchmarks.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

@@ -30,6 +30,9 @@ const jsonColumns: Readonly<Record<string, readonly string[]>> = {
   predictors: ['target', 'body'],
   specialisations: ['body'],
   jobs: ['work', 'network', 'inputs', 'devices', 'owner', 'result', 'error'],
+  benchmark_cases: ['asked', 'error'],
+  schedules: ['body'],
+  schedule_firings: ['detail'],
 };
 
 /** Counters, and the column whose greatest number each must have reached. */
@@ -40,6 +43,7 @@ const counted: readonly (readonly [counter: string, table: string, column: strin
   ['predictors', 'predictors', 'ordinal'],
   ['specialisations', 'specialisations', 'ordinal'],
   ['jobs', 'jobs', 'ordinal'],
+  ['schedules', 'schedules', 'ordinal'],
 ];
 
 /**

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { namedRecord } from './named-record.js';
+import { namedRecord } from '../core/named-record.js';
 
 /** How a request fixes a model's open dimensions, and what it says of the inputs. */
 
