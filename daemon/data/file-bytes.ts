@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { HildaError } from '../core/errors.js';
 import type { ByteSource } from './contract.js';
@@ -61,6 +61,22 @@ export async function readWholeFile(path: string, maxBytes: number = maxWholeByt
     return await bytes.read(0, bytes.size);
   } finally {
     await bytes.close();
+  }
+}
+
+/**
+ * The whole of a regular file, at once: for files that are needed before anything else can go on. Throws what the file system
+ * throws, and an error for a pipe, folder or device, which would keep the reader waiting, and beyond `maxBytes`.
+ */
+export function readRegularFileSync(path: string, maxBytes: number): Uint8Array {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile() || stats.size > maxBytes)
+      throw new Error(`${path} is no regular file of at most ${maxBytes} bytes`);
+    return new Uint8Array(readFileSync(descriptor));
+  } finally {
+    closeSync(descriptor);
   }
 }
 

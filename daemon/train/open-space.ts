@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
+import { readRegularFileSync } from '../data/file-bytes.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { InstatuneFile } from '../search/spaces/papers/instatune.js';
 import { loadSpace } from '../search/spaces/registry.js';
@@ -22,13 +22,14 @@ export function pinNetwork<T extends { readonly kind: string }>(file: T, profile
   return { ...file, sha256: sha256Hex(readNetwork(named, profilesDir)) };
 }
 
+/** As an uploaded model. */
+const maxFileBytes = 256 * 2 ** 20;
+
 function readNetwork({ network, sha256 }: InstatuneFile, profilesDir: string): Uint8Array {
   const path = join(profilesDir, 'networks', network);
   let bytes: Uint8Array;
   try {
-    // A pipe or device would keep the daemon waiting for ever.
-    if (!statSync(path).isFile()) throw new Error('it is no regular file');
-    bytes = new Uint8Array(readFileSync(path));
+    bytes = readRegularFileSync(path, maxFileBytes);
   } catch (cause) {
     throw new HildaError('SPACE_INVALID', `network: cannot read ${network} of profiles/networks`, { cause });
   }

@@ -11,6 +11,7 @@ import { formatTable } from '../../daemon/cli/terminal/table.js';
 import type { Attack } from './attacks/attack.js';
 import { AttackedDaemon } from './attacks/attacked-daemon.js';
 import { bombs, names } from './attacks/bombs.js';
+import { costlyRequests } from './attacks/costly.js';
 import { ends } from './attacks/ends.js';
 import { networks } from './attacks/networks.js';
 import { peers } from './attacks/peers.js';
@@ -77,6 +78,7 @@ const all = [
   ...floods,
   ...bombs,
   ...names,
+  ...costlyRequests,
   ...ends,
 ];
 const attacks = all.filter(({ kind, name }) => `${kind} ${name}`.includes(flags.only));

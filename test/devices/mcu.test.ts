@@ -8,6 +8,8 @@ import type { SystemProbe } from '../../daemon/devices/mcu/doctor-probe.js';
 import { type PortFacts, portIdentity } from '../../daemon/devices/mcu/port-identity.js';
 import { SerialDriver } from '../../daemon/devices/mcu/serial-driver.js';
 import { udevRules } from '../../daemon/devices/mcu/udev-rules.js';
+import type { Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { findQemu, spawnBoard } from '../../firmware-bridge/emulator/qemu-board.js';
 import { type Hello, openSerial } from '../../firmware-bridge/link/index.js';
 import { mixedConvolutions } from '../compiler/networks.js';
@@ -161,6 +163,29 @@ t.test('one byte too few of SRAM or of flash: refused, with what is missing and 
     code: 'DEVICE_OUT_OF_MEMORY',
     details: { flashBytes: compiled.flashBytes, limitBytes: compiled.flashBytes - 1 },
   });
+});
+
+t.test('thousands of operators in a row are compiled or refused, and never a defect', async (t) => {
+  const profile = loadBoardProfiles().get('rp2040-pico') as NonNullable<
+    ReturnType<ReturnType<typeof loadBoardProfiles>['get']>
+  >;
+  const board = { workBytes: 2 ** 20, slotBytes: 2 ** 20, nativeLayout: 1, poolBytes: 2 ** 12 } as Hello;
+  const chain = (nodes: number, op: 'relu' | 'transpose'): Graph => {
+    const b = new GraphBuilder({ name: 'chain' });
+    let x = b.input('x', 'float32', [1, 4]);
+    for (let i = 0; i < nodes; i++) x = op === 'relu' ? b.relu(x) : b.transpose(x, [0, 1]);
+    b.output(x);
+    return b.build();
+  };
+  const code = (graph: Graph) =>
+    compileForBoard(graph, profile, board, { weights: 'pool' }).then(
+      () => 'compiled',
+      ({ code }) => code,
+    );
+  t.equal(await code(chain(2000, 'relu')), 'compiled');
+  t.equal(await code(chain(9000, 'transpose')), 'compiled');
+  t.match(await code(chain(9000, 'relu')), /^(compiled|NETWORK_TOO_LARGE)$/);
+  t.equal(await code(chain(10_001, 'relu')), 'NETWORK_TOO_LARGE');
 });
 
 t.test('the doctor names what stands in the way, and its remedy', async (t) => {

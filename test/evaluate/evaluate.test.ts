@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,7 @@ import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { randomWeights } from '../../daemon/search/spaces/parts/random-weights.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { readTensorFile } from '../../daemon/train/weights/checkpoint.js';
 
 const profilesDir = fileURLToPath(new URL('../../../profiles', import.meta.url));
 const spaceNamed = (name: string) =>
@@ -263,6 +265,17 @@ t.test('a table answers for what it holds', async (t) => {
 });
 
 t.test('what cannot be opened is refused', async (t) => {
+  const dir = t.testdir({ 'short.safetensors': 'short' });
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  // A pipe would hold the whole process.
+  for (const weights of [join(dir, 'pipe'), dir, '/dev/zero', join(dir, 'short.safetensors')])
+    await t.rejects(
+      createEvaluator({ kind: 'supernet', weights }, { space: spaceNamed('mbconv-fmnist'), profilesDir }),
+      { code: 'SUPERNET_INVALID' },
+      weights,
+    );
+  await t.rejects(readTensorFile(join(dir, 'pipe')), { code: 'SUPERNET_INVALID' });
+  t.equal(await readTensorFile(join(dir, 'nothing')), undefined);
   await t.rejects(createEvaluator({ kind: 'oracle' }, { space, profilesDir }), { code: 'SPEC_INVALID' });
   await t.rejects(
     createEvaluator({ kind: 'supernet' }, { space: spaceNamed('proxylessnas-imagenet'), profilesDir }),

@@ -22,6 +22,13 @@ const overheadBytes = (operators: number, programBytes: number): number =>
 /** Kept for the stack within a RAM limit: 1.3 KB is the deepest that any network reached on any core. */
 const stackBytes = 1536;
 
+/** A program of so many records fits no flash; compiling goes over all of them on the daemon's own thread. */
+const maxNodes = 10_000;
+
+/** Functions of one value in a row become one, which calls them one within the other. */
+const isTooDeep = (thrown: unknown): boolean =>
+  thrown instanceof RangeError && thrown.message.includes('call stack');
+
 const layouts = ['rows', 'scalar', 'dsp', 'mve'] as const;
 
 /** The largest arena that a board gives to a network it keeps in flash. */
@@ -29,8 +36,8 @@ export const arenaLimit = (profile: BoardProfile, board: Pick<Hello, 'workBytes'
   Math.min(profile.arenaBytes ?? Number.POSITIVE_INFINITY, board.workBytes);
 
 /**
- * Compiles a network for a board. Throws what `compile` throws, and DEVICE_OUT_OF_MEMORY with the operator at the peak
- * when the network does not fit: nothing is sent then.
+ * Compiles a network for a board. Throws what `compile` throws, and NETWORK_TOO_LARGE, and DEVICE_OUT_OF_MEMORY with the
+ * operator at the peak when the network does not fit: nothing is sent then.
  */
 export async function compileForBoard(
   network: Graph,
@@ -50,6 +57,12 @@ export async function compileForBoard(
 ): Promise<BoardProgram> {
   const limit = arenaLimit(profile, board);
   const flashBytes = Math.min(board.slotBytes, profile.flashBytes);
+  if (network.nodes.length > maxNodes)
+    throw new HildaError(
+      'NETWORK_TOO_LARGE',
+      `operators: ${network.nodes.length}, at most ${maxNodes} allowed on a board`,
+      { details: { is: network.nodes.length, max: maxNodes } },
+    );
   const compiled = await compile(network, {
     board: {
       weightLayout: layouts[board.nativeLayout] ?? profile.weightLayout,
@@ -61,6 +74,12 @@ export async function compileForBoard(
       fetchesInput: true,
     },
     ...options,
+  }).catch((thrown: unknown) => {
+    throw isTooDeep(thrown)
+      ? new HildaError('NETWORK_TOO_LARGE', 'more operators follow one another than the compiler can join', {
+          cause: thrown,
+        })
+      : thrown;
   });
   const { arenaBytes, peak, program, records } = compiled;
   // As deployed: weights that a latency run draws from the pool count as if they were real.

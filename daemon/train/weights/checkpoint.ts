@@ -1,7 +1,11 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HildaError } from '../../core/errors.js';
+import { readWholeFile } from '../../data/file-bytes.js';
 import { readSafetensors, type TensorFile, writeSafetensors } from './safetensors.js';
+
+/** Of the states of a training. */
+const maxFileBytes = 2 ** 31 - 1;
 
 /** Writes the whole file or leaves the old one: a power cut in between loses nothing. */
 export async function writeTensorFile(path: string, file: TensorFile): Promise<void> {
@@ -21,9 +25,9 @@ export async function writeTensorFile(path: string, file: TensorFile): Promise<v
 export async function readTensorFile(path: string): Promise<TensorFile | undefined> {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = await readWholeFile(path, maxFileBytes);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (((cause as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
     throw new HildaError('SUPERNET_INVALID', `cannot read ${path}`, { cause });
   }
   return readSafetensors(bytes);

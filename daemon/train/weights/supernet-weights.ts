@@ -1,9 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HildaError } from '../../core/errors.js';
+import { readRegularFileSync } from '../../data/file-bytes.js';
 import { type DataRecord, dataRecordSchema } from '../../data/labelled/data-record.js';
 import { readSafetensors } from './safetensors.js';
 import { SharedWeights } from './shared-weights.js';
+
+/** Of shared weights. */
+const maxFileBytes = 2 ** 31 - 1;
 
 export interface Supernet {
   readonly weights: SharedWeights;
@@ -23,7 +26,7 @@ export const supernetWeights = (folder: string, spaceId: string): SharedWeights 
 export function readSupernet(path: string, spaceId: string): Supernet {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = readRegularFileSync(path, maxFileBytes);
   } catch (cause) {
     throw new HildaError('SUPERNET_INVALID', `there is no super-network for the space ${spaceId} (${path})`, {
       cause,

@@ -74,15 +74,27 @@ export class FixedGrids {
         });
     }
     for (const node of graph.nodes)
-      for (const name of new Set(node.inputs))
-        this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
+      for (const name of new Set(node.inputs)) {
+        const readers = this.#readers.get(name);
+        if (readers) readers.push(node);
+        else this.#readers.set(name, [node]);
+      }
   }
 
   /** Throws OPERATOR_UNSUPPORTED for a pair that no board can follow. */
   of(name: string): Quantisation | undefined {
-    if (this.#known.has(name)) return this.#known.get(name);
-    const grid = this.#find(name);
-    this.#known.set(name, grid);
+    // Step by step: a network may hold more operators in a row than a stack holds calls.
+    const passed: string[] = [];
+    let at = name;
+    let found: Quantisation | { readonly as: string } | undefined;
+    while (!this.#known.has(at)) {
+      passed.push(at);
+      found = this.#find(at);
+      if (!found || !('as' in found)) break;
+      at = found.as;
+    }
+    const grid = found && !('as' in found) ? found : this.#known.get(at);
+    for (const one of passed) this.#known.set(one, grid);
     return grid;
   }
 
@@ -108,7 +120,8 @@ export class FixedGrids {
     return activationQuantisation(node, dtype, rank, (name) => this.#graph.initializers.get(name));
   }
 
-  #find(name: string): Quantisation | undefined {
+  /** `as`: the grid is that of another value. */
+  #find(name: string): Quantisation | { readonly as: string } | undefined {
     const dtype = this.#shapes.get(name)?.dtype;
     if (dtype && elementForm(dtype) === 'byte') return byteForm(dtype);
     const readers = this.#readers.get(name) ?? [];
@@ -119,7 +132,7 @@ export class FixedGrids {
     const [only] = readers;
     if (!only || readers.length > 1 || !handsRoundingOn.has(only.op)) return undefined;
     if (this.#graph.outputs.some((output) => output.name === name)) return undefined;
-    return this.of(only.outputs[0] as string);
+    return { as: only.outputs[0] as string };
   }
 
   /**

@@ -37,6 +37,28 @@ const scoped = (name: string, scope: string, path: string, init: RequestInit): A
 const named = (name: string, evaluator: object): Attack =>
   scoped(`a token names ${name}`, 'admin', '/studies', post({ name: 'a', evaluator }));
 
+/** A pipe that nobody writes to, in place of a file. */
+const pipe = (what: string, evaluator: (file: string) => object): Attack => ({
+  kind: 'paths',
+  name: `a pipe named as ${what}, by the local user`,
+  run: async (daemon) => {
+    const file = join(daemon.dataDir, 'pipe');
+    execFileSync('mkfifo', [file]);
+    const { devices } = (await (await daemon.fetch('/devices')).json()) as { devices: { id: string }[] };
+    return refusalOf(
+      await daemon.post('/studies', {
+        name: 'a',
+        space: 'mbconv-fmnist',
+        sampler: { name: 'random' },
+        devices: [devices[0]?.id],
+        objectives: ['latencyUs'].map((metric) => ({ metric, goal: 'min' })),
+        budget: { trials: 1 },
+        evaluator: evaluator(file),
+      }),
+    );
+  },
+});
+
 /** What somebody asks who has no right to it. */
 export const strangers: readonly Attack[] = [
   unknown('another user of the machine starts a program', '/studies', post(program)),
@@ -146,26 +168,8 @@ export const strangers: readonly Attack[] = [
         socket.on('close', () => resolve({ code: /ORIGIN_REFUSED/.exec(answer)?.[0] ?? null }));
       }),
   },
-  {
-    kind: 'paths',
-    name: 'a pipe named as a table, by the local user',
-    run: async (daemon) => {
-      const file = join(daemon.dataDir, 'pipe');
-      execFileSync('mkfifo', [file]);
-      const { devices } = (await (await daemon.fetch('/devices')).json()) as { devices: { id: string }[] };
-      return refusalOf(
-        await daemon.post('/studies', {
-          name: 'a',
-          space: 'mbconv-fmnist',
-          sampler: { name: 'random' },
-          devices: [devices[0]?.id],
-          objectives: ['latencyUs'],
-          budget: { trials: 1 },
-          evaluator: { kind: 'table', file, source: 'x' },
-        }),
-      );
-    },
-  },
+  pipe('a table', (file) => ({ kind: 'table', file, source: 'x' })),
+  pipe('weights', (weights) => ({ kind: 'supernet', weights })),
   {
     kind: 'paths',
     name: 'a space that names a path for its network',

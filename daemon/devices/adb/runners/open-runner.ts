@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { HildaError } from '../../../core/errors.js';
+import { readWholeFile } from '../../../data/file-bytes.js';
 import { benchmarkModelRunner, perfTestRunner } from './known-runners.js';
 import { ownRunner, ownRunnerSchema } from './own-runner.js';
 import type { Runner, RunnerFile } from './runner.js';
@@ -60,7 +60,7 @@ async function openOwnRunner(path: string): Promise<Runner> {
 
 async function bytesAt(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readWholeFile(path);
   } catch (cause) {
     throw new HildaError('NOT_FOUND', `the runner ${path} cannot be read`, {
       cause,
