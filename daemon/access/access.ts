@@ -105,7 +105,9 @@ export class Access {
   async show(id: string): Promise<TokenRecord> {
     const record = await this.#read(id);
     if (record) return record;
-    throw new HildaError('NOT_FOUND', `there is no token ${id}`);
+    throw new HildaError('NOT_FOUND', `there is no token ${id}`, {
+      hint: 'Run `hilda token list` to see the tokens.',
+    });
   }
 
   /** For good. Throws NOT_FOUND. */

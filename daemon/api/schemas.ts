@@ -235,6 +235,8 @@ export const healthSchema = z
           samplers: z.array(z.string()).readonly(),
           drivers: z.array(z.string()).readonly().describe('Kinds of devices.'),
           evaluators: z.array(z.string()).readonly(),
+          spaces: z.array(z.string()).readonly().default([]).describe('Kinds of spaces.'),
+          models: z.array(z.string()).readonly().default([]).describe('Models of costs.'),
         }),
       )
       .readonly()

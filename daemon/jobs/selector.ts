@@ -28,13 +28,14 @@ export const selectorSchema = z.union([
  */
 export function parseSelector(text: string): Selector {
   const [, kind, value = ''] = /^(pool|target|tag)=(.*)$/s.exec(text) ?? [];
-  if (kind === undefined && text !== '') return { device: text as DeviceId };
+  // No id holds the sign: a tag such as shelf=2 was meant.
+  if (kind === undefined && text !== '' && !text.includes('=')) return { device: text as DeviceId };
   if (kind === 'pool' && value !== '') return { pool: value as DeviceId };
   if (kind === 'target' && value !== '') return { target: value };
   const tags = value.split(',').filter((tag) => tag !== '');
   if (kind === 'tag' && tags.length > 0) return { tags };
   throw new HildaError('REQUEST_INVALID', `"${text}" names no device`, {
-    hint: 'Give the id of a device, pool=DEVICE, target=MODEL, or tag=TAG.',
+    hint: 'Give the id of a device, pool=DEVICE, target=MODEL, or tag=TAG, for example tag=shelf=2.',
   });
 }
 

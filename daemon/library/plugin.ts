@@ -19,11 +19,15 @@ export {
   type EvaluatorKind,
   type GivenOptions,
   type GivenQuality,
+  type ModelKind,
   type Plugin,
   type PluginEvaluator,
   type PluginFactory,
+  type PluginSpace,
   pluginContract,
   type SamplerKind,
+  type SpaceKind,
 } from '../plugins/contract.js';
+export type { FittedModel, ModelSamples } from '../predict/picker/other-models.js';
 export type { AskContext, Proposal, Sampler, SamplerNeed, Trial } from '../search/samplers/contract.js';
-export type { Space } from '../search/spaces/contract.js';
+export type { Dim, Space, WeightSource } from '../search/spaces/contract.js';

@@ -7,6 +7,7 @@ export type { ContractCase } from '../testing/contract-case.js';
 export { type DeviceContractOptions, deviceContract } from '../testing/device-contract.js';
 export { contractProtocol, doublingNetwork } from '../testing/doubling-network.js';
 export { evaluatorContract } from '../testing/evaluator-contract.js';
+export { modelContract } from '../testing/model-contract.js';
 export { type OpenedPlugin, openPlugin } from '../testing/open-plugin.js';
 export { samplerContract } from '../testing/sampler-contract.js';
 export { spaceContract } from '../testing/space-contract.js';

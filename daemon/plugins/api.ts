@@ -5,10 +5,12 @@ import { measureLatency } from '../measure/measure-latency.js';
 import { networkFacts } from '../measure/network-facts.js';
 import { referenceFor, referenceNetworks } from '../measure/references.js';
 import { countCost } from '../network/cost.js';
+import { GraphBuilder } from '../network/graph-builder.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import { memoryless, proposeUnseen, remembering } from '../search/samplers/plugin.js';
 import { randomProposals } from '../search/samplers/random.js';
 import { Unseen } from '../search/samplers/unseen.js';
+import { Emitter } from '../search/spaces/parts/emitter.js';
 
 /** The functions that a plug-in is called with. They change with `pluginContract` only. */
 export const pluginApi = {
@@ -25,6 +27,9 @@ export const pluginApi = {
   proposeUnseen,
   randomProposals,
   Unseen,
+  /** For spaces: networks by node, and by layer with their weights. */
+  GraphBuilder,
+  Emitter,
   /** For drivers: the protocol loop, and what turns its result into a judged measurement. */
   measureLatency,
   assembleMeasurement,

@@ -1,8 +1,10 @@
 import type { Architecture } from '../core/architecture.js';
 import type { Clock } from '../core/clock.js';
 import type { Driver } from '../devices/contract.js';
+import type { Graph } from '../network/graph.js';
+import type { FittedModel, ModelSamples } from '../predict/picker/other-models.js';
 import type { Sampler } from '../search/samplers/contract.js';
-import type { Space } from '../search/spaces/contract.js';
+import type { Dim, Space, WeightSource } from '../search/spaces/contract.js';
 import type { PluginApi } from './api.js';
 
 /**
@@ -82,11 +84,48 @@ export interface OwnedEvaluator {
   readonly evaluator: EvaluatorKind;
 }
 
+/** A kind of search space: a study's `space: { kind: ..., id: ... }`. */
+export interface SpaceKind<File = unknown> {
+  /** Lower-case letters, digits and hyphens; names that hilda or another plug-in has are refused. */
+  readonly kind: string;
+  /** Checks what a space's file holds beside `kind` and `id`. What it throws refuses the file with SPACE_INVALID. Without it, nothing may be set. */
+  readFile?(file: GivenOptions): File;
+  create(file: File): PluginSpace;
+}
+
+/** Decisions, and the network that each choice of them gives. An architecture holds an index for each decision. */
+export interface PluginSpace {
+  readonly dims: readonly Dim[];
+  /** Number of architectures in normal form; the product of all choices by default. */
+  readonly size?: number;
+  /** Two architectures that build one network have one normal form, with 0 for decisions without effect. By default each is normal. */
+  normal?(indices: readonly number[]): readonly number[];
+  /** Deterministic. Constants come from `weights` by name. */
+  network(indices: readonly number[], weights: WeightSource): Graph;
+  /** Known good starting points, the smallest and the largest network among them. */
+  seeds?(): readonly (readonly number[])[];
+}
+
+/**
+ * A model of costs. It competes with hilda's own by cross-validation, in studies and in predictors, and is used where it beats
+ * them. Intervals are hilda's own, from errors on samples that the model did not see.
+ */
+export interface ModelKind {
+  /** Lower-case letters, digits and hyphens; names that hilda or another plug-in has are refused. */
+  readonly name: string;
+  /** It is not asked about fewer samples; at least 2. */
+  readonly minimumSamples: number;
+  /** Learns logarithms of costs. Deterministic; keeps nothing from one call to the next. */
+  fit(samples: ModelSamples): FittedModel;
+}
+
 /** What a package adds. */
 export interface Plugin {
   readonly samplers?: readonly SamplerKind[];
   readonly drivers?: readonly DriverKind[];
   readonly evaluators?: readonly EvaluatorKind[];
+  readonly spaces?: readonly SpaceKind[];
+  readonly models?: readonly ModelKind[];
 }
 
 /**

@@ -1,16 +1,19 @@
-import { z } from 'zod';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
-import { within } from '../core/within.js';
 import type { Driver } from '../devices/contract.js';
 import { deviceKinds } from '../devices/registry.js';
+import { type CostModel, ownModels } from '../predict/picker/other-models.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
 import { samplerNames } from '../search/samplers/registry.js';
-import { pluginApi } from './api.js';
+import { type SpacePlugin, spaceKinds } from '../search/spaces/registry.js';
 import { CheckedDriver } from './checked-driver.js';
+import { checkedModel } from './checked-model.js';
 import { checkedSampler } from './checked-sampler.js';
-import type { DriverKind, GivenOptions, OwnedEvaluator, Plugin, PluginFactory } from './contract.js';
+import { checkedSpace } from './checked-space.js';
+import type { DriverKind, GivenOptions, OwnedEvaluator, Plugin } from './contract.js';
 import { type FoundPlugin, findPlugin } from './find-plugin.js';
+import { importPlugin } from './import-plugin.js';
+import type { PureParts } from './pure-parts.js';
 
 /** A plug-in to load, and the options of its drivers by their kind. */
 export interface PluginSetting {
@@ -33,6 +36,8 @@ export interface LoadedPlugin {
   readonly samplers: readonly string[];
   readonly drivers: readonly string[];
   readonly evaluators: readonly string[];
+  readonly spaces: readonly string[];
+  readonly models: readonly string[];
 }
 
 export interface LoadedPlugins {
@@ -40,27 +45,8 @@ export interface LoadedPlugins {
   readonly samplers: readonly SamplerPlugin[];
   readonly drivers: readonly Driver[];
   readonly evaluators: readonly OwnedEvaluator[];
+  readonly pure: PureParts;
 }
-
-/** How long the module of a plug-in may take to load. */
-const loadMs = 60_000;
-
-const name = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'lower-case letters, digits and hyphens');
-const method = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'a function');
-const pluginSchema = z.strictObject({
-  samplers: z
-    .array(z.looseObject({ name, create: method, readOptions: method.optional() }))
-    .max(100)
-    .default([]),
-  drivers: z
-    .array(z.looseObject({ kind: name, create: method, readOptions: method.optional() }))
-    .max(100)
-    .default([]),
-  evaluators: z
-    .array(z.looseObject({ kind: name, create: method, readOptions: method.optional() }))
-    .max(100)
-    .default([]),
-});
 
 /**
  * Loads plug-ins by package name, in order. Their code runs in this process with its rights, so only the person who starts the
@@ -85,6 +71,8 @@ export async function runPlugins(
     sampler: new Map<string, string>([...samplerNames, 'external'].map((own) => [own, 'hilda'])),
     driver: new Map<string, string>(deviceKinds.map((own) => [own, 'hilda'])),
     evaluator: new Map<string, string>(evaluatorKinds.map((own) => [own, 'hilda'])),
+    space: new Map<string, string>(spaceKinds.map((own) => [own, 'hilda'])),
+    model: new Map<string, string>(ownModels.map((own) => [own, 'hilda'])),
   };
   const take = (what: keyof typeof owners, word: string, plugin: string): void => {
     const owner = owners[what].get(word);
@@ -100,6 +88,9 @@ export async function runPlugins(
   const samplers: SamplerPlugin[] = [];
   const drivers: Driver[] = [];
   const evaluators: OwnedEvaluator[] = [];
+  const spaces: SpacePlugin[] = [];
+  const models: CostModel[] = [];
+  const from: FoundPlugin[] = [];
   for (const { setting, at } of found) {
     const plugin = await importPlugin(at, clock);
     for (const kind of plugin.samplers ?? []) {
@@ -114,6 +105,15 @@ export async function runPlugins(
       take('evaluator', evaluator.kind, at.name);
       evaluators.push({ plugin: at.name, evaluator });
     }
+    for (const kind of plugin.spaces ?? []) {
+      take('space', kind.kind, at.name);
+      spaces.push(checkedSpace(kind, at.name));
+    }
+    for (const kind of plugin.models ?? []) {
+      take('model', kind.name, at.name);
+      models.push(checkedModel(kind, at.name));
+    }
+    if ((plugin.spaces ?? []).length + (plugin.models ?? []).length > 0) from.push(at);
     assertKnown(setting, plugin);
     plugins.push({
       name: at.name,
@@ -121,9 +121,11 @@ export async function runPlugins(
       samplers: (plugin.samplers ?? []).map((kind) => kind.name),
       drivers: (plugin.drivers ?? []).map(({ kind }) => kind),
       evaluators: (plugin.evaluators ?? []).map(({ kind }) => kind),
+      spaces: (plugin.spaces ?? []).map(({ kind }) => kind),
+      models: (plugin.models ?? []).map((kind) => kind.name),
     });
   }
-  return { plugins, samplers, drivers, evaluators };
+  return { plugins, samplers, drivers, evaluators, pure: { spaces, models, from } };
 }
 
 /** One named twice is loaded once; the later entry that sets options counts. */
@@ -132,27 +134,6 @@ function onlyOnce(settings: readonly PluginSetting[]): PluginSetting[] {
   for (const setting of settings)
     if (setting.drivers || !byName.has(setting.name)) byName.set(setting.name, setting);
   return [...byName.values()];
-}
-
-async function importPlugin({ name: plugin, version, entry }: FoundPlugin, clock: Clock): Promise<Plugin> {
-  const failed = (why: string, cause?: unknown): HildaError =>
-    new HildaError('PLUGIN_FAILED', `the plug-in ${plugin} ${version} ${why}`, { cause });
-  const loading = async (): Promise<unknown> => {
-    const { default: make } = (await import(entry)) as { readonly default?: unknown };
-    if (typeof make !== 'function') throw failed('has no function as its default export');
-    return (make as PluginFactory)(pluginApi);
-  };
-  const late = (): HildaError => failed(`did not load within ${loadMs / 1000} s`);
-  let made: unknown;
-  try {
-    made = await within(loadMs, late, loading(), clock);
-  } catch (thrown) {
-    const error = asHildaError(thrown);
-    throw error.code === 'PLUGIN_FAILED' ? error : failed(`threw on load: ${error.message}`, thrown);
-  }
-  const parsed = pluginSchema.safeParse(made);
-  if (!parsed.success) throw failed(`is no plug-in: ${z.prettifyError(parsed.error)}`);
-  return made as Plugin;
 }
 
 function makeDriver(kind: DriverKind, plugin: string, setting: PluginSetting, clock: Clock): Driver {

@@ -3,6 +3,7 @@ import { canonicalJson, type Json } from '../core/json.js';
 import type { Features, Predictions, PredictorScore, Views } from './contract.js';
 import { milestone } from './milestone.js';
 import { PickedPredictor } from './picked.js';
+import type { CostModel } from './picker/other-models.js';
 import { RidgePredictor } from './ridge.js';
 import { evenly } from './statistics.js';
 import { withTransfer } from './transfer.js';
@@ -14,6 +15,8 @@ export interface PredictorBankOptions {
   readonly decisionFeatures: (architecture: Architecture) => Features;
   /** Costs add up over operators; qualities do not. */
   readonly kindOf: (metric: string) => 'cost' | 'quality';
+  /** Models of costs that compete with those of this folder. */
+  readonly models?: readonly CostModel[];
   /** What answers for a metric while the study's own samples are too few, and is a view of its own a little longer. */
   readonly priors?: ReadonlyMap<string, (architectures: readonly Architecture[]) => Predictions>;
 }
@@ -145,7 +148,7 @@ export class PredictorBank {
       earlier.y.length === costs.length &&
       earlier.views.every((view, i) => view === views[i] && earlier.y[i] === costs[i]);
     if (stands) return earlier;
-    const predictor = new PickedPredictor();
+    const predictor = new PickedPredictor(this.#options.models);
     const deviations = chosen.map((sample) => sample.deviations?.[metric] ?? 0);
     predictor.fit(this.#costViews(metric, architectures, costs.length), costs, deviations);
     return { kind: 'cost', predictor, views, y: costs };

@@ -6,6 +6,7 @@ import { evidenceWeights } from './evidence-weights.js';
 import type { FittedCandidate, Places } from './picker/candidate.js';
 import { mostInformative, type Rows } from './picker/informative.js';
 import { Leverage } from './picker/leverage.js';
+import type { CostModel } from './picker/other-models.js';
 import { average, type Pick, pick } from './picker/pick.js';
 import { type ViewData, viewData } from './picker/view-data.js';
 import { rejectBadSamples } from './samples.js';
@@ -51,7 +52,13 @@ export interface PickReport {
 export class PickedPredictor implements Predictor<Views> {
   readonly name = 'picked';
   readonly minimumSamples = 5;
+  readonly #models: readonly CostModel[];
   #fitted: FittedPick | undefined;
+
+  /** `models` compete with those of this folder. */
+  constructor(models: readonly CostModel[] = []) {
+    this.#models = models;
+  }
 
   /** With weights where some samples were measured less exactly than most: see `evidenceWeights`. */
   fit(samples: readonly Views[], values: readonly number[], deviations: readonly number[] = []): void {
@@ -72,7 +79,7 @@ export class PickedPredictor implements Predictor<Views> {
     );
     const logY = y.map(Math.log);
     const even = new Float64Array(y.length).fill(1);
-    const first = pick(views, { y, logY, weights: even });
+    const first = pick(views, { y, logY, weights: even }, this.#models);
     const weights =
       deviations.length === 0
         ? even
@@ -81,7 +88,7 @@ export class PickedPredictor implements Predictor<Views> {
             logY.map((value, i) => value - (first.held[i] as number)),
           );
     const isEven = weights.every((weight) => weight > evenWeight);
-    const chosen = isEven ? first : pick(views, { y, logY, weights });
+    const chosen = isEven ? first : pick(views, { y, logY, weights }, this.#models);
     const near = views.find(({ name }) => name === chosen.members[0]?.views[0]) as ViewData;
     const leverage = new Leverage(near.x, y);
     // A sample of less weight lies further off by its own error, which the interval of a prediction does not hold.

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, HildaError } from '../core/errors.js';
 import type { PredictorId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import type { FoundPlugin } from '../plugins/find-plugin.js';
 import type { PredictorRecord, Store } from '../store/contract.js';
 import { sourcesOf } from './open-predictor.js';
 import type { InsightJob, PredictorInsight } from './predictor-insight.js';
@@ -28,8 +29,12 @@ export class KeptInsights {
   readonly #store: Pick<Store, 'value' | 'setValue' | 'predictors'>;
   readonly #making = new Map<string, Promise<PredictorInsight>>();
 
-  constructor(store: Pick<Store, 'value' | 'setValue' | 'predictors'>) {
+  readonly #plugins: readonly FoundPlugin[];
+
+  /** `plugins`: whose spaces and models the predictors may need. */
+  constructor(store: Pick<Store, 'value' | 'setValue' | 'predictors'>, plugins: readonly FoundPlugin[] = []) {
     this.#store = store;
+    this.#plugins = plugins;
   }
 
   /** Throws PREDICTOR_CORRUPT, PREDICTOR_UNFIT. */
@@ -45,7 +50,7 @@ export class KeptInsights {
 
   async #make(record: PredictorRecord): Promise<PredictorInsight> {
     const others = sourcesOf(record, await this.#store.predictors());
-    const insight = await inThread({ record, others });
+    const insight = await inThread({ record, others, plugins: this.#plugins });
     const kept: Kept = { version, updatedMs: record.updatedMs, insight };
     // One that cannot be stored, on a full disk for example, is made anew at the next question.
     await this.#store.setValue(keyOf(record.id), kept as unknown as Json).catch(() => {});

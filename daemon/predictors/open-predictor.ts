@@ -1,4 +1,5 @@
 import { targetKey } from '../core/target.js';
+import { noParts, type PureParts } from '../plugins/pure-parts.js';
 import type { PredictorRecord } from '../store/contract.js';
 import { StoredPredictor } from './stored-predictor.js';
 
@@ -13,14 +14,18 @@ export const sourcesOf = (record: PredictorRecord, all: readonly PredictorRecord
   );
 
 /** Fits it, and its sources. Throws PREDICTOR_CORRUPT, PREDICTOR_UNFIT. */
-export function openPredictor(record: PredictorRecord, others: readonly PredictorRecord[]): StoredPredictor {
+export function openPredictor(
+  record: PredictorRecord,
+  others: readonly PredictorRecord[],
+  parts: Pick<PureParts, 'spaces' | 'models'> = noParts,
+): StoredPredictor {
   // A damaged neighbour must not keep a sound predictor from answering.
   const sources = others.flatMap((other) => {
     try {
-      return [new StoredPredictor(other)];
+      return [new StoredPredictor(other, [], parts)];
     } catch {
       return [];
     }
   });
-  return new StoredPredictor(record, sources);
+  return new StoredPredictor(record, sources, parts);
 }

@@ -1,3 +1,4 @@
+import type { FoundPlugin } from '../plugins/find-plugin.js';
 import type { PredictorScore } from '../predict/contract.js';
 import type { DriftReport } from '../predict/drift.js';
 import type { PickReport } from '../predict/picked.js';
@@ -30,4 +31,6 @@ export const insightOf = (predictor: StoredPredictor): PredictorInsight => ({
 export interface InsightJob {
   readonly record: PredictorRecord;
   readonly others: readonly PredictorRecord[];
+  /** Whose spaces and models it needs. */
+  readonly plugins: readonly FoundPlugin[];
 }

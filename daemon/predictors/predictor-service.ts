@@ -9,6 +9,7 @@ import type { Target } from '../core/target.js';
 import type { CampaignContext, CampaignWork } from '../jobs/campaigns.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { loadProtocol } from '../measure/protocols.js';
+import { noParts, type PureParts } from '../plugins/pure-parts.js';
 import type { Predictions } from '../predict/contract.js';
 import type { DataReading } from '../reading/contract.js';
 import { readHere } from '../reading/read-here.js';
@@ -49,6 +50,8 @@ export interface PredictorServiceOptions {
   readonly profilesDir: string;
   /** Decodes imported tables; this process by default. */
   readonly reading?: DataReading;
+  /** Spaces and models of plug-ins. */
+  readonly pure?: PureParts;
 }
 
 interface ProbeRequest {
@@ -69,7 +72,7 @@ export class PredictorService {
 
   constructor(options: PredictorServiceOptions) {
     this.#options = options;
-    this.#insights = new KeptInsights(options.store);
+    this.#insights = new KeptInsights(options.store, options.pure?.from);
     const { campaigns } = options;
     campaigns.define('train', (campaign, context) => this.#train(campaign, context));
     campaigns.define('probe', (campaign, context) => this.#probe(campaign, context));
@@ -84,11 +87,11 @@ export class PredictorService {
   }
 
   async #asked(request: CampaignRequest) {
-    const { store, profilesDir } = this.#options;
+    const { store, profilesDir, pure = noParts } = this.#options;
     const device = await store.device(request.device as DeviceId);
     const file = typeof request.space === 'string' ? findSpace(request.space, profilesDir) : request.space;
     const protocol = loadProtocol(request.protocol, join(profilesDir, 'protocols'));
-    return { device, file, space: loadSpace(file), protocol };
+    return { device, file, space: loadSpace(file, undefined, pure.spaces), protocol };
   }
 
   async #train(campaign: CampaignRecord, context: CampaignContext): ReturnType<CampaignWork> {
@@ -255,6 +258,7 @@ export class PredictorService {
   }
 
   async #open(record: PredictorRecord): Promise<StoredPredictor> {
-    return openPredictor(record, sourcesOf(record, await this.#options.store.predictors()));
+    const { store, pure = noParts } = this.#options;
+    return openPredictor(record, sourcesOf(record, await store.predictors()), pure);
   }
 }

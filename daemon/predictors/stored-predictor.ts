@@ -1,6 +1,7 @@
 import type { Architecture } from '../core/architecture.js';
 import { HildaError } from '../core/errors.js';
 import { type Target, targetDifference } from '../core/target.js';
+import { noParts, type PureParts } from '../plugins/pure-parts.js';
 import type { Predictions, PredictorScore, Views } from '../predict/contract.js';
 import { type DriftReport, detectDrift } from '../predict/drift.js';
 import { calibratedSamples, PickedPredictor, type PickReport } from '../predict/picked.js';
@@ -26,14 +27,18 @@ export class StoredPredictor {
   readonly #sources: readonly StoredPredictor[];
 
   /** `sources`: predictors of the same space and metric on other targets. Throws PREDICTOR_CORRUPT, PREDICTOR_UNFIT. */
-  constructor(record: PredictorRecord, sources: readonly StoredPredictor[] = []) {
+  constructor(
+    record: PredictorRecord,
+    sources: readonly StoredPredictor[] = [],
+    { spaces, models }: Pick<PureParts, 'spaces' | 'models'> = noParts,
+  ) {
     this.record = record;
     this.body = readBody(record);
-    this.space = loadSpace(this.body.space);
+    this.space = loadSpace(this.body.space, undefined, spaces);
     this.#sources = sources.filter(({ body }) => (body.table?.missing.length ?? 0) === 0);
     const { samples, table } = this.body;
     if (table) this.#table = new Map(table.entries.map(({ key, ...entry }) => [key, entry]));
-    const model = new PickedPredictor();
+    const model = new PickedPredictor(models);
     if (table && samples.length < model.minimumSamples) return;
     this.#model = model;
     model.fit(

@@ -274,6 +274,7 @@ export class Daemon {
       clock,
       profilesDir: profiles,
       reading,
+      pure: plugins.pure,
     });
     const comparisons = new Comparisons({ store, jobs, campaigns, clock });
     this.#started.push(() => campaigns.stop());
@@ -288,6 +289,7 @@ export class Daemon {
       predictors,
       samplers: plugins.samplers,
       evaluators: plugins.evaluators,
+      pure: plugins.pure,
       reading,
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });

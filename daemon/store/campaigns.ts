@@ -116,7 +116,7 @@ async function requireCampaign(db: Knex, ordinal: number): Promise<CampaignRow> 
   const row: CampaignRow | undefined = await db('campaigns').where({ ordinal }).first();
   if (row) return row;
   throw new HildaError('NOT_FOUND', 'there is no such campaign', {
-    hint: 'GET /v1/campaigns lists them.',
+    hint: 'Run `hilda campaigns list` to see the campaigns.',
   });
 }
 

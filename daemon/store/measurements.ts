@@ -175,7 +175,10 @@ export const toRow = (record: MeasurementRecord): MeasurementRow & { readonly ro
 });
 
 const unknown = (id: MeasurementId): HildaError =>
-  new HildaError('NOT_FOUND', `there is no measurement ${id}`, { details: { measurementId: id } });
+  new HildaError('NOT_FOUND', `there is no measurement ${id}`, {
+    hint: 'Measurements are named in `hilda search show` and in GET /v1/measurements.',
+    details: { measurementId: id },
+  });
 
 function matching(
   db: Knex,

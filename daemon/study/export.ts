@@ -6,6 +6,7 @@ import { structureHash, weightsHash } from '../network/canonical-text.js';
 import { readOnnx } from '../network/read-onnx.js';
 import { writeOnnx } from '../network/write-onnx.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
+import type { PureParts } from '../plugins/pure-parts.js';
 import type { MeasurementRecord, Store, StudyRecord } from '../store/contract.js';
 import { oneTrial } from '../store/one-trial.js';
 import { openStudyParts } from './parts.js';
@@ -30,10 +31,12 @@ export async function exportTrial(
     store,
     profilesDir,
     evaluators,
+    pure,
   }: {
     readonly store: Store;
     readonly profilesDir: string;
     readonly evaluators?: readonly OwnedEvaluator[] | undefined;
+    readonly pure?: PureParts | undefined;
   },
 ): Promise<ExportedTrial> {
   const trial = await oneTrial(study.id, trialNumber, store);
@@ -49,6 +52,8 @@ export async function exportTrial(
     profilesDir,
     undefined,
     evaluators,
+    undefined,
+    pure,
   );
   try {
     const { signal } = new AbortController();

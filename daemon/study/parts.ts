@@ -11,6 +11,7 @@ import { createEvaluator } from '../evaluate/registry.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
+import { noParts, type PureParts } from '../plugins/pure-parts.js';
 import { PredictorBank } from '../predict/bank.js';
 import type { Predictions } from '../predict/contract.js';
 import type { DataReading } from '../reading/contract.js';
@@ -100,7 +101,7 @@ export interface StoredPredictors {
 }
 
 /**
- * `others`: evaluators of plug-ins. Without `stored` nothing is predicted before it was learnt: an export needs no more. Throws SPACE_INVALID,
+ * `others`: evaluators of plug-ins; the last argument, their spaces and models. Without `stored` nothing is predicted before it was learnt: an export needs no more. Throws SPACE_INVALID,
  * SPEC_INVALID, SUPERNET_INVALID, PROTOCOL_UNKNOWN. The caller closes the evaluator.
  */
 export async function openStudyParts(
@@ -109,8 +110,9 @@ export async function openStudyParts(
   stored?: StoredPredictors,
   others: readonly OwnedEvaluator[] = [],
   reading?: DataReading,
+  { spaces, models }: Pick<PureParts, 'spaces' | 'models'> = noParts,
 ): Promise<StudyParts> {
-  const space = openSpace(spec.space, profilesDir);
+  const space = openSpace(spec.space, profilesDir, spaces);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const { maxMinutes, protocolWhenSlow } = spec.budget;
   if (protocolWhenSlow !== undefined && maxMinutes === undefined)
@@ -137,6 +139,7 @@ export async function openStudyParts(
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
     kindOf: (metric: string) => (isCostMetric(metric) ? 'cost' : 'quality'),
     priors,
+    models,
   });
   return { space, evaluator, protocol, slowProtocol, bank };
 }

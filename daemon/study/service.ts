@@ -6,6 +6,7 @@ import { Xoshiro128 } from '../core/rng.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
+import type { PureParts } from '../plugins/pure-parts.js';
 import type { DataReading } from '../reading/contract.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
@@ -55,6 +56,8 @@ export interface StudyServiceOptions {
   readonly samplers?: readonly SamplerPlugin[];
   /** Evaluators of plug-ins. */
   readonly evaluators?: readonly OwnedEvaluator[];
+  /** Spaces and models of plug-ins. */
+  readonly pure?: PureParts;
   readonly onError?: (error: HildaError, study: StudyId) => void;
 }
 
@@ -89,6 +92,7 @@ export class StudyService {
       clock,
       late: this.#late,
       running: (id) => this.#running.get(id),
+      spaces: options.pure?.spaces ?? [],
     });
     this.#exchange = new OutsideExchange({ store, clock, running: (id) => this.#running.get(id) });
   }
@@ -230,13 +234,13 @@ export class StudyService {
   }
 
   #open(spec: StudySpec): Promise<StudyParts> {
-    const { profilesDir, predictors, evaluators, reading } = this.#options;
-    return openStudyParts(spec, profilesDir, predictors, evaluators, reading);
+    const { profilesDir, predictors, evaluators, reading, pure } = this.#options;
+    return openStudyParts(spec, profilesDir, predictors, evaluators, reading, pure);
   }
 
   async exportTrial(id: StudyId, trialNumber: number): Promise<ExportedTrial> {
-    const { store, profilesDir, evaluators } = this.#options;
-    return exportTrial(await store.study(id), trialNumber, { store, profilesDir, evaluators });
+    const { store, profilesDir, evaluators, pure } = this.#options;
+    return exportTrial(await store.study(id), trialNumber, { store, profilesDir, evaluators, pure });
   }
 
   /** See `OutsideExchange`. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { StudyId } from '../core/ids.js';
 import { type Decision, decisionsOf } from '../search/spaces/parts/decisions.js';
-import { loadSpace } from '../search/spaces/registry.js';
+import { loadSpace, type SpacePlugin } from '../search/spaces/registry.js';
 import { type Store, type StudyRecord, type TrialRecord, trialStates } from '../store/contract.js';
 import { oneTrial } from '../store/one-trial.js';
 import type { Beside } from './beside.js';
@@ -43,6 +43,8 @@ export interface StudyAnswersOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly late: LateStates;
+  /** Of plug-ins. */
+  readonly spaces: readonly SpacePlugin[];
   /** Since when a study runs in this process, and how many trials had ended by then; undefined while it does not run. */
   readonly running: (id: StudyId) => { readonly startedMs: number; readonly toldAtStart: number } | undefined;
 }
@@ -120,12 +122,16 @@ export class StudyAnswers {
     const spec = storedSpec(await store.study(id));
     const members = await frontMembers(id, await this.#standings.of(id, spec), store);
     return this.#fronts.of(id, members, () =>
-      frontsOf(members, { spec, space: loadSpace(spec.space), store }),
+      frontsOf(members, { spec, space: loadSpace(spec.space, undefined, this.#options.spaces), store }),
     );
   }
 
   async decisions(id: StudyId): Promise<StudyDecisions> {
-    const space = loadSpace(storedSpec(await this.#options.store.study(id)).space);
+    const space = loadSpace(
+      storedSpec(await this.#options.store.study(id)).space,
+      undefined,
+      this.#options.spaces,
+    );
     return { spaceId: space.id, decisions: decisionsOf(space) ?? null };
   }
 

@@ -7,8 +7,10 @@ import { evaluatorKinds } from '../evaluate/registry.js';
 import type { GivenOptions } from '../plugins/contract.js';
 import { readPlugin } from '../plugins/find-plugin.js';
 import { type LoadedPlugin, runPlugins } from '../plugins/load-plugins.js';
+import type { CostModel } from '../predict/picker/other-models.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import type { Space } from '../search/spaces/contract.js';
+import { loadSpace } from '../search/spaces/registry.js';
 
 /** A plug-in as a daemon has it: every answer is checked. */
 export interface OpenedPlugin extends LoadedPlugin {
@@ -18,6 +20,10 @@ export interface OpenedPlugin extends LoadedPlugin {
   driver(kind: string): Driver;
   /** A new evaluator for networks of a space. Throws NOT_FOUND, SPEC_INVALID, PLUGIN_FAILED. */
   evaluator(kind: string, space: Space, options?: GivenOptions): Promise<Evaluator>;
+  /** The space of a file: `{ kind, id, ... }`. Throws SPACE_INVALID, PLUGIN_FAILED. */
+  space(file: GivenOptions): Space;
+  /** Throws NOT_FOUND. */
+  model(name: string): CostModel;
 }
 
 /**
@@ -51,6 +57,12 @@ export async function openPlugin(
       const found = loaded.evaluators.find(({ evaluator }) => evaluator.kind === kind);
       if (!found) throw new HildaError('NOT_FOUND', `${at.name} brings no evaluator ${kind}`);
       return openPluginEvaluator(found, options, { space });
+    },
+    space: (file) => loadSpace(file, undefined, loaded.pure.spaces),
+    model: (word) => {
+      const found = loaded.pure.models.find((one) => one.name === word);
+      if (!found) throw new HildaError('NOT_FOUND', `${at.name} brings no model ${word}`);
+      return found;
     },
   };
 }

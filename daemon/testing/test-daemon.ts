@@ -15,6 +15,8 @@ export interface TestDaemonOptions {
   /** Its only devices, beside those of plug-ins; a virtual fleet of one by default. */
   readonly drivers?: readonly Driver[];
   readonly plugins?: PluginSettings;
+  /** Its data folder, which stays once it stops; a temporary one by default. */
+  readonly dataDir?: string;
   /** Faults to inject: a plan, or a switchboard whose rules the test changes as it goes. */
   readonly faults?: FaultPlanInput | Switchboard;
 }
@@ -22,7 +24,7 @@ export interface TestDaemonOptions {
 export interface TestDaemon {
   readonly url: string;
   readonly client: DaemonClient;
-  /** Stops it and removes its data. */
+  /** Stops it, and removes its temporary folder. */
   stop(): Promise<void>;
 }
 
@@ -31,8 +33,9 @@ export async function startTestDaemon({
   drivers = [virtualFleet(1)],
   plugins = { plugins: [], folders: [] },
   faults,
+  dataDir: given,
 }: TestDaemonOptions = {}): Promise<TestDaemon> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'hilda-test-'));
+  const dataDir = given ?? (await mkdtemp(join(tmpdir(), 'hilda-test-')));
   const daemon = new Daemon({
     dataDir,
     port: 0,
@@ -42,7 +45,9 @@ export async function startTestDaemon({
     shippedDrivers: false,
     ...(faults && { faults: faults instanceof Switchboard ? faults : new Switchboard(faults) }),
   });
-  const removeData = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
+  const removeData = async (): Promise<void> => {
+    if (given === undefined) await rm(dataDir, { recursive: true, force: true });
+  };
   try {
     const url = await daemon.start(new AbortController().signal);
     return {

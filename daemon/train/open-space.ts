@@ -4,14 +4,14 @@ import { sha256Hex } from '../core/hash.js';
 import { readRegularFileSync } from '../data/file-bytes.js';
 import type { Space } from '../search/spaces/contract.js';
 import type { InstatuneFile } from '../search/spaces/papers/instatune.js';
-import { loadSpace } from '../search/spaces/registry.js';
+import { loadSpace, type SpacePlugin } from '../search/spaces/registry.js';
 
 /**
  * A space from its file's content; a network that the file names is read from `<profiles>/networks`. Throws
  * SPACE_INVALID, also where the network is not the one whose SHA-256 the file holds.
  */
-export const openSpace = (file: unknown, profilesDir: string): Space =>
-  loadSpace(file, (named) => readNetwork(named, profilesDir));
+export const openSpace = (file: unknown, profilesDir: string, others: readonly SpacePlugin[] = []): Space =>
+  loadSpace(file, (named) => readNetwork(named, profilesDir), others);
 
 /** The file with the SHA-256 of the network it names, so that a stored study notices another one. */
 export function pinNetwork<T extends { readonly kind: string }>(file: T, profilesDir: string): T {

@@ -15,11 +15,13 @@ import { evaluatorKinds } from '../../daemon/evaluate/registry.js';
 import { type LoadedPlugins, loadPlugins, type PluginSetting } from '../../daemon/plugins/load-plugins.js';
 import { readPluginSettings } from '../../daemon/plugins/read-settings.js';
 import type { AskContext } from '../../daemon/search/samplers/contract.js';
+import type { Space } from '../../daemon/search/spaces/contract.js';
 import { CellTableSpace } from '../../daemon/search/spaces/nasbench/table.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import { contractProtocol, doublingNetwork } from '../../daemon/testing/doubling-network.js';
 import { evaluatorContract } from '../../daemon/testing/evaluator-contract.js';
 import { openPlugin } from '../../daemon/testing/open-plugin.js';
+import { spaceContract } from '../../daemon/testing/space-contract.js';
 import { startTestDaemon } from '../../daemon/testing/test-daemon.js';
 import { runHere } from '../cli/run-command.js';
 import { deviceContract } from '../contract/device-contract.js';
@@ -30,7 +32,12 @@ t.setTimeout(900_000);
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const examples = join(root, 'docs/examples');
-const projects = ['hilda-sampler-annealing', 'hilda-driver-accelerator'] as const;
+const projects = [
+  'hilda-sampler-annealing',
+  'hilda-driver-accelerator',
+  'hilda-space-residual',
+  'hilda-model-neighbours',
+] as const;
 const { signal } = new AbortController();
 
 async function temporaryFolder(t: Test): Promise<string> {
@@ -85,10 +92,15 @@ t.test('the example projects, packed and installed, load by name and keep the co
     folder,
     { name: projects[0] },
     { name: projects[1], drivers: { accelerator: { url } } },
+    { name: projects[2] },
+    { name: projects[3] },
   );
+  const nothing = { version: '1.0.0', samplers: [], drivers: [], evaluators: [], spaces: [], models: [] };
   t.same(loaded.plugins, [
-    { name: projects[0], version: '1.0.0', samplers: ['simulated-annealing'], drivers: [], evaluators: [] },
-    { name: projects[1], version: '1.0.0', samplers: [], drivers: ['accelerator'], evaluators: [] },
+    { ...nothing, name: projects[0], samplers: ['simulated-annealing'] },
+    { ...nothing, name: projects[1], drivers: ['accelerator'] },
+    { ...nothing, name: projects[2], spaces: ['residual'] },
+    { ...nothing, name: projects[3], models: ['neighbours'] },
   ]);
   const [annealing] = loaded.samplers;
   await t.test('the sampler', (t) => samplerContract(t, () => annealing!.create({})));
@@ -210,6 +222,170 @@ t.test('what is no plug-in is refused by name, before or without its code', asyn
   await write(folder, 'good', samplers(sampler('mine')));
   await symlink(join(folder, 'node_modules/good'), join(folder, 'node_modules/by-link'));
   t.same((await load(folder, { name: 'by-link' })).plugins[0]?.samplers, ['mine'], 'a linked one loads');
+});
+
+t.test('a space and a cost model of plug-ins: studies, predictors, another life without them', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const name of projects.slice(2)) await install(name, folder);
+  await write(
+    folder,
+    'scorer',
+    `export default () => ({ evaluators: [{ kind: 'small', create: (_, { space }) => ({
+      metrics: ['accuracy'],
+      cost: 'free',
+      evaluate: async (architecture) => ({ accuracy: 1 / (1 + space.stats(architecture).parameters / 1e4) }),
+      close: async () => {},
+    }) }] });`,
+  );
+  const names = [...projects.slice(2), 'scorer'];
+  const plugins = { plugins: names.map((name) => ({ name })), folders: [folder] };
+  const dataDir = await temporaryFolder(t);
+  const fake = () => new FakeDriver({ ids: ['fake-0'] });
+  const space = { kind: 'residual', id: 'residual-small', input: [1, 16, 16], classes: 4 };
+  const daemon = await startTestDaemon({ drivers: [fake()], plugins, dataDir });
+  const { client } = daemon;
+  await client.discover({ signal });
+  await client.adopt('fake-0', { signal });
+  const spec = {
+    name: 'residual',
+    space,
+    sampler: { name: 'nsga2' },
+    evaluator: { kind: 'small' },
+    devices: ['fake-0'],
+    protocol: 'quick',
+    budget: { trials: 30 },
+    batch: 6,
+  };
+  for (const [wrong, message] of [
+    [{ ...space, classes: 0 }, /kind residual: classes is a whole number/],
+    [{ ...space, surprise: 1 }, /surprise is no field/],
+    [{ ...space, id: 'A b' }, /id: /],
+    [{ ...space, kind: 'residuals' }, /no kind of space "residuals"/],
+  ] as const)
+    await t.rejects(client.createStudy({ ...spec, space: wrong }, { signal }), {
+      code: 'SPACE_INVALID',
+      message,
+    });
+  const { id } = await client.createStudy(spec, { signal });
+  const settled = async () => (await client.study(id, { signal })).record;
+  while ((await settled()).state === 'running') await systemClock.sleep(100);
+  t.match(await settled(), { state: 'completed', reason: null });
+  t.equal(new Set((await client.trials(id, { signal })).map((one) => one.architectureId)).size, 30);
+  t.ok((await client.front(id, { signal })).length > 0);
+  const model = await client.exportTrial(id, (await client.front(id, { signal }))[0]!.trialNumber, {
+    signal,
+  });
+  t.equal((model.manifest as { space: string }).space, 'residual-small');
+
+  const request = {
+    device: 'fake-0',
+    space,
+    samples: 36,
+    seed: 3,
+    protocol: 'quick',
+    choice: 'random',
+  } as const;
+  const campaign = await client.startCampaign({ ...request, profile: false }, { signal });
+  const ended = async () => client.campaign(campaign.id, { signal });
+  while ((await ended()).state === 'running') await systemClock.sleep(100);
+  t.match(await ended(), { state: 'done' }, JSON.stringify(await ended()));
+  const predictorId = (await ended()).predictorId!;
+  const opened = await client.predictor(predictorId, { signal });
+  t.equal(opened.spaceId, 'residual-small');
+  t.ok(
+    Object.keys(opened.candidates).some((label) => label.startsWith('neighbours(')),
+    `its model competed: ${JSON.stringify(opened.candidates)}`,
+  );
+  const status = await runHere(['status', '--host', daemon.url]);
+  t.match(
+    status.out,
+    /hilda-space-residual 1\.0\.0: space residual\n.*hilda-model-neighbours 1\.0\.0: model neighbours/s,
+  );
+  await daemon.stop();
+
+  const later = await startTestDaemon({ drivers: [fake()], dataDir });
+  t.teardown(() => later.stop());
+  t.match(await later.client.study(id, { signal }), { record: { state: 'completed' } }, 'it is kept');
+  await t.rejects(later.client.createStudy(spec, { signal }), { code: 'SPACE_INVALID', message: /residual/ });
+  await t.rejects(later.client.drift(predictorId, { signal }), { code: 'SPACE_INVALID' });
+});
+
+const residual = (parts: string) =>
+  `export default ({ GraphBuilder, Emitter }) => ({ spaces: [{ kind: 'odd', create: () => ({
+    dims: [{ name: 'width', choices: [4, 8] }, { name: 'kernel', choices: [1, 3] }],
+    network: ([width, kernel], weights) => {
+      const b = new GraphBuilder({ name: 'odd' });
+      const e = new Emitter(b, weights);
+      const x = e.conv(b.input('input', 'float32', [1, 1, 8, 8]), 'stem', { out: 4 + 4 * width, kernel: 1 + 2 * kernel });
+      b.output(e.imageHead(x, 'head', 2), 'logits');
+      return b.build();
+    }, ${parts} }) }] });`;
+
+t.test('a space that breaks its contract is named where it does', async (t) => {
+  const folder = await temporaryFolder(t);
+  const wrong: readonly (readonly [string, RegExp, ((space: Space) => unknown)?])[] = [
+    ['dims: []', /no list of decisions/],
+    ["dims: [{ name: 'a', choices: [] }]", /no list of decisions/],
+    ["dims: [{ name: 'a', choices: [1] }, { name: 'a', choices: [1] }]", /two have one name/],
+    ['size: 5', /the size 5, with 4 vectors/],
+    ['size: 1.5', /the size 1\.5/],
+    ['network: 1', /has no network/],
+    ['seeds: () => [[0, 2]]', /seeds that are none/],
+    ["seeds: () => { throw new Error('dry') }", /threw in seeds: dry/],
+    ['normal: () => [0]', /no normal form/, (space) => space.normalise([0, 1])],
+    ['normal: ([a, b]) => [b, a]', /no normal form/, (space) => space.normalise([0, 1])],
+    ['normal: (all) => { all[0] = 7; return all; }', /no normal form/, (space) => space.normalise([0, 1])],
+    ['network: () => null', /threw in network of/, (space) => space.stats([0, 1])],
+    [
+      "network: () => { throw new Error('no memory') }",
+      /threw in network of \[1,0\]: no memory/,
+      (space) => space.network([1, 0]),
+    ],
+  ];
+  for (const [i, [parts, message, use]] of wrong.entries()) {
+    await write(folder, `odd-${i}`, residual(parts));
+    const { pure } = await load(folder, { name: `odd-${i}` });
+    const open = () => loadSpace({ kind: 'odd', id: 'odd' }, undefined, pure.spaces);
+    t.throws(() => use?.(open()) ?? open(), { code: 'PLUGIN_FAILED', message }, parts);
+  }
+  await write(folder, 'sound', residual(''));
+  const { pure } = await load(folder, { name: 'sound' });
+  const space = loadSpace({ kind: 'odd', id: 'odd' }, undefined, pure.spaces);
+  await t.test('the sound one keeps the contract', (t) => holds(t, spaceContract(space, 20)));
+  t.throws(() => space.normalise([0, 2]), { code: 'ARCHITECTURE_INVALID' });
+  for (const [what, taken] of [
+    ['spaces', "{ kind: 'mbconv', create: () => ({}) }"],
+    ['models', "{ name: 'gaussian', minimumSamples: 5, fit: () => () => [] }"],
+  ] as const) {
+    await write(folder, `own-${what}`, `export default () => ({ ${what}: [${taken}] });`);
+    await t.rejects(load(folder, { name: `own-${what}` }), { code: 'PLUGIN_CONFLICT', message: /hilda has/ });
+  }
+});
+
+t.test('a cost model that breaks its contract is named, and gives no number', async (t) => {
+  const folder = await temporaryFolder(t);
+  const samples = {
+    columns: ['a'],
+    rows: [0, 1, 2].map((value) => Float64Array.of(value)),
+    logCosts: Float64Array.of(1, 2, 3),
+    weights: Float64Array.of(1, 1, 1),
+  };
+  for (const [i, [fit, message]] of [
+    ["() => { throw new Error('singular') }", /threw in fit: singular/],
+    ['() => 4', /gave no function/],
+    ['() => () => undefined', /gave 0 predictions for 3 networks/],
+    ['() => () => [1, NaN, 2]', /predicted the logarithm NaN/],
+    ['() => () => [1, 2, Infinity]', /predicted the logarithm Infinity/],
+    ["() => () => { throw new Error('lost') }", /threw in predict: lost/],
+  ].entries() as IterableIterator<[number, [string, RegExp]]>) {
+    await write(
+      folder,
+      `model-${i}`,
+      `export default () => ({ models: [{ name: 'odd', minimumSamples: 2, fit: ${fit} }] });`,
+    );
+    const { pure } = await load(folder, { name: `model-${i}` });
+    t.throws(() => pure.models[0]!.fit(samples)(samples.rows), { code: 'PLUGIN_FAILED', message }, fit);
+  }
 });
 
 t.test('no name is replaced, and one that is named twice loads once', async (t) => {

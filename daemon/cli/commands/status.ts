@@ -14,11 +14,13 @@ export const statusCommand = (terminal: Terminal): Command =>
                 `faults are injected on purpose: ${health.faults.rules} rules, ${health.faults.strikes} strikes`,
               ]
             : []),
-          ...health.plugins.map(({ name, version, samplers, drivers, evaluators }) => {
+          ...health.plugins.map(({ name, version, samplers, drivers, evaluators, spaces, models }) => {
             const parts = [
               ...samplers.map((one) => `sampler ${one}`),
               ...drivers.map((one) => `driver ${one}`),
               ...evaluators.map((one) => `evaluator ${one}`),
+              ...spaces.map((one) => `space ${one}`),
+              ...models.map((one) => `model ${one}`),
             ];
             return `plug-in ${name} ${version}: ${parts.join(', ') || 'nothing'}`;
           }),

@@ -9,6 +9,7 @@ import {
   lossOf,
   othersOf,
 } from './candidate.js';
+import { type CostModel, otherCandidate } from './other-models.js';
 import { gaussianCandidate, gaussianOn, treesOn } from './residual-candidates.js';
 import { all, type TableCandidate, tableCandidates } from './table-candidates.js';
 import { transferView, type ViewData } from './view-data.js';
@@ -37,9 +38,9 @@ export interface Pick {
 /**
  * Chooses by cross-validation, from plain to dear: the view and loss of a table; whether a Gaussian process or boosted
  * trees on what the table leaves over pay; whether a Gaussian process alone does better; and whether an average of
- * several does (Breiman 1996, stacking with equal weights, which small samples carry).
+ * several does (Breiman 1996, stacking with equal weights, which small samples carry). `models` compete as curves do.
  */
-export function pick(views: readonly ViewData[], known: Known): Pick {
+export function pick(views: readonly ViewData[], known: Known, models: readonly CostModel[] = []): Pick {
   const n = known.y.length;
   const tables = views.flatMap((view) => tableCandidates(view, known));
   const likeliest = views.find(({ name }) => name !== transferView);
@@ -53,6 +54,7 @@ export function pick(views: readonly ViewData[], known: Known): Pick {
           ...gaussianOn(table, view, known),
           ...gaussianCandidate(view, known),
           ...(view === richest ? treesOn(table, view, known) : []),
+          ...models.flatMap((model) => otherCandidate(model, view, known)),
         ]);
   const select = (rows: readonly number[]): Candidate[] => {
     const some = knownAt(known, rows);

@@ -45,15 +45,29 @@ const kinds: Readonly<Record<string, (file: unknown, read: ReadNetwork) => Space
   yfork: (file) => yforkSpace(checked(yforkFileSchema, file)),
 };
 
+export const spaceKinds: readonly string[] = Object.keys(kinds);
+
+/** A kind of space beside those above. */
+export interface SpacePlugin {
+  readonly kind: string;
+  /** Throws SPACE_INVALID, PLUGIN_FAILED. */
+  create(file: unknown): Space;
+}
+
 /** A space from its file's content. Throws SPACE_INVALID naming every wrong field by its path. */
-export function loadSpace(file: unknown, read: ReadNetwork = noNetworks): Space {
+export function loadSpace(
+  file: unknown,
+  read: ReadNetwork = noNetworks,
+  others: readonly SpacePlugin[] = [],
+): Space {
   const kind = typeof file === 'object' && file !== null && 'kind' in file ? file.kind : undefined;
   const make = typeof kind === 'string' && Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
-  if (!make)
-    throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, {
-      hint: `Known kinds: ${Object.keys(kinds).join(', ')}.`,
-    });
-  return make(file, read);
+  if (make) return make(file, read);
+  const other = others.find((one) => one.kind === kind);
+  if (other) return other.create(file);
+  throw new HildaError('SPACE_INVALID', `kind: there is no kind of space ${JSON.stringify(kind)}`, {
+    hint: `Known kinds: ${[...spaceKinds, ...others.map((one) => one.kind)].join(', ')}. Plug-ins bring others: docs/library.md.`,
+  });
 }
 
 function noNetworks({ id }: InstatuneFile): never {
