@@ -181,7 +181,7 @@ t.test('search gradient: one winner a table, without a daemon', async (t) => {
     })),
     loss: { kind: 'add#linear', lambda: 1000 },
     mode: 'two',
-    steps: 25,
+    steps: 15,
     batch: 2,
     rate: 0.5,
     candidates: 2,
@@ -190,7 +190,7 @@ t.test('search gradient: one winner a table, without a daemon', async (t) => {
   const path = await file('gradient.yaml', JSON.stringify(spec));
   const ended = await runHere(['search', 'gradient', path, '--threads', '1', '--out', folder, '--json']);
   t.equal(ended.code, 0, ended.err);
-  t.match(ended.err, /kernels: step 10\/25/);
+  t.match(ended.err, /kernels: step 10\/15/);
   const answer = JSON.parse(ended.out) as {
     schema: string;
     units: Record<string, string>;

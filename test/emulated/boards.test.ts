@@ -42,7 +42,7 @@ function heaviest(name: string): Graph {
 }
 
 const networks: Readonly<Record<string, Graph>> = {
-  mbconv: sample('mbconv-fmnist', 5),
+  mbconv: sample('mbconv-fmnist', 13),
   vit: sample('vit-fmnist', 5),
 };
 

@@ -48,7 +48,7 @@ t.test('each winner is the fastest on its own device; the matrix is stored', asy
   });
   const { url } = await openDaemon(t, dir, driver, ids);
   const [specFile, out] = [join(dir, 'spec.json'), join(dir, 'matrix.json')];
-  const changes = { sampler: { name: 'auto' }, budget: { trials: 50 }, batch: 10 };
+  const changes = { sampler: { name: 'auto' }, budget: { trials: 36 }, batch: 12 };
   await writeFile(specFile, JSON.stringify(await smallSpec(dir, changes)));
   const args = ['specialise', specFile, '--devices', ids.join(','), '--slack', '0.061', '--out', out];
   const { code, out: answer, err: notes } = await runCommand(url, '--json', 'search', ...args);
