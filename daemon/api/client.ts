@@ -58,6 +58,13 @@ import {
   specialisationSchema,
   specialisationSummarySchema,
 } from './specialisation-schemas.js';
+import {
+  type DigestView,
+  deliverySchema,
+  digestSchema,
+  newWebhookSchema,
+  webhookSchema,
+} from './webhook-schemas.js';
 
 interface CallOptions {
   readonly signal: AbortSignal;
@@ -192,6 +199,19 @@ export class DaemonClient {
     (await this.#get('/alerts/mutes', z.object({ mutes: z.array(muteSchema) }), options)).mutes;
   unmute = (id: string, options: CallOptions) =>
     this.#post(`/alerts/mutes/${encodeURIComponent(id)}/lift`, muteSchema, undefined, options);
+  webhooks = async (options: CallOptions) =>
+    (await this.#get('/webhooks', z.object({ webhooks: z.array(webhookSchema) }), options)).webhooks;
+  addWebhook = (url: string, options: CallOptions) =>
+    this.#post('/webhooks', newWebhookSchema, { url }, options);
+  onWebhook = (id: string, action: 'test' | 'remove', options: CallOptions) =>
+    this.#post(`/webhooks/${encodeURIComponent(id)}/${action}`, webhookSchema, undefined, options);
+  deliveries = (id: string, limit: number, options: CallOptions) =>
+    this.#get(
+      `/webhooks/${encodeURIComponent(id)}/deliveries?${new URLSearchParams({ limit: String(limit) })}`,
+      z.object({ deliveries: z.array(deliverySchema), total: z.int() }),
+      options,
+    );
+  digest = (options: CallOptions): Promise<DigestView> => this.#get('/digest', digestSchema, options);
   history = (id: string, metric: string, options: CallOptions) =>
     this.#get(
       `/measurements/${encodeURIComponent(id)}/history?${new URLSearchParams({ metric })}`,

@@ -1,6 +1,8 @@
 import type { Access } from '../access/access.js';
 import type { StoredJoinKeys } from '../access/join-keys.js';
+import type { Digests } from '../benchmarks/digests.js';
 import type { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
+import type { Webhooks } from '../benchmarks/webhooks.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';
@@ -144,6 +146,9 @@ export interface DaemonServices {
   readonly benchmarks: Pick<BenchmarkRuns, 'start' | 'show' | 'cancel' | 'setBaseline' | 'report'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
+  /** Who hears of alerts. */
+  readonly webhooks: Pick<Webhooks, 'add' | 'test'>;
+  readonly digests: Pick<Digests, 'compose'>;
   /** What is forgotten in time. */
   readonly retention: Pick<Retention, 'policy' | 'prune'>;
 }

@@ -10,6 +10,8 @@ import { Series, seriesKey } from './history.js';
 export interface SeriesWatcherOptions {
   readonly store: Store;
   readonly clock: Clock;
+  /** Alerts were raised, or went back. */
+  readonly onAlerts?: () => void;
   readonly onError?: (error: HildaError, place: string) => void;
 }
 
@@ -66,6 +68,7 @@ export class SeriesWatcher {
       const found = await this.#look(measured.filter(({ valid }) => valid));
       if (this.#life.signal.aborted) break;
       raised.push(...(await store.raiseAlerts({ ...found, watchedUpTo: last.ordinal })));
+      if (found.alerts.length + found.returned.length > 0) this.#options.onAlerts?.();
       from = last.ordinal;
     }
     return raised;

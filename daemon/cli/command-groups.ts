@@ -72,6 +72,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'webhooks',
+    {
+      description: 'who hears of alerts and of a daily digest: add, list, test, deliveries, remove',
+      load: async () => (await import('./commands/alerts/webhooks.js')).webhooksCommand,
+    },
+  ],
+  [
     'profile',
     {
       description:

@@ -9,6 +9,10 @@ export interface BackOffOptions {
 
 const growth = 2;
 
+/** The wait after so many failures in a row, milliseconds. */
+export const backOffMs = (failures: number, { firstMs, mostMs, chance }: BackOffOptions): number =>
+  Math.min(mostMs, firstMs * growth ** (failures - 1)) * (0.5 + 0.5 * chance());
+
 /**
  * Waits between tries: the bound doubles from `firstMs` to `mostMs`, and each wait is drawn from the upper half below it. (Full
  * and equal jitter: M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015; this is the latter.)
@@ -28,9 +32,8 @@ export class BackOff {
 
   /** The next wait, milliseconds. */
   next(): number {
-    const { firstMs, mostMs, chance } = this.#options;
-    const boundMs = Math.min(mostMs, firstMs * growth ** this.#failures++);
-    return boundMs * (0.5 + 0.5 * chance());
+    this.#failures++;
+    return backOffMs(this.#failures, this.#options);
   }
 
   /** A try succeeded. */

@@ -11,6 +11,8 @@ export type PredictorId = Branded<'PredictorId'>;
 export type JobId = Branded<'JobId'>;
 export type AlertId = Branded<'AlertId'>;
 export type MuteId = Branded<'MuteId'>;
+export type WebhookId = Branded<'WebhookId'>;
+export type DeliveryId = Branded<'DeliveryId'>;
 export type MeasurementId = Branded<'MeasurementId'>;
 /** SHA-256 of stored bytes. */
 export type BlobId = Branded<'BlobId'>;

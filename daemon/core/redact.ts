@@ -5,6 +5,8 @@ const secrets: readonly (readonly [RegExp, string])[] = [
   // Keys of pages and agents, then invitations.
   [/\b((?:browser|agent)[\w-]*)\.[\w-]{32}(?![\w-])/g, '$1.[hidden]'],
   [/\b([0-9a-f]{12})\.[\w-]{24}(?![\w-])/g, '$1.[hidden]'],
+  // Secrets of webhooks.
+  [/\bwhsec_[\w+/=]+/g, 'whsec_[hidden]'],
   // What a request shows, ours or not.
   [/\b(Bearer|Basic)(\s+)[\w.~+/=-]{8,}/gi, '$1$2[hidden]'],
   [/([?&](?:code|token|key)=)[^&\s"'\\]+/gi, '$1[hidden]'],

@@ -9,8 +9,10 @@ import { FrontDoor } from '../api/front-door.js';
 import { JoinServer } from '../api/join-server.js';
 import { Readiness } from '../api/readiness.js';
 import type { DaemonServices } from '../api/services.js';
+import { Digests } from '../benchmarks/digests.js';
 import { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import { SeriesWatcher } from '../benchmarks/series-watcher.js';
+import { Webhooks } from '../benchmarks/webhooks.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
@@ -311,9 +313,16 @@ export class Daemon {
     retention.start();
     this.#started.push(() => retention.stop());
 
-    const watcher = new SeriesWatcher({ store, clock, ...(onError && { onError }) });
+    const told = { store, clock, ...(onError && { onError }) };
+    const webhooks = new Webhooks(told);
+    webhooks.start();
+    this.#started.push(() => webhooks.stop());
+    const watcher = new SeriesWatcher({ ...told, onAlerts: () => webhooks.wake() });
     watcher.start();
     this.#started.push(() => watcher.stop());
+    const digests = new Digests({ ...told, pool, onQueued: () => webhooks.wake() });
+    digests.start();
+    this.#started.push(() => digests.stop());
 
     readiness.enter('networks');
     const door = new LanDoor({
@@ -358,6 +367,8 @@ export class Daemon {
       campaigns,
       benchmarks,
       comparisons,
+      webhooks,
+      digests,
       retention,
     };
     const server = new ApiServer(services, {

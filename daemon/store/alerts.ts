@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { AlertId, DeviceId, MeasurementId, MuteId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { CostMetric } from '../core/measurement.js';
 import type {
   AlertFilter,
@@ -12,6 +13,7 @@ import type {
 } from './alert-contract.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { queueDeliveries } from './webhooks.js';
 
 interface AlertRow {
   readonly ordinal: number;
@@ -248,17 +250,24 @@ async function raise(alert: NewAlert, write: Write): Promise<AlertRecord | undef
     ratio,
     muted: record.muted,
   });
+  if (!record.muted) await queueDeliveries({ kind: 'alert', body: messageOf(record) }, write);
   return record;
 }
 
-async function noteReturn(one: Returned, { db, publish }: Write): Promise<void> {
+async function noteReturn(one: Returned, write: Write): Promise<void> {
+  const { db, publish } = write;
   const row: AlertRow | undefined = await covering(db, one).whereNull('returned_at').first();
   if (!row) return;
-  await db('alerts')
-    .where({ ordinal: row.ordinal })
-    .update({ returned_at: measured(one.returnedAt) });
-  await publish('alerts', { type: 'alert-returned', id: toAlert(row).id, returnedAt: one.returnedAt });
+  const returned = { ...row, returned_at: measured(one.returnedAt) };
+  await db('alerts').where({ ordinal: row.ordinal }).update({ returned_at: returned.returned_at });
+  const record = toAlert(returned);
+  await publish('alerts', { type: 'alert-returned', id: record.id, returnedAt: one.returnedAt });
+  if (!record.muted) await queueDeliveries({ kind: 'alert-returned', body: messageOf(record) }, write);
 }
+
+/** What webhooks hear of an alert. */
+const messageOf = ({ series: _, muted: __, acknowledged: ___, ...alert }: AlertRecord): Json =>
+  alert as unknown as Json;
 
 function matching(db: Knex, { state, deviceId }: AlertFilter): Knex.QueryBuilder {
   const query = db('alerts');

@@ -24,6 +24,7 @@ import type {
   TrialOfMeasurement,
 } from './records.js';
 import type { RetentionStore } from './retention-contract.js';
+import type { WebhookStore } from './webhook-contract.js';
 
 export type { JobRecord } from './job-contract.js';
 export type {
@@ -205,7 +206,13 @@ export interface MeasurementFilter {
  * - Errors: DISK_FULL, DISK_FAILED, STORE_CORRUPT, STORE_BUSY, STORE_NEWER, NOT_FOUND, STUDY_UNKNOWN, DEVICE_UNKNOWN,
  *   PREDICTOR_UNKNOWN.
  */
-export interface Store extends JobStore, CampaignStore, BenchmarkStore, AlertStore, RetentionStore {
+export interface Store
+  extends JobStore,
+    CampaignStore,
+    BenchmarkStore,
+    AlertStore,
+    WebhookStore,
+    RetentionStore {
   /** `host` is null where it is left out. */
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,

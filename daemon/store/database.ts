@@ -20,7 +20,9 @@ export type CounterName =
   | 'campaigns'
   | 'alerts'
   | 'alert_mutes'
-  | 'schedules';
+  | 'schedules'
+  | 'webhooks'
+  | 'deliveries';
 
 /** Counters that follow the rows of their tables by triggers: they are read once, and never written here. */
 const following: ReadonlySet<CounterName> = new Set<CounterName>(['events', 'jobs', 'measurements']);

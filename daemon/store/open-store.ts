@@ -19,6 +19,7 @@ import { toldResultStore } from './told-results.js';
 import { trialColumnStore } from './trial-columns.js';
 import { trialStore } from './trials.js';
 import { valueStore } from './values.js';
+import { webhookStore } from './webhooks.js';
 
 export interface StoreOptions extends SqliteOptions {
   readonly clock: Clock;
@@ -40,6 +41,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...campaignStore(database),
     ...alertStore(database),
     ...benchmarkStore(database),
+    ...webhookStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

@@ -3,3 +3,4 @@ export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as
 export const campaignStates = ['running', 'done', 'failed', 'cancelled'] as const;
 /** `open`: neither muted nor acknowledged. */
 export const alertStates = ['open', 'acknowledged', 'muted'] as const;
+export const deliveryStates = ['waiting', 'delivered', 'failed'] as const;

@@ -6,7 +6,9 @@ import { Access } from '../../daemon/access/access.js';
 import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
+import { Digests } from '../../daemon/benchmarks/digests.js';
 import { BenchmarkRuns } from '../../daemon/benchmarks/runs/benchmark-runs.js';
+import { Webhooks } from '../../daemon/benchmarks/webhooks.js';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
@@ -435,6 +437,8 @@ export async function openBench(
       lineTo: (device) => agents.lineTo(device),
     },
     pool,
+    webhooks: new Webhooks({ store, clock }),
+    digests: new Digests({ store, pool, clock, onQueued: () => {} }),
     retention: new Retention({ store, pool, clock, policy: retentionPolicySchema.parse({}) }),
     campaigns,
     benchmarks: new BenchmarkRuns({

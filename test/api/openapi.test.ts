@@ -84,6 +84,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   await store.upsertDevice({ ...(await store.device(deviceId)), id: 'spare' as DeviceId });
   await store.raiseAlerts({ alerts: [{ ...alert, deviceId }], returned: [], watchedUpTo: 0 });
   await store.addMute({ deviceId, structureHash: null, metric: null, untilMs: null, note: '', by: 'anna' });
+  await store.addWebhook({ url: 'http://127.0.0.1:9/', secret: 'whsec_eA==', by: 'anna' });
   const joiner = await keys.redeem('agent', (await keys.issue('agent')).token, 'a GPU box');
   const model = sha256Hex(modelBytes);
   const predictor = await storePredictor(store);
@@ -117,6 +118,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     'post /v1/devices/{id}/ignore': { path: '/v1/devices/spare/ignore', body: {} },
     'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
     'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },
+    'post /v1/webhooks': { path: '/v1/webhooks', body: { url: 'https://chat.example.org/hooks/x' } },
     'post /v1/alerts/mutes': { path: '/v1/alerts/mutes', body: { device: deviceId, metric: 'latencyUs' } },
     'post /v1/alerts/{id}/acknowledge': { path: '/v1/alerts/alert-1/acknowledge', body: { note: 'known' } },
     'post /v1/studies': { path: '/v1/studies', body: spec },
@@ -203,6 +205,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   });
   const ids: readonly [prefix: string, id: string][] = [
     ['/v1/access/tokens/', (await tokenOf('read')).id],
+    ['/v1/webhooks/', 'webhook-1'],
     ['/v1/alerts/mutes/', 'mute-1'],
     ['/v1/alerts/', 'alert-1'],
     ['/v1/campaigns/', '1'],

@@ -115,6 +115,11 @@ t.test('every command answers with one versioned document, and with text', async
     ['alert', ['alerts', 'ack', 'alert-1', '--note', 'an upgrade'], /acknowledged by/],
     ['alerts', ['alerts', 'list', '--state', 'open', '--device', deviceId], /no such alerts/],
     ['alert', ['alerts', 'show', 'alert-1'], /3\.0 % to \+5\.0 %[\s\S]*kernel: 6\.1, since then 6\.2/],
+    ['digest', ['alerts', 'digest'], /[1-9]\d* valid measurements?, 1 alerts; 0 are open/],
+    ['webhook', ['webhooks', 'add', 'http://127.0.0.1:9/hook'], /shown this once: whsec_/],
+    ['webhooks', ['webhooks', 'list'], /webhook-1 +http:\/\/127\.0\.0\.1:9\/hook/],
+    ['webhook', ['webhooks', 'test', 'webhook-1'], /on its way to webhook-1/],
+    ['deliveries', ['webhooks', 'deliveries', 'webhook-1'], /delivery-2 +test +waiting/],
     ['predictors', ['predictor', 'list'], /no predictors/],
     [
       'predictor-fit',

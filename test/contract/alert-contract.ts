@@ -1,4 +1,11 @@
-import type { AlertId, DeviceId, MeasurementId, MuteId } from '../../daemon/core/ids.js';
+import type {
+  AlertId,
+  DeliveryId,
+  DeviceId,
+  MeasurementId,
+  MuteId,
+  WebhookId,
+} from '../../daemon/core/ids.js';
 import type { NewAlert } from '../../daemon/store/alert-contract.js';
 import type { Store } from '../../daemon/store/contract.js';
 import type { WithStore } from './job-contract.js';
@@ -71,6 +78,62 @@ export function runAlertContract(withStore: WithStore): void {
     t.equal(await codeOf(store.liftMute('mute-1' as MuteId)), 'NOT_FOUND');
   });
 
+  withStore('an alert is a message to each webhook, in the order of alerts', async (t, store, clock) => {
+    const hook = (url: string) => store.addWebhook({ url, secret: 's', by: 'anna' });
+    const [a, b] = [await hook('http://a/'), await hook('http://b/')];
+    t.match(await store.webhooks(), [
+      { id: 'webhook-1', url: 'http://a/', disabled: null },
+      { id: 'webhook-2' },
+    ]);
+    t.notMatch(JSON.stringify(await store.webhooks()), /secret/);
+    await raise(store, alert, { ...alert, series: 'x' });
+    const all = { deviceId: null, structureHash: null, metric: null, untilMs: null, note: '', by: 'anna' };
+    await store.addMute(all);
+    await raise(store, { ...alert, series: 'y' });
+    t.equal(await store.deliveryCount(a.id), 2, 'a muted one is no message');
+    const [first] = await store.nextDeliveries();
+    t.match(first, {
+      webhookId: a.id,
+      kind: 'alert',
+      body: { id: 'alert-1' },
+      url: 'http://a/',
+      secret: 's',
+      attempt: 0,
+    });
+    if (!first) throw new Error('there is one');
+    await store.noteDelivery(first.id, { error: 'no', againMs: 5000 });
+    t.match(await store.nextDeliveries(), [
+      { id: first.id, attempt: 1, error: 'no', nextMs: 5000 },
+      { webhookId: b.id },
+    ]);
+    await clock.advance(5);
+    await store.noteDelivery(first.id, { error: null });
+    await store.noteDelivery(first.id, { error: 'late' });
+    t.match(await store.deliveries({ webhookId: a.id }), [
+      { state: 'waiting', body: { id: 'alert-2' } },
+      { id: first.id, state: 'delivered', attempt: 2, error: null, endedMs: 1005 },
+    ]);
+    t.same(ids(await store.deliveries({ webhookId: a.id, before: first.id })), []);
+    const other = (await store.nextDeliveries()).find(({ webhookId }) => webhookId === b.id);
+    await store.noteDelivery(other?.id as DeliveryId, { error: '410', disabled: 'gone' });
+    t.match(await store.nextDeliveries(), [{ webhookId: a.id, body: { id: 'alert-2' } }]);
+    t.equal((await store.webhook(b.id)).disabled, 'gone');
+    await store.queueDelivery({ kind: 'digest', body: 1, values: { when: 7 } });
+    t.equal(await store.value('when'), 7);
+    t.same([await store.deliveryCount(a.id), await store.deliveryCount(b.id)], [3, 2]);
+    const nobody = 'webhook-9' as WebhookId;
+    t.equal(
+      await codeOf(store.queueDelivery({ kind: 'test', body: 1, webhookId: nobody, values: { when: 8 } })),
+      'NOT_FOUND',
+    );
+    t.equal(await store.value('when'), 7);
+    await store.removeWebhook(a.id);
+    t.same(await store.nextDeliveries(), []);
+    t.equal(await codeOf(store.webhook(a.id)), 'NOT_FOUND');
+    t.equal(await codeOf(store.removeWebhook(a.id)), 'NOT_FOUND');
+    await store.noteDelivery(first.id, { error: null });
+  });
+
   withStore('measurements are read in the order of storing', async (t, store) => {
     await store.upsertDevice({ id: deviceId, kind: 'fake', label: 'x', target });
     const lease = await store.acquireLease(deviceId, 'a', 1000);
@@ -83,5 +146,7 @@ export function runAlertContract(withStore: WithStore): void {
       { ordinal: 3, deviceId, structureHash, valid: true },
     ]);
     t.equal((await store.measuredAfter(0, 1)).length, 1);
+    t.same(await store.verdictsAfter(0), { verdicts: { noisy: 1, valid: 2 }, upTo: 3 });
+    t.same(await store.verdictsAfter(3), { verdicts: {}, upTo: 3 });
   });
 }

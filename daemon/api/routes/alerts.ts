@@ -9,14 +9,14 @@ import {
   muteRequestSchema,
   muteSchema,
 } from '../alert-schemas.js';
-import { nextPage, pageLimit, pageSchema } from '../paging.js';
+import { listQuery, nextPage, pageLimit, pageOf, pageSchema } from '../paging.js';
 import { Answer, defineRoute } from '../route.js';
 import { asDeviceId } from '../services.js';
 
 const asAlertId = (text: string): AlertId => text as AlertId;
 
 /** What belongs to the daemon alone stays out. */
-const view = ({ series: _, ...alert }: AlertRecord): AlertView => alert;
+export const viewAlert = ({ series: _, ...alert }: AlertRecord): AlertView => alert;
 
 export const alertRoutes = [
   defineRoute({
@@ -45,7 +45,7 @@ export const alertRoutes = [
       const shown = found.slice(0, limit);
       const next = found.length > limit ? { ...query, before: shown.at(-1)?.id } : null;
       return {
-        alerts: shown.map(view),
+        alerts: shown.map(viewAlert),
         total: await store.alertCount(filter),
         next: nextPage('/alerts', next),
       };
@@ -55,8 +55,15 @@ export const alertRoutes = [
     method: 'get',
     path: '/alerts/mutes',
     summary: 'What raises no attention now, newest first',
-    answer: { status: 200, schema: z.object({ mutes: z.array(muteSchema).readonly() }) },
-    handle: async ({ services: { store } }) => ({ mutes: await store.mutes() }),
+    query: z.object(listQuery),
+    answer: { status: 200, schema: pageSchema({ mutes: z.array(muteSchema) }) },
+    handle: async ({ services: { store }, query }) => {
+      const { rows, ...page } = pageOf(await store.mutes(), query, {
+        path: '/alerts/mutes',
+        idOf: ({ id }) => id,
+      });
+      return { mutes: rows, ...page };
+    },
   }),
   defineRoute({
     method: 'post',
@@ -96,7 +103,7 @@ export const alertRoutes = [
     path: '/alerts/{id}',
     summary: 'One alert: how much, since when, and what else changed then',
     answer: { status: 200, schema: alertSchema },
-    handle: async ({ services: { store }, params }) => view(await store.alert(asAlertId(params.id))),
+    handle: async ({ services: { store }, params }) => viewAlert(await store.alert(asAlertId(params.id))),
   }),
   defineRoute({
     method: 'post',
@@ -105,6 +112,6 @@ export const alertRoutes = [
     body: acknowledgeRequestSchema,
     answer: { status: 200, schema: alertSchema },
     handle: async ({ services: { store }, params, body: { note }, caller }) =>
-      view(await store.acknowledgeAlert(asAlertId(params.id), { by: caller.name, note })),
+      viewAlert(await store.acknowledgeAlert(asAlertId(params.id), { by: caller.name, note })),
   }),
 ];

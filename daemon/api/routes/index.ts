@@ -18,6 +18,7 @@ import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
 import { trialRoutes } from './trials.js';
+import { webhookRoutes } from './webhooks.js';
 
 /** Every operation under /v1, in the order in which the documentation lists them. */
 export const routes: readonly Route[] = [
@@ -27,6 +28,7 @@ export const routes: readonly Route[] = [
   ...measurementRoutes,
   ...historyRoutes,
   ...alertRoutes,
+  ...webhookRoutes,
   ...jobRoutes,
   ...campaignRoutes,
   ...benchmarkRoutes,

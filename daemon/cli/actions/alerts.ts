@@ -122,3 +122,17 @@ export async function liftMute(context: CliContext, id: string): Promise<void> {
   const mute = await context.client.unmute(id, context);
   context.answer('mute', { mute }, () => `Alerts of ${covers(mute)} raise attention again.`);
 }
+
+export async function showDigest(context: CliContext): Promise<void> {
+  const digest = await context.client.digest(context);
+  context.answer('digest', { digest }, () => {
+    const { measurements, raised, open, newest, away, quarantined } = digest;
+    const verdicts = Object.entries(measurements).map(([verdict, count]) => `${count} ${verdict}`);
+    return [
+      `Since ${formatTime(digest.fromMs)} UTC: ${verdicts.join(', ') || 'no'} measurements, ${raised} alerts; ${open} are open.`,
+      ...newest.map((one) => `  ${one.id}: ${one.metric} ${percent(one.ratio)} on ${one.deviceId}`),
+      ...(away.length > 0 ? [`Away: ${away.join(', ')}.`] : []),
+      ...quarantined.map(({ id, reason }) => `Quarantined: ${id}${reason === null ? '' : `, ${reason}`}.`),
+    ].join('\n');
+  });
+}

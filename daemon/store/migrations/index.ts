@@ -14,6 +14,7 @@ import * as trialChunks from './0011-trial-chunks.js';
 import * as campaigns from './0012-campaigns.js';
 import * as alerts from './0013-alerts.js';
 import * as benchmarks from './0014-benchmarks.js';
+import * as webhooks from './0015-webhooks.js';
 
 interface NamedMigration {
   readonly name: string;
@@ -36,6 +37,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0012-campaigns', up: campaigns.up },
   { name: '0013-alerts', up: alerts.up },
   { name: '0014-benchmarks', up: benchmarks.up },
+  { name: '0015-webhooks', up: webhooks.up },
 ];
 
 export const migrationsTable = 'schema_migrations';

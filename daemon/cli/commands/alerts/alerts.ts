@@ -42,6 +42,11 @@ export const alertsCommand = (terminal: Terminal): Command =>
         .action(lazily(terminal, async () => (await actions()).muteAlerts)),
     )
     .addCommand(
+      new Command('digest')
+        .description('what happened since the last digest that webhooks got')
+        .action(lazily(terminal, async () => (await actions()).showDigest)),
+    )
+    .addCommand(
       new Command('mutes')
         .description('what raises no attention now')
         .action(lazily(terminal, async () => (await actions()).listMutes)),
