@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
 
-/** So many commits after a checkpoint the next one begins. */
-const commitsBetween = 100;
+/** So many commits after a checkpoint the next one begins: busy pages are then moved once for many changes. */
+const commitsBetween = 400;
 
-/** Where a commit finds more pages of 4 KiB in the log, it moves them itself: so the log stays bounded. */
-export const mostLogPages = 8000;
+/** Where a commit finds more pages of 4 KiB in the log, it moves them itself: so the log stays bounded, at 64 MiB. */
+export const mostLogPages = 16_384;
 
 /**
  * Moves committed pages from the write-ahead log into the database on a connection of its own, while the first one goes on

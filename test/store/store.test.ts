@@ -73,35 +73,30 @@ t.test('the engine is set to lose nothing', async (t) => {
   const { db, close } = await openSqlite({ dataDir: t.testdir() });
   t.teardown(close);
   const pragma = async (name: string) => Object.values((await db.raw(`PRAGMA ${name}`))[0])[0];
-  t.same(await Promise.all(['journal_mode', 'synchronous', 'foreign_keys', 'busy_timeout'].map(pragma)), [
-    'wal',
-    2,
-    1,
-    5000,
-  ]);
+  t.same(
+    await Promise.all(
+      ['journal_mode', 'synchronous', 'foreign_keys', 'busy_timeout', 'wal_autocheckpoint'].map(pragma),
+    ),
+    ['wal', 2, 1, 5000, 16_384],
+  );
   const statements: string[] = [];
   db.on('query', ({ sql }: { sql: string }) => statements.push(sql));
   await db.transaction((transaction) => transaction('counters').select());
   t.equal(statements[0], 'BEGIN IMMEDIATE;');
 });
 
-t.test(
-  'what is committed moves into the database beside the commits, and the log stays bounded',
-  async (t) => {
-    const dataDir = t.testdir();
-    const store = await openStore({ dataDir, clock });
-    t.teardown(() => store.close());
-    const bytesOf = (file: string) => statSync(join(dataDir, file)).size;
-    const atFirst = bytesOf('hilda.sqlite');
-    const text = 'x'.repeat(20_000);
-    // Within a commit pages would move at some 32 MB in the log alone.
-    for (let i = 0; i < 200; i++) await store.publish('t', text);
-    await until(() => bytesOf('hilda.sqlite') > atFirst + 100 * text.length, 'the database grows');
-    for (let i = 0; i < 2000; i++) await store.publish('t', text);
-    t.ok(bytesOf('hilda.sqlite-wal') < 40e6, `${bytesOf('hilda.sqlite-wal')} bytes in the log`);
-    t.equal(await store.lastSeq(), 2200);
-  },
-);
+t.test('what is committed moves into the database beside the commits', async (t) => {
+  const dataDir = t.testdir();
+  const store = await openStore({ dataDir, clock });
+  t.teardown(() => store.close());
+  const databaseBytes = () => statSync(join(dataDir, 'hilda.sqlite')).size;
+  const atFirst = databaseBytes();
+  // Far from what a commit would move by itself.
+  const text = 'x'.repeat(10_000);
+  for (let i = 0; i < 400; i++) await store.publish('t', text);
+  await until(() => databaseBytes() > atFirst + 200 * text.length, 'the database grows');
+  t.equal(await store.lastSeq(), 400);
+});
 
 t.test('a damaged file is left as it is', async (t) => {
   const dataDir = t.testdir();
