@@ -6,6 +6,9 @@ const commitsBetween = 400;
 /** Where a commit finds more pages of 4 KiB in the log, it moves them itself: so the log stays bounded, at 64 MiB. */
 export const mostLogPages = 16_384;
 
+/** Waits neither for the writer nor for readers, and moves what they allow. */
+const checkpoint = 'PRAGMA wal_checkpoint(PASSIVE)';
+
 /**
  * Moves committed pages from the write-ahead log into the database on a connection of its own, while the first one goes on
  * writing. By default SQLite does it within the commit that finds 1,000 pages in the log, and that commit waits for two syncs of
@@ -16,6 +19,8 @@ export class Checkpoints {
   #connection: Knex | undefined;
   #commits = 0;
   #running: Promise<void> | undefined;
+  /** The log begins anew only once what was committed while pages were moved is moved too. */
+  #isRestLeft = false;
   #isClosed = false;
 
   /** `open`: another connection to the same file. */
@@ -23,13 +28,19 @@ export class Checkpoints {
     this.#open = open;
   }
 
-  noteCommit(): void {
+  /** After each commit. `onFirst` runs a statement on the connection that has just committed. */
+  async committed(onFirst: (sql: string) => Promise<unknown>): Promise<void> {
     this.#commits++;
-    if (this.#commits < commitsBetween || this.#running || this.#isClosed) return;
-    this.#commits = 0;
-    this.#running = this.#move().finally(() => {
-      this.#running = undefined;
-    });
+    if (this.#isRestLeft) {
+      this.#isRestLeft = false;
+      // They are few, since the others were moved just now.
+      await onFirst(checkpoint).catch(() => {});
+    } else if (this.#commits >= commitsBetween && !this.#running && !this.#isClosed) {
+      this.#commits = 0;
+      this.#running = this.#move().finally(() => {
+        this.#running = undefined;
+      });
+    }
   }
 
   /** Waits for what runs. */
@@ -43,8 +54,8 @@ export class Checkpoints {
   async #move(): Promise<void> {
     try {
       this.#connection ??= this.#open();
-      // It waits neither for the writer nor for readers, and moves what they allow.
-      await this.#connection.raw('PRAGMA wal_checkpoint(PASSIVE)');
+      await this.#connection.raw(checkpoint);
+      this.#isRestLeft = true;
     } catch {}
   }
 }

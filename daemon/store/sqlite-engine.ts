@@ -184,7 +184,8 @@ async function connect(
   );
   const run: Engine['all'] = async <Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> => {
     const rows = await prepared.all<Row>(sql, values);
-    if (sql === 'COMMIT' && filename !== ':memory:') checkpoints.noteCommit();
+    if (sql === 'COMMIT' && filename !== ':memory:')
+      await checkpoints.committed((statement) => prepared.all(statement, []));
     return rows;
   };
   return {

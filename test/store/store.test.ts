@@ -85,17 +85,26 @@ t.test('the engine is set to lose nothing', async (t) => {
   t.equal(statements[0], 'BEGIN IMMEDIATE;');
 });
 
-t.test('what is committed moves into the database beside the commits', async (t) => {
+t.test('what is committed moves into the database beside the commits, and the log begins anew', async (t) => {
   const dataDir = t.testdir();
   const store = await openStore({ dataDir, clock });
   t.teardown(() => store.close());
-  const databaseBytes = () => statSync(join(dataDir, 'hilda.sqlite')).size;
-  const atFirst = databaseBytes();
-  // Far from what a commit would move by itself.
-  const text = 'x'.repeat(10_000);
-  for (let i = 0; i < 400; i++) await store.publish('t', text);
-  await until(() => databaseBytes() > atFirst + 200 * text.length, 'the database grows');
-  t.equal(await store.lastSeq(), 400);
+  const bytesOf = (file: string) => statSync(join(dataDir, file)).size;
+  const atFirst = bytesOf('hilda.sqlite');
+  let stored = 0;
+  const commitMore = async (commits: number) => {
+    for (let i = 0; i < commits; i++) await store.publish('t', 'x'.repeat(8000));
+    stored += commits;
+  };
+  await commitMore(400);
+  await until(async () => {
+    const before = bytesOf('hilda.sqlite-wal');
+    await commitMore(50);
+    return bytesOf('hilda.sqlite-wal') === before;
+  }, 'the log begins anew');
+  t.ok(bytesOf('hilda.sqlite-wal') < 60e6, 'before a commit would have to move all of it by itself');
+  t.ok(bytesOf('hilda.sqlite') > atFirst + 2e6);
+  t.equal(await store.lastSeq(), stored);
 });
 
 t.test('a damaged file is left as it is', async (t) => {
