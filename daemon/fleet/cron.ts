@@ -6,13 +6,16 @@ export interface Recurring {
   stop(): Promise<void>;
 }
 
+const mostLength = 200;
+
 /**
  * Runs `task` whenever the local time matches a cron expression of five or six fields (the first of six: seconds). A run
  * that is still under way when the next is due lets that one pass. What `task` throws is lost: it tells of its failures
  * itself. Throws SCHEDULE_INVALID.
  */
 export function recur(expression: string, task: () => Promise<void>): Recurring {
-  if (!validate(expression))
+  // No field holds a larger number, and the parser counts a range out before it looks at its ends.
+  if (expression.length > mostLength || /\d{3}/.test(expression) || !validate(expression))
     throw new HildaError('SCHEDULE_INVALID', `"${expression}" is no cron expression`);
   const job = schedule(expression, () => task().catch(() => {}), { noOverlap: true });
   return { stop: async () => void (await job.destroy()) };

@@ -203,7 +203,9 @@ t.test('a schedule probes by itself, tells what it found, and outlasts the daemo
   const id = await ended((await service.train({ ...request, profile: false })).id);
   const schedules = new ProbeSchedules({ store, predictors: service, clock });
   const plan = { cron: '* * * * * *', count: 8, refit: true };
-  await t.rejects(schedules.set(id, { ...plan, cron: 'each night' }), { code: 'SCHEDULE_INVALID' });
+  // The second one's minutes would fill the memory.
+  for (const cron of ['each night', '0-9999999999 * * * *', `${'0,'.repeat(200)}1 * * * *`])
+    await t.rejects(schedules.set(id, { ...plan, cron }), { code: 'SCHEDULE_INVALID' });
   t.equal(await schedules.of(id), null, 'a refused one leaves nothing');
   await t.rejects(schedules.set('predictor-9' as PredictorId, plan), { code: 'PREDICTOR_UNKNOWN' });
   const probes = async (n: number) => {

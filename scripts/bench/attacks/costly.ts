@@ -119,6 +119,11 @@ export const costlyRequests: readonly Attack[] = [
     const inputs = { x: { blob, format: 'npy' } };
     return daemon.post('/measurements', { model, device: await adopted(daemon), protocol: 'quick', inputs });
   }),
+  costly('the description of the API, 500 times without a token', async (daemon) => {
+    const ask = (): Promise<Response> => daemon.fetch('/openapi.json', {}, null);
+    const all = await Promise.all(Array.from({ length: 500 }, ask));
+    return all.find(({ ok }) => !ok) ?? (all[0] as Response);
+  }),
   ...(
     [
       ['cpu', '/measurements'],
