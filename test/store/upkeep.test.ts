@@ -160,6 +160,10 @@ t.test('a backup taken under writes is whole, and becomes a data folder', async 
   );
   t.same((await checkData(dataDir)).findings, [], 'beside the daemon');
   t.equal(await codeOf(backUp(dataDir, target, 6)), 'STATE_CONFLICT');
+  symlinkSync(dataDir, join(dir, 'link'));
+  for (const own of [dataDir, join(dataDir, 'own'), join(dir, 'link', 'own'), join(dataDir, 'a', 'b')])
+    t.equal(await codeOf(backUp(dataDir, own, 6)), 'STATE_CONFLICT', own);
+  t.notOk(existsSync(join(dataDir, 'own')), 'nothing is left in the data folder');
   t.equal(await codeOf(restore(target, dataDir)), 'STATE_CONFLICT', 'not over what is there');
   await store.close();
 

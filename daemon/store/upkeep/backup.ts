@@ -1,5 +1,5 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { HildaError } from '../../core/errors.js';
 import { fileSum } from '../file-sum.js';
@@ -28,10 +28,11 @@ export type BackupManifest = z.infer<typeof manifestSchema>;
 /**
  * Copies a data folder into a new one, beside a daemon that uses it: the database as it is at one moment, then the files,
  * which never change under their names. The copy is checked. Throws NOT_FOUND where there is no database, STATE_CONFLICT for
- * a target that holds something, STORE_CORRUPT where a blob or the copy is damaged, DISK_FULL.
+ * a target that holds something or lies in the data folder, STORE_CORRUPT where a blob or the copy is damaged, DISK_FULL.
  */
 export async function backUp(dataDir: string, target: string, takenAtMs: number): Promise<BackupManifest> {
   await assertDatabase(dataDir);
+  await assertOutside(dataDir, target);
   await assertFree(target);
   try {
     await mkdir(target, { recursive: true, mode: 0o700 });
@@ -127,6 +128,16 @@ async function assertDatabase(dataDir: string): Promise<void> {
   if (!found?.isFile())
     throw new HildaError('NOT_FOUND', `${dataDir} holds no data of hilda`, {
       hint: 'Name the folder with --data.',
+    });
+}
+
+/** The next backup would copy this one too. */
+async function assertOutside(dataDir: string, target: string): Promise<void> {
+  const parent = await realpath(dirname(resolve(target))).catch(() => dirname(resolve(target)));
+  const way = relative(await realpath(dataDir), join(parent, basename(resolve(target))));
+  if (!way.startsWith('..') && !isAbsolute(way))
+    throw new HildaError('STATE_CONFLICT', `${target} lies in the data folder itself`, {
+      hint: 'Name a folder beside it.',
     });
 }
 

@@ -63,6 +63,16 @@ export const ends: readonly Attack[] = [
   ),
   {
     kind: 'store',
+    name: 'a second daemon on the same data folder',
+    run: async ({ dataDir }) => {
+      const { code, err } = await exitOf(['up', '--port', '0', '--data', dataDir]);
+      return code !== 0 && err.includes('STORE_BUSY')
+        ? { code: 'STORE_BUSY' }
+        : { code: null, note: err.slice(-200) };
+    },
+  },
+  {
+    kind: 'store',
     name: 'a database that was emptied',
     ends: true,
     run: (daemon) => afterEnd(daemon, (folder) => truncate(join(folder, 'hilda.sqlite'), 0), 'STORE_CORRUPT'),

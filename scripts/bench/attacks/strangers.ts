@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
+import { localTokenFor } from '../../../daemon/access/local-token.js';
 import { systemClock } from '../../../daemon/core/clock.js';
 import { type Attack, type Outcome, refusalOf } from './attack.js';
 import type { AttackedDaemon } from './attacked-daemon.js';
@@ -246,7 +247,6 @@ export const floods: readonly Attack[] = [
     kind: 'floods',
     name: '50,000 subscriptions on one channel',
     run: async (daemon) => {
-      const { localTokenFor } = await import('../../../daemon/access/local-token.js');
       const token = await localTokenFor(daemon.url);
       const socket = new WebSocket(`${daemon.url.replace('http', 'ws')}/v1/ws`, {
         headers: { authorization: `Bearer ${token}` },
@@ -261,4 +261,33 @@ export const floods: readonly Attack[] = [
       return Promise.race([closed, never]);
     },
   },
+  ...(
+    [
+      ['a message in 3,000 fragments of a kilobyte', '/v1/ws', 1000, 3000],
+      ['a message in fragments without an end or a byte', '/v1/join', 0, 200_000],
+    ] as const
+  ).map(
+    ([name, path, bytes, most]): Attack => ({
+      kind: 'floods',
+      name,
+      run: async (daemon) => {
+        const token = await localTokenFor(daemon.url);
+        const socket = new WebSocket(`${daemon.url.replace('http', 'ws')}${path}`, {
+          headers: { authorization: `Bearer ${token}` },
+        });
+        socket.on('error', () => {});
+        await new Promise((resolve) => socket.once('open', resolve));
+        const closed = new Promise<Outcome>((resolve) =>
+          socket.once('close', (code) => resolve({ code: `CLOSED ${code}` })),
+        );
+        const text = 'a'.repeat(bytes);
+        for (let i = 0; i < most && socket.readyState === WebSocket.OPEN; i++) {
+          socket.send(text, { fin: false });
+          if (i % 1000 === 999) await systemClock.sleep(1);
+        }
+        const never = systemClock.sleep(60_000).then((): Outcome => ({ code: null, note: 'it stays open' }));
+        return Promise.race([closed, never]);
+      },
+    }),
+  ),
 ];
