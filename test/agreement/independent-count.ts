@@ -62,9 +62,18 @@ export function countOf(model: Uint8Array, sizes: Sizes, taken = model): Count {
   const constants = new Map(constantsOf(graph));
   const dims = (name: string | undefined): readonly number[] => {
     const constant = constants.get(name ?? '');
-    return constant ? (constant.dims ?? []).map(Number) : (sizes(name ?? '') ?? []);
+    const found = constant ? (constant.dims ?? []).map(Number) : sizes(name ?? '');
+    if (!found) throw new UnknownSize();
+    return found;
   };
-  const counts = (graph.node ?? []).map((node) => macsOf(node, dims));
+  const counts = (graph.node ?? []).map((node) => {
+    try {
+      return macsOf(node, dims);
+    } catch (error) {
+      if (error instanceof UnknownSize) return undefined;
+      throw error;
+    }
+  });
   const graphs = allGraphs(whole);
   const structure = new Set(graphs.flatMap(({ node }) => node ?? []).flatMap(structuralNames));
   const all = graphs.flatMap(constantsOf).map(([name, tensor]) => ({
@@ -79,6 +88,21 @@ export function countOf(model: Uint8Array, sizes: Sizes, taken = model): Count {
   };
 }
 
+/** onnxruntime gives no value of the name `__proto__`, for one. */
+class UnknownSize extends Error {}
+
+const products = new Set([
+  'Conv',
+  'ConvInteger',
+  'QLinearConv',
+  'ConvTranspose',
+  'MatMul',
+  'MatMulInteger',
+  'QLinearMatMul',
+  'LSTM',
+  'GRU',
+  'Gemm',
+]);
 /** Operators with products that this count leaves out. */
 const left = new Set(['Einsum', 'RNN', 'Attention', 'If', 'Loop', 'Scan', 'DeformConv']);
 
@@ -86,22 +110,24 @@ function macsOf(
   { opType, input, output, attribute }: onnxProto.onnx.INodeProto,
   dims: (name: string | undefined) => readonly number[],
 ): number | undefined {
+  if (left.has(opType ?? '')) return undefined;
+  if (!products.has(opType ?? '')) return 0;
   const [x, w] = [dims(input?.[0]), dims(input?.[1])];
-  const y = product(dims(output?.[0]));
+  const y = (): number => product(dims(output?.[0]));
   const flag = (name: string): boolean =>
     Boolean(Number(attribute?.find((one) => one.name === name)?.i ?? 0));
   switch (opType) {
     case 'Conv':
     case 'ConvInteger':
-      return y * product(w.slice(1));
+      return y() * product(w.slice(1));
     case 'QLinearConv':
-      return y * product(dims(input?.[3]).slice(1));
+      return y() * product(dims(input?.[3]).slice(1));
     case 'ConvTranspose':
       return product(x) * product(w.slice(1));
     case 'MatMul':
     case 'MatMulInteger':
     case 'QLinearMatMul':
-      return y * (x.at(-1) ?? 1);
+      return y() * (x.at(-1) ?? 1);
     // Gates over inputs and state: input and recurrent weights, [directions, gates, inputs or hidden], once a step.
     case 'LSTM':
     case 'GRU': {
@@ -109,9 +135,9 @@ function macsOf(
       return steps * batch * (product(w) + product(dims(input?.[2])));
     }
     case 'Gemm':
-      return y * (x[flag('transA') ? 0 : 1] ?? 1);
+      return y() * (x[flag('transA') ? 0 : 1] ?? 1);
     default:
-      return left.has(opType ?? '') ? undefined : 0;
+      return undefined;
   }
 }
 

@@ -352,17 +352,20 @@ t.test('an LSTM, its cell cut or not', async (t) => {
       leftOut,
       leftOut,
     ];
-    const [y] = await runOne(
-      runtime,
-      'UNIDIRECTIONAL_SEQUENCE_LSTM',
-      {
-        inputs: tensors,
-        outputs: [{ dims: out as number[] }],
-        options: options('UnidirectionalSequenceLSTM', byte(4), real(clip), real(0), byte(timeMajor)),
-      },
-      [x],
-    );
+    const op = 'UNIDIRECTIONAL_SEQUENCE_LSTM';
+    const spec = {
+      inputs: tensors,
+      outputs: [{ dims: out as number[] }],
+      options: options('UnidirectionalSequenceLSTM', byte(4), real(clip), real(0), byte(timeMajor)),
+    };
+    const [y] = await runOne(runtime, op, spec, [x]);
     t.ok(furthest(y?.values ?? [], wanted) < 1e-5, `cut at ${clip}`);
+    const whole = { ...constant([units, width], [1, 2, 3, 4, 5, 6], 'int8'), scales: [0.1], zeros: [0] };
+    const integers = { ...spec, inputs: tensors.map((tensor, i) => (i === 3 ? whole : tensor)) };
+    await t.rejects(runOne(runtime, op, integers, [x]), {
+      code: 'OPERATOR_UNSUPPORTED',
+      message: /LSTM.*it needs weights of float32, these are int8/,
+    });
   }
 });
 

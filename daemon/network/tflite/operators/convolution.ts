@@ -18,7 +18,7 @@ export function bias(step: Step, input: number, x: number, weights: number): str
     return step.refuse(`a bias of ${tensor.type} needs an input and weights with scales`);
   if (!tensor.data || (tensor.dtype !== 'int32' && tensor.dtype !== 'int64'))
     return step.refuse(
-      `a bias of ${tensor.type} that is ${tensor.data ? '' : 'not '}constant is not supported`,
+      `it needs a constant bias of int32 or int64, this one is ${tensor.data ? tensor.type : 'computed'}`,
     );
   const [scale] = data.quantisation?.scales ?? [];
   const products = (weight.quantisation?.scales ?? []).map((s) => Math.fround(s * (scale as number)));

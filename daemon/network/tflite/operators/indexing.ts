@@ -31,7 +31,7 @@ function embeddingLookup(step: Step): void {
 function select(step: Step): void {
   const condition = step.stored(0);
   if (step.conversion.dtype(condition) !== 'bool')
-    step.refuse('a condition that is not bool is not supported');
+    step.refuse(`it needs a condition of bool, this one is ${step.input(0).type}`);
   const [x, y] = [step.read(1), step.read(2)];
   const [rows, dims] = [step.dimsOf(condition), step.dimsOf(x)];
   const byRow = step.operator.name === 'SELECT' && rows.length === 1 && dims.length > 1;

@@ -112,7 +112,14 @@ function gates(
 ): Tensor {
   const parts = order.map((gate) => {
     const tensor = step.conversion.tensorOf(step.float(places[gate] as number));
-    if (!tensor) return step.refuse('weights that are not float32 constants are not supported');
+    if (!tensor) {
+      const { type, data } = step.input(places[gate] as number);
+      return step.refuse(
+        data
+          ? `it needs weights of float32, these are ${type}: an LSTM of integers is measured from its float file`
+          : 'it needs constant weights',
+      );
+    }
     if (`${tensor.dims}` !== `${dims}`) step.invalid(`weights [${tensor.dims}] stand where [${dims}] should`);
     return tensor;
   });
