@@ -43,8 +43,9 @@ function constantsOf({
 type Sizes = (name: string) => readonly number[] | undefined;
 
 /**
- * Multiply-accumulates by the shapes that onnxruntime reports in a run, parameters and bytes by the file's own constants, each
- * once, in all branches. Operators count in the branches that onnxruntime takes. Written apart from daemon/network/cost.ts.
+ * Multiply-accumulates by the shapes that onnxruntime reports in a run, in the branches that it takes. Parameters and bytes
+ * by the file's own constants, each once, in all branches; a constant that no node reads is no parameter. Written apart from
+ * daemon/network/cost.ts.
  */
 export async function independentCount(
   model: Uint8Array,
@@ -75,9 +76,11 @@ export function countOf(model: Uint8Array, sizes: Sizes, taken = model): Count {
     }
   });
   const graphs = allGraphs(whole);
-  const structure = new Set(graphs.flatMap(({ node }) => node ?? []).flatMap(structuralNames));
+  const nodes = graphs.flatMap(({ node }) => node ?? []);
+  const read = new Set(nodes.flatMap(({ input }) => input ?? []));
+  const structure = new Set(nodes.flatMap(structuralNames));
   const all = graphs.flatMap(constantsOf).map(([name, tensor]) => ({
-    isWeight: tensor.dataType !== 7 && tensor.dataType !== 9 && !structure.has(name),
+    isWeight: read.has(name) && tensor.dataType !== 7 && tensor.dataType !== 9 && !structure.has(name),
     type: tensor.dataType ?? 1,
     size: product((tensor.dims ?? []).map(Number)),
   }));
