@@ -16,6 +16,7 @@ import { FrontDoor } from './front-door.js';
 import { checkHostAndOrigin } from './host-guard.js';
 import { JoinChannel } from './join-channel.js';
 import { serveJoinPage } from './join-page.js';
+import { serveMetrics } from './metrics.js';
 import { mountRoutes, onlyMethods } from './mount-routes.js';
 import { securityHeaders, servePage } from './page.js';
 import { Readiness } from './readiness.js';
@@ -147,6 +148,7 @@ export class ApiServer {
     app.use(securityHeaders);
     if (door.access) app.get('/open', openPage(door.access));
     app.use('/v1', withCaller(door, this.#options), this.#router);
+    app.get('/metrics', withCaller(door, this.#options), serveMetrics(this.#services));
     for (const path of channelPaths) app.all(path, refusePlain);
     if (this.#options.joinDir) app.use(serveJoinPage(this.#options.joinDir));
     if (this.#options.dashboardDir) app.use(servePage(this.#options.dashboardDir));

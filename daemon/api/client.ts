@@ -45,6 +45,12 @@ import {
 import { fromProblem } from './problem.js';
 import { forgottenSchema } from './retention-schemas.js';
 import {
+  firingListSchema,
+  type ScheduleView,
+  scheduleEntrySchema,
+  type scheduleRequestSchema,
+} from './schedule-schemas.js';
+import {
   besideSchema,
   exportSchema,
   frontsSchema,
@@ -313,6 +319,30 @@ export class DaemonClient {
       reportSchema,
       options,
     );
+
+  addSchedule = (
+    request: z.input<typeof scheduleRequestSchema>,
+    options: CallOptions,
+  ): Promise<ScheduleView> => this.#post('/schedules', scheduleEntrySchema, request, options);
+  schedules = async (options: CallOptions): Promise<ScheduleView[]> =>
+    (await this.#get('/schedules', z.object({ schedules: z.array(scheduleEntrySchema) }), options)).schedules;
+  scheduleNamed = (name: string, options: CallOptions): Promise<ScheduleView> =>
+    this.#get(`/schedules/${encodeURIComponent(name)}`, scheduleEntrySchema, options);
+  /** The latest. */
+  firings = async (name: string, options: CallOptions) =>
+    (await this.#get(`/schedules/${encodeURIComponent(name)}/firings`, z.object(firingListSchema), options))
+      .firings;
+  pauseSchedule = (name: string, options: CallOptions) => this.#actOn(name, 'pause', options);
+  resumeSchedule = (name: string, options: CallOptions) => this.#actOn(name, 'resume', options);
+  removeSchedule = (name: string, options: CallOptions) => this.#actOn(name, 'remove', options);
+  #actOn(name: string, act: 'pause' | 'resume' | 'remove', options: CallOptions): Promise<ScheduleView> {
+    return this.#post(
+      `/schedules/${encodeURIComponent(name)}/${act}`,
+      scheduleEntrySchema,
+      undefined,
+      options,
+    );
+  }
 
   importTable = (request: z.input<typeof importRequestSchema>, options: CallOptions) =>
     this.#post('/predictors/import', predictorDetailSchema, request, options);

@@ -23,6 +23,7 @@ import type { LoadedPlugin } from '../plugins/load-plugins.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
 import type { DataReading } from '../reading/contract.js';
+import type { Schedules } from '../schedules/schedules.js';
 import type {
   BlobStore,
   DeviceRecord,
@@ -132,6 +133,8 @@ export interface DaemonServices {
   readonly specialisations: Pick<Specialisations, 'create' | 'list' | 'show' | 'resume'>;
   readonly predictors: PredictorPort;
   readonly schedules: Pick<ProbeSchedules, 'of' | 'set' | 'clear'>;
+  /** What happens at fixed times. */
+  readonly calendar: Pick<Schedules, 'add' | 'list' | 'show' | 'pause' | 'resume' | 'remove'>;
   /** Decodes and checks a model: an ONNX file, or an archive with the files beside it. Throws ONNX_INVALID, EXTERNAL_DATA_MISSING, NETWORK_TOO_LARGE. */
   readNetwork(bytes: Uint8Array): Promise<Graph>;
   /** Decodes arrays. */

@@ -6,6 +6,7 @@ const plain = [
   'jobs',
   'campaigns',
   'benchmarks',
+  'schedules',
   'measurements',
   'predictors',
   'alerts',

@@ -166,6 +166,14 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'schedule',
+    {
+      description:
+        'suites, probes, health checks and backups at fixed times: add, list, show, pause, resume, remove',
+      load: async () => (await import('./commands/schedule/schedule.js')).scheduleCommand,
+    },
+  ],
+  [
     'lease',
     {
       description: 'hold devices for yourself: acquire, renew, release, list',

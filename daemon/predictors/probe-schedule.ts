@@ -25,3 +25,10 @@ export const probeScheduleStateSchema = probeScheduleSchema.extend({
 
 export type ProbeSchedule = z.infer<typeof probeScheduleSchema>;
 export type ProbeScheduleState = z.infer<typeof probeScheduleStateSchema>;
+
+/** What a schedule of the kind `probe` keeps. */
+export const probeRequestSchema = z.strictObject({
+  predictor: z.string().min(1).max(200),
+  count: z.number().int().min(1).max(200).default(10),
+  refit: z.boolean().default(false),
+});

@@ -40,6 +40,7 @@ import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
 import { DataReader } from '../reading/data-reader.js';
 import { ModelReader } from '../reading/model-reader.js';
+import { Schedules } from '../schedules/schedules.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { fileUploads } from '../store/file-uploads.js';
 import { openStore } from '../store/open-store.js';
@@ -50,6 +51,7 @@ import { suiteNetworks } from '../study/suite-networks.js';
 import { dashboardDir, hildaVersion, joinDir, profilesDir } from './installation.js';
 import { LanDoor, type LanPorts } from './lan-access.js';
 import { readRetention } from './read-retention.js';
+import { healthChecks, scheduledBackups, scheduledSuites } from './scheduled-work.js';
 
 export interface DaemonOptions {
   /** Database, blobs, journal. Made when missing. */
@@ -305,9 +307,13 @@ export class Daemon {
     const sources = suiteNetworks(studies, profiles);
     const benchmarks = new BenchmarkRuns({ store, jobs, campaigns, clock, blobs, sources });
 
-    const schedules = new ProbeSchedules({ store, predictors, clock });
-    this.#started.push(() => schedules.stop());
+    const calendar = new Schedules({ store, clock, ...(onError && { onError }) });
+    calendar.define('suite', scheduledSuites(benchmarks, clock));
+    calendar.define('health', healthChecks(jobs));
+    calendar.define('backup', scheduledBackups(dataDir, clock));
+    const schedules = new ProbeSchedules({ store, predictors, schedules: calendar, clock });
     await schedules.start();
+    this.#started.push(() => calendar.stop());
 
     const retention = new Retention({ store, pool, clock, policy, ...(onError && { onError }) });
     retention.start();
@@ -350,6 +356,7 @@ export class Daemon {
       specialisations,
       predictors,
       schedules,
+      calendar,
       joining: {
         keys,
         addresses: () => [
@@ -398,6 +405,7 @@ export class Daemon {
     readiness.enter('campaigns');
     await pool.discover({ signal });
     await campaigns.start();
+    await calendar.start();
     readiness.started();
     return url;
   }

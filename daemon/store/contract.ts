@@ -24,6 +24,7 @@ import type {
   TrialOfMeasurement,
 } from './records.js';
 import type { RetentionStore } from './retention-contract.js';
+import type { ScheduleStore } from './schedule-contract.js';
 import type { WebhookStore } from './webhook-contract.js';
 
 export type { JobRecord } from './job-contract.js';
@@ -148,7 +149,7 @@ export interface TrialsSince {
  */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `jobs`, `campaigns`, `benchmarks`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
+  /** `devices`, `jobs`, `campaigns`, `benchmarks`, `schedules`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -212,6 +213,7 @@ export interface Store
     BenchmarkStore,
     AlertStore,
     WebhookStore,
+    ScheduleStore,
     RetentionStore {
   /** `host` is null where it is left out. */
   upsertDevice(

@@ -12,6 +12,7 @@ import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
 import { retentionStore } from './retention.js';
+import { scheduleStore } from './schedules.js';
 import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
 import { studyStore } from './studies.js';
@@ -42,6 +43,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...alertStore(database),
     ...benchmarkStore(database),
     ...webhookStore(database),
+    ...scheduleStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

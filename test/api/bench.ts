@@ -28,7 +28,9 @@ import type { Graph } from '../../daemon/network/graph.js';
 import { PredictorService } from '../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
 import { profilesDir } from '../../daemon/process/installation.js';
+import { healthChecks, scheduledSuites } from '../../daemon/process/scheduled-work.js';
 import { readHere } from '../../daemon/reading/read-here.js';
+import { Schedules } from '../../daemon/schedules/schedules.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store, TrialFilter, TrialPage, TrialRecord } from '../../daemon/store/contract.js';
 import { fileBlobs } from '../../daemon/store/file-blobs.js';
@@ -406,6 +408,17 @@ export async function openBench(
     if (id === shown.id) return shown;
     throw new HildaError('NOT_FOUND', `there is no specialisation ${id}`);
   };
+  const benchmarks = new BenchmarkRuns({
+    store,
+    jobs,
+    campaigns,
+    clock,
+    blobs,
+    sources: { winner: async () => modelBytes, samples: async () => [modelBytes] },
+  });
+  const calendar = new Schedules({ store, clock });
+  calendar.define('suite', scheduledSuites(benchmarks, clock));
+  calendar.define('health', healthChecks(jobs));
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
@@ -425,7 +438,8 @@ export async function openBench(
       resume: async (id) => known(id),
     },
     predictors,
-    schedules: new ProbeSchedules({ store, predictors, clock }),
+    schedules: new ProbeSchedules({ store, predictors, schedules: calendar, clock }),
+    calendar,
     joining: {
       keys,
       addresses: () => [{ base: 'http://127.0.0.1:1', note: 'the test', pin: null, fingerprint: null }],
@@ -441,14 +455,7 @@ export async function openBench(
     digests: new Digests({ store, pool, clock, onQueued: () => {} }),
     retention: new Retention({ store, pool, clock, policy: retentionPolicySchema.parse({}) }),
     campaigns,
-    benchmarks: new BenchmarkRuns({
-      store,
-      jobs,
-      campaigns,
-      clock,
-      blobs,
-      sources: { winner: async () => modelBytes, samples: async () => [modelBytes] },
-    }),
+    benchmarks,
     comparisons: {
       start: (a, b) => comparisons.start(a, b),
       verdict: async (a, b) => {

@@ -141,6 +141,10 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       path: '/v1/benchmarks',
       body: { suite: 'nightly', networks: [{ model }], devices: [deviceId], protocol: 'quick' },
     },
+    'post /v1/schedules': {
+      path: '/v1/schedules',
+      body: { name: 'health', kind: 'health', cron: '0 3 * * *', timezone: 'UTC', devices: [deviceId] },
+    },
     'post /v1/predictors/{id}/predict': {
       path: `${predictorPath}/predict`,
       body: { architectures: [predictor.architecture], device: deviceId },
@@ -222,6 +226,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     path
       .replace('{id}', ids.find(([prefix]) => path.startsWith(prefix))?.[1] ?? '')
       .replace('{number}', '0')
+      .replace('{name}', 'health')
       .replace('{other}', '1')
       .replace('{sha256}', model);
   const asked = (method: string, path: string): Asked =>

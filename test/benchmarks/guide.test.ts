@@ -10,6 +10,8 @@ import { startTestDaemon } from '../../daemon/testing/test-daemon.js';
 import { virtualFleet } from '../../daemon/testing/virtual-fleet.js';
 import { runCommand } from '../cli/run-command.js';
 import { doublingNetwork } from '../contract/device-contract.js';
+import { ownerFetch } from '../owner-fetch.js';
+import { until } from '../until.js';
 
 t.setTimeout(600_000);
 const root = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
@@ -20,7 +22,7 @@ t.test('every command of the guide does what it says', async (t) => {
     kind,
     text,
   }));
-  const [nightly, duel, workflow] = blocks.filter(({ kind }) => kind === 'yaml').map(({ text }) => text);
+  const [nightly, duel, , workflow] = blocks.filter(({ kind }) => kind === 'yaml').map(({ text }) => text);
   const commands = blocks
     .filter(({ kind }) => kind === 'sh')
     .flatMap(({ text }) => text.trim().split('\n'))
@@ -45,7 +47,7 @@ t.test('every command of the guide does what it says', async (t) => {
   await writeFile('duel.yaml', duel as string);
   const ended = new Map<string, Awaited<ReturnType<typeof runCommand>>>();
   for (const command of commands) {
-    const [name, ...args] = command.split(' ');
+    const [name, ...args] = (command.match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ''));
     t.equal(name, 'hilda');
     ended.set(command, await runCommand(url, ...args));
   }
@@ -79,6 +81,37 @@ t.test('every command of the guide does what it says', async (t) => {
   const list = JSON.parse((await runCommand(url, 'bench', 'list', '--json', '--limit', '1')).out);
   t.equal(list.schema, 'hilda.benchmark-runs.v1');
   t.equal(list.runs.length, 1);
+  await client.addSchedule(
+    { name: 'each second', kind: 'health', cron: '* * * * * *', timezone: 'UTC', devices: ['tag=nightly'] },
+    { signal },
+  );
+  await until(
+    async () => (await client.firings('each second', { signal })).some(({ outcome }) => outcome === 'done'),
+    'a schedule fires',
+  );
+  const [fired] = (await client.firings('each second', { signal })).filter(
+    ({ outcome }) => outcome === 'done',
+  );
+  t.match(fired?.detail, { checked: 2, fit: 2, unfit: [] });
+  await client.pauseSchedule('each second', { signal });
+  const scraped = await ownerFetch(`${url}/metrics`);
+  t.match(scraped.headers.get('content-type'), 'text/plain');
+  const lines = (await scraped.text()).split('\n');
+  const names = new Set(lines.flatMap((line) => /^(hilda_\w+)[{ ]/.exec(line)?.[1] ?? []));
+  t.ok(lines.some((line) => /^hilda_benchmark_cost\{.*network="wide".*metric="latencyUs"\} \d/.test(line)));
+  t.ok(lines.includes('hilda_devices{state="adopted"} 2'));
+  t.equal((await fetch(`${url}/metrics`)).status, 401, 'a stranger reads nothing');
+  const dashboard = JSON.parse(await readFile(join(root, 'docs/examples/grafana-fleet.json'), 'utf8'));
+  const expressions = (dashboard.panels as { targets: { expr: string }[] }[]).flatMap(({ targets }) =>
+    targets.map(({ expr }) => expr),
+  );
+  const asked = expressions.flatMap((expr) => expr.match(/hilda_\w+/g) ?? []);
+  t.ok(asked.length >= 9);
+  t.same(
+    asked.filter((name) => !names.has(name)),
+    [],
+    'the dashboard asks for nothing else',
+  );
   const detached = await runCommand(url, 'bench', 'run', 'duel.yaml', '--detach', '--json');
   const { run } = JSON.parse(detached.out);
   const cancelled = await runCommand(url, 'bench', 'cancel', run.id);

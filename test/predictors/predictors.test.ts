@@ -26,7 +26,9 @@ import {
   profilingOverhead,
   withoutProfiling,
 } from '../../daemon/predictors/profiling-overhead.js';
+import { Schedules } from '../../daemon/schedules/schedules.js';
 import { FailingDriver } from '../blame/failing-driver.js';
+import { until } from '../until.js';
 import { clock, device, openService, profilesDir, space } from './bench.js';
 
 t.test('what profiling adds to every operator is taken off', async (t) => {
@@ -201,7 +203,9 @@ t.test('drift is told, and a refit ends it', async (t) => {
 t.test('a schedule probes by itself, tells what it found, and outlasts the daemon', async (t) => {
   const { store, service, ended, request } = await openService(t, { noise: 0.005 });
   const id = await ended((await service.train({ ...request, profile: false })).id);
-  const schedules = new ProbeSchedules({ store, predictors: service, clock });
+  const calendar = new Schedules({ store, clock });
+  const schedules = new ProbeSchedules({ store, predictors: service, schedules: calendar, clock });
+  await calendar.start();
   const plan = { cron: '* * * * * *', count: 8, refit: true };
   // The second one's minutes would fill the memory.
   for (const cron of ['each night', '0-9999999999 * * * *', `${'0,'.repeat(200)}1 * * * *`])
@@ -220,7 +224,8 @@ t.test('a schedule probes by itself, tells what it found, and outlasts the daemo
   };
   t.match(await schedules.set(id, plan), { ...plan, last: null });
   t.equal((await probes(1))[0]?.outcome, 'steady');
-  await schedules.stop();
+  await until(async () => (await schedules.of(id))?.last !== null, 'the probe is kept');
+  await calendar.stop();
   t.match((await schedules.of(id))?.last, { outcome: 'steady' });
 
   // Next day the device is a third slower; another daemon finds the schedule in the store.
@@ -228,12 +233,23 @@ t.test('a schedule probes by itself, tells what it found, and outlasts the daemo
   const slower = { ...body, live: live.map((l) => ({ ...l, measured: 1.35 * l.measured })) };
   await store.updatePredictor(id, slower as unknown as Json);
   const before = (await probes(1)).length;
-  const next = new ProbeSchedules({ store, predictors: service, clock });
+  const later = new Schedules({ store, clock });
+  const next = new ProbeSchedules({ store, predictors: service, schedules: later, clock });
   await next.start();
+  await later.start();
   t.equal((await probes(before + 1))[before]?.outcome, 'drifted');
   await next.clear(id);
   t.equal(await next.of(id), null);
+  await later.stop();
   t.equal((await service.open(id)).drift().state, 'too-few', 'it was refitted at once');
+
+  // As a version before kept it.
+  const former = { ...plan, cron: '0 3 * * *', last: { atMs: 1, outcome: 'steady', reason: 'as it was' } };
+  await store.setValue('probe schedules', { [id]: former, 'predictor-gone': former });
+  const third = new ProbeSchedules({ store, predictors: service, schedules: later, clock });
+  await third.start();
+  t.match(await third.of(id), { cron: '0 3 * * *', count: 8, refit: true });
+  t.same(await store.value('probe schedules'), {});
 });
 
 t.test('a campaign goes on with other networks where one ends in a fault, and says so', async (t) => {

@@ -14,6 +14,7 @@ import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
 import { predictorRoutes } from './predictors.js';
 import { retentionRoutes } from './retention.js';
+import { scheduleRoutes } from './schedules.js';
 import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
 import { systemRoutes } from './system.js';
@@ -32,6 +33,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...campaignRoutes,
   ...benchmarkRoutes,
+  ...scheduleRoutes,
   ...leaseRoutes,
   ...blobRoutes,
   ...deploymentRoutes,

@@ -44,13 +44,18 @@ export class BenchmarkRuns {
 
   /** Durable once this resolves. Throws what `casesOf` throws. */
   async start(suite: Suite): Promise<BenchmarkRunRecord> {
-    const { store, jobs, campaigns, blobs, sources } = this.#options;
-    const cases = await casesOf(suite, { blobs, sources, devicesOf: (one) => jobs.devicesOf(one) });
+    const { store, campaigns } = this.#options;
+    const cases = await this.#casesOf(suite);
     const spec = JSON.parse(JSON.stringify(suite)) as Json;
     const specHash = sha256Hex(canonicalJson(spec));
     const run = await store.addBenchmarkRun({ suite: suite.suite, spec, specHash, cases });
     campaigns.take(run);
     return run;
+  }
+
+  /** Refuses what could not be run now. Throws what `casesOf` throws. */
+  async check(suite: Suite): Promise<void> {
+    await this.#casesOf(suite);
   }
 
   /** The run once it has ended, well or not. Throws NOT_FOUND, and INTERRUPTED where the daemon stops. */
@@ -99,6 +104,11 @@ export class BenchmarkRuns {
     const before =
       other === null ? null : { run: await this.show(other), series: await this.#seriesOf(other) };
     return reportOf(run, series, before);
+  }
+
+  #casesOf(suite: Suite): ReturnType<typeof casesOf> {
+    const { jobs, blobs, sources } = this.#options;
+    return casesOf(suite, { blobs, sources, devicesOf: (one) => jobs.devicesOf(one) });
   }
 
   async #seriesOf(id: string): Promise<Series[]> {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../../core/errors.js';
 import type { JobId, MeasurementId } from '../../core/ids.js';
-import { onAbort } from '../../core/on-abort.js';
+import { unlessAborted } from '../../core/unless-aborted.js';
 import type { JobRequest, ModelRef, Outcome } from '../../jobs/job.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { parseSelector } from '../../jobs/selector.js';
@@ -110,14 +110,4 @@ async function endOf(
     measurementId: (stored?.result as { measurementId?: MeasurementId } | null)?.measurementId ?? null,
     error: toErrorDocument(failure),
   };
-}
-
-/** The job goes on by itself where the wait ends first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal.reason);
-    if (signal.aborted) leave();
-    const stopListening = onAbort(signal, leave);
-    promise.then(resolve, reject).finally(stopListening);
-  });
 }

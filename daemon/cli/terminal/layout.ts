@@ -39,8 +39,30 @@ export const betweenSequences = (text: string, change: (part: string) => string)
 const states: Readonly<Record<Tone, readonly string[]>> = {
   title: [],
   good: ['adopted', 'here', 'completed', 'valid', 'active', 'fastest', 'done', 'yes', 'better', 'kept'],
-  bad: ['failed', 'quarantined', 'blocked', 'invalid', 'revoked', 'drifted', 'worse', 'broken'],
-  caution: ['running', 'paused', 'noisy', 'throttled', 'contended', 'queued', 'expired', 'cut', 'unclear'],
+  bad: [
+    'failed',
+    'quarantined',
+    'blocked',
+    'invalid',
+    'revoked',
+    'drifted',
+    'worse',
+    'broken',
+    'missed',
+    'overlap',
+  ],
+  caution: [
+    'running',
+    'paused',
+    'noisy',
+    'throttled',
+    'contended',
+    'queued',
+    'expired',
+    'cut',
+    'unclear',
+    'started',
+  ],
   faint: ['away', 'stopped', 'ignored', 'sighted', 'cancelled', 'none'],
 };
 const tones = new Map(

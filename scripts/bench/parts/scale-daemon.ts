@@ -9,6 +9,7 @@ import { Jobs } from '../../../daemon/jobs/jobs.js';
 import { PredictorService } from '../../../daemon/predictors/predictor-service.js';
 import { ProbeSchedules } from '../../../daemon/predictors/probe-schedules.js';
 import { dashboardDir, profilesDir } from '../../../daemon/process/installation.js';
+import { Schedules } from '../../../daemon/schedules/schedules.js';
 import type { Store } from '../../../daemon/store/contract.js';
 import { fileBlobs } from '../../../daemon/store/file-blobs.js';
 import { openStore } from '../../../daemon/store/open-store.js';
@@ -34,6 +35,7 @@ const jobs = new Jobs({ store, pool, clock });
 const campaigns = new Campaigns({ store, clock });
 const predictors = new PredictorService({ store, jobs, campaigns, clock, profilesDir });
 const studies = new StudyService({ store, pool, jobs, clock, profilesDir, predictors });
+const calendar = new Schedules({ store, clock });
 // What the page and the channel ask for; nothing here is measured or deployed.
 const services: Partial<DaemonServices> = {
   version: 'bench',
@@ -45,7 +47,8 @@ const services: Partial<DaemonServices> = {
   jobs,
   predictors,
   specialisations: new Specialisations({ store, studies, profilesDir }),
-  schedules: new ProbeSchedules({ store, predictors, clock }),
+  schedules: new ProbeSchedules({ store, predictors, schedules: calendar, clock }),
+  calendar,
 };
 const server = new ApiServer(services as DaemonServices, { port: 0, dashboardDir });
 const url = await server.start(new AbortController().signal);
