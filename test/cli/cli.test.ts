@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,11 +7,15 @@ import t, { type Test } from 'tap';
 import { lookAlikes } from '../../daemon/cli/commands/devices/list.js';
 import { errorTable } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
+import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import { startTestDaemon } from '../../daemon/testing/test-daemon.js';
 import { deviceId, modelBytes, openBench, temporaryFolder } from '../api/bench.js';
 import { doublingNetwork } from '../contract/device-contract.js';
 import { alert } from '../contract/store-samples.js';
+import { ownerFetch } from '../owner-fetch.js';
+import { until } from '../until.js';
 import { type Ended, runHere } from './run-command.js';
 
 const main = fileURLToPath(new URL('../../daemon/cli/main.js', import.meta.url));
@@ -356,6 +360,89 @@ t.test('ids may be cut to a unique beginning, a slip is told, and a name moves n
   t.notMatch(listed.out, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   t.match(listed.out, /<img src=x>\\u001b\[2J\\u009b1A\\nstudy-99 {2}completed/);
   t.equal(listed.out.trimEnd().split('\n').length, 11, 'a name is one line');
+});
+
+t.test('ways that go wrong, as a person walks them', async (t) => {
+  const { folder, file } = await inputs(t);
+  const { signal } = new AbortController();
+  const dataDir = join(folder, 'data');
+  await mkdir(dataDir);
+  const drivers = [new FakeDriver({ ids: ['fake-0', 'fake-1'], delayMs: 50 })];
+  const { url, client, stop } = await startTestDaemon({ dataDir, drivers });
+  t.teardown(stop);
+  await client.discover({ signal });
+  for (const id of ['fake-0', 'fake-1']) await client.adopt(id, { signal });
+  const bytes = writeOnnx(doublingNetwork());
+  const net = await file('net.onnx', bytes);
+  const { sha256: model } = await client.uploadModel(bytes, { signal });
+  const says = async (args: readonly string[], code: number, text: RegExp) => {
+    const ended = await runHere([...args, '--host', url]);
+    t.equal(ended.code, code, `${args.join(' ')}: ${ended.out}${ended.err}`);
+    t.match(`${ended.out}${ended.err}`, text, args.join(' '));
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: answers of several operations.
+  const post = async (path: string, body: object, key = ''): Promise<any> => {
+    const headers = { 'content-type': 'application/json', ...(key !== '' && { 'idempotency-key': key }) };
+    return (
+      await ownerFetch(`${url}/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    ).json();
+  };
+  const queue = (device: string, key = '') =>
+    post('/measurements?wait=false', { model, device, protocol: 'quick' }, key);
+
+  await says(['measure', net, '-d', 'fake-7'], 3, /DEVICE_UNKNOWN[\s\S]*Did you mean fake-0 or fake-1/);
+  await says(['measure', net, '-d', 'tag=none'], 3, /no adopted device is tag=none \[DEVICE_UNKNOWN\]/);
+  await says(['measure', net, '-d', 'shelf=2'], 2, /names no device[\s\S]*tag=shelf=2/);
+  await says(['lease', 'acquire', 'tag=none'], 3, /DEVICE_UNKNOWN/);
+  await says(['lease', 'renew', 'fake-1'], 3, /nobody holds the device fake-1[\s\S]*hilda lease list/);
+  await says(['campaigns', 'show', '4'], 3, /NOT_FOUND[\s\S]*hilda campaigns list/);
+  await says(['token', 'revoke', 'x'], 3, /no token x[\s\S]*hilda token list/);
+  await says(['jobs', 'show', 'j99'], 3, /no job j99 \[NOT_FOUND\]/);
+  await says(['search', 'pause', 'study-9'], 3, /STUDY_UNKNOWN[\s\S]*hilda search list/);
+
+  // A holder that died: its lease runs out, and what waited begins by itself.
+  await post('/leases', { device: 'fake-1', name: 'anna', ttlMs: 3000 });
+  const { id: waits } = await queue('fake-1', 'once');
+  t.equal((await queue('fake-1', 'once')).id, waits, 'asked twice, one job');
+  t.match(await queue('fake-0', 'once'), { code: 'IDEMPOTENCY_CONFLICT', details: { jobId: waits } });
+  await says(['jobs', 'list', '--state', 'queued'], 0, /fake-1 is held by lease:anna/);
+  const { id: cancelled } = await queue('fake-1');
+  await says(['jobs', 'cancel', cancelled], 0, /is cancelled/);
+  await says(['jobs', 'cancel', cancelled], 1, /STATE_CONFLICT[\s\S]*wait or run/);
+  const stateOf = async (id: string) => (await client.job(id, { signal })).state;
+  await until(async () => (await stateOf(waits)) === 'done', 'what waited is done');
+  t.match(await client.leases({ signal }), [], 'nobody holds it any longer');
+
+  // A job whose model went while it waited.
+  const { token } = await post('/leases', { device: 'fake-1', name: 'anna', ttlMs: 600_000 });
+  const { id: orphan } = await queue('fake-1');
+  await rm(join(dataDir, 'blobs', model.slice(0, 2), model.slice(2, 4), model));
+  await post('/leases/fake-1/release', { token });
+  await until(async () => (await stateOf(orphan)) === 'failed', 'the job without a model fails');
+  await says(['jobs', 'show', orphan], 0, new RegExp(`NOT_FOUND: there is no model ${model}`));
+  t.match(await queue('fake-1'), { status: 404, hint: /Upload it first/ });
+  await client.uploadModel(bytes, { signal });
+  await says(['jobs', 'retry', orphan], 0, /is queued/);
+  await until(async () => (await stateOf(orphan)) === 'done', 'it is done with its model');
+
+  // One study: told twice, told otherwise, paused and stopped out of turn.
+  const spec = { name: 'walk', space: 'mbconv-fmnist', sampler: { name: 'external' }, protocol: 'quick' };
+  const rest = { evaluator: { kind: 'external' }, devices: ['fake-0'], budget: { trials: 3 } };
+  const { id } = await post('/studies', { ...spec, ...rest });
+  await post(`/studies/${id}/ask`, { proposals: [{ architecture: [0, 0, 0, 0, 0, 0, 0] }] });
+  const tell = (accuracy: number, number = 0) =>
+    post(`/studies/${id}/tell`, { results: [{ number, values: { accuracy } }] });
+  const [first, again] = [await tell(0.5), await tell(0.5)];
+  t.match(first.trials, [{ state: 'complete', values: { accuracy: 0.5 } }]);
+  t.same(again.trials[0].values, first.trials[0].values, 'told twice, kept once');
+  t.match(await tell(0.6), { code: 'RESULT_CONFLICT' });
+  t.match(await tell(51), { code: 'SPEC_INVALID', hint: /shares of 1/ });
+  t.match(await tell(0.5, 7), { code: 'NOT_FOUND' });
+  await says(['search', 'resume', id], 1, /is running \[STATE_CONFLICT\]/);
+  await says(['search', 'pause', id], 0, /is paused/);
+  await says(['search', 'resume', id], 0, /is running/);
+  await says(['search', 'stop', id], 0, /is stopped/);
+  await says(['search', 'resume', id], 1, /is stopped \[STATE_CONFLICT\]/);
 });
 
 t.test('search start --wait follows a study to its end', async (t) => {

@@ -10,6 +10,7 @@ import { nonNegativeLeastSquares } from '../../daemon/predict/non-negative-least
 import { OperatorTable } from '../../daemon/predict/operator-table.js';
 import { PickedPredictor } from '../../daemon/predict/picked.js';
 import { RidgePredictor } from '../../daemon/predict/ridge.js';
+import { scorePredictions } from '../../daemon/predict/score.js';
 import { conformalQuantile, kendall, ranks, spearman } from '../../daemon/predict/statistics.js';
 import { predictorContract } from '../contract/predictor-contract.js';
 
@@ -140,7 +141,28 @@ t.test('the picked model finds the costs that made the data, and its interval ho
   t.ok(inside > 0.8 && inside < 0.97, `90 % interval held ${inside}`);
 });
 
+t.test('the picked model says what to measure next: each place once, the same each time', async (t) => {
+  const { x, y } = samples(40, 3);
+  const predictor = new PickedPredictor();
+  const views = (all: readonly Features[]) => all.map((operators) => ({ operators }));
+  t.throws(() => predictor.mostInformative(views(x), 1), { code: 'PREDICTOR_UNFIT' });
+  predictor.fit(views(x), y);
+  const places = views(samples(7, 8).x);
+  const chosen = predictor.mostInformative(places, 3);
+  t.same(predictor.mostInformative(places, 3), chosen);
+  t.same(predictor.mostInformative(places, 7).slice(0, 3), chosen, 'the best come first');
+  t.same([...predictor.mostInformative(places, 7)].sort(), [0, 1, 2, 3, 4, 5, 6]);
+});
+
 t.test('statistics against known values', async (t) => {
+  // Errors of 10, 11, 0 and 25 percent: one of exactly 10 percent counts as within.
+  t.match(scorePredictions([100, 100, 200, 40], [110, 89, 200, 50], [true, false, true, true]), {
+    n: 4,
+    mape: 11.5,
+    within10: 0.5,
+    coverage: 0.75,
+  });
+  t.match(scorePredictions([], [], []), { n: 0, mape: 0, within10: 0, coverage: 0 });
   t.same(ranks([3, 1, 3, 0]), [3.5, 2, 3.5, 1]);
   t.equal(spearman([1, 2, 3], [10, 20, 30]), 1);
   t.equal(kendall([1, 2, 3, 4], [1, 3, 2, 4]), 4 / 6);

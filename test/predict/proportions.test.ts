@@ -140,6 +140,20 @@ t.test('int8 on a part of the images: both errors are in the interval', (t) => {
   t.end();
 });
 
+t.test('one device runs int8 on all images, the other the float network', (t) => {
+  const a = { float: [1, 1, 0, 0], own: [0, 1, 0, 0] };
+  const b = { float: [1, 1, 1, 0] };
+  t.equal(accuracyDifference(a, b).value, -0.5);
+  t.equal(accuracyDifference(b, a).value, 0.5, 'the other way round');
+  t.equal(accuracyDifference(a, a).value, 0);
+  // On a part of the images: what int8 loses there is taken from all.
+  t.equal(accuracyDifference({ ...a, own: [0, 1] }, b).value, 0.5 - 0.5 - 0.75);
+  for (const wrong of [{ float: [] }, { float: [1, 0] }, { float: [1, 1, 0, 0], own: [1, 1, 0] }])
+    t.throws(() => accuracyDifference(a, wrong), RangeError);
+  t.throws(() => accuracyDifference({ float: [1], own: [1, 0] }, { float: [1] }), RangeError);
+  t.end();
+});
+
 t.test('any answers: an interval holds its value, and a difference is that of the accuracies', (t) => {
   const bit = fc.integer({ min: 0, max: 1 });
   const input = fc.integer({ min: 1, max: 60 }).chain((n) =>
