@@ -134,8 +134,8 @@ export class DaemonClient {
     );
 
   /** With `as`, somebody who joined before and lost its key: it comes back as that. */
-  invite = (kind: 'page' | 'agent', { as, ...options }: CallOptions & { readonly as?: string }) =>
-    this.#post('/joiners/invite', invitationSchema, { kind, ...(as !== undefined && { as }) }, options);
+  invite = (kind: 'page' | 'agent', { as, signal }: CallOptions & { readonly as?: string }) =>
+    this.#post('/joiners/invite', invitationSchema, { kind, ...(as !== undefined && { as }) }, { signal });
   joiners = (options: CallOptions) => this.#all('/joiners', 'joiners', joinerSchema, options);
   revoke = (id: string, options: CallOptions) =>
     this.#post(`/joiners/${encodeURIComponent(id)}/revoke`, joinerSchema, undefined, options);
