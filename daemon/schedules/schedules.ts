@@ -10,7 +10,7 @@ export interface SchedulesOptions {
   readonly onError?: (error: HildaError, place: string) => void;
 }
 
-/** The wall clock may jump: it is looked at as often, whatever is due. */
+/** The wall clock may jump: however far off the next firing is, it is looked at as often. */
 const lookMs = 15_000;
 /** A firing that is later than this was missed: the daemon was down, or the machine slept. */
 const lateMs = 5 * 60_000;
