@@ -8,6 +8,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { systemClock } from '../../daemon/core/clock.js';
 import type { DataRecord } from '../../daemon/data/labelled/data-record.js';
+import { readShipped } from '../../daemon/data/labelled/shipped-images.js';
 import { type OpenOptions, openArrays } from '../../daemon/data/open-arrays.js';
 import { FakeDriver } from '../../daemon/devices/fake/driver.js';
 import { createEvaluator } from '../../daemon/evaluate/registry.js';
@@ -391,6 +392,8 @@ t.test('shipped weights stay with the shipped images', async (t) => {
   await t.rejects(createEvaluator({ kind: 'supernet', dataset }, { space, profilesDir }), {
     code: 'DATASET_MISMATCH',
   });
+  const both = await Promise.all([1, 2].map(() => readShipped(profilesDir, 'fashion-mnist')));
+  t.equal(both[0]?.validation.pixels, both[1]?.validation.pixels, 'studies share the images');
   // Other labels under the name that the weights know.
   const changed = await temporaryFolder(t);
   for (const part of ['datasets', 'supernets/mbconv-fmnist'])

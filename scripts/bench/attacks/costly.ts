@@ -90,6 +90,13 @@ export const costlyRequests: readonly Attack[] = [
   study('20,000 limits', {
     constraints: Array.from({ length: 20_000 }, () => ({ metric: 'macs', max: 1e12 })),
   }),
+  costly('60 studies at once', async (daemon) => {
+    const devices = [await adopted(daemon)];
+    const spec = { name: 'a', space: 'mbconv-fmnist', sampler: { name: 'random' }, devices };
+    const one = { ...spec, protocol: 'quick', budget: { trials: 100 } };
+    const all = await Promise.all(Array.from({ length: 60 }, () => daemon.post('/studies', one)));
+    return all.find(({ ok }) => !ok) ?? (all[0] as Response);
+  }),
   costly('a table of a megabyte in one line', async (daemon) =>
     daemon.post('/predictors/import', {
       files: [{ name: 'a', text: 'a'.repeat(900_000) }],
