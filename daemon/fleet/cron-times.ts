@@ -9,6 +9,11 @@ export interface CronTimes {
 
 const dayMs = 24 * 3_600_000;
 const mostDays = 40 * 366;
+const mostLength = 200;
+
+/** No field holds a larger number, and the parser counts a range out before it looks at its ends. */
+export const isBoundedCron = (expression: string): boolean =>
+  expression.length <= mostLength && !/\d{3}/.test(expression);
 
 /**
  * Five or six fields (the first of six: seconds). Throws SCHEDULE_INVALID for a wrong expression, an unknown zone, and an expression
@@ -18,6 +23,8 @@ const mostDays = 40 * 366;
  * time that comes twice fires the first time; expressions for every hour fire in both hours, and in no skipped one.
  */
 export function cronTimes(expression: string, zone: string): CronTimes {
+  if (!isBoundedCron(expression))
+    throw new HildaError('SCHEDULE_INVALID', `"${expression.slice(0, mostLength)}" is no cron expression`);
   const { valid, errors } = validateDetailed(expression);
   if (!valid)
     throw new HildaError(

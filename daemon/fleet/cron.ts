@@ -1,12 +1,11 @@
 import { schedule, validate } from 'node-cron';
 import { HildaError } from '../core/errors.js';
+import { isBoundedCron } from './cron-times.js';
 
 export interface Recurring {
   /** Lets no further run start; one that is under way ends by itself. */
   stop(): Promise<void>;
 }
-
-const mostLength = 200;
 
 /**
  * Runs `task` whenever the local time matches a cron expression of five or six fields (the first of six: seconds). A run
@@ -14,8 +13,7 @@ const mostLength = 200;
  * itself. Throws SCHEDULE_INVALID.
  */
 export function recur(expression: string, task: () => Promise<void>): Recurring {
-  // No field holds a larger number, and the parser counts a range out before it looks at its ends.
-  if (expression.length > mostLength || /\d{3}/.test(expression) || !validate(expression))
+  if (!isBoundedCron(expression) || !validate(expression))
     throw new HildaError('SCHEDULE_INVALID', `"${expression}" is no cron expression`);
   const job = schedule(expression, () => task().catch(() => {}), { noOverlap: true });
   return { stop: async () => void (await job.destroy()) };
