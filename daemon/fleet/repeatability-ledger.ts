@@ -3,6 +3,7 @@ import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import { type Target, targetKey } from '../core/target.js';
+import { isTimedAlike } from '../measure/assemble.js';
 import { type Repeatability, repeatabilitySchema, type SessionValue } from '../measure/repeatability.js';
 import { sessionValue } from '../measure/sessions.js';
 import type { Store } from '../store/contract.js';
@@ -68,10 +69,11 @@ export async function repeatabilityOf(
   return recordSchema.safeParse(await store.value(keyOf(id, target))).data?.repeatability ?? null;
 }
 
-/** Rows of versions that knew one part alone timed by another rule: they do not count. */
+/** Rows of versions that knew one part alone, or timed by another rule, do not count. */
 const comparable = (row: Measurement, taken: Measurement): boolean =>
   row.latency?.spread !== undefined &&
   row.latency.spread !== null &&
+  isTimedAlike(row) &&
   row.weightsHash === taken.weightsHash &&
   targetKey(row.target) === targetKey(taken.target) &&
   calibratedMs(row) === calibratedMs(taken);

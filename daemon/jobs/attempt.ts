@@ -7,6 +7,7 @@ import { constantInputs } from '../devices/bind-network.js';
 import type { Deployment, Device, Tensors } from '../devices/contract.js';
 import { type Materials, perform } from '../devices/perform.js';
 import type { Work } from '../devices/work.js';
+import { isTimedAlike } from '../measure/assemble.js';
 import { asConverted } from '../measure/converted.js';
 import { uncountedOperators } from '../measure/uncounted.js';
 import { structureHash } from '../network/canonical-text.js';
@@ -131,7 +132,7 @@ function told(taken: Measurement, { network: ref }: ParsedJob, network: Graph | 
   return { ...measured, manifest };
 }
 
-/** A valid measurement of the same network, target and protocol, where the job takes one. */
+/** A valid measurement of the same network, target, protocol and timing rule, where the job takes one. */
 async function recall(
   { work }: ParsedJob,
   device: Device,
@@ -144,6 +145,7 @@ async function recall(
   return stored.find(
     (one) =>
       one.verdict === 'valid' &&
+      isTimedAlike(one) &&
       one.protocol === work.protocol.name &&
       one.takenAtMs >= work.recallSinceMs &&
       // A board's plan under a study's RAM limit trades time for memory.

@@ -29,6 +29,16 @@ export interface Taken {
   readonly durationMs: number;
 }
 
+/**
+ * Grows when the rule by which legs are timed changes (`measure-latency.ts`): values of two rules may differ by percents, and
+ * are never mixed. 2: a candidate's runs count once its data is back in the caches.
+ */
+const timingRule = 2;
+
+/** Whether a measurement was timed by the present rule. Those that no round timed, such as counts, always were. */
+export const isTimedAlike = ({ manifest }: Pick<Measurement, 'manifest'>): boolean =>
+  manifest.stoppedBy === undefined || manifest.timingRule === timingRule;
+
 /** Puts what a device took together into a measurement, judged: the same for every kind of device. */
 export function assembleMeasurement(taken: Taken): Measurement {
   const { facts, protocol, run, calibration, reference, activationPeakBytes } = taken;
@@ -69,6 +79,7 @@ export function assembleMeasurement(taken: Taken): Measurement {
       warmupMs: warmUp.durationMs,
       warmupSettled: warmUp.settled,
       stoppedBy: run.stoppedBy,
+      timingRule,
     },
     rounds,
     takenAtMs: taken.takenAtMs,

@@ -3,7 +3,7 @@ import t from 'tap';
 import { ManualClock } from '../../daemon/core/clock.js';
 import type { Measurement, Round } from '../../daemon/core/measurement.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
-import { assembleMeasurement } from '../../daemon/measure/assemble.js';
+import { assembleMeasurement, isTimedAlike } from '../../daemon/measure/assemble.js';
 import { measureLatency } from '../../daemon/measure/measure-latency.js';
 import { estimateWeight, mixed, priorWeight } from '../../daemon/measure/mixture.js';
 import { networkFacts } from '../../daemon/measure/network-facts.js';
@@ -98,6 +98,15 @@ async function session(
     durationMs: 1000,
   });
 }
+
+t.test('values of another timing rule are told apart; counts have none', async (t) => {
+  const taken = await session({ between: 0.01, within: 0.01 }, Xoshiro128.fromSeed(1));
+  t.ok(isTimedAlike(taken));
+  const { timingRule: _, ...earlier } = taken.manifest;
+  t.notOk(isTimedAlike({ manifest: earlier }), 'a version that knew no rules');
+  t.notOk(isTimedAlike({ manifest: { ...taken.manifest, timingRule: 1 } }));
+  t.ok(isTimedAlike({ manifest: { firmwareBuild: 'x' } }));
+});
 
 const covers = ({ latency }: Measurement, us: number): boolean =>
   latency !== null && latency.normalisedCiUs[0] <= us && us <= latency.normalisedCiUs[1];
