@@ -1,8 +1,8 @@
 import type { Access } from '../access/access.js';
 import type { StoredJoinKeys } from '../access/join-keys.js';
-import type { Digests } from '../benchmarks/digests.js';
+import type { Digests } from '../benchmarks/alerts/digests.js';
+import type { Webhooks } from '../benchmarks/alerts/webhooks.js';
 import type { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
-import type { Webhooks } from '../benchmarks/webhooks.js';
 import type { Clock } from '../core/clock.js';
 import type { HildaError } from '../core/errors.js';
 import type { DeviceId, MeasurementId, SpecialisationId, StudyId } from '../core/ids.js';

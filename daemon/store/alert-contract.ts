@@ -4,7 +4,7 @@ import type { alertStates } from './state-names.js';
 
 /** A change of a series' level that was found while measurements came in. */
 export interface NewAlert {
-  /** The device, and what the measurements share by `seriesKey` of daemon/benchmarks/history.ts. */
+  /** The device, and what the measurements share by `seriesKey` of daemon/benchmarks/history/history.ts. */
   readonly series: string;
   readonly deviceId: DeviceId;
   readonly structureHash: string;

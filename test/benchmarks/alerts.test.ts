@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { SeriesWatcher } from '../../daemon/benchmarks/series-watcher.js';
+import { SeriesWatcher } from '../../daemon/benchmarks/alerts/series-watcher.js';
 import { ManualClock } from '../../daemon/core/clock.js';
 import type { AlertId, DeviceId } from '../../daemon/core/ids.js';
 import type { Measurement } from '../../daemon/core/measurement.js';

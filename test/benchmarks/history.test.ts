@@ -1,7 +1,7 @@
 import t from 'tap';
-import { historyOf, seriesKey } from '../../daemon/benchmarks/history.js';
-import { historyPoint } from '../../daemon/benchmarks/history-point.js';
-import { manifestDifference } from '../../daemon/benchmarks/manifest-difference.js';
+import { historyOf, seriesKey } from '../../daemon/benchmarks/history/history.js';
+import { historyPoint } from '../../daemon/benchmarks/history/history-point.js';
+import { manifestDifference } from '../../daemon/benchmarks/history/manifest-difference.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Latency, Measurement } from '../../daemon/core/measurement.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';

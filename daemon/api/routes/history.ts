@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { historyOf, seriesKey } from '../../benchmarks/history.js';
+import { historyOf, seriesKey } from '../../benchmarks/history/history.js';
 import { type CostMetric, costMetrics, costsOf } from '../../core/measurement.js';
 import type { MeasurementRecord } from '../../store/contract.js';
 import { type HistoryView, historySchema } from '../history-schemas.js';

@@ -1,8 +1,8 @@
-import type { Json } from '../core/json.js';
-import { type CostMetric, isExact, type Measurement } from '../core/measurement.js';
-import type { Change, ChangeEvent, Suspicion, WatchOptions } from '../predict/changes/contract.js';
-import { ExactWatch } from '../predict/changes/exact.js';
-import { ChangeWatch } from '../predict/changes/watch.js';
+import type { Json } from '../../core/json.js';
+import { type CostMetric, isExact, type Measurement } from '../../core/measurement.js';
+import type { Change, ChangeEvent, Suspicion, WatchOptions } from '../../predict/changes/contract.js';
+import { ExactWatch } from '../../predict/changes/exact.js';
+import { ChangeWatch } from '../../predict/changes/watch.js';
 import { historyPoint } from './history-point.js';
 import { type ManifestDifference, manifestDifference } from './manifest-difference.js';
 

@@ -1,11 +1,11 @@
-import { type Clock, pause } from '../core/clock.js';
-import { asHildaError, type HildaError } from '../core/errors.js';
-import type { MeasurementId } from '../core/ids.js';
-import { type CostMetric, costsOf } from '../core/measurement.js';
-import type { Change } from '../predict/changes/contract.js';
-import type { AlertRecord, Measured, NewAlert, Returned } from '../store/alert-contract.js';
-import type { MeasurementRecord, Store } from '../store/contract.js';
-import { Series, seriesKey } from './history.js';
+import { type Clock, pause } from '../../core/clock.js';
+import { asHildaError, type HildaError } from '../../core/errors.js';
+import type { MeasurementId } from '../../core/ids.js';
+import { type CostMetric, costsOf } from '../../core/measurement.js';
+import type { Change } from '../../predict/changes/contract.js';
+import type { AlertRecord, Measured, NewAlert, Returned } from '../../store/alert-contract.js';
+import type { MeasurementRecord, Store } from '../../store/contract.js';
+import { Series, seriesKey } from '../history/history.js';
 
 export interface SeriesWatcherOptions {
   readonly store: Store;

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { Clock } from '../core/clock.js';
-import { asHildaError, type HildaError } from '../core/errors.js';
-import type { DeviceId } from '../core/ids.js';
-import type { Json } from '../core/json.js';
-import { type Recurring, recur } from '../fleet/cron.js';
-import type { Presence } from '../fleet/lookout.js';
-import type { AlertRecord } from '../store/alert-contract.js';
-import type { Store } from '../store/contract.js';
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, type HildaError } from '../../core/errors.js';
+import type { DeviceId } from '../../core/ids.js';
+import type { Json } from '../../core/json.js';
+import { type Recurring, recur } from '../../fleet/cron.js';
+import type { Presence } from '../../fleet/lookout.js';
+import type { AlertRecord } from '../../store/alert-contract.js';
+import type { Store } from '../../store/contract.js';
 
 /** What happened since the last digest that was sent. */
 export interface Digest {

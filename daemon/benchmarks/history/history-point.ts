@@ -1,5 +1,5 @@
-import { type CostMetric, costsOf, type Measurement } from '../core/measurement.js';
-import type { SeriesPoint } from '../predict/changes/contract.js';
+import { type CostMetric, costsOf, type Measurement } from '../../core/measurement.js';
+import type { SeriesPoint } from '../../predict/changes/contract.js';
 
 /**
  * A measurement as a point of its series. A latency has its interval, as a standard error, and the level of the reference networks

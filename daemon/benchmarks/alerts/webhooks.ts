@@ -1,11 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { backOffMs } from '../core/back-off.js';
-import type { Clock } from '../core/clock.js';
-import { asHildaError, HildaError } from '../core/errors.js';
-import type { WebhookId } from '../core/ids.js';
-import { printableLine } from '../core/printable.js';
-import type { Store } from '../store/contract.js';
-import type { DueDelivery, WebhookRecord } from '../store/webhook-contract.js';
+import { backOffMs } from '../../core/back-off.js';
+import type { Clock } from '../../core/clock.js';
+import { asHildaError, HildaError } from '../../core/errors.js';
+import type { WebhookId } from '../../core/ids.js';
+import { printableLine } from '../../core/printable.js';
+import type { Store } from '../../store/contract.js';
+import type { DueDelivery, WebhookRecord } from '../../store/webhook-contract.js';
 
 export interface WebhooksOptions {
   readonly store: Store;

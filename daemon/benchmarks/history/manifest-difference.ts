@@ -1,4 +1,4 @@
-import type { Json } from '../core/json.js';
+import type { Json } from '../../core/json.js';
 
 type Manifest = { readonly [key: string]: Json };
 
