@@ -19,7 +19,7 @@ export const systemClock: Clock = {
   sleep: (ms, { signal } = {}) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      let timer: NodeJS.Timeout;
+      let timer: ReturnType<typeof setTimeout>;
       const wait = (leftMs: number): void => {
         timer = setTimeout(
           () => {
@@ -41,7 +41,7 @@ export const systemClock: Clock = {
 };
 
 /** Lets other work of the process run before what follows. */
-export const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
 /** A clock for tests: time moves only when told to, and sleepers wake in order. */
 export class ManualClock implements Clock {

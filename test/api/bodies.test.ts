@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import t from 'tap';
@@ -116,4 +117,20 @@ t.test('after a small refusal the connection serves on', async (t) => {
   await new Promise((resolve) => socket.once('close', resolve));
   const statuses = [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
   t.same(statuses, ['415', '400', '200']);
+});
+
+t.test('a body arrives byte by byte as it was sent, of a stated length and of none', async (t) => {
+  const { url } = await openBench(t);
+  const bytes = randomBytes(3 * megabyte + 7);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const chunked = () =>
+    ReadableStream.from([bytes.subarray(0, 1), bytes.subarray(1, 70_000), bytes.subarray(70_000)]);
+  for (const [name, init] of [
+    ['stated', { body: bytes }],
+    ['chunked', { body: chunked(), duplex: 'half' }],
+  ] as [string, RequestInit][]) {
+    const headers = { 'content-type': 'application/octet-stream' };
+    const response = await fetch(`${url}/v1/blobs`, { ...init, method: 'POST', headers });
+    t.match(await response.json(), { sha256 }, name);
+  }
 });
