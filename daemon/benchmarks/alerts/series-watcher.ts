@@ -25,6 +25,8 @@ const atOnce = 100;
 const rebuilt = 250;
 /** Networks on devices whose series are in memory: the last ones that were measured. */
 const mostNetworks = 20;
+/** Measurements of each series in memory: a change lies among them. */
+const kept = 60;
 /** Measurements between two pauses in which the daemon does other work: some 10 ms. */
 const pointsAtOnce = 5;
 
@@ -157,7 +159,7 @@ class NetworkSeries {
     const key = `${metric} ${seriesKey(measurement)}`;
     const known = this.#series.get(key);
     if (known) return known;
-    const made = new Series<MeasurementRecord>(metric);
+    const made = new Series<MeasurementRecord>(metric, kept);
     this.#series.set(key, made);
     return made;
   }

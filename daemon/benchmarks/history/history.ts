@@ -8,8 +8,8 @@ import { type ManifestDifference, manifestDifference } from './manifest-differen
 
 /** Measurements on either side of a change whose manifests are compared. */
 const compared = 5;
-/** The newest points that are kept: changes are not told of older ones. */
-const kept = 400;
+/** A history is of the newest measurements. */
+const mostPoints = 400;
 
 /** A change of a series, with the measurements on its two sides and what differs between their manifests. */
 export interface HistoryChange<T> extends Change {
@@ -38,14 +38,17 @@ export const seriesKey = ({ structureHash, provenance, target }: Taken): string 
 /** Measurements of one network, device and metric as they come, with the changes of their level. */
 export class Series<T extends Taken> {
   readonly metric: CostMetric;
+  readonly #kept: number;
   readonly #options: WatchOptions | undefined;
   #watch: ChangeWatch | ExactWatch | undefined;
   /** The newest ones; `#first` is the position of the first of them. */
   readonly #points: T[] = [];
   #first = 0;
 
-  constructor(metric: CostMetric, options?: WatchOptions) {
+  /** `kept`: the newest measurements that are held; a change is found within some 35 points. */
+  constructor(metric: CostMetric, kept: number, options?: WatchOptions) {
     this.metric = metric;
+    this.#kept = kept;
     this.#options = options;
   }
 
@@ -66,7 +69,7 @@ export class Series<T extends Taken> {
       ? new ExactWatch()
       : new ChangeWatch(this.#options);
     const event = this.#watch.push(point);
-    if (this.#points.length > kept) {
+    if (this.#points.length > this.#kept) {
       this.#points.shift();
       this.#first++;
     }
@@ -104,8 +107,8 @@ export function historyOf<T extends Taken>(
   metric: CostMetric,
   options?: WatchOptions,
 ): History<T> {
-  const series = new Series<T>(metric, options);
-  for (const measurement of measurements.slice(-kept)) series.push(measurement);
+  const series = new Series<T>(metric, mostPoints, options);
+  for (const measurement of measurements.slice(-mostPoints)) series.push(measurement);
   return {
     points: series.points,
     changes: series.changes.map((change) => series.describe(change)),

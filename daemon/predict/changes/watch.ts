@@ -104,6 +104,9 @@ export class ChangeWatch {
     });
     if (this.#seen.length > window + lookBack + (lengths.at(-1) as number)) this.#seen.shift();
     this.#fit(this.#seen.length - 1);
+    // Tests go back no farther: a series in memory stays small.
+    const done = this.#seen.at(-1 - lookBack - (lengths.at(-1) as number));
+    if (done) done.baseline = undefined;
   }
 
   /** Tests of all lengths at the newest point. */
