@@ -27,8 +27,9 @@ t.test(
     for (const target of allTargets) {
       const outcome = await fuzzTarget(target, { seed: 1, inputs: counts[target] ?? 100, guided: false });
       inputs += outcome.inputs;
-      t.same(outcome.findings, [], target);
       // How long an input takes says more of the machine than of the reader here; the bench counts it.
+      const findings = outcome.findings.filter((finding) => !/^\S+: slow: /.test(finding));
+      t.same(findings, [], target);
       t.match(outcome, { crashes: 0, untyped: 0, overMemory: 0 }, target);
     }
     t.ok(inputs >= 100_000, `${inputs} inputs`);

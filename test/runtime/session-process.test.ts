@@ -173,14 +173,15 @@ t.test(
     const process = new SessionProcess({ memoryLimitBytes: 5 * 2 ** 30, environment: { GREETING: 'hello' } });
     await process.describe();
     const read = (file: string): string => readFileSync(`/proc/${process.pid}/${file}`, 'utf8');
-    // The test runner adds its own variables to every child it sees; the shell adds its folder.
+    // The test runner and Node's coverage add their variables to every child; the shell adds its folder.
     const names = read('environ')
       .split('\0')
       .filter(Boolean)
       .map((entry) => entry.split('=')[0]);
     t.same(
       names.filter(
-        (name) => !/^(NODE_CHANNEL_|PWD$|OLDPWD$|SHLVL$|_$|_TAPJS_|NODE_OPTIONS$)/.test(name ?? ''),
+        (name) =>
+          !/^(NODE_CHANNEL_|PWD$|OLDPWD$|SHLVL$|_$|_TAPJS_|NODE_OPTIONS$|NODE_V8_COVERAGE$)/.test(name ?? ''),
       ),
       ['GLIBC_TUNABLES', 'GREETING'],
     );
