@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { costMetrics } from '../core/measurement.js';
-import { manifestDifferenceSchema } from './history-schemas.js';
+import { changeFields } from './history-schemas.js';
 
 const textLimit = 500;
 
@@ -10,25 +10,7 @@ export const alertSchema = z
     deviceId: z.string(),
     structureHash: z.string().describe('Of the network.'),
     metric: z.enum(costMetrics),
-    since: z.string().describe('The likeliest first measurement of the new level.'),
-    sinceMs: z.int(),
-    between: z
-      .tuple([z.string(), z.string()])
-      .readonly()
-      .describe('First and last measurement that may be the first of the new level, at 95 %.'),
-    foundAt: z.string().describe('The measurement that decided.'),
-    ratio: z.number().describe('New level over old one.'),
-    ratioCi: z
-      .tuple([z.number(), z.number()])
-      .readonly()
-      .describe('95 %; counts without error have the value itself.'),
-    cause: z
-      .enum(['series', 'machine'])
-      .describe('machine: the references moved with the network, so that the device changed.'),
-    differences: z
-      .array(manifestDifferenceSchema)
-      .readonly()
-      .describe('What differs between the manifests before the change and since.'),
+    ...changeFields,
     raisedMs: z.int(),
     returnedAt: z.string().nullable().describe('From this measurement on the old level holds again.'),
     muted: z.boolean().describe('A mute covered it when it was raised.'),

@@ -10,30 +10,35 @@ const historyPointSchema = z.object({
 });
 
 /** A fact of the manifest that differs on the two sides of a change. */
-export const manifestDifferenceSchema = z.object({ path: z.string(), before: z.string(), since: z.string() });
+const manifestDifferenceSchema = z.object({ path: z.string(), before: z.string(), since: z.string() });
+
+/** A change of a level, as histories and alerts tell it. */
+export const changeFields = {
+  since: z.string().describe('The first measurement of the new level: the likeliest one.'),
+  sinceMs: z.int(),
+  between: z
+    .tuple([z.string(), z.string()])
+    .readonly()
+    .describe('First and last measurement that may be the first of the new level, at 95 %.'),
+  foundAt: z.string().describe('The measurement that decided.'),
+  ratio: z.number().describe('New level over old one.'),
+  ratioCi: interval.describe('95 %.'),
+  cause: z
+    .enum(['series', 'machine'])
+    .describe('machine: the references moved with the network, so that the device changed.'),
+  differences: z
+    .array(manifestDifferenceSchema)
+    .readonly()
+    .describe('What differs between the five manifests before and the five since.'),
+};
 
 const historyChangeSchema = z
   .object({
-    since: z.string().describe('The first measurement of the new level: the likeliest one.'),
-    sinceMs: z.int(),
-    between: z
-      .tuple([z.string(), z.string()])
-      .readonly()
-      .describe('First and last measurement that may be the first of the new level, at 95 %.'),
-    foundAt: z.string().describe('The measurement that decided.'),
-    ratio: z.number().describe('New level over old one.'),
-    ratioCi: interval.describe('95 %.'),
-    cause: z
-      .enum(['series', 'machine'])
-      .describe('machine: the references moved with the network, so that the device changed.'),
+    ...changeFields,
     returnedAt: z
       .string()
       .nullable()
       .describe('From this measurement on the old level holds again: an episode.'),
-    differences: z
-      .array(manifestDifferenceSchema)
-      .readonly()
-      .describe('What differs between the five manifests before and the five since.'),
   })
   .meta({ id: 'HistoryChange' });
 
