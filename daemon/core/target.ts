@@ -26,6 +26,21 @@ export interface Target {
 /** The canonical text of a target; equal texts mean comparable costs. */
 export const targetKey = (target: Target): string => canonicalJson({ ...target });
 
+/**
+ * What is chosen of a target. Measurements of one series agree in these; versions and clock may differ, since their changes are
+ * what a series is watched for.
+ */
+export const chosenFields = [
+  'model',
+  'runtime',
+  'provider',
+  'threads',
+  'dtype',
+  'batch',
+  'network',
+  'tier',
+] as const satisfies readonly (keyof Target)[];
+
 /** The fields in which two targets differ, for messages. */
 export function targetDifference(a: Target, b: Target): (keyof Target)[] {
   return (Object.keys(a) as (keyof Target)[]).filter((key) => a[key] !== b[key]);

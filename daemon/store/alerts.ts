@@ -13,6 +13,7 @@ import type {
 } from './alert-contract.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { ordinalOf } from './numbered-ids.js';
 import { queueDeliveries } from './webhooks.js';
 
 interface AlertRow {
@@ -171,10 +172,6 @@ const live = (db: Knex, nowMs: number): Knex.QueryBuilder =>
 /** Measurements are numbered in the order in which they are stored. */
 const measured = (id: MeasurementId): number => Number(id.slice(1));
 const measurementId = (ordinal: number): MeasurementId => `m${ordinal}` as MeasurementId;
-
-/** -1, which no row has, for what is no id. */
-const ordinalOf = (id: string, kind: 'alert' | 'mute'): number =>
-  new RegExp(`^${kind}-[1-9]\\d{0,14}$`).test(id) ? Number(id.slice(kind.length + 1)) : -1;
 
 async function requireAlert(db: Knex, id: AlertId): Promise<AlertRow> {
   const row: AlertRow | undefined = await db('alerts')

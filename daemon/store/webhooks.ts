@@ -4,6 +4,7 @@ import type { DeliveryId, WebhookId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { ordinalOf } from './numbered-ids.js';
 import type { DeliveryRecord, DeliveryState, WebhookRecord, WebhookStore } from './webhook-contract.js';
 
 interface WebhookRow {
@@ -187,10 +188,6 @@ export async function queueDeliveries(
     })),
   );
 }
-
-/** -1, which no row has, for what is no id. */
-const ordinalOf = (id: string, kind: 'webhook' | 'delivery'): number =>
-  new RegExp(`^${kind}-[1-9]\\d{0,14}$`).test(id) ? Number(id.slice(kind.length + 1)) : -1;
 
 async function requireWebhook(db: Knex, id: WebhookId): Promise<WebhookRow> {
   const row: WebhookRow | undefined = await db('webhooks')

@@ -1,6 +1,6 @@
 import { HildaError } from '../../core/errors.js';
 import { type CostMetric, isExact } from '../../core/measurement.js';
-import type { Target } from '../../core/target.js';
+import { chosenFields, type Target } from '../../core/target.js';
 import type { BenchmarkRunRecord } from '../../store/benchmark-contract.js';
 import type { MeasurementRecord } from '../../store/contract.js';
 import { estimateOf, type Ratio, ratioOf } from './ratio.js';
@@ -29,9 +29,6 @@ interface Measured {
   readonly run: BenchmarkRunRecord;
   readonly series: readonly Series[];
 }
-
-/** What is chosen of a target: costs under other choices say nothing of a change. Versions and clocks may differ. */
-const chosen = ['model', 'runtime', 'provider', 'threads', 'dtype', 'batch', 'network', 'tier'] as const;
 
 /** All intervals of one comparison together leave out the truth of one in 20 comparisons, however many they are. */
 const familyTail = 0.05;
@@ -95,7 +92,7 @@ function compareOne(
 }
 
 const targetsDiffer = (a: Target, b: Target): (keyof Target)[] =>
-  chosen.filter((field) => a[field] !== b[field]);
+  chosenFields.filter((field) => a[field] !== b[field]);
 
 const describe = (a: MeasurementRecord, b: MeasurementRecord, fields: readonly (keyof Target)[]): string =>
   fields.length === 0

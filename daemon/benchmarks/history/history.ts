@@ -1,5 +1,6 @@
 import type { Json } from '../../core/json.js';
 import { type CostMetric, isExact, type Measurement } from '../../core/measurement.js';
+import { chosenFields } from '../../core/target.js';
 import type { Change, ChangeEvent, Suspicion, WatchOptions } from '../../predict/changes/contract.js';
 import { ExactWatch } from '../../predict/changes/exact.js';
 import { ChangeWatch } from '../../predict/changes/watch.js';
@@ -28,12 +29,9 @@ export interface History<T> {
 
 type Taken = Omit<Measurement, 'rounds'>;
 
-/** What the measurements of a series agree in. Versions, clock and conditions may differ: a history is for their changes. */
-const chosen = ['model', 'runtime', 'provider', 'threads', 'dtype', 'batch', 'network', 'tier'] as const;
-
 /** The same for all measurements of one network that belong to one series. */
 export const seriesKey = ({ structureHash, provenance, target }: Taken): string =>
-  JSON.stringify([structureHash, provenance, ...chosen.map((field) => target[field] ?? null)]);
+  JSON.stringify([structureHash, provenance, ...chosenFields.map((field) => target[field] ?? null)]);
 
 /** Measurements of one network, device and metric as they come, with the changes of their level. */
 export class Series<T extends Taken> {

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { BenchmarkRunView } from '../../../api/benchmark-schemas.js';
 import { formatMetric } from '../../../core/quantities.js';
 import type { CliContext } from '../../context.js';
+import { percent } from '../../describe-change.js';
 import { formatTime } from '../../format.js';
 import { readSuite } from '../../read-suite.js';
 import type { ReportFormat } from '../../report-formats.js';
@@ -136,8 +137,7 @@ export async function historyAction(
         value: ({ changes }) => {
           const change = changes.at(-1);
           if (!change) return 'none';
-          const percent = (change.ratio - 1) * 100;
-          return `${percent > 0 ? '+' : ''}${percent.toFixed(1)} % since ${change.since} (${formatTime(change.sinceMs)})`;
+          return `${percent(change.ratio)} since ${change.since} (${formatTime(change.sinceMs)})`;
         },
       },
     ],
