@@ -9,6 +9,7 @@ import {
   formatInterval,
   formatLatency,
 } from '../core/quantities.js';
+import { obtainedWord } from '../core/target.js';
 import { formatTime } from './format.js';
 import { type Field, formatFields } from './terminal/fields.js';
 import { type Layout, plainLayout, toneOfState } from './terminal/layout.js';
@@ -108,7 +109,7 @@ export function describeMeasurement(
       ['measurement', id],
       ['device', deviceId],
       ...(target.network ? ([['network', target.network]] as Lines) : []),
-      ...(latency ? describeLatency(latency, provenance) : []),
+      ...(latency ? describeLatency(latency, obtainedWord(provenance, target)) : []),
       ...(counts ? describeCounts(counts, provenance) : []),
       [
         'memory',

@@ -41,6 +41,10 @@ export const chosenFields = [
   'tier',
 ] as const satisfies readonly (keyof Target)[];
 
+/** How figures of a target were obtained, in one word: those of a virtual device, which no hardware and no program made, say so. */
+export const obtainedWord = (provenance: string, { tier }: Pick<Target, 'tier'>): string =>
+  tier === 'virtual' ? 'virtual' : provenance;
+
 /** The fields in which two targets differ, for messages. */
 export function targetDifference(a: Target, b: Target): (keyof Target)[] {
   return (Object.keys(a) as (keyof Target)[]).filter((key) => a[key] !== b[key]);

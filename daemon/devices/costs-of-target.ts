@@ -11,6 +11,7 @@ const known = new Map<string, (tier: string) => readonly CostMetric[]>([
   ['onnxruntime-web', () => timed],
   ['tflite', () => timed],
   ['fake', () => timed],
+  ['virtual', () => timed],
   ['mlperf-tiny', () => ['latencyUs']],
   ['hilda-firmware', (tier) => [...speedsOf(tier), ...sizes]],
 ]);

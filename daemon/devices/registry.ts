@@ -58,6 +58,7 @@ export const deviceKinds: readonly string[] = [
   ...Object.keys(kinds),
   'mlperf-tiny',
   'fake',
+  'virtual',
   'cpu',
   'gpu',
   'emulated',
