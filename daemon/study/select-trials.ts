@@ -69,7 +69,7 @@ export function selectTrials(
     const fits = fitting(piece, selection);
     const key = keysOf(piece, order);
     for (let i = 0; i < piece.length; i++) {
-      if (!fits(i)) continue;
+      if (!fits[i]) continue;
       total++;
       const [own, number] = [key(i), piece.from + i];
       if (start && !isBefore(start, own, number)) continue;
@@ -104,7 +104,7 @@ export function selectColumns(
     const fits = fitting(piece, { ...rest, metrics });
     const columns = metrics.map((metric) => piece.values.get(metric));
     for (let i = 0; i < piece.length; i++) {
-      if (!fits(i)) continue;
+      if (!fits[i]) continue;
       total++;
       if (piece.from + i < fromNumber) continue;
       following++;
@@ -135,20 +135,28 @@ function placeOf(pieces: readonly TrialColumns[], number: number, order: TrialOr
   return piece && { key: keysOf(piece, order)(number - piece.from), number };
 }
 
+/** 1 for each trial of the piece that fits. One loop a condition: each reads one column, which the processor does fastest. */
 function fitting(
-  piece: TrialColumns,
-  { states, limits = [], numbers, fromNumber = 0, metrics = [] }: TrialSelection,
-): (i: number) => boolean {
-  const wanted = states && new Set(states.map((state) => trialStates.indexOf(state)));
-  const bounds = limits.map(({ metric, ...limit }) => ({ column: piece.values.get(metric), ...limit }));
-  const needed = metrics.map((metric) => piece.values.get(metric));
-  return (i) =>
-    piece.from + i >= fromNumber &&
-    (wanted === undefined || wanted.has(piece.states[i] as number)) &&
-    (numbers === undefined || numbers.has(piece.from + i)) &&
-    needed.every((column) => column !== undefined && !Number.isNaN(column[i])) &&
-    bounds.every(({ column, relation, bound }) => {
-      const value = column?.[i] ?? Number.NaN;
-      return relation === '<=' ? value <= bound : value >= bound;
-    });
+  { from, length, states, values }: TrialColumns,
+  { states: wanted, limits = [], numbers, fromNumber = 0, metrics = [] }: TrialSelection,
+): Uint8Array {
+  const fits = new Uint8Array(length).fill(1, Math.max(0, fromNumber - from));
+  if (wanted) {
+    const isWanted = trialStates.map((state) => (wanted.includes(state) ? 1 : 0));
+    for (let i = 0; i < length; i++) fits[i]! &= isWanted[states[i]!]!;
+  }
+  if (numbers) for (let i = 0; i < length; i++) fits[i]! &= numbers.has(from + i) ? 1 : 0;
+  for (const metric of metrics) {
+    const column = values.get(metric);
+    if (!column) return fits.fill(0);
+    for (let i = 0; i < length; i++) fits[i]! &= Number.isNaN(column[i]!) ? 0 : 1;
+  }
+  for (const { metric, relation, bound } of limits) {
+    const column = values.get(metric);
+    if (!column) return fits.fill(0);
+    // Comparisons with NaN are false: a trial without the metric keeps no limit.
+    if (relation === '<=') for (let i = 0; i < length; i++) fits[i]! &= column[i]! <= bound ? 1 : 0;
+    else for (let i = 0; i < length; i++) fits[i]! &= column[i]! >= bound ? 1 : 0;
+  }
+  return fits;
 }
