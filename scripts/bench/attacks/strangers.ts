@@ -195,19 +195,22 @@ export const floods: readonly Attack[] = [
     name: '4,000 connections that say nothing, beside a right one',
     run: async (daemon) => {
       const { port } = new URL(daemon.url);
+      const before = await daemon.sockets();
       const silent = Array.from({ length: 4000 }, () =>
         connect(Number(port), '127.0.0.1')
           .on('error', () => {})
           .resume(),
       );
-      let open = silent.length;
-      for (const socket of silent) socket.once('close', () => open--);
       await systemClock.sleep(1000);
       const { status } = await daemon.fetch('/devices');
-      // They are closed in time.
-      for (let i = 0; i < 60 && open > 0; i++) await systemClock.sleep(1000);
+      // It closes them in time. A client may hold more, which the kernel refused behind a full backlog.
+      let open = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 60 && open > 1; i++) {
+        await systemClock.sleep(1000);
+        open = (await daemon.sockets()) - before;
+      }
       for (const socket of silent) socket.destroy();
-      return { code: status === 200 && open === 0 ? 'LET IN' : null, note: `${status}, ${open} are open` };
+      return { code: status === 200 && open <= 1 ? 'LET IN' : null, note: `${status}, ${open} are open` };
     },
   },
   {
