@@ -3,8 +3,9 @@
  * more: studies one after the other, measurements, lists, channels of events that come and go. A switchboard injects faults at
  * store, sockets, files and clock, in every second minute (`--calm`: none).
  *
- * Bars: `rssGrowth` resident memory at the end over that at minute five (a third of a shorter run) at most 1.15; `fdGrowth`,
- * `threadGrowth` and `handleGrowth` at most 5; `queued` jobs once the load has ended 0; `untyped` errors of clients, and `defects`
+ * Bars: `rssGrowth` resident memory at the end over that at minute five (a third of a shorter run) at most 1.15, each the median
+ * of a minute's looks, since garbage that is not collected yet comes and goes; `heapGrowth` the same of what a full collection
+ * leaves in V8's heap (no bar); `fdGrowth`, `threadGrowth` and `handleGrowth` at most 5; `queued` jobs once the load has ended 0; `untyped` errors of clients, and `defects`
  * of the daemon, 0; `pending` resources after the stop 0; `stopMs` at most 5000.
  */
 import { fork } from 'node:child_process';
@@ -19,6 +20,7 @@ import { watchEvents } from '../../daemon/api/watch.js';
 import { systemClock } from '../../daemon/core/clock.js';
 import { asHildaError, HildaError } from '../../daemon/core/errors.js';
 import type { FaultPlanInput } from '../../daemon/faults/fault-plan.js';
+import { median } from '../../daemon/measure/statistics.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import { doublingNetwork } from '../../daemon/testing/doubling-network.js';
 import { smallSpec } from '../../test/study/bench.js';
@@ -47,7 +49,10 @@ const plan: FaultPlanInput = {
 
 const home = await mkdtemp(join(tmpdir(), 'hilda-soak-'));
 const program = fileURLToPath(new URL('./parts/soak-daemon.js', import.meta.url));
-const child = fork(program, [join(home, 'data')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+const child = fork(program, [join(home, 'data')], {
+  stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  execArgv: ['--expose-gc'],
+});
 const answers: ((said: unknown) => void)[] = [];
 child.on('message', (said) => answers.shift()?.(said));
 const heard = (): Promise<unknown> => new Promise((resolve) => answers.push(resolve));
@@ -65,10 +70,15 @@ interface Look {
   readonly handles: number;
   readonly strikes: number;
   readonly defects: number;
+  /** What a full collection leaves; null where none was asked for. */
+  readonly heapMiB: number | null;
 }
 
-async function look(): Promise<Look> {
-  const inside = (await order({ op: 'look' })) as Pick<Look, 'handles' | 'strikes' | 'defects'>;
+async function look({ collect = false } = {}): Promise<Look> {
+  const inside = (await order({ op: 'look', collect })) as Pick<
+    Look,
+    'handles' | 'strikes' | 'defects' | 'heapMiB'
+  >;
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
   const number = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
   return {
@@ -153,7 +163,13 @@ const loads = [
 ];
 
 const startMs = clock.nowMs();
-let settled = await look();
+const lookMs = 5000;
+const minuteOfLooks = 60_000 / lookMs;
+const rssMiB: number[] = [];
+let settled: Look | undefined;
+/** The median of the last minute's looks. */
+const restingRssMiB = (): number => median(rssMiB.slice(-minuteOfLooks));
+let settledRssMiB = Number.NaN;
 for (let minute = 0, atMs = 0; atMs < totalMs; atMs = clock.nowMs() - startMs) {
   const isFaulty = !flags.calm && Math.floor(atMs / 60_000) % 2 === 1;
   if (Math.floor(atMs / 60_000) !== minute) {
@@ -161,9 +177,15 @@ for (let minute = 0, atMs = 0; atMs < totalMs; atMs = clock.nowMs() - startMs) {
     await order({ op: 'faults', plan: isFaulty ? plan : null });
     console.error(JSON.stringify({ minute, ...(await look()), ...counts }));
   }
-  if (atMs <= settledMs) settled = await look();
-  await clock.sleep(Math.min(5000, totalMs - atMs));
+  rssMiB.push((await look()).rssMiB);
+  if (!settled && atMs >= settledMs) {
+    settledRssMiB = restingRssMiB();
+    settled = await look({ collect: true });
+  }
+  await clock.sleep(Math.min(lookMs, totalMs - atMs));
 }
+settled ??= await look({ collect: true });
+const endRssMiB = restingRssMiB();
 await order({ op: 'faults', plan: null });
 ended.abort();
 await Promise.all(loads);
@@ -176,14 +198,16 @@ for (let waitedMs = 0; queued > 0 && waitedMs < 60_000; waitedMs += 1000) {
   );
   queued = (waiting?.total ?? 0) + (running?.total ?? 0);
 }
-const last = await look();
+const last = await look({ collect: true });
 const { stopMs, pending } = (await order({ op: 'stop' })) as { stopMs: number; pending: string[] };
 await rm(home, { recursive: true, force: true, maxRetries: 3 });
 const rounded = (value: number): number => Number(value.toFixed(3));
 const figures = {
   minutes: Number(flags.minutes),
-  rssGrowth: rounded(last.rssMiB / settled.rssMiB),
-  rssMiB: Math.round(last.rssMiB),
+  rssGrowth: rounded(endRssMiB / settledRssMiB),
+  rssMiB: Math.round(endRssMiB),
+  heapGrowth: rounded((last.heapMiB ?? Number.NaN) / (settled.heapMiB ?? Number.NaN)),
+  heapMiB: Math.round(last.heapMiB ?? Number.NaN),
   fdGrowth: last.fds - settled.fds,
   threadGrowth: last.threads - settled.threads,
   handleGrowth: last.handles - settled.handles,

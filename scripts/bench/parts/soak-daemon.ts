@@ -10,7 +10,8 @@ import { virtualFleet } from '../../../daemon/testing/virtual-fleet.js';
 
 export type SoakOrder =
   | { readonly op: 'faults'; readonly plan: FaultPlanInput | null }
-  | { readonly op: 'look' | 'stop' };
+  | { readonly op: 'look'; readonly collect: boolean }
+  | { readonly op: 'stop' };
 
 const [dataDir = ''] = process.argv.slice(2);
 const idle: FaultPlanInput = { rules: [{ edge: 'store', action: 'fail', nth: Number.MAX_SAFE_INTEGER }] };
@@ -44,7 +45,13 @@ async function answer(order: SoakOrder): Promise<object> {
       else faults.clear();
       return {};
     case 'look':
-      return { handles: process.getActiveResourcesInfo().length, strikes: faults.strikes, defects };
+      if (order.collect) globalThis.gc?.();
+      return {
+        handles: process.getActiveResourcesInfo().length,
+        strikes: faults.strikes,
+        defects,
+        heapMiB: order.collect ? process.memoryUsage().heapUsed / 2 ** 20 : null,
+      };
     case 'stop': {
       const fromUs = systemClock.monotonicUs();
       await daemon.stop({ withinMs: 60_000 });
