@@ -30,8 +30,12 @@ interface Layer {
   readonly outputs?: readonly number[];
   readonly attributes?: Readonly<Record<string, number | readonly string[]>>;
   readonly lengths?: boolean;
-  /** Of constant states. */
+  /** Of constant states; of an LSTM, of its cells. */
   readonly reach?: number;
+  /** Added to the bias of each gate, in ONNX's order. */
+  readonly offsets?: readonly number[];
+  /** The size of the inputs, 1 by default. */
+  readonly loud?: number;
 }
 
 const gatesOf = { LSTM: 4, GRU: 3, RNN: 1 } as const;
@@ -55,9 +59,12 @@ function graphOf(layer: Layer, seed = 3): Graph {
   const x = b.input('x', 'float32', layout === 1 ? [batch, steps, inputs] : [steps, batch, inputs]);
   const w = weights('w', count, rows, inputs);
   const r = weights('r', count, rows, units);
-  const bias = layer.bias === false ? '' : weights('b', count, 2 * rows);
+  const offset = (i: number): number =>
+    i % (2 * rows) < rows ? (layer.offsets?.[Math.floor((i % (2 * rows)) / units)] ?? 0) : 0;
+  const biases = Array.from({ length: 2 * count * rows }, (_, i) => reach * (2 * rng.next() - 1) + offset(i));
+  const bias = layer.bias === false ? '' : b.constant('b', floatTensor([count, 2 * rows], biases));
   const dims = layout === 1 ? [batch, count, units] : [count, batch, units];
-  const state = (name: string): string => {
+  const state = (name: string, far = layer.reach ?? 0.5): string => {
     if (initial === 'none') return '';
     return initial === 'input'
       ? b.input(name, 'float32', dims)
@@ -65,7 +72,7 @@ function graphOf(layer: Layer, seed = 3): Graph {
           name,
           floatTensor(
             dims,
-            Array.from({ length: count * batch * units }, () => (layer.reach ?? 0.5) * (2 * rng.next() - 1)),
+            Array.from({ length: count * batch * units }, () => far * (2 * rng.next() - 1)),
           ),
         );
   };
@@ -76,7 +83,7 @@ function graphOf(layer: Layer, seed = 3): Graph {
         data: new Uint8Array(new Int32Array(batch).fill(steps).buffer),
       })
     : '';
-  const names = [x, w, r, bias, lengths, state('h'), ...(op === 'LSTM' ? [state('c')] : [])];
+  const names = [x, w, r, bias, lengths, ...(op === 'LSTM' ? [state('h', 0.5), state('c')] : [state('h')])];
   while (names.at(-1) === '') names.pop();
   const outputs = b.nodeMulti(
     op,
@@ -102,6 +109,10 @@ async function agree(t: Test, name: string, layer: Layer, limits: { steps: numbe
   const graph = graphOf(layer);
   const rng = Xoshiro128.fromSeed(5);
   const inputs = Array.from({ length: 4 }, () => signals(graph, rng));
+  for (const { x } of inputs) {
+    const { data } = x as { data: Float32Array };
+    data.set(data.map((value) => value * (layer.loud ?? 1)));
+  }
   const found = await agreement(name, graph, inputs, runtime);
   const said = `${name}: ${found.steps.toFixed(2)} steps, cosine ${found.cosine.toFixed(5)}`;
   t.ok(found.steps <= limits.steps && found.cosine >= limits.cosine, said);
@@ -171,6 +182,59 @@ t.test('every direction, layout, state and output', async (t) => {
   );
 });
 
+t.test('values of any size: the scales of gates, states and outputs follow from what can come', async (t) => {
+  const limits = { steps: 9, cosine: 0.998 };
+  const small = { steps: 9, inputs: 5, units: 6 };
+  const long = { steps: 150, inputs: 3, units: 5 };
+  const cases: Record<string, Layer> = {
+    'LSTM, faint weights': { ...small, op: 'LSTM', spread: 0.003, outputs: [0, 1, 2] },
+    'LSTM, faint inputs': { ...small, op: 'LSTM', bias: false, loud: 0.001, outputs: [0, 1, 2] },
+    'LSTM, loud inputs': { ...small, op: 'LSTM', loud: 30 },
+    'LSTM, shut outputs': { ...small, op: 'LSTM', offsets: [0, -12, 0, 0] },
+    'LSTM, shut inputs': { ...small, op: 'LSTM', offsets: [-12, 0, 0, 0], outputs: [0, 1, 2] },
+    'LSTM, all shut': { ...small, op: 'LSTM', offsets: [-9, -9, -20, 0], outputs: [0, 1, 2] },
+    'LSTM, forgets nothing': { ...long, op: 'LSTM', offsets: [3, 0, 14, 1], outputs: [0, 1, 2] },
+    'LSTM, forgets slowly': { ...long, op: 'LSTM', spread: 0.3, offsets: [-4, 0, 7, 0], outputs: [0, 1, 2] },
+    'LSTM, starts far off': { ...small, op: 'LSTM', initial: 'constant', reach: 40, outputs: [0, 1, 2] },
+    'LSTM, gates that may be negative': {
+      ...small,
+      op: 'LSTM',
+      attributes: { activations: ['Tanh', 'Sigmoid', 'HardSigmoid'] },
+    },
+    'GRU, faint weights': { ...small, op: 'GRU', spread: 0.003, outputs: [0, 1] },
+    'GRU, faint inputs': { ...small, op: 'GRU', bias: false, loud: 0.001, outputs: [0, 1] },
+    'GRU, loud inputs': { ...small, op: 'GRU', loud: 300 },
+    'GRU, hardly changes': { ...small, op: 'GRU', offsets: [12, 0, 0], outputs: [0, 1] },
+    'GRU, hardly changes in a long time': { ...long, op: 'GRU', offsets: [9, 0, 0], outputs: [0, 1] },
+    'GRU, starts far off': { ...small, op: 'GRU', initial: 'constant', reach: 3, outputs: [0, 1] },
+    'GRU, gates that may be negative': {
+      ...small,
+      op: 'GRU',
+      spread: 0.5,
+      attributes: { activations: ['Tanh', 'Tanh'] },
+    },
+    'GRU, hard gates': { ...small, op: 'GRU', attributes: { activations: ['HardSigmoid', 'Softsign'] } },
+    'RNN, faint inputs': { ...small, op: 'RNN', bias: false, loud: 0.001, outputs: [0, 1] },
+    'RNN, loud inputs': { ...small, op: 'RNN', loud: 4 },
+    'RNN, sigmoid far left': {
+      ...small,
+      op: 'RNN',
+      offsets: [-14],
+      attributes: { activations: ['Sigmoid'] },
+    },
+  };
+  for (const [name, layer] of Object.entries(cases)) {
+    await agree(t, name, layer, limits);
+    if (layer.op === 'GRU')
+      await agree(
+        t,
+        `${name}, reset behind`,
+        { ...layer, attributes: { ...layer.attributes, linear_before_reset: 1 } },
+        limits,
+      );
+  }
+});
+
 t.test('what cannot run is refused by name', async (t) => {
   const layer = { op: 'LSTM', steps: 3, inputs: 4, units: 4 } as const;
   const refused = async (changed: Partial<Layer>, message: RegExp): Promise<void> => {
@@ -180,8 +244,8 @@ t.test('what cannot run is refused by name', async (t) => {
   await refused({ attributes: { clip: 3 } }, /clips its gates at 3/);
   await refused({ attributes: { input_forget: 1 } }, /input_forget/);
   await refused({ attributes: { activations: ['Sigmoid', 'Relu', 'Tanh'] } }, /activation is Relu/);
-  await refused({ op: 'GRU', attributes: { activations: ['Tanh', 'Tanh'] } }, /gates goes below zero/);
-  await refused({ op: 'GRU', initial: 'constant', reach: 3 }, /initial state lies from .* -1 to 1 can run/);
+  const softsign = { attributes: { activations: ['Sigmoid', 'Softsign', 'Tanh'] } };
+  await refused({ ...softsign, spread: 40 }, /Softsign may get .* -32 to 32 can run/);
 });
 
 t.test('layout 1 is the same bytes in another shape', async (t) => {

@@ -237,30 +237,41 @@ export function along(table: ArrayLike<number>, value: number): number {
   return from + Math.floor((to - from) * (place - Math.floor(place)) + 0.5);
 }
 
+/** What is kept of a state and what comes to it; both curves say the opposite of their share. */
+function nextState(added: number, bent: number, kept: number, state: number, productShift: number): number {
+  const exact = -(
+    BigInt(Math.floor((added * bent) / 2 ** productShift)) +
+    ((BigInt(kept) * BigInt(state)) >> 15n)
+  );
+  return Number(BigInt.asIntN(32, exact));
+}
+
 /** LSTM_CELL of one element. */
 export function lstmCell(
   [i, o, f, g]: readonly [number, number, number, number],
   cell: number,
   curves: readonly ArrayLike<number>[],
+  { productShift, argumentShift }: { readonly productShift: number; readonly argumentShift: number },
 ): { readonly cell: number; readonly output: number } {
-  const [gate, candidate, bend] = curves as [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>];
-  const added = Math.floor((along(gate, i) * along(candidate, g)) / 16);
-  const next = held16(Math.floor((along(gate, f) * cell + added) / 32768 + 0.5));
-  return {
-    cell: next,
-    output: Math.floor((along(gate, o) * along(bend, held16(2 * next))) / 32768 + 0.5),
-  };
+  const [input, output, forget, candidate, bend] = curves as FiveCurves;
+  const next = nextState(along(input, i), along(candidate, g), along(forget, f), cell, productShift);
+  const place = held16(Math.floor(Math.floor(next / 2 ** argumentShift) / 2 + 0.5));
+  return { cell: next, output: Math.floor((along(output, o) * along(bend, place)) / 256 + 0.5) };
 }
+
+type Table = ArrayLike<number>;
+type FiveCurves = readonly [Table, Table, Table, Table, Table];
 
 /** GRU_CELL of one element, of two or four gates: its next state. */
 export function gruCell(
   gates: readonly number[],
   state: number,
   curves: readonly ArrayLike<number>[],
+  { productShift, argumentShift }: { readonly productShift: number; readonly argumentShift: number },
 ): number {
-  const [gate, candidate] = curves as [ArrayLike<number>, ArrayLike<number>];
+  const [kept, added, candidate, reset] = curves as [Table, Table, Table, Table];
   const [z, r, input, own] = gates as [number, number, number, number];
-  const argument = gates.length === 2 ? r : held16(input + Math.floor((along(gate, r) * own) / 32768 + 0.5));
-  const keep = along(gate, z);
-  return held16(Math.floor((along(candidate, argument) * (32768 - keep) + keep * state) / 32768 + 0.5));
+  const sum = (): number => input + Math.floor((along(reset, r) * own) / 32768 + 0.5);
+  const argument = gates.length === 2 ? r : held16(sum() * 2 ** argumentShift);
+  return nextState(along(added, z), along(candidate, argument), along(kept, z), state, productShift);
 }

@@ -37,6 +37,29 @@ function curve(rng: Rng, low: number): Int16Array {
   );
 }
 
+/** 32-bit values as the bytes that memory holds. */
+const whole32 = (values: readonly number[]): Int8Array => new Int8Array(Int32Array.from(values).buffer);
+
+const states = (rng: Rng, count: number): number[] =>
+  Array.from({ length: count }, () =>
+    pick(rng, [
+      between(rng, -(2 ** 31), 2 ** 31 - 1),
+      between(rng, -(2 ** 24), 2 ** 24),
+      -(2 ** 31),
+      2 ** 31 - 1,
+      0,
+    ]),
+  );
+
+/** Curves of a cell: those of shares with the opposite sign. */
+const drawCurves = (rng: Rng, signs: readonly (-1 | 0 | 1)[]): Int16Array[] =>
+  signs.map((sign) =>
+    sign < 0 ? curve(rng, 0).map((v) => (v > 32700 ? -32768 : -v)) : curve(rng, sign > 0 ? 0 : -32768),
+  );
+
+const lstmSigns = [-1, 1, -1, 0, 0] as const;
+const gruSigns = [-1, -1, 0, 1] as const;
+
 const joined = (arrays: readonly Int16Array[]): Int16Array => Int16Array.from(arrays.flatMap((a) => [...a]));
 
 function put(builder: CaseBuilder, rng: Rng, values: Int8Array): number {
@@ -143,18 +166,22 @@ const argMax: Generator = (rng) => {
 /** What a cell finds where it writes: rubbish in its output, a state behind it. */
 function stateAt(builder: CaseBuilder, rng: Rng, n: number, state: readonly number[], room: number) {
   const outStride = n + between(rng, 0, 5);
-  const filled = new Int8Array(outStride + 2 * n + room).fill(0x5a);
-  filled.set(halves(state), outStride);
+  const filled = new Int8Array(outStride + 4 * n + room).fill(0x5a);
+  filled.set(whole32(state), outStride);
   return { outStride, filled, at: put(builder, rng, filled) };
 }
 
+const offsetOf = (shifts: { readonly productShift: number; readonly argumentShift: number }): number =>
+  shifts.productShift + 32 * shifts.argumentShift;
+
 const lstmCell: Generator = (rng) => {
   const n = between(rng, 1, 20);
-  const curves = [curve(rng, 0), curve(rng, -32768), curve(rng, -32768)];
-  const [gates, cells] = [words(rng, 4 * n), words(rng, n)];
+  const curves = drawCurves(rng, lstmSigns);
+  const [gates, cells] = [words(rng, 4 * n), states(rng, n)];
+  const shifts = { productShift: pick(rng, [0, 4, 31]), argumentShift: pick(rng, [0, 13, 15, 31]) };
   const quant = randomQuant(rng, between(rng, 0, 3));
-  const multiplier = between(rng, 2 ** 20, 2 ** 26);
-  const multiplier1 = chance(rng, 0.5) ? between(rng, 2 ** 20, 2 ** 26) : 0;
+  const multiplier = between(rng, 2 ** 14, 2 ** 20);
+  const multiplier1 = chance(rng, 0.5) ? between(rng, 2 ** 14, 2 ** 20) : 0;
   const zeroIn1 = between(rng, -128, 127);
   const builder = new CaseBuilder();
   const { outStride, filled, at } = stateAt(builder, rng, n, cells, multiplier1 === 0 ? 0 : n);
@@ -163,16 +190,17 @@ const lstmCell: Generator = (rng) => {
       [0, 1, 2, 3].map((g) => gates[g * n + i]) as [number, number, number, number],
       cell,
       curves,
+      shifts,
     ),
   );
   const wanted = filled.slice();
   wanted.set(next.map(({ output }) => exact.requantise(output, multiplier, quant)));
-  wanted.set(halves(next.map(({ cell }) => cell)), outStride);
+  wanted.set(whole32(next.map(({ cell }) => cell)), outStride);
   const whole = { zeroOut: zeroIn1, low: -128, high: 127, shift: quant.shift };
   if (multiplier1 !== 0)
     wanted.set(
-      next.map(({ cell }) => exact.requantise(cell, multiplier1, whole)),
-      outStride + 2 * n,
+      next.map(({ cell }) => exact.requantise(cell >> 8, multiplier1, whole)),
+      outStride + 4 * n,
     );
   builder.expect(at, wanted);
   builder.record({
@@ -183,29 +211,31 @@ const lstmCell: Generator = (rng) => {
     out: arena(at),
     outStride,
     weights: builder.constant(joined(curves)),
-    rows: { rows: 1, n, multiplier, multiplier1 },
+    rows: { rows: 1, n, multiplier, multiplier1, offset: offsetOf(shifts) },
   });
   return builder.build(`lstm cell ${n}${multiplier1 ? ' with its state' : ''}`);
 };
 
 const gruCell: Generator = (rng) => {
   const [n, k] = [between(rng, 1, 20), pick(rng, [2, 4])];
-  const curves = [curve(rng, 0), curve(rng, -32768)];
-  const [gates, states] = [words(rng, k * n), words(rng, n)];
+  const curves = drawCurves(rng, gruSigns.slice(0, k === 4 ? 4 : 3));
+  const [gates, before] = [words(rng, k * n), states(rng, n)];
+  const shifts = { productShift: pick(rng, [0, 1, 31]), argumentShift: pick(rng, [0, 1, 15]) };
   const quant = randomQuant(rng, between(rng, 0, 3));
-  const multiplier = between(rng, 2 ** 20, 2 ** 26);
+  const multiplier = between(rng, 2 ** 14, 2 ** 20);
   const builder = new CaseBuilder();
-  const { outStride, filled, at } = stateAt(builder, rng, n, states, 0);
-  const next = states.map((state, i) =>
+  const { outStride, filled, at } = stateAt(builder, rng, n, before, 0);
+  const next = before.map((state, i) =>
     exact.gruCell(
       Array.from({ length: k }, (_, g) => gates[g * n + i] as number),
       state,
       curves,
+      shifts,
     ),
   );
   const wanted = filled.slice();
-  wanted.set(next.map((state) => exact.requantise(state, multiplier, quant)));
-  wanted.set(halves(next), outStride);
+  wanted.set(next.map((state) => exact.requantise(state >> 8, multiplier, quant)));
+  wanted.set(whole32(next), outStride);
   builder.expect(at, wanted);
   builder.record({
     code: code.gruCell,
@@ -214,7 +244,7 @@ const gruCell: Generator = (rng) => {
     out: arena(at),
     outStride,
     weights: builder.constant(joined(curves)),
-    rows: { rows: 1, k, n, multiplier },
+    rows: { rows: 1, k, n, multiplier, offset: offsetOf(shifts) },
   });
   return builder.build(`gru cell ${n} of ${k} gates`);
 };
@@ -224,18 +254,19 @@ const recurrentLayer: Generator = (rng, native): ProgramCase => {
   const [steps, inputs, n] = [between(rng, 1, 6), between(rng, 1, 9), between(rng, 1, 10)];
   const drawn = randomLayer(rng, 4 * n, inputs + n);
   const layer = { ...drawn, multipliers: drawn.multipliers.map((m) => Math.min(2 ** 31 - 1, m * 60)) };
-  const curves = [curve(rng, 0), curve(rng, -32768), curve(rng, -32768)];
+  const curves = drawCurves(rng, lstmSigns);
+  const shifts = { productShift: 3, argumentShift: 14 };
   const backwards = chance(rng, 0.5);
-  const multiplier = 2 ** 24;
+  const multiplier = 2 ** 17;
   const quant = { zeroOut: 0, low: -128, high: 127, shift: 0 };
   const builder = new CaseBuilder();
   const x = rowsOf(rng, steps, inputs);
   const source = put(builder, rng, strided(x, inputs));
   // Input, output and cell state lie one behind the other.
-  let [h, c] = [bytes(rng, n), words(rng, n)];
-  const first = new Int8Array(inputs + 3 * n);
+  let [h, c] = [bytes(rng, n), states(rng, n)];
+  const first = new Int8Array(inputs + 5 * n);
   first.set(h, inputs);
-  first.set(halves(c), inputs + n);
+  first.set(whole32(c), inputs + n);
   const state = put(builder, rng, first);
   const y: Int8Array[] = [];
   for (let step = 0; step < steps; step++) {
@@ -252,6 +283,7 @@ const recurrentLayer: Generator = (rng, native): ProgramCase => {
         [0, 1, 2, 3].map((g) => gates[g * n + i]) as [number, number, number, number],
         cell,
         curves,
+        shifts,
       ),
     );
     c = next.map(({ cell }) => cell);
@@ -291,7 +323,7 @@ const recurrentLayer: Generator = (rng, native): ProgramCase => {
     out: arena(state + inputs),
     outStride: n,
     weights: builder.constant(joined(curves)),
-    rows: { rows: 1, n, multiplier },
+    rows: { rows: 1, n, multiplier, offset: offsetOf(shifts) },
   });
   builder.record({
     code: code.copy,

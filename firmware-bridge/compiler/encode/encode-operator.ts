@@ -114,8 +114,7 @@ export function encodeOperator(task: Task, context: EncodeContext): RecordFields
       return {
         ...common,
         ...secondOperand(task, second, context),
-        ...binaryFields(operator.name, body, rows, body.wide ? n / 2 : n),
-        ...(body.wide && { flags: flag.wide }),
+        ...binaryFields(operator.name, body, rows, n),
       };
     case 'argMax':
       return {
@@ -344,11 +343,12 @@ function meanFields(rows: View, body: Extract<Body, { kind: 'mean' }>): RecordFi
   };
 }
 
-/** A cell's output and state are of fixed steps: 2^-15, of an LSTM's state 2^-11 (ABI.md, "Arithmetic"). */
+/** Results of a cell before they are bytes: an LSTM's output in steps of 2^-22 of its peak, states in steps of 2^-23. */
 function cellFields(name: string, body: CellBody, { constants }: EncodeContext): RecordFields {
-  const output = 2 ** -15 / body.y.scale;
-  const cell = body.cell && 2 ** -11 / body.cell.scale;
-  const shift = Math.max(provenShift(name, output, 2 ** 15), cell ? provenShift(name, cell, 2 ** 15) : 0);
+  const state = body.statePeak * 2 ** -23;
+  const output = (body.kind === 'lstmCell' ? body.outputPeak * 2 ** -22 : state) / body.y.scale;
+  const cell = body.cell && state / body.cell.scale;
+  const shift = Math.max(provenShift(name, output, 2 ** 23), cell ? provenShift(name, cell, 2 ** 23) : 0);
   return {
     code: code[body.kind],
     shift,
@@ -364,6 +364,7 @@ function cellFields(name: string, body: CellBody, { constants }: EncodeContext):
       ...(body.kind === 'gruCell' && { k: body.gates }),
       multiplier: multiplierOf(output, shift),
       ...(cell && { multiplier1: multiplierOf(cell, shift) }),
+      offset: body.productShift + 32 * body.argumentShift,
     },
   };
 }

@@ -1,5 +1,5 @@
-/** Numbers of the program format, ABI 4 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
-export const abi = 4;
+/** Numbers of the program format, ABI 5 (firmware-bridge/ABI.md; firmware/include/hilda_program.h says the same in C). */
+export const abi = 5;
 export const magic = 0x41444c48;
 export const headerBytes = 64;
 export const recordBytes = 96;
@@ -35,8 +35,6 @@ export const code = {
 } as const;
 
 export const flag = { ringOut: 1, excludePad: 2, partialFirst: 4, wide: 8, last: 16, least: 32 } as const;
-
-/** Entries of each table of a recurrent cell: its argument runs from -8 to 8 in 256 parts. */
 
 /** How LINEAR and CONV2D hold their weights; each core has one that is fast, and takes `rows` besides. */
 export const weightLayouts = ['rows', 'scalar', 'dsp', 'mve'] as const;

@@ -100,8 +100,6 @@ export type Body =
       readonly negative: boolean;
       /** In place of a second read. */
       readonly constant?: ConstantOperand;
-      /** A product of 16 bits. */
-      readonly wide?: true;
     })
   /** Where the largest or the least of each row stands, as int32. */
   | { readonly kind: 'argMax'; readonly least: boolean; readonly last: boolean }
@@ -139,16 +137,24 @@ export type Body =
 
 /**
  * The elements of one step of a recurrent layer (ABI.md, LSTM_CELL and GRU_CELL). Reads the gates, 16 bits each, and its own
- * state; writes the output, and `stateOffset` bytes behind it the state of 16 bits.
+ * state; writes the output, and `stateOffset` bytes behind it the state of 32 bits.
  */
 export interface CellBody {
   readonly kind: 'lstmCell' | 'gruCell';
   readonly units: number;
   /** 4; or 2 where a GRU's reset was applied before. */
   readonly gates: number;
-  /** One table of `curveEntries` behind the other: gates, candidate, and of an LSTM its output. */
+  /** Tables of `curveEntries`, in the order that ABI.md gives, one behind the other. */
   readonly curves: Int16Array;
+  /** Of the product of two curves, to the steps of the state. */
+  readonly productShift: number;
+  /** Of an LSTM's state on the way to its curve, less one; of the argument of a GRU's candidate, to the left. */
+  readonly argumentShift: number;
   readonly stateOffset: number;
+  /** What the state's 32 bits hold, from -statePeak to statePeak. */
+  readonly statePeak: number;
+  /** The largest output that the curves make: 1, or a lower power of two. */
+  readonly outputPeak: number;
   readonly y: Quantisation;
   /** Of the cell state of an LSTM as bytes, behind its state, where the network wants it. */
   readonly cell?: Quantisation;

@@ -2,7 +2,7 @@ import { HildaError } from '../../../daemon/core/errors.js';
 import type { Quantisation } from './quantisation.js';
 import { type LayerConstants, quantiseWeights } from './quantise-weights.js';
 
-/** Gates are 16-bit values in steps of 2^-12, from -8 to 8 (ABI.md, LSTM_CELL). */
+/** The steps of gates, once their weights are scaled so that -8 to 8 are the ends of their domain (ABI.md, Curves). */
 export const gateQuantisation: Quantisation = { scale: 2 ** -12, zeroPoint: 0 };
 
 /** Some inputs of a layer, which lie one behind the other in a quantisation of their own. */

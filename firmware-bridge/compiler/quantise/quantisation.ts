@@ -37,6 +37,12 @@ export function quantisationOf({ min, max }: Range): Quantisation {
   return { scale, zeroPoint };
 }
 
+/** The reals that int8 holds in a quantisation. */
+export const rangeOf = ({ scale, zeroPoint }: Quantisation): Range => ({
+  min: scale * (-128 - zeroPoint),
+  max: scale * (127 - zeroPoint),
+});
+
 /** The nearest whole number; of two equally near, the even one, as QuantizeLinear rounds. */
 export function roundEven(value: number): number {
   const down = Math.floor(value);

@@ -42,6 +42,14 @@ export function store16(memory: Int8Array, at: number, value: number): void {
   memory[at + 1] = held >> 8;
 }
 
+/** A 32-bit value, little endian, at any address. */
+export const load32 = (memory: Int8Array, at: number): number =>
+  (load16(memory, at) & 0xffff) | (load16(memory, at + 2) << 16);
+
+export function store32(memory: Int8Array, at: number, value: number): void {
+  for (let byte = 0; byte < 4; byte++) memory[at + byte] = value >> (8 * byte);
+}
+
 export const clamp16 = (value: number): number => (value < -32768 ? -32768 : value > 32767 ? 32767 : value);
 
 /** clamp(zeroOut + ((int64(acc << shift) * m + 2^31) >> 32)), by halves of m so that doubles stay exact. */

@@ -67,7 +67,7 @@ export function decodeConstants(
       return { ...none256, ...empty, exponentials: new Uint16Array(copied(record.weights, 512)) };
     case code.lstmCell:
     case code.gruCell: {
-      const tables = record.code === code.lstmCell ? 3 : 2;
+      const tables = record.code === code.lstmCell ? 5 : rows.k === 4 ? 4 : 3;
       const curves = new Int16Array(copied(record.weights, 2 * tables * curveEntries));
       return { ...none256, ...empty, curves };
     }

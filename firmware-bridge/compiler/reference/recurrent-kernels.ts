@@ -1,6 +1,6 @@
 import { flag } from '../layout/format.js';
 import { curveEntries } from '../quantise/curves.js';
-import { type Call, clamp16, load16, requantised, scaled, store16 } from './call.js';
+import { type Call, clamp16, load16, load32, requantised, scaled, store16, store32 } from './call.js';
 
 /** A function of a 16-bit value: the straight line between the two entries around it. */
 function along(curves: Int16Array, table: number, value: number): number {
@@ -9,41 +9,45 @@ function along(curves: Int16Array, table: number, value: number): number {
   return from + (((to - from) * (value & 255) + 128) >> 8);
 }
 
+/** A 32-bit value times one of 16 bits in steps of 2^-15. */
+const share = (part: number, value: number): number =>
+  2 * part * (value >> 16) + ((part * (value & 0xffff)) >> 15);
+
+/** The state of a step; `added` and `kept` come with the opposite sign. */
+const nextState = (added: number, bent: number, kept: number, state: number, productShift: number): number =>
+  -(((added * bent) >> productShift) + share(kept, state)) | 0;
+
 /** One step of the elements of an LSTM: gates i, o, f, c to the output, and the cell state behind it. */
 export function lstmCell({ record, arena, inMemory, constants: { curves }, ...call }: Call): void {
-  const { n, multiplier, multiplier1 } = record.rows;
+  const { n, multiplier, multiplier1, offset } = record.rows;
   const state = call.out + record.outStride;
   const whole = { ...record, zeroOut: record.zeroIn1, low: -128, high: 127 };
   for (let i = 0; i < n; i++) {
-    const gate = (at: number): number => load16(inMemory, call.in + 2 * (at * n + i));
-    const [input, output, forget] = [0, 1, 2].map((at) => along(curves, 0, gate(at))) as [
-      number,
-      number,
-      number,
-    ];
-    const candidate = along(curves, 1, gate(3));
-    const kept = forget * load16(arena, state + 2 * i) + ((input * candidate) >> 4) + 16384;
-    const cell = clamp16(kept >> 15);
-    const bent = along(curves, 2, clamp16(2 * cell));
-    store16(arena, state + 2 * i, cell);
-    arena[call.out + i] = requantised((output * bent + 16384) >> 15, multiplier, record);
-    if (multiplier1 !== 0) arena[state + 2 * n + i] = requantised(cell, multiplier1, whole);
+    const gate = (at: number): number => along(curves, at, load16(inMemory, call.in + 2 * (at * n + i)));
+    const cell = nextState(gate(0), gate(3), gate(2), load32(arena, state + 4 * i), offset & 31);
+    const twice = cell >> (offset >> 5);
+    const bent = along(curves, 4, clamp16((twice >> 1) + (twice & 1)));
+    arena[call.out + i] = requantised((gate(1) * bent + 128) >> 8, multiplier, record);
+    store32(arena, state + 4 * i, cell);
+    if (multiplier1 !== 0) arena[state + 4 * n + i] = requantised(cell >> 8, multiplier1, whole);
   }
 }
 
 /** One step of the elements of a GRU: gates z, n, or z, r and both parts of n, to the output and the state behind it. */
 export function gruCell({ record, arena, inMemory, constants: { curves }, ...call }: Call): void {
-  const { n, k, multiplier } = record.rows;
+  const { n, k, multiplier, offset } = record.rows;
   const state = call.out + record.outStride;
   for (let i = 0; i < n; i++) {
     const gate = (at: number): number => load16(inMemory, call.in + 2 * (at * n + i));
-    const keep = along(curves, 0, gate(0));
     const argument =
-      k === 4 ? clamp16(gate(2) + ((along(curves, 0, gate(1)) * gate(3) + 16384) >> 15)) : gate(1);
-    const candidate = along(curves, 1, argument);
-    const mixed = (candidate * (32768 - keep) + keep * load16(arena, state + 2 * i) + 16384) >> 15;
-    store16(arena, state + 2 * i, mixed);
-    arena[call.out + i] = requantised(clamp16(mixed), multiplier, record);
+      k === 4
+        ? clamp16((gate(2) + ((along(curves, 3, gate(1)) * gate(3) + 16384) >> 15)) << (offset >> 5))
+        : gate(1);
+    const [kept, added] = [along(curves, 0, gate(0)), along(curves, 1, gate(0))];
+    const before = load32(arena, state + 4 * i);
+    const next = nextState(added, along(curves, 2, argument), kept, before, offset & 31);
+    arena[call.out + i] = requantised(next >> 8, multiplier, record);
+    store32(arena, state + 4 * i, next);
   }
 }
 
@@ -87,6 +91,6 @@ export function argMax({ record, arena, inMemory, ...call }: Call): void {
       if (value >= best + ahead) [best, place] = [value, i];
     }
     const to = call.out + row * record.outStride;
-    for (let byte = 0; byte < 4; byte++) arena[to + byte] = place >> (8 * byte);
+    store32(arena, to, place);
   }
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define HILDA_MAGIC 0x41444c48u /* "HLDA" */
-#define HILDA_ABI 4u
+#define HILDA_ABI 5u
 #define HILDA_NONE 0xffffffffu
 
 /* References: space in bits 31..30, byte offset below. */

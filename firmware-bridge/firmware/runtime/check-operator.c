@@ -150,15 +150,16 @@ static int check_generate(hilda_checker *checker, const hilda_operator *record, 
   return error ? error : add_work(checker, pass, 1, (uint64_t)s->n * s->k);
 }
 
-/* The elements of one step: 16-bit gates in, an 8-bit output and, out_stride behind it, a 16-bit state. */
+/* The elements of one step: 16-bit gates in, an 8-bit output and, out_stride behind it, a 32-bit state. */
 static int check_cell(hilda_checker *checker, const hilda_operator *record, const hilda_pass *pass) {
   const hilda_rows_shape *s = &record->shape.rows;
   const int lstm = record->code == HILDA_LSTM_CELL;
   if (s->rows != 1 || s->n == 0 || record->out_stride < s->n) return HILDA_E_SHAPE;
   if (!lstm && s->k != 2 && s->k != 4) return HILDA_E_SHAPE;
-  if (s->n > HILDA_MAX_WIDTH) return HILDA_E_LIMIT;
-  const uint64_t gates = lstm ? 4 : s->k, bytes = (lstm && s->multiplier1 ? 3ull : 2ull) * s->n;
-  if (hilda_check_span(checker, record->weights, 0, (lstm ? 3u : 2u) * 2u * HILDA_CURVE_ENTRIES)) return HILDA_E_BOUNDS;
+  if (s->n > HILDA_MAX_WIDTH || s->offset < 0 || s->offset > 1023) return HILDA_E_LIMIT;
+  const uint64_t gates = lstm ? 4 : s->k, bytes = (lstm && s->multiplier1 ? 5ull : 4ull) * s->n;
+  const uint32_t curves = lstm ? 5u : s->k == 4 ? 4u : 3u;
+  if (hilda_check_span(checker, record->weights, 0, curves * 2u * HILDA_CURVE_ENTRIES)) return HILDA_E_BOUNDS;
   int error = check_rows(checker, pass, record->in, record->in_step, 1, 0, 2 * gates * s->n);
   if (!error) error = check_output(checker, pass, record, 1, 0, record->out_stride + bytes);
   return error ? error : add_work(checker, pass, 1, 16ull * s->n);

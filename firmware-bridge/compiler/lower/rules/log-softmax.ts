@@ -1,11 +1,11 @@
 import { elementCount } from '../../../../daemon/network/graph.js';
 import { axisOf, intAttribute } from '../../../../daemon/network/shape-rules/rule.js';
-import { quantisationOf } from '../../quantise/quantisation.js';
+import { quantisationOf, rangeOf } from '../../quantise/quantisation.js';
 import { type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import { physicalOrder, rowsOf, stridesIn, type Value } from '../value.js';
 import { refuseCoarse } from './normalisation.js';
 import { largest } from './reductions.js';
-import { applied, combined, rangeOf } from './steps.js';
+import { applied, combined } from './steps.js';
 
 /** Up to so many elements, the largest probability has steps enough for its logarithm: off by at most n / 512. */
 const mostElements = 64;

@@ -1,10 +1,10 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
-import { type Quantisation, quantisationOf } from '../../quantise/quantisation.js';
+import { type Quantisation, quantisationOf, rangeOf } from '../../quantise/quantisation.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { Value } from '../value.js';
 import { larger } from './extremes.js';
 import { constantAxes, reducedOutside, shaped } from './reductions.js';
-import { applied, rangeOf } from './steps.js';
+import { applied } from './steps.js';
 
 /** The most rows that a window record can say. */
 const most = 65_535;

@@ -1,5 +1,4 @@
 import type { Node } from '../../../../daemon/network/graph.js';
-import { curveTables } from '../../quantise/curves.js';
 import { gateQuantisation } from '../../quantise/gate-weights.js';
 import { type Quantisation, quantise } from '../../quantise/quantisation.js';
 import type { LayerConstants } from '../../quantise/quantise-weights.js';
@@ -7,7 +6,7 @@ import { type Lowering, nodeName, unsupported } from '../lowering.js';
 import type { Body, CellBody, Read, View } from '../operators.js';
 import { rowMajor, type Value } from '../value.js';
 import type { Chain, Recurrent } from './recurrent.js';
-import { applied, isConstant, operandOf, operandRange } from './steps.js';
+import { applied, isConstant, operandOf } from './steps.js';
 
 /** Bytes side by side in a storage. */
 const bytesAt = (storage: number, offset: number, width: number): View => ({
@@ -20,18 +19,9 @@ const bytesAt = (storage: number, offset: number, width: number): View => ({
   width,
 });
 
-/** One of a layer's states at its start: an input of the node, or zero. */
-export interface StartingState {
-  readonly input: number;
-  /** Of the state as 16 bits. */
-  readonly scale: number;
-  /** The furthest from zero that 16 bits hold. */
-  readonly reach: number;
-}
-
 /**
  * The loop of one chain. Its memory lies in one storage: the output of the step before, the input of this step, room
- * for more inputs, the state of 16 bits, and the cell state of an LSTM as bytes.
+ * for more inputs, the state of 32 bits, and the cell state of an LSTM as bytes.
  */
 export class RecurrentLoop {
   readonly #node: Node;
@@ -68,7 +58,7 @@ export class RecurrentLoop {
     const name = `${nodeName(node)}.${chain.index}`;
     const storage = (what: string, bytes: number): number =>
       lowering.allocate(`${name}.${what}`, [bytes], { scale: 1, zeroPoint: 0 }).storage;
-    this.#memory = storage('state', this.#stateOffset + 2 * units + (cell ? units : 0));
+    this.#memory = storage('state', this.#stateOffset + stateBytes * units + (cell ? units : 0));
     this.#gates = storage('gates', 2 * gates * units);
   }
 
@@ -88,30 +78,30 @@ export class RecurrentLoop {
 
   /** The cell state of an LSTM as bytes. */
   get cell(): View {
-    return bytesAt(this.#memory, this.#stateOffset + 2 * this.#layer.units, this.#layer.units);
+    return bytesAt(this.#memory, this.#stateOffset + stateBytes * this.#layer.units, this.#layer.units);
   }
 
-  /** From the output to the state of 16 bits. */
+  /** From the output to the state of 32 bits. */
   get #stateOffset(): number {
     return this.#layer.units + this.#layer.inputs + this.#room;
   }
 
-  /** Fills the memory before the first step: constants by one copy, activations over them. */
-  start(state: StartingState): void {
+  /**
+   * Fills the memory before the first step: constants by one copy, activations over them. `input` is that of the wide state,
+   * whose 32 bits hold from -peak to peak.
+   */
+  start(input: number, peak: number): void {
     const { units, h } = this.#layer;
-    const [narrow, wide] = [5, state.input].map((input) => this.#given(input));
-    const bytes = new Int8Array(this.#stateOffset + 2 * units + (this.#cell ? units : 0));
+    const [narrow, wide] = [5, input].map((at) => this.#given(at));
+    const bytes = new Int8Array(this.#stateOffset + stateBytes * units + (this.#cell ? units : 0));
+    const view = new DataView(bytes.buffer);
     for (let i = 0; i < units; i++) {
       bytes[i] = quantise(constantAt(narrow, i), h);
-      const real = constantAt(wide, i);
-      if (Math.abs(real) > state.reach) this.#refuse(real, real, state.reach);
-      const held = Math.min(32767, Math.round(real / state.scale));
-      bytes[this.#stateOffset + 2 * i] = held;
-      bytes[this.#stateOffset + 2 * i + 1] = held >> 8;
+      view.setInt32(this.#stateOffset + stateBytes * i, heldState(constantAt(wide, i), peak), true);
     }
     this.#once({ kind: 'constant', data: bytes }, [], bytesAt(this.#memory, 0, bytes.length));
     if (narrow && 'value' in narrow) this.#startNarrow(narrow.value);
-    if (wide && 'value' in wide) this.#startWide(wide.value, state);
+    if (wide && 'value' in wide) this.#startWide(wide.value, peak);
   }
 
   /** This chain's part of an input of the node: [directions, 1, units], or [1, directions, units] by layout. */
@@ -134,36 +124,21 @@ export class RecurrentLoop {
     this.#once({ kind: 'copy' }, [rows(bytesAt(table.storage, 0, this.#layer.units))], this.h);
   }
 
-  #refuse(min: number, max: number, reach: number): never {
-    throw unsupported(
-      this.#node,
-      `its initial state lies from ${min} to ${max}: -${reach} to ${reach} can run`,
-    );
-  }
-
-  /** 16-bit values as products by a constant row. */
-  #startWide(value: Value, { input, scale, reach }: StartingState): void {
+  /** Each byte of a 32-bit value by a table of its own. */
+  #startWide({ storage, offset, quantisation: x }: Value, peak: number): void {
     const { units } = this.#layer;
-    const { min, max } = operandRange({ value });
-    // Without calibration no range means anything.
-    const known = this.#lowering.range(this.#node.inputs[input] as string) !== undefined;
-    if (known && Math.max(-min, max) > reach + value.quantisation.scale) this.#refuse(min, max, reach);
-    const factor = 127;
-    this.#once(
-      {
-        kind: 'mul',
-        negative: false,
-        wide: true,
-        a: value.quantisation,
-        b: { scale: 1 / factor, zeroPoint: 0 },
-        y: { scale, zeroPoint: 0 },
-        low: -128,
-        high: 127,
-        constant: { data: new Int8Array(units).fill(factor), rowStride: 0 },
-      },
-      [rows(bytesAt(value.storage, value.offset, units))],
-      bytesAt(this.#memory, this.#stateOffset, 2 * units),
-    );
+    const eachOf = (at: View, pitch: number): View => ({ ...at, rows: units, rowStride: pitch, width: 1 });
+    for (let byte = 0; byte < stateBytes; byte++) {
+      const table = Int8Array.from(
+        { length: 256 },
+        (_, q) => heldState(x.scale * (q - 128 - x.zeroPoint), peak) >> (8 * byte),
+      );
+      this.#once(
+        { kind: 'lookup', table },
+        [rows(eachOf(bytesAt(storage, offset, units), 1))],
+        eachOf(bytesAt(this.#memory, this.#stateOffset + byte, 1), stateBytes),
+      );
+    }
   }
 
   /** Brings the input of a step to its place. */
@@ -196,19 +171,21 @@ export class RecurrentLoop {
   }
 
   /** From the gates to the next output and state. */
-  advance(gates: number, curves: readonly ((x: number) => number)[]): void {
+  advance(
+    cell: Pick<CellBody, 'gates' | 'curves' | 'productShift' | 'argumentShift' | 'statePeak' | 'outputPeak'>,
+  ): void {
     const { units, h } = this.#layer;
     const body: CellBody = {
+      ...cell,
       kind: this.#isLstm ? 'lstmCell' : 'gruCell',
       units,
-      gates,
-      curves: curveTables(curves),
       stateOffset: this.#stateOffset,
       y: h,
       ...(this.#cell && { cell: this.#cell }),
     };
-    const all = bytesAt(this.#memory, 0, this.#stateOffset + 2 * units + (this.#cell ? units : 0));
-    const gateBytes = bytesAt(this.#gates, 0, 2 * gates * units);
+    const bytes = this.#stateOffset + stateBytes * units + (this.#cell ? units : 0);
+    const all = bytesAt(this.#memory, 0, bytes);
+    const gateBytes = bytesAt(this.#gates, 0, 2 * cell.gates * units);
     this.#each(body, [rows(gateBytes), { view: all, access: 'all' }], all);
   }
 
@@ -245,6 +222,13 @@ export class RecurrentLoop {
     this.#lowering.emit({ name: nodeName(this.#node), body, reads, write, loop });
   }
 }
+
+/** Of a state of 32 bits. */
+const stateBytes = 4;
+
+/** A real state in steps of peak 2^-31. */
+const heldState = (real: number, peak: number): number =>
+  Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.round((real / peak) * 2 ** 31)));
 
 const rows = (view: View): Read => ({ view, access: 'rows' });
 

@@ -1,6 +1,6 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
-import { curveOf } from '../../quantise/curves.js';
+import { type Curve, type CurveTable, curveEntries, curveOf } from '../../quantise/curves.js';
 import type { GateInputs } from '../../quantise/gate-weights.js';
 import { type Quantisation, quantisationOf, type Range } from '../../quantise/quantisation.js';
 import { type Lowering, unsupported } from '../lowering.js';
@@ -31,7 +31,7 @@ export interface Chain {
   readonly outputAt: number;
   readonly outputPitch: number;
   readonly reverse: boolean;
-  readonly curves: readonly ((x: number) => number)[];
+  readonly curves: readonly Curve[];
   /** Weights of a gate over the inputs and over the state, and its biases added up or apart. */
   gate(gate: number): Gate;
 }
@@ -146,11 +146,24 @@ function activationsOf(node: Node, usual: readonly string[], directions: number)
   return given;
 }
 
-function curveNamed(node: Node, name: string): (x: number) => number {
+function curveNamed(node: Node, name: string): Curve {
   const curve = curveOf(name);
   if (!curve)
     throw unsupported(node, `its activation is ${name}: Sigmoid, Tanh, HardSigmoid and Softsign can run`);
   return curve;
+}
+
+/** Softsign never ends, and over a wider domain the lines between its entries leave it. */
+const widest = 32;
+
+/** Refuses a function that does not end within what its table can hold. */
+export function refuseBeyond(node: Node, { name, reach }: Curve, { min, max }: Range): void {
+  const far = Math.max(-min, max);
+  if (Number.isFinite(reach) || far <= widest) return;
+  throw unsupported(
+    node,
+    `its ${name} may get ${far.toPrecision(3)}: values from -${widest} to ${widest} can run`,
+  );
 }
 
 /** Of what no calibration saw: outputs lie between -1 and 1. */
@@ -178,3 +191,15 @@ export const joinedFloats = (parts: readonly Float32Array[]): Float32Array =>
 
 export const addedFloats = (a: Float32Array, b: Float32Array): Float32Array =>
   a.map((value, i) => value + (b[i] as number));
+
+export function joinedCurves(tables: readonly CurveTable[]): Int16Array {
+  const joined = new Int16Array(tables.length * curveEntries);
+  for (const [i, { entries }] of tables.entries()) joined.set(entries, i * curveEntries);
+  return joined;
+}
+
+/** The same inputs to the gates of several layers, as rows of one. */
+export const joinedParts = (parts: readonly GateInputs[]): GateInputs => ({
+  ...(parts[0] as GateInputs),
+  weights: joinedFloats(parts.map(({ weights }) => weights)),
+});

@@ -1,6 +1,6 @@
 import { elementCount, type Node } from '../../../../daemon/network/graph.js';
 import { lookupTable } from '../../quantise/lookup-table.js';
-import { type Quantisation, quantisationOf, type Range } from '../../quantise/quantisation.js';
+import { type Quantisation, quantisationOf, type Range, rangeOf } from '../../quantise/quantisation.js';
 import { type Lowering, nodeName } from '../lowering.js';
 import type { ConstantOperand, Read } from '../operators.js';
 import { physicalOrder, type Value } from '../value.js';
@@ -22,12 +22,6 @@ export function operandOf(node: Node, lowering: Lowering, i: number): Operand | 
 
 export const isConstant = (operand: Operand): operand is Extract<Operand, { constant: Float32Array }> =>
   'constant' in operand;
-
-/** The reals that int8 holds in a quantisation. */
-export const rangeOf = ({ scale, zeroPoint }: Quantisation): Range => ({
-  min: scale * (-128 - zeroPoint),
-  max: scale * (127 - zeroPoint),
-});
 
 /** The range of an operand: what its quantisation holds, or its least and largest element. */
 export function operandRange(operand: Operand): Range {
