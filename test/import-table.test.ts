@@ -32,6 +32,7 @@ const order = [
   'predictors',
   'api',
   'process',
+  'simulation',
   'testing',
   'library',
   'cli',

@@ -174,6 +174,13 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'fleet',
+    {
+      description: 'simulate: months of a virtual fleet in minutes, to try schedules and alerts',
+      load: async () => (await import('./commands/fleet/fleet.js')).fleetCommand,
+    },
+  ],
+  [
     'lease',
     {
       description: 'hold devices for yourself: acquire, renew, release, list',

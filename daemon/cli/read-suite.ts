@@ -18,13 +18,20 @@ type Entry = SuiteFile['networks'][number];
 export async function readSuite(path: string, context: CliContext): Promise<Request> {
   const { networks, devices, ...rest } = parseSuite(suiteFileSchema, await readSpec(path), path);
   const given: Request['networks'] = [];
-  for (const entry of networks) given.push(...(await uploaded(entry, dirname(resolve(path)), context)));
+  const upload = async (bytes: Uint8Array): Promise<string> =>
+    (await context.client.uploadModel(bytes, context)).sha256;
+  for (const entry of networks) given.push(...(await uploaded(entry, dirname(resolve(path)), upload)));
   const named: string[] = [];
   for (const device of devices) named.push(await resolveId('device', device, context));
   return { ...rest, devices: named, networks: given } as Request;
 }
 
-async function uploaded(entry: Entry, folder: string, context: CliContext): Promise<Request['networks']> {
+/** An entry of a suite whose files of a folder are uploaded: `upload` answers with their SHA-256. */
+export async function uploaded(
+  entry: Entry,
+  folder: string,
+  upload: (model: Uint8Array) => Promise<string>,
+): Promise<Request['networks']> {
   if (!('files' in entry)) return [entry as Request['networks'][number]];
   const { files, name, ...bindings } = entry;
   const paths = new Set<string>();
@@ -36,7 +43,7 @@ async function uploaded(entry: Entry, folder: string, context: CliContext): Prom
     });
   const networks: Request['networks'] = [];
   for (const path of paths) {
-    const { sha256 } = await context.client.uploadModel(await modelUpload(path), context);
+    const sha256 = await upload(await modelUpload(path));
     networks.push({ model: sha256, name: name ?? basename(path, extname(path)), ...bindings } as never);
   }
   return networks;

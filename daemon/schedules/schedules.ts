@@ -8,10 +8,12 @@ export interface SchedulesOptions {
   readonly store: ScheduleStore;
   readonly clock: Clock;
   readonly onError?: (error: HildaError, place: string) => void;
+  /** How often the firings are looked at; 15 s by default. */
+  readonly lookMs?: number;
 }
 
 /** The wall clock may jump: however far off the next firing is, it is looked at as often. */
-const lookMs = 15_000;
+const defaultLookMs = 15_000;
 /** A firing that is later than this was missed: the daemon was down, or the machine slept. */
 const lateMs = 5 * 60_000;
 
@@ -110,7 +112,7 @@ export class Schedules {
   }
 
   async #wait(): Promise<void> {
-    const { store, clock, onError } = this.#options;
+    const { store, clock, onError, lookMs = defaultLookMs } = this.#options;
     while (!this.#life.signal.aborted) {
       this.#change = new AbortController();
       let dueMs = lookMs;
@@ -120,8 +122,11 @@ export class Schedules {
           if (one.nextMs === null) continue;
           // Sooner than was stored: the clock was set back. What fired already does not fire again.
           const nextMs = Math.min(one.nextMs, nextFiring(one.timing, nowMs));
-          if (nextMs <= nowMs) await this.#fire(one, nowMs);
-          else dueMs = Math.min(dueMs, nextMs - nowMs);
+          if (nextMs <= nowMs) {
+            await this.#fire(one, nowMs);
+            // Looked at again at once: then its next firing counts.
+            dueMs = 0;
+          } else dueMs = Math.min(dueMs, nextMs - nowMs);
           if (nextMs < one.nextMs) await store.setSchedule(one.name, { state: one.state, nextMs });
         }
       } catch (thrown) {

@@ -23,8 +23,10 @@ export interface CaseParts {
   readonly cancelled: AbortSignal;
 }
 
-/** Between two looks at a device that is away, or at a queue that is full. */
+/** Between two looks at a device that is away, or at a queue that is full; twice as long after each look at one that is away. */
 const againMs = 1000;
+/** Each look is a job: one a second would fill the store where a part of a fleet is away. */
+const mostAgainMs = 15_000;
 
 /**
  * Takes one measurement of a run and stores how it ended. The job is asked for under a key of the case, so that a daemon that
@@ -43,7 +45,9 @@ export async function runCase(one: BenchmarkCaseRecord, parts: CaseParts): Promi
       return;
     }
     if (isAway) tried++;
-    await clock.sleep(againMs, { signal });
+    const patientMs = Math.max(0, (patientUntilUs - clock.monotonicUs()) / 1000);
+    const waitMs = isAway ? Math.min(againMs * 2 ** (tried - 1), mostAgainMs, patientMs) : againMs;
+    await clock.sleep(waitMs, { signal });
   }
 }
 

@@ -6,14 +6,13 @@ import type { Target } from '../../core/target.js';
 import { assembleMeasurement } from '../../measure/assemble.js';
 import { type Calibration, calibratedUs } from '../../measure/calibration.js';
 import { measureLatency } from '../../measure/measure-latency.js';
-import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import { referenceFor, referenceNetworks } from '../../measure/references.js';
 import { joinSessions } from '../../measure/sessions.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
-import { virtualLatencyUs } from './latency.js';
+import { virtualFacts, virtualLatencyUs } from './latency.js';
 import { VirtualMachine } from './machine.js';
 import { goneError, type VirtualUnit } from './unit.js';
 
@@ -69,7 +68,7 @@ export class VirtualDevice implements Device {
     const takenAtMs = clock.nowMs();
     const { firmware, address } = unit.at(takenAtMs);
     const session = unit.nextSession();
-    const facts = networkFacts(network);
+    const facts = virtualFacts(network);
     const rng = Xoshiro128.fromSeed(unit.seed ^ Math.imul(session + 1, 0x9e3779b9));
     const { within, between } = unit.noise;
     const reference = referenceFor(network);

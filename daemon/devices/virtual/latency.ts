@@ -1,3 +1,4 @@
+import { type NetworkFacts, networkFacts } from '../../measure/network-facts.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 
@@ -14,5 +15,13 @@ export function virtualLatencyUs(network: Graph): number {
   return us;
 }
 
+/** Facts of a network, hashed once. */
+export function virtualFacts(network: Graph): NetworkFacts {
+  const known = facts.get(network) ?? networkFacts(network);
+  facts.set(network, known);
+  return known;
+}
+
 /** Graphs do not change. */
 const latencies = new WeakMap<Graph, number>();
+const facts = new WeakMap<Graph, NetworkFacts>();
