@@ -28,6 +28,7 @@ const order = [
   'jobs',
   'benchmarks',
   'schedules',
+  'rollouts',
   'study',
   'predictors',
   'api',

@@ -3,6 +3,7 @@ import { networkOf } from '../jobs/bound-network.js';
 import type { InputsRef, JobRequest, ModelRef, Outcome } from '../jobs/job.js';
 import { parseSelector } from '../jobs/selector.js';
 import { loadProtocol } from '../measure/protocols.js';
+import { runningBodyOf } from '../rollouts/device-body.js';
 import type { jobFields } from './job-fields.js';
 import type {
   deploymentRequestSchema,
@@ -76,11 +77,18 @@ export const deploymentJob = async (
   };
 };
 
-export const inferenceJob = ({ input, ...body }: z.infer<typeof inferenceRequestSchema>): JobRequest => ({
-  ...personal(body),
-  inputs: 'blob' in input ? { blob: input.blob } : { values: input },
-  work: { kind: 'runDeployed', deployment: null },
-});
+/** Runs what the board holds; of a device without a flash, the network that a rollout left for it. */
+export async function servedJob(
+  { input, ...body }: z.infer<typeof inferenceRequestSchema>,
+  { store }: Pick<DaemonServices, 'store'>,
+): Promise<JobRequest> {
+  const asked = personal(body);
+  const inputs: InputsRef = 'blob' in input ? { blob: input.blob } : { values: input };
+  const running = 'device' in asked.devices ? await store.runningOn(asked.devices.device) : undefined;
+  const { place, network } = running ? runningBodyOf(running.body) : { place: 'flash', network: null };
+  if (place === 'kept' && network) return { ...asked, network, inputs, work: { kind: 'run' } };
+  return { ...asked, inputs, work: { kind: 'runDeployed', deployment: null } };
+}
 
 /** Submits a job and waits for it. Without a key, it goes when its client goes; with one, the client comes back for it. */
 export async function awaited(

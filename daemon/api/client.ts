@@ -45,6 +45,12 @@ import {
 import { fromProblem } from './problem.js';
 import { forgottenSchema } from './retention-schemas.js';
 import {
+  deviceChangeSchema,
+  type RolloutView,
+  rolloutDeviceSchema,
+  rolloutSchema,
+} from './rollout-schemas.js';
+import {
   firingListSchema,
   type ScheduleView,
   scheduleEntrySchema,
@@ -232,6 +238,36 @@ export class DaemonClient {
     this.#post('/deployments', deploymentSchema, request, options);
   runDeployed = async (request: z.input<typeof inferenceRequestSchema>, options: CallOptions) =>
     (await this.#post('/deployments/run', z.object({ outputs: tensorsSchema }), request, options)).outputs;
+
+  startRollout = (request: unknown, options: CallOptions): Promise<RolloutView> =>
+    this.#post('/rollouts', rolloutSchema, request, options);
+  rollout = (id: string, options: CallOptions): Promise<RolloutView> =>
+    this.#get(`/rollouts/${encodeURIComponent(id)}`, rolloutSchema, options);
+  rollouts = (filter: { readonly limit?: number }, options: CallOptions) => {
+    const given = Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]);
+    const schema = z.object({ rollouts: z.array(rolloutSchema), total: z.int() });
+    return this.#get(`/rollouts?${new URLSearchParams(given)}`, schema, options);
+  };
+  rolloutDevices = (id: string, step: string | undefined, options: CallOptions) =>
+    this.#all(
+      `/rollouts/${encodeURIComponent(id)}/devices${step === undefined ? '' : `?step=${step}`}`,
+      'devices',
+      rolloutDeviceSchema,
+      options,
+    );
+  pauseRollout = (id: string, options: CallOptions): Promise<RolloutView> =>
+    this.#post(`/rollouts/${encodeURIComponent(id)}/pause`, rolloutSchema, undefined, options);
+  resumeRollout = (id: string, options: CallOptions): Promise<RolloutView> =>
+    this.#post(`/rollouts/${encodeURIComponent(id)}/resume`, rolloutSchema, undefined, options);
+  abortRollout = (id: string, keep: boolean, options: CallOptions): Promise<RolloutView> =>
+    this.#post(`/rollouts/${encodeURIComponent(id)}/abort`, rolloutSchema, { keep }, options);
+  /** The latest of a device or a rollout, which the path names. */
+  deviceChanges = (path: string, limit: number, options: CallOptions) =>
+    this.#get(
+      `${path}/changes?limit=${limit}`,
+      z.object({ changes: z.array(deviceChangeSchema), total: z.int() }),
+      options,
+    );
 
   createToken = (request: z.input<typeof tokenRequestSchema>, options: CallOptions) =>
     this.#post('/access/tokens', newTokenSchema, request, options);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { runningSchema } from './rollout-schemas.js';
 
 /** Devices and those who bring them, as they cross the wire. */
 
@@ -38,6 +39,7 @@ export const deviceSchema = z
       .object({ holder: z.string(), expiresMs: z.int() })
       .nullable()
       .describe('Who uses the device now.'),
+    running: runningSchema,
     line: z
       .object({
         bytesPerS: z.int().nullable().describe('What models lately reached; null before any was sent.'),

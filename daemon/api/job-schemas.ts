@@ -9,7 +9,11 @@ export const jobSchema = z
   .object({
     id: z.string(),
     state: z.enum(jobStates),
-    work: z.string().describe('What is done: measure, profile, classify, run, deploy, runDeployed, reset.'),
+    work: z
+      .string()
+      .describe(
+        'What is done: measure, profile, classify, run, deploy, runDeployed, rehearse, erase, reset.',
+      ),
     devices: z
       .string()
       .describe('Where it may run: a device, pool=DEVICE for one of its equals, target=MODEL, tag=TAG,TAG.'),

@@ -23,6 +23,7 @@ import type { LoadedPlugin } from '../plugins/load-plugins.js';
 import type { PredictorService } from '../predictors/predictor-service.js';
 import type { ProbeSchedules } from '../predictors/probe-schedules.js';
 import type { DataReading } from '../reading/contract.js';
+import type { Rollouts } from '../rollouts/rollouts.js';
 import type { Schedules } from '../schedules/schedules.js';
 import type {
   BlobStore,
@@ -149,6 +150,8 @@ export interface DaemonServices {
   readonly benchmarks: Pick<BenchmarkRuns, 'start' | 'show' | 'cancel' | 'setBaseline' | 'report'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
+  /** Networks that go to many devices. */
+  readonly rollouts: Pick<Rollouts, 'begin' | 'pause' | 'resume' | 'abort'>;
   /** Who hears of alerts. */
   readonly webhooks: Pick<Webhooks, 'add' | 'test'>;
   readonly digests: Pick<Digests, 'compose'>;

@@ -7,6 +7,7 @@ const plain = [
   'campaigns',
   'benchmarks',
   'schedules',
+  'rollouts',
   'measurements',
   'predictors',
   'alerts',

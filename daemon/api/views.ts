@@ -14,11 +14,13 @@ import type {
   StudyRecord,
   TrialRecord,
 } from '../store/contract.js';
+import type { RunningRecord } from '../store/rollout-contract.js';
 import { toldConstraints } from '../study/outside.js';
 import type { StudySpec } from '../study/spec.js';
 import type { StudySummary } from '../study/study-answers.js';
 import type { DeviceView } from './device-schemas.js';
 import type { MeasurementView, NetworkView } from './measurement-schemas.js';
+import { viewRunning } from './rollout-schemas.js';
 import type { EventView, StudySummaryView, StudyView, TrialView } from './schemas.js';
 
 /** What each record shows to the outside. */
@@ -31,6 +33,7 @@ export function viewDevice(
     presence,
     repeatability,
     line,
+    running,
   }: {
     readonly leases: readonly Lease[];
     readonly nowMs: number;
@@ -38,6 +41,7 @@ export function viewDevice(
     /** Null: no repeat yet. Left out: not asked. */
     readonly repeatability?: Repeatability | null;
     readonly line?: LineState | undefined;
+    readonly running: RunningRecord | undefined;
   },
 ): DeviceView {
   const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
@@ -46,6 +50,7 @@ export function viewDevice(
     tags: [...record.tags],
     ...presence,
     lease: lease ? { holder: lease.holder, expiresMs: lease.expiresMs } : null,
+    running: viewRunning(running),
     ...(line && { line: { ...line } }),
     ...(repeatability !== undefined && { repeatability: viewRepeatability(repeatability, record.target) }),
   };

@@ -96,7 +96,7 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
   [
     'run',
     {
-      description: 'runs the network that a board holds, and gives its output',
+      description: 'runs the network that a device holds, or that is kept for it, and gives its output',
       load: async () => (await import('./commands/run.js')).runCommand,
     },
   ],
@@ -178,6 +178,14 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     {
       description: 'simulate: months of a virtual fleet in minutes, to try schedules and alerts',
       load: async () => (await import('./commands/fleet/fleet.js')).fleetCommand,
+    },
+  ],
+  [
+    'rollout',
+    {
+      description:
+        'a network to many devices in waves, tested and put back: start, status, list, pause, resume, abort, history',
+      load: async () => (await import('./commands/rollout/rollout.js')).rolloutCommand,
     },
   ],
   [

@@ -26,6 +26,9 @@ function describeLine({ bytesPerS, roundTripMs, downMs }: NonNullable<DeviceView
 export const presentWord = (line: DeviceView['line']): string =>
   typeof line?.downMs === 'number' ? 'cut off' : 'here';
 
+const describeRunning = ({ name, version, rollout, sinceMs }: NonNullable<DeviceView['running']>): string =>
+  `${name}${version === null ? '' : ` v${version}`}, by ${rollout ?? 'hand'}, since ${formatTime(sinceMs)} UTC`;
+
 export function describeDevice(
   {
     id,
@@ -41,6 +44,7 @@ export function describeDevice(
     firstSeenMs,
     lastSeenMs,
     line,
+    running,
     repeatability,
   }: DeviceView,
   layout: Layout = plainLayout,
@@ -63,6 +67,7 @@ export function describeDevice(
         `${target.runtime} ${target.runtimeVersion}, ${target.provider}, ${target.threads} thread(s), ${target.dtype}`,
       ],
       ['seen', `${formatTime(firstSeenMs)} to ${formatTime(lastSeenMs)} UTC`],
+      ['runs', running ? describeRunning(running) : 'nothing that is known'],
       ...(line ? [['line', describeLine(line)] as const] : []),
       ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
     ],

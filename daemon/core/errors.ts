@@ -286,6 +286,24 @@ export const errorTable = {
     false,
     'Compare with a run of the same networks on the same targets, or set a new one: `hilda bench baseline RUN`.',
   ),
+  SELF_TEST_FAILED: kind(
+    502,
+    6,
+    false,
+    'The device computes something else than the reference: it was rolled back. Look at its hardware, or measure it alone.',
+  ),
+  PROMISE_BROKEN: kind(
+    422,
+    6,
+    false,
+    'Compare the device with its sister (`hilda devices compare`), or widen `margin` or `promise` of the rollout.',
+  ),
+  ROLLOUT_STOPPED: kind(
+    409,
+    6,
+    false,
+    'See which devices failed: `hilda rollout status`. Then resume it, or abort it to put back what went live.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   SCHEDULE_INVALID: kind(
     422,

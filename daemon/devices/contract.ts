@@ -69,6 +69,22 @@ export interface Deployment {
   readonly calibratedOn: string;
 }
 
+/** What a deployment would be; nothing was sent. */
+export interface Rehearsal {
+  /** CRC-32 of the program that `deploy` would write. */
+  readonly programCrc: number;
+  readonly flashBytes: number;
+  readonly arenaBytes: number;
+  /** Of each test input (`testInputs`), the hash of what the integer reference answers (`answerHash`). */
+  readonly answers: readonly string[];
+}
+
+/** Inputs that are drawn from a seed, the same on every machine. */
+export interface Drawn {
+  readonly seed: number;
+  readonly count: number;
+}
+
 /** Examples for a classifier, and what a device needs to quantise a network for them. */
 export interface Examples {
   /** float32, one example behind the other, each as the network's input takes it at batch 1. */
@@ -150,6 +166,16 @@ export interface Device {
   deploy?(network: Graph, options: CallOptions & Calibrating): Promise<Deployment>;
   /** Runs what was deployed. STATE_CONFLICT when the board holds something else. */
   runDeployed?(deployment: Deployment, inputs: Tensors, options: CallOptions): Promise<Tensors>;
+  /**
+   * What `deploy` would do, without doing it: compiles the network for this device, and computes what it will answer to test
+   * inputs. Throws what `deploy` throws for a network that does not fit. A device that has this member has `runDeployed`.
+   */
+  rehearse?(
+    network: Graph,
+    options: CallOptions & Calibrating & { readonly tests: Drawn },
+  ): Promise<Rehearsal>;
+  /** Removes what was deployed; where nothing was, nothing happens. */
+  erase?(options: CallOptions): Promise<void>;
   /** Restarts the device; what was deployed stays. */
   reset?(options: CallOptions): Promise<void>;
   close(): Promise<void>;

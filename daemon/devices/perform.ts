@@ -1,5 +1,6 @@
 import { HildaError } from '../core/errors.js';
 import type { Target } from '../core/target.js';
+import { networkFacts } from '../measure/network-facts.js';
 import type { Graph } from '../network/graph.js';
 import type { CalibrationData } from '../runtime/calibration-data.js';
 import { type CalibrationExamples, exampleRanges } from '../runtime/example-ranges.js';
@@ -72,6 +73,24 @@ export async function perform(
     case 'runDeployed':
       if (!device.runDeployed) return unable(id, work);
       return { value: null, outputs: await device.runDeployed(work.deployment, only(), options) };
+    case 'rehearse': {
+      if (device.rehearse)
+        return {
+          value: await device.rehearse(given(), {
+            ...options,
+            calibration: inputs,
+            ...(work.ranges && { ranges: work.ranges }),
+            tests: work.tests,
+          }),
+        };
+      if (device.deploy || !device.run) return unable(id, work);
+      assertHolds(device.limits, given(), id);
+      return { value: null };
+    }
+    case 'erase':
+      if (!device.erase) return unable(id, work);
+      await device.erase(options);
+      return { value: null };
     case 'reset':
       if (!device.reset) return unable(id, work);
       await device.reset(options);
@@ -129,8 +148,25 @@ async function withRanges<T>(
   }
 }
 
+/** Throws DEVICE_OUT_OF_MEMORY for a network whose weights alone exceed a limit of the device. */
+function assertHolds({ memoryBytes, weightBytes }: Device['limits'], network: Graph, id: string): void {
+  const needed = networkFacts(network).weightBytes;
+  const limitBytes = Math.min(
+    memoryBytes ?? Number.POSITIVE_INFINITY,
+    weightBytes ?? Number.POSITIVE_INFINITY,
+  );
+  if (needed <= limitBytes) return;
+  throw new HildaError(
+    'DEVICE_OUT_OF_MEMORY',
+    `the weights take ${needed} bytes, ${id} holds ${limitBytes}`,
+    { details: { weightBytes: needed, limitBytes } },
+  );
+}
+
+const deploying: ReadonlySet<Work['kind']> = new Set(['deploy', 'runDeployed', 'rehearse', 'erase']);
+
 function unable(id: string, { kind }: Work): never {
-  const what = kind === 'deploy' || kind === 'runDeployed' ? 'nothing can be deployed to' : `no "${kind}" on`;
+  const what = deploying.has(kind) ? 'nothing can be deployed to' : `no "${kind}" on`;
   throw new HildaError('STATE_CONFLICT', `${what} the device ${id}`, {
     hint: 'Choose another device: `hilda devices list`.',
     details: { ability: kind },

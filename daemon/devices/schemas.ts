@@ -31,6 +31,13 @@ const portSchema = z.object({
   elementBytes: z.union([z.literal(1), z.literal(4)]).optional(),
 });
 
+export const rehearsalSchema = z.object({
+  programCrc: z.int(),
+  flashBytes: z.int(),
+  arenaBytes: z.int(),
+  answers: z.array(z.string().regex(/^[0-9a-f]{64}$/)).readonly(),
+});
+
 export const deploymentSchema = z
   .object({
     structureHash: z.string(),

@@ -17,6 +17,8 @@ export const abilities = [
   'run',
   'deploy',
   'runDeployed',
+  'rehearse',
+  'erase',
   'reset',
 ] as const;
 export type Abilities = readonly (typeof abilities)[number][];
@@ -40,6 +42,13 @@ const works = [
   z.object({ kind: z.literal('deploy'), ranges: networkRangesSchema.nullable() }),
   /** Takes one set of inputs. */
   z.object({ kind: z.literal('runDeployed'), deployment: deploymentSchema }),
+  /** Takes what `deploy` takes. Devices that run networks without keeping them answer null. */
+  z.object({
+    kind: z.literal('rehearse'),
+    ranges: networkRangesSchema.nullable(),
+    tests: z.object({ seed: z.int().min(0), count: z.int().min(1).max(100) }),
+  }),
+  z.object({ kind: z.literal('erase') }),
   z.object({ kind: z.literal('reset') }),
 ] as const;
 

@@ -3,6 +3,7 @@ import { asHildaError, type HildaError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { CallOptions, Device, Limits } from '../devices/contract.js';
+import { abilities } from '../devices/work.js';
 import { networkFacts } from '../measure/network-facts.js';
 import type { Protocol } from '../measure/protocol.js';
 import { loadProtocol } from '../measure/protocols.js';
@@ -20,9 +21,6 @@ export interface RepeatingOptions {
   /** Hears of a probe that failed: the measurement beside it stands. */
   readonly onTrouble?: (error: HildaError) => void;
 }
-
-/** The optional abilities, passed on as they are. */
-const abilities = ['calibrate', 'profile', 'classify', 'run', 'deploy', 'runDeployed', 'reset'] as const;
 
 /** Every so many measurements a probe network is measured again. */
 const probeEvery = 32;
@@ -56,6 +54,7 @@ export class RepeatingDevice implements Device {
   constructor(device: Device, options: RepeatingOptions) {
     this.#device = device;
     this.#options = options;
+    // The optional abilities, passed on as they are.
     for (const name of abilities) {
       const ability = device[name];
       if (ability) Object.assign(this, { [name]: ability.bind(device) });

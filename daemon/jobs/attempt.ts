@@ -13,11 +13,12 @@ import { uncountedOperators } from '../measure/uncounted.js';
 import { structureHash } from '../network/canonical-text.js';
 import type { Graph } from '../network/graph.js';
 import type { Lease, MeasurementRecord, Store } from '../store/contract.js';
+import type { NewRunning } from '../store/rollout-contract.js';
 import { inputsUsed, type Places } from './bound-network.js';
-import { deploymentValue, requireDeployment } from './deployments.js';
+import { deploymentValue, nothingDeployed, requireDeployment } from './deployments.js';
 import type { Entry } from './entry.js';
 import type { ParsedJob } from './job.js';
-import { calibratingOf, feedOf } from './materials.js';
+import { calibratingOf, feedOf, feedOfNetwork } from './materials.js';
 
 /** What an attempt gave, before it is stored. */
 export interface Yield {
@@ -31,6 +32,8 @@ export interface Yield {
   /** For the job's record. */
   readonly result: Json;
   readonly values?: Readonly<Record<string, Json>>;
+  /** What the device runs from now on, where a person put it there. */
+  readonly running?: NewRunning;
   /** Who has the device from now on. */
   readonly handOver?: { readonly holder: string; readonly ttlMs: number };
 }
@@ -75,17 +78,38 @@ export async function attempt(
       return { ...plain, measurement: told(value as Measurement, job, network), result: { classifies } };
     case 'deploy': {
       const deployment = value as Deployment;
-      return { ...plain, result: value as Json, values: deploymentValue(id, deployment) };
+      const running = byHand(job, deployment, network);
+      return {
+        ...plain,
+        result: value as Json,
+        values: deploymentValue(id, deployment),
+        ...(running && { running }),
+      };
     }
     case 'run':
     case 'runDeployed':
       return { ...plain, result: { outputs: plainTensors(outputs ?? {}) } };
+    case 'rehearse':
+      return { ...plain, result: value as Json };
+    case 'erase':
+      return { ...plain, result: null, values: nothingDeployed(id) };
     case 'profile':
       return { ...plain, result: { operators: value as Json } };
     default:
       // Classes are for the owner, who is there: they are many.
       return { ...plain, result: null };
   }
+}
+
+/** What a device runs that a person deployed to, with what it takes to put it back. A rollout keeps its own record. */
+function byHand(
+  { owner, network, inputs }: ParsedJob,
+  deployment: Deployment,
+  graph: Graph | null,
+): NewRunning | null {
+  if (owner.kind !== 'person' || !network || !('model' in network)) return null;
+  const body = { place: 'flash', network, inputs, deployment };
+  return { name: graph?.name || 'model', version: null, body: body as unknown as Json };
 }
 
 /** Tensors as JSON. */
@@ -112,14 +136,16 @@ async function prepared(
     return { work: { kind: 'runDeployed', deployment }, materials: { ...plain, inputs: feeds } };
   }
   if (work.kind === 'lease') throw new HildaError('INTERNAL', 'a lease is no work of a device');
-  if (work.kind !== 'deploy' || !network) return { work, materials: plain };
+  if (work.kind === 'run' && inputs && network && !given.inputs)
+    return { work, materials: { ...plain, inputs: [await feedOfNetwork(inputs, network, places)] } };
+  if ((work.kind !== 'deploy' && work.kind !== 'rehearse') || !network) return { work, materials: plain };
   const { calibration = given.inputs ?? [], ranges = work.ranges } = await calibratingOf(
     inputs,
     network,
     places,
   );
   const materials = { network: constantInputs(network), inputs: calibration };
-  return { work: { kind: 'deploy', ranges: ranges as never }, materials };
+  return { work: { ...work, ranges: ranges as never }, materials };
 }
 
 /** What the measurement of a person's model says of the model beside its costs. */

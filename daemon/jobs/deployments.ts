@@ -11,6 +11,9 @@ export const deploymentValue = (id: DeviceId, deployment: Deployment): Readonly<
   [key(id)]: deployment as unknown as Json,
 });
 
+/** What a job stores that removed a deployment. */
+export const nothingDeployed = (id: DeviceId): Readonly<Record<string, Json>> => ({ [key(id)]: null });
+
 /** What this daemon deployed to the device last; undefined where it deployed nothing. */
 export async function deployedTo(id: DeviceId, store: Pick<Store, 'value'>): Promise<Deployment | undefined> {
   const kept = (await store.value(key(id))) as Deployment | undefined | null;

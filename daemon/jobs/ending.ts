@@ -22,7 +22,7 @@ export interface Ending {
 
 /** Of an attempt that gave something. */
 export function yielded(entry: Entry, done: Yield): Ending {
-  const { measurement, result, values, handOver } = done;
+  const { measurement, result, values, running, handOver } = done;
   const trial = trialOf(entry.job.owner);
   const isValid = measurement?.verdict === 'valid';
   if (measurement && !isValid) entry.attempts++;
@@ -34,6 +34,7 @@ export function yielded(entry: Entry, done: Yield): Ending {
     error: null,
     ...(measurement && { measurement: { taken: measurement, ...(trial && { trial }) } }),
     ...(values && { values }),
+    ...(running && { running }),
     ...(handOver && { handOver }),
   };
   return { end, next, done, error: null, kept: undefined };

@@ -63,7 +63,7 @@ export type InputsRef =
 export type Owner =
   | { readonly kind: 'person' }
   | { readonly kind: 'study'; readonly study: StudyId; readonly trial: number; readonly late: boolean }
-  | { readonly kind: 'campaign' | 'comparison' | 'benchmark'; readonly name: string };
+  | { readonly kind: 'campaign' | 'comparison' | 'benchmark' | 'rollout'; readonly name: string };
 
 /** Materials that the submitter has in memory already. */
 export interface Given {

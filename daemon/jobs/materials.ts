@@ -41,6 +41,10 @@ export async function calibratingOf(
   throw new HildaError('REQUEST_INVALID', 'a network is calibrated on examples, or by ranges');
 }
 
+/** One example for a network that is run as it is. Throws what `feedOf` throws. */
+export const feedOfNetwork = (inputs: InputsRef, network: Graph, places: Places): Promise<Tensors> =>
+  exampleFor(constantInputs(network).inputs, inputs, places);
+
 /** One example for a network that was deployed. Throws REQUEST_INVALID where it is no one example, or of another size. */
 export async function feedOf(
   inputs: InputsRef | null,
@@ -50,6 +54,14 @@ export async function feedOf(
   const ports = [deployment.input, ...deployment.moreInputs].map(
     ({ name, dims }): InputShape => ({ name, dims, dtype: 'float32' }),
   );
+  return exampleFor(ports, inputs, places);
+}
+
+async function exampleFor(
+  ports: readonly InputShape[],
+  inputs: InputsRef | null,
+  places: Places,
+): Promise<Tensors> {
   if (inputs && 'values' in inputs) return oneExample(ports, inputs.values, places);
   if (inputs && 'blob' in inputs)
     return oneExample(ports, await bytesOf(inputs.blob, 'blob', places), places);

@@ -123,6 +123,9 @@ function checkedDevice(device: Device, { guard, broken }: Guards): Device {
   if (device.runDeployed)
     guarded.runDeployed = (deployment, inputs, options) =>
       guard(options.signal, () => device.runDeployed!(deployment, inputs, options));
+  if (device.rehearse)
+    guarded.rehearse = (network, options) => guard(options.signal, () => device.rehearse!(network, options));
+  if (device.erase) guarded.erase = (options) => guard(options.signal, () => device.erase!(options));
   if (device.reset) guarded.reset = (options) => guard(options.signal, () => device.reset!(options));
   return guarded;
 }

@@ -40,6 +40,7 @@ import { PredictorService } from '../predictors/predictor-service.js';
 import { ProbeSchedules } from '../predictors/probe-schedules.js';
 import { DataReader } from '../reading/data-reader.js';
 import { ModelReader } from '../reading/model-reader.js';
+import { Rollouts } from '../rollouts/rollouts.js';
 import { Schedules } from '../schedules/schedules.js';
 import { fileBlobs } from '../store/file-blobs.js';
 import { fileUploads } from '../store/file-uploads.js';
@@ -315,6 +316,17 @@ export class Daemon {
     await schedules.start();
     this.#started.push(() => calendar.stop());
 
+    const rollouts = new Rollouts({
+      store,
+      pool,
+      jobs,
+      clock,
+      places,
+      trial: (study, number) => studies.exportTrial(study, number),
+      ...(onError && { onError: (error: HildaError, id: string) => onError(error, id) }),
+    });
+    this.#started.push(() => rollouts.stop());
+
     const retention = new Retention({ store, pool, clock, policy, ...(onError && { onError }) });
     retention.start();
     this.#started.push(() => retention.stop());
@@ -376,6 +388,7 @@ export class Daemon {
       comparisons,
       webhooks,
       digests,
+      rollouts,
       retention,
     };
     const server = new ApiServer(services, {
@@ -406,6 +419,7 @@ export class Daemon {
     await pool.discover({ signal });
     await campaigns.start();
     await calendar.start();
+    await rollouts.start();
     readiness.started();
     return url;
   }

@@ -24,6 +24,7 @@ import type {
   TrialOfMeasurement,
 } from './records.js';
 import type { RetentionStore } from './retention-contract.js';
+import type { RolloutStore } from './rollout-contract.js';
 import type { ScheduleStore } from './schedule-contract.js';
 import type { WebhookStore } from './webhook-contract.js';
 
@@ -149,7 +150,7 @@ export interface TrialsSince {
  */
 export interface StoredEvent {
   readonly seq: number;
-  /** `devices`, `jobs`, `campaigns`, `benchmarks`, `schedules`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
+  /** `devices`, `jobs`, `campaigns`, `benchmarks`, `schedules`, `rollouts`, `study.<id>`, `specialisation.<id>`, `measurements`, `predictors`, `alerts`, `retention`. */
   readonly topic: string;
   readonly atMs: number;
   readonly data: Json;
@@ -214,6 +215,7 @@ export interface Store
     AlertStore,
     WebhookStore,
     ScheduleStore,
+    RolloutStore,
     RetentionStore {
   /** `host` is null where it is left out. */
   upsertDevice(

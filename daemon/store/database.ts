@@ -22,7 +22,9 @@ export type CounterName =
   | 'alert_mutes'
   | 'schedules'
   | 'webhooks'
-  | 'deliveries';
+  | 'deliveries'
+  | 'rollouts'
+  | 'device_changes';
 
 /** Counters that follow the rows of their tables by triggers: they are read once, and never written here. */
 const following: ReadonlySet<CounterName> = new Set<CounterName>(['events', 'jobs', 'measurements']);

@@ -3,6 +3,7 @@ import type { DeviceId, JobId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { Measurement } from '../core/measurement.js';
 import type { DeviceRecord, Lease, MeasurementRecord, TrialOfMeasurement } from './records.js';
+import type { NewRunning } from './rollout-contract.js';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
@@ -89,6 +90,8 @@ export interface JobEnd {
   };
   /** The lease is handed over instead of freed: its token stays, holder and end are these. */
   readonly handOver?: { readonly holder: string; readonly ttlMs: number };
+  /** What a person put on the device: it runs that from now on. */
+  readonly running?: NewRunning;
   /** Values by key, stored with it. */
   readonly values?: Readonly<Record<string, Json>>;
 }

@@ -4,6 +4,7 @@ import type { DeviceId, MeasurementId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { StoredEvent, TrialOfMeasurement } from './contract.js';
 import { insertAll, type Write } from './database.js';
+import { noteChange, setRunningIn } from './device-running.js';
 import type { Ended, JobEnd } from './job-contract.js';
 import { type JobRow, jobEvent, ordinalOfJob, toJob } from './job-rows.js';
 import { toJsonText } from './json-columns.js';
@@ -108,6 +109,11 @@ export async function endAll(
         .insert({ key, value: toJsonText(value) })
         .onConflict('key')
         .merge();
+    if (end.running) {
+      const { name, version } = end.running;
+      await setRunningIn(write, deviceId, { ...end.running, rollout: null });
+      await noteChange(write, { deviceId, rollout: null, step: 'deployed', name, version, reason: null });
+    }
     events.push(jobEvent(job));
   }
   await insertAll(all, 'measurements', measurements);

@@ -12,6 +12,7 @@ import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
 import { retentionStore } from './retention.js';
+import { rolloutStore } from './rollouts.js';
 import { scheduleStore } from './schedules.js';
 import { specialisationStore } from './specialisations.js';
 import { openSqlite, type SqliteOptions } from './sqlite-engine.js';
@@ -44,6 +45,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
     ...benchmarkStore(database),
     ...webhookStore(database),
     ...scheduleStore(database),
+    ...rolloutStore(database),
     ...studyStore(database),
     ...trialStore(database),
     ...trialColumnStore(database),

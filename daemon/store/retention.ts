@@ -11,11 +11,20 @@ const mentions: readonly (readonly [table: string, columns: readonly string[]])[
   ['campaigns', ['request', 'progress', 'result']],
   ['benchmark_cases', ['place', 'device_id']],
   ['schedules', ['body']],
+  ['rollouts', ['request']],
   ['key_values', ['key', 'value']],
 ];
 
 /** Tables whose rows belong to a device. */
-const owners = ['measurements', 'leases', 'predictors', 'alert_mutes'];
+const owners = [
+  'measurements',
+  'leases',
+  'predictors',
+  'alert_mutes',
+  'rollout_devices',
+  'device_running',
+  'device_changes',
+];
 
 /** A name that is part of a longer one counts as named: a device too many stays, none too few. */
 const isUnused = [

@@ -30,6 +30,7 @@ import { ProbeSchedules } from '../../daemon/predictors/probe-schedules.js';
 import { profilesDir } from '../../daemon/process/installation.js';
 import { healthChecks, scheduledSuites } from '../../daemon/process/scheduled-work.js';
 import { readHere } from '../../daemon/reading/read-here.js';
+import { Rollouts } from '../../daemon/rollouts/rollouts.js';
 import { Schedules } from '../../daemon/schedules/schedules.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
 import type { Store, TrialFilter, TrialPage, TrialRecord } from '../../daemon/store/contract.js';
@@ -232,7 +233,11 @@ export class SteppedStudies implements StudyPort {
   };
   compare = async (_: StudyId, [a, b]: readonly [number, number]) =>
     besideBefore(Math.max(a, b)).map((one) => ({ ...one, trialNumber: b }));
-  exportTrial = async () => ({ onnx: modelBytes, manifest: { measured: true }, ranges: null });
+  exportTrial = async (_study: StudyId, _number: number) => ({
+    onnx: modelBytes,
+    manifest: { measured: true },
+    ranges: null,
+  });
 
   async show(id: StudyId) {
     const record = await this.store.study(id);
@@ -416,6 +421,14 @@ export async function openBench(
     blobs,
     sources: { winner: async () => modelBytes, samples: async () => [modelBytes] },
   });
+  const rollouts = new Rollouts({
+    store,
+    pool,
+    jobs,
+    clock,
+    places: { blobs, uploads, readNetwork, reading: readHere },
+    trial: (study, number) => studies.exportTrial(study, number),
+  });
   const calendar = new Schedules({ store, clock });
   calendar.define('suite', scheduledSuites(benchmarks, clock));
   calendar.define('health', healthChecks(jobs));
@@ -456,6 +469,7 @@ export async function openBench(
     retention: new Retention({ store, pool, clock, policy: retentionPolicySchema.parse({}) }),
     campaigns,
     benchmarks,
+    rollouts,
     comparisons: {
       start: (a, b) => comparisons.start(a, b),
       verdict: async (a, b) => {

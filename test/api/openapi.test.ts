@@ -1,9 +1,13 @@
 import t from 'tap';
 import { z } from 'zod';
+import { HildaError, toErrorDocument } from '../../daemon/core/errors.js';
 import { sha256Hex } from '../../daemon/core/hash.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
 import { profilesDir } from '../../daemon/process/installation.js';
+import { rolloutSpecSchema } from '../../daemon/rollouts/request.js';
 import { loadSpace } from '../../daemon/search/spaces/registry.js';
+import type { Store } from '../../daemon/store/contract.js';
+import type { RolloutState } from '../../daemon/store/rollout-contract.js';
 import { findSpace } from '../../daemon/study/parts.js';
 import { alert } from '../contract/store-samples.js';
 import { until } from '../until.js';
@@ -77,6 +81,31 @@ function fbnetTable(): string {
   return [names.join(' '), ...layers.map(line)].join('\n');
 }
 
+/** A rollout in a state, with a device of its own that is away. */
+async function rolloutIn(state: RolloutState, store: Store): Promise<string> {
+  const of = { ...(await store.device(deviceId)), id: `rolled-${await store.rolloutCount()}` as DeviceId };
+  await store.upsertDevice(of);
+  await store.setDeviceState(of.id, 'adopted');
+  const request = {
+    ...rolloutSpecSchema.parse({ model: 'a'.repeat(64), devices: of.id }),
+    network: { model: 'a'.repeat(64) },
+    inputs: null,
+    structureHash: 'b'.repeat(64),
+    weightsHash: 'c'.repeat(64),
+    source: 'a model',
+    waves: [1],
+    promises: { any: { kind: 'exact', metric: 'cycles', value: 1, source: 'm1 on board' } },
+  };
+  const devices = [{ deviceId: of.id, wave: 0, body: {} }];
+  const { id } = await store.addRollout({ name: 'keyword', request: request as never, devices });
+  await store.stepDevice(id, of.id, {
+    step: 'restored',
+    reason: toErrorDocument(new HildaError('DEVICE_GONE', 'it left')),
+  });
+  await store.setRollout(id, ['checking'], { state });
+  return id;
+}
+
 /** A daemon that holds one of everything, and a request for each operation that must succeed. */
 async function prepared(t: Parameters<typeof openBench>[0]) {
   const { url, studies, keys, store, jobs } = await openBench(t, { localToken });
@@ -91,6 +120,8 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   const { id } = await studies.create({ name: 's', objectives: [] });
   await studies.finishTrial(id);
   await studies.finishTrial(id);
+  await store.upsertDevice({ ...(await store.device(deviceId)), id: 'rolling' as DeviceId });
+  await store.setDeviceState('rolling' as DeviceId, 'adopted');
   const devicePath = `/v1/devices/${deviceId}`;
   const predictorPath = `/v1/predictors/${predictor.id}`;
   const spec = {
@@ -144,6 +175,21 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     'post /v1/schedules': {
       path: '/v1/schedules',
       body: { name: 'health', kind: 'health', cron: '0 3 * * *', timezone: 'UTC', devices: [deviceId] },
+    },
+    'post /v1/rollouts': {
+      path: '/v1/rollouts',
+      body: {
+        model,
+        devices: ['rolling'],
+        promise: [{ metric: 'latencyUs', low: 1, high: 1000 }],
+        deadlineS: 0.1,
+      },
+    },
+    'post /v1/rollouts/{id}/pause': { path: `/v1/rollouts/${await rolloutIn('running', store)}/pause` },
+    'post /v1/rollouts/{id}/resume': { path: `/v1/rollouts/${await rolloutIn('paused', store)}/resume` },
+    'post /v1/rollouts/{id}/abort': {
+      path: `/v1/rollouts/${await rolloutIn('stopped', store)}/abort`,
+      body: { keep: true },
     },
     'post /v1/predictors/{id}/predict': {
       path: `${predictorPath}/predict`,
@@ -221,6 +267,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
     ['/v1/studies/', id],
     ['/v1/specialisations/', 'specialisation-1'],
     ['/v1/jobs/', cancelled],
+    ['/v1/rollouts/', await rolloutIn('done', store)],
   ];
   const pathOf = (path: string): string =>
     path

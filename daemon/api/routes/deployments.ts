@@ -4,10 +4,25 @@ import { deploymentSchema } from '../../devices/schemas.js';
 import { bytesOf } from '../../jobs/bound-network.js';
 import { deployedTo } from '../../jobs/deployments.js';
 import { calibratingOf } from '../../jobs/materials.js';
-import { awaited, deploymentJob, inferenceJob } from '../asked-jobs.js';
+import { formatSelector, type Selector } from '../../jobs/selector.js';
+import { awaited, deploymentJob, servedJob } from '../asked-jobs.js';
 import { deploymentRequestSchema, inferenceRequestSchema, tensorsSchema } from '../measurement-schemas.js';
 import { Answer, defineRoute } from '../route.js';
-import { asDeviceId } from '../services.js';
+import { asDeviceId, type DaemonServices } from '../services.js';
+
+/** Throws STATE_CONFLICT for a device that a rollout is at work on. */
+async function assertFree(devices: Selector, { store }: Pick<DaemonServices, 'store'>): Promise<void> {
+  const rollout = 'device' in devices ? await store.rolloutOf(devices.device) : undefined;
+  if (rollout === undefined) return;
+  throw new HildaError(
+    'STATE_CONFLICT',
+    `${formatSelector(devices)} is part of ${rollout}, which has not ended`,
+    {
+      hint: `Wait for it, or end it: \`hilda rollout abort ${rollout}\`.`,
+      details: { rollout },
+    },
+  );
+}
 
 export const deploymentRoutes = [
   defineRoute({
@@ -18,6 +33,7 @@ export const deploymentRoutes = [
     answer: { status: 201, schema: deploymentSchema, location: true },
     handle: async ({ services, body, signal, idempotencyKey }) => {
       const request = await deploymentJob(body, services);
+      await assertFree(request.devices, services);
       // Examples that do not fit are refused before they are a job.
       const { network } = request.given ?? {};
       if (network) await calibratingOf(request.inputs ?? null, network, services);
@@ -44,12 +60,14 @@ export const deploymentRoutes = [
   defineRoute({
     method: 'post',
     path: '/deployments/run',
-    summary: 'Run the model that a board holds; inputs and outputs are real numbers, row-major',
+    summary:
+      'Run the model that a board holds, or that is kept for another device; inputs and outputs are real numbers, row-major',
     body: inferenceRequestSchema,
     answer: { status: 200, schema: z.object({ outputs: tensorsSchema }) },
     handle: async ({ services, body, signal, idempotencyKey }) => {
       if ('blob' in body.input) await bytesOf(body.input.blob, 'blob', services);
-      return (await awaited(services, inferenceJob(body), { idempotencyKey, signal })).job.result;
+      const request = await servedJob(body, services);
+      return (await awaited(services, request, { idempotencyKey, signal })).job.result;
     },
   }),
 ];

@@ -15,6 +15,7 @@ const view = async (record: DeviceRecord, { store, clock, pool, joining }: Daemo
     nowMs: clock.nowMs(),
     presence: pool.presence(record.id),
     line: joining.lineTo(record.id),
+    running: await store.runningOn(record.id),
     ...(isTimed(record) && { repeatability: await repeatabilityOf(store, record.id, record.target) }),
   });
 
@@ -23,12 +24,14 @@ const isTimed = ({ target: { tier } }: DeviceRecord): boolean => tier !== 'qemu'
 
 const viewAll = async ({ store, clock, pool, joining, unusable = [] }: DaemonServices) => {
   const [leases, nowMs] = [await store.leases(), clock.nowMs()];
+  const running = new Map((await store.running()).map((one) => [one.deviceId, one]));
   const devices = (await store.devices()).map((record) =>
     viewDevice(record, {
       leases,
       nowMs,
       presence: pool.presence(record.id),
       line: joining.lineTo(record.id),
+      running: running.get(record.id),
     }),
   );
   return { devices, unusable };

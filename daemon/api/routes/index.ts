@@ -14,6 +14,7 @@ import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
 import { predictorRoutes } from './predictors.js';
 import { retentionRoutes } from './retention.js';
+import { rolloutRoutes } from './rollouts.js';
 import { scheduleRoutes } from './schedules.js';
 import { specialisationRoutes } from './specialisations.js';
 import { studyRoutes } from './studies.js';
@@ -37,6 +38,7 @@ export const routes: readonly Route[] = [
   ...leaseRoutes,
   ...blobRoutes,
   ...deploymentRoutes,
+  ...rolloutRoutes,
   ...studyRoutes,
   ...trialRoutes,
   ...outsideRoutes,

@@ -33,6 +33,8 @@ const askedFor: ReadonlySet<SentWork['kind']> = new Set<SentWork['kind']>([
   'run',
   'deploy',
   'runDeployed',
+  'rehearse',
+  'erase',
   'reset',
 ]);
 

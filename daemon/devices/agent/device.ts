@@ -7,6 +7,7 @@ import { structureHash } from '../../network/canonical-text.js';
 import type { Graph } from '../../network/graph.js';
 import { checked } from '../checked.js';
 import type { CallOptions, Device, Limits, Tensors } from '../contract.js';
+import { rehearsalSchema } from '../schemas.js';
 import type { Abilities } from '../work.js';
 import { classesOf, packExamples } from './examples.js';
 import type { AgentHub } from './hub.js';
@@ -46,6 +47,8 @@ class AgentDevice implements Device {
   declare readonly run?: NonNullable<Device['run']>;
   declare readonly deploy?: NonNullable<Device['deploy']>;
   declare readonly runDeployed?: NonNullable<Device['runDeployed']>;
+  declare readonly rehearse?: NonNullable<Device['rehearse']>;
+  declare readonly erase?: NonNullable<Device['erase']>;
   declare readonly reset?: NonNullable<Device['reset']>;
   readonly #hub: AgentHub;
   readonly #agentId: string;
@@ -115,6 +118,13 @@ class AgentDevice implements Device {
       const work = { kind: 'runDeployed', deployment: checked(deploymentSchema, deployment) } as const;
       return this.#outputs(await this.#perform(work, { ...options, inputs: packTensors([inputs]) }));
     },
+    rehearse: async (network, { calibration = [], ranges = null, tests, ...options }) => {
+      const inputs = packTensors('feeds' in calibration ? await gathered(calibration) : calibration);
+      const asked = { ...options, network: sentNetwork(network), inputs };
+      const work = { kind: 'rehearse', ranges, tests } as const;
+      return checked(rehearsalSchema, (await this.#perform(work, asked)).value);
+    },
+    erase: async (options) => void (await this.#perform({ kind: 'erase' }, options)),
     reset: async (options) => void (await this.#perform({ kind: 'reset' }, options)),
   };
 

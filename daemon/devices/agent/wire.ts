@@ -8,12 +8,12 @@ import { abilities, sentWorkSchema } from '../work.js';
 import { bindingSchema } from './sent-network.js';
 
 /**
- * The words between the daemon and an agent, version 7. The agent says `hello`; the daemon answers `welcome` or
+ * The words between the daemon and an agent, version 8. The agent says `hello`; the daemon answers `welcome` or
  * `refused`. A `lease` gives one job to one device of the agent, under an epoch that grows each time the job is given
  * anew; heartbeats keep leases alive; a result is sent until it is acknowledged. Contents are named by their SHA-256 and go
  * ahead of who names them (core/link/pieces.ts): models only when the agent says that it needs one.
  */
-export const agentProtocol = 7;
+export const agentProtocol = 8;
 
 /** How long an agent keeps a result that came too late, for the next one who asks for the same. */
 export const mostHeldMs = 3_600_000;

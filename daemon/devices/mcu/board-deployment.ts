@@ -1,10 +1,11 @@
 import { crc32 } from 'node:zlib';
-import type { CompiledNetwork } from '../../../firmware-bridge/compiler/index.js';
+import { type CompiledNetwork, Reference } from '../../../firmware-bridge/compiler/index.js';
 import type { BoardSession, Hello, ProgramFacts, Slot } from '../../../firmware-bridge/link/index.js';
 import { HildaError } from '../../core/errors.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Graph } from '../../network/graph.js';
-import type { DeployedPort, Deployment, Tensors } from '../contract.js';
+import type { DeployedPort, Deployment, Drawn, Rehearsal, Tensors } from '../contract.js';
+import { answerHash, testInputs } from '../random-inputs.js';
 import type { RunBounds } from './board-runs.js';
 import { allFromBoard, allToBoard } from './int8-tensors.js';
 
@@ -32,6 +33,20 @@ export function deploymentOf(
     outputBytes,
     ...portsOf(compiled),
     calibratedOn,
+  };
+}
+
+/** What the program will be known by, and what the integer reference answers to the test inputs. */
+export function rehearsalOf(network: Graph, compiled: CompiledNetwork, tests: Drawn): Rehearsal {
+  const { program, flashBytes, arenaBytes, inputs, outputs } = compiled;
+  const reference = new Reference(program);
+  return {
+    programCrc: crc32(program),
+    flashBytes,
+    arenaBytes,
+    answers: testInputs(network, tests).map((input) =>
+      answerHash(allFromBoard(reference.run(allToBoard(input, inputs)), outputs)),
+    ),
   };
 }
 

@@ -8,9 +8,26 @@ import type { Calibration } from '../../measure/calibration.js';
 import { networkFacts } from '../../measure/network-facts.js';
 import type { Protocol } from '../../measure/protocol.js';
 import type { Graph } from '../../network/graph.js';
-import type { Calibrating, CallOptions, Deployment, Device, Examples, Limits, Tensors } from '../contract.js';
+import type {
+  Calibrating,
+  CallOptions,
+  Deployment,
+  Device,
+  Drawn,
+  Examples,
+  Limits,
+  Rehearsal,
+  Tensors,
+} from '../contract.js';
 import { type CountOptions, takeCosts } from './board-costs.js';
-import { checkDeployed, deploymentOf, inferOnce, type Placed, portsOf } from './board-deployment.js';
+import {
+  checkDeployed,
+  deploymentOf,
+  inferOnce,
+  type Placed,
+  portsOf,
+  rehearsalOf,
+} from './board-deployment.js';
 import type { BoardKeeper } from './board-keeper.js';
 import type { BoardProfile } from './board-profile.js';
 import { type BoardProgram, compileForBoard } from './board-program.js';
@@ -190,6 +207,23 @@ export class BoardDevice implements Device {
       checkDeployed(deployment, await session.hello(options));
       return this.#infer(session, 'deployed', deployment, inputs, options);
     });
+  }
+
+  async rehearse(
+    network: Graph,
+    { tests, ...options }: CallOptions & Calibrating & { readonly tests: Drawn },
+  ): Promise<Rehearsal> {
+    return this.#use(options, async (session) => {
+      const { compiled } = await compileForBoard(network, this.#options.profile, session.board, {
+        weights: 'real',
+        calibration: calibrateOn(options, options.signal).ranges,
+      });
+      return rehearsalOf(network, compiled, tests);
+    });
+  }
+
+  async erase(options: CallOptions): Promise<void> {
+    await this.#use(options, (session) => session.erase(options));
   }
 
   async reset(options: CallOptions): Promise<void> {

@@ -33,6 +33,10 @@ const jsonColumns: Readonly<Record<string, readonly string[]>> = {
   benchmark_cases: ['asked', 'error'],
   schedules: ['body'],
   schedule_firings: ['detail'],
+  rollouts: ['request', 'reason'],
+  rollout_devices: ['reason', 'body'],
+  device_running: ['body'],
+  device_changes: ['reason'],
 };
 
 /** Counters, and the column whose greatest number each must have reached. */
@@ -44,6 +48,8 @@ const counted: readonly (readonly [counter: string, table: string, column: strin
   ['specialisations', 'specialisations', 'ordinal'],
   ['jobs', 'jobs', 'ordinal'],
   ['schedules', 'schedules', 'ordinal'],
+  ['rollouts', 'rollouts', 'ordinal'],
+  ['device_changes', 'device_changes', 'ordinal'],
 ];
 
 /**
