@@ -1,4 +1,4 @@
-import { structureHash, weightsHash } from '../network/canonical-text.js';
+import { networkHashes } from '../network/canonical-text.js';
 import { countKnownCost } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import { weightBytesOf } from '../network/weights.js';
@@ -14,8 +14,7 @@ export interface NetworkFacts {
 
 export function networkFacts(network: Graph): NetworkFacts {
   return {
-    structureHash: structureHash(network),
-    weightsHash: weightsHash(network),
+    ...networkHashes(network),
     weightBytes: weightBytesOf(network),
     macs: macsOf(network),
   };

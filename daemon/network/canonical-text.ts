@@ -21,8 +21,18 @@ export function canonicalText(graph: Graph): string {
 export const structureHash = (graph: Graph): string => sha256Hex(canonicalText(graph));
 
 /** Identifies the contents of a network's constants, taken in canonical order. */
-export function weightsHash(graph: Graph): string {
-  return sha256Hex(canonicalOrder(graph).constants.map(contentHash).join('\n'));
+export const weightsHash = (graph: Graph): string => networkHashes(graph).weightsHash;
+
+/** Both hashes of a network, for the price of one. */
+export function networkHashes(graph: Graph): {
+  readonly structureHash: string;
+  readonly weightsHash: string;
+} {
+  const { lines, constants } = canonicalOrder(graph);
+  return {
+    structureHash: sha256Hex(lines.join('\n')),
+    weightsHash: sha256Hex(constants.map(contentHash).join('\n')),
+  };
 }
 
 /** Identifies a constant's elements. */

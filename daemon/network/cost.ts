@@ -66,9 +66,16 @@ export function countCost(graph: Graph): NetworkCost {
   return cost as NetworkCost;
 }
 
+/** A measurement asks for the cost of its network several times; graphs never change. */
+const knownCosts = new WeakMap<Graph, KnownCost>();
+
 /** Counts what can be counted; `given` tells shapes as for `inferKnownShapes`. Throws ONNX_INVALID. */
 export function countKnownCost(graph: Graph, given?: ReadonlyMap<string, Shape>): KnownCost {
-  return countGraph(graph, inferKnownShapes(graph, given).table, new Weights(graph));
+  const count = (): KnownCost => countGraph(graph, inferKnownShapes(graph, given).table, new Weights(graph));
+  if (given) return count();
+  const cost = knownCosts.get(graph) ?? count();
+  knownCosts.set(graph, cost);
+  return cost;
 }
 
 /** Counts a graph whose values are in `table`; also graphs inside others. */

@@ -230,13 +230,10 @@ export function inferKnownShapes(graph: Graph, given: ReadonlyMap<string, Shape>
   declareConstants(table, graph);
   for (const node of graph.nodes) {
     const failure = orReason(() => table.apply(node));
-    const reason =
-      failure ??
-      new HildaError(
-        'SHAPE_UNKNOWN',
-        `${placeText({ node, opset: graph.opset })}: no rule tells all outputs`,
-      );
     const open = node.outputs.filter((name) => name !== '' && !table.entries().has(name));
+    if (open.length === 0) continue;
+    const place = placeText({ node, opset: graph.opset });
+    const reason = failure ?? new HildaError('SHAPE_UNKNOWN', `${place}: no rule tells all outputs`);
     const left = open.filter((name) => !fill(name, reason.message));
     if (left.length > 0) unknown.push({ node, reason });
   }
