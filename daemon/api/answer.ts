@@ -40,7 +40,8 @@ export async function sendAnswer(
       : route.method === 'get'
         ? revalidated
         : done;
-  const bytes = type ? Buffer.from(body as Uint8Array) : Buffer.from(JSON.stringify(body));
+  const raw = type ? (body as Uint8Array) : Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.isBuffer(raw) ? raw : Buffer.from(raw);
   await sendBytes(request, response, bytes, keeping);
 }
 

@@ -13,6 +13,15 @@ const packers: Readonly<Record<'br' | 'gzip', (bytes: Uint8Array) => Promise<Buf
   gzip: promisify(gzip),
 };
 
+type Packed = Map<string, Promise<Buffer>>;
+const kept = new WeakMap<Uint8Array, Packed>();
+
+/** Marks bytes that never change and are sent often: each packed form of them is made once. */
+export function unchanging(bytes: Buffer): Buffer {
+  kept.set(bytes, new Map());
+  return bytes;
+}
+
 /**
  * Packs an answer as the client asks for it, in a thread, and says so in `Content-Encoding`. Not for answers that hold a
  * secret: the size of a packed answer tells of what is in it (BREACH).
@@ -20,7 +29,10 @@ const packers: Readonly<Record<'br' | 'gzip', (bytes: Uint8Array) => Promise<Buf
 export async function compress(request: Request, response: Response, bytes: Buffer): Promise<Buffer> {
   const encoding = bytes.length < minBytes ? false : request.acceptsEncodings('br', 'gzip', 'identity');
   if (encoding !== 'br' && encoding !== 'gzip') return bytes;
-  const packed = await packers[encoding](bytes);
+  const forms = kept.get(bytes);
+  const packing = forms?.get(encoding) ?? packers[encoding](bytes);
+  forms?.set(encoding, packing);
+  const packed = await packing;
   response.set('Content-Encoding', encoding);
   return packed;
 }

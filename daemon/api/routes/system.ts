@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { openApiDocument } from '../openapi.js';
 import { nextPage, nextSchema, pageLimit } from '../paging.js';
-import { defineRoute } from '../route.js';
+import { Answer, defineRoute } from '../route.js';
 import { eventSchema, healthSchema } from '../schemas.js';
 import { checkTopics } from '../topics.js';
 import { viewEvent } from '../views.js';
@@ -12,7 +12,8 @@ export const systemRoutes = [
     path: '/openapi.json',
     summary: 'This document',
     answer: { status: 200, schema: z.looseObject({ openapi: z.string() }) },
-    handle: async ({ services: { version }, routes }) => openApiDocument(routes, version),
+    handle: async ({ services: { version }, routes }) =>
+      new Answer(openApiDocument(routes, version), { type: 'json' }),
   }),
   defineRoute({
     method: 'get',
