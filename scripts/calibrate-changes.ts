@@ -1,12 +1,12 @@
 /**
  * Makes the table of `daemon/predict/changes/thresholds.ts`: `node dist/scripts/calibrate-changes.js [--histories N] [--seed S]`.
  * Unchanged histories of several families are scanned. For each cell of the table the scores of the tests whose points hold the
- * new level give the rate of alarms over the threshold; its tail is continued as exp(a - b score^2), and short lengths get
- * 0.3 of the wanted rate, the others 0.7. Then one factor on all cells brings the rate of all tests together to the wanted one.
+ * new level give the rate of alarms over the threshold; its tail is continued as exp(a - b score^2), and each column gets its
+ * share of the wanted rate. Then one factor on all cells brings the rate of all tests together to the wanted one.
  */
 import { parseArgs } from 'node:util';
 import { heldPoints } from '../daemon/predict/changes/persistence.js';
-import { counts, lengths, longestShort } from '../daemon/predict/changes/thresholds.js';
+import { columnOf, columns, counts, lengths } from '../daemon/predict/changes/thresholds.js';
 import { ChangeWatch } from '../daemon/predict/changes/watch.js';
 import { barFamily, history, otherFamilies } from './bench/parts/changes/series.js';
 
@@ -19,13 +19,17 @@ const { values: args } = parseArgs({
 });
 const families = [barFamily, ...otherFamilies.filter(({ calibrated }) => calibrated)];
 const rates = [1000, 2000, 5000];
+/** What each column has of the rate: long tests find small steps, short ones are there for large ones. */
+const shares = [0.3, 0.3, 0.4];
 /** An alarm restarts the test: others this near to it are the same. */
 const deadPoints = 25;
 const grid = Array.from({ length: 41 }, (_, i) => 3 + i * 0.05);
 
 /** For each history and each of its points: the largest score in each cell. */
 const scored: number[][][][] = [];
-const cells = counts.map(() => [0, 1].map(() => ({ points: 0, alarms: grid.map(() => 0) })));
+const cells = counts.map(() =>
+  Array.from({ length: columns }, () => ({ points: 0, alarms: grid.map(() => 0) })),
+);
 families.forEach((family, f) => {
   for (let i = 0; i < Number(args.histories); i++) {
     const watch = new ChangeWatch();
@@ -39,7 +43,7 @@ families.forEach((family, f) => {
       const most = cells.map((row) => row.map(() => 0));
       for (const scan of watch.scan()) {
         const row = most[counts.findLastIndex((least) => scan.count >= least)] as number[];
-        const column = scan.length <= longestShort ? 0 : 1;
+        const column = columnOf(scan.length);
         row[column] = Math.max(row[column] as number, heldPoints(scan) > 0 ? Math.abs(scan.score) : 0);
       }
       here.push(most);
@@ -94,7 +98,7 @@ function jointRate(table: readonly (readonly number[])[], factor: number): numbe
 }
 
 for (const rate of rates) {
-  const table = cells.map((row) => row.map((cell, c) => scoreFor(cell, (c === 0 ? 0.3 : 0.7) / rate)));
+  const table = cells.map((row) => row.map((cell, c) => scoreFor(cell, (shares[c] as number) / rate)));
   let [low, high] = [0.7, 1.3];
   for (let turn = 0; turn < 20; turn++) {
     const middle = (low + high) / 2;

@@ -27,6 +27,9 @@ export interface LevelFit {
 /** Iteration ends where coefficients and scale move by less than this share of the scale. */
 const tolerance = 0.02;
 
+/** Points so many scales off belong to episodes or are outliers: together they would pull at the season. */
+const farOff = 6;
+
 /** Values that count beside the observed ones where moments of the score are estimated. */
 const priorPoints = 10;
 
@@ -91,7 +94,10 @@ export function fitLevel(
     }
     const grown = Math.sqrt(squares / count);
     scale = Math.max(floor, scale * grown);
-    for (let i = 0; i < n; i++) weights[i] = weightOf((residuals[i] as number) / scale);
+    for (let i = 0; i < n; i++) {
+      const r = (residuals[i] as number) / scale;
+      weights[i] = Math.abs(r) > farOff ? 0 : weightOf(r);
+    }
     gather(precision);
     const solved = solveDefinite(matrix, right);
     if (!solved) break;

@@ -1,4 +1,5 @@
 import type { StepTest } from './step-test.js';
+import { locationOf, logDensity } from './student.js';
 
 /** Share of the points since that must hold the new level, and their least number. */
 const leastShare = 0.7;
@@ -7,6 +8,8 @@ const leastHeld = 4;
 const shortest = 7;
 /** The mean of so many newest points must be above a third of the step: an episode may be over. */
 const newestPoints = 3;
+/** Logarithm of the likelihood ratio from which an episode is over. */
+const leastGain = 3;
 /** Further beyond the new level than this many scales, a point belongs to an episode or is an outlier. */
 const band = 4;
 
@@ -16,7 +19,8 @@ const band = 4;
  * step and by half of it less 1.5 scales of the noise (in a small step noise alone takes a value back across the half), and
  * not far beyond the new one.
  */
-export function heldPoints({ size, residuals, scales }: StepTest): number {
+export function heldPoints(test: StepTest): number {
+  const { size, residuals, scales } = test;
   const n = residuals.length;
   const sign = Math.sign(size);
   const height = Math.abs(size);
@@ -29,5 +33,22 @@ export function heldPoints({ size, residuals, scales }: StepTest): number {
   let count = 0;
   for (let i = 0; i < n; i++)
     if (clear(i) && sign * (residuals[i] as number) < height + band * (scales[i] as number)) count++;
-  return count >= Math.max(leastHeld, leastShare * n) ? count : 0;
+  return count >= Math.max(leastHeld, leastShare * n) && !isOver(test) ? count : 0;
+}
+
+/** Whether an episode that ended two to five points ago explains the values better than a step that stays. */
+function isOver({ size, residuals, scales }: StepTest): boolean {
+  const n = residuals.length;
+  const gainOf = (i: number, level: number): number => {
+    const scale = scales[i] as number;
+    const residual = residuals[i] as number;
+    return logDensity((residual - level) / scale) - logDensity((residual - size) / scale);
+  };
+  for (let back = 2; back <= Math.min(5, n - 3); back++) {
+    const height = locationOf(residuals.subarray(0, n - back), scales.subarray(0, n - back));
+    let gain = 0;
+    for (let i = 0; i < n; i++) gain += gainOf(i, i < n - back ? height : 0);
+    if (gain > leastGain) return true;
+  }
+  return false;
 }
