@@ -4,22 +4,49 @@ import { changeFields } from './history-schemas.js';
 
 const textLimit = 500;
 
-export const alertSchema = z
+const raisedFields = {
+  id: z.string(),
+  raisedMs: z.int(),
+  muted: z.boolean().describe('A mute covered it when it was raised.'),
+  acknowledged: z
+    .object({ by: z.string(), atMs: z.int(), note: z.string() })
+    .nullable()
+    .describe('The first to acknowledge it.'),
+};
+
+const changeAlertSchema = z
   .object({
-    id: z.string(),
+    kind: z.literal('change'),
+    ...raisedFields,
     deviceId: z.string(),
     structureHash: z.string().describe('Of the network.'),
     metric: z.enum(costMetrics),
     ...changeFields,
-    raisedMs: z.int(),
     returnedAt: z.string().nullable().describe('From this measurement on the old level holds again.'),
-    muted: z.boolean().describe('A mute covered it when it was raised.'),
-    acknowledged: z
-      .object({ by: z.string(), atMs: z.int(), note: z.string() })
-      .nullable()
-      .describe('The first to acknowledge it.'),
   })
-  .meta({ id: 'Alert', description: 'A change of the level of a series: one network on one device.' });
+  .meta({ id: 'ChangeAlert', description: 'A change of the level of a series: one network on one device.' });
+export type ChangeAlertView = z.infer<typeof changeAlertSchema>;
+
+const noticeAlertSchema = z
+  .object({
+    kind: z
+      .enum(['quarantine', 'suite'])
+      .describe('quarantine: a device was taken out of use. suite: a scheduled run broke a limit.'),
+    ...raisedFields,
+    subject: z.string().describe('The device, or the schedule.'),
+    deviceId: z.string().nullable(),
+    text: z.string().describe('One sentence.'),
+    detail: z.json().describe('Of a quarantine its rule, of a suite its run and the limits that it broke.'),
+    resolvedMs: z.int().nullable().describe('Since when its subject is well again.'),
+  })
+  .meta({
+    id: 'NoticeAlert',
+    description: 'A device in quarantine, or a scheduled suite that broke a limit.',
+  });
+
+export const alertSchema = z
+  .discriminatedUnion('kind', [changeAlertSchema, noticeAlertSchema])
+  .meta({ id: 'Alert', description: 'What people should know of.' });
 export type AlertView = z.infer<typeof alertSchema>;
 
 export const acknowledgeRequestSchema = z.strictObject({ note: z.string().max(textLimit).default('') });

@@ -19,6 +19,7 @@ import {
 } from './alert-schemas.js';
 import { type BenchmarkRunView, baselineSchema, benchmarkRunSchema } from './benchmark-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
+import { deviceHealthSchema, healthCheckSchema } from './health-schemas.js';
 import { historySchema } from './history-schemas.js';
 import { type JobView, jobSchema } from './job-schemas.js';
 import { type leaseRequestSchema, leaseSchema } from './lease-schemas.js';
@@ -129,6 +130,12 @@ export class DaemonClient {
     this.#post(`/devices/${encodeURIComponent(id)}/adopt`, deviceSchema, undefined, options);
   setAside = (id: string, how: 'ignore' | 'quarantine', reason: string | null, options: CallOptions) =>
     this.#post(`/devices/${encodeURIComponent(id)}/${how}`, deviceSchema, { reason }, options);
+  release = (id: string, relearn: boolean, options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/release`, deviceSchema, { relearn }, options);
+  deviceHealth = (id: string, options: CallOptions) =>
+    this.#get(`/devices/${encodeURIComponent(id)}/health`, deviceHealthSchema, options);
+  checkHealth = (id: string, options: CallOptions) =>
+    this.#post(`/devices/${encodeURIComponent(id)}/health/check`, healthCheckSchema, undefined, options);
   tag = (id: string, tags: readonly string[], options: CallOptions) =>
     this.#post(`/devices/${encodeURIComponent(id)}/tags`, deviceSchema, { tags }, options);
   compare = (id: string, other: string, margin: number, options: CallOptions) =>

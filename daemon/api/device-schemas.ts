@@ -32,6 +32,16 @@ export const deviceSchema = z
     firstSeenMs: z.int(),
     lastSeenMs: z.int(),
     reason: z.string().nullable().describe('Why it is in its state.'),
+    quarantine: z
+      .object({
+        by: z
+          .enum(['hand', 'failures', 'reference', 'results'])
+          .describe('hand: a person. The others are rules, which health checks that pass end.'),
+        sinceMs: z.int().nullable(),
+        passed: z.int().describe('Health checks that it passed in a row since.'),
+      })
+      .nullable()
+      .describe('Null in every other state.'),
     tags: z.array(z.string()),
     present: z.boolean().describe('There when last looked for.'),
     obstacle: z.string().nullable().describe('What stands in the way of using it, and what to do.'),
@@ -60,6 +70,7 @@ export const deviceSchema = z
       })
       .optional()
       .describe('How well latencies repeat under its present target. One device alone shows it.'),
+    health: z.string().optional().describe('How well it does, in one line. One device alone shows it.'),
   })
   .meta({ id: 'Device' });
 

@@ -16,6 +16,7 @@ import type { Presence } from '../fleet/lookout.js';
 import type { Retention } from '../fleet/retention.js';
 import type { Campaigns } from '../jobs/campaigns.js';
 import type { Comparisons } from '../jobs/comparisons.js';
+import type { HealthChecks } from '../jobs/health-checks.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
@@ -49,6 +50,8 @@ export interface DevicePort {
   adopt(id: DeviceId): Promise<DeviceRecord>;
   /** Out of use, with the reason shown to people. */
   setAside(id: DeviceId, state: 'ignored' | 'quarantined', reason?: string | null): Promise<DeviceRecord>;
+  /** Ends a quarantine. Throws STATE_CONFLICT where it is in none. */
+  release(id: DeviceId, options: { readonly relearn?: boolean }): Promise<DeviceRecord>;
   tag(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;
   presence(id: DeviceId): Presence;
 }
@@ -142,6 +145,8 @@ export interface DaemonServices {
   readonly reading: Pick<DataReading, 'examples' | 'tensor'>;
   /** Device work. */
   readonly jobs: JobPort;
+  /** Whether devices are fit. */
+  readonly health: Pick<HealthChecks, 'check'>;
   /** Devices held by people and scripts. */
   readonly leases: Pick<PersonalLeases, 'acquire' | 'renew' | 'release' | 'list'>;
   /** Several jobs with one purpose. */

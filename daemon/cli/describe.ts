@@ -46,6 +46,7 @@ export function describeDevice(
     line,
     running,
     repeatability,
+    health,
   }: DeviceView,
   layout: Layout = plainLayout,
 ): string {
@@ -70,6 +71,7 @@ export function describeDevice(
       ['runs', running ? describeRunning(running) : 'nothing that is known'],
       ...(line ? [['line', describeLine(line)] as const] : []),
       ...(repeatability ? [['repeats', describeRepeatability(repeatability)] as const] : []),
+      ...(health === undefined ? [] : [['health', health] as const]),
     ],
     layout,
   );

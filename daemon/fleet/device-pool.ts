@@ -3,7 +3,9 @@ import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Device, Driver } from '../devices/contract.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
+import type { Quarantine } from '../store/records.js';
 import { DeviceSlot, type UseOptions } from './device-slot.js';
+import { healthMarks, setHealthMarks } from './health/reference-levels.js';
 import { Lookout, type Presence, type SeenDevice } from './lookout.js';
 
 export interface DevicePoolOptions {
@@ -70,8 +72,9 @@ export class DevicePool {
    * stands in the way.
    */
   async adopt(id: DeviceId): Promise<DeviceRecord> {
-    await this.#options.store.device(id);
+    const { state } = await this.#options.store.device(id);
     await this.#lookout.usable(id, this.#life.signal);
+    if (state === 'quarantined') return this.release(id);
     this.#slot(id).forgive();
     return this.#told(this.#options.store.setDeviceState(id, 'adopted'));
   }
@@ -81,10 +84,33 @@ export class DevicePool {
     id: DeviceId,
     state: 'ignored' | 'quarantined',
     reason: string | null = null,
+    by: Quarantine['by'] = 'hand',
   ): Promise<DeviceRecord> {
-    const record = await this.#told(this.#options.store.setDeviceState(id, state, reason));
+    const record = await this.#told(this.#options.store.setDeviceState(id, state, reason, by));
     void this.#slots.get(id)?.closeWhenIdle(this.#life.signal);
     return record;
+  }
+
+  /**
+   * Ends a quarantine, whether the device is there or not. What it did before counts for no rule any more; with `relearn` its
+   * former reference levels teach no limits either. Throws STATE_CONFLICT where it is in none.
+   */
+  async release(
+    id: DeviceId,
+    { relearn = false }: { readonly relearn?: boolean } = {},
+  ): Promise<DeviceRecord> {
+    const { store, clock } = this.#options;
+    const { state } = await store.device(id);
+    if (state !== 'quarantined')
+      throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}, not in quarantine`, {
+        hint: `See \`hilda devices show ${id}\`.`,
+      });
+    const nowMs = clock.nowMs();
+    const marks = await healthMarks(store, id);
+    const learnFromMs = relearn ? nowMs : marks.learnFromMs;
+    await setHealthMarks(store, id, { learnFromMs, countFromMs: nowMs });
+    this.#slot(id).forgive();
+    return this.#told(store.setDeviceState(id, 'adopted'));
   }
 
   tag(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord> {
@@ -119,6 +145,7 @@ export class DevicePool {
         clock: this.#options.clock,
         usable: (one, signal) => this.#lookout.usable(one, signal),
         warn: (error, message) => this.#warn(error, message),
+        onChanged: () => this.#changed(),
       });
     this.#slots.set(id, slot);
     return slot;

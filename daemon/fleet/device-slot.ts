@@ -8,8 +8,9 @@ import type { Graph } from '../network/graph.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
 import { isAtFault, isAway } from './away.js';
 import { Departures } from './departures.js';
-import { checkHealth, isNoSmaller, largerOf, type Ran } from './health.js';
+import { failuresOfAKind } from './health/rules.js';
 import type { Seen } from './lookout.js';
+import { checkHealth, isNoSmaller, largerOf, type Ran } from './reference-run.js';
 import { storeLedger } from './repeatability-ledger.js';
 import { RepeatingDevice } from './repeating-device.js';
 import { settled } from './settle-blame.js';
@@ -21,6 +22,8 @@ export interface SlotParts {
   /** Finds the device. Throws DEVICE_GONE, and DEVICE_FAILED where an obstacle stands in the way. */
   readonly usable: (id: DeviceId, signal: AbortSignal) => Promise<Seen>;
   readonly warn: (error: HildaError, message: string) => void;
+  /** It was quarantined. */
+  readonly onChanged: () => void;
 }
 
 export interface UseOptions {
@@ -32,6 +35,8 @@ export interface UseOptions {
   readonly network?: Graph | undefined;
   /** The device's record, where the caller read it just now. */
   readonly record?: DeviceRecord;
+  /** The one work that a device in quarantine is used for. */
+  readonly isHealthCheck?: boolean;
 }
 
 /** After so many failures in a row the device itself is examined before it is used again. */
@@ -46,6 +51,8 @@ export class DeviceSlot {
   #device: Device | undefined;
   /** Failures of the device in a row. */
   #strikes = 0;
+  /** Failures in a row that had the same code, whether it ran a reference network meanwhile or not. */
+  #alike: { readonly code: string; readonly count: number } | undefined;
   /** The largest network that ran. */
   #largest: Ran | undefined;
 
@@ -57,12 +64,14 @@ export class DeviceSlot {
   /** It is taken back into use: what it did before is forgiven. */
   forgive(): void {
     this.#strikes = 0;
+    this.#alike = undefined;
   }
 
   /** See `DevicePool.use`. */
   use<T>(options: UseOptions, work: (device: Device) => Promise<T>): Promise<T> {
     return this.#turns.run(async () => {
-      const { kind } = assertInUse(options.record ?? (await this.#parts.store.device(this.#id)));
+      const record = options.record ?? (await this.#parts.store.device(this.#id));
+      const { kind } = assertInUse(record, options.isHealthCheck);
       return this.#perform(options, kind === 'agent', work);
     }, options.signal);
   }
@@ -79,18 +88,18 @@ export class DeviceSlot {
   }
 
   async #perform<T>(
-    { signal, network }: UseOptions,
+    { signal, network, isHealthCheck = false }: UseOptions,
     isRemote: boolean,
     work: (device: Device) => Promise<T>,
   ): Promise<T> {
     try {
-      if (this.#strikes >= strikesBeforeCheck) await this.#examine(signal);
+      if (this.#strikes >= strikesBeforeCheck && !isHealthCheck) await this.#examine(signal);
       const attempt = async (): Promise<T> => work(await this.#opened(signal));
       const result = await (network ? this.#settle(network, attempt, signal, isRemote) : attempt());
-      this.#strikes = 0;
+      this.forgive();
       return result;
     } catch (thrown) {
-      await this.#blamed(asHildaError(thrown), network !== undefined);
+      await this.#blamed(asHildaError(thrown), network !== undefined, isHealthCheck);
       throw thrown;
     }
   }
@@ -129,14 +138,23 @@ export class DeviceSlot {
   }
 
   /** What a failure means for the device: a strike, to be opened afresh, to be taken out of use. */
-  async #blamed(error: HildaError, isSettled: boolean): Promise<void> {
+  async #blamed(error: HildaError, isSettled: boolean, isHealthCheck: boolean): Promise<void> {
     const { code, message, details } = error;
-    if (details.unopened === 'failed') this.#strikes++;
-    else if (details.unopened === undefined && !isSettled && deviceAtFault.has(code)) this.#strikes++;
-    else if (isAtFault(error) && details.moment !== true) this.#strikes++;
-    else if (details.atFault === 'network') this.#strikes = 0;
+    const isStruck =
+      details.unopened === 'failed' ||
+      (details.unopened === undefined && !isSettled && deviceAtFault.has(code)) ||
+      (isAtFault(error) && details.moment !== true);
+    if (isStruck) {
+      this.#strikes++;
+      this.#alike = { code, count: this.#alike?.code === code ? this.#alike.count + 1 : 1 };
+    } else if (details.atFault === 'network') this.forgive();
     if (deviceAtFault.has(code) || isAtFault(error) || code === 'DEVICE_GONE') await this.#close();
+    // Who checks its health judges it by all that the check found.
+    if (isHealthCheck) return;
     if (isAtFault(error) && this.#strikes >= strikesBeforeCheck) await this.#quarantine(message);
+    const { count = 0 } = this.#alike ?? {};
+    if (isStruck && count >= failuresOfAKind)
+      await this.#setAside(`failed ${count} times in a row with ${code}: ${message}`);
   }
 
   async #open(signal: AbortSignal): Promise<Device> {
@@ -190,8 +208,12 @@ export class DeviceSlot {
 
   /** Throws STATE_CONFLICT, as every later use will. */
   async #quarantine(why: string): Promise<never> {
-    const reason = `failed ${this.#strikes} times in a row, then a reference network: ${why}`;
-    await this.#parts.store.setDeviceState(this.#id, 'quarantined', reason);
+    return this.#setAside(`failed ${this.#strikes} times in a row, then a reference network: ${why}`);
+  }
+
+  async #setAside(reason: string): Promise<never> {
+    await this.#parts.store.setDeviceState(this.#id, 'quarantined', reason, 'failures');
+    this.#parts.onChanged();
     await this.#close();
     assertInUse(await this.#parts.store.device(this.#id));
     throw new HildaError('STATE_CONFLICT', `the device ${this.#id} is quarantined: ${reason}`);
@@ -206,12 +228,14 @@ export class DeviceSlot {
   }
 }
 
-/** Throws STATE_CONFLICT for a device that was taken out of use. */
-function assertInUse(record: DeviceRecord): DeviceRecord {
+/** Throws STATE_CONFLICT for a device that was taken out of use. A health check is what a quarantined one is used for. */
+function assertInUse(record: DeviceRecord, isHealthCheck = false): DeviceRecord {
   const { id, state, reason } = record;
-  if (state !== 'ignored' && state !== 'quarantined') return record;
+  if ((state !== 'ignored' && state !== 'quarantined') || (isHealthCheck && state === 'quarantined'))
+    return record;
+  const verb = state === 'quarantined' ? 'release' : 'adopt';
   throw new HildaError('STATE_CONFLICT', `the device ${id} is ${state}${reason ? `: ${reason}` : ''}`, {
-    hint: `Take it back into use with \`hilda devices adopt ${id}\`.`,
+    hint: `Take it back into use with \`hilda devices ${verb} ${id}\`.`,
     details: { setAside: state },
   });
 }

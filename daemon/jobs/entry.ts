@@ -45,6 +45,14 @@ export class Entry {
     return canOutlive(this.record);
   }
 
+  /**
+   * Whether it waits until a device is released from quarantine. All other work is told at once: its client waits, or its owner
+   * decides what follows.
+   */
+  get waitsForRelease(): boolean {
+    return this.job.owner.kind === 'person' && this.outlives;
+  }
+
   get ordinal(): number {
     return this.#ordinal;
   }

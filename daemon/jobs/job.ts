@@ -63,7 +63,8 @@ export type InputsRef =
 export type Owner =
   | { readonly kind: 'person' }
   | { readonly kind: 'study'; readonly study: StudyId; readonly trial: number; readonly late: boolean }
-  | { readonly kind: 'campaign' | 'comparison' | 'benchmark' | 'rollout'; readonly name: string };
+  /** `health`: whether the device is fit; also one in quarantine does it. */
+  | { readonly kind: 'campaign' | 'comparison' | 'benchmark' | 'rollout' | 'health'; readonly name: string };
 
 /** Materials that the submitter has in memory already. */
 export interface Given {

@@ -237,9 +237,9 @@ export class Jobs {
     return record;
   }
 
-  /** The adopted devices that a selector means, those that are there first. Throws DEVICE_UNKNOWN. */
-  devicesOf(selector: Selector): Promise<DeviceId[]> {
-    return this.#devices.meant(selector);
+  /** See `KnownDevices.meant`. */
+  devicesOf(selector: Selector, also: { readonly quarantined?: boolean } = {}): Promise<DeviceId[]> {
+    return this.#devices.meant(selector, also);
   }
 
   /** Takes up a job of a former daemon. One that this version cannot read fails. */

@@ -2,9 +2,9 @@ import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { DevicePool } from '../fleet/device-pool.js';
 import { pooledWith } from '../fleet/equivalence.js';
-import type { Store } from '../store/contract.js';
+import type { DeviceRecord, Store } from '../store/contract.js';
 import type { Dispatcher } from './dispatcher.js';
-import { formatSelector, isMeant, type Selector } from './selector.js';
+import { fits, formatSelector, isMeant, type Selector } from './selector.js';
 
 export interface KnownDevicesOptions {
   readonly store: Store;
@@ -61,12 +61,23 @@ export class KnownDevices {
     });
   }
 
-  /** The adopted devices that a selector means, those that are there first. Throws DEVICE_UNKNOWN. */
-  async meant(selector: Selector): Promise<DeviceId[]> {
+  /**
+   * The adopted devices that a selector means, and with `quarantined` those in quarantine, those that are there first. Throws
+   * DEVICE_UNKNOWN.
+   */
+  async meant(
+    selector: Selector,
+    { quarantined = false }: { readonly quarantined?: boolean } = {},
+  ): Promise<DeviceId[]> {
     const { pool, dispatcher } = this.#options;
-    const named = await this.named(selector);
-    const all = dispatcher.stations.all();
-    const ids = named ?? all.filter((record) => isMeant(selector, record)).map(({ id }) => id);
+    const all = (): DeviceRecord[] => dispatcher.stations.all();
+    await this.#learnt;
+    const others = quarantined
+      ? all().filter((record) => record.state === 'quarantined' && fits(selector, record))
+      : [];
+    const named = await this.named(selector, { mayWait: others.length > 0 });
+    const ids =
+      named ?? [...all().filter((record) => isMeant(selector, record)), ...others].map(({ id }) => id);
     const isAway = (id: DeviceId): number => (pool.presence(id).present ? 0 : 1);
     return [...ids].sort((a, b) => isAway(a) - isAway(b));
   }

@@ -134,7 +134,8 @@ export class Runner {
     if (work.kind === 'lease') return handedOver(work, lease);
     const network = await networkOfJob(entry.job, entry.given, places);
     const settles = isSettled(work) && network !== null;
-    return pool.use(deviceId, { signal, record, ...(settles && { network }) }, (device) =>
+    const isHealthCheck = entry.job.owner.kind === 'health';
+    return pool.use(deviceId, { signal, record, isHealthCheck, ...(settles && { network }) }, (device) =>
       attempt(entry, device, deviceId, network, { store, places, signal }),
     );
   }

@@ -95,8 +95,9 @@ export class Schedule {
   best(offers: readonly Offer[]): { readonly entry: Entry; readonly device: DeviceRecord } | undefined {
     let best: { readonly entry: Entry; readonly device: DeviceRecord } | undefined;
     for (const offer of offers) {
-      const own = this.#buckets.get(keyOfDevice(offer.record.id));
-      const buckets = own ? [own] : [];
+      const { id, state } = offer.record;
+      const keys = [keyOfDevice(id), ...(state === 'quarantined' ? [] : [keyOfPatient(id)])];
+      const buckets = keys.flatMap((key) => this.#buckets.get(key) ?? []);
       for (const key of this.#floating) {
         const bucket = this.#buckets.get(key);
         if (bucket?.takes(offer)) buckets.push(bucket);
@@ -111,10 +112,10 @@ export class Schedule {
 
   /** How many of those that wait go before this one on a device that both may take. */
   ahead(entry: Entry): number {
-    const key = this.#bucketOf.get(entry)?.key;
+    const key = keyOfLine(this.#bucketOf.get(entry));
     let count = 0;
     for (const [other, bucket] of this.#bucketOf)
-      if (other !== entry && bucket.key === key && this.#goesBefore(other, entry)) count++;
+      if (other !== entry && keyOfLine(bucket) === key && this.#goesBefore(other, entry)) count++;
     return count;
   }
 
@@ -169,11 +170,12 @@ export class Schedule {
     const { named, excluded, job } = entry;
     const left = named?.filter((id) => !excluded.has(id));
     const without = [...excluded].sort().join(' ');
+    const patient = entry.waitsForRelease;
     const key =
       left?.length === 1
-        ? keyOfDevice(left[0] as DeviceId)
+        ? (patient ? keyOfPatient : keyOfDevice)(left[0] as DeviceId)
         : left
-          ? `any ${[...left].sort().join(' ')}`
+          ? `any ${[...left].sort().join(' ')}${patient ? ' once released' : ''}`
           : `${JSON.stringify(job.devices)} without ${without}`;
     const known = this.#buckets.get(key);
     if (known) return known;
@@ -182,6 +184,7 @@ export class Schedule {
       lines: new Map(),
       takes: ({ record, present }) => {
         if (!left) return present && !excluded.has(record.id) && isMeant(job.devices, record);
+        if (patient && record.state === 'quarantined') return false;
         // One that is away is tried only where no other is there.
         return left.includes(record.id) && (present || !left.some((id) => this.#isPresent(id)));
       },
@@ -193,3 +196,8 @@ export class Schedule {
 }
 
 const keyOfDevice = (id: DeviceId): string => `device ${id}`;
+/** Of jobs that wait until it is out of quarantine. */
+const keyOfPatient = (id: DeviceId): string => `device ${id} once released`;
+/** Jobs of one device stand in one line, whether they wait for its release or not. */
+const keyOfLine = (bucket: Bucket | undefined): string | undefined =>
+  bucket?.key.replace(/ once released$/, '');

@@ -46,8 +46,11 @@ export function formatSelector(selector: Selector): string {
 }
 
 /** Whether a device is among those that a selector by target or tags means. Devices must be adopted: nobody named them. */
-export function isMeant(selector: Selector, device: DeviceRecord): boolean {
-  if (device.state !== 'adopted') return false;
+export const isMeant = (selector: Selector, device: DeviceRecord): boolean =>
+  device.state === 'adopted' && fits(selector, device);
+
+/** As `isMeant`, of a device in any state. */
+export function fits(selector: Selector, device: DeviceRecord): boolean {
   if ('target' in selector)
     return device.target.model === selector.target || targetKey(device.target) === selector.target;
   return 'tags' in selector && selector.tags.every((tag) => device.tags.includes(tag));

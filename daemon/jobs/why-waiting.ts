@@ -3,7 +3,7 @@ import type { DevicePool } from '../fleet/device-pool.js';
 import type { DeviceRecord, Lease } from '../store/contract.js';
 import type { Entry } from './entry.js';
 import type { Runner } from './runner.js';
-import { formatSelector, isMeant } from './selector.js';
+import { fits, formatSelector, isMeant } from './selector.js';
 
 export interface Circumstances {
   readonly runner: Runner;
@@ -21,9 +21,15 @@ export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circum
   const meant = named
     ? named.flatMap((id) => stations.record(id) ?? [])
     : stations.all().filter((one) => isMeant(job.devices, one));
-  const possible = meant.filter(({ id }) => !excluded.has(id));
   const name = formatSelector(job.devices);
-  if (possible.length === 0) return `no device of ${name} is left to try`;
+  const tried = meant.filter(({ id }) => !excluded.has(id));
+  const possible = entry.waitsForRelease ? tried.filter(({ state }) => state !== 'quarantined') : tried;
+  if (possible.length === 0) {
+    const others = named ? tried : stations.all().filter((one) => fits(job.devices, one));
+    const why = others.filter(({ state }) => state === 'quarantined').map(quarantineOf);
+    if (why.length > 0) return why.slice(0, 3).join('; ');
+    return `no device of ${name} is left to try`;
+  }
   const here = possible.filter(({ id }) => named?.length === 1 || pool.presence(id).present);
   if (here.length === 0)
     return `no device of ${name} is there: ${possible.map(({ id }) => id).join(', ')} are away`;
@@ -34,6 +40,9 @@ export function whyWaiting(entry: Entry, { runner, pool, leases, nowMs }: Circum
   const held = busy.every((one) => one !== undefined) ? busy.slice(0, 3).join('; ') : '';
   return [held, others].filter((part) => part !== '').join('; ') || 'it is about to begin';
 }
+
+const quarantineOf = ({ id, reason }: DeviceRecord): string =>
+  `${id} is in quarantine${reason === null ? '' : ` (${reason})`}; \`hilda devices release ${id}\` takes it back`;
 
 /** Who uses the device, or the host that it shares. */
 function userOf(device: DeviceRecord, runner: Runner, leases: readonly Lease[]): string | undefined {

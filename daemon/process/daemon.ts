@@ -28,9 +28,11 @@ import { faultyClock } from '../faults/edges/clock.js';
 import { useSwitchboard } from '../faults/present.js';
 import type { Switchboard } from '../faults/switchboard.js';
 import { DevicePool } from '../fleet/device-pool.js';
+import { AvailabilityLog } from '../fleet/health/availability.js';
 import { Retention } from '../fleet/retention.js';
 import { Campaigns } from '../jobs/campaigns.js';
 import { Comparisons } from '../jobs/comparisons.js';
+import { HealthChecks } from '../jobs/health-checks.js';
 import { Jobs } from '../jobs/jobs.js';
 import { PersonalLeases } from '../jobs/personal-leases.js';
 import type { Graph } from '../network/graph.js';
@@ -259,6 +261,9 @@ export class Daemon {
     signal.throwIfAborted();
     await pool.start(this.#life.signal);
     this.#started.push(() => pool.stop());
+    const availability = new AvailabilityLog({ store, pool, clock, ...(onError && { onError }) });
+    await availability.start();
+    this.#started.push(() => availability.stop());
 
     readiness.enter('jobs');
     const readNetwork = (bytes: Uint8Array): Promise<Graph> => reader.read(bytes);
@@ -310,7 +315,8 @@ export class Daemon {
 
     const calendar = new Schedules({ store, clock, ...(onError && { onError }) });
     calendar.define('suite', scheduledSuites(benchmarks, clock));
-    calendar.define('health', healthChecks(jobs));
+    const health = new HealthChecks({ store, pool, jobs });
+    calendar.define('health', healthChecks(jobs, health));
     calendar.define('backup', scheduledBackups(dataDir, clock));
     const schedules = new ProbeSchedules({ store, predictors, schedules: calendar, clock });
     await schedules.start();
@@ -380,6 +386,7 @@ export class Daemon {
         lineTo: (device) => pages.lineTo(device) ?? agents.lineTo(device),
       },
       jobs,
+      health,
       leases,
       readNetwork,
       reading,

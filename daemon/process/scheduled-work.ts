@@ -6,13 +6,12 @@ import type { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import { suiteOf, suiteSchema } from '../benchmarks/suites/suite.js';
 import type { Clock } from '../core/clock.js';
 import { asHildaError } from '../core/errors.js';
+import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import { unlessAborted } from '../core/unless-aborted.js';
+import type { HealthCheck, HealthChecks } from '../jobs/health-checks.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { parseSelector } from '../jobs/selector.js';
-import { loadProtocol } from '../measure/protocols.js';
-import { referenceNetworks } from '../measure/references.js';
-import { structureHash } from '../network/canonical-text.js';
 import type { Firing, ScheduledWork } from '../schedules/schedule.js';
 import { backUp } from '../store/upkeep/backup.js';
 
@@ -75,50 +74,37 @@ const healthRequestSchema = z.strictObject({
   devices: z.array(z.string().min(1).max(2000)).min(1).max(1000),
 });
 
-/** Measures the convolution reference once on each device: one that does not give a valid measurement is named. */
-export const healthChecks = (jobs: Pick<Jobs, 'run' | 'devicesOf'>): ScheduledWork => ({
-  check: async (request) => {
-    for (const text of healthRequestSchema.parse(request).devices) await jobs.devicesOf(parseSelector(text));
-  },
-  run: async (request, { signal, schedule }) => {
-    const { convolution: network } = referenceNetworks();
-    const protocol = loadProtocol('quick');
-    const ids = new Set(
-      (
-        await Promise.all(
-          healthRequestSchema.parse(request).devices.map((text) => jobs.devicesOf(parseSelector(text))),
-        )
-      ).flat(),
-    );
-    const unfit: { device: string; why: string }[] = [];
-    await Promise.all(
-      [...ids].map(async (device) => {
-        try {
-          const { measurement } = await jobs.run(
-            {
-              work: { kind: 'measure', protocol, calibration: null, ramBytes: null },
-              network: { structure: structureHash(network) },
-              devices: { device },
-              owner: { kind: 'benchmark', name: schedule },
-              maxAttempts: 2,
-              attached: true,
-              given: { network },
-            },
-            { signal },
-          );
-          if (measurement?.verdict !== 'valid')
-            unfit.push({ device, why: `${measurement?.verdict}: ${measurement?.reason}` });
-        } catch (thrown) {
-          signal.throwIfAborted();
-          const { code, message } = asHildaError(thrown);
-          unfit.push({ device, why: `${code}: ${message}` });
-        }
-      }),
-    );
-    unfit.sort((a, b) => (a.device < b.device ? -1 : 1));
-    return { checked: ids.size, fit: ids.size - unfit.length, unfit: unfit.slice(0, 100) };
-  },
-});
+/** Checks each device, quarantined ones too: one that does not pass is named, and so is what followed. */
+export const healthChecks = (
+  jobs: Pick<Jobs, 'devicesOf'>,
+  checks: Pick<HealthChecks, 'check'>,
+): ScheduledWork => {
+  const devicesOf = (text: string): Promise<DeviceId[]> =>
+    jobs.devicesOf(parseSelector(text), { quarantined: true });
+  return {
+    check: async (request) => {
+      for (const text of healthRequestSchema.parse(request).devices) await devicesOf(text);
+    },
+    run: async (request, { signal, schedule: name }) => {
+      const { devices } = healthRequestSchema.parse(request);
+      const ids = new Set((await Promise.all(devices.map(devicesOf))).flat());
+      const found = await Promise.all([...ids].map((id) => checks.check(id, { name, signal })));
+      const unfit = found
+        .filter(({ outcome }) => outcome !== 'passed')
+        .sort((a, b) => (a.device < b.device ? -1 : 1));
+      const followed = (what: HealthCheck['followed']): DeviceId[] =>
+        found.filter((one) => one.followed === what).map(({ device }) => device);
+      const most = 100;
+      return {
+        checked: ids.size,
+        fit: ids.size - unfit.length,
+        unfit: unfit.slice(0, most).map(({ device, why }) => ({ device, why })),
+        quarantined: followed('quarantined').slice(0, most),
+        released: followed('released').slice(0, most),
+      };
+    },
+  };
+};
 
 const backupRequestSchema = z.strictObject({
   keep: z.int().min(1).max(1000).default(7).describe('So many backups stay; older ones are removed.'),

@@ -111,7 +111,8 @@ async function alertsOf(store: Store, names: ReadonlyMap<string, string>): Promi
   let before: Parameters<Store['alerts']>[0]['before'];
   for (;;) {
     const some = await store.alerts({ limit: page, ...(before !== undefined && { before }) });
-    for (const one of some)
+    for (const one of some) {
+      if (one.kind !== 'change') continue;
       alerts.push({
         id: one.id,
         device: one.deviceId as DeviceId,
@@ -125,6 +126,7 @@ async function alertsOf(store: Store, names: ReadonlyMap<string, string>): Promi
         cause: one.cause,
         differences: one.differences,
       });
+    }
     if (some.length < page) return alerts.reverse();
     before = some.at(-1)?.id;
   }

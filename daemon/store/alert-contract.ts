@@ -1,4 +1,5 @@
 import type { AlertId, DeviceId, MeasurementId, MuteId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { CostMetric } from '../core/measurement.js';
 import type { alertStates } from './state-names.js';
 
@@ -22,15 +23,39 @@ export interface NewAlert {
   readonly differences: readonly { readonly path: string; readonly before: string; readonly since: string }[];
 }
 
-export interface AlertRecord extends NewAlert {
+/** What alerts of every kind have. */
+interface Raised {
   readonly id: AlertId;
   readonly raisedMs: number;
-  /** From this measurement on the old level holds again. */
-  readonly returnedAt: MeasurementId | null;
   /** A mute covered it when it was raised. */
   readonly muted: boolean;
   readonly acknowledged: { readonly by: string; readonly atMs: number; readonly note: string } | null;
 }
+
+export interface ChangeAlert extends NewAlert, Raised {
+  readonly kind: 'change';
+  /** From this measurement on the old level holds again. */
+  readonly returnedAt: MeasurementId | null;
+}
+
+/** Something that people should know of and that is no change of a series. */
+export interface NewNotice {
+  /** `quarantine`: a device was taken out of use. `suite`: a scheduled run broke a limit. */
+  readonly kind: 'quarantine' | 'suite';
+  /** The device, or the schedule: a notice is over when its subject is well again. */
+  readonly subject: string;
+  readonly deviceId: DeviceId | null;
+  /** One sentence. */
+  readonly text: string;
+  readonly detail: Json;
+}
+
+export interface NoticeAlert extends NewNotice, Raised {
+  /** Since when its subject is well again; null before. */
+  readonly resolvedMs: number | null;
+}
+
+export type AlertRecord = ChangeAlert | NoticeAlert;
 
 /** What raises no attention: alerts of this device, network and metric; null covers all. */
 export interface AlertMute {
@@ -82,7 +107,13 @@ export interface AlertStore {
     readonly alerts: readonly NewAlert[];
     readonly returned: readonly Returned[];
     readonly watchedUpTo: number;
-  }): Promise<AlertRecord[]>;
+  }): Promise<ChangeAlert[]>;
+  /**
+   * Raises a notice and tells webhooks. Null where one of the same kind and subject was acknowledged and is not over: people know.
+   */
+  raiseNotice(notice: NewNotice): Promise<NoticeAlert | null>;
+  /** Ends all notices of a kind about a subject that is well again. How many there were. */
+  resolveNotices(kind: NewNotice['kind'], subject: string): Promise<number>;
   /** Measurements up to this ordinal were looked at. */
   watchedUpTo(): Promise<number>;
   /** Newest first. */

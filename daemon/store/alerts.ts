@@ -6,37 +6,17 @@ import type { CostMetric } from '../core/measurement.js';
 import type {
   AlertFilter,
   AlertMute,
-  AlertRecord,
   AlertStore,
+  ChangeAlert,
   NewAlert,
   Returned,
 } from './alert-contract.js';
+import { type AlertRow, live, toAlert } from './alert-rows.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { noticeStore } from './notices.js';
 import { ordinalOf } from './numbered-ids.js';
 import { queueDeliveries } from './webhooks.js';
-
-interface AlertRow {
-  readonly ordinal: number;
-  readonly series: string;
-  readonly device_id: DeviceId;
-  readonly structure_hash: string;
-  readonly metric: CostMetric;
-  readonly since: number;
-  readonly between_first: number;
-  readonly between_last: number;
-  readonly found_at: number;
-  readonly returned_at: number | null;
-  readonly since_ms: number;
-  readonly ratio: number;
-  readonly ratio_low: number;
-  readonly ratio_high: number;
-  readonly cause: NewAlert['cause'];
-  readonly differences: string;
-  readonly raised_ms: number;
-  readonly muted: number | boolean;
-  readonly acknowledged: string | null;
-}
 
 interface MuteRow {
   readonly ordinal: number;
@@ -54,6 +34,8 @@ const defaultLimit = 100;
 
 export function alertStore(database: Database): AlertStore {
   return {
+    ...noticeStore(database),
+
     measuredAfter: async (ordinal, limit) => {
       const rows = await database.read<
         { ordinal: number; device_id: DeviceId; structure_hash: string; verdict: string }[]
@@ -82,7 +64,7 @@ export function alertStore(database: Database): AlertStore {
     raiseAlerts: ({ alerts, returned, watchedUpTo }) =>
       database.write(async (write) => {
         const { db } = write;
-        const raised: AlertRecord[] = [];
+        const raised: ChangeAlert[] = [];
         for (const alert of alerts) {
           const record = await raise(alert, write);
           if (record) raised.push(record);
@@ -166,12 +148,8 @@ export function alertStore(database: Database): AlertStore {
   };
 }
 
-const live = (db: Knex, nowMs: number): Knex.QueryBuilder =>
-  db('alert_mutes').where((until) => until.whereNull('until_ms').orWhere('until_ms', '>', nowMs));
-
 /** Measurements are numbered in the order in which they are stored. */
 const measured = (id: MeasurementId): number => Number(id.slice(1));
-const measurementId = (ordinal: number): MeasurementId => `m${ordinal}` as MeasurementId;
 
 async function requireAlert(db: Knex, id: AlertId): Promise<AlertRow> {
   const row: AlertRow | undefined = await db('alerts')
@@ -205,7 +183,7 @@ const covering = (
     .andWhere('between_first', '<=', measured(last))
     .andWhere('between_last', '>=', measured(first));
 
-async function raise(alert: NewAlert, write: Write): Promise<AlertRecord | undefined> {
+async function raise(alert: NewAlert, write: Write): Promise<ChangeAlert | undefined> {
   const { db, nowMs, next, publish } = write;
   const { deviceId, structureHash, metric, ratio } = alert;
   const known = await covering(db, alert).first('ordinal');
@@ -216,6 +194,7 @@ async function raise(alert: NewAlert, write: Write): Promise<AlertRecord | undef
     mute.andWhere((either) => either.whereNull(column).orWhere(column, value));
   const row: AlertRow = {
     ordinal: await next('alerts'),
+    kind: 'change',
     series: alert.series,
     device_id: deviceId,
     structure_hash: structureHash,
@@ -234,12 +213,17 @@ async function raise(alert: NewAlert, write: Write): Promise<AlertRecord | undef
     raised_ms: nowMs,
     muted: (await mute.first('ordinal')) !== undefined,
     acknowledged: null,
+    subject: null,
+    text: null,
+    detail: null,
+    resolved_ms: null,
   };
   await db('alerts').insert(row);
-  const record = toAlert(row);
+  const record = toAlert(row) as ChangeAlert;
   await publish('alerts', {
     type: 'alert',
     id: record.id,
+    kind: 'change',
     deviceId,
     structureHash,
     metric,
@@ -257,13 +241,13 @@ async function noteReturn(one: Returned, write: Write): Promise<void> {
   if (!row) return;
   const returned = { ...row, returned_at: measured(one.returnedAt) };
   await db('alerts').where({ ordinal: row.ordinal }).update({ returned_at: returned.returned_at });
-  const record = toAlert(returned);
+  const record = toAlert(returned) as ChangeAlert;
   await publish('alerts', { type: 'alert-returned', id: record.id, returnedAt: one.returnedAt });
   if (!record.muted) await queueDeliveries({ kind: 'alert-returned', body: messageOf(record) }, write);
 }
 
 /** What webhooks hear of an alert. */
-const messageOf = ({ series: _, muted: __, acknowledged: ___, ...alert }: AlertRecord): Json =>
+const messageOf = ({ series: _, muted: __, acknowledged: ___, ...alert }: ChangeAlert): Json =>
   alert as unknown as Json;
 
 function matching(db: Knex, { state, deviceId }: AlertFilter): Knex.QueryBuilder {
@@ -274,26 +258,6 @@ function matching(db: Knex, { state, deviceId }: AlertFilter): Knex.QueryBuilder
   if (state === 'open') query.where({ muted: false }).whereNull('acknowledged');
   return query;
 }
-
-const toAlert = (row: AlertRow): AlertRecord => ({
-  id: `alert-${row.ordinal}` as AlertId,
-  series: row.series,
-  deviceId: row.device_id,
-  structureHash: row.structure_hash,
-  metric: row.metric,
-  since: measurementId(row.since),
-  sinceMs: row.since_ms,
-  between: [measurementId(row.between_first), measurementId(row.between_last)],
-  foundAt: measurementId(row.found_at),
-  returnedAt: row.returned_at === null ? null : measurementId(row.returned_at),
-  ratio: row.ratio,
-  ratioCi: [row.ratio_low, row.ratio_high],
-  cause: row.cause,
-  differences: fromJsonText(row.differences, `alert ${row.ordinal}`),
-  raisedMs: row.raised_ms,
-  muted: Boolean(row.muted),
-  acknowledged: row.acknowledged === null ? null : fromJsonText(row.acknowledged, `alert ${row.ordinal}`),
-});
 
 const toMute = (row: MuteRow): AlertMute => ({
   id: `mute-${row.ordinal}` as MuteId,

@@ -16,11 +16,13 @@ import type { AlertStore } from './alert-contract.js';
 import type { BenchmarkStore } from './benchmark-contract.js';
 import type { CampaignStore } from './campaign-contract.js';
 import type { JobStore } from './job-contract.js';
+import type { PresenceStore } from './presence-contract.js';
 import type {
   DeviceRecord,
   Lease,
   MeasurementRecord,
   PredictorRecord,
+  Quarantine,
   TrialOfMeasurement,
 } from './records.js';
 import type { RetentionStore } from './retention-contract.js';
@@ -213,6 +215,7 @@ export interface Store
     CampaignStore,
     BenchmarkStore,
     AlertStore,
+    PresenceStore,
     WebhookStore,
     ScheduleStore,
     RolloutStore,
@@ -221,7 +224,15 @@ export interface Store
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,
   ): Promise<DeviceRecord>;
-  setDeviceState(id: DeviceId, state: DeviceRecord['state'], reason?: string | null): Promise<DeviceRecord>;
+  /** Into quarantine and out of it is told as an alert. `by` counts for a quarantine alone: by hand where it is left out. */
+  setDeviceState(
+    id: DeviceId,
+    state: DeviceRecord['state'],
+    reason?: string | null,
+    by?: Quarantine['by'],
+  ): Promise<DeviceRecord>;
+  /** Counts a health check of a quarantined device: one that passes adds to those in a row, one that fails ends them. */
+  noteHealthCheck(id: DeviceId, passed: boolean): Promise<DeviceRecord>;
   /** Replaces the device's tags; they are kept sorted, each once. */
   setDeviceTags(id: DeviceId, tags: readonly string[]): Promise<DeviceRecord>;
   devices(): Promise<DeviceRecord[]>;

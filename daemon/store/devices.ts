@@ -3,8 +3,10 @@ import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
 import type { DeviceRecord, Store } from './contract.js';
-import type { Database } from './database.js';
+import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
+import { raiseNotice, resolveNotices } from './notices.js';
+import type { Quarantine } from './records.js';
 
 export interface DeviceRow {
   readonly id: DeviceId;
@@ -14,6 +16,7 @@ export interface DeviceRow {
   readonly host: string | null;
   readonly state: DeviceRecord['state'];
   readonly state_reason: string | null;
+  readonly quarantine: string | null;
   readonly tags: string;
   readonly first_seen_ms: number;
   readonly last_seen_ms: number;
@@ -22,7 +25,10 @@ export interface DeviceRow {
 
 export function deviceStore(
   database: Database,
-): Pick<Store, 'upsertDevice' | 'setDeviceState' | 'setDeviceTags' | 'devices' | 'device'> {
+): Pick<
+  Store,
+  'upsertDevice' | 'setDeviceState' | 'noteHealthCheck' | 'setDeviceTags' | 'devices' | 'device'
+> {
   return {
     upsertDevice: ({ id, kind, label, target, host = null }) =>
       database.write(async ({ db, nowMs, publish }) => {
@@ -43,9 +49,33 @@ export function deviceStore(
         return device;
       }),
 
-    setDeviceState: (id, state, reason = null) => change(database, id, { state, state_reason: reason }),
+    setDeviceState: (id, state, reason = null, by = 'hand') =>
+      database.write(async (write) => {
+        const before = await requireDevice(write.db, id);
+        const quarantine: Quarantine | null =
+          state === 'quarantined' ? { by, sinceMs: write.nowMs, passed: 0 } : null;
+        const device = await change(write, id, {
+          state,
+          state_reason: reason,
+          quarantine: quarantine && toJsonText(quarantine),
+        });
+        if (state === 'quarantined' && before.state !== 'quarantined')
+          await raiseNotice(noticeOf(device, by), write);
+        if (state !== 'quarantined' && before.state === 'quarantined')
+          await resolveNotices('quarantine', id, write);
+        return device;
+      }),
 
-    setDeviceTags: (id, tags) => change(database, id, { tags: toJsonText([...new Set(tags)].sort()) }),
+    noteHealthCheck: (id, passed) =>
+      database.write(async (write) => {
+        const device = toDevice(await requireDevice(write.db, id));
+        if (!device.quarantine) return device;
+        const quarantine = { ...device.quarantine, passed: passed ? device.quarantine.passed + 1 : 0 };
+        return change(write, id, { quarantine: toJsonText(quarantine) });
+      }),
+
+    setDeviceTags: (id, tags) =>
+      database.write((write) => change(write, id, { tags: toJsonText([...new Set(tags)].sort()) })),
 
     devices: async () => {
       const rows = await database.read<DeviceRow[]>((db) => db('devices').orderBy(['first_seen_ms', 'id']));
@@ -56,14 +86,27 @@ export function deviceStore(
   };
 }
 
-const change = (database: Database, id: DeviceId, columns: Partial<DeviceRow>): Promise<DeviceRecord> =>
-  database.write(async ({ db, publish }) => {
-    await requireDevice(db, id);
-    await db('devices').where({ id }).update(columns);
-    const device = toDevice(await requireDevice(db, id));
-    await publish('devices', { type: 'device', device: device as unknown as Json });
-    return device;
-  });
+/** Throws DEVICE_UNKNOWN. */
+async function change(
+  { db, publish }: Write,
+  id: DeviceId,
+  columns: Partial<DeviceRow>,
+): Promise<DeviceRecord> {
+  await requireDevice(db, id);
+  await db('devices').where({ id }).update(columns);
+  const device = toDevice(await requireDevice(db, id));
+  await publish('devices', { type: 'device', device: device as unknown as Json });
+  return device;
+}
+
+const noticeOf = ({ id, reason }: DeviceRecord, by: Quarantine['by']) =>
+  ({
+    kind: 'quarantine',
+    subject: id,
+    deviceId: id,
+    text: `The device ${id} is in quarantine${reason === null ? '' : `: ${reason}`}.`,
+    detail: { by, reason },
+  }) as const;
 
 /** Throws DEVICE_UNKNOWN. */
 export async function requireDevice(db: Knex, id: DeviceId): Promise<DeviceRow> {
@@ -80,6 +123,7 @@ export const toDevice = (row: DeviceRow): DeviceRecord => ({
   target: fromJsonText(row.target, `the target of ${row.id}`),
   state: row.state,
   reason: row.state_reason,
+  quarantine: row.quarantine === null ? null : fromJsonText(row.quarantine, `the quarantine of ${row.id}`),
   tags: fromJsonText(row.tags, `the tags of ${row.id}`),
   firstSeenMs: row.first_seen_ms,
   lastSeenMs: row.last_seen_ms,

@@ -74,6 +74,7 @@ const deviceColumns = [
   'tags',
   'first_seen_ms',
   'last_seen_ms',
+  'quarantine',
 ] as const satisfies readonly (keyof DeviceRow)[];
 const deviceJson = `json_object(${deviceColumns.map((column) => `'${column}', ${column}`).join(', ')})`;
 

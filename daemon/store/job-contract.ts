@@ -153,6 +153,13 @@ export interface JobStore {
   /** Newest first. */
   jobs(filter: JobFilter & { readonly before?: JobId; readonly limit?: number }): Promise<JobRecord[]>;
   jobCount(filter: JobFilter): Promise<number>;
+  /** Failed jobs of a device that ended since a moment, by error code, the most frequent first; those at a network's fault left out. */
+  jobFailures(
+    deviceId: DeviceId,
+    sinceMs: number,
+  ): Promise<{ readonly code: string; readonly count: number; readonly lastMs: number }[]>;
+  /** How many jobs of a device ended since a moment, cancelled ones left out. */
+  endedJobCount(deviceId: DeviceId, sinceMs: number): Promise<number>;
   /** Those that wait, oldest first. */
   queuedJobs(): Promise<JobRecord[]>;
   /** Prolongs every live lease whose holder begins so, with one statement. */

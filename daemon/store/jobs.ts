@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
-import type { JobId } from '../core/ids.js';
+import type { DeviceId, JobId } from '../core/ids.js';
 import type { Database } from './database.js';
 import type { JobFilter, JobStore } from './job-contract.js';
 import { type JobRow, jobEvent, ordinalOfJob, toJob } from './job-rows.js';
@@ -93,6 +93,31 @@ export function jobStore(database: Database): Kept {
       return Number(rows[0]?.count ?? 0);
     },
 
+    jobFailures: async (deviceId, sinceMs) => {
+      const rows = await database.read<{ code: string | null; count: number; last_ms: number }[]>((db) =>
+        endedOn(db, deviceId, sinceMs)
+          .where({ state: 'failed' })
+          .whereRaw("coalesce(json_extract(error, '$.details.atFault'), '') <> 'network'")
+          .select(db.raw("json_extract(error, '$.code') AS code"))
+          .count({ count: '*' })
+          .max({ last_ms: 'ended_ms' })
+          .groupByRaw('1')
+          .orderByRaw('2 DESC, 1'),
+      );
+      return rows.map(({ code, count, last_ms }) => ({
+        code: code ?? 'INTERNAL',
+        count: Number(count),
+        lastMs: last_ms,
+      }));
+    },
+
+    endedJobCount: async (deviceId, sinceMs) => {
+      const [counted] = await database.read<{ count: number | string }[]>((db) =>
+        endedOn(db, deviceId, sinceMs).whereIn('state', ['done', 'failed']).count({ count: '*' }),
+      );
+      return Number(counted?.count ?? 0);
+    },
+
     queuedJobs: async () => {
       const rows = await database.read<JobRow[]>((db) =>
         db('jobs').where({ state: 'queued' }).orderBy('ordinal'),
@@ -124,6 +149,9 @@ function matching(db: Knex, { states, share, deviceId }: JobFilter): Knex.QueryB
   if (deviceId !== undefined) query.where({ device_id: deviceId });
   return query;
 }
+
+const endedOn = (db: Knex, deviceId: DeviceId, sinceMs: number): Knex.QueryBuilder =>
+  db('jobs').where({ device_id: deviceId }).where('ended_ms', '>=', sinceMs);
 
 /** An engine takes so many values in one question, at least. */
 const most = 500;

@@ -11,6 +11,7 @@ import { jobStore } from './jobs.js';
 import { leaseStore } from './leases.js';
 import { measurementStore } from './measurements.js';
 import { predictorStore } from './predictors.js';
+import { presenceStore } from './presence.js';
 import { retentionStore } from './retention.js';
 import { rolloutStore } from './rollouts.js';
 import { scheduleStore } from './schedules.js';
@@ -37,6 +38,7 @@ export async function openStore({ clock, ...options }: StoreOptions): Promise<St
   return {
     ...deviceStore(database),
     ...leaseStore(database),
+    ...presenceStore(database),
     ...measurementStore(database),
     ...jobStore(database),
     ...jobTurnStore(database),

@@ -5,6 +5,16 @@ import type { Target } from '../core/target.js';
 
 /** Records that jobs and the rest of the store share. */
 
+/** Why a device is not trusted, beside the reason that people read. */
+export interface Quarantine {
+  /** `hand`: a person said so. The others are rules: health checks that pass take the device back. */
+  readonly by: 'hand' | 'failures' | 'reference' | 'results';
+  /** Null where an earlier version did it. */
+  readonly sinceMs: number | null;
+  /** Health checks that it passed in a row since. */
+  readonly passed: number;
+}
+
 export interface DeviceRecord {
   readonly id: DeviceId;
   readonly kind: string;
@@ -15,6 +25,8 @@ export interface DeviceRecord {
   readonly state: 'sighted' | 'adopted' | 'ignored' | 'quarantined';
   /** Why it is in this state, e.g. what a quarantined device did; null where nobody said. */
   readonly reason: string | null;
+  /** Null in every other state. */
+  readonly quarantine: Quarantine | null;
   /** Sorted. Of people's own making, e.g. `shelf=2`. */
   readonly tags: readonly string[];
   readonly firstSeenMs: number;

@@ -22,6 +22,7 @@ import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import { Retention, retentionPolicySchema } from '../../daemon/fleet/retention.js';
 import { Campaigns } from '../../daemon/jobs/campaigns.js';
 import { Comparisons } from '../../daemon/jobs/comparisons.js';
+import { HealthChecks } from '../../daemon/jobs/health-checks.js';
 import { Jobs } from '../../daemon/jobs/jobs.js';
 import { PersonalLeases } from '../../daemon/jobs/personal-leases.js';
 import type { Graph } from '../../daemon/network/graph.js';
@@ -431,7 +432,8 @@ export async function openBench(
   });
   const calendar = new Schedules({ store, clock });
   calendar.define('suite', scheduledSuites(benchmarks, clock));
-  calendar.define('health', healthChecks(jobs));
+  const health = new HealthChecks({ store, pool, jobs });
+  calendar.define('health', healthChecks(jobs, health));
   const services: DaemonServices = {
     version: '0.0.0-test',
     clock,
@@ -440,6 +442,7 @@ export async function openBench(
     blobs,
     uploads,
     jobs,
+    health,
     leases: new PersonalLeases({ store, jobs, clock }),
     readNetwork,
     reading: readHere,

@@ -146,6 +146,7 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       body: { device: deviceId, input: [1, 2, 3, 4] },
     },
     'post /v1/devices/{id}/quarantine': { path: '/v1/devices/spare/quarantine', body: { reason: 'hot' } },
+    'post /v1/devices/{id}/release': { path: '/v1/devices/spare/release', body: { relearn: true } },
     'post /v1/devices/{id}/ignore': { path: '/v1/devices/spare/ignore', body: {} },
     'post /v1/devices/{id}/tags': { path: `${devicePath}/tags`, body: { tags: ['shelf=2'] } },
     'post /v1/devices/{id}/compare': { path: `${devicePath}/compare`, body: { with: 'fake-1' } },

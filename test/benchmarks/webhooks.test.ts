@@ -166,15 +166,19 @@ t.test('a digest tells what happened since the last one', async (t) => {
   const digests = new Digests({ store, clock, pool, onQueued: () => webhooks.wake() });
   await raise(store);
   const seen = {
-    raised: 1,
-    open: 1,
+    // A series that changed, and the device in quarantine.
+    raised: 2,
+    open: 2,
     measurements: {},
     away: ['far'],
     quarantined: [{ id: 'hot', reason: 'smoke' }],
   };
-  t.match(await digests.compose(), { ...seen, newest: [{ id: 'alert-1' }] });
+  t.match(await digests.compose(), {
+    ...seen,
+    newest: [{ id: 'alert-2' }, { kind: 'quarantine', subject: 'hot' }],
+  });
   t.match(await digests.send(), seen);
   await clock.advance(1000);
-  t.match(await digests.compose(), { fromMs: clock.nowMs() - 1000, raised: 0, open: 1 });
+  t.match(await digests.compose(), { fromMs: clock.nowMs() - 1000, raised: 0, open: 2 });
   await until(async () => (await statesOf(store))[0]?.[0] === 'delivered', 'the digest is received');
 });

@@ -36,8 +36,8 @@ export function runAlertContract(withStore: WithStore): void {
     const { series, metric, between } = alert;
     const back = { series, metric, between, ratio: 1.04, returnedAt: m(14) };
     await store.raiseAlerts({ alerts: [], returned: [back], watchedUpTo: 14 });
-    t.equal((await store.alert('alert-1' as AlertId)).returnedAt, m(14));
-    t.equal((await store.alert('alert-4' as AlertId)).returnedAt, null, 'the other direction stays');
+    t.match(await store.alert('alert-1' as AlertId), { returnedAt: m(14) });
+    t.match(await store.alert('alert-4' as AlertId), { returnedAt: null }, 'the other direction stays');
     const events = await store.events(0, { topics: ['alerts'] });
     t.same(
       events.map(({ data }) => (data as { type: string }).type),
@@ -77,6 +77,62 @@ export function runAlertContract(withStore: WithStore): void {
     t.same(ids(await store.mutes()), ['mute-2']);
     t.equal(await codeOf(store.liftMute('mute-1' as MuteId)), 'NOT_FOUND');
   });
+
+  withStore(
+    'a notice is raised until somebody knows of it, or its subject is well again',
+    async (t, store, clock) => {
+      const notice = {
+        kind: 'suite',
+        subject: 'nightly',
+        deviceId: null,
+        text: 'It broke.',
+        detail: { run: '1' },
+      } as const;
+      await store.addWebhook({ url: 'http://a/', secret: 's', by: 'anna' });
+      t.match(await store.raiseNotice(notice), { ...notice, id: 'alert-1', muted: false, resolvedMs: null });
+      t.match(
+        await store.raiseNotice({ ...notice, detail: { run: '2' } }),
+        { id: 'alert-2' },
+        'each run is one',
+      );
+      await store.acknowledgeAlert('alert-1' as AlertId, { by: 'anna', note: '' });
+      t.equal(await store.raiseNotice(notice), null, 'somebody knows');
+      t.match(await store.raiseNotice({ ...notice, subject: 'weekly' }), { id: 'alert-3' });
+      await clock.advance(7);
+      t.equal(await store.resolveNotices('suite', 'nightly'), 2);
+      t.equal(await store.resolveNotices('suite', 'nightly'), 0);
+      t.match(await store.alert('alert-2' as AlertId), { resolvedMs: clock.nowMs() });
+      t.match(await store.alert('alert-3' as AlertId), { resolvedMs: null });
+      t.match(await store.raiseNotice(notice), { id: 'alert-4' }, 'it broke anew');
+      const kinds = (await store.deliveries({ webhookId: 'webhook-1' as WebhookId })).map(({ kind }) => kind);
+      t.same(kinds, ['alert', 'alert-returned', 'alert', 'alert', 'alert']);
+      t.equal(await store.alertCount({ deviceId }), 0);
+
+      await store.upsertDevice({ id: deviceId, kind: 'fake', label: 'x', target });
+      const all = { deviceId: null, structureHash: null, metric: null, untilMs: null, note: '', by: 'anna' };
+      await store.addMute({ ...all, deviceId, metric: 'cycles' });
+      await store.setDeviceState(deviceId, 'quarantined', 'smoke', 'failures');
+      t.match(await store.device(deviceId), {
+        quarantine: { by: 'failures', sinceMs: clock.nowMs(), passed: 0 },
+      });
+      t.match(await store.noteHealthCheck(deviceId, true), { quarantine: { passed: 1 } });
+      await store.setDeviceState(deviceId, 'quarantined', 'more smoke');
+      t.match((await store.device(deviceId)).quarantine, { by: 'hand' });
+      t.match(
+        await store.alerts({ deviceId }),
+        [{ kind: 'quarantine', text: /smoke/, muted: false }],
+        'one quarantine',
+      );
+      await store.setDeviceState(deviceId, 'adopted');
+      t.match(await store.alerts({ deviceId }), [{ resolvedMs: clock.nowMs() }]);
+      t.match(await store.noteHealthCheck(deviceId, true), { quarantine: null });
+      await store.addMute({ ...all, deviceId });
+      await store.setDeviceState(deviceId, 'quarantined');
+      t.match(await store.alerts({ deviceId, limit: 1 }), [
+        { muted: true, text: 'The device fake-1 is in quarantine.' },
+      ]);
+    },
+  );
 
   withStore('an alert is a message to each webhook, in the order of alerts', async (t, store, clock) => {
     const hook = (url: string) => store.addWebhook({ url, secret: 's', by: 'anna' });

@@ -2,12 +2,14 @@ import type { Test } from 'tap';
 import { type Clock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { DeviceId } from '../../daemon/core/ids.js';
-import type { Device, Driver, Sighting } from '../../daemon/devices/contract.js';
+import type { Measurement } from '../../daemon/core/measurement.js';
+import type { Device, Driver, Sighting, Tensors } from '../../daemon/devices/contract.js';
 import { DevicePool } from '../../daemon/fleet/device-pool.js';
 import type { JobRequest } from '../../daemon/jobs/job.js';
 import { Jobs, type JobsOptions } from '../../daemon/jobs/jobs.js';
 import { loadProtocol } from '../../daemon/measure/protocols.js';
 import { structureHash } from '../../daemon/network/canonical-text.js';
+import type { Graph } from '../../daemon/network/graph.js';
 import type { Store } from '../../daemon/store/contract.js';
 import { openStore } from '../../daemon/store/open-store.js';
 import { doublingNetwork } from '../contract/device-contract.js';
@@ -24,7 +26,10 @@ export class StagedDriver implements Driver {
   /** Devices that are there. */
   present: ReadonlySet<string>;
   /** What measuring does. */
-  measure: (id: string, signal: AbortSignal) => Promise<typeof measurement> = async () => measurement;
+  measure: (id: string, signal: AbortSignal, network: Graph) => Promise<Measurement> = async () =>
+    measurement;
+  /** What running a network on inputs does; left out, devices cannot. */
+  answer: ((id: string) => Promise<Tensors>) | undefined;
   changed: () => void = () => {};
 
   constructor(ids: readonly string[], hosts: Readonly<Record<string, string>> = {}) {
@@ -50,7 +55,8 @@ export class StagedDriver implements Driver {
     return {
       target,
       limits: { memoryBytes: null, weightBytes: null },
-      measure: (_, __, { signal }) => this.measure(id, signal),
+      measure: (network, _, { signal }) => this.measure(id, signal, network),
+      ...(this.answer && { run: () => this.answer?.(id) as Promise<Tensors> }),
       close: async () => {},
     };
   }

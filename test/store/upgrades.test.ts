@@ -64,7 +64,7 @@ async function findsDevices(t: Test, store: Store, level: number): Promise<void>
     host: 'local',
     target: { runtime: 'hilda-firmware', dtype: 'int8' },
     ...(level >= 4
-      ? { state: 'quarantined', reason: 'three faults in a row' }
+      ? { state: 'quarantined', reason: 'three faults in a row', quarantine: { by: 'hand', passed: 0 } }
       : { state: 'adopted', reason: null }),
   });
   const deviceId = level >= 4 ? 'cpu-3f2a91' : 'emulated-rp2040-pico';

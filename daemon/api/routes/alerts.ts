@@ -16,13 +16,17 @@ import { asDeviceId } from '../services.js';
 const asAlertId = (text: string): AlertId => text as AlertId;
 
 /** What belongs to the daemon alone stays out. */
-export const viewAlert = ({ series: _, ...alert }: AlertRecord): AlertView => alert;
+export function viewAlert(alert: AlertRecord): AlertView {
+  if (alert.kind !== 'change') return alert as AlertView;
+  const { series: _, ...shown } = alert;
+  return shown;
+}
 
 export const alertRoutes = [
   defineRoute({
     method: 'get',
     path: '/alerts',
-    summary: 'Changes of the level of measured series, newest first',
+    summary: 'Changes of measured series, devices in quarantine and broken suites, newest first',
     query: z.object({
       state: z.enum(alertStates).optional().describe('open: neither muted nor acknowledged.'),
       device: z.string().optional(),

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { deviceHealth } from '../../fleet/health/device-health.js';
 import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
 import type { DeviceRecord } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
+import { deviceHealthSchema, healthCheckSchema, viewHealth } from '../health-schemas.js';
 import { listQuery, pageLimit, pageOf, pageSchema } from '../paging.js';
 import { campaignSchema } from '../predictor-schemas.js';
 import { Answer, defineRoute } from '../route.js';
@@ -85,8 +87,25 @@ export const deviceRoutes = [
     path: '/devices/{id}',
     summary: 'One device',
     answer: { status: 200, schema: deviceSchema },
-    handle: async ({ services, params }) =>
-      view(await services.store.device(asDeviceId(params.id)), services),
+    handle: async ({ services, params }) => {
+      const { summary, device } = await deviceHealth(asDeviceId(params.id), services, { changes: false });
+      return { ...(await view(device, services)), health: summary };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/devices/{id}/health',
+    summary: 'Its reference measurements beside their limits, temperature and clock, availability, failures',
+    answer: { status: 200, schema: deviceHealthSchema },
+    handle: async ({ services, params }) => viewHealth(await deviceHealth(asDeviceId(params.id), services)),
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/devices/{id}/health/check',
+    summary: 'Check a device now, also one in quarantine; rules follow from what is found',
+    answer: { status: 200, schema: healthCheckSchema },
+    handle: ({ services, params, signal }) =>
+      services.health.check(asDeviceId(params.id), { name: 'by hand', signal }),
   }),
   defineRoute({
     method: 'post',
@@ -109,6 +128,17 @@ export const deviceRoutes = [
         view(await services.pool.setAside(asDeviceId(params.id), state, body.reason), services),
     }),
   ),
+  defineRoute({
+    method: 'post',
+    path: '/devices/{id}/release',
+    summary: 'End a quarantine',
+    body: z.object({
+      relearn: z.boolean().default(false).describe('Its former reference levels teach no limits any more.'),
+    }),
+    answer: { status: 200, schema: deviceSchema },
+    handle: async ({ services, params, body: { relearn } }) =>
+      view(await services.pool.release(asDeviceId(params.id), { relearn }), services),
+  }),
   defineRoute({
     method: 'post',
     path: '/devices/{id}/tags',

@@ -3,7 +3,7 @@ import { asHildaError, type HildaError } from '../../core/errors.js';
 import type { MeasurementId } from '../../core/ids.js';
 import { type CostMetric, costsOf } from '../../core/measurement.js';
 import type { Change } from '../../predict/changes/contract.js';
-import type { AlertRecord, Measured, NewAlert, Returned } from '../../store/alert-contract.js';
+import type { ChangeAlert, Measured, NewAlert, Returned } from '../../store/alert-contract.js';
 import type { MeasurementRecord, Store } from '../../store/contract.js';
 import { Series, seriesKey } from '../history/history.js';
 
@@ -61,9 +61,9 @@ export class SeriesWatcher {
   }
 
   /** Looks at all measurements that nobody looked at. Answers with the alerts that it raised. */
-  async catchUp(): Promise<readonly AlertRecord[]> {
+  async catchUp(): Promise<readonly ChangeAlert[]> {
     const { store } = this.#options;
-    const raised: AlertRecord[] = [];
+    const raised: ChangeAlert[] = [];
     let from = await store.watchedUpTo();
     while (!this.#life.signal.aborted) {
       const measured = await store.measuredAfter(from, atOnce);

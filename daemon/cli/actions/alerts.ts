@@ -1,4 +1,4 @@
-import type { AlertView, MuteView } from '../../api/alert-schemas.js';
+import type { AlertView, ChangeAlertView, MuteView } from '../../api/alert-schemas.js';
 import type { AlertState } from '../../store/alert-contract.js';
 import type { CliContext } from '../context.js';
 import { describeChange, percent } from '../describe-change.js';
@@ -11,14 +11,21 @@ interface ListOptions {
   readonly limit: number;
 }
 
-const stateOf = ({ acknowledged, muted, returnedAt }: AlertView): string =>
-  acknowledged
-    ? `acknowledged by ${acknowledged.by}`
-    : muted
-      ? 'muted'
-      : returnedAt
-        ? 'open, it went back'
-        : 'open';
+function stateOf(alert: AlertView): string {
+  if (alert.acknowledged) return `acknowledged by ${alert.acknowledged.by}`;
+  if (alert.muted) return 'muted';
+  if (alert.kind !== 'change') return alert.resolvedMs === null ? 'open' : 'open, it is over';
+  return alert.returnedAt ? 'open, it went back' : 'open';
+}
+
+const ofChange = (alert: AlertView, show: (change: ChangeAlertView) => string): string =>
+  alert.kind === 'change' ? show(alert) : '';
+
+/** What an alert is about, in few words. */
+const aboutOf = (alert: AlertView): string =>
+  alert.kind === 'change'
+    ? `${alert.metric} ${percent(alert.ratio)} on ${alert.deviceId}`
+    : `${alert.kind} ${alert.subject}`;
 
 export async function listAlerts(context: CliContext, options: ListOptions): Promise<void> {
   const device =
@@ -31,25 +38,37 @@ export async function listAlerts(context: CliContext, options: ListOptions): Pro
     [
       { title: 'ALERT', value: (one) => one.id },
       { title: 'STATE', value: stateOf },
-      { title: 'DEVICE', value: (one) => one.deviceId },
-      { title: 'NETWORK', value: (one) => one.structureHash.slice(0, 12) },
-      { title: 'METRIC', value: (one) => one.metric },
-      { title: 'CHANGE', align: 'right', value: (one) => percent(one.ratio) },
-      { title: 'SINCE', value: (one) => `${one.since}, ${formatTime(one.sinceMs)}` },
-      { title: 'WHAT ELSE CHANGED', value: (one) => one.differences.map(({ path }) => path).join(', ') },
+      { title: 'KIND', value: (one) => one.kind },
+      { title: 'ABOUT', value: (one) => (one.kind === 'change' ? one.deviceId : one.subject) },
+      { title: 'NETWORK', value: (one) => ofChange(one, (change) => change.structureHash.slice(0, 12)) },
+      { title: 'METRIC', value: (one) => ofChange(one, (change) => change.metric) },
+      { title: 'CHANGE', align: 'right', value: (one) => ofChange(one, (change) => percent(change.ratio)) },
+      {
+        title: 'SINCE',
+        value: (one) =>
+          one.kind === 'change' ? `${one.since}, ${formatTime(one.sinceMs)}` : formatTime(one.raisedMs),
+      },
+      {
+        title: 'WHAT ELSE CHANGED',
+        value: (one) =>
+          one.kind === 'change' ? one.differences.map(({ path }) => path).join(', ') : one.text,
+      },
     ],
     alerts,
-    options.state || device ? 'There are no such alerts.' : 'No series has changed its level.',
+    options.state || device ? 'There are no such alerts.' : 'No alert was raised.',
   );
 }
 
-const describe = (alert: AlertView): string =>
-  [
+function describe(alert: AlertView): string {
+  const note = alert.acknowledged?.note ? [`  note: ${alert.acknowledged.note}`] : [];
+  if (alert.kind !== 'change') return [`${alert.id} is ${stateOf(alert)}: ${alert.text}`, ...note].join('\n');
+  return [
     `${alert.id} is ${stateOf(alert)}: ${alert.metric} of the network ${alert.structureHash.slice(0, 12)} on ${alert.deviceId}`,
     ...describeChange(alert),
-    ...(alert.acknowledged?.note ? [`  note: ${alert.acknowledged.note}`] : []),
+    ...note,
     `\`hilda history ${alert.foundAt} --metric ${alert.metric}\` shows the series.`,
   ].join('\n');
+}
 
 export async function showAlert(context: CliContext, id: string): Promise<void> {
   const alert = await context.client.alert(id, context);
@@ -130,7 +149,7 @@ export async function showDigest(context: CliContext): Promise<void> {
     const verdicts = Object.entries(measurements).map(([verdict, count]) => `${count} ${verdict}`);
     return [
       `Since ${formatTime(digest.fromMs)} UTC: ${verdicts.join(', ') || 'no'} measurements, ${raised} alerts; ${open} are open.`,
-      ...newest.map((one) => `  ${one.id}: ${one.metric} ${percent(one.ratio)} on ${one.deviceId}`),
+      ...newest.map((one) => `  ${one.id}: ${aboutOf(one)}`),
       ...(away.length > 0 ? [`Away: ${away.join(', ')}.`] : []),
       ...quarantined.map(({ id, reason }) => `Quarantined: ${id}${reason === null ? '' : `, ${reason}`}.`),
     ].join('\n');

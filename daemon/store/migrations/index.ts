@@ -15,6 +15,7 @@ import * as campaigns from './0012-campaigns.js';
 import * as alerts from './0013-alerts.js';
 import * as benchmarks from './0014-benchmarks.js';
 import * as webhooks from './0015-webhooks.js';
+import * as health from './0016-health.js';
 import * as rollouts from './0017-rollouts.js';
 
 interface NamedMigration {
@@ -39,6 +40,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0013-alerts', up: alerts.up },
   { name: '0014-benchmarks', up: benchmarks.up },
   { name: '0015-webhooks', up: webhooks.up },
+  { name: '0016-health', up: health.up },
   { name: '0017-rollouts', up: rollouts.up },
 ];
 

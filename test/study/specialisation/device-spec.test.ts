@@ -20,6 +20,7 @@ const device = (id: string, tier: string): DeviceRecord => ({
   host: 'local',
   state: 'adopted',
   reason: null,
+  quarantine: null,
   tags: [],
   firstSeenMs: 0,
   lastSeenMs: 0,
