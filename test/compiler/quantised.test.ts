@@ -255,6 +255,46 @@ t.test('bytes and int32 pass ports as they are', async (t) => {
   });
 });
 
+t.test('what a mean or a product of pairs has between two steps is kept', async (t) => {
+  // Both ranges are far below one step of their operands: whole and half steps of 0.25, and their product's of 0.0625.
+  const b = new GraphBuilder({ name: 'halves', opset: 13 });
+  const [scale, zero] = [b.scalar(0.25), b.constant('zero', bytes([0], []))];
+  const pair = (x: string): string =>
+    b.node('DequantizeLinear', [b.node('QuantizeLinear', [x, scale, zero]), scale, zero]);
+  const x = pair(b.input('x', 'float32', [1, 1, 2, 4]));
+  const mean = b.node('ReduceMean', [x], { axes: [2], keepdims: 1 });
+  b.output(b.node('Sub', [x, mean]), 'left');
+  b.output(b.node('Mul', [x, x]), 'squared');
+  const given = [0, 0.25, 0.5, 0, 0.25, 0, 0.25, -0.25];
+  const [left, squared] = [
+    [-0.125, 0.125, 0.125, 0.125, 0.125, -0.125, -0.125, -0.125],
+    given.map((value) => value * value),
+  ];
+  const span = (min: number, max: number) => ({ min, max });
+  const ranges = new Map([
+    ['x', span(-0.25, 0.5)],
+    ['left', span(-0.125, 0.125)],
+    ['squared', span(0, 0.25)],
+  ]);
+  const compiled = await compile(b.build(), {
+    board: scalarBoard,
+    weights: 'real',
+    calibration: async (_, names) =>
+      new Map(names.map((name) => [name, ranges.get(name) ?? span(-0.125, 0.375)])),
+  });
+  const inputs = { x: { dims: [1, 1, 2, 4], data: Float32Array.from(given) } };
+  const answers = allFromBoard(
+    new Reference(compiled.program).run(allToBoard(inputs, compiled.inputs)),
+    compiled.outputs,
+  );
+  for (const [name, wanted] of Object.entries({ left, squared }))
+    for (const [i, value] of wanted.entries())
+      t.ok(
+        Math.abs((answers[name]?.data[i] as number) - value) < 0.002,
+        `${name} ${i}: ${answers[name]?.data[i]}`,
+      );
+});
+
 t.test('operators on integers are those between pairs', async (t) => {
   const rng = rngOf(31);
   const agreement = noAgreement();

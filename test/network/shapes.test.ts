@@ -47,6 +47,21 @@ t.test('shapes', async (t) => {
       [1, 6, 5, 5],
     ],
     ['MaxPool', [[1, 4, 8, 8]], { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 }, [], [1, 4, 4, 4]],
+    // Windows larger than their image, as onnxruntime takes them.
+    ['MaxPool', [[1, 2, 1, 2]], { kernel_shape: [2, 3], strides: [4, 2] }, [], [1, 2, 1, 1]],
+    ['AveragePool', [[1, 1, 4]], { kernel_shape: [7], strides: [2], ceil_mode: 1 }, [], [1, 1, 0]],
+    ['LpPool', [[1, 1, 3]], { kernel_shape: [5], strides: [4], pads: [0, 1] }, [], [1, 1, 1]],
+    ['PRelu', [[], [1]], {}, [], [1]],
+    [
+      'PRelu',
+      [
+        [2, 3],
+        [1, 1, 3],
+      ],
+      {},
+      [],
+      [1, 2, 3],
+    ],
     ['AveragePool', [[1, 4, 8, 8]], { kernel_shape: [3, 3], strides: [2, 2] }, [], [1, 4, 3, 3]],
     [
       'Gemm',

@@ -171,14 +171,17 @@ const where: Rule = (input) => {
   ];
 };
 
-/** The slope broadcasts to the input; before opset 7 it is one number, or one a channel. */
+/**
+ * Before opset 7 the slope is one number, or one a channel. From then on ONNX broadcasts it to the input; onnxruntime lets
+ * either grow to the other.
+ */
 const prelu: Rule = (input) => {
-  const x = input.shape(0);
+  const { dtype, dims } = input.shape(0);
   const slope = input.shape(1).dims;
-  const old = slope.length <= 1 && [1, x.dims[1] ?? 1].includes(slope[0] ?? 1);
-  const fits = input.opset < 7 ? old : broadcast(input, x.dims, slope).join() === x.dims.join();
-  if (!fits) throw invalid(input, `the slope [${slope}] does not fit [${x.dims}]`);
-  return [{ dtype: x.dtype, dims: x.dims }];
+  if (input.opset >= 7) return [{ dtype, dims: broadcast(input, dims, slope) }];
+  if (slope.length > 1 || ![1, dims[1] ?? 1].includes(slope[0] ?? 1))
+    throw invalid(input, `the slope [${slope}] does not fit [${dims}]`);
+  return [{ dtype, dims }];
 };
 
 const identity: Rule = (input) => [reshaped(input, 0, input.shape(0).dims)];

@@ -1,3 +1,4 @@
+import { elementCount } from '../graph.js';
 import { typeAttribute } from './elementwise.js';
 import {
   axisOf,
@@ -74,8 +75,9 @@ const groupNormalization: Rule = (input) => {
     throw invalid(input, `num_groups ${groups} does not part ${channels} channels`);
   // One scale a group in opset 18, one a channel from opset 21.
   const expected = input.opset < 21 ? groups : channels;
+  // onnxruntime makes a row of what holds that many elements, or one.
   for (const i of [1, 2])
-    if (input.shape(i).dims.join() !== `${expected}`)
+    if (![1, expected].includes(elementCount(input.shape(i).dims)))
       throw invalid(input, `input ${i} has the shape [${input.shape(i).dims}], not [${expected}]`);
   return [{ dtype, dims }];
 };

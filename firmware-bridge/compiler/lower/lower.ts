@@ -80,6 +80,7 @@ export function lower(
   for (const node of graph.nodes) {
     const rule = (node.domain === fusedDomain ? fusedRules : rules).get(node.op);
     if (!rule) throw unsupported(node, 'the firmware has no such operator');
+    refuseEmpty(node, lowering);
     refuseIntegers(node, lowering);
     rule(node, lowering);
     refuseOthers(node, lowering);
@@ -102,6 +103,15 @@ function refuseOthers(node: Node, lowering: Lowering): void {
     if (name && !lowering.isActivation(name) && lowering.isRead(name))
       throw unsupported(node, `its output ${i} (${name}) is read, which no board computes`);
   });
+}
+
+/** A result without elements, as of a pool whose window is larger than its image. */
+function refuseEmpty(node: Node, lowering: Lowering): void {
+  for (const name of node.outputs) {
+    if (!name || !lowering.isRead(name)) continue;
+    const dims = lowering.dims(name);
+    if (dims.includes(0)) throw unsupported(node, `its result [${dims}] has no elements`);
+  }
 }
 
 /** Real arithmetic on integers would be another function: only rules that know integers get them. */

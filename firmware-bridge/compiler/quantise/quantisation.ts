@@ -64,17 +64,23 @@ export function limitsOf(
   ];
 }
 
-/** An accumulator's step that is many steps of the output says nothing finer: the output then takes two of it a step. */
+/** An accumulator's step that is many steps of the output says nothing finer: the output then takes that step. */
 const finestShare = 8;
 
 /**
  * The quantisation for what is computed in steps of `step`: as given, or coarser where its own would be a small part of
  * one. A unit whose inputs were all 0 in calibration, or a difference of equals, has next to no range of its own.
  */
-export function coarsened(given: Quantisation, step: number): Quantisation {
-  if (step <= finestShare * given.scale) return given;
+export const coarsened = (given: Quantisation, step: number): Quantisation =>
+  step <= finestShare * given.scale ? given : withScale(given, step);
+
+/** The same from `scale` on: as given where its steps are that large. */
+export const atLeast = (given: Quantisation, scale: number): Quantisation =>
+  given.scale >= scale ? given : withScale(given, scale);
+
+/** The range begins where it did. */
+function withScale(given: Quantisation, scale: number): Quantisation {
   const low = given.scale * (-128 - given.zeroPoint);
-  const scale = 2 * step;
   return { scale, zeroPoint: Math.min(127, Math.max(-128, Math.round(-128 - low / scale))) };
 }
 

@@ -134,7 +134,9 @@ const prelu = (d: Draft): NodeDraft[] => {
   const x = anyValue(d);
   const dims = d.dims(x);
   const channelwise = dims.length >= 2 ? [dims[1] as number, ...dims.slice(2).map(() => 1)] : [1];
-  const slope = d.pick([channelwise, channelwise, [1], dims.slice(d.int(0, dims.length - 1))]);
+  // onnxruntime lets the input grow to a slope of more axes.
+  const more = [...dims.map(() => 1), 1];
+  const slope = d.pick([channelwise, channelwise, [1], more, dims.slice(d.int(0, dims.length - 1))]);
   return [d.node('PRelu', [x, d.weight(slope, 0.4, x)])];
 };
 

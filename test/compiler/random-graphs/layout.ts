@@ -100,9 +100,10 @@ const split = (d: Draft): NodeDraft[] => {
     : [d.node('Split', [x, d.ints(sizes)], at, parts)];
 };
 
-const slice = (d: Draft): NodeDraft[] => {
+const slice = (d: Draft): NodeDraft[] | undefined => {
   const x = anyValue(d);
   const dims = d.dims(x);
+  if (dims.length === 0) return undefined;
   const axes = dims.flatMap((_, axis) => (d.chance(0.5) ? [axis] : []));
   if (axes.length === 0) axes.push(dims.length - 1);
   const backward = d.opset >= 10 ? axes.map(() => d.chance(0.15)) : axes.map(() => false);

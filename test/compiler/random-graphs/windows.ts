@@ -44,6 +44,10 @@ function windowAttributes(d: Draft, { kernel, dilations, ceil, pads }: WindowOpt
 const kernelFor = (d: Draft, sizes: readonly number[]): number[] =>
   sizes.map((size) => d.int(1, Math.min(4, size + 1)));
 
+/** Pools run with windows larger than their image. */
+const poolKernelFor = (d: Draft, sizes: readonly number[]): number[] =>
+  d.chance(0.2) ? sizes.map((size) => d.int(1, size + 3)) : kernelFor(d, sizes);
+
 const conv: Maker = (d) => {
   const x = imageOf(d);
   const [, channels = 1, ...sizes] = d.dims(x);
@@ -84,7 +88,7 @@ const convTranspose: Maker = (d) => {
 
 const pool: Maker = (d) => {
   const x = imageOf(d);
-  const kernel = kernelFor(d, d.dims(x).slice(2));
+  const kernel = poolKernelFor(d, d.dims(x).slice(2));
   const isMax = d.chance(0.5);
   const late = d.opset >= 10;
   const attributes = windowAttributes(d, {
@@ -105,7 +109,7 @@ const pool: Maker = (d) => {
 
 const lpPool: Maker = (d) => {
   const x = imageOf(d);
-  const kernel = kernelFor(d, d.dims(x).slice(2));
+  const kernel = poolKernelFor(d, d.dims(x).slice(2));
   const shape: Attributes = { kernel_shape: { ints: kernel }, p: { int: d.int(1, 2) } };
   const attributes = windowAttributes(d, {
     kernel,

@@ -1,5 +1,6 @@
 import type { Node } from '../../../../daemon/network/graph.js';
 import { intAttribute, intsAttribute, stringAttribute } from '../../../../daemon/network/shape-rules/rule.js';
+import { atLeast, type Quantisation } from '../../quantise/quantisation.js';
 import { type Lowering, type LoweringRule, nodeName, unsupported } from '../lowering.js';
 import type { View, Window } from '../operators.js';
 import { rowsAlong, type Value } from '../value.js';
@@ -16,7 +17,7 @@ export const pooling: LoweringRule = (node, lowering) => {
   const name = node.outputs[0] as string;
   // The largest of several values is one of them: it keeps their quantisation.
   const quantisation = isAverage
-    ? lowering.quantisationFor(name, x.quantisation.scale / (window.kernel[0] * window.kernel[1]))
+    ? averaged(lowering, name, x.quantisation.scale, window.kernel[0] * window.kernel[1])
     : x.quantisation;
   const y = lowering.allocate(name, imageDims(lowering.dims(name)), quantisation);
   const given = { x, window, countsPadding: isAverage && intAttribute(node, 'count_include_pad', 0) !== 0 };
@@ -39,6 +40,12 @@ export const pooling: LoweringRule = (node, lowering) => {
   defineImage(lowering, name, y);
 };
 
+/** A window cut off at an edge may hold one element: its step is at most 60 of the result, as multipliers need it. */
+function averaged(lowering: Lowering, name: string, step: number, taps: number): Quantisation {
+  const quantisation = lowering.quantisationFor(name, step / taps);
+  return lowering.fixed.of(name) ? quantisation : atLeast(quantisation, step / 60);
+}
+
 interface Pool {
   readonly x: Value;
   readonly window: Window;
@@ -46,14 +53,16 @@ interface Pool {
 }
 
 /**
- * Padding counts, but what a window that rounding up adds reaches beyond the padding does not. So where one does, the
- * padding is put around the image first and is image from then on.
+ * Padding counts, but what a window reaches beyond the padding does not: one that rounding up adds, or one that is larger
+ * than its image. So where one does, the padding is put around the image first and is image from then on.
  */
 function overhanging(node: Node, lowering: Lowering, pool: Pool): Pool {
   const { window, x } = pool;
   const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
   // Padding chosen by the size holds every window.
-  if (intAttribute(node, 'ceil_mode', 0) === 0 || mode.startsWith('SAME')) return pool;
+  if (mode.startsWith('SAME')) return pool;
+  // Before opset 19 onnxruntime divides by the whole window all the same, where nothing rounds up.
+  if (lowering.opset < 19 && intAttribute(node, 'ceil_mode', 0) === 0) return pool;
   const pads = (mode === 'NOTSET' && intsAttribute(node, 'pads')) || [0, 0, 0, 0];
   const [bottom, right] = [pads.length === 4 ? (pads[2] as number) : 0, pads.at(-1) as number];
   const reaches = (axis: 0 | 1, count: number): number =>
