@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { HildaError } from '../../daemon/core/errors.js';
+import type { Measurement } from '../../daemon/core/measurement.js';
+import { loadProtocol } from '../../daemon/measure/protocols.js';
+import { brokenPromise } from '../../daemon/rollouts/promises.js';
 import { planWaves } from '../../daemon/rollouts/waves.js';
+import { measurement } from '../contract/store-samples.js';
 import { codeOf } from '../jobs/bench.js';
 import { until } from '../until.js';
 import { asRead, openWorld, versionOf, weightsOf } from './bench.js';
@@ -63,6 +67,69 @@ t.test('waves: counts, shares, what is left; no wave without a device, none too 
     t.throws(() => planWaves(waves as never, 10), { code: 'SPEC_INVALID' }, what);
 });
 
+t.test(
+  'promises: intervals that meet, counts that are equal, limits; slower and faster break them',
+  async (t) => {
+    const timed = (value: number, low: number, high: number) =>
+      ({
+        ...measurement,
+        latency: { ...measurement.latency, normalisedUs: value, normalisedCiUs: [low, high] },
+      }) as Measurement;
+    const sister = {
+      kind: 'estimate',
+      metric: 'latencyUs',
+      value: 100,
+      ci: [97, 103],
+      source: 'm1 on a',
+    } as const;
+    t.equal(brokenPromise(timed(100, 98, 102), sister, 0.05), null);
+    t.equal(
+      brokenPromise(timed(108, 105, 111), sister, 0.05),
+      null,
+      'the interval of the difference reaches into the margin',
+    );
+    t.match(
+      brokenPromise(timed(120, 118, 122), sister, 0.05),
+      /slower than 100 \[97, 103\], promised by m1 on a/,
+    );
+    t.match(brokenPromise(timed(80, 79, 81), sister, 0.05), /faster/);
+    t.match(brokenPromise(timed(108, 105, 111), sister, 0), /slower/);
+    const given = {
+      kind: 'interval',
+      metric: 'latencyUs',
+      low: 90,
+      high: 110,
+      source: 'the specification',
+    } as const;
+    t.equal(brokenPromise(timed(112, 109, 115), given, 0), null);
+    t.match(brokenPromise(timed(112, 110.5, 115), given, 0), /slower than \[90, 110\]/);
+    t.match(brokenPromise(timed(80, 78, 89), given, 0), /faster/);
+    const counted = (total: number) =>
+      ({
+        ...measurement,
+        latency: null,
+        provenance: 'emulated',
+        counts: { unit: 'cycles', total },
+      }) as unknown as Measurement;
+    const exact = { kind: 'exact', metric: 'cycles', value: 5000, source: 'm2 on b' } as const;
+    t.equal(brokenPromise(counted(5000), exact, 0.05), null);
+    t.match(
+      brokenPromise(counted(5001), exact, 0.05),
+      /cycles is 5001, m2 on b promised 5000/,
+      'no margin for counts',
+    );
+    t.match(brokenPromise(counted(5000), sister, 0.05), /tells no latencyUs/, 'counts are no time');
+    t.equal(
+      brokenPromise(counted(5000), { kind: 'limit', metric: 'cycles', max: 5000, source: 's' }, 0),
+      null,
+    );
+    t.match(
+      brokenPromise(counted(5001), { kind: 'limit', metric: 'cycles', max: 5000, source: 's' }, 0),
+      /allows 5000/,
+    );
+  },
+);
+
 t.test('a network reaches all devices, wave by wave, and what they run is known', async (t) => {
   const { world, ids, model1, model2, begin, flash } = await openFleet(t, 6);
   const one = await begin(model1, { waves: [1, 2] });
@@ -120,6 +187,34 @@ t.test('bad devices are put back and named, with why', async (t) => {
   }
   const [change] = await world.store.deviceChanges({ deviceId: 'fake-002' as never });
   t.match(change, { step: 'restored', reason: { code: 'SELF_TEST_FAILED' } });
+});
+
+t.test('the network of a trial, held against what its study measured', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'hilda-flash-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const driver = { folder, ids: idsOf(3), faults: {}, goodWeights: weightsOf(first) };
+  const world = await openWorld(t, () => new FlashDriver(driver), second);
+  const rng = [1, 2, 3, 4] as const;
+  const { id } = await world.store.createStudy({ name: 's', spec: {}, sampler: null, rng });
+  const asked = { architectureId: 'a' as never, architecture: [1], note: '', predicted: {} };
+  await world.store.askTrials(id, [asked], { sampler: null, rng });
+  const { done } = await world.jobs.submit({
+    work: { kind: 'measure', protocol: loadProtocol('quick'), calibration: null, ramBytes: null },
+    network: { model: await world.upload(second) },
+    devices: { device: 'fake-001' as never },
+    owner: { kind: 'study', study: id, trial: 0, late: false },
+  });
+  const { measurement: taken } = await done;
+  const spec = { study: id, trial: 0, devices: 'target=fake' };
+  t.equal(await codeOf(world.rollouts.begin({ ...spec, trial: 1 })), 'NOT_FOUND');
+  const { name } = await world.rollouts.begin(spec);
+  t.equal(name, `${id}-trial-0`);
+  await world.ended('rollout-1', 'done');
+  const { counts, request } = await world.store.rollout('rollout-1');
+  t.same(counts, { live: 3 });
+  const [promised] = Object.values((request as { promises: Record<string, { source: string }> }).promises);
+  t.equal(promised?.source, `${taken?.id} on fake-001`);
+  for (const one of driver.ids) t.equal(flashOf(folder, one).crc, crc2);
 });
 
 t.test('a device that held nothing is erased', async (t) => {
