@@ -12,7 +12,8 @@ import { referenceFor } from '../../measure/references.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
-import { type Disturbance, FakeMachine } from './machine.js';
+import { costsOnPaper, PaperMachine } from '../paper.js';
+import { type Disturbance, disturbedBy } from './disturbance.js';
 
 /** `hang` runs into the time limit; `crash`, `reject` and `outOfMemory` throw; the rest disturbs the timing. */
 export type Fault = 'hang' | 'crash' | 'reject' | 'outOfMemory' | Disturbance;
@@ -104,13 +105,14 @@ export class FakeDevice implements Device {
     const rng = Xoshiro128.fromSeed(
       seed + Number.parseInt(facts.structureHash.slice(0, 6), 16) + 7919 * visit,
     );
-    const machine = new FakeMachine({
-      candidateUs: candidateUs * slowdown,
-      referenceUs:
-        slowdown * (reference === 'convolution' ? calibration.convolutionUs : calibration.transformerUs),
+    const referenceUs = reference === 'convolution' ? calibration.convolutionUs : calibration.transformerUs;
+    const disturbance =
+      fault === 'drift' || fault === 'throttle' || fault === 'contended' ? fault : undefined;
+    const slower = disturbedBy(disturbance, rng);
+    const machine = new PaperMachine({
+      baseUs: (leg) => slowdown * (leg.network === 'candidate' ? candidateUs : referenceUs) * slower(leg),
       noise,
       rng,
-      disturbance: fault === 'drift' || fault === 'throttle' || fault === 'contended' ? fault : undefined,
     });
     const run = await measureLatency(machine, protocol, {
       clock: machine,
@@ -139,17 +141,12 @@ export class FakeDevice implements Device {
   /** The same rule by operator, without the 20 us of a run: sums fall short of the whole by that. */
   async profile(network: Graph, { signal }: CallOptions): Promise<readonly OperatorCost[]> {
     this.#check(signal);
-    return countCost(network).operators.map(
-      ({ name, op, macs, bytesRead, bytesWritten, outputDims, parameters, liveBytes }) => ({
-        name,
-        op,
-        provider: this.target.provider,
-        medianUs: 2 + macs / 2000 + (bytesRead + bytesWritten) / 4096,
-        count: null,
-        outputBytes: 4 * outputDims.reduce((product, dim) => product * dim, 1),
-        parameterBytes: 4 * parameters,
-        liveBytes,
-      }),
+    const { macsPerUs, bytesPerUs, operatorUs } = this.#options.rates ?? fakeRates;
+    return costsOnPaper(
+      network,
+      this.target.provider,
+      ({ macs, bytesRead, bytesWritten }) =>
+        operatorUs + macs / macsPerUs + (bytesRead + bytesWritten) / bytesPerUs,
     );
   }
 

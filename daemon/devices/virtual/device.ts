@@ -12,8 +12,8 @@ import { joinSessions } from '../../measure/sessions.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
+import { costsOnPaper, PaperMachine } from '../paper.js';
 import { virtualFacts, virtualLatencyUs } from './latency.js';
-import { VirtualMachine } from './machine.js';
 import { goneError, type VirtualUnit } from './unit.js';
 
 export interface VirtualDeviceOptions {
@@ -76,12 +76,12 @@ export class VirtualDevice implements Device {
     const candidateUs = this.#factor * virtualLatencyUs(network) * Math.exp(between * gaussian(rng));
     unit.body.rest(takenAtMs);
     const startC = unit.body.celsius;
-    const machine = new VirtualMachine({
-      candidateUs,
-      referenceUs: this.#factor * calibratedUs(modelled(), reference),
-      within,
-      body: unit.body,
+    const referenceUs = this.#factor * calibratedUs(modelled(), reference);
+    const machine = new PaperMachine({
+      baseUs: (leg) => (leg.network === 'candidate' ? candidateUs : referenceUs) * unit.body.factor,
+      noise: within,
       rng,
+      onLeg: (legUs) => unit.body.work(legUs / 1000),
     });
     const run = await measureLatency(machine, protocol, {
       clock: machine,
@@ -120,17 +120,11 @@ export class VirtualDevice implements Device {
   async profile(network: Graph, { signal }: CallOptions): Promise<readonly OperatorCost[]> {
     this.#check(signal);
     await this.#pass(0, signal);
-    return countCost(network).operators.map(
-      ({ name, op, macs, bytesRead, bytesWritten, outputDims, parameters, liveBytes }) => ({
-        name,
-        op,
-        provider: this.target.provider,
-        medianUs: this.#factor * (2 + macs / 2000 + (bytesRead + bytesWritten) / 4096),
-        count: null,
-        outputBytes: 4 * outputDims.reduce((product, dim) => product * dim, 1),
-        parameterBytes: 4 * parameters,
-        liveBytes,
-      }),
+    return costsOnPaper(
+      network,
+      this.target.provider,
+      ({ macs, bytesRead, bytesWritten }) =>
+        this.#factor * (2 + macs / 2000 + (bytesRead + bytesWritten) / 4096),
     );
   }
 
