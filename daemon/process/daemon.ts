@@ -11,6 +11,7 @@ import { Readiness } from '../api/readiness.js';
 import type { DaemonServices } from '../api/services.js';
 import { Digests } from '../benchmarks/alerts/digests.js';
 import { SeriesWatcher } from '../benchmarks/alerts/series-watcher.js';
+import { SuiteAlerts } from '../benchmarks/alerts/suite-alerts.js';
 import { Webhooks } from '../benchmarks/alerts/webhooks.js';
 import { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import type { Clock } from '../core/clock.js';
@@ -313,8 +314,13 @@ export class Daemon {
     const sources = suiteNetworks(studies, profiles);
     const benchmarks = new BenchmarkRuns({ store, jobs, campaigns, clock, blobs, sources });
 
+    const told = { store, clock, ...(onError && { onError }) };
+    const webhooks = new Webhooks(told);
+    webhooks.start();
+    this.#started.push(() => webhooks.stop());
+    const alerts = new SuiteAlerts({ store, onAlerts: () => webhooks.wake() });
     const calendar = new Schedules({ store, clock, ...(onError && { onError }) });
-    calendar.define('suite', scheduledSuites(benchmarks, clock));
+    calendar.define('suite', scheduledSuites(benchmarks, { clock, alerts }));
     const health = new HealthChecks({ store, pool, jobs });
     calendar.define('health', healthChecks(jobs, health));
     calendar.define('backup', scheduledBackups(dataDir, clock));
@@ -337,10 +343,6 @@ export class Daemon {
     retention.start();
     this.#started.push(() => retention.stop());
 
-    const told = { store, clock, ...(onError && { onError }) };
-    const webhooks = new Webhooks(told);
-    webhooks.start();
-    this.#started.push(() => webhooks.stop());
     const watcher = new SeriesWatcher({ ...told, onAlerts: () => webhooks.wake() });
     watcher.start();
     this.#started.push(() => watcher.stop());

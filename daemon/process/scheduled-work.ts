@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { SuiteAlerts } from '../benchmarks/alerts/suite-alerts.js';
 import { gateOf } from '../benchmarks/comparison/gate.js';
 import type { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import { suiteOf, suiteSchema } from '../benchmarks/suites/suite.js';
@@ -30,9 +31,9 @@ const suiteRequestSchema = z.strictObject({
 
 export const scheduledSuites = (
   runs: Pick<BenchmarkRuns, 'start' | 'finished' | 'report' | 'check'>,
-  clock: Clock,
+  { clock, alerts }: { readonly clock: Clock; readonly alerts: SuiteAlerts },
 ): ScheduledWork => {
-  const finish = async (id: string, compare: string | null, { signal }: Firing): Promise<Json> => {
+  const finish = async (id: string, compare: string | null, { signal, schedule }: Firing): Promise<Json> => {
     const { state, suite } = await unlessAborted(runs.finished(id), signal);
     // The first run has nothing to be held against.
     const report = await runs.report(id, compare).catch((thrown: unknown) => {
@@ -42,6 +43,8 @@ export const scheduledSuites = (
     const { broken, failed, unclear } = gateOf(report);
     const verdict = broken.length > 0 ? 'broken' : failed.length > 0 ? 'incomplete' : 'passed';
     const most = 20;
+    if (verdict === 'broken') await alerts.broken(schedule, id, broken);
+    if (verdict === 'passed') await alerts.passed(schedule);
     return {
       run: id,
       suite,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { SeriesWatcher, type SeriesWatcherOptions } from '../benchmarks/alerts/series-watcher.js';
+import { SuiteAlerts } from '../benchmarks/alerts/suite-alerts.js';
 import { BenchmarkRuns } from '../benchmarks/runs/benchmark-runs.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
@@ -103,7 +104,10 @@ export async function openSimulatedParts(options: SimulatedPartsOptions): Promis
     sources: suiteNetworks({ fronts: noStudies, exportTrial: noStudies }, profilesDir),
   });
   const calendar = new Schedules({ store, clock, onError, lookMs });
-  calendar.define('suite', scheduledSuites(runs, clock));
+  calendar.define(
+    'suite',
+    scheduledSuites(runs, { clock, alerts: new SuiteAlerts({ store, onAlerts: () => {} }) }),
+  );
   const watcher = new HeldWatcher({ store, clock, onError, mostNetworks }, clock);
   const life = new AbortController();
   await pool.start(life.signal);

@@ -97,6 +97,14 @@ export interface Measured {
 }
 
 export interface AlertStore {
+  /** Whether there are valid measurements of each network on each device before one, in the order asked: one question for all. */
+  wereMeasured(
+    networks: readonly {
+      readonly deviceId: DeviceId;
+      readonly structureHash: string;
+      readonly before: MeasurementId;
+    }[],
+  ): Promise<readonly boolean[]>;
   /** Where the next measurements were taken, in the order of storing. */
   measuredAfter(ordinal: number, limit: number): Promise<readonly Measured[]>;
   /**
@@ -109,7 +117,8 @@ export interface AlertStore {
     readonly watchedUpTo: number;
   }): Promise<ChangeAlert[]>;
   /**
-   * Raises a notice and tells webhooks. Null where one of the same kind and subject was acknowledged and is not over: people know.
+   * Raises a notice and tells webhooks. Null where one of the same kind and subject is not over, and was acknowledged or says
+   * the same.
    */
   raiseNotice(notice: NewNotice): Promise<NoticeAlert | null>;
   /** Ends all notices of a kind about a subject that is well again. How many there were. */

@@ -31,6 +31,8 @@ interface MuteRow {
 
 const watched = 'alerts.watchedUpTo';
 const defaultLimit = 100;
+/** Networks in one question, each with four values. */
+const askedAtOnce = 200;
 
 export function alertStore(database: Database): AlertStore {
   return {
@@ -52,6 +54,30 @@ export function alertStore(database: Database): AlertStore {
         structureHash: structure_hash,
         valid: verdict === 'valid',
       }));
+    },
+
+    wereMeasured: async (networks) => {
+      const found: boolean[] = [];
+      for (let from = 0; from < networks.length; from += askedAtOnce) {
+        const some = networks.slice(from, from + askedAtOnce);
+        const rows = await database.read<{ readonly earlier: number }[]>((db) =>
+          db.raw(
+            `WITH v(number, device_id, structure_hash, before) AS (VALUES ${some.map(() => '(?, ?, ?, ?)').join(', ')})
+            SELECT EXISTS (
+              SELECT 1 FROM measurements AS m WHERE m.structure_hash = v.structure_hash AND m.ordinal < v.before
+              AND m.device_id = v.device_id AND m.verdict = 'valid'
+            ) AS earlier FROM v ORDER BY v.number`,
+            some.flatMap(({ deviceId, structureHash, before }, i) => [
+              i,
+              deviceId,
+              structureHash,
+              measured(before),
+            ]),
+          ),
+        );
+        found.push(...rows.map(({ earlier }) => Boolean(earlier)));
+      }
+      return found;
     },
 
     watchedUpTo: async () => {

@@ -17,7 +17,7 @@ export async function raiseNotice(notice: NewNotice, write: Write): Promise<Noti
   const known = await db('alerts')
     .where({ kind, subject })
     .whereNull('resolved_ms')
-    .whereNotNull('acknowledged')
+    .andWhere((either) => either.whereNotNull('acknowledged').orWhere({ detail: toJsonText(notice.detail) }))
     .first('ordinal');
   if (known) return null;
   // A mute of one network or metric is about changes.

@@ -7,6 +7,7 @@ import { StoredJoinKeys } from '../../daemon/access/join-keys.js';
 import { ApiServer } from '../../daemon/api/api-server.js';
 import type { DaemonServices, StudyPort } from '../../daemon/api/services.js';
 import { Digests } from '../../daemon/benchmarks/alerts/digests.js';
+import { SuiteAlerts } from '../../daemon/benchmarks/alerts/suite-alerts.js';
 import { Webhooks } from '../../daemon/benchmarks/alerts/webhooks.js';
 import { BenchmarkRuns } from '../../daemon/benchmarks/runs/benchmark-runs.js';
 import { type Architecture, architectureId } from '../../daemon/core/architecture.js';
@@ -431,7 +432,10 @@ export async function openBench(
     trial: (study, number) => studies.exportTrial(study, number),
   });
   const calendar = new Schedules({ store, clock });
-  calendar.define('suite', scheduledSuites(benchmarks, clock));
+  calendar.define(
+    'suite',
+    scheduledSuites(benchmarks, { clock, alerts: new SuiteAlerts({ store, onAlerts: () => {} }) }),
+  );
   const health = new HealthChecks({ store, pool, jobs });
   calendar.define('health', healthChecks(jobs, health));
   const services: DaemonServices = {

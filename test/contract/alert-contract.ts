@@ -90,13 +90,14 @@ export function runAlertContract(withStore: WithStore): void {
       } as const;
       await store.addWebhook({ url: 'http://a/', secret: 's', by: 'anna' });
       t.match(await store.raiseNotice(notice), { ...notice, id: 'alert-1', muted: false, resolvedMs: null });
+      t.equal(await store.raiseNotice(notice), null, 'a run is told once');
       t.match(
         await store.raiseNotice({ ...notice, detail: { run: '2' } }),
         { id: 'alert-2' },
         'each run is one',
       );
       await store.acknowledgeAlert('alert-1' as AlertId, { by: 'anna', note: '' });
-      t.equal(await store.raiseNotice(notice), null, 'somebody knows');
+      t.equal(await store.raiseNotice({ ...notice, detail: { run: '3' } }), null, 'somebody knows');
       t.match(await store.raiseNotice({ ...notice, subject: 'weekly' }), { id: 'alert-3' });
       await clock.advance(7);
       t.equal(await store.resolveNotices('suite', 'nightly'), 2);
@@ -202,6 +203,18 @@ export function runAlertContract(withStore: WithStore): void {
       { ordinal: 3, deviceId, structureHash, valid: true },
     ]);
     t.equal((await store.measuredAfter(0, 1)).length, 1);
+    const other = 'c'.repeat(64);
+    t.same(
+      await store.wereMeasured([
+        { deviceId, structureHash, before: m(3) },
+        { deviceId, structureHash, before: m(1) },
+        { deviceId: 'other' as DeviceId, structureHash, before: m(3) },
+        { deviceId, structureHash: other, before: m(3) },
+        ...Array.from({ length: 250 }, () => ({ deviceId, structureHash, before: m(2) })),
+      ]),
+      [true, false, false, false, ...Array(250).fill(true)],
+    );
+    t.same(await store.wereMeasured([]), []);
     t.same(await store.verdictsAfter(0), { verdicts: { noisy: 1, valid: 2 }, upTo: 3 });
     t.same(await store.verdictsAfter(3), { verdicts: {}, upTo: 3 });
   });

@@ -2,11 +2,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { SuiteAlerts } from '../../daemon/benchmarks/alerts/suite-alerts.js';
 import { ManualClock, systemClock } from '../../daemon/core/clock.js';
 import { HildaError } from '../../daemon/core/errors.js';
 import type { Json } from '../../daemon/core/json.js';
 import { cronTimes } from '../../daemon/fleet/cron-times.js';
-import { scheduledBackups } from '../../daemon/process/scheduled-work.js';
+import { scheduledBackups, scheduledSuites } from '../../daemon/process/scheduled-work.js';
 import { windowAt } from '../../daemon/schedules/schedule.js';
 import { Schedules } from '../../daemon/schedules/schedules.js';
 import { openStore } from '../../daemon/store/open-store.js';
@@ -311,3 +312,66 @@ t.test('backups: beside the data, checked, the oldest go', async (t) => {
   }
   t.same(await readdir(`${dataDir}-backups`), ['2026-01-02T03-00-00', '2026-01-03T03-00-00']);
 });
+
+t.test(
+  'a scheduled suite that breaks a limit is one alert a run, until somebody knows or it passes',
+  async (t) => {
+    const store = await openStore({ dataDir: ':memory:', clock: systemClock });
+    t.teardown(() => store.close());
+    let [run, broken] = [0, true];
+    let woken = 0;
+    const runs = {
+      check: async () => {},
+      start: async () => ({ id: String(++run) }),
+      finished: async () => ({ state: 'done', suite: 'nightly' }),
+      report: async (id: string) => ({
+        run: { id, state: 'done' },
+        rows: [],
+        limits: [
+          {
+            metric: 'latencyUs',
+            max: 10,
+            network: 'first',
+            place: 'a',
+            value: 12,
+            interval: [11, 13],
+            state: broken ? 'broken' : 'kept',
+          },
+        ],
+        alternated: [],
+        comparison: null,
+      }),
+    };
+    const alerts = new SuiteAlerts({ store, onAlerts: () => woken++ });
+    const work = scheduledSuites(runs as never, { clock: systemClock, alerts });
+    const request = { suite: { suite: 'nightly', networks: [{ model: 'a'.repeat(64) }], devices: ['a'] } };
+    const firing = {
+      schedule: 'each night',
+      plannedMs: 0,
+      closesMs: null,
+      signal: new AbortController().signal,
+      note: async () => {},
+    };
+    t.match(await work.run(request, firing), { run: '1', verdict: 'broken' });
+    t.match(
+      await work.resume?.(request, { run: '1' }, firing),
+      { verdict: 'broken' },
+      'a daemon that goes on',
+    );
+    await work.run(request, firing);
+    t.match(await store.alerts({}), [
+      { kind: 'suite', subject: 'each night', text: 'Run 2 of the schedule each night broke a limit.' },
+      { id: 'alert-1', detail: { run: '1', broken: [/first on a: latencyUs 12/] } },
+    ]);
+    await store.acknowledgeAlert('alert-2' as never, { by: 'anna', note: '' });
+    await work.run(request, firing);
+    t.equal(await store.alertCount({}), 2, 'somebody knows');
+    broken = false;
+    t.match(await work.run(request, firing), { verdict: 'passed' });
+    t.ok((await store.alerts({})).every((one) => one.kind === 'suite' && one.resolvedMs !== null));
+    broken = true;
+    await work.run(request, firing);
+    t.equal(await store.alertCount({}), 3, 'it broke anew');
+    t.equal(woken, 4);
+  },
+);

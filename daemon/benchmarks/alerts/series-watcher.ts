@@ -109,11 +109,14 @@ export class SeriesWatcher {
   ): Promise<{ readonly alerts: NewAlert[]; readonly returned: Returned[] }> {
     const { store } = this.#options;
     const found = { alerts: [] as NewAlert[], returned: [] as Returned[] };
-    for (const some of groupBy(measured, ({ deviceId, structureHash }) => `${deviceId} ${structureHash}`)) {
-      const known = await store.measurementsById(some.map(({ ordinal }) => measurementId(ordinal)));
-      const fresh = [...known.values()].sort((a, b) => ordinalOf(a) - ordinalOf(b));
+    const known = await store.measurementsById(measured.map(({ ordinal }) => measurementId(ordinal)));
+    const groups = groupBy([...known.values()], keyOf).map((some) =>
+      some.sort((a, b) => ordinalOf(a) - ordinalOf(b)),
+    );
+    const isSeries = await this.#seriesAmong(groups);
+    for (const [i, fresh] of groups.entries()) {
+      if (!isSeries[i]) continue;
       const network = await this.#network(fresh);
-      if (!network) continue;
       for (const one of fresh)
         for (const metric of Object.keys(costsOf(one)) as CostMetric[]) {
           const series = network.series(one, metric);
@@ -126,12 +129,23 @@ export class SeriesWatcher {
     return found;
   }
 
-  /** All series of a network on a device, before these measurements. Undefined where one is all that there is. */
-  async #network(fresh: readonly MeasurementRecord[]): Promise<NetworkSeries | undefined> {
-    const [first] = fresh;
-    if (!first) return undefined;
+  /** Which of these networks on devices have more than one measurement. Most are measured once: one question is for all. */
+  async #seriesAmong(groups: readonly (readonly MeasurementRecord[])[]): Promise<readonly boolean[]> {
+    const firsts = groups.flatMap((some) =>
+      some.length === 1 && !this.#networks.has(keyOf(some[0] as MeasurementRecord)) ? some : [],
+    );
+    const earlier = await this.#options.store.wereMeasured(
+      firsts.map(({ deviceId, structureHash, id }) => ({ deviceId, structureHash, before: id })),
+    );
+    const alone = new Set(firsts.filter((_, i) => !earlier[i]));
+    return groups.map(([first]) => first !== undefined && !alone.has(first));
+  }
+
+  /** All series of a network on a device, before these measurements. */
+  async #network(fresh: readonly MeasurementRecord[]): Promise<NetworkSeries> {
+    const first = fresh[0] as MeasurementRecord;
     const { deviceId, structureHash, id } = first;
-    const key = `${deviceId} ${structureHash}`;
+    const key = keyOf(first);
     const known = this.#networks.get(key);
     this.#networks.delete(key);
     if (known) {
@@ -140,7 +154,6 @@ export class SeriesWatcher {
     }
     const filter = { deviceId, structureHash, verdict: 'valid', before: id, limit: rebuilt } as const;
     const before = await this.#options.store.measurements(filter);
-    if (before.length + fresh.length < 2) return undefined;
     const network = new NetworkSeries();
     for (const [i, one] of before.reverse().entries()) {
       for (const metric of Object.keys(costsOf(one)) as CostMetric[]) network.series(one, metric).push(one);
@@ -170,6 +183,8 @@ class NetworkSeries {
 
 const measurementId = (ordinal: number): MeasurementId => `m${ordinal}` as MeasurementId;
 const ordinalOf = ({ id }: MeasurementRecord): number => Number(id.slice(1));
+
+const keyOf = ({ deviceId, structureHash }: MeasurementRecord): string => `${deviceId} ${structureHash}`;
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
   const groups = new Map<string, T[]>();
