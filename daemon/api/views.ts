@@ -28,14 +28,15 @@ import type { EventView, StudySummaryView, StudyView, TrialView } from './schema
 export function viewDevice(
   record: DeviceRecord,
   {
-    leases,
+    lease: held,
     nowMs,
     presence,
     repeatability,
     line,
     running,
   }: {
-    readonly leases: readonly Lease[];
+    /** Of this device, where there is one: it may have expired. */
+    readonly lease: Lease | undefined;
     readonly nowMs: number;
     readonly presence: Presence;
     /** Null: no repeat yet. Left out: not asked. */
@@ -44,7 +45,7 @@ export function viewDevice(
     readonly running: RunningRecord | undefined;
   },
 ): DeviceView {
-  const lease = leases.find(({ deviceId, expiresMs }) => deviceId === record.id && expiresMs > nowMs);
+  const lease = held && held.expiresMs > nowMs ? held : undefined;
   return {
     ...record,
     tags: [...record.tags],

@@ -1,5 +1,6 @@
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { targetKey } from '../core/target.js';
 import type { Driver, Sighting } from '../devices/contract.js';
 import type { DeviceRecord, Store } from '../store/contract.js';
@@ -98,26 +99,37 @@ export class Lookout {
   async #lookNow(driver: Driver, signal: AbortSignal): Promise<SeenDevice[]> {
     const { store } = this.#options;
     const found = new Map<DeviceId, SeenDevice>();
+    const presences: Json[] = [];
     let isNews = false;
-    for await (const sighting of driver.discover({ signal })) {
-      const { id, kind, label, target, host, obstacle, invited = false } = sighting;
+    const sightings = new Map<DeviceId, Sighting>();
+    for await (const sighting of driver.discover({ signal })) sightings.set(sighting.id, sighting);
+    const records = await store.upsertDevices(
+      [...sightings.values()].map(({ id, kind, label, target, host }) => ({ id, kind, label, target, host })),
+    );
+    for (const recorded of records) {
+      const { id } = recorded;
+      const sighting = sightings.get(id) as Sighting;
+      const { target, host, obstacle, invited = false } = sighting;
       const known = this.#seen.get(id);
-      let record = await store.upsertDevice({ id, kind, label, target, host });
-      if (invited && record.state === 'sighted') record = await store.setDeviceState(id, 'adopted');
+      const isInvited = invited && recorded.state === 'sighted';
+      const record = isInvited ? await store.setDeviceState(id, 'adopted') : recorded;
       this.#seen.set(id, { driver, sighting });
       found.set(id, { ...record, obstacle });
       // Jobs choose devices by target and host: what changed counts from now on.
       isNews ||=
         !known || known.sighting.host !== host || targetKey(known.sighting.target) !== targetKey(target);
       if (!known || known.sighting.obstacle !== obstacle)
-        await store.publish('devices', { type: 'presence', deviceId: id, present: true, obstacle });
+        presences.push({ type: 'presence', deviceId: id, present: true, obstacle });
     }
+    const gone: DeviceId[] = [];
     for (const [id, seen] of this.#seen) {
       if (seen.driver !== driver || found.has(id)) continue;
       this.#seen.delete(id);
-      await store.publish('devices', { type: 'presence', deviceId: id, present: false, obstacle: null });
-      this.#options.onGone?.(id);
+      presences.push({ type: 'presence', deviceId: id, present: false, obstacle: null });
+      gone.push(id);
     }
+    if (presences.length > 0) await store.publishAll(presences.map((data) => ({ topic: 'devices', data })));
+    for (const id of gone) this.#options.onGone?.(id);
     if (isNews) this.#options.onSeen?.();
     return [...found.values()];
   }

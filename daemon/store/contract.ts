@@ -224,6 +224,11 @@ export interface Store
   upsertDevice(
     device: Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> & Partial<Pick<DeviceRecord, 'host'>>,
   ): Promise<DeviceRecord>;
+  /** As `upsertDevice` for each, each id once, in few transactions; answers in this order. */
+  upsertDevices(
+    devices: readonly (Pick<DeviceRecord, 'id' | 'kind' | 'label' | 'target'> &
+      Partial<Pick<DeviceRecord, 'host'>>)[],
+  ): Promise<DeviceRecord[]>;
   /** Into quarantine and out of it is told as an alert. `by` counts for a quarantine alone: by hand where it is left out. */
   setDeviceState(
     id: DeviceId,
@@ -348,6 +353,8 @@ export interface Store
 
   /** Appends an event that belongs to no row, e.g. progress. */
   publish(topic: string, data: Json): Promise<StoredEvent>;
+  /** In this order, in one transaction. */
+  publishAll(events: readonly Pick<StoredEvent, 'topic' | 'data'>[]): Promise<StoredEvent[]>;
   /** Events with `seq > sinceSeq`, in order, at most `limit`; `topics` as exact names or prefixes ending in `.*`. */
   events(
     sinceSeq: number,

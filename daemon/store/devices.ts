@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Json } from '../core/json.js';
+import type { Target } from '../core/target.js';
 import type { DeviceRecord, Store } from './contract.js';
 import type { Database, Write } from './database.js';
 import { fromJsonText, toJsonText } from './json-columns.js';
@@ -27,27 +28,23 @@ export function deviceStore(
   database: Database,
 ): Pick<
   Store,
-  'upsertDevice' | 'setDeviceState' | 'noteHealthCheck' | 'setDeviceTags' | 'devices' | 'device'
+  | 'upsertDevice'
+  | 'upsertDevices'
+  | 'setDeviceState'
+  | 'noteHealthCheck'
+  | 'setDeviceTags'
+  | 'devices'
+  | 'device'
 > {
   return {
-    upsertDevice: ({ id, kind, label, target, host = null }) =>
-      database.write(async ({ db, nowMs, publish }) => {
-        const known = await db<DeviceRow>('devices').where({ id }).first();
-        const seen = { kind, label, host, target: toJsonText(target), last_seen_ms: nowMs };
-        if (known) await db('devices').where({ id }).update(seen);
-        else
-          await db('devices').insert({ id, ...seen, state: 'sighted', first_seen_ms: nowMs, last_token: 0 });
-        const device = toDevice(await requireDevice(db, id));
-        // Seeing the same device again is no news.
-        const changed =
-          !known ||
-          known.kind !== kind ||
-          known.label !== label ||
-          known.host !== host ||
-          known.target !== seen.target;
-        if (changed) await publish('devices', { type: 'device', device: device as unknown as Json });
-        return device;
-      }),
+    upsertDevice: async (device) => (await upsert(database, [device]))[0] as DeviceRecord,
+
+    upsertDevices: async (seen) => {
+      const records: DeviceRecord[] = [];
+      for (let from = 0; from < seen.length; from += atOnce)
+        records.push(...(await upsert(database, seen.slice(from, from + atOnce))));
+      return records;
+    },
 
     setDeviceState: (id, state, reason = null, by = 'hand') =>
       database.write(async (write) => {
@@ -108,6 +105,53 @@ const noticeOf = ({ id, reason }: DeviceRecord, by: Quarantine['by']) =>
     detail: { by, reason },
   }) as const;
 
+/** So many devices share a transaction: each one of its own would take the disk's time. */
+const atOnce = 200;
+
+type Seen = Parameters<Store['upsertDevices']>[0][number];
+
+const upsert = (database: Database, devices: readonly Seen[]): Promise<DeviceRecord[]> =>
+  database.write(async ({ db, nowMs, publishAll }) => {
+    const ids = devices.map(({ id }) => id);
+    const rowsNow = async (): Promise<Map<DeviceId, DeviceRow>> => {
+      const rows: DeviceRow[] = await db('devices').whereIn('id', ids);
+      return new Map(rows.map((row) => [row.id, row]));
+    };
+    const before = await rowsNow();
+    const written = devices.map(({ id, kind, label, target, host = null }) => ({
+      id,
+      kind,
+      label,
+      host,
+      target: toJsonText(target),
+      state: 'sighted',
+      first_seen_ms: nowMs,
+      last_seen_ms: nowMs,
+      last_token: 0,
+    }));
+    await db('devices')
+      .insert(written)
+      .onConflict('id')
+      .merge(['kind', 'label', 'host', 'target', 'last_seen_ms']);
+    const after = await rowsNow();
+    const records = ids.map((id) => toDevice(after.get(id) as DeviceRow));
+    // Seeing the same device again is no news.
+    const news = records.filter((_, i) => {
+      const known = before.get((devices[i] as Seen).id);
+      const now = written[i] as (typeof written)[number];
+      return !known || seenFields.some((field) => known[field] !== now[field]);
+    });
+    await publishAll(
+      news.map((device) => ({
+        topic: 'devices',
+        data: { type: 'device', device: device as unknown as Json },
+      })),
+    );
+    return records;
+  });
+
+const seenFields = ['kind', 'label', 'host', 'target'] as const;
+
 /** Throws DEVICE_UNKNOWN. */
 export async function requireDevice(db: Knex, id: DeviceId): Promise<DeviceRow> {
   const row: DeviceRow | undefined = await db('devices').where({ id }).first();
@@ -120,7 +164,7 @@ export const toDevice = (row: DeviceRow): DeviceRecord => ({
   kind: row.kind,
   label: row.label,
   host: row.host,
-  target: fromJsonText(row.target, `the target of ${row.id}`),
+  target: targetOf(row),
   state: row.state,
   reason: row.state_reason,
   quarantine: row.quarantine === null ? null : fromJsonText(row.quarantine, `the quarantine of ${row.id}`),
@@ -128,3 +172,16 @@ export const toDevice = (row: DeviceRow): DeviceRecord => ({
   firstSeenMs: row.first_seen_ms,
   lastSeenMs: row.last_seen_ms,
 });
+
+/** Thousands of devices have few targets: each text is parsed once. */
+const targets = new Map<string, Target>();
+const mostTargets = 1000;
+
+function targetOf({ id, target: text }: DeviceRow): Target {
+  const known = targets.get(text);
+  if (known) return known;
+  const target = Object.freeze(fromJsonText<Target>(text, `the target of ${id}`));
+  if (targets.size >= mostTargets) targets.clear();
+  targets.set(text, target);
+  return target;
+}

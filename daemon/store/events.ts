@@ -11,9 +11,13 @@ interface EventRow {
 
 const defaultLimit = 1000;
 
-export function eventStore(database: Database): Pick<Store, 'publish' | 'events' | 'lastSeq' | 'onEvents'> {
+export function eventStore(
+  database: Database,
+): Pick<Store, 'publish' | 'publishAll' | 'events' | 'lastSeq' | 'onEvents'> {
   return {
     publish: (topic, data) => database.write(({ publish }) => publish(topic, data)),
+
+    publishAll: (events) => database.write(({ publishAll }) => publishAll(events)),
 
     events: async (sinceSeq, { topics, limit = defaultLimit } = {}) => {
       if (topics?.length === 0) return [];

@@ -1,10 +1,14 @@
 import t from 'tap';
+import { historyRoutes } from '../../daemon/api/routes/history.js';
 import { historyOf, seriesKey } from '../../daemon/benchmarks/history/history.js';
 import { historyPoint } from '../../daemon/benchmarks/history/history-point.js';
 import { manifestDifference } from '../../daemon/benchmarks/history/manifest-difference.js';
+import { ManualClock } from '../../daemon/core/clock.js';
+import type { DeviceId } from '../../daemon/core/ids.js';
 import type { Json } from '../../daemon/core/json.js';
 import type { Latency, Measurement } from '../../daemon/core/measurement.js';
 import { gaussian, Xoshiro128 } from '../../daemon/core/rng.js';
+import { openStore } from '../../daemon/store/open-store.js';
 
 type Taken = Omit<Measurement, 'rounds'>;
 
@@ -124,4 +128,35 @@ t.test('a slower runtime is found and named; measurements that are not valid hol
     t.notOk(same(newer, other));
   t.same(historyOf([], 'latencyUs'), { points: [], changes: [], suspicion: null });
   t.end();
+});
+
+t.test('a history that was found is found again until another measurement joins it', async (t) => {
+  const store = await openStore({ dataDir: ':memory:', clock: new ManualClock(1000) });
+  t.teardown(() => store.close());
+  const { target } = measurement(1);
+  const ids = ['a', 'b'] as DeviceId[];
+  await store.upsertDevices(ids.map((id) => ({ id, kind: 'board', label: id, target })));
+  const add = async (deviceId: DeviceId, us: number): Promise<void> => {
+    const lease = await store.acquireLease(deviceId, 'the test', 1000);
+    if (!lease) throw new Error('no lease');
+    await store.addMeasurement({ ...measurement(us), rounds: [] }, { deviceId, lease });
+    await store.releaseLease(lease);
+  };
+  const valuesOf = async (id: string, limit = 400): Promise<number[]> => {
+    const [route] = historyRoutes;
+    const given = { services: { store }, params: { id }, query: { metric: 'latencyUs', limit } };
+    if (!route) throw new Error('no route');
+    const { points } = (await route.handle(given as never)) as { points: { value: number }[] };
+    return points.map(({ value }) => value);
+  };
+  await add('a' as DeviceId, 100);
+  await add('b' as DeviceId, 500);
+  await add('a' as DeviceId, 101);
+  t.same(await valuesOf('m1'), [100, 101]);
+  t.same(await valuesOf('m3'), [100, 101], 'any of its measurements names it');
+  t.same(await valuesOf('m2'), [500]);
+  t.same(await valuesOf('m1', 1), [101], 'a shorter one is another');
+  await add('a' as DeviceId, 102);
+  t.same(await valuesOf('m1'), [100, 101, 102]);
+  t.same(await valuesOf('m2'), [500]);
 });

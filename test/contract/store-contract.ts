@@ -62,6 +62,44 @@ export function runStoreContract(t: Tap, makeStore: MakeStore): void {
     t.equal(await codeOf(store.acquireLease(other, 'a', 1)), 'DEVICE_UNKNOWN');
   });
 
+  withStore('many devices are seen at once; only news are told', async (t, store, clock) => {
+    const many = Array.from({ length: 450 }, (_, i) => device(`many-${i}` as DeviceId));
+    const first = await store.upsertDevices(many);
+    t.same(
+      first.map(({ id }) => id),
+      many.map(({ id }) => id),
+      'in this order',
+    );
+    t.equal((await store.events(0, { topics: ['devices'] })).length, 450);
+    await store.setDeviceState('many-7' as DeviceId, 'adopted');
+    await store.setDeviceTags('many-7' as DeviceId, ['a']);
+    await clock.advance(5);
+    const seq = await store.lastSeq();
+    const again = await store.upsertDevices(
+      many.map((one, i) => (i === 9 ? { ...one, label: 'Renamed', host: 'local' } : one)),
+    );
+    t.match(again[7], { state: 'adopted', tags: ['a'], firstSeenMs: 1000, lastSeenMs: 1005 });
+    t.match(again[9], { label: 'Renamed', host: 'local' });
+    t.same(
+      (await store.events(seq)).map(({ data }) => (data as { device: { id: string } }).device.id),
+      ['many-9'],
+    );
+    t.same(await store.upsertDevices([]), []);
+    t.equal((await store.devices()).length, 450);
+    const told = await store.publishAll([
+      { topic: 'devices', data: 1 },
+      { topic: 'jobs', data: 2 },
+    ]);
+    t.same(
+      told.map(({ seq: at, data }) => [at - seq, data]),
+      [
+        [2, 1],
+        [3, 2],
+      ],
+    );
+    t.same(await store.publishAll([]), []);
+  });
+
   withStore('a lease excludes, renews, runs out and fences', async (t, store, clock) => {
     await store.upsertDevice(device());
     const first = (await store.acquireLease(deviceId, 'host/a', 100))!;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { DeviceId } from '../../core/ids.js';
 import { deviceHealth } from '../../fleet/health/device-health.js';
 import { repeatabilityOf } from '../../fleet/repeatability-ledger.js';
-import type { DeviceRecord } from '../../store/contract.js';
+import type { DeviceRecord, Lease } from '../../store/contract.js';
 import { deviceSchema, equivalenceSchema } from '../device-schemas.js';
 import { deviceHealthSchema, healthCheckSchema, viewHealth } from '../health-schemas.js';
 import { listQuery, pageLimit, pageOf, pageSchema } from '../paging.js';
@@ -13,7 +14,7 @@ import { viewDevice } from '../views.js';
 
 const view = async (record: DeviceRecord, { store, clock, pool, joining }: DaemonServices) =>
   viewDevice(record, {
-    leases: await store.leases(),
+    lease: (await store.leases()).find(({ deviceId }) => deviceId === record.id),
     nowMs: clock.nowMs(),
     presence: pool.presence(record.id),
     line: joining.lineTo(record.id),
@@ -24,19 +25,24 @@ const view = async (record: DeviceRecord, { store, clock, pool, joining }: Daemo
 /** Emulators count and do not time: they are identical run after run. */
 const isTimed = ({ target: { tier } }: DeviceRecord): boolean => tier !== 'qemu' && tier !== 'rp2040js';
 
-const viewAll = async ({ store, clock, pool, joining, unusable = [] }: DaemonServices) => {
-  const [leases, nowMs] = [await store.leases(), clock.nowMs()];
+/** Of a large fleet, a page is viewed and the rest only read. */
+const viewEach = async (
+  records: readonly DeviceRecord[],
+  { store, clock, pool, joining }: DaemonServices,
+) => {
+  const nowMs = clock.nowMs();
+  const leases = new Map<DeviceId, Lease>();
+  for (const lease of await store.leases()) leases.set(lease.deviceId, lease);
   const running = new Map((await store.running()).map((one) => [one.deviceId, one]));
-  const devices = (await store.devices()).map((record) =>
+  return records.map((record) =>
     viewDevice(record, {
-      leases,
+      lease: leases.get(record.id),
       nowMs,
       presence: pool.presence(record.id),
       line: joining.lineTo(record.id),
       running: running.get(record.id),
     }),
   );
-  return { devices, unusable };
 };
 
 const devicesSchema = z.object({
@@ -59,14 +65,14 @@ export const deviceRoutes = [
     }),
     answer: { status: 200, schema: pageSchema(devicesSchema.shape) },
     handle: async ({ services, query }) => {
-      const { devices, unusable } = await viewAll(services);
-      const { rows, ...page } = pageOf(devices, query, {
+      const { store, unusable = [] } = services;
+      const { rows, ...page } = pageOf(await store.devices(), query, {
         path: '/devices',
         idOf: ({ id }) => id,
         unknown: 'DEVICE_UNKNOWN',
         fits: ({ state }) => query.state === undefined || state === query.state,
       });
-      return { devices: rows, unusable, ...page };
+      return { devices: await viewEach(rows, services), unusable, ...page };
     },
   }),
   defineRoute({
@@ -79,7 +85,9 @@ export const deviceRoutes = [
       const obstacles = sightings.flatMap(({ id, obstacle }) =>
         obstacle === null ? [] : [[id, obstacle] as const],
       );
-      return { ...(await viewAll(services)), obstacles: Object.fromEntries(obstacles) };
+      const { store, unusable = [] } = services;
+      const devices = await viewEach(await store.devices(), services);
+      return { devices, unusable, obstacles: Object.fromEntries(obstacles) };
     },
   }),
   defineRoute({
