@@ -2,18 +2,18 @@ import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { Deployment, Rehearsal } from '../devices/contract.js';
-import { isAway } from '../fleet/away.js';
-import { deployedTo, nothingDeployed } from '../jobs/deployments.js';
-import type { JobWork, Outcome } from '../jobs/job.js';
+import { deployedTo } from '../jobs/deployments.js';
+import type { JobWork } from '../jobs/job.js';
 import { loadProtocol } from '../measure/protocols.js';
 import type { Store } from '../store/contract.js';
 import { mayPass } from '../store/late-writes.js';
 import type { RolloutDevice, RolloutRecord, RolloutStep, RunningRecord } from '../store/rollout-contract.js';
-import { asJson, bodyOf, type DeviceBody, type RunningBody, runningBodyOf } from './device-body.js';
+import { asJson, bodyOf, type DeviceBody, type RunningBody } from './device-body.js';
 import { brokenPromise } from './promises.js';
 import { type Promised, type RolloutRequest, requestOf } from './request.js';
+import { isLost, restoreDevice } from './restore-device.js';
 import { assertClose, assertEqual, type PlainAnswer, type SelfTests } from './self-test.js';
-import type { Limits, StepJobs } from './step-jobs.js';
+import { type Limits, type StepJobs, stepJob } from './step-jobs.js';
 
 export interface DeviceStepsOptions {
   readonly store: Store;
@@ -35,8 +35,6 @@ const isOver = (step: RolloutStep): boolean => step === 'live' || step === 'rest
 /** A job that ended with its daemon, or that somebody cancelled, is begun anew so often. */
 const mostLost = 5;
 const storeAgainMs = 5000;
-const restoreAgainMs = 1000;
-const restoreEverMs = 30_000;
 
 /**
  * The way of one device: planned, deploying, testing, measuring, live; or rolling-back, and restored or failed. Each step is
@@ -85,11 +83,19 @@ export class DeviceSteps {
   async rehearse(rollout: RolloutRecord, device: RolloutDevice, limits: Limits): Promise<DeviceBody> {
     const request = requestOf(rollout.request);
     const { count, seed } = drawnOf(request);
-    const outcome = await this.#job(rollout, device, request, limits, `rehearse-${device.step}`, {
-      kind: 'rehearse',
-      ranges: null,
-      tests: { count, seed },
-    });
+    const outcome = await stepJob(
+      this.#options.jobs,
+      rollout,
+      device,
+      request,
+      limits,
+      `rehearse-${device.step}`,
+      {
+        kind: 'rehearse',
+        ranges: null,
+        tests: { count, seed },
+      },
+    );
     const rehearsal = outcome.job.result as unknown as Rehearsal | null;
     if (!rehearsal) return { ...bodyOf(device.body), place: 'kept' };
     const { programCrc, answers } = rehearsal;
@@ -98,7 +104,7 @@ export class DeviceSteps {
 
   #step(rollout: RolloutRecord, device: RolloutDevice, orders: Orders): Promise<RolloutDevice> {
     const request = requestOf(rollout.request);
-    if (device.step === 'rolling-back') return this.#restore(rollout, device, request);
+    if (device.step === 'rolling-back') return restoreDevice(rollout, device, request, this.#options);
     if (device.step === 'planned') return this.#begin(rollout, device, request, orders.hold);
     if (orders.cut.aborted) throw aborted();
     const limits = { signal: orders.cut, withinMs: 1000 * request.deadlineS };
@@ -142,7 +148,7 @@ export class DeviceSteps {
     const { deviceId } = device;
     const body = bodyOf(device.body);
     if (body.place === 'kept') return store.stepDevice(rollout.id, deviceId, { step: 'testing' });
-    const outcome = await this.#job(rollout, device, request, limits, 'deploy', {
+    const outcome = await stepJob(this.#options.jobs, rollout, device, request, limits, 'deploy', {
       kind: 'deploy',
       ranges: null,
     });
@@ -163,7 +169,9 @@ export class DeviceSteps {
     const { inputs, expected } = await tests.of(request.network, drawnOf(request));
     const work: JobWork = deployment ? { kind: 'runDeployed', deployment } : { kind: 'run' };
     for (const [i, blob] of (await inputs()).entries()) {
-      const outcome = await this.#job(rollout, device, request, limits, `test-${i}`, work, { blob });
+      const outcome = await stepJob(this.#options.jobs, rollout, device, request, limits, `test-${i}`, work, {
+        blob,
+      });
       const { outputs } = outcome.job.result as unknown as { readonly outputs: PlainAnswer };
       if (deployment) assertEqual(outputs, answers?.[i], i);
       else {
@@ -179,7 +187,15 @@ export class DeviceSteps {
     const { deviceId } = device;
     const protocol = loadProtocol(request.protocol);
     const work: JobWork = { kind: 'measure', protocol, calibration: null, ramBytes: null };
-    const { measurement } = await this.#job(rollout, device, request, limits, 'measure', work);
+    const { measurement } = await stepJob(
+      this.#options.jobs,
+      rollout,
+      device,
+      request,
+      limits,
+      'measure',
+      work,
+    );
     if (!measurement) throw new HildaError('MEASUREMENT_INVALID', `${deviceId} gave no measurement`);
     const { id, verdict, reason } = measurement;
     if (verdict !== 'valid') throw new HildaError('MEASUREMENT_INVALID', `${id} is ${verdict}: ${reason}`);
@@ -193,127 +209,6 @@ export class DeviceSteps {
       body: asJson({ ...body, measurementId: id }),
       ...(body.place === 'kept' && { running: this.#running(rollout, { place: 'kept', deployment: null }) }),
     });
-  }
-
-  /** Asks what the device really runs, and writes what it ran before where that is something else. */
-  async #restore(
-    rollout: RolloutRecord,
-    device: RolloutDevice,
-    request: RolloutRequest,
-  ): Promise<RolloutDevice> {
-    const { store, clock, life } = this.#options;
-    const { deviceId } = device;
-    const { place, previous = null } = bodyOf(device.body);
-    const endUs = clock.monotonicUs() + 1e6 * request.restoreS;
-    let { attempt } = device;
-    for (let waitMs = restoreAgainMs; ; waitMs = Math.min(restoreEverMs, 2 * waitMs)) {
-      const withinMs = Math.max(1, (endUs - clock.monotonicUs()) / 1000);
-      try {
-        if (place === 'flash') await this.#reflash(rollout, { ...device, attempt }, previous, { withinMs });
-        const { rollout: was = null, ...rest } = previous ?? {};
-        const running = previous
-          ? { ...(rest as Omit<RunningRecord, 'deviceId' | 'rollout'>), rollout: was }
-          : null;
-        return await store.stepDevice(rollout.id, deviceId, { step: 'restored', running });
-      } catch (thrown) {
-        life.throwIfAborted();
-        const error = asHildaError(thrown);
-        const isLate = clock.monotonicUs() + 1000 * waitMs >= endUs;
-        if (isLate || !(isAway(error) || error.retryable || isLost(error, true))) {
-          if (mayPass(error)) throw error;
-          const { code, message } = device.reason ?? { code: error.code, message: '' };
-          const both = `${message}; and it could not be put back: ${error.message}`;
-          const reason = toErrorDocument(new HildaError(code, both, { details: { restoring: error.code } }));
-          return await store.stepDevice(rollout.id, deviceId, { step: 'failed', reason, running: null });
-        }
-        attempt++;
-        await store.stepDevice(rollout.id, deviceId, { step: 'rolling-back', attempt });
-        await clock.sleep(waitMs, { signal: life });
-      }
-    }
-  }
-
-  async #reflash(
-    rollout: RolloutRecord,
-    device: RolloutDevice,
-    previous: DeviceBody['previous'],
-    limits: Limits,
-  ): Promise<void> {
-    const { store } = this.#options;
-    const { deviceId } = device;
-    if (!previous) {
-      const erased = this.#job(rollout, device, null, limits, 'erase', { kind: 'erase' });
-      // A device that cannot remove it keeps it, and nobody runs it.
-      await erased.catch((thrown: unknown) => {
-        if (asHildaError(thrown).details.ability === undefined) throw thrown;
-      });
-      for (const [key, value] of Object.entries(nothingDeployed(deviceId))) await store.setValue(key, value);
-      return;
-    }
-    const { network, inputs, deployment } = runningBodyOf(previous.body);
-    if (deployment && (await this.#holds(rollout, device, deployment, limits))) return;
-    if (!network)
-      throw new HildaError(
-        'NOT_FOUND',
-        'what it ran before was deployed by an earlier version, which kept no model',
-      );
-    const again = { network, inputs };
-    const outcome = await this.#job(rollout, device, again, limits, 'restore', {
-      kind: 'deploy',
-      ranges: null,
-    });
-    const restored = outcome.job.result as unknown as Deployment;
-    if (deployment && restored.programCrc !== deployment.programCrc)
-      throw new HildaError('SELF_TEST_FAILED', 'the program that it ran before comes out otherwise now');
-  }
-
-  /** Whether the board runs this deployment: one input is answered only by the program that it was made for. */
-  async #holds(
-    rollout: RolloutRecord,
-    device: RolloutDevice,
-    deployment: Deployment,
-    limits: Limits,
-  ): Promise<boolean> {
-    const sizes = [deployment.input, ...deployment.moreInputs].map(({ dims }) =>
-      dims.reduce((n, dim) => n * dim, 1),
-    );
-    const values = Array.from({ length: sizes.reduce((sum, size) => sum + size, 0) }, () => 0);
-    const work: JobWork = { kind: 'runDeployed', deployment };
-    try {
-      await this.#job(rollout, device, null, limits, 'ask', work, { values });
-    } catch (thrown) {
-      if (asHildaError(thrown).code === 'STATE_CONFLICT') return false;
-      throw thrown;
-    }
-    const { store } = this.#options;
-    const told = await deployedTo(device.deviceId, store);
-    return told?.programCrc === deployment.programCrc;
-  }
-
-  #job(
-    rollout: RolloutRecord,
-    { deviceId, step, attempt }: RolloutDevice,
-    subject: Pick<RolloutRequest, 'network' | 'inputs'> | null,
-    limits: Limits,
-    name: string,
-    work: JobWork,
-    inputs: { readonly blob: string } | { readonly values: readonly number[] } | null = null,
-  ): Promise<Outcome> {
-    const key = `${rollout.id}/${deviceId}/${step}/${name}/${attempt}`;
-    const needsNetwork = work.kind !== 'runDeployed' && work.kind !== 'erase';
-    const isWritten = work.kind === 'deploy' || work.kind === 'rehearse';
-    return this.#options.jobs.run(
-      deviceId,
-      {
-        work,
-        network: needsNetwork && subject ? subject.network : null,
-        inputs: isWritten && subject ? subject.inputs : inputs,
-        owner: { kind: 'rollout', name: rollout.id },
-        maxAttempts: work.kind === 'measure' ? 3 : 1,
-        idempotencyKey: key,
-      },
-      limits,
-    );
   }
 
   #running(
@@ -342,9 +237,5 @@ export class DeviceSteps {
 }
 
 const drawnOf = ({ selfTest }: RolloutRequest) => ({ seed: selfTest.seed, count: selfTest.inputs });
-
-/** The job ended with its daemon, or was cancelled by hand; or its device had not come back after a restart. */
-const isLost = ({ code }: HildaError, isTakenUp: boolean): boolean =>
-  code === 'INTERRUPTED' || (code === 'DEVICE_GONE' && isTakenUp);
 
 const aborted = (): HildaError => new HildaError('INTERRUPTED', 'the rollout was aborted');

@@ -93,10 +93,10 @@ export class Rollouts {
   /** Goes on. Of a stopped one, the devices that failed are accepted. Throws NOT_FOUND, STATE_CONFLICT. */
   async resume(id: string): Promise<RolloutRecord> {
     const { store } = this.#options;
-    const { counts } = await store.rollout(id);
+    const { state, counts } = await store.rollout(id);
     const record = await store.setRollout(id, ['paused', 'stopped'], {
       state: 'running',
-      forgiven: (counts.restored ?? 0) + (counts.failed ?? 0),
+      ...(state === 'stopped' && { forgiven: (counts.restored ?? 0) + (counts.failed ?? 0) }),
       reason: null,
     });
     this.#wake(id);

@@ -2,8 +2,10 @@ import type { Clock } from '../core/clock.js';
 import { asHildaError, HildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
 import type { DevicePool } from '../fleet/device-pool.js';
-import type { JobRequest, Outcome } from '../jobs/job.js';
+import type { JobRequest, JobWork, Outcome } from '../jobs/job.js';
 import type { Jobs } from '../jobs/jobs.js';
+import type { RolloutDevice, RolloutRecord } from '../store/rollout-contract.js';
+import type { RolloutRequest } from './request.js';
 
 export interface StepJobsOptions {
   readonly jobs: Pick<Jobs, 'submit' | 'cancel'>;
@@ -100,4 +102,32 @@ export class StepJobs {
     await Promise.race([cancelled, clock.sleep(leaveMs, { signal: over.signal }).catch(() => {})]);
     over.abort();
   }
+}
+
+/** A job of a step, by a key that names rollout, device, step and attempt: asked for twice, it is done once. */
+export function stepJob(
+  jobs: StepJobs,
+  rollout: Pick<RolloutRecord, 'id'>,
+  { deviceId, step, attempt }: RolloutDevice,
+  subject: Pick<RolloutRequest, 'network' | 'inputs'> | null,
+  limits: Limits,
+  name: string,
+  work: JobWork,
+  inputs: { readonly blob: string } | { readonly values: readonly number[] } | null = null,
+): Promise<Outcome> {
+  const key = `${rollout.id}/${deviceId}/${step}/${name}/${attempt}`;
+  const needsNetwork = work.kind !== 'runDeployed' && work.kind !== 'erase';
+  const isWritten = work.kind === 'deploy' || work.kind === 'rehearse';
+  return jobs.run(
+    deviceId,
+    {
+      work,
+      network: needsNetwork && subject ? subject.network : null,
+      inputs: isWritten && subject ? subject.inputs : inputs,
+      owner: { kind: 'rollout', name: rollout.id },
+      maxAttempts: work.kind === 'measure' ? 3 : 1,
+      idempotencyKey: key,
+    },
+    limits,
+  );
 }

@@ -259,6 +259,20 @@ t.test(
   },
 );
 
+t.test('a pause accepts no failure: the rule counts on', async (t) => {
+  const faults: Record<string, Fault> = { 'fake-000': 'wrong', 'fake-002': 'wrong' };
+  const { world, model2, begin } = await openFleet(t, 4, faults);
+  await begin(model2, { waves: [1, 3], pauseS: 3600, stop: { failed: 1 }, atOnce: 1 });
+  await until(async () => (await world.store.rollout('rollout-1')).wave === 1, 'the second wave waits');
+  await world.rollouts.pause('rollout-1');
+  await world.rollouts.settled('rollout-1');
+  t.equal(await codeOf(world.rollouts.pause('rollout-1')), 'STATE_CONFLICT');
+  await world.store.setRollout('rollout-1', ['paused'], { waitUntilMs: null });
+  await world.rollouts.resume('rollout-1');
+  await world.ended('rollout-1', 'stopped');
+  t.same((await world.store.rollout('rollout-1')).counts, { restored: 2, live: 1, planned: 1 });
+});
+
 t.test('a network that does not fit is refused before the first wave, with the limit', async (t) => {
   const { world, model2, begin, flash, ids } = await openFleet(t, 4, { 'fake-003': 'small' });
   await begin(model2);
