@@ -7,6 +7,7 @@ import { type Lowered, macsOf, type Operator, type Port } from './lower/operator
 import { channelGroups } from './passes/channel-groups.js';
 import { channelValues, equalised } from './passes/equalise.js';
 import type { FoldedChain } from './passes/fold-low-rank.js';
+import { withNamedStates } from './passes/name-states.js';
 import { prepare } from './passes/prepare.js';
 import { roundedMeans } from './passes/rounded-means.js';
 import { inSinglePrecision } from './passes/single-precision.js';
@@ -81,8 +82,9 @@ export interface CompiledNetwork {
  * Throws OPERATOR_UNSUPPORTED (the first operator that cannot be lowered), QUANTISATION_FAILED, SHAPE_UNKNOWN,
  * NETWORK_TOO_LARGE; a network larger than the board is answered, not refused: see `assertFits`.
  */
-export async function compile(network: Graph, options: CompileOptions): Promise<CompiledNetwork> {
+export async function compile(given: Graph, options: CompileOptions): Promise<CompiledNetwork> {
   const { board } = options;
+  const network = withNamedStates(given);
   const wanted: Tricks =
     options.tricks === 'none'
       ? noTricks

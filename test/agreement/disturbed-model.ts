@@ -115,6 +115,7 @@ export function disturbedModel(
       one.opType = 'Mul';
       one.input[1] = `${inverse}${apart}noisy`;
     }
+    if (how === 'noise') made.push(...withNoisyState(one, values, drawn, scalar));
     one.output = (one.output ?? []).map((name) => {
       const value = values[name];
       if (constant.has(name)) {
@@ -135,6 +136,37 @@ export function disturbedModel(
   graph.initializer = [...(graph.initializer ?? []), ...scalars] as Graph['initializer'];
   graph.input = [...(graph.input ?? []), ...[...drawn].map(floatInput)] as Graph['input'];
   return { bytes: onnx.ModelProto.encode(proto).finish(), drawn };
+}
+
+/**
+ * A recurrent layer reads its own output of the step before, which a board holds in bytes: noise of its step comes as further
+ * inputs, by the weights of the state.
+ */
+function withNoisyState(
+  one: NodeProto,
+  values: Readonly<Record<string, Given>>,
+  drawn: Map<string, readonly number[]>,
+  scalar: (name: string, value: number) => string,
+): NodeProto[] {
+  const [x = '', w = '', r = ''] = one.input ?? [];
+  const all = values[one.output?.[0] ?? ''];
+  const dims = values[x.split(apart)[0] as string]?.dims;
+  const units = Number(one.attribute?.find(({ name }) => name === 'hidden_size')?.i ?? 0);
+  if (!['RNN', 'GRU', 'LSTM'].includes(one.opType ?? '') || !dims || units === 0) return [];
+  const to = `${one.output?.find((name) => name !== '')}${apart}state`;
+  // Without an output of all steps, a board's range is the whole.
+  const step = all ? 1.1 * stepOf(all) : 2 / 255;
+  drawn.set(`${to}${apart}drawn`, [...dims.slice(0, 2), units]);
+  one.input = [`${to}${apart}x`, `${to}${apart}w`, ...(one.input ?? []).slice(2)];
+  const joined = (inputs: string[], output: string): NodeProto => ({
+    ...node('Concat', inputs, output),
+    attribute: [{ name: 'axis', type: 2, i: 2 }],
+  });
+  return [
+    node('Mul', [`${to}${apart}drawn`, scalar(`${to}${apart}step`, step)], `${to}${apart}noise`),
+    joined([x, `${to}${apart}noise`], `${to}${apart}x`),
+    joined([w, r], `${to}${apart}w`),
+  ];
 }
 
 const node = (opType: string, input: string[], output: string): NodeProto => ({

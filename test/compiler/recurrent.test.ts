@@ -235,6 +235,15 @@ t.test('values of any size: the scales of gates, states and outputs follow from 
   }
 });
 
+t.test('the last output alone has the scale of what the steps answer', async (t) => {
+  const graph = graphOf({ op: 'LSTM', steps: 5, inputs: 4, units: 4, spread: 0.003, outputs: [1] });
+  const nodes = graph.nodes.map((node) => ({ ...node, outputs: ['', ...node.outputs.slice(1)] }));
+  const inputs = [signals(graph, Xoshiro128.fromSeed(5))];
+  const found = await agreement('the last alone', { ...graph, nodes }, inputs, runtime);
+  t.ok(found.compiled.outputs[0] && found.compiled.outputs[0].quantisation.scale < 1e-4);
+  t.ok(found.steps < 3, `${found.steps} steps`);
+});
+
 t.test('what cannot run is refused by name', async (t) => {
   const layer = { op: 'LSTM', steps: 3, inputs: 4, units: 4 } as const;
   const refused = async (changed: Partial<Layer>, message: RegExp): Promise<void> => {

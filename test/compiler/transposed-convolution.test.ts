@@ -41,6 +41,9 @@ const shapes: readonly Shape[] = [
   [[1, 3, 9], [3, 2, 4], { strides: [2], pads: [1, 1] }],
   [[1, 4, 9], [4, 1, 5], { strides: [3], group: 4, output_padding: [1] }],
   [[1, 3, 9], [3, 2, 4], { strides: [2], output_shape: [18] }],
+  // Larger than what the kernel reaches.
+  [[1, 3, 3], [3, 2, 2], { strides: [3], output_shape: [9], auto_pad: 'SAME_UPPER' }],
+  [[1, 3, 3], [3, 2, 2], { strides: [3], output_shape: [10] }],
   [[2, 3, 4, 3], [3, 2, 4, 4], { strides: [2, 2], pads: [1, 1, 1, 1] }],
   [[2, 4, 3, 3], [4, 3, 3, 3], { strides: [2, 2], group: 2 }],
   [[3, 4, 3, 3], [4, 1, 3, 3], { strides: [2, 2], group: 4 }],

@@ -61,11 +61,15 @@ export async function judgeModel(model: RandomModel, runtime: SessionProcess): P
 /**
  * Node by node every drawn model runs. Loaded as a whole, onnxruntime refuses those whose sizes it infers in another way than its
  * kernels compute them: a pool with ceil_mode gets a window that starts behind the image, which ONNX (MaxPool) and the
- * kernel ignore; a dilated pool with auto_pad SAME gets the size that ONNX says, its kernel makes less.
+ * kernel ignore; a dilated pool with auto_pad SAME gets the size that ONNX says, its kernel makes less; a PRelu whose slope has
+ * more axes than its input grows in the kernel alone.
  */
 async function contradicted(model: RandomModel): Promise<Verdict | undefined> {
   const odd = (attributes: object): boolean => 'ceil_mode' in attributes || 'dilations' in attributes;
-  if (!model.nodes.some(({ op, attributes }) => op.endsWith('Pool') && odd(attributes))) return undefined;
+  const mayDiffer = model.nodes.some(
+    ({ op, attributes }) => op === 'PRelu' || (op.endsWith('Pool') && odd(attributes)),
+  );
+  if (!mayDiffer) return undefined;
   return runOnce(model.bytes, feedsOf(model)).then(
     () => undefined,
     ({ message }: Error) =>

@@ -82,9 +82,10 @@ const concat = (d: Draft): NodeDraft[] => {
   return [d.node('Concat', all, { axis: { int: axis } })];
 };
 
-const split = (d: Draft): NodeDraft[] => {
+const split = (d: Draft): NodeDraft[] | undefined => {
   const x = anyValue(d);
   const dims = d.dims(x);
+  if (dims.length === 0) return undefined;
   const axis = d.axis(dims.length);
   const length = dims.at(axis) as number;
   const parts = d.int(1, Math.min(3, length));

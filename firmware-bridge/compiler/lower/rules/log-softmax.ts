@@ -33,6 +33,14 @@ export const logSoftmax: LoweringRule = (node, lowering) => {
       `it runs over ${count} elements, at most ${mostElements} are exact enough`,
       'End the network before LogSoftmax: the order of its results is the same.',
     );
+  const quantisation = lowering.quantisation(name);
+  const error = count / 512;
+  if (lowering.range(name) && error > quantisation.scale)
+    throw unsupported(
+      node,
+      `over ${count} elements it may be off by ${error.toPrecision(2)}, more than its step of ${quantisation.scale.toPrecision(2)}`,
+      'End the network before LogSoftmax: the order of its results is the same.',
+    );
   const rows = elementCount(given.dims) / count;
   const arranged = lowering.arranged(node, given, order);
   const x: Value = { ...arranged, dims: [rows, count], strides: [count, 1] };
@@ -72,7 +80,7 @@ export const logSoftmax: LoweringRule = (node, lowering) => {
       kind: 'add',
       negative: true,
       name,
-      quantisation: lowering.quantisation(name),
+      quantisation,
     },
   );
   lowering.define(name, { ...y, dims: given.dims, strides: stridesIn(given.dims, order) });

@@ -108,7 +108,8 @@ function attributesOf(node: Node, isSequence: boolean, axis: 0 | 1): Attributes 
 /** Pixels cut off before the result. `natural` is its size without padding and output padding. */
 function padBefore(own: Attributes, natural: number, wanted: number): number {
   if (!own.fitted) return own.mode === 'NOTSET' ? own('pads', 0) : 0;
-  const total = natural + own('output_padding', 0) - wanted;
+  // A result larger than what the kernel reaches grows behind.
+  const total = Math.max(0, natural + own('output_padding', 0) - wanted);
   return own.mode === 'SAME_UPPER' ? Math.floor(total / 2) : total - Math.floor(total / 2);
 }
 
