@@ -31,6 +31,7 @@ const order = [
   'rollouts',
   'study',
   'predictors',
+  'journal',
   'api',
   'process',
   'simulation',

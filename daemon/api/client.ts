@@ -363,6 +363,14 @@ export class DaemonClient {
       options,
     );
 
+  /** The journal of a study, or of a run of a suite by its number. */
+  journal = (id: string, options: CallOptions): Promise<Uint8Array> => {
+    const folder = /^\d+$/.test(id) ? 'benchmarks' : 'studies';
+    return this.#ask(`/${folder}/${encodeURIComponent(id)}/journal`, { method: 'GET' }, options, (response) =>
+      whole(response, async () => new Uint8Array(await response.arrayBuffer())),
+    );
+  };
+
   addSchedule = (
     request: z.input<typeof scheduleRequestSchema>,
     options: CallOptions,

@@ -166,6 +166,21 @@ export const commandGroups: ReadonlyMap<string, Group> = new Map<string, Group>(
     },
   ],
   [
+    'record',
+    {
+      description: 'what studies and benchmark runs heard from devices, as a file: export',
+      load: async () => (await import('./commands/record/record.js')).recordCommand,
+    },
+  ],
+  [
+    'replay',
+    {
+      description:
+        'run a recorded study or benchmark again without devices; exit code 1 where a value differs',
+      load: async () => (await import('./commands/replay.js')).replayCommand,
+    },
+  ],
+  [
     'schedule',
     {
       description:

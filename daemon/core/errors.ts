@@ -304,6 +304,30 @@ export const errorTable = {
     false,
     'See which devices failed: `hilda rollout status`. Then resume it, or abort it to put back what went live.',
   ),
+  JOURNAL_INVALID: kind(
+    422,
+    2,
+    false,
+    'Export it again with `hilda record export`: the file is no journal, is cut off, or was changed.',
+  ),
+  JOURNAL_MISMATCH: kind(
+    409,
+    1,
+    false,
+    'Replay it with the version, spaces and plug-ins that it was recorded with.',
+  ),
+  JOURNAL_INCOMPLETE: kind(
+    409,
+    1,
+    false,
+    'Only what ran under this version or a later one can be exported as a journal.',
+  ),
+  REPLAY_DIFFERS: kind(
+    409,
+    1,
+    false,
+    'The message names the first field that differs. `hilda replay --until` stops at a trial, `--keep` keeps the rows.',
+  ),
   PREDICTOR_UNFIT: kind(409, 1, true, 'Measure more networks first.'),
   SCHEDULE_INVALID: kind(
     422,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { StudyId } from '../core/ids.js';
+import type { DeviceId, MeasurementId, StudyId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type { Examples, Tensors } from '../devices/contract.js';
 import { deploymentSchema } from '../devices/schemas.js';
 import { workSchema } from '../devices/work.js';
@@ -71,6 +72,19 @@ export interface Given {
   readonly network?: Graph;
   readonly examples?: Examples;
   readonly inputs?: readonly Tensors[] | CalibrationData;
+  /** Hears of each attempt once it is stored, before its job ends. */
+  readonly onAttempt?: (note: AttemptNote) => void;
+}
+
+/** How one attempt of a job ended. */
+export interface AttemptNote {
+  readonly deviceId: DeviceId;
+  /** Stored with it, or recalled; null where it gave none. */
+  readonly measurementId: MeasurementId | null;
+  /** An error document; null where it gave something. */
+  readonly error: Json | null;
+  readonly startedMs: number | null;
+  readonly endedMs: number;
 }
 
 export interface JobRequest {

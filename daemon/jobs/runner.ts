@@ -183,6 +183,13 @@ export class Runner {
       taken = ended.measurement;
       const measurement = taken ?? ending.done?.recalled;
       if (measurement) entry.last = { measurement, classifies: ending.done?.classifies ?? null };
+      entry.given.onAttempt?.({
+        deviceId: lease.deviceId,
+        measurementId: measurement?.id ?? null,
+        error: ending.end.error,
+        startedMs: ended.job.startedMs,
+        endedMs: this.#options.clock.nowMs(),
+      });
     }
     if (ending.next !== 'final') return this.#again(entry);
     const outcome = outcomeOf(entry, ending, taken);

@@ -302,6 +302,7 @@ export class Daemon {
       evaluators: plugins.evaluators,
       pure: plugins.pure,
       reading,
+      version: hildaVersion(),
       ...(onError && { onError: (error: HildaError, id: string) => onError(error, `study ${id}`) }),
     });
     await studies.start();

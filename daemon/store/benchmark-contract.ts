@@ -54,8 +54,12 @@ export interface BenchmarkStore {
     number: number,
     end: Pick<BenchmarkCaseRecord, 'jobId' | 'deviceId' | 'measurementId' | 'error'> & {
       readonly state: Exclude<BenchmarkCaseState, 'open'>;
+      /** What was heard of its attempts (`AttemptNote` of daemon/jobs/job.ts). */
+      readonly heard?: Json;
     },
   ): Promise<void>;
+  /** What was heard of each case, by number; null for those that are open, or ended under a version that did not keep it. */
+  benchmarkHeard(run: string): Promise<readonly (Json | null)[]>;
   /** Throws NOT_FOUND. */
   benchmarkRun(id: string): Promise<BenchmarkRunRecord>;
   /** Newest first. */

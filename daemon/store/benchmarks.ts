@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { ErrorDocument } from '../core/errors.js';
 import { HildaError } from '../core/errors.js';
 import type { DeviceId, JobId, MeasurementId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import type {
   BenchmarkCaseRecord,
   BenchmarkCaseState,
@@ -51,7 +52,7 @@ export function benchmarkStore(database: Database): BenchmarkStore {
         return { ...(await tellCampaign(ordinal, write)), suite, specHash };
       }),
 
-    endBenchmarkCase: (run, number, { state, jobId, deviceId, measurementId, error }) =>
+    endBenchmarkCase: (run, number, { state, jobId, deviceId, measurementId, error, heard }) =>
       database.write(async (write) => {
         const { db, nowMs, publish } = write;
         const ordinal = campaignOrdinal(run);
@@ -64,6 +65,7 @@ export function benchmarkStore(database: Database): BenchmarkStore {
             measurement_id: measurementId,
             error: error === null ? null : toJsonText(error),
             ended_ms: nowMs,
+            heard: heard === undefined ? null : toJsonText(heard),
           });
         if (changed === 0) return;
         await publish('benchmarks', { type: 'case', run, number, state, deviceId, measurementId });
@@ -100,6 +102,18 @@ export function benchmarkStore(database: Database): BenchmarkStore {
           .limit(limit),
       );
       return rows.map(toCase);
+    },
+
+    benchmarkHeard: async (run) => {
+      const rows = await database.read<{ number: number; heard: string | null }[]>((db) =>
+        db('benchmark_cases')
+          .select('number', 'heard')
+          .where({ run: campaignOrdinal(run) })
+          .orderBy('number'),
+      );
+      return rows.map(({ number, heard }) =>
+        heard === null ? null : fromJsonText<Json>(heard, `case ${number} of the run ${run}`),
+      );
     },
 
     setBaseline: (suite, run) =>

@@ -174,6 +174,8 @@ export interface FinishedTrial {
   readonly evidence?: EvidenceOf;
   /** Image by image. A revised trial keeps those that are not replaced here. */
   readonly answers?: AnswersOf;
+  /** What devices and evaluators said of it (`daemon/study/heard.ts`). That of a revised trial is added to what there is. */
+  readonly heard?: readonly Json[];
 }
 
 /** Left out, a field excludes nothing. */
@@ -328,6 +330,8 @@ export interface Store
   steps(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, readonly TrialStep[]>>;
   /** Which images the networks of these trials got right, by trial; empty where nobody counted image by image. */
   answers(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, AnswersOf>>;
+  /** What was heard of these trials, by number; null for those that ended under a version that did not keep it. */
+  heard(id: StudyId, numbers: readonly number[]): Promise<ReadonlyMap<number, readonly Json[] | null>>;
 
   /** A running one. */
   addSpecialisation(

@@ -58,7 +58,7 @@ export function trialStore(
   database: Database,
 ): Pick<
   Store,
-  'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials' | 'trialCount' | 'answers'
+  'askTrials' | 'finishTrial' | 'reviseTrial' | 'tellTrials' | 'trials' | 'trialCount' | 'answers' | 'heard'
 > {
   return {
     askTrials: (studyId, trials, { sampler, rng }) =>
@@ -106,7 +106,7 @@ export function trialStore(
         return rows.map(toTrial);
       }),
 
-    finishTrial: ({ studyId, number, state, values, reason, evidence = {}, answers = {} }) =>
+    finishTrial: ({ studyId, number, state, values, reason, evidence = {}, answers = {}, heard = [] }) =>
       database.write(async ({ db, nowMs, publish }) => {
         await requireTrialIn('asked', db, studyId, number);
         const finished = {
@@ -114,6 +114,7 @@ export function trialStore(
           metric_values: toJsonText(values),
           evidence: toJsonText(evidence),
           answers: packAnswers(answers),
+          heard: toJsonText(heard),
           reason,
           finished_ms: nowMs,
         };
@@ -123,16 +124,18 @@ export function trialStore(
         return toTrial(await requireTrial(db, studyId, number));
       }),
 
-    reviseTrial: ({ studyId, number, state, values, reason, evidence, answers = {} }) =>
+    reviseTrial: ({ studyId, number, state, values, reason, evidence, answers = {}, heard = [] }) =>
       database.write(async ({ db, publish }) => {
         const { told } = await requireTrialIn('complete', db, studyId, number);
         if (!told) throw conflict({ study_id: studyId, number }, 'was not told yet');
         const known = (await readAnswers(db, studyId, [number])).get(number);
+        const heardSoFar = (await readHeard(db, studyId, [number])).get(number);
         const revised = {
           state,
           metric_values: toJsonText(values),
           ...(evidence && { evidence: toJsonText(evidence) }),
           answers: packAnswers({ ...known, ...answers }),
+          ...(heardSoFar && { heard: toJsonText([...heardSoFar, ...heard]) }),
           reason,
         };
         await db('trials').where({ study_id: studyId, number }).update(revised);
@@ -189,6 +192,11 @@ export function trialStore(
     answers: async (studyId, numbers) => {
       await database.read((db) => requireStudy(db, studyId));
       return database.read((db) => readAnswers(db, studyId, numbers));
+    },
+
+    heard: async (studyId, numbers) => {
+      await database.read((db) => requireStudy(db, studyId));
+      return database.read((db) => readHeard(db, studyId, numbers));
     },
   };
 }
@@ -249,6 +257,23 @@ async function readAnswers(
       .whereIn('number', numbers.slice(from, from + asked));
     for (const { number, answers } of rows)
       found.set(number, unpackAnswers(answers, `trial ${number} of ${studyId}`));
+  }
+  return found;
+}
+
+async function readHeard(
+  db: Knex,
+  studyId: StudyId,
+  numbers: readonly number[],
+): Promise<Map<number, readonly Json[] | null>> {
+  const found = new Map<number, readonly Json[] | null>();
+  for (let from = 0; from < numbers.length; from += asked) {
+    const rows: readonly { readonly number: number; readonly heard: string | null }[] = await db('trials')
+      .select('number', 'heard')
+      .where({ study_id: studyId })
+      .whereIn('number', numbers.slice(from, from + asked));
+    for (const { number, heard } of rows)
+      found.set(number, heard === null ? null : fromJsonText<Json[]>(heard, `trial ${number} of ${studyId}`));
   }
   return found;
 }

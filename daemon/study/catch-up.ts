@@ -1,11 +1,13 @@
 import { asHildaError } from '../core/errors.js';
 import type { DeviceId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { type CostMetric, costsOf } from '../core/measurement.js';
 import { faultOf } from '../fleet/suspicion.js';
 import type { FinishedTrial, TrialRecord } from '../store/contract.js';
 import { lackedDevices } from './coverage.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import type { Findings } from './findings.js';
+import { listening } from './heard.js';
 import { deviceMetric, floatAccuracy } from './spec.js';
 import type { TrialContext } from './trial-context.js';
 import { brokenLimit, unlessMissing, withoutDevices } from './trial-runner.js';
@@ -48,12 +50,14 @@ export async function catchUp(
       work: async (trial, both) => {
         if (isOver()) return false;
         const { studyId, number } = trial;
-        const late = await measureLate(trial, due(trial), { ...context, priority }, both);
+        const { heard, ...ears } = listening(context, { late: true });
+        const late = await measureLate(trial, due(trial), { ...context, ...ears, priority }, both);
         const lacks = lacked({ ...trial, ...late }).map((index) => spec.devices[index] as string);
         const reason = late.reason ?? (lacks.length > 0 ? withoutDevices(lacks) : null);
         if (late.isNews || reason !== trial.reason) {
           const { state, values, evidence, answers } = late;
-          await store.reviseTrial({ studyId, number, state, values, evidence, answers, reason });
+          const told = { state, values, evidence, answers, reason };
+          await store.reviseTrial({ studyId, number, ...told, heard: heard as unknown as Json[] });
         }
         return late.isHeld;
       },

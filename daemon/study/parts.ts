@@ -23,9 +23,13 @@ import { OutsideEvaluator } from './outside.js';
 import { deviceOf, isCostMetric, renameDevices, type StudySpec } from './spec.js';
 
 /** What a study needs besides store, devices and sampler, made from its specification. */
-export interface StudyParts {
-  readonly space: Space;
+export interface StudyParts extends SearchParts {
   readonly evaluator: Evaluator;
+}
+
+/** What a search needs that measures and evaluates nothing by itself. */
+export interface SearchParts {
+  readonly space: Space;
   readonly protocol: Protocol;
   /** Of `budget.protocolWhenSlow`. */
   readonly slowProtocol: Protocol | undefined;
@@ -110,8 +114,29 @@ export async function openStudyParts(
   stored?: StoredPredictors,
   others: readonly OwnedEvaluator[] = [],
   reading?: DataReading,
-  { spaces, models }: Pick<PureParts, 'spaces' | 'models'> = noParts,
+  pure: Pick<PureParts, 'spaces' | 'models'> = noParts,
 ): Promise<StudyParts> {
+  const parts = await openSearchParts(spec, profilesDir, stored, pure);
+  const outside = outsideMetrics(spec);
+  const evaluator = outside
+    ? new OutsideEvaluator(parts.space.id, outside)
+    : await createEvaluator(spec.evaluator, {
+        space: parts.space,
+        file: spec.space,
+        profilesDir,
+        others,
+        ...(reading && { reading }),
+      });
+  return { ...parts, evaluator };
+}
+
+/** The parts of `openStudyParts` that need no data set, program or weights. Throws what it throws. */
+export async function openSearchParts(
+  spec: StudySpec,
+  profilesDir: string,
+  stored: StoredPredictors | undefined,
+  { spaces, models }: Pick<PureParts, 'spaces' | 'models'> = noParts,
+): Promise<SearchParts> {
   const space = openSpace(spec.space, profilesDir, spaces);
   const protocol = loadProtocol(spec.protocol, join(profilesDir, 'protocols'));
   const { maxMinutes, protocolWhenSlow } = spec.budget;
@@ -124,16 +149,6 @@ export async function openStudyParts(
       ? undefined
       : loadProtocol(protocolWhenSlow, join(profilesDir, 'protocols'));
   const priors = await priorsOf(spec, space, stored);
-  const outside = outsideMetrics(spec);
-  const evaluator = outside
-    ? new OutsideEvaluator(space.id, outside)
-    : await createEvaluator(spec.evaluator, {
-        space,
-        file: spec.space,
-        profilesDir,
-        others,
-        ...(reading && { reading }),
-      });
   const bank = new PredictorBank({
     costViews: (architecture: Architecture) => costViews(space, architecture),
     decisionFeatures: (architecture: Architecture) => decisionFeatures(space, architecture),
@@ -141,7 +156,7 @@ export async function openStudyParts(
     priors,
     models,
   });
-  return { space, evaluator, protocol, slowProtocol, bank };
+  return { space, protocol, slowProtocol, bank };
 }
 
 const externalSchema = z.strictObject({

@@ -26,11 +26,22 @@ export interface StudyContext extends Omit<TrialContext, 'absences'> {
   /** Finished studies that the sampler may learn from. */
   readonly earlier?: readonly EarlierStudy[];
   /** In place of the sampler's `ask`, where the proposals come from outside. */
-  readonly inbox?: ProposalInbox;
+  readonly inbox?: Pick<ProposalInbox, 'take'>;
   /** Told how many trials the sampler has heard of. */
   readonly onTold?: (count: number) => void;
   /** Takes the place of `protocol` once the time of the budget is short: see `Haste`. */
   readonly slowProtocol?: Protocol | undefined;
+  /** Of a replay: how far the run came that is replayed. */
+  readonly extent?: Extent;
+}
+
+/** How far a run came, by trial number. Beyond that nothing is asked, worked on, told or caught up. */
+export interface Extent {
+  /** Trials that were asked. */
+  readonly asked: number;
+  hasEnded(number: number): boolean;
+  /** Whether a device was caught up with it. */
+  wasCaughtUp(number: number): boolean;
 }
 
 /**
@@ -50,7 +61,9 @@ export async function runStudy(
   const isOver = timeLimit(context);
   const trials = await search({ ...context, absences }, isOver, signal);
   const isOutOfTime = isOver();
-  await catchUp({ ...context, absences }, { trials, isOver, signal });
+  const { extent } = context;
+  const late = extent ? trials.filter(({ number }) => extent.wasCaughtUp(number)) : trials;
+  await catchUp({ ...context, absences }, { trials: late, isOver, signal });
   const { trials: wanted, maxMinutes } = context.spec.budget;
   if (trials.length >= wanted) return null;
   const some = `${trials.length} of ${wanted} trials`;
@@ -91,31 +104,40 @@ async function search(
   isOver: () => boolean,
   signal: AbortSignal,
 ): Promise<readonly TrialRecord[]> {
-  const { study, spec, store, sampler } = context;
+  const { study, spec, store, sampler, extent } = context;
   const rng = new Xoshiro128(study.rng);
   sampler.restore(study.sampler);
   const samples = new ExactSamples(spec, store);
   const trials = await store.trials(study.id);
   const since = trials.filter(({ state }) => state !== 'asked').length;
-  if (context.inbox)
+  if (context.inbox) {
+    let asked = trials.length;
     return searchOutside(context, {
-      isOver,
+      isOver: () => isOver() || (extent !== undefined && asked >= extent.asked),
       signal,
-      ask: (n, known, both) => askBatch(n, known, { ...context, samples }, rng, both),
-      check: (known, isDone) => requireFruit(known, { study, spec, since, isOver: isDone }),
+      ask: async (n, known, both) => {
+        const some = await askBatch(n, known, { ...context, samples }, rng, both);
+        asked += some.length;
+        return some;
+      },
+      ...(extent && { isWanted: (number) => extent.hasEnded(number) }),
+      check: (known, isDone) => requireFruit(known, { study, spec, since, isOver: isDone, extent }),
     });
+  }
 
   const haste = new Haste(context, since);
   for (;;) {
     signal.throwIfAborted();
+    const open = trials.filter((t) => t.state === 'asked');
     await finishBatch(
-      trials.filter((t) => t.state === 'asked'),
+      extent ? open.filter(({ number }) => extent.hasEnded(number)) : open,
       { ...context, protocol: haste.protocol },
       signal,
       (finished) => {
         trials[finished.number] = finished;
       },
     );
+    if (extent && trials.some(({ state }) => state === 'asked')) return trials;
     const untold = trials.filter((t) => !t.told);
     if (untold.length > 0) {
       sampler.tell(untold.map((trial) => toldTrial(trial, spec)));
@@ -128,25 +150,39 @@ async function search(
       context.onTold?.(trials.length);
     }
     haste.look(trials.length);
+    if (extent && trials.length >= extent.asked) return trials;
     const left = Math.min(spec.batch, spec.budget.trials - trials.length);
     const isDone = left <= 0 || isOver();
-    requireFruit(trials, { study, spec, since, isOver: isDone });
+    requireFruit(trials, { study, spec, since, isOver: isDone, extent });
     if (isDone) return trials;
     const asked = await askBatch(left, trials, { ...context, samples }, rng, signal);
     if (asked.length === 0) {
-      requireFruit(trials, { study, spec, since, isOver: true });
+      requireFruit(trials, { study, spec, since, isOver: true, extent });
       return trials;
     }
     trials.push(...asked);
   }
 }
 
-/** Throws where the study is not worth going on with. Finals tell what their trials ended with in the matrix. */
+/**
+ * Throws where the study is not worth going on with. Finals tell what their trials ended with in the matrix; a replay goes as far
+ * as its study went.
+ */
 function requireFruit(
   trials: readonly TrialRecord[],
-  { study, spec, ...how }: Pick<StudyContext, 'study' | 'spec'> & { since: number; isOver: boolean },
+  {
+    study,
+    spec,
+    extent,
+    ...how
+  }: Pick<StudyContext, 'study' | 'spec'> & {
+    since: number;
+    isOver: boolean;
+    extent: Extent | undefined;
+  },
 ): void {
-  const fault = study.part?.role === 'finals' ? undefined : fruitless(trials, spec, how);
+  const isLeft = extent !== undefined || study.part?.role === 'finals';
+  const fault = isLeft ? undefined : fruitless(trials, spec, how);
   if (fault) throw fault;
 }
 

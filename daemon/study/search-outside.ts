@@ -18,6 +18,8 @@ export interface SearchOutsideOptions {
   readonly ask: (n: number, trials: readonly TrialRecord[], signal: AbortSignal) => Promise<TrialRecord[]>;
   /** Throws where the study is not worth going on with. */
   readonly check: (trials: readonly TrialRecord[], isOver: boolean) => void;
+  /** Which trials are worked on; all where it is left out. */
+  readonly isWanted?: (number: number) => boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface SearchOutsideOptions {
  */
 export async function searchOutside(
   context: SearchOutsideContext,
-  { isOver, signal, ask, check }: SearchOutsideOptions,
+  { isOver, signal, ask, check, isWanted = () => true }: SearchOutsideOptions,
 ): Promise<readonly TrialRecord[]> {
   const { study, spec, store, sampler, absences, onStep, onTold } = context;
   const trials = await store.trials(study.id);
@@ -68,11 +70,14 @@ export async function searchOutside(
   };
   crew.also(async () => {
     await tell();
-    for (const trial of trials) if (trial.state === 'asked') crew.start(trial);
+    const start = (trial: TrialRecord): void => {
+      if (isWanted(trial.number)) crew.start(trial);
+    };
+    for (const trial of trials) if (trial.state === 'asked') start(trial);
     while (trials.length < spec.budget.trials && !isOver()) {
       const asked = await ask(spec.budget.trials - trials.length, trials, crew.signal);
       trials.push(...asked);
-      for (const trial of asked) crew.start(trial);
+      for (const trial of asked) start(trial);
     }
   });
   await crew.ended();

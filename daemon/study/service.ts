@@ -10,7 +10,6 @@ import type { PureParts } from '../plugins/pure-parts.js';
 import type { DataReading } from '../reading/contract.js';
 import type { Sampler } from '../search/samplers/contract.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
-import { createSampler } from '../search/samplers/registry.js';
 import type {
   Store,
   StudyPart,
@@ -26,6 +25,7 @@ import { earlierStudies, learnersOf, resolveTransfer } from './earlier-studies.j
 import { type ExportedTrial, exportTrial } from './export.js';
 import type { Fronts } from './front-rows.js';
 import { LateStates } from './late-states.js';
+import { noteLaunch } from './launches.js';
 import { externalSampler, OutsideEvaluator, type OutsideResult, ProposalInbox } from './outside.js';
 import { type Exchange, OutsideExchange } from './outside-exchange.js';
 import {
@@ -36,6 +36,7 @@ import {
   type StudyParts,
 } from './parts.js';
 import { catchUpStudy, runStudy } from './run-study.js';
+import { samplerOf } from './sampler-of.js';
 import { parseStudySpec, type StudySpec } from './spec.js';
 import { StudyAnswers, type StudyDecisions, type StudySummary, storedSpec } from './study-answers.js';
 import { whileBusy } from './while-busy.js';
@@ -59,6 +60,8 @@ export interface StudyServiceOptions {
   /** Spaces and models of plug-ins. */
   readonly pure?: PureParts;
   readonly onError?: (error: HildaError, study: StudyId) => void;
+  /** Of hilda, for the record of what a study ran with. */
+  readonly version?: string;
 }
 
 /** Trials told between two sums of how a running study stands. */
@@ -271,6 +274,7 @@ export class StudyService {
         const [trial] = await store.trials(study.id, { architectureId: architecture, limit: 1 });
         return (trial?.result ?? null) as OutsideResult | null;
       });
+    await noteLaunch(study.id, spec, { store, clock, version: this.#options.version ?? null });
     const standing = await this.#answers.standing(study.id, spec);
     const toldAtStart = standing.trials - standing.count('asked');
     const onStep = (step: string): void => {
@@ -351,10 +355,4 @@ export class StudyService {
     this.#late.forget(id);
     return store.setStudyState(id, state, reason);
   }
-}
-
-/** A sampler that proposes nothing stands in for one outside: the loop reads the inbox instead. */
-function samplerOf({ sampler: { name, options } }: StudySpec, plugins?: readonly SamplerPlugin[]): Sampler {
-  if (name !== externalSampler) return createSampler(name, options, plugins);
-  return { name, needs: [], ask: () => [], tell: () => {}, state: () => null, restore: () => {} };
 }

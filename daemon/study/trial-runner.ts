@@ -1,6 +1,7 @@
 import { asHildaError, HildaError } from '../core/errors.js';
 import { sha256Hex } from '../core/hash.js';
 import type { DeviceId } from '../core/ids.js';
+import type { Json } from '../core/json.js';
 import { type CostMetric, costsOf } from '../core/measurement.js';
 import type { Evaluator, Quality } from '../evaluate/contract.js';
 import { faultOf } from '../fleet/suspicion.js';
@@ -10,6 +11,7 @@ import type { Constraint } from '../search/samplers/contract.js';
 import type { FinishedTrial, TrialRecord } from '../store/contract.js';
 import { addDeployedAccuracy } from './deployed-accuracy.js';
 import { addQuality, type Findings } from './findings.js';
+import { listening } from './heard.js';
 import { measureOrRecall, type Taken } from './measure-trial.js';
 import { deviceMetric, deviceOf } from './spec.js';
 import type { TrialContext } from './trial-context.js';
@@ -30,15 +32,17 @@ export async function runTrial(
   options: { readonly signal: AbortSignal },
 ): Promise<FinishedTrial | undefined> {
   const { studyId, number } = trial;
+  const { heard, ...ears } = listening(context, { late: false });
+  const told = { studyId, number, heard: heard as unknown as Json[] };
   try {
-    const outcome = await decide(trial, context, options);
-    return outcome && { studyId, number, ...outcome };
+    const outcome = await decide(trial, { ...context, ...ears }, options);
+    return outcome && { ...told, ...outcome };
   } catch (thrown) {
     const error = asHildaError(thrown);
     const fault = faultOf(error);
     if (!fault) throw error;
     const state = fault === 'network' ? 'infeasible' : 'failed';
-    return { studyId, number, state, values: {}, reason: `${error.code}: ${error.message}` };
+    return { ...told, state, values: {}, reason: `${error.code}: ${error.message}` };
   }
 }
 

@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import t from 'tap';
 import { z } from 'zod';
 import { HildaError, toErrorDocument } from '../../daemon/core/errors.js';
@@ -237,6 +238,13 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
   await jobs.cancel(cancelled);
   requests['post /v1/jobs/{id}/cancel'] = { path: `/v1/jobs/${await later()}/cancel` };
   requests['post /v1/jobs/{id}/retry'] = { path: `/v1/jobs/${cancelled}/retry` };
+  const { id: journalled } = await store.createStudy({
+    name: 'journalled',
+    spec: { name: 'journalled', space: 'mbconv-fmnist', devices: [deviceId], budget: { trials: 1 } },
+    sampler: null,
+    rng: [1, 2, 3, 4],
+  });
+  requests['get /v1/studies/{id}/journal'] = { path: `/v1/studies/${journalled}/journal` };
   // What the walk looks at exists before it starts.
   await send(url, 'post', requests['post /v1/models'] as Asked);
   await send(url, 'post', requests['post /v1/campaigns'] as Asked);
@@ -325,6 +333,7 @@ t.test('every operation of openapi.json does what it promises', async (t) => {
     t.match(response.headers.get('content-type'), type, name);
     const answer = Buffer.from(await response.arrayBuffer());
     if (media?.schema) t.equal(faultOf(media.schema, JSON.parse(answer.toString())), undefined, name);
+    else if (path.endsWith('/journal')) t.match(gunzipSync(answer).toString(), /^{"hilda":"journal"/, name);
     else t.same(new Uint8Array(answer), modelBytes, name);
     const location = response.headers.get('location');
     t.equal(location !== null, success?.headers?.Location !== undefined, `${name}: ${location}`);

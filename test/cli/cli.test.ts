@@ -91,7 +91,21 @@ t.test('every command answers with one versioned document, and with text', async
       .map((line) => line.join(' '))
       .join('\n'),
   );
+  const journal = join(folder, 'study.journal');
+  const { id: journalled } = await store.createStudy({
+    name: 'journalled',
+    spec: {
+      name: 'journalled',
+      space: JSON.parse(await readFile(join(root, 'profiles/spaces/mbconv-fmnist.json'), 'utf8')),
+      devices: [deviceId],
+      budget: { trials: 1 },
+    },
+    sampler: null,
+    rng: [1, 2, 3, 4],
+  });
   const table: [schema: string, args: string[], text: RegExp][] = [
+    ['journal', ['record', 'export', journalled, '--out', journal], /study\.journal/],
+    ['replay', ['replay', journal, '--any-version'], /^identical true\n0 trials and 0 measurements/],
     ['status', ['status'], /0\.0\.0-test/],
     ['devices', ['devices', 'list', '--discover'], /fake-0/],
     ['device', ['devices', 'show', deviceId], /Fake device/],
@@ -277,6 +291,11 @@ t.test('failures end with the code of their kind and a problem document', async 
     ['PROTOCOL_UNKNOWN', ['measure', model, '--device', deviceId, '--protocol', 'unheard-of']],
     ['MEASUREMENT_INVALID', ['measure', model, '--device', deviceId, '--protocol', 'careful']],
     ['NOT_FOUND', ['measure', '/no/such/file.onnx', '--device', deviceId]],
+    ['NOT_FOUND', ['replay', '/no/such/file.journal']],
+    ['JOURNAL_INVALID', ['replay', model]],
+    ['STUDY_UNKNOWN', ['record', 'export', 'study-99', '--out', '/dev/null']],
+    ['NOT_FOUND', ['record', 'export', '99', '--out', '/dev/null']],
+    ['USAGE_INVALID', ['replay', model, '--until', '-1']],
     ['STUDY_UNKNOWN', ['search', 'show', 'none']],
     ['SPEC_INVALID', ['search', 'start', notYaml]],
     ['SPEC_INVALID', ['search', 'start', wrong]],

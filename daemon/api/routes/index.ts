@@ -9,6 +9,7 @@ import { deviceRoutes } from './devices.js';
 import { historyRoutes } from './history.js';
 import { jobRoutes } from './jobs.js';
 import { joiningRoutes } from './joining.js';
+import { journalRoutes } from './journals.js';
 import { leaseRoutes } from './leases.js';
 import { measurementRoutes } from './measurements.js';
 import { outsideRoutes } from './outside.js';
@@ -34,6 +35,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...campaignRoutes,
   ...benchmarkRoutes,
+  ...journalRoutes,
   ...scheduleRoutes,
   ...leaseRoutes,
   ...blobRoutes,

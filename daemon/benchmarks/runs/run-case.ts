@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import { asHildaError, HildaError, toErrorDocument } from '../../core/errors.js';
 import type { JobId, MeasurementId } from '../../core/ids.js';
+import type { Json } from '../../core/json.js';
 import { unlessAborted } from '../../core/unless-aborted.js';
-import type { JobRequest, ModelRef, Outcome } from '../../jobs/job.js';
+import type { AttemptNote, JobRequest, ModelRef, Outcome } from '../../jobs/job.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { parseSelector } from '../../jobs/selector.js';
 import type { Protocol } from '../../measure/protocol.js';
@@ -36,12 +37,13 @@ export async function runCase(one: BenchmarkCaseRecord, parts: CaseParts): Promi
   const { clock, patientUntilUs, signal } = parts;
   for (let tried = 0; ; ) {
     signal.throwIfAborted();
-    const end = await endOf(await attempt(one, tried, parts), parts);
+    const heard: AttemptNote[] = [];
+    const end = await endOf(await attempt(one, tried, parts, heard), parts);
     const code = end.error?.code;
     const isFull = code === 'QUEUE_FULL';
     const isAway = code === 'DEVICE_GONE' && clock.monotonicUs() < patientUntilUs;
     if (!isFull && !isAway) {
-      await parts.store.endBenchmarkCase(one.run, one.number, end);
+      await parts.store.endBenchmarkCase(one.run, one.number, { ...end, heard: heard as unknown as Json });
       return;
     }
     if (isAway) tried++;
@@ -57,7 +59,12 @@ interface Attempted {
   readonly error: HildaError | null;
 }
 
-async function attempt(one: BenchmarkCaseRecord, tried: number, parts: CaseParts): Promise<Attempted> {
+async function attempt(
+  one: BenchmarkCaseRecord,
+  tried: number,
+  parts: CaseParts,
+  heard: AttemptNote[],
+): Promise<Attempted> {
   const { jobs, protocol, attempts, deadlineMs, signal, cancelled } = parts;
   const request: JobRequest = {
     work: { kind: 'measure', protocol, calibration: null, ramBytes: null },
@@ -68,6 +75,7 @@ async function attempt(one: BenchmarkCaseRecord, tried: number, parts: CaseParts
     deadlineMs,
     attached: false,
     idempotencyKey: `benchmark ${one.run} case ${one.number} try ${tried}`,
+    given: { onAttempt: (note) => void heard.push(note) },
   };
   let job: JobRecord | null = null;
   try {

@@ -17,6 +17,7 @@ import * as benchmarks from './0014-benchmarks.js';
 import * as webhooks from './0015-webhooks.js';
 import * as health from './0016-health.js';
 import * as rollouts from './0017-rollouts.js';
+import * as heard from './0018-heard.js';
 import * as measurementSeries from './0019-measurement-series.js';
 
 interface NamedMigration {
@@ -43,6 +44,7 @@ const migrations: readonly NamedMigration[] = [
   { name: '0015-webhooks', up: webhooks.up },
   { name: '0016-health', up: health.up },
   { name: '0017-rollouts', up: rollouts.up },
+  { name: '0018-heard', up: heard.up },
   { name: '0019-measurement-series', up: measurementSeries.up },
 ];
 
