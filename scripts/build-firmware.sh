@@ -39,7 +39,7 @@ describe() {
   flags+=("${core[@]}" "${common[@]}")
   # Boards with the same flags share the objects that know no board.
   shares=flags-$(sha256sum <<<"${flags[*]}" | cut -c1-16)
-  hash=$({ echo "$compiler ${flags[*]}"; find . \( -path "./boards/*" ! -path "./boards/common/*" ! -path "./boards/$board/*" -mindepth 3 \) -prune -o -type f -print | sort | xargs sha256sum; } | sha256sum | cut -d' ' -f1)
+  hash=$({ echo "$compiler ${flags[*]}"; find . -type f \( ! -path "./boards/*" -o -path "./boards/common/*" -o -path "./boards/$board/*" \) -print | sort | xargs sha256sum; } | sha256sum | cut -d' ' -f1)
   objects=()
   for source in "${shared[@]}"; do
     case " $telling " in

@@ -18,6 +18,8 @@ export interface EmulatedDriverOptions {
   readonly clock?: Clock;
   /** Boards to offer; all that can be emulated by default. */
   readonly boards?: readonly string[];
+  /** Where images are found, by board; the shipped ones by default. */
+  readonly firmwareOf?: (board: string) => FirmwareImage | null;
   /** Hears of each emulator that is started; for benchmarks that tell its time from the host's. */
   readonly onStart?: (board: EmulatedBoard) => void;
   /** Bounds of one inference, in this machine's time. */
@@ -45,10 +47,11 @@ export class EmulatedDriver implements Driver {
   }
 
   async *discover(_options: { readonly signal: AbortSignal }): AsyncIterable<Sighting> {
+    const { firmwareOf = findFirmware } = this.#options;
     for (const profile of loadBoardProfiles().values()) {
       const { board, emulator, label } = profile;
       if (!emulator || this.#options.boards?.includes(board) === false) continue;
-      const firmware = findFirmware(board);
+      const firmware = firmwareOf(board);
       if (!firmware) continue;
       const missing = emulator.kind === 'qemu' && findQemu() === null;
       yield {
@@ -65,9 +68,15 @@ export class EmulatedDriver implements Driver {
   }
 
   async open(sighting: Sighting, { signal }: { readonly signal: AbortSignal }): Promise<Device> {
-    const { clock = systemClock, timeoutMs, pingMs = defaultPingMs, onTrouble } = this.#options;
+    const {
+      clock = systemClock,
+      timeoutMs,
+      pingMs = defaultPingMs,
+      onTrouble,
+      firmwareOf = findFirmware,
+    } = this.#options;
     const profile = loadBoardProfiles().get(sighting.id.replace(/^emulated-/, ''));
-    const firmware = profile && findFirmware(profile.board);
+    const firmware = profile && firmwareOf(profile.board);
     if (!profile || !firmware)
       throw new HildaError('DEVICE_UNKNOWN', `there is no emulated board ${sighting.id}`);
     const keeper = new BoardKeeper({
