@@ -5,7 +5,7 @@
  * 1. Saturated: every device answers at once and has `--each` jobs: `jobsPerS`, `statementsPerJob` (bar: at most 5).
  * 2. Paced: a device works for half to one and a half of `--work-ms`, and a job waits for it. Meanwhile a process reads pages of 50
  *    devices, of 50 jobs, and single devices over HTTP, one at a time: `readP99Ms` (bar: 100). `claimP99Ms` (bar: 10): from
- *    the moment a device is free to the moment it works again, its result stored. A minute goes by before it counts.
+ *    the moment a device is free to the moment it works again, its result stored. Every device has had a job before it counts.
  * 3. At rest: histories of 250 points over HTTP, none read before (`historyP95Ms`, bar: 100) and read again (`historyAgainP95Ms`).
  *
  * `rssMb`: the most memory that the daemon's process held (bar: 1,024). Virtual devices compute in that process.

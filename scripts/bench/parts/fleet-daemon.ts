@@ -140,21 +140,22 @@ async function saturate(each: number): Promise<object> {
 /** Each device works, and a job waits for it; owners submit the next one when one ends. */
 async function pace(ms: number, seconds: number): Promise<object> {
   workMs = ms;
-  const endsMs = clock.nowMs() + ms + seconds * 1000;
   let ended = 0;
+  let isOver = false;
   const owner = async (n: number): Promise<void> => {
-    while (clock.nowMs() < endsMs) {
+    while (!isOver) {
       await submit(n);
       ended++;
     }
   };
   const owners = Array.from({ length: 2 * count }, (_, n) => owner(n));
-  // Devices spread out during the first round.
-  await clock.sleep(ms);
+  // Devices spread out during the first round, in which all jobs come in at once.
+  while (ended < count) await clock.sleep(100);
   claims.tookMs.length = 0;
   const [endedBefore, statementsBefore] = [ended, statements];
   process.send?.({ paced: true });
   await clock.sleep(seconds * 1000);
+  isOver = true;
   const sorted = [...claims.tookMs].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
   const done = ended - endedBefore;
