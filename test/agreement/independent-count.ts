@@ -77,10 +77,15 @@ export function countOf(model: Uint8Array, sizes: Sizes, taken = model): Count {
   });
   const graphs = allGraphs(whole);
   const nodes = graphs.flatMap(({ node }) => node ?? []);
-  const read = new Set(nodes.flatMap(({ input }) => input ?? []));
-  const structure = new Set(nodes.flatMap(structuralNames));
+  // What one node reads as sizes and another as values is a weight.
+  const read = new Set(
+    nodes.flatMap((node) => {
+      const structure = structuralNames(node);
+      return (node.input ?? []).filter((name) => !structure.includes(name));
+    }),
+  );
   const all = graphs.flatMap(constantsOf).map(([name, tensor]) => ({
-    isWeight: read.has(name) && tensor.dataType !== 7 && tensor.dataType !== 9 && !structure.has(name),
+    isWeight: read.has(name) && tensor.dataType !== 7 && tensor.dataType !== 9,
     type: tensor.dataType ?? 1,
     size: product((tensor.dims ?? []).map(Number)),
   }));

@@ -145,9 +145,10 @@ const tile = (d: Draft): NodeDraft[] => {
   return [d.node('Tile', [x, d.ints(d.dims(x).map(() => d.pick([1, 1, 2, 3])))])];
 };
 
-const gather = (d: Draft): NodeDraft[] => {
+const gather = (d: Draft): NodeDraft[] | undefined => {
   const x = anyValue(d);
   const dims = d.dims(x);
+  if (dims.length === 0) return undefined;
   const axis = d.axis(dims.length);
   const length = dims.at(axis) as number;
   const index = (): number => (d.opset >= 11 && d.chance(0.3) ? -d.int(1, length) : d.int(0, length - 1));
