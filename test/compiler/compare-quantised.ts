@@ -1,6 +1,7 @@
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { allFromBoard, allToBoard } from '../../daemon/devices/mcu/int8-tensors.js';
 import type { Graph } from '../../daemon/network/graph.js';
+import { GraphBuilder } from '../../daemon/network/graph-builder.js';
 import { writeOnnx } from '../../daemon/network/write-onnx.js';
 import type { RuntimeTensors } from '../../daemon/runtime/messages.js';
 import type { SessionProcess } from '../../daemon/runtime/session-process.js';
@@ -41,6 +42,24 @@ const asReal = (feed: RuntimeTensors) =>
       { dims, data: Float32Array.from(data as Float32Array) },
     ]),
   );
+
+/**
+ * The largest signed weight for which onnxruntime's sums of products are exact on this processor: 127, or 63 where it adds two
+ * products of bytes in 16 bits, which overflow (x86 without VNNI: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html,
+ * "When and why do I need to try U8U8?").
+ */
+export async function widestExactWeight(runtime: SessionProcess): Promise<number> {
+  const b = new GraphBuilder({ name: 'sums', opset: 17 });
+  const x = b.input('x', 'uint8', [8, 32]);
+  const data = new Uint8Array(Int8Array.from({ length: 32 * 16 }, () => 127).buffer);
+  b.output(b.node('MatMulInteger', [x, b.constant('w', { dtype: 'int8', dims: [32, 16], data })]), 'y');
+  const { signal } = new AbortController();
+  const { handle } = await runtime.load(writeOnnx(b.build()), { optimisation: 'disabled' }, { signal });
+  const feed = { x: { type: 'uint8' as const, dims: [8, 32], data: new Uint8Array(256).fill(255) } };
+  const { y } = await runtime.run(handle, feed, {}, { signal });
+  await runtime.release(handle);
+  return y?.data.every((sum) => sum === 32 * 255 * 127) ? 127 : 63;
+}
 
 /** Runs both on the same inputs and adds what is found to `agreement`. */
 export async function compareQuantised(

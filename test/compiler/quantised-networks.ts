@@ -14,6 +14,8 @@ export interface QuantisedKind {
 type ByteType = 'int8' | 'uint8';
 
 export class PairBuilder {
+  /** The largest signed weight: see `widestExactWeight`. */
+  static widestWeight = 127;
   readonly b: GraphBuilder;
   readonly rng: Rng;
   #count = 0;
@@ -32,6 +34,12 @@ export class PairBuilder {
 
   int(from: number, to: number): number {
     return from + randomInt(this.rng, to - from + 1);
+  }
+
+  /** Signed weights, evenly drawn. */
+  signedWeights(count: number): number[] {
+    const widest = PairBuilder.widestWeight;
+    return Array.from({ length: count }, () => this.int(-widest, widest));
   }
 
   chance(share: number): boolean {
@@ -94,8 +102,9 @@ export class PairBuilder {
     const count = perChannel ? (dims[axis] as number) : 1;
     // Far from the middle, an integer less its zero point needs more than eight bits.
     const zero = dtype === 'uint8' ? this.pick([128, 128, 60, 0, 255]) : 0;
+    const widest = PairBuilder.widestWeight;
     const values = Array.from({ length: elementCount(dims) }, () =>
-      dtype === 'uint8' ? this.int(128 - limit, 255) : this.int(-limit, 127),
+      dtype === 'uint8' ? this.int(128 - limit, 255) : this.int(widest === 127 ? -limit : -widest, widest),
     );
     const scales = Array.from({ length: count }, () => Math.fround(scale * (0.5 + this.rng.next())));
     const shape = perChannel ? [count] : [];
@@ -241,7 +250,7 @@ export const quantisedKinds: readonly QuantisedKind[] = [
     build: (q, x, s) => {
       const even = q.quantised(x, s, { dtype: 'int8', scale: 1 / 32, zero: 0 });
       const inputs = q.b.dimsOf(x)[1] as number;
-      const values = Array.from({ length: 4 * inputs }, () => q.int(-127, 127));
+      const values = q.signedWeights(4 * inputs);
       const w = q.dequantised(
         q.constant([4, inputs, 1, 1], 'int8', values),
         [q.constant([], 'float32', [1 / 256])],

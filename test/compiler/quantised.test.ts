@@ -7,7 +7,14 @@ import { SessionProcess } from '../../daemon/runtime/session-process.js';
 import { compile, Reference } from '../../firmware-bridge/compiler/index.js';
 import { exported, runExported } from '../agreement/exported-c.js';
 import { buildNative, runNative } from '../firmware/runtime-driver.js';
-import { compareQuantised, compileQuantised, noAgreement, rngOf, scalarBoard } from './compare-quantised.js';
+import {
+  compareQuantised,
+  compileQuantised,
+  noAgreement,
+  rngOf,
+  scalarBoard,
+  widestExactWeight,
+} from './compare-quantised.js';
 import { answer, compiledCase, randomInput } from './compiled-case.js';
 import {
   feedFor,
@@ -21,6 +28,7 @@ import { withIntegerOperators } from './quantised-operators.js';
 const runtime = new SessionProcess();
 t.teardown(() => runtime.stop());
 t.setTimeout(900_000);
+PairBuilder.widestWeight = await widestExactWeight(runtime);
 
 const bytes = (values: readonly number[], dims = [values.length]): Tensor => ({
   dtype: 'int8',
@@ -317,10 +325,9 @@ t.test('sums of integers that a factor makes real', async (t) => {
   const rng = rngOf(32);
   const q = new PairBuilder(rng, 17);
   const x = q.b.input('x', 'uint8', [3, 8]);
-  const ids = (count: number): number[] => Array.from({ length: count }, () => q.int(-127, 127));
   const sums = q.b.node('MatMulInteger', [
     x,
-    q.constant([8, 4], 'int8', ids(32)),
+    q.constant([8, 4], 'int8', q.signedWeights(32)),
     q.constant([], 'uint8', [117]),
     q.constant([], 'int8', [0]),
   ]);
