@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { isImported } from '../benchmarks/imports/imported-run.js';
+import { suiteName } from '../benchmarks/suites/suite.js';
 import { fromErrorDocument } from '../core/errors.js';
 import type { BenchmarkCaseRecord, BenchmarkRunRecord } from '../store/benchmark-contract.js';
 import { campaignStates } from '../store/state-names.js';
@@ -15,6 +17,7 @@ export const benchmarkRunSchema = z
     state: z.enum(campaignStates),
     done: z.int(),
     of: z.int(),
+    imported: z.boolean().describe('Somebody else published its figures: nothing was measured here.'),
     isBaseline: z.boolean().describe('Later runs of the suite are held against it.'),
     createdMs: z.int(),
     endedMs: z.int().nullable(),
@@ -38,12 +41,30 @@ export const benchmarkCaseSchema = z
   })
   .meta({ id: 'BenchmarkCase' });
 
+export const benchmarkImportSchema = z.strictObject({
+  suite: suiteName.default('imported'),
+  files: z
+    .array(z.object({ name: z.string().min(1).max(500), text: z.string() }))
+    .min(1)
+    .max(2000)
+    .describe(
+      'CSV tables, and files of MLPerf Tiny by their paths: `SYSTEM/BENCHMARK/performance/results.txt`.',
+    ),
+  device: z
+    .string()
+    .min(1)
+    .max(200)
+    .nullable()
+    .default(null)
+    .describe('The device of tables that name none.'),
+});
+
 export const baselineSchema = z
   .object({ suite: z.string(), run: z.string(), setMs: z.int() })
   .meta({ id: 'BenchmarkBaseline' });
 
 export const viewBenchmarkRun = (
-  { id, suite, specHash, state, done, of, createdMs, endedMs, error }: BenchmarkRunRecord,
+  { id, suite, specHash, state, done, of, createdMs, endedMs, error, request }: BenchmarkRunRecord,
   baselines: ReadonlySet<string>,
 ): BenchmarkRunView => ({
   id,
@@ -52,6 +73,7 @@ export const viewBenchmarkRun = (
   state,
   done,
   of,
+  imported: isImported({ request }),
   isBaseline: baselines.has(id),
   createdMs,
   endedMs,

@@ -17,7 +17,12 @@ import {
   type muteRequestSchema,
   muteSchema,
 } from './alert-schemas.js';
-import { type BenchmarkRunView, baselineSchema, benchmarkRunSchema } from './benchmark-schemas.js';
+import {
+  type BenchmarkRunView,
+  baselineSchema,
+  type benchmarkImportSchema,
+  benchmarkRunSchema,
+} from './benchmark-schemas.js';
 import { deviceSchema, equivalenceSchema, invitationSchema, joinerSchema } from './device-schemas.js';
 import { deviceHealthSchema, healthCheckSchema } from './health-schemas.js';
 import { historySchema } from './history-schemas.js';
@@ -341,6 +346,10 @@ export class DaemonClient {
 
   startBenchmark = (request: z.input<typeof suiteSchema>, options: CallOptions): Promise<BenchmarkRunView> =>
     this.#post('/benchmarks', benchmarkRunSchema, request, options);
+  importBenchmark = (
+    request: z.input<typeof benchmarkImportSchema>,
+    options: CallOptions,
+  ): Promise<BenchmarkRunView> => this.#post('/benchmarks/imports', benchmarkRunSchema, request, options);
   benchmarks = (
     filter: { readonly suite?: string; readonly before?: string; readonly limit?: number },
     options: CallOptions,

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import { Gauge, Registry } from 'prom-client';
 import { checkScope } from '../access/access.js';
+import { isImported } from '../benchmarks/imports/imported-run.js';
 import { costMetrics } from '../core/measurement.js';
 import { jobStates } from '../store/state-names.js';
 import { callerOf } from './caller.js';
@@ -78,8 +79,8 @@ async function benchmarks(
   const ended = gauge('hilda_benchmark_ended_timestamp_seconds', 'When the latest run ended.', ['suite']);
   const seen = new Set<string>();
   let figures = 0;
-  for (const { id, suite, state, endedMs } of await store.benchmarkRuns({ limit: mostRuns })) {
-    if (state !== 'done' || seen.has(suite) || figures >= mostFigures) continue;
+  for (const { id, suite, state, endedMs, request } of await store.benchmarkRuns({ limit: mostRuns })) {
+    if (isImported({ request }) || state !== 'done' || seen.has(suite) || figures >= mostFigures) continue;
     seen.add(suite);
     const { rows } = await benchmarks.report(id, null);
     failures.set(

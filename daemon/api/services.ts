@@ -152,7 +152,7 @@ export interface DaemonServices {
   /** Several jobs with one purpose. */
   readonly campaigns: Pick<Campaigns, 'show' | 'list' | 'cancel'>;
   /** Runs of benchmark suites. */
-  readonly benchmarks: Pick<BenchmarkRuns, 'start' | 'show' | 'cancel' | 'setBaseline' | 'report'>;
+  readonly benchmarks: Pick<BenchmarkRuns, 'start' | 'import' | 'show' | 'cancel' | 'setBaseline' | 'report'>;
   /** Whether two devices of one target may be pooled: both references measured on both, in turn. */
   readonly comparisons: Pick<Comparisons, 'start' | 'verdict'>;
   /** Networks that go to many devices. */

@@ -1,3 +1,4 @@
+import { isImported } from '../benchmarks/imports/imported-run.js';
 import { HildaError } from '../core/errors.js';
 import type { BlobId, DeviceId } from '../core/ids.js';
 import type { AttemptNote } from '../jobs/job.js';
@@ -23,6 +24,14 @@ export async function exportRun(id: string, parts: ExportRunParts): Promise<Buff
       hint: 'Export it once it has ended.',
       details: { run: id },
     });
+  if (isImported(run))
+    throw new HildaError(
+      'STATE_CONFLICT',
+      `the run ${id} is imported: nothing was measured that could be replayed`,
+      {
+        details: { run: id },
+      },
+    );
   const heard = await store.benchmarkHeard(id);
   const cases = (await store.benchmarkCases(id)).map(
     ({ run: _, jobId: __, ...one }): JournalCase => ({

@@ -179,7 +179,7 @@ function figuresOf(
 ): Json {
   const named = cases.map((one) => ({ ...one, run: run.id, jobId: null }));
   const series = seriesOf(named, measurements as ReadonlyMap<string, MeasurementRecord>);
-  const { rows, limits, alternated } = reportOf(run, series, null);
+  const { rows, limits, alternated } = reportOf({ run, series, figures: null }, null);
   const told = rows.map(({ network, place, figures }) => ({ network, place, figures }));
   return JSON.parse(JSON.stringify({ rows: told, limits, alternated })) as Json;
 }

@@ -313,7 +313,7 @@ export class Daemon {
     this.#started.push(() => specialisations.stop());
 
     const sources = suiteNetworks(studies, profiles);
-    const benchmarks = new BenchmarkRuns({ store, jobs, campaigns, clock, blobs, sources });
+    const benchmarks = new BenchmarkRuns({ store, jobs, campaigns, clock, blobs, sources, reading });
 
     const told = { store, clock, ...(onError && { onError }) };
     const webhooks = new Webhooks(told);

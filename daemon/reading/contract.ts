@@ -5,6 +5,7 @@ import type { Tensor } from '../network/graph.js';
 import type { TableFormat } from '../predict/tables/format-names.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
 import type { CalibrationData, InputShape } from '../runtime/calibration-data.js';
+import type { ImportedTable } from './benchmark-tables/imported-row.js';
 
 /** What the networks of a space take. */
 export type DataExpected = Parameters<typeof openLabelled>[1];
@@ -22,6 +23,8 @@ export interface DataReading {
   json(file: string): Promise<unknown>;
   /** Latency tables, one a file. Throws TABLE_INVALID. */
   tables(files: readonly TableText[], format: TableFormat): Promise<readonly NamedTable[]>;
+  /** Published figures, as `readFigures`. Throws TABLE_INVALID. */
+  figures(files: readonly TableText[], device: string | null): Promise<ImportedTable>;
   /** As `readExamples`. */
   examples(bytes: Uint8Array, inputs: readonly InputShape[]): Promise<CalibrationData>;
   /** As `readTensor`. */

@@ -82,6 +82,12 @@ export class DataReader implements DataReading {
       (ask) => ask({ op: 'tables', files, format }),
     );
 
+  figures: DataReading['figures'] = (files, device) =>
+    this.#tables.inTurn(
+      { bytes: files.reduce((sum, { text }) => sum + text.length, 0), code: 'TABLE_INVALID' },
+      (ask) => ask({ op: 'figures', files, device }),
+    );
+
   async stop(): Promise<void> {
     await Promise.all([this.#data, this.#arrays, this.#tables].map((one) => one.stop()));
   }

@@ -5,6 +5,7 @@ import type { Graph } from '../network/graph.js';
 import type { TableFormat } from '../predict/tables/format-names.js';
 import type { NamedTable } from '../predict/tables/table-formats.js';
 import type { InputShape } from '../runtime/calibration-data.js';
+import type { ImportedTable } from './benchmark-tables/imported-row.js';
 import type { DataExpected, TableText } from './contract.js';
 
 /** A file's content, or the path of a copy: large ones take a second and more to hand over. */
@@ -37,7 +38,8 @@ export type ReadRequest =
       readonly folder: string;
     }
   | { readonly op: 'json'; readonly file: string }
-  | { readonly op: 'tables'; readonly files: readonly TableText[]; readonly format: TableFormat };
+  | { readonly op: 'tables'; readonly files: readonly TableText[]; readonly format: TableFormat }
+  | { readonly op: 'figures'; readonly files: readonly TableText[]; readonly device: string | null };
 
 /** The bytes that a graph was read from: those that were given, or others. */
 export type SourceBytes = 'given' | Uint8Array;
@@ -68,5 +70,6 @@ export interface ReadingConversation {
     readonly tensor: { readonly dims: readonly number[]; readonly file: string };
     readonly json: unknown;
     readonly tables: readonly NamedTable[];
+    readonly figures: ImportedTable;
   };
 }

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { HildaError } from '../core/errors.js';
 import { openLabelled } from '../data/labelled/open-labelled.js';
 import { parseTable } from '../predict/tables/table-formats.js';
+import { readFigures } from './benchmark-tables/read-figures.js';
 import type { DataReading } from './contract.js';
 import { readExamples, readTensor } from './read-examples.js';
 
@@ -13,6 +14,7 @@ export const readHere: DataReading = {
   examples: readExamples,
   tensor: readTensor,
   tables: async (files, format) => files.map(({ name, text }) => parseTable(text, format, name)),
+  figures: async (files, device) => readFigures(files, device),
   json: async (file) => {
     const refused = (why: string, cause?: unknown): HildaError =>
       new HildaError('DATA_INVALID', `${file} ${why}`, { cause });

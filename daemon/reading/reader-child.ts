@@ -34,6 +34,8 @@ async function serve(request: ReadRequest): Promise<unknown> {
       return (await import('./read-here.js')).readHere.json(request.file);
     case 'tables':
       return (await import('./read-here.js')).readHere.tables(request.files, request.format);
+    case 'figures':
+      return (await import('./read-here.js')).readHere.figures(request.files, request.device);
   }
 }
 

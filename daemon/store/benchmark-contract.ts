@@ -48,6 +48,13 @@ export interface BenchmarkStore {
     readonly specHash: string;
     readonly cases: readonly Pick<BenchmarkCaseRecord, 'network' | 'place' | 'repetition' | 'asked'>[];
   }): Promise<BenchmarkRunRecord>;
+  /** A run that has ended when it is stored: figures that somebody else published, a case each, with no measurement. */
+  addImportedRun(run: {
+    readonly suite: string;
+    readonly spec: Json;
+    readonly specHash: string;
+    readonly figures: readonly Pick<BenchmarkCaseRecord, 'network' | 'place' | 'asked'>[];
+  }): Promise<BenchmarkRunRecord>;
   /** An open case ends and counts as done in its run; one that has ended stays as it is. */
   endBenchmarkCase(
     run: string,

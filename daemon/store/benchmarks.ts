@@ -52,6 +52,27 @@ export function benchmarkStore(database: Database): BenchmarkStore {
         return { ...(await tellCampaign(ordinal, write)), suite, specHash };
       }),
 
+    addImportedRun: ({ suite, spec, specHash, figures }) =>
+      database.write(async (write) => {
+        const { db, nowMs } = write;
+        const of = figures.length;
+        const ordinal = await addCampaignIn(write, { kind: 'benchmark', request: spec, of });
+        await db('campaigns').where({ ordinal }).update({ state: 'done', done: of, ended_ms: nowMs });
+        await db('benchmark_runs').insert({ ordinal, suite, spec_hash: specHash });
+        const rows = figures.map(({ network, place, asked }, number) => ({
+          run: ordinal,
+          number,
+          network,
+          place,
+          repetition: 0,
+          asked: toJsonText(asked),
+          state: 'done',
+          ended_ms: nowMs,
+        }));
+        await insertAll(write.all, 'benchmark_cases', rows);
+        return { ...(await tellCampaign(ordinal, write)), suite, specHash };
+      }),
+
     endBenchmarkCase: (run, number, { state, jobId, deviceId, measurementId, error, heard }) =>
       database.write(async (write) => {
         const { db, nowMs, publish } = write;

@@ -174,6 +174,10 @@ async function prepared(t: Parameters<typeof openBench>[0]) {
       path: '/v1/benchmarks',
       body: { suite: 'nightly', networks: [{ model }], devices: [deviceId], protocol: 'quick' },
     },
+    'post /v1/benchmarks/imports': {
+      path: '/v1/benchmarks/imports',
+      body: { files: [{ name: 'a.csv', text: 'network,latency_us,device\nkws,12.5,board\n' }] },
+    },
     'post /v1/schedules': {
       path: '/v1/schedules',
       body: { name: 'health', kind: 'health', cron: '0 3 * * *', timezone: 'UTC', devices: [deviceId] },

@@ -227,10 +227,10 @@ t.test('hostile names break no report', async (t) => {
   const slower = new Map(hostile.map((_, i) => [`m${i}`, taken(1200 + i, 0.002)]));
   const limits = [{ metric: 'latencyUs', max: 1100 }];
   const report = documentOf(
-    reportOf(run('2', suite({ limits })), seriesOf([...cases, failing], slower), {
-      run: run('1'),
-      series: seriesOf(cases, measurements),
-    }),
+    reportOf(
+      { run: run('2', suite({ limits })), series: seriesOf([...cases, failing], slower), figures: null },
+      { run: run('1'), series: seriesOf(cases, measurements), figures: null },
+    ),
   );
   t.equal(report.comparison?.compared.filter(({ verdict }) => verdict === 'worse').length, hostile.length);
   t.equal(report.failed.length, 1);
@@ -268,5 +268,5 @@ t.test('hostile names break no report', async (t) => {
   t.notMatch(markdown, /[<>`]|\[x\]|\*\*bold/);
   const tables = markdown.split('\n').filter((line) => line.startsWith('|'));
   const widths = new Set(tables.map((line) => line.split('|').length));
-  t.same([...widths].sort(), [7, 9], 'a name adds no column');
+  t.same([...widths].sort(), [8, 9], 'a name adds no column');
 });

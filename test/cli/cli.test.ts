@@ -82,6 +82,11 @@ t.test('every command answers with one versioned document, and with text', async
     'table.csv',
     csvOf((i) => 5 + (i % 7) * 2 + (i % 3)),
   );
+  const figures = await file('figures.csv', 'network,latency_us\nkws,12.5\n');
+  const results = join(folder, 'sdk/board/kws/performance');
+  await mkdir(results, { recursive: true });
+  await writeFile(join(results, 'results.txt'), '1 ulp-mlperf: Median throughput is 8.000 inf./sec.\n');
+  await writeFile(join(results, 'log.txt'), 'not read: results lie beside it');
   const ofa = await file('ofa.yaml', 'Logits-input:7x7x8-output:10: {count: 2, mean: 0.5, std: 0.1}\n');
   const choices = (await mbconvSpace()).dims?.map((dim) => dim.choices) ?? [];
   const names = [...new Set(choices.flat())];
@@ -159,6 +164,17 @@ t.test('every command answers with one versioned document, and with text', async
       ['predictor', 'fit-csv', csv, '--columns', 'a,b', '--metric', 'ms', '--train', '20'],
       /within 10 % {2}100\.0 %/,
     ],
+    [
+      'benchmark',
+      ['bench', 'import', figures, '--device', 'board'],
+      /is imported[\s\S]*kws +imported: board .* not told/,
+    ],
+    [
+      'benchmark',
+      ['bench', 'import', join(folder, 'sdk')],
+      /kws +imported: sdk\/board +latencyUs +125\.0 ms/,
+    ],
+    ['benchmark', ['bench', 'compare', '1', '3', '--gate-imported'], /Beside run 3[\s\S]*unclear/],
     ['lut-check', ['lut', 'check', ofa, '--format', 'ofa'], /1 entries, 500 to 500 us, imported/],
     [
       'predictor',
@@ -272,10 +288,15 @@ t.test('failures end with the code of their kind and a problem document', async 
     'zeros.csv',
     csvOf((i) => (i === 3 ? 0 : 5)),
   );
+  const binary = await file('binary.csv', new Uint8Array([0xff, 0xfe, 0x6e]));
+  const emptyFolder = await temporaryFolder(t);
   const fit = ['predictor', 'fit-csv', zeros, '--metric', 'ms'];
   const table: [code: keyof typeof errorTable, args: string[]][] = [
     ['SAMPLES_INVALID', [...fit, '--columns', 'a,b']],
     ['USAGE_INVALID', [...fit, '--columns', 'missing']],
+    ['TABLE_INVALID', ['bench', 'import', zeros, '--device', 'board']],
+    ['TABLE_INVALID', ['bench', 'import', binary, '--device', 'board']],
+    ['NOT_FOUND', ['bench', 'import', emptyFolder]],
     ['USAGE_INVALID', [...fit, '--space', 'nowhere']],
     ['TABLE_INVALID', ['lut', 'check', wrong, '--format', 'ofa']],
     [

@@ -87,6 +87,9 @@ t.test(
       },
     ];
     t.same(await reader.tables(own, 'hilda'), await readHere.tables(own, 'hilda'));
+    const figures = [{ name: 'a.csv', text: 'network,latency_us\nkws,12.5\n' }];
+    t.same(await reader.figures(figures, 'x'), await readHere.figures(figures, 'x'));
+    await t.rejects(reader.figures(figures, null), { code: 'TABLE_INVALID' });
     const laughs = Array.from({ length: 12 }, (_, i) =>
       i === 0
         ? 'a0: &a0 [x, x]'

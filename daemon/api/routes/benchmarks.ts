@@ -4,6 +4,7 @@ import { parseSuite, suiteSchema } from '../../benchmarks/suites/suite.js';
 import {
   baselineSchema,
   benchmarkCaseSchema,
+  benchmarkImportSchema,
   benchmarkRunSchema,
   viewBenchmarkCase,
   viewBenchmarkRun,
@@ -25,6 +26,17 @@ export const benchmarkRoutes = [
     answer: { status: 201, schema: benchmarkRunSchema, location: true },
     handle: async ({ services, body }) => {
       const run = await services.benchmarks.start(parseSuite(suiteSchema, body, 'the suite'));
+      return new Answer(viewBenchmarkRun(run, new Set()), { location: `/v1/benchmarks/${run.id}` });
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/benchmarks/imports',
+    summary: 'Keep figures that somebody else published as a run, provenance `imported`',
+    body: benchmarkImportSchema,
+    answer: { status: 201, schema: benchmarkRunSchema, location: true },
+    handle: async ({ services, body: { suite, files, device } }) => {
+      const run = await services.benchmarks.import(suite, files, device);
       return new Answer(viewBenchmarkRun(run, new Set()), { location: `/v1/benchmarks/${run.id}` });
     },
   }),

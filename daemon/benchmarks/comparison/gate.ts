@@ -42,6 +42,30 @@ export function gateOf({ run, rows, limits, alternated, comparison }: Report): G
   return { broken, failed, unclear };
 }
 
+interface Pair {
+  readonly network: string;
+  readonly place: string;
+  readonly otherPlace: string;
+  readonly intervalOf: string | null;
+  readonly ratio: number;
+  readonly interval: readonly [number, number];
+  readonly exact: boolean;
+}
+
+/** A pair of which a side is imported, in one sentence. An interval that nothing tells is not shown. */
+export const describeBeside = (pair: Pair): string =>
+  `${pair.network} on ${pair.place}: latencyUs ${besideChange(pair)} against ${pair.otherPlace}`;
+
+export const besideChange = ({
+  intervalOf,
+  ...change
+}: Omit<Pair, 'network' | 'place' | 'otherPlace'>): string =>
+  describeChange({ ...change, exact: intervalOf === null });
+
+/** What a figure's interval reads as where there is none. */
+export const withoutInterval = (provenance: string | null): string =>
+  provenance === 'imported' ? 'not told' : 'exact';
+
 export function describeChange({
   ratio,
   interval,

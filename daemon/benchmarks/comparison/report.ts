@@ -1,7 +1,10 @@
 import type { CostMetric } from '../../core/measurement.js';
+import type { ImportedRow } from '../../reading/benchmark-tables/imported-row.js';
 import type { BenchmarkRunRecord } from '../../store/benchmark-contract.js';
 import type { MeasurementRecord } from '../../store/contract.js';
+import { type Imported, importedOf, placeOf } from '../imports/imported-run.js';
 import { type Suite, suiteOf } from '../suites/suite.js';
+import { type Beside, besideOf, type Side } from './beside.js';
 import { type Compared, compareSeries, type Lost } from './compare-series.js';
 import { heldAgainst, type LimitOutcome } from './limits.js';
 import { estimateOf, pairedRatio, type Ratio } from './ratio.js';
@@ -22,6 +25,8 @@ export interface ReportRow {
   readonly figures: readonly Figure[];
   /** Cases without a valid measurement, and why. */
   readonly failures: readonly string[];
+  /** What somebody else published, with its source; null for what was measured here. */
+  readonly imported: ImportedRow | null;
 }
 
 /** Two networks in turn on one place. */
@@ -47,27 +52,52 @@ export interface Report {
     readonly compared: readonly Compared[];
     readonly lost: readonly Lost[];
   } | null;
+  /** From which files the run is; null for a run of a suite. */
+  readonly imported: Imported | null;
+  /** In place of a comparison where one of the two runs is imported: nothing of it breaks a run. */
+  readonly beside: { readonly with: BenchmarkRunRecord; readonly pairs: readonly Beside[] } | null;
 }
 
 /** `earlier`: the run to compare with. Throws BASELINE_MISMATCH where nothing of both runs can be compared. */
-export function reportOf(
-  run: BenchmarkRunRecord,
-  series: readonly Series[],
-  earlier: { readonly run: BenchmarkRunRecord; readonly series: readonly Series[] } | null,
-): Report {
-  const suite = suiteOf(run.request);
+export function reportOf(now: Side, earlier: Side | null): Report {
+  const { run, series, figures } = now;
+  const suite = figures ? null : suiteOf(run.request);
+  const isBeside = figures !== null || (earlier !== null && earlier.figures !== null);
   return {
     run,
-    rows: series.map(rowOf),
-    limits: heldAgainst(suite.limits, series),
-    alternated: suite.alternate ? alternatedOf(series, suite) : [],
-    comparison: earlier && {
-      with: earlier.run,
-      suiteChanged: earlier.run.specHash !== run.specHash,
-      ...compareSeries(earlier, { run, series }, suite.tolerance),
-    },
+    rows: figures ? figures.map(importedRow) : series.map(rowOf),
+    limits: suite ? heldAgainst(suite.limits, series) : [],
+    alternated: suite?.alternate ? alternatedOf(series, suite) : [],
+    comparison:
+      earlier && suite && !isBeside
+        ? {
+            with: earlier.run,
+            suiteChanged: earlier.run.specHash !== run.specHash,
+            ...compareSeries(earlier, now, suite.tolerance),
+          }
+        : null,
+    imported: importedOf(run),
+    beside:
+      earlier && isBeside
+        ? { with: earlier.run, pairs: besideOf(earlier, now, toleranceOf(suite, earlier)) }
+        : null,
   };
 }
+
+const defaultTolerance = 0.03;
+
+/** That of the suite which measured; both sides may be imported. */
+const toleranceOf = (suite: Suite | null, { run, figures }: Side): number =>
+  (suite ?? (figures ? null : suiteOf(run.request)))?.tolerance ?? defaultTolerance;
+
+const importedRow = (row: ImportedRow): ReportRow => ({
+  network: row.network,
+  place: placeOf(row),
+  taken: [],
+  figures: [{ metric: 'latencyUs', value: row.latencyUs, interval: row.interval }],
+  failures: [],
+  imported: row,
+});
 
 function rowOf(series: Series): ReportRow {
   const { network, place, taken, cases } = series;
@@ -88,6 +118,7 @@ function rowOf(series: Series): ReportRow {
       if (error) return [`${error.code}: ${error.message}`];
       return [state === 'open' ? 'not measured' : state];
     }),
+    imported: null,
   };
 }
 

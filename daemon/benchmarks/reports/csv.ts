@@ -16,14 +16,23 @@ const columns = [
   'ratioHigh',
   'verdict',
   'failure',
+  'beside',
+  'source',
 ] as const;
 type Row = Partial<Record<(typeof columns)[number], string | number | null>>;
 
 /** RFC 4180, one line a metric of each network and place. A text that a spreadsheet would take for a formula begins with `'`. */
 export function csvOf(document: ReportDocument): string {
-  const { run, suite, rows, comparison } = document;
-  const lines = rows.flatMap(({ network, place, provenance, figures, failures }): Row[] => {
-    const plain = { run, suite, network, place, provenance };
+  const { run, suite, rows, comparison, beside } = document;
+  const lines = rows.flatMap(({ network, place, provenance, figures, failures, imported }): Row[] => {
+    const plain = {
+      run,
+      suite,
+      network,
+      place,
+      provenance,
+      ...(imported && { source: sourceText(imported.source) }),
+    };
     return [
       ...figures.map(({ metric, value, interval }) => {
         const held = comparison?.compared.find(
@@ -45,12 +54,35 @@ export function csvOf(document: ReportDocument): string {
         };
       }),
       ...failures.map((failure) => ({ ...plain, failure })),
+      ...(beside?.pairs ?? [])
+        .filter((one) => one.network === network && one.place === place)
+        .map(({ metric, now, before, ratio, interval, intervalOf, verdict, otherPlace }) => ({
+          ...plain,
+          metric,
+          value: now,
+          before,
+          ratio,
+          ratioLow: intervalOf === null ? null : interval[0],
+          ratioHigh: intervalOf === null ? null : interval[1],
+          verdict,
+          beside: otherPlace,
+        })),
     ];
   });
   return [columns.join(','), ...lines.map((row) => columns.map((name) => cell(row[name])).join(','))]
     .map((line) => `${line}\r\n`)
     .join('');
 }
+
+const sourceText = ({
+  file,
+  sha256,
+  row,
+}: {
+  readonly file: string;
+  readonly sha256: string;
+  readonly row: number;
+}): string => `${file}, row ${row}, SHA-256 ${sha256}`;
 
 function cell(value: string | number | null | undefined): string {
   if (value === null || value === undefined) return '';

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { costMetrics } from '../../core/measurement.js';
+import { importedRowSchema } from '../../reading/benchmark-tables/imported-row.js';
 import { gateOf } from '../comparison/gate.js';
 import { limitStates } from '../comparison/limits.js';
 import { type Ratio, ratioVerdicts } from '../comparison/ratio.js';
 import type { Report } from '../comparison/report.js';
+import { importedSchema } from '../imports/imported-run.js';
 
 const interval = z.tuple([z.number(), z.number()]).readonly();
 const metric = z.enum(costMetrics);
@@ -37,6 +39,9 @@ export const reportSchema = z
         measurements: z.array(z.string()),
         figures: z.array(z.object({ metric, value: z.number(), interval: interval.nullable() })),
         failures: z.array(z.string()).describe('Why a measurement is missing, one entry each.'),
+        imported: importedRowSchema
+          .nullable()
+          .describe('What somebody else published; null for what was measured here.'),
       }),
     ),
     limits: z.array(
@@ -79,6 +84,32 @@ export const reportSchema = z
         lost: z.array(z.object({ network: z.string(), place: z.string(), why: z.string() })),
       })
       .nullable(),
+    imported: importedSchema.nullable().describe('From which files the run is; null for a run of a suite.'),
+    beside: z
+      .object({
+        with: z.string().describe('The other run.'),
+        pairs: z.array(
+          z.object({
+            network: z.string(),
+            place: z.string(),
+            otherPlace: z.string(),
+            metric,
+            before: z.number().describe('In the other run.'),
+            now: z.number(),
+            intervalOf: z
+              .enum(['both', 'this', 'other'])
+              .nullable()
+              .describe(
+                'Whose intervals the interval holds; null: neither side tells one, and it means nothing.',
+              ),
+            ...ratioSchema.shape,
+          }),
+        ),
+      })
+      .nullable()
+      .describe(
+        'In place of a comparison where one of the two runs is imported; nothing of it breaks a run.',
+      ),
     broken: z.array(z.string()).describe('Limits and comparisons that fail: none, and the run passes.'),
     failed: z.array(z.string()).describe('Measurements that are missing.'),
     unclear: z.array(z.string()).describe('What the intervals do not decide.'),
@@ -87,7 +118,7 @@ export const reportSchema = z
 export type ReportDocument = z.infer<typeof reportSchema>;
 
 export function documentOf(report: Report): ReportDocument {
-  const { run, rows, limits, alternated, comparison } = report;
+  const { run, rows, limits, alternated, comparison, imported, beside } = report;
   const { broken, failed, unclear } = gateOf(report);
   return {
     run: run.id,
@@ -96,15 +127,16 @@ export function documentOf(report: Report): ReportDocument {
     state: run.state,
     startedMs: run.createdMs,
     endedMs: run.endedMs,
-    rows: rows.map(({ network, place, taken, figures, failures }) => ({
+    rows: rows.map(({ network, place, taken, figures, failures, imported: row }) => ({
       network,
       place,
       devices: [...new Set(taken.map(({ deviceId }) => deviceId))],
-      provenance: taken[0]?.provenance ?? null,
+      provenance: row ? 'imported' : (taken[0]?.provenance ?? null),
       structureHash: taken[0]?.structureHash ?? null,
       measurements: taken.map(({ id }) => id),
       figures: figures.map((one) => ({ ...one })),
       failures: [...failures],
+      imported: row,
     })),
     limits: limits.map((one) => ({ ...one })),
     alternated: alternated.map(({ ratio, ...one }) => ({ ...one, ratio: ratio && plain(ratio) })),
@@ -113,6 +145,11 @@ export function documentOf(report: Report): ReportDocument {
       suiteChanged: comparison.suiteChanged,
       compared: comparison.compared.map(({ ratio, ...one }) => ({ ...one, ...plain(ratio) })),
       lost: comparison.lost.map((one) => ({ ...one })),
+    },
+    imported,
+    beside: beside && {
+      with: beside.with.id,
+      pairs: beside.pairs.map(({ ratio, ...one }) => ({ ...one, ...plain(ratio) })),
     },
     broken: [...broken],
     failed: [...failed],

@@ -1,5 +1,5 @@
 import { formatMetric } from '../../core/quantities.js';
-import { describeChange } from '../comparison/gate.js';
+import { besideChange, describeChange } from '../comparison/gate.js';
 import type { ReportDocument } from './document.js';
 
 interface Case {
@@ -32,7 +32,7 @@ export function junitOf(document: ReportDocument): string {
   ].join('\n');
 }
 
-function casesOf({ rows, limits, comparison, alternated }: ReportDocument): Case[] {
+function casesOf({ rows, limits, comparison, alternated, beside }: ReportDocument): Case[] {
   return [
     ...rows.map(
       ({ network, place, figures, failures }): Case => ({
@@ -66,6 +66,14 @@ function casesOf({ rows, limits, comparison, alternated }: ReportDocument): Case
         classname: place,
         name: `${network}: against run ${comparison?.with}`,
         failure: why,
+      }),
+    ),
+    // Imported figures break nothing: their verdict stands in the output.
+    ...(beside?.pairs ?? []).map(
+      (one): Case => ({
+        classname: one.place,
+        name: `${one.network}: ${one.metric} beside ${one.otherPlace} of run ${beside?.with}`,
+        output: `${besideChange(one)}: ${one.verdict}`,
       }),
     ),
     ...alternated.map(({ place, networks, metric, ratio, pairs }): Case => {

@@ -1,11 +1,11 @@
 import { printableLine } from '../../core/printable.js';
 import { formatMetric } from '../../core/quantities.js';
-import { describeChange } from '../comparison/gate.js';
+import { besideChange, describeChange, withoutInterval } from '../comparison/gate.js';
 import type { ReportDocument } from './document.js';
 
 /** For people: a table of figures, what changed, what broke. Names stay names: nothing of them becomes markup. */
 export function markdownOf(document: ReportDocument): string {
-  const { run, suite, state, rows, comparison, alternated, broken, failed, unclear } = document;
+  const { run, suite, state, rows, comparison, alternated, beside, broken, failed, unclear } = document;
   const verdict = broken.length > 0 ? 'broken' : failed.length > 0 ? 'incomplete' : 'passed';
   const parts = [
     `## ${text(suite)}, run ${run}: ${verdict}`,
@@ -14,16 +14,20 @@ export function markdownOf(document: ReportDocument): string {
     ...list('Not measured', failed),
     ...list('Not decided', unclear),
     ...(comparison ? [comparedTable(comparison)] : []),
+    ...(beside ? [besideTable(beside)] : []),
     ...(alternated.length > 0 ? [alternatedTable(alternated)] : []),
     table(
-      ['network', 'on', 'metric', 'value', '95 % interval'],
-      rows.flatMap(({ network, place, figures }) =>
+      ['network', 'on', 'metric', 'value', '95 % interval', 'obtained'],
+      rows.flatMap(({ network, place, provenance, figures }) =>
         figures.map(({ metric, value, interval }) => [
           text(network),
           text(place),
           metric,
           formatMetric(metric, value),
-          interval ? interval.map((one) => formatMetric(metric, one)).join(' to ') : 'exact',
+          interval
+            ? interval.map((one) => formatMetric(metric, one)).join(' to ')
+            : withoutInterval(provenance),
+          provenance ?? '',
         ]),
       ),
     ),
@@ -43,6 +47,23 @@ const comparedTable = (comparison: NonNullable<ReportDocument['comparison']>): s
         formatMetric(one.metric, one.before),
         formatMetric(one.metric, one.now),
         describeChange(one),
+        one.verdict,
+      ]),
+    ),
+  ].join('\n\n');
+
+const besideTable = (beside: NonNullable<ReportDocument['beside']>): string =>
+  [
+    `Beside run ${beside.with}, imported figures on either side or both:`,
+    table(
+      ['network', 'on', 'now', 'beside', 'there', 'difference', 'verdict'],
+      beside.pairs.map((one) => [
+        text(one.network),
+        text(one.place),
+        formatMetric(one.metric, one.now),
+        text(one.otherPlace),
+        formatMetric(one.metric, one.before),
+        besideChange(one),
         one.verdict,
       ]),
     ),

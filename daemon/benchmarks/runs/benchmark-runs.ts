@@ -5,6 +5,8 @@ import { canonicalJson, type Json } from '../../core/json.js';
 import type { CampaignContext, Campaigns, CampaignWork } from '../../jobs/campaigns.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { loadProtocol } from '../../measure/protocols.js';
+import type { DataReading, TableText } from '../../reading/contract.js';
+import { readHere } from '../../reading/read-here.js';
 import type {
   BaselineRecord,
   BenchmarkCaseRecord,
@@ -12,8 +14,10 @@ import type {
 } from '../../store/benchmark-contract.js';
 import type { CampaignRecord } from '../../store/campaign-contract.js';
 import type { BlobStore, Store } from '../../store/contract.js';
+import type { Side } from '../comparison/beside.js';
 import { type Report, reportOf } from '../comparison/report.js';
-import { type Series, seriesOf } from '../comparison/series.js';
+import { seriesOf } from '../comparison/series.js';
+import { figuresOf, isImported, keepImported } from '../imports/imported-run.js';
 import { casesOf, type NetworkSources } from '../suites/resolve.js';
 import { type Suite, suiteOf } from '../suites/suite.js';
 import { runCase } from './run-case.js';
@@ -25,6 +29,8 @@ export interface BenchmarkRunsOptions {
   readonly clock: Clock;
   readonly blobs: BlobStore;
   readonly sources: NetworkSources;
+  /** Decodes files of figures that others published; this process by default. */
+  readonly reading?: Pick<DataReading, 'figures'>;
 }
 
 /** Cases of one run that wait or run at a time, each on another place: others find room in the queue. */
@@ -53,6 +59,19 @@ export class BenchmarkRuns {
     return run;
   }
 
+  /**
+   * Keeps figures that somebody else published, as a run that has ended. `device` names the device of tables that name none.
+   * Throws TABLE_INVALID.
+   */
+  async import(
+    suite: string,
+    files: readonly TableText[],
+    device: string | null,
+  ): Promise<BenchmarkRunRecord> {
+    const { reading = readHere, store } = this.#options;
+    return keepImported(suite, await reading.figures(files, device), store);
+  }
+
   /** Refuses what could not be run now. Throws what `casesOf` throws. */
   async check(suite: Suite): Promise<void> {
     await this.#casesOf(suite);
@@ -78,7 +97,12 @@ export class BenchmarkRuns {
   /** Later runs of the suite are held against this one. Throws NOT_FOUND, and STATE_CONFLICT where it measured nothing. */
   async setBaseline(id: string): Promise<BaselineRecord> {
     const { store } = this.#options;
-    const { suite, state } = await this.show(id);
+    const { suite, state, request } = await this.show(id);
+    if (isImported({ request }))
+      throw new HildaError('STATE_CONFLICT', `the run ${id} is imported and cannot be a baseline`, {
+        hint: 'Hold a run beside it: `hilda bench compare RUN IMPORTED`; `--gate-imported` fails where it is slower.',
+        details: { run: id },
+      });
     const cases = await store.benchmarkCases(id);
     if (state === 'running' || !cases.some((one) => one.state === 'done'))
       throw new HildaError('STATE_CONFLICT', `the run ${id} is ${state} and cannot be a baseline`, {
@@ -94,16 +118,15 @@ export class BenchmarkRuns {
    */
   async report(id: string, earlier: string | null): Promise<Report> {
     const run = await this.show(id);
-    const series = await this.#seriesOf(id);
+    const now = await this.#sideOf(run);
     const other =
       earlier === 'baseline'
         ? await this.#baselineOf(run.suite)
         : earlier === 'last'
           ? await this.#lastBefore(run)
           : earlier;
-    const before =
-      other === null ? null : { run: await this.show(other), series: await this.#seriesOf(other) };
-    return reportOf(run, series, before);
+    const before = other === null ? null : await this.#sideOf(await this.show(other));
+    return reportOf(now, before);
   }
 
   #casesOf(suite: Suite): ReturnType<typeof casesOf> {
@@ -111,16 +134,17 @@ export class BenchmarkRuns {
     return casesOf(suite, { blobs, sources, devicesOf: (one) => jobs.devicesOf(one) });
   }
 
-  async #seriesOf(id: string): Promise<Series[]> {
+  async #sideOf(run: BenchmarkRunRecord): Promise<Side> {
     const { store } = this.#options;
-    const cases = await store.benchmarkCases(id);
+    const cases = await store.benchmarkCases(run.id);
+    if (isImported(run)) return { run, series: [], figures: figuresOf(cases) };
     const ids = cases.flatMap(({ measurementId }) => measurementId ?? []);
-    return seriesOf(cases, await store.measurementsById(ids));
+    return { run, series: seriesOf(cases, await store.measurementsById(ids)), figures: null };
   }
 
   async #lastBefore({ id, suite }: BenchmarkRunRecord): Promise<string> {
     const older = await this.#options.store.benchmarkRuns({ suite, before: id, limit: 100 });
-    const last = older.find(({ state }) => state === 'done');
+    const last = older.find((one) => one.state === 'done' && !isImported(one));
     if (last) return last.id;
     throw new HildaError('NOT_FOUND', `no run of the suite ${suite} before ${id} is done`);
   }

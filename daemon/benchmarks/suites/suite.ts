@@ -49,11 +49,12 @@ const limitSchema = z.strictObject({
 });
 export type SuiteLimit = z.infer<typeof limitSchema>;
 
+export const suiteName = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]{0,99}$/, 'letters, digits, `.`, `_` and `-`, at most 100');
+
 const suiteFields = {
-  suite: z
-    .string()
-    .regex(/^[A-Za-z0-9][\w.-]{0,99}$/, 'letters, digits, `.`, `_` and `-`, at most 100')
-    .describe('Its name: runs of one name are compared with each other.'),
+  suite: suiteName.describe('Its name: runs of one name are compared with each other.'),
   devices: z
     .array(z.string().min(1).max(2000))
     .min(1)

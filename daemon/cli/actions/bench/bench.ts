@@ -13,6 +13,7 @@ import { describeReport, gate, type ReportFiles, writeReports, written } from '.
 export interface RunOptions extends ReportFiles {
   readonly compare?: string;
   readonly strict?: boolean;
+  readonly gateImported?: boolean;
   readonly detach?: boolean;
 }
 
@@ -44,12 +45,12 @@ async function tell(
   context: CliContext,
   id: string,
   earlier: string | null,
-  { strict = false, ...files }: RunOptions,
+  { strict = false, gateImported = false, ...files }: RunOptions,
 ): Promise<void> {
   const document = await context.client.benchmarkReport(id, earlier, context);
   await writeReports(document, files);
   context.answer('benchmark', { report: document }, () => describeReport(document, context));
-  gate(document, strict);
+  gate(document, { strict, gateImported });
 }
 
 export async function exportAction(

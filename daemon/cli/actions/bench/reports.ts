@@ -1,5 +1,10 @@
 import { writeFile } from 'node:fs/promises';
-import { describeChange } from '../../../benchmarks/comparison/gate.js';
+import {
+  besideChange,
+  describeBeside,
+  describeChange,
+  withoutInterval,
+} from '../../../benchmarks/comparison/gate.js';
 import { csvOf } from '../../../benchmarks/reports/csv.js';
 import type { ReportDocument } from '../../../benchmarks/reports/document.js';
 import { junitOf } from '../../../benchmarks/reports/junit.js';
@@ -35,12 +40,14 @@ export async function writeReports(document: ReportDocument, files: ReportFiles)
 
 /** For people on a terminal. */
 export function describeReport(document: ReportDocument, { terminal }: CliContext): string {
-  const { run, suite, state, rows, comparison, alternated, broken, failed, unclear } = document;
-  const figures = rows.flatMap(({ network, place, figures }) =>
-    figures.map((one) => ({ network, place, ...one })),
+  const { run, suite, state, rows, comparison, alternated, broken, failed, unclear, beside } = document;
+  const figures = rows.flatMap(({ network, place, provenance, figures }) =>
+    figures.map((one) => ({ network, place, provenance, ...one })),
   );
   const parts = [
-    `Run ${run} of ${suite} is ${state}.`,
+    document.imported
+      ? `Run ${run} of ${suite} is imported: nothing of it was measured here.`
+      : `Run ${run} of ${suite} is ${state}.`,
     ...(figures.length === 0
       ? []
       : [
@@ -52,8 +59,10 @@ export function describeReport(document: ReportDocument, { terminal }: CliContex
               { title: 'VALUE', align: 'right', value: (one) => formatMetric(one.metric, one.value) },
               {
                 title: '95 %',
-                value: ({ metric, interval }) =>
-                  interval ? interval.map((end) => formatMetric(metric, end)).join(' to ') : 'exact',
+                value: ({ metric, interval, provenance }) =>
+                  interval
+                    ? interval.map((end) => formatMetric(metric, end)).join(' to ')
+                    : withoutInterval(provenance),
               },
             ],
             figures,
@@ -72,6 +81,24 @@ export function describeReport(document: ReportDocument, { terminal }: CliContex
               { title: 'VERDICT', value: (one) => one.verdict, tone: toneOfState },
             ],
             comparison.compared,
+            terminal,
+          ),
+        ]
+      : []),
+    ...(beside
+      ? [
+          `Beside run ${beside.with}, imported figures on either side or both:`,
+          formatTable(
+            [
+              { title: 'NETWORK', value: (one: (typeof beside.pairs)[number]) => one.network },
+              { title: 'ON', value: (one) => one.place },
+              { title: 'NOW', align: 'right', value: (one) => formatMetric(one.metric, one.now) },
+              { title: 'BESIDE', value: (one) => one.otherPlace },
+              { title: 'THERE', align: 'right', value: (one) => formatMetric(one.metric, one.before) },
+              { title: 'DIFFERENCE', value: besideChange },
+              { title: 'VERDICT', value: (one) => one.verdict, tone: toneOfState },
+            ],
+            beside.pairs,
             terminal,
           ),
         ]
@@ -103,9 +130,28 @@ export function describeReport(document: ReportDocument, { terminal }: CliContex
   return parts.join('\n');
 }
 
-/** Throws LIMIT_BROKEN for what broke, `strict` also for what is not decided, and MEASUREMENT_INVALID for what is missing. */
-export function gate({ run, broken, failed, unclear }: ReportDocument, strict: boolean): void {
-  const refused = [...broken, ...(strict ? unclear : [])];
+interface GateOptions {
+  readonly strict: boolean;
+  /** Imported figures count, too. */
+  readonly gateImported: boolean;
+}
+
+/**
+ * Throws LIMIT_BROKEN for what broke, `strict` also for what is not decided, and MEASUREMENT_INVALID for what is missing. Imported
+ * figures break nothing unless asked for.
+ */
+export function gate(
+  { run, broken, failed, unclear, beside }: ReportDocument,
+  { strict, gateImported }: GateOptions,
+): void {
+  const held = (gateImported && beside?.pairs) || [];
+  const refused = [
+    ...broken,
+    ...held.filter(({ verdict }) => verdict === 'worse').map(describeBeside),
+    ...(strict
+      ? [...unclear, ...held.filter(({ verdict }) => verdict === 'unclear').map(describeBeside)]
+      : []),
+  ];
   const [first, ...more] = refused.length > 0 ? refused : failed;
   if (first === undefined) return;
   throw new HildaError(

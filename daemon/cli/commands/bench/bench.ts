@@ -5,6 +5,8 @@ import { wholeNumber } from '../../whole-number.js';
 
 const actions = () => import('../../actions/bench/bench.js');
 
+const importing = () => import('../../actions/bench/import.js');
+
 const withGate = (command: Command): Command =>
   command
     .option('--strict', 'fail also where the intervals do not decide')
@@ -43,7 +45,8 @@ export const benchCommand = (terminal: Terminal): Command =>
         new Command('compare')
           .description('ratio with interval and verdict against an earlier run; exit code 6 when worse')
           .argument('<run>', 'its id')
-          .argument('[earlier]', 'the run to compare with, `baseline` (the default), or `last`'),
+          .argument('[earlier]', 'the run to compare with, `baseline` (the default), or `last`')
+          .option('--gate-imported', 'fail also where the run is slower than imported figures'),
       ).action(lazily(terminal, async () => (await actions()).compareAction)),
     )
     .addCommand(
@@ -69,6 +72,16 @@ export const benchCommand = (terminal: Terminal): Command =>
         .option('--compare <run>', 'an earlier run, `baseline`, or `last`')
         .option('-o, --out <file>', 'where it goes; the terminal where left out')
         .action(lazily(terminal, async () => (await actions()).exportAction)),
+    )
+    .addCommand(
+      new Command('import')
+        .description(
+          'keep figures that others published, to hold runs beside them: a CSV table, or results of MLPerf Tiny',
+        )
+        .argument('<path>', 'a file, or a folder of a submission')
+        .option('--device <name>', 'the device of a table that names none')
+        .option('--suite <name>', 'what the run is called', 'imported')
+        .action(lazily(terminal, async () => (await importing()).importAction)),
     )
     .addCommand(
       new Command('cancel')
