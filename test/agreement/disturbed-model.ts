@@ -14,21 +14,32 @@ export interface Disturbed {
   readonly drawn: ReadonlyMap<string, readonly number[]>;
 }
 
+/** What 8 bits hold of a value: whole steps from low to high. A result outside saturates, as a variance below 0 does. */
+interface Grid {
+  readonly step: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 /** Operators whose constants are weights, quantised as such; all others read theirs exactly. */
 const weighted = new Set(
   'Conv ConvTranspose Gemm MatMul LSTM GRU Add Sub Mul Div Sum PRelu Max Min Mean'.split(' '),
 );
-/** The step of a softmax on boards, for all values: a probability has a fixed scale. */
-const softmaxStep = 1 / 256;
+/** The grid of a softmax on boards, for all values: a probability has a fixed scale. */
+const softmaxGrid: Grid = { step: 1 / 256, low: 0, high: 255 / 256 };
 
 /** Stands in names that this file makes up: no model has it. */
 const apart = '\u0002';
 
-/** One step of the 8-bit scale that a value's own range gives. */
-function stepOf(value: Given | undefined): number {
-  if (value?.type !== 'float32') return 0;
+/** The grid of 256 steps that a value's own range gives, with 0 on it; undefined where no step is above 0. */
+function gridOf(value: Given | undefined): Grid | undefined {
+  if (value?.type !== 'float32') return undefined;
   const all = numbers(value).filter(Number.isFinite);
-  return (all.reduce((a, b) => Math.max(a, b), 0) - all.reduce((a, b) => Math.min(a, b), 0)) / 255;
+  const [least, most] = [all.reduce((a, b) => Math.min(a, b), 0), all.reduce((a, b) => Math.max(a, b), 0)];
+  const step = (most - least) / 255;
+  if (!(step > 0)) return undefined;
+  const below = Math.round(-least / step);
+  return { step, low: -below * step, high: (255 - below) * step };
 }
 
 const peakOf = (values: ArrayLike<number>): number =>
@@ -52,6 +63,7 @@ function constantOutputs(graph: Graph, constants: ReadonlyMap<string, unknown>):
 
 /**
  * The model with nodes that disturb every float activation by its 8-bit step, and with `noise` weights by 0.6 of theirs.
+ * What leaves an activation's range saturates, as on a board: else a variance below 0 has no root and hides what others do.
  * Works on the file's own form, apart from our reader and writer. `values` holds each value of one run.
  */
 export function disturbedModel(
@@ -71,7 +83,25 @@ export function disturbedModel(
     scalars.push({ name, dataType: 1, dims: [], floatData: [value] });
     return name;
   };
-  const disturb = (name: string, dims: readonly number[], step: number, to: string): NodeProto[] => {
+  const opset = Number(proto.opsetImport?.find(({ domain }) => !domain)?.version ?? 1);
+  /** Before operator set 11, Clip takes its limits as attributes. */
+  const saturated = (from: string, { low, high }: Grid, to: string): NodeProto =>
+    opset >= 11
+      ? node('Clip', [from, scalar(`${to}${apart}low`, low), scalar(`${to}${apart}high`, high)], to)
+      : {
+          ...node('Clip', [from], to),
+          attribute: [
+            { name: 'min', type: 1, f: low },
+            { name: 'max', type: 1, f: high },
+          ],
+        };
+  const disturb = (name: string, dims: readonly number[], grid: Grid, to: string): NodeProto[] => {
+    const moved = `${to}${apart}moved`;
+    const nodes = [...shifted(name, dims, grid.step, moved), saturated(moved, grid, to)];
+    taken.set(name, to);
+    return nodes;
+  };
+  const shifted = (name: string, dims: readonly number[], step: number, to: string): NodeProto[] => {
     taken.set(name, to);
     const [between, size] = [`${to}${apart}between`, scalar(`${to}${apart}step`, step)];
     if (how === 'noise') {
@@ -88,15 +118,15 @@ export function disturbedModel(
   };
   for (const { name } of graph.input ?? []) {
     const value = name && !constants.has(name) ? values[name] : undefined;
-    if (name && value && stepOf(value) > 0)
-      made.push(...disturb(name, value.dims, stepOf(value), `${name}${apart}noisy`));
+    const grid = gridOf(value);
+    if (name && value && grid) made.push(...disturb(name, value.dims, grid, `${name}${apart}noisy`));
   }
   const weights = new Set(
     (graph.node ?? []).filter((one) => weighted.has(one.opType ?? '')).flatMap((one) => one.input ?? []),
   );
   const asWeight = (name: string, dims: readonly number[], peak: number): NodeProto[] =>
     how === 'noise' && weights.has(name) && peak > 0
-      ? disturb(name, dims, (0.6 * peak) / 127, `${name}${apart}noisy`)
+      ? shifted(name, dims, (0.6 * peak) / 127, `${name}${apart}noisy`)
       : [];
   for (const [name, tensor] of constants)
     if (tensor.dataType === 1)
@@ -111,9 +141,10 @@ export function disturbedModel(
       const inverse = `${one.output?.[0]}${apart}inverse`;
       made.push(node('Reciprocal', [one.input[1] as string], inverse));
       const data = Float32Array.from(numbers(divisor), (value) => 1 / value);
-      made.push(...disturb(inverse, divisor.dims, stepOf({ ...divisor, data }), `${inverse}${apart}noisy`));
+      const grid = gridOf({ ...divisor, data });
+      if (grid) made.push(...disturb(inverse, divisor.dims, grid, `${inverse}${apart}noisy`));
       one.opType = 'Mul';
-      one.input[1] = `${inverse}${apart}noisy`;
+      one.input[1] = grid ? `${inverse}${apart}noisy` : inverse;
     }
     if (how === 'noise') made.push(...withNoisyState(one, values, drawn, scalar));
     one.output = (one.output ?? []).map((name) => {
@@ -122,11 +153,11 @@ export function disturbedModel(
         if (value?.type === 'float32') behind.push(...asWeight(name, value.dims, peakOf(numbers(value))));
         return name;
       }
-      const step = one.opType === 'Softmax' ? softmaxStep : stepOf(value);
-      if (!value || !(step > 0)) return name;
+      const grid = one.opType === 'Softmax' ? softmaxGrid : gridOf(value);
+      if (!value || !grid) return name;
       // An output keeps its name for the disturbed value, so that it is what comes out.
       const [from, to] = outputs.has(name) ? [`${name}${apart}exact`, name] : [name, `${name}${apart}noisy`];
-      behind.push(...disturb(from, value.dims, step, to));
+      behind.push(...disturb(from, value.dims, grid, to));
       taken.set(name, to);
       return from;
     });
@@ -155,7 +186,7 @@ function withNoisyState(
   if (!['RNN', 'GRU', 'LSTM'].includes(one.opType ?? '') || !dims || units === 0) return [];
   const to = `${one.output?.find((name) => name !== '')}${apart}state`;
   // Without an output of all steps, a board's range is the whole.
-  const step = all ? 1.1 * stepOf(all) : 2 / 255;
+  const step = all ? 1.1 * (gridOf(all)?.step ?? 0) : 2 / 255;
   drawn.set(`${to}${apart}drawn`, [...dims.slice(0, 2), units]);
   one.input = [`${to}${apart}x`, `${to}${apart}w`, ...(one.input ?? []).slice(2)];
   const joined = (inputs: string[], output: string): NodeProto => ({

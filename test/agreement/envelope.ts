@@ -1,6 +1,8 @@
 import { Xoshiro128 } from '../../daemon/core/rng.js';
 import { elementCount } from '../../daemon/network/graph.js';
 import { type Disturbance, disturbedModel, withEveryValue } from './disturbed-model.js';
+
+import { type NearTies, nearTies } from './near-ties.js';
 import { type Given, numbers, Oracle, runOnce } from './onnxruntime.js';
 
 const noisyRuns = 12;
@@ -11,6 +13,8 @@ export interface Envelope {
   readonly low: Float64Array;
   readonly high: Float64Array;
   readonly isInteger: boolean;
+  /** Elements of which either of two integers is right. */
+  readonly ties?: NearTies;
 }
 
 /**
@@ -24,7 +28,10 @@ export async function envelopes(
   try {
     const exact = await runOnce(model, feeds);
     const values = { ...feeds, ...(await runOnce(withEveryValue(model), feeds)) };
-    const found = new Map(Object.entries(exact).map(([name, value]) => [name, envelopeOf(value)]));
+    const ties = await nearTies(model, feeds);
+    const found = new Map(
+      Object.entries(exact).map(([name, value]) => [name, envelopeOf(value, ties.get(name))]),
+    );
     await disturb('noise', noisyRuns);
     // Operator sets before 7 do not broadcast by themselves: they are only disturbed.
     await disturb('round', 1).catch(() => undefined);
@@ -53,13 +60,14 @@ const drawNumbers = (drawn: ReadonlyMap<string, readonly number[]>, run: number)
   );
 };
 
-function envelopeOf(value: Given): Envelope {
+function envelopeOf(value: Given, ties?: NearTies): Envelope {
   const exact = numbers(value);
   return {
     exact,
     low: exact.slice(),
     high: exact.slice(),
     isInteger: !value.type.startsWith('float'),
+    ...(ties && { ties }),
   };
 }
 
@@ -74,17 +82,17 @@ function widen(found: ReadonlyMap<string, Envelope>, answer: Readonly<Record<str
 
 /**
  * Why a computed output lies outside what 8 bits explain; undefined when it does not. `step` is the output's scale. Elements that
- * are no finite numbers are not compared: int8 has none.
+ * are no finite numbers are not compared: int8 has none. Either integer beside a proven tie is right.
  */
 export function outside(
-  { exact, low, high, isInteger }: Envelope,
+  { exact, low, high, isInteger, ties }: Envelope,
   computed: ArrayLike<number>,
   step: number,
 ): string | undefined {
   if (computed.length !== exact.length) return `${computed.length} elements for ${exact.length}`;
   for (let i = 0; i < exact.length; i++) {
     const [at, value] = [exact[i] as number, computed[i] as number];
-    if (!Number.isFinite(at)) continue;
+    if (!Number.isFinite(at) || ties?.get(i)?.includes(value)) continue;
     const spread = Math.max((high[i] as number) - at, at - (low[i] as number)) || 0;
     const tolerance = isInteger ? spread : 1.5 * spread + 1.01 * step + 1e-6 * Math.abs(at);
     if (!(Math.abs(value - at) <= tolerance))
