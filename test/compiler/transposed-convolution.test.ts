@@ -47,6 +47,9 @@ const shapes: readonly Shape[] = [
   [[2, 3, 4, 3], [3, 2, 4, 4], { strides: [2, 2], pads: [1, 1, 1, 1] }],
   [[2, 4, 3, 3], [4, 3, 3, 3], { strides: [2, 2], group: 2 }],
   [[3, 4, 3, 3], [4, 1, 3, 3], { strides: [2, 2], group: 4 }],
+  // A shape of the result decides the padding, with VALID too: 1, 1, 3 and 0 pixels in all.
+  [[1, 3, 4, 5], [3, 2, 3, 3], { strides: [2, 2], output_shape: [8, 10], auto_pad: 'VALID' }],
+  [[1, 2, 3, 9], [2, 1, 4, 2], { strides: [1, 2], output_shape: [3, 18], auto_pad: 'VALID' }],
 ];
 
 t.test('transposed convolutions of every kind, to half a step and the rounding of a bias', async (t) => {

@@ -101,8 +101,9 @@ function attributesOf(node: Node, isSequence: boolean, axis: 0 | 1): Attributes 
     return given[isSequence ? 0 : axis] ?? fallback;
   };
   const isFlat = isSequence && axis === 0;
-  const sized = intsAttribute(node, 'output_shape') !== undefined || mode.startsWith('SAME');
-  return Object.assign(along, { mode, fitted: !isFlat && mode !== 'VALID' && sized });
+  // With an output_shape, VALID pads as well, in the way of NOTSET.
+  const sized = (intsAttribute(node, 'output_shape')?.length ?? 0) > 0;
+  return Object.assign(along, { mode, fitted: !isFlat && (sized || mode.startsWith('SAME')) });
 }
 
 /** Pixels cut off before the result. `natural` is its size without padding and output padding. */
