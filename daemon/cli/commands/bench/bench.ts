@@ -10,6 +10,7 @@ const importing = () => import('../../actions/bench/import.js');
 const withGate = (command: Command): Command =>
   command
     .option('--strict', 'fail also where the intervals do not decide')
+    .option('--gate-imported', 'fail also where the run is slower than imported figures')
     .option('--junit <file>', 'write the report as JUnit XML')
     .option('--markdown <file>', 'write the report as Markdown')
     .option('--csv <file>', 'write the report as CSV');
@@ -45,8 +46,7 @@ export const benchCommand = (terminal: Terminal): Command =>
         new Command('compare')
           .description('ratio with interval and verdict against an earlier run; exit code 6 when worse')
           .argument('<run>', 'its id')
-          .argument('[earlier]', 'the run to compare with, `baseline` (the default), or `last`')
-          .option('--gate-imported', 'fail also where the run is slower than imported figures'),
+          .argument('[earlier]', 'the run to compare with, `baseline` (the default), or `last`'),
       ).action(lazily(terminal, async () => (await actions()).compareAction)),
     )
     .addCommand(
