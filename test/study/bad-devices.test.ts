@@ -185,7 +185,7 @@ t.test('a study goes on with its good device beside all kinds of bad ones', asyn
     'messages out of order': [hasty.first.id, 'DEVICE_GONE', /./],
     'another version': [outdated.first.id, 'DEVICE_GONE', /./],
     'a revoked agent': [`${joined[0]}-fake-0`, 'DEVICE_GONE', /./],
-    'an agent that blames the daemon': [`${liar.first.id}-x`, 'STATE_CONFLICT', /adopt/],
+    'an agent that blames the daemon': [`${liar.first.id}-x`, 'STATE_CONFLICT', /hilda devices release/],
     'an agent that sends a model': [`${smuggler.first.id}-x`, 'DEVICE_GONE', /./],
     'an unauthorised phone': [blocked.id, 'DEVICE_FAILED', /trust/],
     'a phone that left': [ready.id, 'DEVICE_GONE', /./],

@@ -11,7 +11,7 @@ import { checkNetworkLimits } from '../../../daemon/network/limits.js';
 import { readModelFile } from '../../../daemon/network/read-model-file.js';
 import { FlatFile } from '../../../daemon/network/tflite/flat.js';
 import { SessionProcess } from '../../../daemon/runtime/session-process.js';
-import { compareQuantised, noAgreement } from '../../compiler/compare-quantised.js';
+import { compareQuantised, noAgreement, widestExactWeight } from '../../compiler/compare-quantised.js';
 import { convolution, type Dims4 } from './nhwc-loops.js';
 import {
   byte,
@@ -202,13 +202,14 @@ t.test('names that are empty, equal or special stay apart', async (t) => {
 const rounded = (v: number): number => (Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v));
 
 /** An 8-bit convolution whose scales are powers of two, so that its real numbers are exact. */
-function quantised(type: 'int8' | 'uint8', activation: number) {
+function quantised(type: 'int8' | 'uint8', activation: number, widest: number) {
   const dims: Dims4 = [1, 5, 4, 3];
   const shape: Dims4 = [2, 3, 3, 3];
   const [low, high] = type === 'int8' ? [-128, 127] : [0, 255];
   const whole = (n: number, from: number, to: number): number[] =>
     Array.from({ length: n }, () => from + Math.floor(rng.next() * (to - from + 1)));
-  const [x, w, b] = [whole(count(dims), low, high), whole(count(shape), -127, 127), whole(2, -9000, 9000)];
+  const x = whole(count(dims), low, high);
+  const [w, b] = [whole(count(shape), -widest, widest), whole(2, -9000, 9000)];
   const [xs, ys, ws] = [1 / 64, 1 / 8, [1 / 32, 1 / 128]];
   const [xz, yz] = [low + 100, low + 28];
   const model: ModelSpec = {
@@ -240,9 +241,10 @@ function quantised(type: 'int8' | 'uint8', activation: number) {
 }
 
 t.test('8-bit networks give the integers that their scales say', async (t) => {
+  const widest = await widestExactWeight(runtime);
   for (const type of ['int8', 'uint8'] as const)
     for (const activation of [0, 1, 3]) {
-      const { bytes, x, wanted } = quantised(type, activation);
+      const { bytes, x, wanted } = quantised(type, activation, widest);
       const { graph, outputs } = await runConverted(runtime, bytes, [x]);
       t.same(outputs[0]?.values, wanted, `${type} ${activation}`);
       t.same([graph.inputs[0]?.dtype, outputs[0]?.type], [type, type]);
@@ -552,7 +554,11 @@ t.test('what is not covered is refused by name', async (t) => {
 });
 
 t.test('files that are cut, altered or made to swell', async (t) => {
-  const files = [writeTflite(block()), writeTflite({ ...block(), behind: true }), quantised('int8', 1).bytes];
+  const files = [
+    writeTflite(block()),
+    writeTflite({ ...block(), behind: true }),
+    quantised('int8', 1, 127).bytes,
+  ];
   const told = new Map<string, number>();
   const attempt = (bytes: Uint8Array): void => {
     const [kind] = code(() => checkNetworkLimits(readModelFile(bytes))).split(':') as [string];
