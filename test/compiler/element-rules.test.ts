@@ -176,6 +176,21 @@ t.test(
   },
 );
 
+t.test('a function with a jump reads what is computed in coarser steps than it asks for', async (t) => {
+  for (const [name, op, attributes] of [
+    ['a pool of one element', 'AveragePool', { kernel_shape: [1, 1], strides: [2, 2] }],
+    ['a pool of four elements', 'AveragePool', { kernel_shape: [2, 2], strides: [2, 2] }],
+    ['a mean', 'GlobalAveragePool', {}],
+  ] as const) {
+    const b = new GraphBuilder({ name: 'jump', opset: 19 });
+    b.output(b.node('Sign', [b.node(op, [b.input('x', 'float32', [1, 6, 4, 4])], attributes)]), 'y');
+    // Averages are far from 0: each channel is on one side of it.
+    let drawnSoFar = 0;
+    const sided = (rng: Rng): number => (Math.floor(drawnSoFar++ / 16) % 2 ? 1 : -1) * between(1, 4)(rng);
+    await agreeOn(t, name, b.build(), 0.6, sided);
+  }
+});
+
 t.test('a norm of two elements that lie a few steps apart', async (t) => {
   const b = new GraphBuilder({ name: 'pairs', opset: 17 });
   const ones = b.constant('ones', floatTensor([2], [1, 1]));

@@ -78,10 +78,10 @@ export const coarsened = (given: Quantisation, step: number): Quantisation =>
 export const atLeast = (given: Quantisation, scale: number): Quantisation =>
   given.scale >= scale ? given : withScale(given, scale);
 
-/** The range begins where it did. */
+/** The range begins where it did or before: a function with a jump may read the lowest step, and answer otherwise above it. */
 function withScale(given: Quantisation, scale: number): Quantisation {
-  const low = given.scale * (-128 - given.zeroPoint);
-  return { scale, zeroPoint: Math.min(127, Math.max(-128, Math.round(-128 - low / scale))) };
+  const below = (given.scale * (128 + given.zeroPoint)) / scale;
+  return { scale, zeroPoint: Math.min(127, Math.max(-128, Math.ceil(below - 1e-6) - 128)) };
 }
 
 /** The largest left shift of an accumulator that the program format knows. */

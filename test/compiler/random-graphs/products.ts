@@ -35,7 +35,7 @@ const gemm = (d: Draft): NodeDraft[] => {
 
 const matMul = (d: Draft): NodeDraft[] => {
   const a = d.valueOr(
-    (dims) => dims.length >= 2 || d.chance(0.1),
+    (dims) => dims.length >= 2 || (dims.length === 1 && d.chance(0.1)),
     () => [d.pick([1, 2, 3]), d.int(1, 6), d.int(1, 8)],
   );
   const dims = d.dims(a);
