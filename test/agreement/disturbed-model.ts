@@ -25,6 +25,7 @@ interface Grid {
 const weighted = new Set(
   'Conv ConvTranspose Gemm MatMul LSTM GRU Add Sub Mul Div Sum PRelu Max Min Mean'.split(' '),
 );
+const recurrent = new Set(['RNN', 'GRU', 'LSTM']);
 /** The grid of a softmax on boards, for all values: a probability has a fixed scale. */
 const softmaxGrid: Grid = { step: 1 / 256, low: 0, high: 255 / 256 };
 
@@ -147,13 +148,15 @@ export function disturbedModel(
       one.input[1] = grid ? `${inverse}${apart}noisy` : inverse;
     }
     if (how === 'noise') made.push(...withNoisyState(one, values, drawn, scalar));
-    one.output = (one.output ?? []).map((name) => {
+    // A last state is a row of all states, in their steps.
+    const all = recurrent.has(one.opType ?? '') ? values[one.output?.[0] ?? ''] : undefined;
+    one.output = (one.output ?? []).map((name, place) => {
       const value = values[name];
       if (constant.has(name)) {
         if (value?.type === 'float32') behind.push(...asWeight(name, value.dims, peakOf(numbers(value))));
         return name;
       }
-      const grid = one.opType === 'Softmax' ? softmaxGrid : gridOf(value);
+      const grid = one.opType === 'Softmax' ? softmaxGrid : gridOf(place === 1 && all ? all : value);
       if (!value || !grid) return name;
       // An output keeps its name for the disturbed value, so that it is what comes out.
       const [from, to] = outputs.has(name) ? [`${name}${apart}exact`, name] : [name, `${name}${apart}noisy`];
@@ -183,7 +186,7 @@ function withNoisyState(
   const all = values[one.output?.[0] ?? ''];
   const dims = values[x.split(apart)[0] as string]?.dims;
   const units = Number(one.attribute?.find(({ name }) => name === 'hidden_size')?.i ?? 0);
-  if (!['RNN', 'GRU', 'LSTM'].includes(one.opType ?? '') || !dims || units === 0) return [];
+  if (!recurrent.has(one.opType ?? '') || !dims || units === 0) return [];
   const to = `${one.output?.find((name) => name !== '')}${apart}state`;
   // Without an output of all steps, a board's range is the whole.
   const step = all ? 1.1 * (gridOf(all)?.step ?? 0) : 2 / 255;
