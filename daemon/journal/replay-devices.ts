@@ -1,5 +1,4 @@
 import { type ErrorDocument, fromErrorDocument, HildaError } from '../core/errors.js';
-import type { DeviceId } from '../core/ids.js';
 import type { Measurement } from '../core/measurement.js';
 import type { Target } from '../core/target.js';
 import { ReplayDevice } from '../devices/replay/device.js';

@@ -8,7 +8,6 @@ import type { Jobs } from '../jobs/jobs.js';
 import type { OwnedEvaluator } from '../plugins/contract.js';
 import type { PureParts } from '../plugins/pure-parts.js';
 import type { DataReading } from '../reading/contract.js';
-import type { Sampler } from '../search/samplers/contract.js';
 import type { SamplerPlugin } from '../search/samplers/plugin.js';
 import type {
   Store,
