@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { HildaError } from '../core/errors.js';
 import type { OperatorCost } from '../core/measurement.js';
 import { gaussian, type Rng } from '../core/rng.js';
 import type { RoundLeg, RoundRunner, TimedRound } from '../measure/round-runner.js';
@@ -74,3 +75,27 @@ export const costsOnPaper = (
     parameterBytes: 4 * operator.parameters,
     liveBytes: operator.liveBytes,
   }));
+
+/** The signals that end a call of a device on paper. */
+interface Ends {
+  /** The caller's. */
+  readonly signal: AbortSignal;
+  /** Aborts when the device is closed. */
+  readonly closing: AbortSignal;
+}
+
+/** Throws INTERRUPTED where the call is aborted or the device closed meanwhile. */
+export async function sleepOnPaper(clock: Clock, ms: number, { signal, closing }: Ends): Promise<void> {
+  try {
+    await clock.sleep(ms, { signal: AbortSignal.any([signal, closing]) });
+  } catch (cause) {
+    throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause });
+  }
+}
+
+/** Throws DEVICE_FAILED for a closed device, INTERRUPTED for an aborted call. */
+export function assertGoesOn({ signal, closing }: Ends): void {
+  if (closing.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
+  if (signal.aborted)
+    throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
+}

@@ -3,7 +3,6 @@ import { loadProtocol } from '../measure/protocols.js';
 import { referenceNetworks } from '../measure/references.js';
 import { countKnownCost } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
-import { weightBytesOf } from '../network/weights.js';
 
 /** Resolves where the device measures a reference network, with any verdict; throws what it throws. */
 export async function checkHealth(
@@ -24,24 +23,11 @@ export interface Ran {
 /** Larger ones are not kept for a second run: they would hold too much of the daemon's memory. */
 const keptWeightBytes = 64 * 2 ** 20;
 
-/** A network is measured on several devices, and more than once. */
-const sizes = new WeakMap<Graph, Ran | { readonly unknown: true }>();
-
 /** Undefined where the cost is not known. */
 function sizeOf(network: Graph): Ran | undefined {
-  const known = sizes.get(network);
-  if (known) return 'unknown' in known ? undefined : known;
-  const size = countedSize(network);
-  sizes.set(network, size ?? { unknown: true });
-  return size;
-}
-
-function countedSize(network: Graph): Ran | undefined {
   try {
-    const activationBytes = countKnownCost(network).peakActivationBytes;
-    return activationBytes === null
-      ? undefined
-      : { network, weightBytes: weightBytesOf(network), activationBytes };
+    const { peakActivationBytes: activationBytes, weightBytes } = countKnownCost(network);
+    return activationBytes === null ? undefined : { network, weightBytes, activationBytes };
   } catch {
     return undefined;
   }

@@ -12,7 +12,7 @@ import { referenceFor } from '../../measure/references.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
-import { costsOnPaper, PaperMachine } from '../paper.js';
+import { assertGoesOn, costsOnPaper, PaperMachine, sleepOnPaper } from '../paper.js';
 import { type Disturbance, disturbedBy } from './disturbance.js';
 
 /** `hang` runs into the time limit; `crash`, `reject` and `outOfMemory` throw; the rest disturbs the timing. */
@@ -169,19 +169,12 @@ export class FakeDevice implements Device {
     }
   }
 
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
     const { clock = systemClock } = this.#options;
-    const either = AbortSignal.any([signal, this.#closing.signal]);
-    try {
-      await clock.sleep(ms, { signal: either });
-    } catch (cause) {
-      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause });
-    }
+    return sleepOnPaper(clock, ms, { signal, closing: this.#closing.signal });
   }
 
   #check(signal: AbortSignal): void {
-    if (this.#closing.signal.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
-    if (signal.aborted)
-      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
+    assertGoesOn({ signal, closing: this.#closing.signal });
   }
 }

@@ -12,7 +12,7 @@ import { joinSessions } from '../../measure/sessions.js';
 import { countCost } from '../../network/cost.js';
 import type { Graph } from '../../network/graph.js';
 import type { CallOptions, Device, Limits } from '../contract.js';
-import { costsOnPaper, PaperMachine } from '../paper.js';
+import { assertGoesOn, costsOnPaper, PaperMachine, sleepOnPaper } from '../paper.js';
 import { virtualFacts, virtualLatencyUs } from './latency.js';
 import { goneError, type VirtualUnit } from './unit.js';
 
@@ -158,19 +158,11 @@ export class VirtualDevice implements Device {
   }
 
   async #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    if (ms <= 0) return;
-    const either = AbortSignal.any([signal, this.#closing.signal]);
-    try {
-      await this.#options.clock.sleep(ms, { signal: either });
-    } catch (cause) {
-      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause });
-    }
+    if (ms > 0) await sleepOnPaper(this.#options.clock, ms, { signal, closing: this.#closing.signal });
   }
 
   #check(signal: AbortSignal): void {
-    if (this.#closing.signal.aborted) throw new HildaError('DEVICE_FAILED', 'the device was closed');
-    if (signal.aborted)
-      throw new HildaError('INTERRUPTED', 'the measurement was aborted', { cause: signal.reason });
+    assertGoesOn({ signal, closing: this.#closing.signal });
     const { isPresent, epoch } = this.#unit.at(this.#options.clock.nowMs());
     if (!isPresent || epoch !== this.#epoch) throw goneError(this.#unit.id, 'left before the work', true);
   }
