@@ -4,6 +4,9 @@ import ts from 'typescript';
 
 /** The compiler writes members of an inferred enum in the order in which it met their types in any file. */
 const enumMembers = /(z\.ZodEnum<\{\n)((?:[ \t]+[\w"'-]+: "[^"]*";\n)+)/g;
+/** It writes a union of texts in that order, too. */
+const unions = /"[^"\n]*"(?: \| "[^"\n]*")+/g;
+const sortedUnion = (text: string): string => text.split(' | ').sort().join(' | ');
 const sortedLines = (text: string): string => `${text.trimEnd().split('\n').sort().join('\n')}\n`;
 
 /** A declaration of the compiler's, in the file that holds it. */
@@ -70,6 +73,7 @@ export class Surface {
       .map((node) => this.#printer.printNode(ts.EmitHint.Unspecified, node, source))
       .join('\n')
       .replace(/^export (?:declare )?|^declare /gm, '')
+      .replace(unions, sortedUnion)
       .replace(enumMembers, (_, open: string, members: string) => open + sortedLines(members));
   }
 
